@@ -1,0 +1,157 @@
+"""Frozen dataclasses to plain data and back, strictly.
+
+Configurations are dataclasses; files hold what JSON and YAML can say. Members of a union carry a
+``kind: Literal["..."]`` field that tells them apart. Nothing is guessed on the way back: an unknown
+key, a missing one or a value of another type is a ``UsageError`` that names the place.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from undrift.errors import UsageError
+
+T = TypeVar("T")
+
+
+def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower type
+    """Return ``value`` as dicts, lists, strings, numbers, booleans and None.
+
+    Raises:
+        TypeError: if ``value`` holds something that plain data cannot say.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        return {str(name): to_plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(entry) for entry in value]
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+def from_plain(cls: type[T], data: object, where: str) -> T:
+    """Build a ``cls`` from what ``to_plain`` returned.
+
+    Args:
+        cls: a dataclass type.
+        data: plain data, usually read from JSON or YAML.
+        where: the file that ``data`` came from; errors start with it.
+
+    Raises:
+        UsageError: for an unknown or missing key, or a value of another type.
+    """
+    return _dataclass(cls, data, where)
+
+
+def _dataclass(cls: type[T], data: object, where: str) -> T:
+    if not isinstance(data, Mapping):
+        raise _mismatch(where, data, "a mapping")
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for name in data:
+        if name not in fields:
+            near = difflib.get_close_matches(str(name), fields, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(fields)}"
+            raise UsageError(f"{where}: unknown key {str(name)!r}{hint}")
+    hints = _hints(cls)
+    values = {}
+    for name, field in fields.items():
+        if name in data:
+            values[name] = _value(hints[name], data[name], f"{where}: {name}")
+        elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            raise UsageError(f"{where}: the key {name!r} is missing; add it")
+    return cls(**values)
+
+
+def _value(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation
+    if dataclasses.is_dataclass(hint):
+        return _dataclass(hint, data, where)  # type: ignore[arg-type]
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _union(get_args(hint), data, where)
+    if origin is Literal:
+        if any(data == choice and type(data) is type(choice) for choice in get_args(hint)):
+            return data
+        raise _mismatch(where, data, f"one of {', '.join(map(str, get_args(hint)))}")
+    if origin is tuple:
+        return _tuple(get_args(hint), data, where)
+    if origin in (dict, Mapping):
+        if not isinstance(data, Mapping):
+            raise _mismatch(where, data, "a mapping")
+        _, entry = get_args(hint)
+        return {str(name): _value(entry, item, f"{where}.{name}") for name, item in data.items()}
+    return _scalar(hint, data, where)
+
+
+def _scalar(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation
+    if hint is float and isinstance(data, int | float) and not isinstance(data, bool):
+        if not math.isfinite(data):
+            raise _mismatch(where, data, "a finite number")
+        return float(data)
+    if hint is int and isinstance(data, int) and not isinstance(data, bool):
+        return data
+    if hint in (str, bool) and isinstance(data, hint):
+        return data
+    if hint is types.NoneType and data is None:
+        return None
+    raise _mismatch(where, data, getattr(hint, "__name__", str(hint)))
+
+
+def _tuple(hints: tuple[Any, ...], data: object, where: str) -> tuple[object, ...]:
+    if not isinstance(data, list | tuple):
+        raise _mismatch(where, data, "a list")
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        hints = (hints[0],) * len(data)
+    if len(hints) != len(data):
+        raise _mismatch(where, data, f"a list of {len(hints)}")
+    return tuple(
+        _value(hint, entry, f"{where}[{i}]")
+        for i, (hint, entry) in enumerate(zip(hints, data, strict=True))
+    )
+
+
+def _union(members: tuple[Any, ...], data: object, where: str) -> object:
+    if data is None and types.NoneType in members:
+        return None
+    classes = {_kind(member): member for member in members if dataclasses.is_dataclass(member)}
+    if classes and isinstance(data, Mapping):
+        if len(classes) == 1:
+            (only,) = classes.values()
+            return _dataclass(only, data, where)
+        kind = data.get("kind")
+        if kind not in classes:
+            raise _mismatch(f"{where}: kind", kind, f"one of {', '.join(map(str, classes))}")
+        return _dataclass(classes[kind], data, where)
+    scalars = [m for m in members if not dataclasses.is_dataclass(m) and m is not types.NoneType]
+    if bool in scalars and isinstance(data, bool):
+        return data
+    for member in sorted(scalars, key=lambda m: m is float):
+        try:
+            return _value(member, data, where)
+        except UsageError:
+            continue
+    names = ", ".join(getattr(m, "__name__", str(m)) for m in members)
+    raise _mismatch(where, data, f"one of {names}")
+
+
+def _kind(cls: Any) -> str | None:  # noqa: ANN401 - any dataclass type
+    hint = _hints(cls).get("kind")
+    return get_args(hint)[0] if get_origin(hint) is Literal else None
+
+
+@cache
+def _hints(cls: type) -> dict[str, Any]:
+    return get_type_hints(cls)
+
+
+def _mismatch(where: str, given: object, wanted: str) -> UsageError:
+    return UsageError(f"{where}: got {given!r}, wanted {wanted}")
