@@ -1,0 +1,74 @@
+"""undrift trains, samples, measures and reports diffusion models on your own images.
+
+Everything is loaded when it is first used, so that ``import undrift`` is instant::
+
+    import undrift
+
+    run = undrift.train("photos/", budget="30m")
+    pipeline = undrift.Pipeline.from_pretrained(run.pipeline)
+    samples = pipeline(16, labels="cat", seed=0)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from undrift import data as data
+    from undrift.errors import (
+        DataError,
+        DivergedError,
+        InterruptedRunError,
+        ModelFileError,
+        TerminatedError,
+        UndriftError,
+        UsageError,
+    )
+    from undrift.experiments.call import train
+    from undrift.experiments.journey import Run
+    from undrift.pipelines import Pipeline, Samples
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "train": "undrift.experiments.call",
+    "Run": "undrift.experiments.journey",
+    "Pipeline": "undrift.pipelines",
+    "Samples": "undrift.pipelines",
+    "UndriftError": "undrift.errors",
+    "UsageError": "undrift.errors",
+    "DataError": "undrift.errors",
+    "ModelFileError": "undrift.errors",
+    "DivergedError": "undrift.errors",
+    "TerminatedError": "undrift.errors",
+    "InterruptedRunError": "undrift.errors",
+}
+
+__all__ = [
+    "DataError",
+    "DivergedError",
+    "InterruptedRunError",
+    "ModelFileError",
+    "Pipeline",
+    "Run",
+    "Samples",
+    "TerminatedError",
+    "UndriftError",
+    "UsageError",
+    "__version__",
+    "data",
+    "train",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "data":
+        return importlib.import_module("undrift.data")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'undrift' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

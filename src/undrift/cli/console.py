@@ -1,0 +1,48 @@
+"""What the verbs share of the terminal: plain lines where there is none, no wrapping anywhere."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def make_console(*, quiet: bool = False) -> Console:
+    """A console on stdout: colour and live progress on a terminal, plain whole lines elsewhere.
+
+    Nothing in a message is ever taken for markup, since messages hold the user's file names.
+    """
+    from rich.console import Console
+
+    return Console(quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Rows of words as lines with aligned columns, two blanks apart."""
+    table = [list(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+def following(*words: object) -> str:
+    """The line that ends a command: what to type next, quoted for a shell."""
+    return "next: " + shlex.join(str(word) for word in words)
+
+
+def command_line(verb: str, arguments: Sequence[str]) -> str:
+    """The command as the user typed it, quoted for a shell, to be stored beside what it made."""
+    return shlex.join(["undrift", verb, *arguments])
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its largest whole unit, such as ``3 min``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,62 @@
+"""``undrift demo``: the whole journey in about a minute, on images that need no download."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from undrift.cli.console import command_line, following, make_console
+from undrift.cli.flags import at_least, parse
+from undrift.runs.settings import TrainSettings
+
+SEED = 0
+ROWS = 10
+"""Rows of grid.png; each row is every digit once."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Train on the handwritten digits for about a minute, draw a hundred of them and report.
+
+    Attributes:
+        budget: time to train for, such as 60s or 2m.
+        steps: optimiser updates to make instead.
+        out: the run directory; runs/digits-DATE-N by default.
+        quiet: print nothing but errors.
+    """
+
+    budget: str = "60s"
+    steps: int | None = None
+    out: str | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        at_least("--steps", self.steps, 1)
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments``, train, draw, and say where everything is."""
+    asked = parse(Demo, "demo", arguments)
+    budget = asked.budget if asked.steps is None else None
+    settings = TrainSettings(budget=budget, steps=asked.steps, seed=SEED)
+    console = make_console(quiet=asked.quiet)
+
+    from undrift.experiments.journey import train
+    from undrift.pipelines.writing import write_samples
+    from undrift.runs.loading import load_pipeline
+
+    made = train("digits", out=asked.out, settings=settings, console=console)
+    directory = Path(made.directory)
+    pipeline = load_pipeline(directory)
+    count = ROWS * len(pipeline.spec.class_names)
+    out = directory / "samples" / f"{SEED}-{count}"
+    if not (out / "samples.json").exists():
+        samples = pipeline(count, labels="all", seed=SEED)
+        words = [str(directory), "-n", str(count), "--labels", "all"]
+        write_samples(samples, out, command=command_line("sample", words))
+        console.print(
+            f"{count} digits in {samples.seconds:.1f} s, {samples.nfe:g} network evaluations each"
+        )
+    console.print(f"grid    {out / 'grid.png'}")
+    console.print(f"report  {directory / 'report.html'}")
+    console.print(following("undrift", "sample", directory, "--labels", "3", "--guidance", "2"))

@@ -1,0 +1,95 @@
+"""``undrift doctor``: what undrift finds on this machine, one fact per line."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from undrift.cli.console import columns, following, make_console
+from undrift.cli.flags import parse
+
+EXTRAS = {
+    "text": ("transformers",),
+    "data": ("datasets", "webdataset"),
+    "diffusers": ("diffusers", "accelerate"),
+    "serve": ("fastapi", "uvicorn"),
+    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "tensorboard": ("tensorboard",),
+    "wandb": ("wandb",),
+    "slurm": ("submitit",),
+}
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Doctor:
+    """Print the versions, devices, compiler, memory and folders that undrift finds here."""
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments`` and print the facts; nothing found missing is an error."""
+    parse(Doctor, "doctor", arguments)
+    console = make_console()
+    for line in columns([*_machine(), *_extras(), *_folders()]):
+        console.print(line)
+    console.print(following("undrift", "demo"))
+
+
+def _machine() -> list[tuple[str, str]]:
+    import torch
+
+    from undrift import __version__
+    from undrift.runs.environment import describe_environment
+
+    found = describe_environment("cuda" if torch.cuda.is_available() else "cpu")
+    compiler = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), None)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    packages = {**found["packages"], "undrift": __version__}
+    return [
+        *((name, version or "missing") for name, version in packages.items()),
+        ("python", found["python"]),
+        ("platform", found["platform"]),
+        ("cpu", f"{found['cores']} cores, {found['cpu_capability']}"),
+        ("threads", f"{found['threads']} in torch"),
+        ("memory", f"{memory:.1f} GiB"),
+        ("cuda", found["cuda"] or "none: training runs on the CPU"),
+        ("compiler", compiler or "none: --compile is refused here"),
+    ]
+
+
+def _extras() -> list[tuple[str, str]]:
+    lines = []
+    for extra, packages in EXTRAS.items():
+        versions = [_version(package) for package in packages]
+        if None in versions:
+            state = f"not installed; pip install 'undrift[{extra}]'"
+        else:
+            pairs = zip(packages, versions, strict=True)
+            state = ", ".join(f"{package} {version}" for package, version in pairs)
+        lines.append((f"[{extra}]", state))
+    return lines
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _folders() -> list[tuple[str, str]]:
+    cache = Path(os.environ.get("UNDRIFT_CACHE", "~/.cache/undrift")).expanduser()
+    return [
+        (name, f"{path}, {shutil.disk_usage(_existing(path)).free / GIB:.0f} GiB free")
+        for name, path in (("cache", cache), ("runs", Path("runs")))
+    ]
+
+
+def _existing(path: Path) -> Path:
+    path = path.absolute()
+    while not path.exists():
+        path = path.parent
+    return path

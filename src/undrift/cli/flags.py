@@ -1,0 +1,104 @@
+"""Checks that tyro leaves to us: it takes -1 and nan where a flag's type allows them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import types
+from pathlib import Path
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import tyro
+
+from undrift.errors import UsageError
+
+Command = TypeVar("Command")
+
+
+def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
+    """Parse ``arguments`` into ``command``, a dataclass of flags.
+
+    Raises:
+        SystemExit: from tyro, after it has printed the help (0) or what is wrong (2).
+        UsageError: from the dataclass's own checks.
+    """
+    return tyro.cli(
+        _without_none(command),
+        prog=f"undrift {verb}",
+        args=arguments,
+        config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
+    )
+
+
+def _without_none(command: type[Command]) -> type[Command]:
+    """``command`` with help that says ``--size N`` where tyro would say ``{None}|INT``.
+
+    A flag that is off, or left to others to choose, is not worth a "(default: None)" either.
+    """
+    hints = get_type_hints(command, include_extras=True)
+    plain: dict[str, Any] = {"__doc__": command.__doc__, "__annotations__": {}}
+    for field in dataclasses.fields(command):  # type: ignore[arg-type]
+        hint = hints[field.name]
+        if get_origin(hint) in (Union, types.UnionType) and types.NoneType in get_args(hint):
+            (wanted,) = (member for member in get_args(hint) if member is not types.NoneType)
+            shown = tyro.conf.arg(metavar=_metavar(wanted), help_behavior_hint="")
+        elif hint is bool:
+            shown = tyro.conf.arg(help_behavior_hint="")
+        else:
+            continue
+        plain["__annotations__"][field.name] = Annotated[hint, shown]
+        plain[field.name] = field.default
+    shown_command = dataclasses.dataclass(frozen=True)(type(command.__name__, (command,), plain))
+    return cast(type[Command], shown_command)
+
+
+def _metavar(wanted: Any) -> str:
+    if get_origin(wanted) is Literal:
+        return "{" + ",".join(map(str, get_args(wanted))) + "}"
+    return {int: "N", float: "X"}.get(wanted, "TEXT")
+
+
+def at_least(flag: str, value: int | None, least: int) -> None:
+    """Refuse a whole number below ``least``; None, for a flag that was not given, passes."""
+    if value is not None and value < least:
+        raise UsageError(f"{flag} {value}: wanted a whole number of at least {least}")
+
+
+def finite(flag: str, value: float | None) -> None:
+    """Refuse nan and the infinities; None, for a flag that was not given, passes."""
+    if value is not None and not math.isfinite(value):
+        raise UsageError(f"{flag} {value}: wanted a finite number")
+
+
+def writable_folder(flag: str, path: Path) -> None:
+    """Refuse a path that can't become a folder with files, before work is spent on its content.
+
+    Its nearest ancestor that exists has to be a folder in which entries may be made.
+    """
+    ancestor = path
+    while not ancestor.exists() and ancestor != ancestor.parent:
+        ancestor = ancestor.parent
+    if not ancestor.is_dir():
+        raise UsageError(f"{flag} {path}: {ancestor} is a file; name a folder that can be written")
+    if not os.access(ancestor, os.W_OK | os.X_OK):
+        raise UsageError(f"{flag} {path}: {ancestor} can't be written; name another place")
+
+
+def writable_file(flag: str, path: Path) -> None:
+    """Refuse a path that can't become a file; see ``writable_folder``."""
+    if path.is_dir():
+        raise UsageError(f"{flag} {path}: it is a folder; name a file")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise UsageError(f"{flag} {path}: it can't be written; name another file")
+    writable_folder(flag, path.parent)

@@ -1,0 +1,74 @@
+"""``undrift inspect DATA``: what is there, what is wrong with it, and whether it can be learned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from undrift.cli.console import following, make_console
+from undrift.cli.flags import at_least, parse, writable_folder
+from undrift.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Inspect:
+    """Look at a data set: counts, sizes, channels, value levels, classes, duplicates, problems.
+
+    Nothing is written unless --out names a folder.
+
+    Attributes:
+        data: a folder, zip, .npz or .npy of images, a folder of idx files, or the name `digits`.
+        out: a folder to write data.json and a contact sheet into.
+        size: side of the square images to make, in pixels.
+        fit: how other shapes become square.
+        channels: 1 grey, 3 colour, 4 colour and alpha.
+        background: colour #rrggbb to composite transparent images on.
+        holdout: share of the training images to hold out.
+    """
+
+    data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="DATA", metavar="DATA")]
+    out: str | None = None
+    size: int | None = None
+    fit: Literal["crop", "pad"] = "crop"
+    channels: Literal[1, 3, 4] | None = None
+    background: str | None = None
+    holdout: float = 0.05
+
+    def __post_init__(self) -> None:
+        at_least("--size", self.size, 1)
+        if not 0 <= self.holdout < 1:
+            raise UsageError(f"--holdout {self.holdout}: wanted a share of at least 0, below 1")
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments``, read the data, and print what is there.
+
+    Raises:
+        UsageError: a bad flag, or an ``--out`` that can't be written.
+        DataError: no data there, or none of it readable.
+    """
+    asked = parse(Inspect, "inspect", arguments)
+    console = make_console()
+    out = None if asked.out is None else Path(asked.out)
+    if out is not None:
+        writable_folder("--out", out)
+
+    from undrift.data import inspect_text, load, write_inspection
+
+    images = load(
+        asked.data,
+        size=asked.size,
+        fit=asked.fit,
+        channels=asked.channels,
+        background=asked.background,
+        holdout=asked.holdout,
+        bad_limit=1.0,
+    )
+    console.print(inspect_text(images))
+    if out is not None:
+        for path in write_inspection(images, out):
+            console.print(f"wrote {path}")
+    console.print(following("undrift", "train", asked.data))

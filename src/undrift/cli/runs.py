@@ -1,0 +1,180 @@
+"""``undrift runs list`` and ``undrift runs show RUN``: they load no torch and write nothing."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.flags import parse
+from undrift.errors import UsageError
+
+if TYPE_CHECKING:
+    from undrift.runs.directory import RunDirectory
+
+SILENT_AFTER = 300.0
+"""Seconds without a heartbeat after which a running run is shown with the time since."""
+
+USAGE = """usage: undrift runs [list | show RUN]
+
+  list  every run of a folder: its state, its steps and its age (--root FOLDER, default runs)
+  show  one run: its state, its data, its last losses, its first metrics and its files
+
+next: undrift runs list"""
+
+
+@dataclass(frozen=True)
+class List:
+    """List the runs of a folder.
+
+    Attributes:
+        root: the folder that holds the runs.
+    """
+
+    root: str = "runs"
+
+
+@dataclass(frozen=True)
+class Show:
+    """Show one run.
+
+    Attributes:
+        target: the run: runs/NAME or runs/latest.
+    """
+
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments`` and print.
+
+    Raises:
+        UsageError: for another action than list and show.
+        ModelFileError: if the run to show is none.
+    """
+    action, *rest = arguments or ["list"]
+    if action in ("-h", "--help"):
+        print(USAGE)
+    elif action == "list":
+        _list(parse(List, "runs list", rest))
+    elif action == "show":
+        _show(parse(Show, "runs show", rest))
+    elif action.startswith("-"):
+        _list(parse(List, "runs list", arguments))
+    else:
+        near = difflib.get_close_matches(action, ("list", "show"), n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "there are list and show"
+        raise UsageError(f"runs {action!r}: unknown; {hint}")
+
+
+def _list(asked: List) -> None:
+    from undrift.runs.directory import list_runs
+
+    console = make_console()
+    runs = list_runs(asked.root)
+    if not runs:
+        console.print(f"no runs in {asked.root}")
+        console.print(following("undrift", "train", "digits"))
+        return
+    rows = [("RUN", "STATE", "STEP", "IMAGES", "STARTED")]
+    for found in runs:
+        events = _events(found)
+        rows.append((str(found.path), _state(found), _step(found), _images(events), _age(events)))
+    for line in columns(rows):
+        console.print(line)
+    console.print(following("undrift", "runs", "show", runs[-1].path))
+
+
+def _show(asked: Show) -> None:
+    from undrift.runs.directory import open_run
+
+    console = make_console()
+    found = open_run(asked.target)
+    events = _events(found)
+    facts = [
+        ("run", str(found.path)),
+        ("state", _state(found)),
+        ("step", _step(found)),
+        ("images", _images(events)),
+        ("started", _age(events)),
+        *_losses(events),
+        *_metrics(found.path / "evaluation" / "first.json"),
+        *(("file", str(path)) for path in _files(found)),
+    ]
+    for line in columns(facts):
+        console.print(line)
+    console.print(_next(found))
+
+
+def _events(found: RunDirectory) -> list[dict[str, Any]]:
+    from undrift.runs.events import read_events
+
+    return read_events(found.events)
+
+
+def _state(found: RunDirectory) -> str:
+    status = found.status()
+    state = status.get("state", "not started")
+    silent = time.time() - status.get("heartbeat", time.time())
+    if state == "running" and silent > SILENT_AFTER:
+        return f"running, silent for {duration(silent)}"
+    return state
+
+
+def _step(found: RunDirectory) -> str:
+    status = found.status()
+    return f"{status['step']}/{status['steps']}" if "step" in status else "-"
+
+
+def _images(events: list[dict[str, Any]]) -> str:
+    seen = [event["images"] for event in events if "images" in event]
+    return f"{seen[-1]:,}" if seen else "-"
+
+
+def _age(events: list[dict[str, Any]]) -> str:
+    return f"{duration(time.time() - events[0]['time'])} ago" if events else "-"
+
+
+def _losses(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    last: dict[str, str] = {}
+    for event in events:
+        if event["event"] == "train":
+            last["loss"] = f"{event['loss']:.4f} at step {event['step']}"
+        elif event["event"] == "validation":
+            name = f"validation ({event['weights']})"
+            last[name] = f"{event['loss']:.4f} at step {event['step']}"
+    return list(last.items())
+
+
+def _metrics(path: Path) -> list[tuple[str, str]]:
+    if not path.exists():
+        return []
+    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+    return [(name, _number(value)) for name, value in metrics.items()]
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_number(entry)}" for name, entry in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _files(found: RunDirectory) -> list[Path]:
+    grids = sorted(found.samples.glob("step_*.png"))[-1:]
+    wanted = [found.config, found.report, found.pipeline, *grids]
+    return [path for path in wanted if path.exists()]
+
+
+def _next(found: RunDirectory) -> str:
+    if found.pipeline.exists():
+        return following("undrift", "sample", found.path)
+    environment = found.path / "environment.json"
+    if environment.exists():
+        return following(*json.loads(environment.read_text(encoding="utf-8"))["command"])
+    return following("undrift", "train", "--config", found.config, "--out", found.path)

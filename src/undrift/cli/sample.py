@@ -1,0 +1,144 @@
+"""``undrift sample RUN``: draw images from a trained model into a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from undrift.cli.console import command_line, following, make_console
+from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
+from undrift.errors import UsageError
+
+SOLVERS = ("dpmpp_2m", "heun", "euler", "ddpm")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Draw images from a trained model: PNGs, grid.png, and samples.json that repeats the command.
+
+    Image i depends on the seed and on i alone: the first 4 of -n 8 are those of -n 4.
+
+    Attributes:
+        target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
+        n: how many images to draw.
+        labels: class names, or indices; image i gets entry i modulo their count. `all` is every
+            class in stored order. Without it, labels follow the training frequencies.
+        steps: sampler steps; more is slower and closer to the exact solution.
+        sampler: how to step; dpmpp_2m serves 10 steps and more, ddpm is stochastic.
+        grid: how to space the noise levels; the sampler's own by default.
+        guidance: classifier-free guidance scale; 1 is off, more makes labels plainer and images
+            more alike.
+        seed: names the noise.
+        ema: length of the weight average to sample with, as a share of training such as 0.05.
+        weights: the averaged weights, or the raw ones of the last step.
+        batch_size: images drawn at once; None picks.
+        device: where to draw.
+        threads: CPU threads; None leaves torch's choice.
+        out: the folder to write; RUN/samples/SEED-N by default.
+        npz: also write every image and label into this one .npz file.
+        quiet: print nothing but errors.
+    """
+
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 16
+    labels: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
+    steps: int = 20
+    sampler: str = "dpmpp_2m"
+    grid: Literal["karras", "log_snr", "uniform"] | None = None
+    guidance: float = 1.0
+    seed: int = 0
+    ema: float | None = None
+    weights: Literal["ema", "raw"] = "ema"
+    batch_size: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    out: str | None = None
+    npz: str | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        at_least("-n", self.n, 1)
+        at_least("--steps", self.steps, 1)
+        at_least("--batch-size", self.batch_size, 1)
+        at_least("--threads", self.threads, 1)
+        at_least("--seed", self.seed, 0)
+        finite("--guidance", self.guidance)
+        if self.ema is not None and not 0 < self.ema <= 0.25:
+            raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
+        if self.ema is not None and self.weights == "raw":
+            raise UsageError("--ema and --weights raw exclude each other; give one of them")
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments``, draw, and write.
+
+    Raises:
+        UsageError: a bad flag, an unknown label, or an ``--out`` that holds samples already.
+        ModelFileError: no model there, or a damaged one.
+    """
+    asked = parse(Sample, "sample", arguments)
+    console = make_console(quiet=asked.quiet)
+    out = _destination(asked)
+    if (out / "samples.json").exists():
+        raise UsageError(f"--out {out}: it holds samples.json already; name another folder")
+    writable_folder("--out", out)
+    if asked.npz is not None:
+        writable_file("--npz", Path(asked.npz))
+
+    import torch
+
+    from undrift.pipelines.writing import write_samples
+    from undrift.runs.loading import load_pipeline
+    from undrift.runs.recipes import choose_device
+
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
+    pipeline = load_pipeline(asked.target, ema=asked.ema, weights=asked.weights)
+    pipeline = pipeline.to(choose_device(asked.device))
+    samples = pipeline(
+        asked.n,
+        labels=_labels(asked.labels, pipeline.spec.class_names),
+        seed=asked.seed,
+        steps=asked.steps,
+        sampler=asked.sampler,
+        guidance=asked.guidance,
+        grid=asked.grid,
+        batch_size=asked.batch_size,
+    )
+    npz = None if asked.npz is None else Path(asked.npz)
+    write_samples(samples, out, command=command_line("sample", arguments), npz=npz)
+    console.print(
+        f"{asked.n} images in {samples.seconds:.1f} s, {samples.nfe:g} network evaluations each"
+    )
+    console.print(f"wrote {out / 'grid.png'}")
+    if npz is not None:
+        console.print(f"wrote {npz}")
+    console.print(
+        following("undrift", "sample", asked.target, "-n", asked.n, "--seed", asked.seed + 1)
+    )
+
+
+def _destination(asked: Sample) -> Path:
+    if asked.out is not None:
+        return Path(asked.out)
+    target = Path(asked.target)
+    return target / "samples" / f"{asked.seed}-{asked.n}"
+
+
+def _labels(entries: Sequence[str], class_names: Sequence[str]) -> list[str] | str | None:
+    """The labels asked for: ``cat dog`` and ``cat,dog`` say the same, unless a name has a comma."""
+    known = set(class_names)
+    names = [
+        part.strip()
+        for entry in entries
+        for part in ([entry] if entry in known else entry.split(","))
+    ]
+    if not names:
+        return None
+    return "all" if names == ["all"] and "all" not in known else names

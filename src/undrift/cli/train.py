@@ -1,0 +1,110 @@
+"""``undrift train DATA``: from a folder of images to a trained, sampled, reported model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from undrift.cli.console import following, make_console
+from undrift.cli.flags import parse, writable_folder
+from undrift.errors import UsageError
+from undrift.runs.settings import TrainSettings, flag
+
+
+@dataclass(frozen=True)
+class Train(TrainSettings):
+    """Train a diffusion model on images, sample it and write a report.
+
+    The same command again resumes a run that was stopped; a finished one says so and stays as it
+    is. What no flag says is chosen from the images, the device and the budget, and stored.
+
+    Attributes:
+        data: a folder, zip, .npz or .npy of images, a folder of idx files, or the name `digits`.
+        out: the run directory; runs/DATA-DATE-N by default.
+        config: repeat the run of this config.yaml, given with --out; excludes the other settings.
+        learning_rate: peak of the learning-rate schedule.
+        unconditional: ignore the labels that the data has.
+        print_config: print the resolved configuration as YAML and stop.
+        dry_run: print parameters, memory and expected time, and stop.
+        quiet: print nothing but errors.
+    """
+
+    data: Annotated[
+        tyro.conf.Positional[str | None],
+        tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
+    ] = None
+    out: str | None = None
+    config: str | None = None
+    learning_rate: Annotated[
+        float | None, tyro.conf.arg(name="lr", metavar="X", help_behavior_hint="")
+    ] = None
+    conditional: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = True
+    unconditional: bool = False
+    print_config: bool = False
+    dry_run: bool = False
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.print_config and self.dry_run:
+            raise UsageError("--print-config and --dry-run exclude each other; give one of them")
+        if self.config is not None:
+            self._check_config()
+        elif self.data is None:
+            raise UsageError(
+                "train needs DATA: a folder of images, or the name digits to try it: "
+                "undrift train digits"
+            )
+
+    def settings(self) -> TrainSettings:
+        """The part of the flags that belongs to the run."""
+        values = {field.name: getattr(self, field.name) for field in fields(TrainSettings)}
+        return TrainSettings(**{**values, "conditional": not self.unconditional})
+
+    def _check_config(self) -> None:
+        clashing = ["DATA"] if self.data is not None else []
+        clashing += [
+            flag(field.name)
+            for field in fields(TrainSettings)
+            if getattr(self, field.name) != field.default
+        ]
+        if self.unconditional:
+            clashing.append("--unconditional")
+        if clashing:
+            raise UsageError(
+                f"--config and {', '.join(clashing)} exclude each other; edit the file instead"
+            )
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments`` and train, or show what would be trained.
+
+    Raises:
+        UndriftError: see ``undrift.experiments.journey.train``.
+    """
+    asked = parse(Train, "train", arguments)
+    console = make_console(quiet=asked.quiet)
+    if asked.out is not None:
+        writable_folder("--out", Path(asked.out))
+    if asked.print_config or asked.dry_run:
+        from undrift.cli.preview import Preview
+
+        preview = Preview.of(asked.data, asked.settings(), asked.config)
+        if asked.print_config:
+            preview.print_config()
+            return
+        preview.print_cost(console)
+        words = [word for word in arguments if word != "--dry-run"]
+        console.print(following("undrift", "train", *words))
+        return
+
+    from undrift.experiments.journey import train
+
+    made = train(
+        asked.data, out=asked.out, settings=asked.settings(), config=asked.config, console=console
+    )
+    console.print(f"report  {made.report}")
+    console.print(following("undrift", "sample", made.directory))

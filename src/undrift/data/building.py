@@ -1,0 +1,272 @@
+"""Decode a source once into the cache: choose size and channels, convert, and note what was found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+from PIL import Image
+
+from undrift.data.channels import WHITE, Colour, choose_channels, narrowed, widened
+from undrift.data.decode import Header, RejectedError, Scale, decode, examine, strict_warnings
+from undrift.data.geometry import MODES, Fit, default_size, fitted
+from undrift.data.parallel import in_order
+from undrift.data.sources.source import Entry, Rows
+from undrift.errors import DataError
+
+Progress = Callable[[int, int], None]
+VERSION = 1
+"""Raise it whenever the same content and settings would give other pixels or facts."""
+
+CHUNK_BYTES = 2**24
+EVERY = 64
+"""Images between two calls of the progress function."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the pixels, beside the content. None leaves the choice to the data."""
+
+    size: tuple[int, int] | None
+    fit: Fit
+    channels: int | None
+    background: Colour | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An entry whose bytes could be read, and their digest."""
+
+    entry: Entry
+    digest: bytes
+
+    def read(self) -> bytes:
+        """Return the bytes that were digested, or reject what has changed since."""
+        data = read_bytes(self.entry)
+        if digest(data) != self.digest:
+            raise RejectedError("changed while it was being read")
+        return data
+
+
+def candidates(entries: Sequence[Entry]) -> Iterator[Candidate | RejectedError]:
+    """Read and digest every entry, in order; what cannot be read comes back as the reason."""
+
+    def candidate(entry: Entry) -> Candidate | RejectedError:
+        try:
+            return Candidate(entry, digest(read_bytes(entry)))
+        except RejectedError as rejected:
+            return rejected
+
+    return in_order(candidate, entries)
+
+
+def read_bytes(entry: Entry) -> bytes:
+    """Read an entry, its failures turned into reasons."""
+    try:
+        return entry.read()
+    except OSError as error:
+        raise RejectedError(f"cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        raise RejectedError(str(error)) from error
+
+
+def digest(data: bytes) -> bytes:
+    """Return what names this content."""
+    return hashlib.blake2b(data, digest_size=16).digest()
+
+
+def content_key(digests: Sequence[bytes], settings: Settings) -> str:
+    """Return the cache key of these contents, in this order, under these settings."""
+    named = hashlib.blake2b(json.dumps([VERSION, asdict(settings)]).encode(), digest_size=16)
+    for item in digests:
+        named.update(item)
+    return named.hexdigest()
+
+
+def build_files(
+    items: Sequence[Candidate], settings: Settings, progress: Progress | None, folder: Path
+) -> dict[str, Any]:
+    """Decode encoded images into ``folder``; returns the facts."""
+    with strict_warnings():
+        headers = list(in_order(header_of, items))
+        sound = [header for header in headers if isinstance(header, Header)]
+        if not sound:
+            raise none_usable(len(items), headers[0])
+        size = settings.size or default_size(Counter(header.size for header in sound))
+        width = max(header.channels for header in sound)
+        width = 4 if width == 2 else width
+        scale = common_scale(sound)
+
+        def pixels(i: int) -> NDArray[np.uint8] | RejectedError:
+            header = headers[i]
+            if isinstance(header, RejectedError):
+                return header
+            try:
+                return widened(fitted(decode(items[i].read(), scale), size, settings.fit), width)
+            except RejectedError as rejected:
+                return rejected
+
+        rejected: list[tuple[int, str]] = []
+        kept: list[int] = []
+        with (folder / "wide.raw").open("wb") as file:
+            for i, result in enumerate(in_order(pixels, range(len(items)))):
+                if isinstance(result, RejectedError):
+                    rejected.append((i, str(result)))
+                else:
+                    file.write(result.tobytes())
+                    kept.append(i)
+                tell(progress, i + 1, len(items))
+    if not kept:
+        raise none_usable(len(items), RejectedError(rejected[0][1]))
+    shape = (len(kept), *size, width)
+    wide = np.memmap(folder / "wide.raw", np.uint8, "r", shape=shape)
+    facts = write_images(folder, wide, settings)
+    del wide
+    (folder / "wide.raw").unlink()
+    used = [header for i in kept if isinstance(header := headers[i], Header)]
+    return facts | {
+        "kept": kept,
+        "rejected": rejected,
+        "sizes": counted(f"{header.size[0]}x{header.size[1]}" for header in used),
+        "modes": counted(header.mode for header in used),
+        "animated": sum(header.animated for header in used),
+        "rotated": sum(header.rotated for header in used),
+        "profiled": sum(header.profiled for header in used),
+        "enlarged": sum(enlarged(header.size, size, settings.fit) for header in used),
+        "scale": None if scale is None else [scale.low, scale.high],
+    }
+
+
+def build_rows(
+    rows: Rows, settings: Settings, progress: Progress | None, folder: Path
+) -> dict[str, Any]:
+    """Bring rows of pixels to size and channels in ``folder``; returns the facts."""
+    count, height, width, channels = rows.images.shape
+    size = settings.size or default_size({(height, width): count})
+    wide = rows.images
+    if size != (height, width) or channels == 2:
+        wide = np.empty((count, *size, 4 if channels == 2 else channels), np.uint8)
+        for i, row in enumerate(rows.images):
+            wide[i] = widened(fitted(row, size, settings.fit), wide.shape[-1])
+            tell(progress, i + 1, count)
+    return write_images(folder, wide, settings) | {
+        "kept": None,
+        "rejected": [],
+        "sizes": {f"{height}x{width}": count},
+        "modes": {MODES[channels]: count},
+        "animated": 0,
+        "rotated": 0,
+        "profiled": 0,
+        "enlarged": count * enlarged((height, width), size, settings.fit),
+        "scale": None,
+    }
+
+
+def write_images(folder: Path, wide: NDArray[np.uint8], settings: Settings) -> dict[str, Any]:
+    """Choose the channels, write ``images.npy`` and ``hashes.npy``, and count what the pixels hold.
+
+    Args:
+        folder: where they go.
+        wide: uint8 (N, H, W, C) with as many channels as any image may need.
+        settings: the wishes.
+    """
+    colourful, transparent = 0, 0
+    for _, chunk in chunks(wide):
+        if chunk.shape[-1] >= 3:
+            first = chunk[..., :1]
+            colourful += int((chunk[..., 1:3] != first).any(axis=(1, 2, 3)).sum())
+        if chunk.shape[-1] == 4:
+            transparent += int((chunk[..., 3] < 255).any(axis=(1, 2)).sum())
+    channels = settings.channels or choose_channels(
+        len(wide), colourful, transparent, settings.background
+    )
+    background = settings.background or WHITE
+    images = open_memmap(
+        folder / "images.npy", "w+", np.dtype(np.uint8), (*wide.shape[:3], channels)
+    )
+    hashes = np.empty(len(wide), np.uint64)
+    histogram = np.zeros((channels, 256), np.int64)
+    constant = 0
+    for start, chunk in chunks(wide):
+        made = widened(narrowed(chunk, channels, background), channels)
+        images[start : start + len(made)] = made
+        hashes[start : start + len(made)] = [pixel_hash(image) for image in made]
+        histogram += histogram_of(made)
+        flat = made.reshape(len(made), -1, channels)
+        constant += int((flat == flat[:, :1]).all(axis=(1, 2)).sum())
+    images.flush()
+    np.save(folder / "hashes.npy", hashes)
+    return {
+        "colourful": colourful,
+        "transparent": transparent,
+        "constant": constant,
+        "background": list(background) if transparent and channels < 4 else None,
+        "histogram": histogram.tolist(),
+    }
+
+
+def chunks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Cut (N, H, W, C) into runs of about 16 MiB, each with its first row."""
+    step = max(1, CHUNK_BYTES // images[0].size)
+    for start in range(0, len(images), step):
+        yield start, images[start : start + step]
+
+
+def histogram_of(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Count the values of (N, H, W, C) per channel: int64 (C, 256)."""
+    count, height, width, channels = images.shape
+    flat = images.reshape(count * height, width, channels)
+    # Pillow counts bytes several times faster than bincount, which widens them to int64 first.
+    image = Image.fromarray(flat[..., 0] if channels == 1 else flat, MODES[channels])
+    return np.array(image.histogram(), np.int64).reshape(channels, 256)
+
+
+def pixel_hash(image: NDArray[np.uint8]) -> int:
+    """Return 64 bits that are equal for equal pixels."""
+    return int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little")
+
+
+def header_of(item: Candidate) -> Header | RejectedError:
+    """Examine one candidate; its failure comes back as the reason."""
+    try:
+        return examine(item.read())
+    except RejectedError as rejected:
+        return rejected
+
+
+def common_scale(headers: Sequence[Header]) -> Scale | None:
+    """Return one scale for all float and 32-bit integer images, None where there are none."""
+    found = [header.extremes for header in headers if header.extremes is not None]
+    if not found:
+        return None
+    return Scale.of(min(low for low, _ in found), max(high for _, high in found))
+
+
+def enlarged(have: tuple[int, int], size: tuple[int, int], fit: Fit) -> bool:
+    """Whether reaching ``size`` invents pixels."""
+    ratios = size[0] / have[0], size[1] / have[1]
+    return (max(ratios) if fit == "crop" else min(ratios)) > 1
+
+
+def counted(items: Iterator[str]) -> dict[str, int]:
+    """Count items, the most frequent first."""
+    return dict(sorted(Counter(items).items(), key=lambda item: (-item[1], item[0])))
+
+
+def tell(progress: Progress | None, done: int, total: int) -> None:
+    """Report progress now and then."""
+    if progress is not None and (done % EVERY == 0 or done == total):
+        progress(done, total)
+
+
+def none_usable(count: int, first: Header | RejectedError) -> DataError:
+    """The error for data of which nothing is left."""
+    return DataError(f"none of {count} images can be used; the first: {first}")

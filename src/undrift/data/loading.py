@@ -1,0 +1,266 @@
+"""From the name of some data to an :class:`ImageSet`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undrift.data.building import (
+    Candidate,
+    Progress,
+    Settings,
+    build_files,
+    build_rows,
+    candidates,
+    content_key,
+    digest,
+)
+from undrift.data.cache import Decoded, cached
+from undrift.data.channels import parse_colour
+from undrift.data.geometry import Fit
+from undrift.data.imageset import ImageSet
+from undrift.data.report import DataReport
+from undrift.data.reporting import Found, make_report
+from undrift.data.sources.opening import opened
+from undrift.data.sources.source import Entry, Files, Rows, SetAside, ordered_classes
+from undrift.data.splits import Splits, split_by_content
+from undrift.errors import DataError, UsageError
+
+LARGEST_SIDE = 4096
+GENERIC_NAMES = frozenset(("train", "training", "images", "imgs", "data", "dataset", "photos"))
+
+
+def load(
+    source: str | os.PathLike[str],
+    *,
+    size: int | tuple[int, int] | None = None,
+    fit: Fit = "crop",
+    channels: int | None = None,
+    background: str | tuple[int, int, int] | None = None,
+    holdout: float = 0.05,
+    bad_limit: float = 0.05,
+    progress: Progress | None = None,
+) -> ImageSet:
+    """Load, check, decode and split a data set; decoded images are cached on disk.
+
+    Args:
+        source: ``digits``, a folder (classes as subfolders, flat, with ``metadata.jsonl`` or
+            ``.csv``, with ``train`` and ``test`` subfolders, MNIST's idx files, or a saved Hugging
+            Face data set), a zip of such folders, a ``.npz`` or ``.npy`` file, or ``hf:NAME``.
+        size: side or (height, width) in pixels; None keeps the most common size where nearly all
+            images have it, else takes a square no larger than most of them, 256 at most.
+        fit: "crop" or "pad", for images of another shape.
+        channels: 1, 3 or 4; None is 1 for grey data, 4 where most images are transparent, else 3.
+        background: colour that transparency is composited on (white, ``#ffffff``); giving one
+            means no alpha channel.
+        holdout: share of the training images, in [0, 1), to hold out where the source has no
+            splits of its own; see :func:`undrift.data.splits.split_by_content`.
+        bad_limit: largest share of unusable images to accept, in [0, 1].
+        progress: called with (done, total) while images are decoded.
+
+    Raises:
+        DataError: missing, empty, unreadable, or more than ``bad_limit`` unusable.
+        UsageError: an argument out of range, or a cache that cannot be written.
+    """
+    settings = checked_settings(size, fit, channels, background)
+    if not 0 <= holdout < 1:
+        raise UsageError(f"holdout must be at least 0 and below 1, not {holdout}")
+    if not 0 <= bad_limit <= 1:
+        raise UsageError(f"bad_limit must be from 0 to 1, not {bad_limit}")
+    where = os.fspath(source)
+    with opened(source) as found:
+        if isinstance(found, Rows):
+            loaded = load_rows(found, settings, progress)
+        else:
+            loaded = load_files(found, settings, bad_limit, where, progress)
+    splits = split_by_content(loaded.decoded.hashes, loaded.given, holdout)
+    fingerprint = fingerprint_of(loaded, splits)
+    report = make_report(
+        Found(
+            source=where,
+            kind=found.kind,
+            decoded=loaded.decoded,
+            labels=loaded.labels,
+            class_names=loaded.class_names,
+            captions=loaded.captions,
+            names=loaded.names,
+            splits=splits,
+            set_aside=loaded.set_aside,
+            ignored=0 if isinstance(found, Rows) else found.ignored,
+            source_warnings=() if isinstance(found, Rows) else found.warnings,
+            settings=settings,
+            holdout=holdout,
+            fingerprint=fingerprint,
+        )
+    )
+    return image_set(where, loaded, splits, report, fingerprint)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Decoded images and what the source said about those that are used."""
+
+    decoded: Decoded
+    names: tuple[str, ...]
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    captions: tuple[str | None, ...] | None
+    given: Sequence[str | None]
+    set_aside: tuple[SetAside, ...]
+
+
+def load_rows(rows: Rows, settings: Settings, progress: Progress | None) -> Loaded:
+    """Bring rows of pixels through the cache."""
+    shape = np.array(rows.images.shape, np.int64).tobytes()
+    key = content_key([shape, digest(np.ascontiguousarray(rows.images).tobytes())], settings)
+    decoded = cached(key, lambda folder: build_rows(rows, settings, progress, folder))
+    count = len(rows.images)
+    return Loaded(
+        decoded=decoded,
+        names=tuple(f"row {i}" for i in range(count)),
+        labels=rows.labels,
+        class_names=rows.class_names,
+        captions=None,
+        given=rows.splits or (None,) * count,
+        set_aside=(),
+    )
+
+
+def load_files(
+    files: Files, settings: Settings, bad_limit: float, where: str, progress: Progress | None
+) -> Loaded:
+    """Bring encoded images through the cache; refuse where too many cannot be used."""
+    set_aside = list(files.set_aside)
+    readable: list[Candidate] = []
+    for entry, result in zip(files.entries, candidates(files.entries), strict=True):
+        if isinstance(result, Candidate):
+            readable.append(result)
+        else:
+            set_aside.append(SetAside(entry.name, str(result)))
+    if not readable:
+        raise too_broken(set_aside, 0, bad_limit, where)
+    key = content_key([item.digest for item in readable], settings)
+    decoded = cached(key, lambda folder: build_files(readable, settings, progress, folder))
+    set_aside += [
+        SetAside(readable[i].entry.name, reason) for i, reason in decoded.facts["rejected"]
+    ]
+    set_aside.sort(key=lambda item: item.name)
+    kept = [readable[i].entry for i in decoded.facts["kept"]]
+    if len(set_aside) > bad_limit * (len(set_aside) + len(kept)):
+        raise too_broken(set_aside, len(kept), bad_limit, where)
+    labels, class_names = labels_of(files, kept)
+    captions = tuple(entry.caption for entry in kept)
+    return Loaded(
+        decoded=decoded,
+        names=tuple(entry.name for entry in kept),
+        labels=labels,
+        class_names=class_names,
+        captions=captions if any(captions) else None,
+        given=[entry.split for entry in kept],
+        set_aside=tuple(set_aside),
+    )
+
+
+def labels_of(
+    files: Files, kept: Sequence[Entry]
+) -> tuple[NDArray[np.int64] | None, tuple[str, ...]]:
+    """Return the labels of the kept entries and the names of all classes, emptied ones included."""
+    names = [entry.label for entry in files.entries if entry.label is not None]
+    if not names:
+        return None, ()
+    class_names = files.class_names or ordered_classes(names)
+    index = {name: i for i, name in enumerate(class_names)}
+    return np.array([index[entry.label or ""] for entry in kept], np.int64), class_names
+
+
+def too_broken(
+    set_aside: Sequence[SetAside], kept: int, bad_limit: float, where: str
+) -> DataError:
+    """The error for data with too many unusable images."""
+    total = len(set_aside) + kept
+    shown = "; ".join(f"{item.name}: {item.reason}" for item in set_aside[:3])
+    more = f"; and {len(set_aside) - 3} more" if len(set_aside) > 3 else ""
+    return DataError(
+        f"{len(set_aside)} of {total} images in {where!r} cannot be used, the limit is "
+        f"{bad_limit:.0%} ({shown}{more}): remove them or raise the limit"
+    )
+
+
+def image_set(
+    where: str, loaded: Loaded, splits: Splits, report: DataReport, fingerprint: str
+) -> ImageSet:
+    """Assemble the result."""
+    return ImageSet(
+        name=short_name(where),
+        store=loaded.decoded.images,
+        rows=np.arange(len(loaded.decoded.images)),
+        labels=loaded.labels,
+        class_names=loaded.class_names,
+        captions=loaded.captions,
+        names=loaded.names,
+        splits=splits,
+        report=report,
+        fingerprint=fingerprint,
+    )
+
+
+def fingerprint_of(loaded: Loaded, splits: Splits) -> str:
+    """Name the pixels, labels, captions and splits in 32 hexadecimal digits."""
+    described: list[Any] = [loaded.decoded.images.shape, loaded.class_names, loaded.captions]
+    named = hashlib.blake2b(json.dumps(described).encode(), digest_size=16)
+    arrays = [loaded.decoded.hashes, *(splits[name] for name in sorted(splits))]
+    if loaded.labels is not None:
+        arrays.append(loaded.labels)
+    for array in arrays:
+        named.update(str(array.shape).encode())
+        named.update(np.ascontiguousarray(array).astype("<u8").data)
+    return named.hexdigest()
+
+
+def short_name(where: str) -> str:
+    """Return a name for run folders: the data's own, its parents' before it where it says nothing."""
+    if where == "digits" or where.startswith("hf:"):
+        parts = [where.removeprefix("hf:")]
+    else:
+        path = Path(where).expanduser().resolve()
+        parts = [path.stem if path.is_file() else path.name]
+        for parent in path.parents:
+            if parts[0].lower() not in GENERIC_NAMES or not parent.name:
+                break
+            parts.insert(0, parent.name)
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip("-.")
+    return name[:60] or "data"
+
+
+def checked_settings(
+    size: int | tuple[int, int] | None,
+    fit: str,
+    channels: int | None,
+    background: str | tuple[int, int, int] | None,
+) -> Settings:
+    """Check what decides the pixels.
+
+    Raises:
+        UsageError: a value that cannot be used.
+    """
+    pair = (size, size) if isinstance(size, int) else size
+    if pair is not None and not all(1 <= side <= LARGEST_SIDE for side in pair):
+        raise UsageError(f"size must be from 1 to {LARGEST_SIDE} pixels, not {size}")
+    if channels not in (None, 1, 3, 4):
+        raise UsageError(f"channels must be 1, 3 or 4, not {channels}")
+    colour = parse_colour(background)
+    if channels == 4 and colour is not None:
+        raise UsageError("channels=4 keeps transparency, a background removes it: give one of them")
+    if fit == "crop" or fit == "pad":
+        return Settings(pair, fit, channels, colour)
+    raise UsageError(f"fit must be crop or pad, not {fit!r}")

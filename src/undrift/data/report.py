@@ -1,0 +1,98 @@
+"""What was found in the data: the content of ``data.json`` and of ``undrift inspect``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from undrift.data.sources.source import SetAside
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """Images with equal pixels.
+
+    Attributes:
+        extra: images beyond the first of their kind.
+        groups: kinds that occur more than once.
+        straddling: held-out images whose equal is trained on; only a source's own splits can do it.
+        examples: names of the first groups.
+    """
+
+    extra: int
+    groups: int
+    straddling: int
+    examples: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class DataReport:
+    """What was found in the data, and what was done about it.
+
+    Attributes:
+        source: DATA as it was given.
+        kind: kind of source.
+        count: images that are used.
+        size: their (height, width).
+        channels: 1 grey, 3 RGB, 4 RGB and alpha.
+        sizes: "HEIGHTxWIDTH" as found -> images, the most frequent first.
+        modes: kind of pixels as found (Pillow's names) -> images.
+        value_levels: distinct values of the colour channels; 256 for ordinary photos, 17 for digits.
+        mean: per channel, in 0..255, over all images.
+        std: per channel, in 0..255, over all images.
+        histogram: per channel, how often each of the 256 values occurs.
+        classes: class -> images in all splits, in stored order; empty without labels.
+        captioned: images with a caption.
+        splits: "train", "validation", "test" -> images.
+        duplicates: images with equal pixels.
+        set_aside: images not used, and why.
+        ignored: files that were no candidates (other kinds of file, not in the metadata).
+        colourful: images whose colours differ from grey anywhere.
+        transparent: images with a pixel that is not opaque.
+        constant: images of one single colour.
+        animated: images with several frames, of which the first is used.
+        rotated: images turned as their EXIF orientation says.
+        profiled: images with a colour profile, which is not applied.
+        enlarged: images smaller than ``size``.
+        background: colour that transparency was composited on, None where it was not.
+        scale: (low, high) that became 0 and 255 in float and 32-bit images, None without such.
+        settings: size, fit, channels, background, holdout as asked for; None means chosen here.
+        notes: choices made from the data, one line each.
+        warnings: what is likely to hurt, one line each.
+        fingerprint: names pixels, labels, captions and splits.
+    """
+
+    source: str
+    kind: str
+    count: int
+    size: tuple[int, int]
+    channels: int
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    value_levels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    histogram: tuple[tuple[int, ...], ...]
+    classes: dict[str, int]
+    captioned: int
+    splits: dict[str, int]
+    duplicates: Duplicates
+    set_aside: tuple[SetAside, ...]
+    ignored: int
+    colourful: int
+    transparent: int
+    constant: int
+    animated: int
+    rotated: int
+    profiled: int
+    enlarged: int
+    background: tuple[int, int, int] | None
+    scale: tuple[float, float] | None
+    settings: dict[str, Any]
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+    fingerprint: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain dicts, lists, numbers and text."""
+        return asdict(self)

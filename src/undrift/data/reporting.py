@@ -1,0 +1,186 @@
+"""Make the :class:`DataReport`: count, compare, and say what is likely to hurt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undrift.data.building import Settings
+from undrift.data.cache import Decoded
+from undrift.data.report import DataReport, Duplicates
+from undrift.data.sources.source import SetAside
+from undrift.data.splits import Splits, straddling
+
+FEW_IMAGES = 200
+FEW_OF_A_CLASS = 10
+FEW_LEVELS = 64
+EXAMPLES = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """Everything that the report is made from."""
+
+    source: str
+    kind: str
+    decoded: Decoded
+    labels: NDArray[np.int64] | None
+    class_names: tuple[str, ...]
+    captions: tuple[str | None, ...] | None
+    names: tuple[str, ...]
+    splits: Splits
+    set_aside: tuple[SetAside, ...]
+    ignored: int
+    source_warnings: tuple[str, ...]
+    settings: Settings
+    holdout: float
+    fingerprint: str
+
+
+def make_report(found: Found) -> DataReport:
+    """Return the report on ``found``."""
+    facts = found.decoded.facts
+    count, height, width, channels = found.decoded.images.shape
+    histogram = np.array(facts["histogram"], np.int64)
+    mean, std = moments(histogram)
+    colours = histogram[:3] if channels == 4 else histogram
+    background, scale = facts["background"], facts["scale"]
+    report = DataReport(
+        source=found.source,
+        kind=found.kind,
+        count=count,
+        size=(height, width),
+        channels=channels,
+        sizes=facts["sizes"],
+        modes=facts["modes"],
+        value_levels=int((colours.sum(axis=0) > 0).sum()),
+        mean=tuple(mean.tolist()),
+        std=tuple(std.tolist()),
+        histogram=tuple(tuple(row) for row in facts["histogram"]),
+        classes=class_counts(found),
+        captioned=sum(caption is not None for caption in found.captions or ()),
+        splits={name: len(rows) for name, rows in found.splits.items()},
+        duplicates=find_duplicates(found.decoded.hashes, found.names, found.splits),
+        set_aside=found.set_aside,
+        ignored=found.ignored,
+        colourful=facts["colourful"],
+        transparent=facts["transparent"],
+        constant=facts["constant"],
+        animated=facts["animated"],
+        rotated=facts["rotated"],
+        profiled=facts["profiled"],
+        enlarged=facts["enlarged"],
+        background=None if background is None else (background[0], background[1], background[2]),
+        scale=None if scale is None else (scale[0], scale[1]),
+        settings=asdict(found.settings) | {"holdout": found.holdout},
+        notes=(),
+        warnings=(),
+        fingerprint=found.fingerprint,
+    )
+    return with_lines(report, found.source_warnings)
+
+
+def with_lines(report: DataReport, source_warnings: Sequence[str]) -> DataReport:
+    """Add the notes and warnings."""
+    return replace(
+        report, notes=tuple(notes(report)), warnings=(*source_warnings, *warnings(report))
+    )
+
+
+def notes(report: DataReport) -> list[str]:
+    """Say which choices were made from the data."""
+    lines: list[str] = []
+    height, width = report.size
+    kept = report.sizes.get(f"{height}x{width}", 0)
+    if kept < report.count:
+        how = "cropped" if report.settings["fit"] == "crop" else "padded"
+        chosen = "" if report.settings["size"] else ", a size chosen from the data"
+        lines.append(f"{report.count - kept} images resized and {how} to {height}x{width}{chosen}")
+    if report.colourful == 0 and report.channels == 1 and not grey_modes(report):
+        lines.append("all colours are grey: one channel is used")
+    if report.background is not None:
+        red, green, blue = report.background
+        lines.append(
+            f"{report.transparent} transparent images composited on #{red:02x}{green:02x}{blue:02x}"
+        )
+    if report.scale is not None:
+        low, high = report.scale
+        lines.append(f"float and 32-bit images scaled so that {low:g} is 0 and {high:g} is 255")
+    if report.animated:
+        lines.append(f"{report.animated} animated images: the first frame is used")
+    if report.rotated:
+        lines.append(f"{report.rotated} images turned upright by their EXIF orientation")
+    if report.profiled:
+        lines.append(f"{report.profiled} images carry a colour profile, which is not applied")
+    return lines
+
+
+def warnings(report: DataReport) -> list[str]:
+    """Say what is likely to hurt."""
+    lines: list[str] = []
+    train = report.splits["train"]
+    if train < FEW_IMAGES:
+        lines.append(f"only {train} images to train on: below {FEW_IMAGES} a model copies them")
+    if report.set_aside:
+        lines.append(f"{len(report.set_aside)} images set aside, see the list")
+    small = {name: n for name, n in report.classes.items() if n < FEW_OF_A_CLASS}
+    if small:
+        shown = ", ".join(f"{name} {n}" for name, n in list(small.items())[:5])
+        lines.append(f"{len(small)} classes have fewer than {FEW_OF_A_CLASS} images: {shown}")
+    if report.value_levels < FEW_LEVELS:
+        lines.append(f"only {report.value_levels} distinct values: the images are coarsely quantised")
+    if report.constant:
+        lines.append(f"{report.constant} images are of one single colour")
+    if report.duplicates.extra:
+        lines.append(f"{report.duplicates.extra} images are copies of others")
+    if report.duplicates.straddling:
+        lines.append(
+            f"{report.duplicates.straddling} held-out images are also trained on: the source's splits leak"
+        )
+    if report.enlarged:
+        height, width = report.size
+        lines.append(f"{report.enlarged} images were enlarged to {height}x{width}")
+    return lines
+
+
+def grey_modes(report: DataReport) -> bool:
+    """Whether the files themselves are grey."""
+    return all(mode in ("1", "L", "LA", "I", "F") or mode[:2] == "I;" for mode in report.modes)
+
+
+def class_counts(found: Found) -> dict[str, int]:
+    """Count the images of each class, empty classes included."""
+    if found.labels is None:
+        return {}
+    counts = np.bincount(found.labels, minlength=len(found.class_names))
+    return dict(zip(found.class_names, counts.tolist(), strict=True))
+
+
+def find_duplicates(
+    hashes: NDArray[np.uint64], names: Sequence[str], splits: Splits
+) -> Duplicates:
+    """Find images with equal pixels."""
+    _, group, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    several = np.flatnonzero(counts > 1)
+    examples = [
+        tuple(names[i] for i in np.flatnonzero(group == which)[:EXAMPLES])
+        for which in several[:EXAMPLES]
+    ]
+    return Duplicates(
+        extra=int((counts[several] - 1).sum()),
+        groups=len(several),
+        straddling=straddling(hashes, splits),
+        examples=tuple(examples),
+    )
+
+
+def moments(histogram: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation per channel from counts (C, 256), in 0..255."""
+    values = np.arange(256)
+    total = histogram.sum(axis=1)
+    mean = (histogram * values).sum(axis=1) / total
+    variance = (histogram * (values - mean[:, None]) ** 2).sum(axis=1) / total
+    return mean, np.sqrt(variance)

@@ -1,0 +1,94 @@
+"""What every kind of source hands over: encoded files, or rows of pixels that need no decoding."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST_FILE = 512 * 2**20
+"""Bytes; one image file above this is set aside unread."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One encoded image.
+
+    Attributes:
+        name: printable name, unique within the source.
+        read: returns the file's bytes; raises OSError or ValueError where it cannot.
+        label: name of the class, or None.
+        caption: text, or None.
+        split: "train", "validation" or "test" where the source says so.
+    """
+
+    name: str
+    read: Callable[[], bytes]
+    label: str | None = None
+    caption: str | None = None
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class SetAside:
+    """An image that is not used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Files:
+    """Encoded images with what the source knows of them.
+
+    Attributes:
+        kind: the source in words, for the report.
+        entries: candidates, in an order that depends on names alone.
+        set_aside: what was refused before any decoding.
+        ignored: files that were no candidates.
+        warnings: lines for the report.
+        class_names: where the source fixes their order; else they are sorted.
+    """
+
+    kind: str
+    entries: tuple[Entry, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    ignored: int = 0
+    warnings: tuple[str, ...] = ()
+    class_names: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Images that are already pixels.
+
+    Attributes:
+        kind: the source in words, for the report.
+        images: uint8, (N, H, W, C) with C from 1 to 4.
+        labels: int64 (N,), indices into ``class_names``, or None.
+        class_names: one name per class.
+        splits: per row "train", "validation" or "test", or None where the source has no splits.
+    """
+
+    kind: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+    class_names: tuple[str, ...] = ()
+    splits: tuple[str, ...] | None = None
+
+
+def printable(name: str) -> str:
+    """Return ``name`` as valid one-line text: undecodable bytes and control characters escaped."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def ordered_classes(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the distinct labels: in numerical order where all are integers, else sorted."""
+    distinct = set(labels)
+    if all(label.isdecimal() and label.isascii() for label in distinct):
+        return tuple(sorted(distinct, key=lambda label: (int(label), label)))
+    return tuple(sorted(distinct))

@@ -1,0 +1,60 @@
+"""The mathematics of diffusion: paths, predictions, denoisers, objectives and exact oracles."""
+
+from __future__ import annotations
+
+from undrift.diffusion.class_mixture import ClassMixture
+from undrift.diffusion.denoiser import Denoise, Denoiser
+from undrift.diffusion.markov import MarkovChain
+from undrift.diffusion.mixture import GaussianMixture, MixtureDenoiser
+from undrift.diffusion.noise_levels import LogitNormal, LogNormal, NoiseLevels, Uniform
+from undrift.diffusion.objective import DenoisingObjective, Losses, Objective
+from undrift.diffusion.parameterization import (
+    EPSILON,
+    FLOW,
+    X0,
+    Parameterization,
+    V,
+    edm,
+    parameterization,
+)
+from undrift.diffusion.prediction import Prediction
+from undrift.diffusion.schedule import VE, Flow, Level, NoiseSchedule, Schedule, VPCosine, VPLinear
+from undrift.diffusion.sde import SDE
+from undrift.diffusion.weighting import SNR, EDMWeight, MinSNR, Unit, Weighting
+
+__all__ = [
+    "EPSILON",
+    "FLOW",
+    "SDE",
+    "SNR",
+    "VE",
+    "X0",
+    "ClassMixture",
+    "Denoise",
+    "Denoiser",
+    "DenoisingObjective",
+    "EDMWeight",
+    "Flow",
+    "GaussianMixture",
+    "Level",
+    "LogNormal",
+    "LogitNormal",
+    "Losses",
+    "MarkovChain",
+    "MinSNR",
+    "MixtureDenoiser",
+    "NoiseLevels",
+    "NoiseSchedule",
+    "Objective",
+    "Parameterization",
+    "Prediction",
+    "Schedule",
+    "Uniform",
+    "Unit",
+    "V",
+    "VPCosine",
+    "VPLinear",
+    "Weighting",
+    "edm",
+    "parameterization",
+]

@@ -1,0 +1,95 @@
+"""``undrift.train``: the command's flags as keywords."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import fields
+from typing import Literal, TypedDict, Unpack
+
+from rich.console import Console
+from torch import nn
+
+from undrift.errors import UsageError
+from undrift.experiments.journey import Run
+from undrift.experiments.journey import train as _train
+from undrift.runs.settings import TrainSettings
+
+
+class Keywords(TypedDict, total=False):
+    """The fields of ``TrainSettings`` but ``network``; each may be given or left out."""
+
+    budget: str | None
+    images: int | None
+    steps: int | None
+    batch_size: int | None
+    micro_batch: int | None
+    seed: int
+    size: int | None
+    fit: Literal["crop", "pad"]
+    channels: Literal[1, 3, 4] | None
+    background: str | None
+    holdout: float
+    bad_limit: float
+    flip: bool
+    augment: float
+    balance: bool
+    conditional: bool
+    label_dropout: float | None
+    learning_rate: float | None
+    dropout: float | None
+    checkpoint_every: int | None
+    grid_every: int | None
+    validate_every: int | None
+    device: Literal["auto", "cpu", "cuda"]
+    threads: int | None
+    precision: Literal["auto", "float32", "bfloat16"]
+    compile: bool
+    init: str | None
+    extend: bool
+
+
+def train(
+    source: str | os.PathLike[str] | None = None,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    config: str | os.PathLike[str] | None = None,
+    network: Literal["unet", "transformer", "mlp"] | nn.Module | None = None,
+    console: Console | None = None,
+    **settings: Unpack[Keywords],
+) -> Run:
+    """Train a diffusion model on images, sample it and report on it.
+
+    Args:
+        source: ``digits``, or a folder, zip, npz, npy or idx data set.
+        out: the run directory; a free one in ``runs/`` by default. The same call again resumes it.
+        config: the ``config.yaml`` of a run to repeat, in place of ``source`` and ``settings``.
+        network: a family of networks, or your own: any module that is called as
+            ``network(x, c_noise, context)`` with x of shape (B, C, H, W) and c_noise of shape
+            (B,), and returns what has the shape of x.
+        console: where to show progress; nowhere by default.
+        settings: the flags of ``undrift train``, such as ``budget="30m"``.
+
+    Returns:
+        Where the run, its pipeline and its report are.
+
+    Raises:
+        UndriftError: what the command would print; see ``undrift.errors``.
+    """
+    known = [field.name for field in fields(TrainSettings)]
+    for name in settings:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            raise UsageError(f"train(): unknown setting {name!r}; {hint}")
+    if config is not None and (source is not None or settings):
+        raise UsageError("train(): config and other settings exclude each other; give one of them")
+    family, own = (network, None) if isinstance(network, str) else (None, network)
+    return _train(
+        source,
+        out=out,
+        settings=TrainSettings(network=family, **settings),
+        config=config,
+        network=own,
+        console=console,
+    )

@@ -1,0 +1,119 @@
+"""What a run does once its last step is made: pipeline, samples, first metrics, report."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from torch import nn
+
+from undrift.data import ImageSet
+from undrift.experiments.report import gather_material, write_report
+from undrift.metrics import first_metrics
+from undrift.networks import count_parameters
+from undrift.pipelines import DiffusionPipeline, Samples
+from undrift.runs.configuration import RunConfig
+from undrift.runs.directory import RunDirectory
+from undrift.runs.loading import load_weights
+from undrift.runs.recorder import draw_grid
+from undrift.training.learners.diffusion import DiffusionLearner
+
+PIXELS = 64_000
+"""Pixels to draw for the first metrics on a CPU: 1,000 digits, or 80 images of 28 x 28."""
+
+FEWEST, MOST = 64, 1000
+
+
+def close_run(
+    run: RunDirectory,
+    config: RunConfig,
+    data: ImageSet,
+    console: Console,
+    network: nn.Module | None,
+) -> None:
+    """Write ``pipeline/``, ``grid.png``, ``evaluation/first.json`` and ``report.html``.
+
+    Every part is written by rename, so that a run killed here does it again when resumed.
+
+    Args:
+        run: a run whose last checkpoint is written.
+        config: its configuration.
+        data: its images.
+        console: where to say what is being done.
+        network: the user's own network, if the run has one.
+    """
+    learner = DiffusionLearner(
+        config.model, config.training.seed, config.training.device, network=network
+    )
+    pipeline = learner.pipeline(load_weights(run, config))
+    pipeline.save_pretrained(run.pipeline)
+    console.print(f"saved the pipeline: {run.pipeline}")
+    run.write_bytes("grid.png", draw_grid(pipeline))
+
+    began = time.perf_counter()
+    samples = pipeline(_count(config), seed=0)
+    sampling = time.perf_counter() - began
+    console.print(f"drew {len(samples.images)} samples in {sampling:.1f} s")
+
+    began = time.perf_counter()
+    train = data.split("train")
+    name, held_out = _held_out(data)
+    metrics = first_metrics(
+        samples.images,
+        samples.labels,
+        train,
+        held_out,
+        held_out_name=name,
+        seed=config.training.seed,
+        device=config.training.device,
+    )
+    run.write_json("evaluation/first.json", metrics)
+    measuring = time.perf_counter() - began
+    console.print(f"measured them in {measuring:.1f} s")
+    for entry in metrics["metrics"].values():
+        console.print(f"  {entry['name']}: {entry['value']:.4g} (floor {entry['floor']:.4g})")
+    _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
+
+
+def _report(
+    run: RunDirectory,
+    config: RunConfig,
+    train: ImageSet,
+    pipeline: DiffusionPipeline,
+    samples: Samples,
+    seconds: dict[str, float],
+) -> Path:
+    spec = config.model.spec
+    trajectory = pipeline(1, seed=0, trajectory=True).trajectory
+    material = gather_material(
+        samples.images,
+        samples.labels,
+        train,
+        spec.class_names,
+        strip=None if trajectory is None else trajectory.denoised[:, 0],
+        strip_levels=() if trajectory is None else np.exp(-trajectory.log_snr / 2).tolist(),
+        parameters=count_parameters(pipeline.denoiser) + count_parameters(pipeline.encoder),
+        nfe=samples.nfe,
+        sampling_seconds=samples.seconds,
+        sampler=f"{spec.sampler}, {spec.steps} steps, guidance {spec.guidance:g}",
+        seconds=seconds,
+    )
+    return write_report(run.path, material)
+
+
+def _count(config: RunConfig) -> int:
+    """Samples for the first metrics: as many as a short wait allows."""
+    _, height, width = config.model.spec.shape
+    if config.training.device == "cuda":
+        return MOST
+    return int(np.clip(PIXELS // (height * width), FEWEST, MOST))
+
+
+def _held_out(data: ImageSet) -> tuple[str, ImageSet | None]:
+    for name in ("test", "validation"):
+        split = data.split(name)
+        if len(split):
+            return name, split
+    return "test", None

@@ -1,0 +1,130 @@
+"""Line plots as inline SVG that follow the page: its fonts, and its colours in light and in dark.
+
+matplotlib draws with stand-in colours; each is then replaced by the CSS variable of the page that it
+stands for, so one drawing serves both themes and print.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+INK, MUTED, RULE = "#010101", "#020202", "#030303"
+FIRST, SECOND, REFERENCE, GOOD = "#040404", "#050505", "#060606", "#070707"
+_VARIABLES = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    RULE: "var(--rule)",
+    FIRST: "var(--first)",
+    SECOND: "var(--second)",
+    REFERENCE: "var(--reference)",
+    GOOD: "var(--good)",
+}
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "undrift",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.titlecolor": INK,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.titleweight": "semibold",
+    "axes.labelsize": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": RULE,
+    "grid.linewidth": 0.8,
+    "xtick.color": RULE,
+    "ytick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+    "xtick.minor.size": 0,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.9,
+    "lines.solid_capstyle": "round",
+    "text.color": INK,
+}
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw inside with the page's style; matplotlib's own settings are untouched outside."""
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def panels(
+    columns: int, *, width: float = 10.4, height: float = 3.0
+) -> tuple[Figure, tuple[Axes, ...]]:
+    """A transparent figure with ``columns`` axes side by side, in inches."""
+    figure = Figure(figsize=(width, height), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.04, wspace=0.04)  # type: ignore[union-attr]
+    figure.patch.set_alpha(0)
+    axes = tuple(figure.add_subplot(1, columns, place + 1) for place in range(columns))
+    for axis in axes:
+        axis.patch.set_alpha(0)
+    return figure, axes
+
+
+def images_axis(axis: Axes, last: float | None = None) -> None:
+    """Make the horizontal axis count images seen, in short numbers."""
+    axis.set_xlabel("real images seen")
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
+    axis.xaxis.set_major_locator(MaxNLocator(5))
+    axis.set_xlim(left=0, right=last if last else None)
+
+
+def short(value: float) -> str:
+    """``12 k``-style number for an axis or a caption."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value:.3g}"
+
+
+def to_svg(figure: Figure, name: str, description: str) -> Markup:
+    """Inline ``<svg>`` of ``figure``: no prologue, no metadata, identifiers that start with ``name``.
+
+    Args:
+        figure: drawn with the stand-in colours of this module.
+        name: unique on the page.
+        description: what a reader who cannot see it should be told.
+    """
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', text)
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
+    for colour, variable in _VARIABLES.items():
+        text = text.replace(colour, variable)
+    # the page's own font and a width that yields to the column
+    text = re.sub(r"font:([^;\"]*?)(\d[\d.]*px)[^;\"]*", r"font:\1\2 var(--sans)", text)
+    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
+    label = str(Markup.escape(description))
+    text = text.replace("<svg", f'<svg class="plot" role="img" aria-label="{label}"', 1)
+    return Markup(text)

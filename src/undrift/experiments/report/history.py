@@ -1,0 +1,141 @@
+"""What ``metrics.jsonl`` tells: series over training, one value per step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Record = dict[str, Any]
+Series = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Validation:
+    """One look at the held-out images, at fixed noise.
+
+    Attributes:
+        step: optimiser updates before it.
+        images: real images seen before it.
+        weights: "ema" or "raw".
+        loss: mean of ``losses``.
+        log_snr: (L,) log signal-to-noise ratio of each level.
+        losses: (L,) mean squared error of the predicted clean image at each.
+        gaussian: (L,) the same of the best Gaussian denoiser, or None if it was not computed.
+    """
+
+    step: int
+    images: int
+    weights: str
+    loss: float
+    log_snr: Series
+    losses: Series
+    gaussian: Series | None
+
+    @property
+    def noise(self) -> Series:
+        """(L,) noise over signal, sigma / alpha, of each level."""
+        return np.exp(-self.log_snr / 2)
+
+    @property
+    def ratios(self) -> Series | None:
+        """(L,) ``losses`` over ``gaussian``: below 1 the network beats every linear denoiser."""
+        if self.gaussian is None or not (self.gaussian > 0).all():
+            return None
+        return self.losses / self.gaussian
+
+
+@dataclass(frozen=True)
+class History:
+    """Events of a run, sorted out. A step that was run twice, around a resume, counts once.
+
+    Attributes:
+        train: ``train`` events by step.
+        validations: ``validation`` events by step.
+        grids: ``grid`` events.
+        checkpoints: ``checkpoint`` events.
+        skips: number of steps skipped as non-finite.
+        starts: number of processes that worked on the run.
+        probe: the ``probe`` event, if there was one.
+        done: the ``done`` event, if the run ended.
+        seconds: time named by events, summed by their kind.
+    """
+
+    train: tuple[Record, ...]
+    validations: tuple[Validation, ...]
+    grids: tuple[Record, ...]
+    checkpoints: tuple[Record, ...]
+    skips: int
+    starts: int
+    probe: Record | None
+    done: Record | None
+    seconds: Record
+
+    @classmethod
+    def of(cls, events: Iterable[Record]) -> History:
+        """Sort ``events`` out; those of steps that a resume repeated are replaced by the repeats."""
+        latest: dict[tuple[str, Any, Any], Record] = {}
+        starts, seconds = 0, {}
+        for event in events:
+            kind, step = event.get("event", ""), event.get("step")
+            if kind == "start":
+                starts += 1
+            if isinstance(event.get("seconds"), int | float):
+                seconds[kind] = seconds.get(kind, 0.0) + float(event["seconds"])
+            latest[kind, step, event.get("weights")] = event
+
+        def of_kind(kind: str) -> tuple[Record, ...]:
+            found = [event for (name, _, _), event in latest.items() if name == kind]
+            return tuple(sorted(found, key=lambda event: event.get("step", 0)))
+
+        done, probe = of_kind("done"), of_kind("probe")
+        return cls(
+            train=of_kind("train"),
+            validations=tuple(_validation(event) for event in of_kind("validation")),
+            grids=of_kind("grid"),
+            checkpoints=of_kind("checkpoint"),
+            skips=len(of_kind("skip")),
+            starts=starts,
+            probe=probe[-1] if probe else None,
+            done=done[-1] if done else None,
+            seconds=seconds,
+        )
+
+    def series(self, name: str) -> tuple[Series, Series]:
+        """Images seen and the entry ``name`` of the ``train`` events that have it."""
+        pairs = [(event["images"], event[name]) for event in self.train if event.get(name) is not None]
+        table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+        return table[:, 0], table[:, 1]
+
+    def validated(self, weights: str) -> tuple[Validation, ...]:
+        """Validations of "ema" or "raw" weights, oldest first."""
+        return tuple(entry for entry in self.validations if entry.weights == weights)
+
+    @property
+    def main(self) -> tuple[Validation, ...]:
+        """Validations of the weights that one samples with: the average's if there are any."""
+        return self.validated("ema") or self.validated("raw")
+
+    @property
+    def images(self) -> int | None:
+        """Real images seen so far."""
+        if self.done is not None and "images" in self.done:
+            return int(self.done["images"])
+        return int(self.train[-1]["images"]) if self.train else None
+
+
+def _validation(event: Record) -> Validation:
+    gaussian = event.get("gaussian")
+    return Validation(
+        step=int(event["step"]),
+        images=int(event["images"]),
+        weights=str(event.get("weights", "ema")),
+        loss=float(event["loss"]) if event.get("loss") is not None else math.nan,
+        log_snr=np.array(event.get("log_snr", []), dtype=np.float64),
+        losses=np.array(event.get("losses", []), dtype=np.float64),
+        gaussian=None if gaussian is None else np.array(gaussian, dtype=np.float64),
+    )

@@ -1,0 +1,122 @@
+"""The files of a run directory, read for the report: what is missing is listed, never made up."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from undrift.errors import ModelFileError
+from undrift.experiments.report.history import History, Record
+from undrift.runs.events import read_events
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One sample grid on disk.
+
+    Attributes:
+        step: optimiser updates before it.
+        weights: which weights drew it: "ema", "raw" or "".
+        path: the PNG.
+    """
+
+    step: int
+    weights: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything that a run directory says about itself.
+
+    Attributes:
+        name: of the directory.
+        config: ``config.yaml``; empty if missing.
+        data: ``data.json``; empty if missing.
+        environment: ``environment.json``; empty if missing.
+        status: ``status.json``; empty if missing.
+        evaluation: ``evaluation/first.json``; empty if missing.
+        history: ``metrics.jsonl``.
+        grids: sample grids that exist, oldest first.
+        missing: names of the files that were not there.
+    """
+
+    name: str
+    config: Record
+    data: Record
+    environment: Record
+    status: Record
+    evaluation: Record
+    history: History
+    grids: tuple[Grid, ...]
+    missing: tuple[str, ...]
+
+    @classmethod
+    def read(cls, directory: Path) -> RunRecord:
+        """Read what ``directory`` holds.
+
+        Raises:
+            ModelFileError: it is no directory, or a file that is there cannot be read.
+        """
+        if not directory.is_dir():
+            raise ModelFileError(f"{directory}: no such run directory; name one in runs/")
+        missing: list[str] = []
+
+        def plain(name: str) -> Record:
+            path = directory / name
+            if not path.exists():
+                missing.append(name)
+                return {}
+            return _mapping(path)
+
+        config = plain("config.yaml")
+        data = plain("data.json")
+        environment = plain("environment.json")
+        status = plain("status.json")
+        evaluation = plain("evaluation/first.json")
+        events = directory / "metrics.jsonl"
+        if not events.exists():
+            missing.append(events.name)
+        history = History.of(read_events(events))
+        grids = _grids(directory, history)
+        if not grids:
+            missing.append("samples/step_*.png")
+        return cls(
+            directory.resolve().name,
+            config,
+            data,
+            environment,
+            status,
+            evaluation,
+            history,
+            grids,
+            tuple(missing),
+        )
+
+
+def _mapping(path: Path) -> Record:
+    try:
+        text = path.read_text(encoding="utf-8")
+        content: Any = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{path}: cannot be read ({reason}); restore it or delete it") from error
+    if not isinstance(content, dict):
+        raise ModelFileError(f"{path}: holds a {type(content).__name__}, wanted a mapping; restore it")
+    return content
+
+
+def _grids(directory: Path, history: History) -> tuple[Grid, ...]:
+    found: dict[tuple[int, str], Grid] = {}
+    for event in history.grids:
+        name = str(event.get("file", ""))
+        for path in (directory / name, directory / "samples" / name):
+            if name and path.is_file():
+                step, weights = int(event["step"]), str(event.get("weights", ""))
+                found[step, weights] = Grid(step, weights, path)
+                break
+    return tuple(found[place] for place in sorted(found))

@@ -1,0 +1,81 @@
+"""Trained feature networks on disk: safetensors weights and a JSON beside them, in the cache folder.
+
+Weights are written first and the JSON, which holds their hash, last, each by an atomic rename: a JSON
+that is there and agrees with its weights is a finished entry. Anything else is reported and made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load, save
+from torch import Tensor
+
+_log = logging.getLogger("undrift")
+
+
+def cache_directory() -> Path:
+    """``$UNDRIFT_CACHE``, else ``~/.cache/undrift``; the part of it that metrics own."""
+    root = os.environ.get("UNDRIFT_CACHE") or Path.home() / ".cache" / "undrift"
+    return Path(root) / "features"
+
+
+def content_hash(tensors: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 over names, types, shapes and bytes of ``tensors``: equal weights, equal hash."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read(directory: Path, key: str) -> dict[str, Tensor] | None:
+    """The weights stored under ``key``, or None if there are none that pass their checks."""
+    record_path, weights_path = _paths(directory, key)
+    if not record_path.exists():
+        return None
+    try:
+        record = json.loads(record_path.read_text())
+        blob = weights_path.read_bytes()
+        if record["key"] != key or record["sha256"] != hashlib.sha256(blob).hexdigest():
+            raise ValueError("hash does not match")
+        return load(blob)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _log.warning("cached features %s are damaged (%s): making them again", record_path, error)
+        return None
+
+
+def write(directory: Path, key: str, tensors: Mapping[str, Tensor], notes: dict[str, Any]) -> None:
+    """Store ``tensors`` under ``key`` with ``notes`` in the JSON; a full disk is only reported."""
+    record_path, weights_path = _paths(directory, key)
+    blob = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
+    record = {"key": key, "sha256": hashlib.sha256(blob).hexdigest(), **notes}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _replace(weights_path, blob)
+        _replace(record_path, json.dumps(record, indent=1).encode())
+    except OSError as error:
+        _log.warning("features are not cached: %s cannot be written (%s)", directory, error)
+
+
+def _paths(directory: Path, key: str) -> tuple[Path, Path]:
+    return directory / f"{key}.json", directory / f"{key}.safetensors"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

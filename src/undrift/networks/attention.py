@@ -1,0 +1,101 @@
+r"""Scaled dot-product attention with normalised queries and keys.
+
+.. math::
+
+    \mathrm{Attention}(Q, K, V) = \mathrm{softmax}\!\left(\frac{\hat Q \hat K^T}{\sqrt d}\right) V,
+    \qquad \hat q = g \odot \frac{q}{\mathrm{rms}(q)}
+
+over heads of :math:`d` channels each. Normalised queries and keys keep the logits bounded, so
+attention neither saturates nor overflows at high learning rates (Henry et al. 2020, "Query-Key
+Normalization for Transformers"; Dehghani et al. 2023, "Scaling Vision Transformers to 22B").
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from undrift.errors import UsageError
+from undrift.networks.rotary import rotate
+
+
+class SelfAttention(nn.Module):
+    """Attention among the positions of one sequence.
+
+    Args:
+        width: channels of the sequence.
+        heads: number of heads; divides ``width``.
+        zero: whether the output projection starts at zero.
+    """
+
+    def __init__(self, width: int, heads: int, *, zero: bool = True) -> None:
+        super().__init__()
+        self.heads = _checked(heads, width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.query_norm = nn.RMSNorm(width // heads, eps=1e-6)
+        self.key_norm = nn.RMSNorm(width // heads, eps=1e-6)
+        self.out = _projection(width, zero)
+
+    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """(B, L, width) -> the same; ``rotation`` turns queries and keys by their positions."""
+        batch, length, _ = x.shape
+        qkv = self.qkv(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        query, key, value = qkv.unbind(0)
+        query, key = self.query_norm(query), self.key_norm(key)
+        if rotation is not None:
+            query, key = rotate(query, rotation), rotate(key, rotation)
+        heard = F.scaled_dot_product_attention(query.to(value.dtype), key.to(value.dtype), value)
+        return self.out(heard.transpose(1, 2).flatten(2))
+
+
+class CrossAttention(nn.Module):
+    """Attention from the positions of one sequence to the tokens of another.
+
+    A learned key and value stand beside the tokens, so that a sample whose tokens are all masked
+    (a dropped caption) hears something defined instead of a softmax over nothing.
+
+    Args:
+        width: channels of the listening sequence.
+        tokens: channels of the tokens.
+        heads: number of heads; divides ``width``.
+    """
+
+    def __init__(self, width: int, tokens: int, heads: int) -> None:
+        super().__init__()
+        self.heads = _checked(heads, width)
+        self.query = nn.Linear(width, width, bias=False)
+        self.key_value = nn.Linear(tokens, 2 * width, bias=False)
+        self.silence = nn.Parameter(torch.randn(1, 1, tokens))
+        self.token_norm = nn.RMSNorm(tokens, eps=1e-6)
+        self.query_norm = nn.RMSNorm(width // heads, eps=1e-6)
+        self.key_norm = nn.RMSNorm(width // heads, eps=1e-6)
+        self.out = _projection(width, zero=True)
+
+    def forward(self, x: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:
+        """(B, L, width), (B, T, tokens) and a mask (B, T), True = heard -> (B, L, width)."""
+        batch, length, _ = x.shape
+        silence = self.silence.expand(batch, 1, -1).to(tokens.dtype)
+        heard = torch.cat([silence, self.token_norm(tokens).to(tokens.dtype)], dim=1)
+        query = self.query(x).view(batch, length, self.heads, -1).transpose(1, 2)
+        key_value = self.key_value(heard).view(batch, heard.shape[1], 2, self.heads, -1)
+        key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
+        query, key = self.query_norm(query).to(value.dtype), self.key_norm(key).to(value.dtype)
+        if mask is not None:
+            mask = F.pad(mask, (1, 0), value=True)[:, None, None, :]
+        answer = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        return self.out(answer.transpose(1, 2).flatten(2))
+
+
+def _checked(heads: int, width: int) -> int:
+    if heads < 1 or width % heads:
+        raise UsageError(f"attention: {heads} heads do not divide {width} channels; change either")
+    return heads
+
+
+def _projection(width: int, zero: bool) -> nn.Linear:
+    projection = nn.Linear(width, width)
+    if zero:
+        nn.init.zeros_(projection.weight)
+    nn.init.zeros_(projection.bias)
+    return projection

@@ -1,0 +1,66 @@
+"""From a configuration to a network, and what that network costs."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from undrift.errors import UsageError
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.mlp import MLP, MLPConfig
+from undrift.networks.transformer import Transformer, TransformerConfig
+from undrift.networks.unet import UNet, UNetConfig
+
+NetworkConfig = UNetConfig | TransformerConfig | MLPConfig
+
+
+def build_network(
+    config: NetworkConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+) -> nn.Module:
+    """Build a network that maps (x, c_noise, context) to a prediction of x's shape.
+
+    Args:
+        config: the kind of network and its shape.
+        channels: of the images, in and out.
+        size: (H, W) of the images; only an MLP is bound to it.
+        context: sizes of the context's parts.
+
+    Raises:
+        UsageError: if the sizes make no sense.
+    """
+    if channels < 1 or min(size) < 1:
+        raise UsageError(f"network: {channels} channels of size {size}, wanted 1 or more of each")
+    match config:
+        case UNetConfig():
+            return UNet(config, channels=channels, context=context)
+        case TransformerConfig():
+            return Transformer(config, channels=channels, context=context)
+        case MLPConfig():
+            return MLP(config, channels=channels, size=size, context=context)
+
+
+def count_parameters(module: nn.Module) -> int:
+    """Return how many numbers ``module`` learns."""
+    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+
+
+def count_flops(
+    network: nn.Module, *, channels: int, size: tuple[int, int], context: ContextSpec
+) -> int:
+    """Return the floating-point operations of one forward pass on one image.
+
+    Matrix products, convolutions and attention count (two operations per multiply-add); norms and
+    activations do not. Backward takes about twice as many. Tokens are counted as a sequence of 1.
+    """
+    reference = next(network.parameters())
+    made = {"device": reference.device, "dtype": reference.dtype}
+    heard = Context(
+        vector=torch.zeros(1, context.vector, **made) if context.vector else None,
+        tokens=torch.zeros(1, 1, context.tokens, **made) if context.tokens else None,
+        maps=torch.zeros(1, context.maps, *size, **made) if context.maps else None,
+    )
+    x, c_noise = torch.zeros(1, channels, *size, **made), torch.zeros(1, **made)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(x, c_noise, heard)
+    return counter.get_total_flops()

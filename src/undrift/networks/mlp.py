@@ -1,0 +1,107 @@
+"""A multi-layer perceptron for points: data without neighbourhoods, such as 2-D toys.
+
+Residual blocks of two linear layers with adaptive RMS norm, the same modulation as in the larger
+networks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from undrift.errors import UsageError
+from undrift.networks.blocks import zeroed
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.embedding import Embedding
+from undrift.networks.patches import with_maps
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """Shape of a multi-layer perceptron.
+
+    Attributes:
+        kind: tells this configuration from the others in a file.
+        width: of the hidden layers.
+        blocks: residual blocks of two layers each.
+        dropout: probability in the blocks.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    width: int = 128
+    blocks: int = 3
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no network can have."""
+        for name in ("width", "blocks"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"mlp: {name} is {getattr(self, name)}, wanted 1 or more")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"mlp: dropout is {self.dropout}, wanted 0 to below 1")
+
+
+class MLP(nn.Module):
+    """The network that an ``MLPConfig`` describes; tokens are heard as their masked mean.
+
+    Args:
+        config: its shape.
+        channels: of the data, in and out.
+        size: (H, W) of the data; (1, 1) for points, which may also come as (B, C).
+        context: what will be heard beside the data.
+    """
+
+    def __init__(
+        self, config: MLPConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        self.shape, self.maps = (channels, *size), context.maps
+        numbers = prod(self.shape)
+        self.embedding = Embedding(config.width, context)
+        self.tokens = nn.Linear(context.tokens, config.width) if context.tokens else None
+        self.stem = nn.Linear(numbers + context.maps * prod(size), config.width)
+        self.blocks = nn.ModuleList(
+            _Block(config.width, config.dropout) for _ in range(config.blocks)
+        )
+        self.norm = nn.RMSNorm(config.width, eps=1e-6)
+        self.out = zeroed(nn.Linear(config.width, numbers))
+
+    def forward(self, x: Tensor, c_noise: Tensor, context: Context | None = None) -> Tensor:
+        """(B, C, H, W) or (B, C), and a noise level (B,) -> the same shape as ``x``."""
+        image = x.reshape(-1, *self.shape)
+        embedding = self.embedding(c_noise, context)
+        if self.tokens is not None:
+            embedding = embedding + self.tokens(_mean_token(context))
+        h = self.stem(with_maps(image, context, self.maps).flatten(1))
+        for block in self.blocks:
+            h = block(h, embedding)
+        return self.out(F.silu(self.norm(h))).reshape(x.shape)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.RMSNorm(width, eps=1e-6, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.inward = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.outward = zeroed(nn.Linear(width, width))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.modulation(embedding).chunk(2, dim=1)
+        h = F.silu(self.inward(torch.addcmul(shift, self.norm(x), scale + 1)))
+        return x + self.outward(self.dropout(h))
+
+
+def _mean_token(context: Context | None) -> Tensor:
+    if context is None or context.tokens is None:
+        raise UsageError("network: built for context.tokens but got none; pass a Context with it")
+    if context.token_mask is None:
+        return context.tokens.mean(dim=1)
+    heard = context.token_mask[:, :, None].to(context.tokens.dtype)
+    return (context.tokens * heard).sum(dim=1) / heard.sum(dim=1).clamp_min(1)

@@ -1,0 +1,162 @@
+"""A U-Net whose residual blocks are modulated by noise level and context.
+
+An image goes through levels of halving resolution and back; every block on the way up also hears
+what the block of equal depth said on the way down. Sizes need not be powers of two: halving rounds
+up, and growing crops to what was there before.
+
+References: Ronneberger et al. 2015 (U-Net); Ho et al. 2020 (for diffusion); Dhariwal & Nichol 2021,
+"Diffusion Models Beat GANs" (adaptive group norm, residual resampling); Hoogeboom et al. 2023,
+"simple diffusion" (space-to-depth at the stem).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from undrift.errors import UsageError
+from undrift.networks.blocks import AttentionBlock, ResidualBlock, group_norm, grow, zeroed
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.embedding import Embedding
+from undrift.networks.patches import from_patches, to_patches, with_maps
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Shape of a U-Net.
+
+    Attributes:
+        kind: tells this configuration from the others in a file.
+        patch: side of the squares that become channels at the stem.
+        width: channels of the first level.
+        multipliers: channels of each level in units of ``width``, finest first.
+        blocks: residual blocks per level, on each way.
+        attention: levels with attention, 0 is the finest; -1 is the coarsest.
+        head_width: channels per attention head, at most.
+        embedding: size of the embedding of noise level and context; 0 means 4 * width.
+        dropout: probability in the residual blocks.
+    """
+
+    kind: Literal["unet"] = "unet"
+    patch: int = 1
+    width: int = 64
+    multipliers: tuple[int, ...] = (1, 2)
+    blocks: int = 2
+    attention: tuple[int, ...] = ()
+    head_width: int = 32
+    embedding: int = 0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no network can have."""
+        positive = {"patch": self.patch, "width": self.width, "blocks": self.blocks}
+        for name, number in {**positive, "head_width": self.head_width}.items():
+            if number < 1:
+                raise UsageError(f"unet: {name} is {number}, wanted 1 or more")
+        if not self.multipliers or min(self.multipliers) < 1:
+            raise UsageError(f"unet: multipliers are {self.multipliers}, wanted one or more from 1")
+        levels = len(self.multipliers)
+        for level in self.attention:
+            if not -levels <= level < levels:
+                raise UsageError(f"unet: attention at level {level}, wanted 0 to {levels - 1}")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"unet: dropout is {self.dropout}, wanted 0 to below 1")
+        if self.embedding < 0:
+            raise UsageError(f"unet: embedding is {self.embedding}, wanted 0 (4 * width) or more")
+
+
+class UNet(nn.Module):
+    """The network that a ``UNetConfig`` describes.
+
+    Args:
+        config: its shape.
+        channels: of the images, in and out.
+        context: what will be heard beside them. Tokens are heard at the levels of
+            ``config.attention``, at the coarsest level if there are none.
+    """
+
+    def __init__(self, config: UNetConfig, *, channels: int, context: ContextSpec) -> None:
+        super().__init__()
+        self.patch, self.maps = config.patch, context.maps
+        widths = [config.width * multiplier for multiplier in config.multipliers]
+        coarsest = len(widths) - 1
+        attending = {level % len(widths) for level in config.attention}
+        listening = (attending or {coarsest}) if context.tokens else set()
+        embedding = config.embedding or 4 * config.width
+        self.embedding = Embedding(embedding, context)
+
+        def stage(level: int, inward: int) -> _Stage:
+            width = widths[level]
+            return _Stage(
+                ResidualBlock(inward, width, embedding, config.dropout),
+                AttentionBlock(
+                    width,
+                    config.head_width,
+                    attends=level in attending,
+                    tokens=context.tokens if level in listening else 0,
+                ),
+            )
+
+        patched = config.patch**2
+        self.stem = nn.Conv2d((channels + context.maps) * patched, widths[0], 3, padding=1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        skips, width = [], widths[0]
+        for level in range(len(widths)):
+            stages = nn.ModuleList()
+            for _ in range(config.blocks):
+                stages.append(stage(level, width))
+                width = widths[level]
+                skips.append(width)
+            self.down.append(stages)
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(width, width, 3, stride=2, padding=1) for width in widths[:-1]
+        )
+        for level in reversed(range(len(widths))):
+            stages = nn.ModuleList()
+            for _ in range(config.blocks):
+                stages.append(stage(level, width + skips.pop()))
+                width = widths[level]
+            self.up.append(stages)
+        self.norm = group_norm(width)
+        self.out = zeroed(nn.Conv2d(width, channels * patched, 3, padding=1))
+
+    def forward(self, x: Tensor, c_noise: Tensor, context: Context | None = None) -> Tensor:
+        """Return the network's raw prediction.
+
+        Args:
+            x: (B, C, H, W), of about unit variance.
+            c_noise: (B,), the noise level as the preconditioning words it.
+            context: parts as in the ``ContextSpec`` that the network was built for.
+
+        Returns:
+            (B, C, H, W).
+        """
+        size = (x.shape[2], x.shape[3])
+        embedding = self.embedding(c_noise, context)
+        h = self.stem(to_patches(with_maps(x, context, self.maps), self.patch))
+        skips: list[Tensor] = []
+        for level, stages in enumerate(self.down):
+            if level:
+                h = self.shrink[level - 1](h)
+            for stage in stages:
+                h = stage(h, embedding, context)
+                skips.append(h)
+        for step, stages in enumerate(self.up):
+            if step:
+                h = grow(h, skips[-1])
+            for stage in stages:
+                h = stage(torch.cat([h, skips.pop()], dim=1), embedding, context)
+        h = self.out(torch.nn.functional.silu(self.norm(h)))
+        return from_patches(h, self.patch, size)
+
+
+class _Stage(nn.Module):
+    def __init__(self, residual: ResidualBlock, attention: AttentionBlock) -> None:
+        super().__init__()
+        self.residual, self.attention = residual, attention
+
+    def forward(self, x: Tensor, embedding: Tensor, context: Context | None) -> Tensor:
+        return self.attention(self.residual(x, embedding), context)

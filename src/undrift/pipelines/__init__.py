@@ -1,0 +1,23 @@
+"""Pipelines: trained models that draw images, save and load."""
+
+from __future__ import annotations
+
+from undrift.pipelines.diffusion import DiffusionPipeline
+from undrift.pipelines.grid import image_grid
+from undrift.pipelines.labels import Labels, resolve_labels
+from undrift.pipelines.pipeline import Pipeline
+from undrift.pipelines.samples import Samples, Trajectory
+from undrift.pipelines.spec import SampleSpec
+from undrift.pipelines.writing import write_samples
+
+__all__ = [
+    "DiffusionPipeline",
+    "Labels",
+    "Pipeline",
+    "SampleSpec",
+    "Samples",
+    "Trajectory",
+    "image_grid",
+    "resolve_labels",
+    "write_samples",
+]

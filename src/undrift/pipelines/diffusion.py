@@ -1,0 +1,255 @@
+"""The pipeline of a diffusion model: noise, a solver and a denoiser make images."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from undrift.codec import Codec
+from undrift.conditioning import Condition, ConditionEncoder
+from undrift.diffusion import Denoise, Denoiser, Prediction
+from undrift.errors import UsageError
+from undrift.networks import Context, NetworkConfig
+from undrift.pipelines.labels import Labels, resolve_labels
+from undrift.pipelines.pipeline import Pipeline
+from undrift.pipelines.request import Request
+from undrift.pipelines.samples import Samples
+from undrift.pipelines.spec import SampleSpec
+from undrift.pipelines.strip import Strip
+from undrift.sampling import ClassifierFree, CountedDenoiser, ImageNoise, OnProgress, integrate
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class DiffusionPipeline(Pipeline):
+    """Draws images by integrating a denoiser from noise to data.
+
+    Args:
+        denoiser: the model.
+        encoder: of its conditions; None for a network that takes no context.
+        codec: between the model's space and images.
+        spec: shape, classes and default settings.
+        network_config: what ``denoiser.network`` was built from; None for the user's own network,
+            which `from_pretrained` must then be given again.
+
+    Raises:
+        UsageError: if the encoder's classes are not the spec's.
+    """
+
+    def __init__(
+        self,
+        denoiser: Denoiser,
+        encoder: ConditionEncoder | None,
+        codec: Codec,
+        spec: SampleSpec,
+        *,
+        network_config: NetworkConfig | None = None,
+    ) -> None:
+        heard = encoder.spec.classes if encoder is not None else 0
+        if heard != len(spec.class_names):
+            raise UsageError(
+                f"encoder of {heard} classes, spec of {len(spec.class_names)}: give the same"
+            )
+        self.denoiser = denoiser
+        self.encoder = encoder
+        self.codec = codec
+        self.spec = spec
+        self.network_config = network_config
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((weight.device for weight in self._weights().parameters()), torch.device("cpu"))
+
+    def to(self, device: torch.device | str) -> Self:
+        """See `Pipeline.to`."""
+        self._weights().to(device)
+        self.codec.to(device)
+        return self
+
+    def with_weights(self, state: Mapping[str, Tensor]) -> DiffusionPipeline:
+        """Return a pipeline with other weights and everything else the same.
+
+        Args:
+            state: as from ``state_dict``: keys ``network.*`` and ``encoder.*``.
+
+        Raises:
+            ModelFileError: if they do not fit this model.
+        """
+        from undrift.pipelines.loading import load_weights
+
+        made = copy.copy(self)
+        made.denoiser, made.encoder = copy.deepcopy((self.denoiser, self.encoder))
+        load_weights(made._weights(), state, "weights")
+        return made
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the weights: keys ``network.*`` and ``encoder.*``."""
+        return self._weights().state_dict()
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        n: int,
+        *,
+        labels: Labels = None,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance: float | None = None,
+        grid: str | None = None,
+        batch_size: int | None = None,
+        device: torch.device | str | None = None,
+        precision: Precision = "float32",
+        on_progress: OnProgress | None = None,
+        trajectory: bool = False,
+    ) -> Samples:
+        """Draw ``n`` images; image i depends on the weights, the settings, the seed and i only.
+
+        Its noise is the same bit by bit whatever the batch, the number of images and the device;
+        the images may then differ by rounding (a level of 255 now and then).
+
+        Args:
+            n: number of images, at least 1.
+            labels: class names or indices, ``"all"``, or None; see `resolve_labels`.
+            seed: names the noise, at least 0.
+            steps: steps of the sampler, at least 1; None is the spec's default, as below.
+            sampler: one of `undrift.sampling.SAMPLERS` or an alias.
+            guidance: classifier-free guidance scale; 1 is off, other scales need classes.
+            grid: how the steps are spaced, one of `undrift.sampling.GRIDS`.
+            batch_size: images drawn at once; by default as many as suit their size.
+            device: move the pipeline there first; None stays.
+            precision: of the network's matrix products; all else is float32.
+            on_progress: called as ``on_progress(done, total)`` after each step; to cancel, raise.
+            trajectory: also return the way from noise to images.
+
+        Raises:
+            UsageError: for a value that cannot be used.
+            DivergedError: if the model gives numbers that are not finite.
+        """
+        began = time.perf_counter()
+        request = Request.checked(
+            self.spec, n, seed, steps, sampler, guidance, grid, batch_size, precision
+        )
+        classes = resolve_labels(labels, n, seed, self.spec)
+        times = request.times(self.denoiser)
+        if device is not None:
+            self.to(device)
+        denoiser = CountedDenoiser(self.denoiser)
+        parts: list[np.ndarray] = []
+        strips: list[Strip] = []
+        done, total = 0, len(request.batches) * request.steps
+
+        def advance(step: int, steps: int) -> None:
+            if on_progress is not None:
+                on_progress(done + step, total)
+
+        with _evaluating(self._weights()):
+            for rows in request.batches:
+                noise = ImageNoise(seed, rows)
+                start = self.denoiser.schedule(times[0])
+                x = (noise.initial(self.spec.shape) * start.sigma).to(self.device)
+                chosen = None if classes is None else classes[rows.start : rows.stop]
+                guided, context = self._conditioned(denoiser, chosen, len(rows), request.guidance)
+                strip = Strip(self.codec)
+
+                def denoise(
+                    x_t: Tensor,
+                    t: Tensor,
+                    guided: Denoise = guided,
+                    context: Context | None = context,
+                ) -> Prediction:
+                    with torch.autocast(
+                        x_t.device.type, torch.bfloat16, enabled=precision == "bfloat16"
+                    ):
+                        return guided(x_t, t, context)
+
+                x = integrate(
+                    denoise,
+                    x.contiguous(memory_format=self._memory_format),
+                    times,
+                    request.solver,
+                    schedule=self.denoiser.schedule,
+                    noise=noise,
+                    after_step=strip.after_step if trajectory else None,
+                    on_progress=advance,
+                )
+                done += request.steps
+                strips.append(strip)
+                parts.append(_as_images(self.codec.decode(x)))
+        return Samples(
+            images=np.concatenate(parts),
+            labels=classes,
+            class_names=self.spec.class_names,
+            nfe=denoiser.images / n,
+            seconds=time.perf_counter() - began,
+            settings=request.settings(labels),
+            trajectory=Strip.joined(strips) if trajectory else None,
+        )
+
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write config.json, model.safetensors and MANIFEST.json into ``directory``.
+
+        See `Pipeline.save_pretrained`.
+        """
+        from undrift.pipelines.loading import save
+
+        save(self, Path(directory))
+
+    @property
+    def _memory_format(self) -> torch.memory_format:
+        """Our own networks run faster on channels-last; a user's may count on plain strides."""
+        plain = self.network_config is None
+        return torch.contiguous_format if plain else torch.channels_last
+
+    @staticmethod
+    def from_pretrained(
+        directory: str | Path, *, network: nn.Module | None = None
+    ) -> DiffusionPipeline:
+        """See `Pipeline.from_pretrained`."""
+        from undrift.pipelines.loading import load
+
+        return load(Path(directory), network)
+
+    def _weights(self) -> nn.ModuleDict:
+        modules = {"network": self.denoiser.network}
+        if self.encoder is not None:
+            modules["encoder"] = self.encoder
+        return nn.ModuleDict(modules)
+
+    def _conditioned(
+        self, denoiser: Denoise, classes: np.ndarray | None, count: int, guidance: float
+    ) -> tuple[Denoise, Context | None]:
+        """Encode the conditions once, and put guidance around the denoiser."""
+        if self.encoder is None:
+            return denoiser, None
+        entries = {} if classes is None else {"labels": torch.from_numpy(classes).to(self.device)}
+        context = self.encoder(Condition(entries), count)
+        if guidance == 1:
+            return denoiser, context
+        return ClassifierFree(denoiser, guidance, self.encoder(None, count)), context
+
+
+@contextlib.contextmanager
+def _evaluating(weights: nn.Module) -> Iterator[None]:
+    """Switch dropout and the like off, and back to what each module was."""
+    training = [module for module in weights.modules() if module.training]
+    weights.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _as_images(pixels: Tensor) -> np.ndarray:
+    """Uint8 (B, C, H, W) on any device to uint8 (B, H, W, C)."""
+    return pixels.permute(0, 2, 3, 1).cpu().contiguous().numpy()

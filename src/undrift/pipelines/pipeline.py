@@ -1,0 +1,87 @@
+"""What sampling, evaluation, export and serving know of a model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Self
+
+import torch
+from torch import nn
+
+from undrift.pipelines.labels import Labels
+from undrift.pipelines.samples import Samples
+from undrift.pipelines.spec import SampleSpec
+from undrift.sampling import OnProgress
+
+
+class Pipeline(ABC):
+    """A trained model that draws images, whatever family it is of.
+
+    Attributes:
+        spec: shape, classes and default settings.
+    """
+
+    spec: SampleSpec
+
+    @abstractmethod
+    def __call__(
+        self,
+        n: int,
+        *,
+        labels: Labels = None,
+        seed: int = 0,
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance: float | None = None,
+        grid: str | None = None,
+        batch_size: int | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Samples:
+        """Draw ``n`` images; image i depends on the weights, the settings, the seed and i only.
+
+        Args:
+            n: number of images, at least 1.
+            labels: class names or indices, ``"all"``, or None; see `resolve_labels`.
+            seed: names the noise, at least 0.
+            steps: steps of the sampler, at least 1; None is the spec's default, as below.
+            sampler: name of the sampler.
+            guidance: guidance scale; 1 is off.
+            grid: name of the grid: how the steps are spaced.
+            batch_size: images drawn at once; it changes speed and memory, not what is drawn.
+            on_progress: called as ``on_progress(done, total)``; to cancel, raise.
+
+        Raises:
+            UsageError: for a value that cannot be used.
+        """
+
+    @abstractmethod
+    def to(self, device: torch.device | str) -> Self:
+        """Move the weights to ``device``, in place, and return the pipeline."""
+
+    @abstractmethod
+    def save_pretrained(self, directory: str | Path) -> None:
+        """Write the pipeline into ``directory``, which appears whole or not at all.
+
+        A pipeline that is there already is replaced.
+
+        Raises:
+            UsageError: if it cannot be written, or ``directory`` holds something else.
+        """
+
+    @staticmethod
+    def from_pretrained(directory: str | Path, *, network: nn.Module | None = None) -> Pipeline:
+        """Load what `save_pretrained` wrote, on the CPU, after checking every byte of it.
+
+        Args:
+            directory: where it is.
+            network: the user's own network, for a pipeline that was saved with one; its weights
+                are overwritten.
+
+        Raises:
+            ModelFileError: if anything is missing, damaged or does not fit together.
+            UsageError: for a network where none is wanted, or none where one is.
+        """
+        from undrift.pipelines.loading import load
+
+        return load(Path(directory), network)

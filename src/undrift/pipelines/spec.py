@@ -1,0 +1,60 @@
+"""What a pipeline draws: shape, classes and the settings it draws with unless told otherwise."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from undrift.errors import UsageError
+from undrift.sampling import GRIDS, solver
+
+
+@dataclass(frozen=True)
+class SampleSpec:
+    """Shape, classes and defaults of a pipeline's samples.
+
+    Attributes:
+        shape: of one image, (C, H, W).
+        class_names: in stored order; empty for a model without classes.
+        class_frequencies: share of each class in the training data, in the same order, of any
+            positive sum; empty means equal.
+        sampler: default sampler, one of `undrift.sampling.SAMPLERS`.
+        grid: default grid, one of `undrift.sampling.GRIDS`.
+        steps: default number of steps.
+        guidance: default guidance scale; 1 is off.
+
+    Raises:
+        UsageError: for values that contradict each other.
+    """
+
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...] = ()
+    class_frequencies: tuple[float, ...] = ()
+    sampler: str = "dpmpp_2m"
+    grid: str = "karras"
+    steps: int = 20
+    guidance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if len(self.shape) != 3 or min(self.shape) < 1:
+            raise UsageError(f"shape {self.shape}: give (channels, height, width), each at least 1")
+        if len(set(self.class_names)) != len(self.class_names):
+            raise UsageError("class_names: two classes have the same name; give each its own")
+        if self.class_frequencies:
+            self._check_frequencies()
+        solver(self.sampler)
+        if self.grid not in GRIDS:
+            raise UsageError(f"unknown grid {self.grid!r}: choose from {', '.join(GRIDS)}")
+        if self.steps < 1 or not math.isfinite(self.guidance):
+            raise UsageError(
+                f"default steps {self.steps}, guidance {self.guidance}: "
+                "give at least 1 step and a finite scale"
+            )
+
+    def _check_frequencies(self) -> None:
+        given, wanted = len(self.class_frequencies), len(self.class_names)
+        if given != wanted:
+            raise UsageError(f"{given} class_frequencies for {wanted} classes: give one for each")
+        total = sum(self.class_frequencies)
+        if min(self.class_frequencies) < 0 or not 0 < total < math.inf:
+            raise UsageError("class_frequencies: give finite shares of at least 0, not all 0")

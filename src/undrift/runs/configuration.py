@@ -1,0 +1,139 @@
+"""``config.yaml``: everything that fixes a run, fully resolved and plain.
+
+A run is repeated by ``undrift train --config runs/NAME/config.yaml --out OTHER``. Numbers that were
+measured once, such as the steps that fit a budget, are stored here and never measured again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from undrift.errors import UsageError
+from undrift.schema import from_plain, to_plain
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.plan import TrainingPlan
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they are made equal.
+
+    Attributes:
+        source: what the user named.
+        fingerprint: of the decoded images, labels and splits.
+        size: side of the images in pixels.
+        fit: how other shapes become square.
+        channels: 1, 3 or 4.
+        background: colour to composite transparent images on.
+        holdout: share held out by content hash.
+        bad_limit: share of unreadable files above which training refuses.
+    """
+
+    source: str
+    fingerprint: str
+    size: int | None
+    fit: Literal["crop", "pad"]
+    channels: int | None
+    background: str | None
+    holdout: float
+    bad_limit: float
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run.
+
+    Attributes:
+        data: the images.
+        model: the learner.
+        training: the loop.
+        budget: wall-clock time asked for; ``training.steps`` is what it came to.
+        seconds_per_step: measured by the probe, or None where nothing was timed.
+        init: run or pipeline whose weights it starts from.
+    """
+
+    data: DataConfig
+    model: DiffusionConfig
+    training: TrainingPlan
+    budget: str | None = None
+    seconds_per_step: float | None = None
+    init: str | None = None
+
+
+def dump(config: RunConfig) -> str:
+    """The YAML text of ``config``."""
+    return yaml.safe_dump(to_plain(config), sort_keys=False, width=10_000, allow_unicode=True)
+
+
+def load(path: str | os.PathLike[str]) -> RunConfig:
+    """Read a configuration.
+
+    Raises:
+        UsageError: if the file is missing, is not YAML, or holds something unknown.
+    """
+    path = Path(path)
+    try:
+        data = _Loader(path.read_text(encoding="utf-8")).get_single_data()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); name a config.yaml of a run"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{path}: not YAML ({reason}); repair it") from error
+    return from_plain(RunConfig, data, str(path))
+
+
+def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
+    """The first setting in which two configurations differ, as ``name: stored, asked``.
+
+    What was measured is left out: under a budget the steps, and everything the probe found.
+    """
+    masked = replace(
+        asked,
+        seconds_per_step=stored.seconds_per_step,
+        training=replace(
+            asked.training,
+            steps=stored.training.steps
+            if stored.budget == asked.budget is not None
+            else asked.training.steps,
+            micro_batch=stored.training.micro_batch
+            if asked.training.micro_batch is None
+            else asked.training.micro_batch,
+        ),
+    )
+    ours, theirs = dict(_leaves(to_plain(stored))), dict(_leaves(to_plain(masked)))
+    for name in [*ours, *theirs]:
+        if ours.get(name, _MISSING) != theirs.get(name, _MISSING):
+            return f"{name} was {ours.get(name, 'absent')} and is now {theirs.get(name, 'absent')}"
+    return None
+
+
+_MISSING = object()
+
+
+def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - plain data
+    if isinstance(value, dict):
+        for name, entry in value.items():
+            yield from _leaves(entry, f"{prefix}.{name}" if prefix else name)
+    else:
+        yield prefix, value
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that appears twice, which YAML would resolve silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        names = [self.construct_object(name, deep=True) for name, _ in node.value]  # type: ignore[no-untyped-call]
+        for name in names:
+            if names.count(name) > 1:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {name!r} appears twice", problem_mark=node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)

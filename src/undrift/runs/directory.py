@@ -1,0 +1,187 @@
+"""A run's directory: what lies where, and who may write it.
+
+::
+
+    runs/NAME/  config.yaml  environment.json  data.json  status.json  metrics.jsonl  log.txt
+                samples/  checkpoints/step-000120/  ema/  pipeline/  evaluation/  report.html
+
+``config.yaml`` makes a directory a run; it is written last of what start-up writes, so that a run
+killed before its first step starts afresh. Nothing is ever overwritten but by rename.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from undrift.errors import ModelFileError, UsageError
+
+ROOT = Path("runs")
+LATEST = "latest"
+_STARTING = {"LOCK", "environment.json", "data.json", "status.json", "log.txt", "metrics.jsonl"}
+"""What a run that has not reached its first step may hold beside its configuration."""
+
+
+class RunDirectory:
+    """Paths and small files of one run.
+
+    Attributes:
+        path: the directory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def events(self) -> Path:
+        """The event log."""
+        return self.path / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Folder of the sample grids."""
+        return self.path / "samples"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def snapshots(self) -> Path:
+        """Folder of the EMA snapshots."""
+        return self.path / "ema"
+
+    @property
+    def pipeline(self) -> Path:
+        """Folder of the finished pipeline."""
+        return self.path / "pipeline"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    @property
+    def is_run(self) -> bool:
+        """Whether a run lives here."""
+        return self.config.is_file()
+
+    def status(self) -> dict[str, Any]:
+        """Contents of ``status.json``: ``state``, ``step``, ``steps`` and ``heartbeat``; or nothing.
+
+        Raises:
+            ModelFileError: if the file is not JSON.
+        """
+        path = self.path / "status.json"
+        if not path.exists():
+            return {}
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            raise ModelFileError(
+                f"{path}: not JSON; delete it, the next start writes it anew"
+            ) from None
+
+    def write_status(self, state: str, step: int, steps: int) -> None:
+        """Replace ``status.json``."""
+        self.write_json(
+            "status.json",
+            {"state": state, "step": step, "steps": steps, "heartbeat": time.time()},
+        )
+
+    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+        """Write a JSON file by rename, so that readers see the old one or the new one."""
+        self.write_text(name, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a text file by rename."""
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, data: bytes) -> None:
+        """Write a file by rename."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staged = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with staged.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            staged.replace(target)
+        finally:
+            staged.unlink(missing_ok=True)
+
+    def prepare(self) -> None:
+        """Make the directory, or make sure that it may become a run.
+
+        Raises:
+            UsageError: if something else is there, or it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            present = {entry.name for entry in self.path.iterdir()}
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.path}: cannot be made ({error.strerror}); name another folder"
+            ) from error
+        strangers = sorted(n for n in present - _STARTING if not n.startswith("."))
+        if not self.is_run and strangers:
+            raise UsageError(
+                f"--out {self.path}: it holds {strangers[0]!r} and is not a run; "
+                "name a new or empty folder"
+            )
+
+
+def new_directory(data: str, root: Path = ROOT) -> RunDirectory:
+    """A free ``root/<data>-<date>-<n>``; not made yet."""
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).name.split(".")[0] or data).strip("-.")
+    n = 1
+    while (path := root / f"{stem or 'images'}-{date.today():%Y%m%d}-{n}").exists():
+        n += 1
+    return RunDirectory(path)
+
+
+def point_latest(run: RunDirectory) -> None:
+    """Let ``runs/latest`` point at ``run``, if it lives in ``runs/``."""
+    if run.path.parent.resolve() != ROOT.resolve():
+        return
+    link = ROOT / LATEST
+    staged = ROOT / f".{LATEST}.{os.getpid()}"
+    staged.unlink(missing_ok=True)
+    staged.symlink_to(run.path.name)
+    staged.replace(link)
+
+
+def open_run(path: str | os.PathLike[str]) -> RunDirectory:
+    """The run at ``path``.
+
+    Raises:
+        ModelFileError: if there is nothing, or no run.
+    """
+    run = RunDirectory(path)
+    if not run.path.is_dir():
+        raise ModelFileError(f"{path}: no such run; `undrift runs list` shows what there is")
+    if not run.is_run:
+        raise ModelFileError(f"{path}: not a run, config.yaml is missing; name a folder in runs/")
+    return run
+
+
+def list_runs(root: str | os.PathLike[str] = ROOT) -> list[RunDirectory]:
+    """Every run in ``root``, by name; ``latest`` is a link to one of them and left out."""
+    root = Path(root)
+    if not root.is_dir():
+        return []
+    entries = sorted(entry for entry in root.iterdir() if not entry.is_symlink())
+    return [run for run in map(RunDirectory, entries) if run.is_run]

@@ -1,0 +1,65 @@
+"""``metrics.jsonl``: what happened in a run, one JSON object per line, append-only.
+
+Events and their entries: ``start`` (step), ``probe`` (seconds_per_step, steps), ``train`` (step,
+images, loss, grad_norm, learning_rate, images_per_second, data_wait, level_bins, level_losses),
+``validation`` (step, images, weights, loss, log_snr, losses, gaussian), ``grid`` (step, file,
+weights), ``checkpoint`` (step, seconds, bytes), ``skip`` (step, reason), ``done`` (step, images,
+seconds). Each has ``time``, seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from undrift.errors import ModelFileError
+
+
+class EventLog:
+    """Appends events to a file; a torn last line, left by a killed writer, is cut first."""
+
+    def __init__(self, path: Path) -> None:
+        _cut_torn_line(path)
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, event: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+        """Append one event and flush it to the operating system."""
+        line = json.dumps({"event": event, "time": time.time(), **entries}, allow_nan=False)
+        self._file.write(line + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def read_events(path: Path) -> list[dict[str, Any]]:
+    """Every whole event of ``path``, oldest first; none where there is no file.
+
+    Raises:
+        ModelFileError: if a line other than the last is not JSON.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").split("\n")
+    events = []
+    for number, line in enumerate(lines[:-1], start=1):
+        try:
+            events.append(json.loads(line))
+        except json.JSONDecodeError:
+            raise ModelFileError(
+                f"{path}: line {number} is not JSON; restore the file or delete that line"
+            ) from None
+    return events
+
+
+def _cut_torn_line(path: Path) -> None:
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        whole = file.read().rfind(b"\n") + 1
+        file.truncate(whole)
+        os.fsync(file.fileno())

@@ -1,0 +1,95 @@
+"""From what a user names to a pipeline that samples."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn
+
+from undrift.errors import ModelFileError, UsageError
+from undrift.pipelines import DiffusionPipeline
+from undrift.runs.configuration import RunConfig, load
+from undrift.runs.directory import RunDirectory, open_run
+from undrift.training.checkpoint import CheckpointStore
+from undrift.training.ema import track_name
+from undrift.training.learners.diffusion import DiffusionLearner
+from undrift.training.snapshots import SnapshotStore
+
+
+def load_pipeline(
+    target: str | os.PathLike[str],
+    *,
+    ema: float | None = None,
+    weights: Literal["ema", "raw"] = "ema",
+    network: nn.Module | None = None,
+) -> DiffusionPipeline:
+    """The pipeline of a run, finished or not, or one that ``save_pretrained`` wrote.
+
+    Args:
+        target: a run's directory or a pipeline's.
+        ema: relative length of the average to sample with; made from the run's snapshots.
+        weights: the run's average, or the raw weights of its newest checkpoint.
+        network: the user's own network, if the model was trained with one.
+
+    Raises:
+        UsageError: if ``ema`` or raw weights are asked of a bare pipeline, or cannot be had.
+        ModelFileError: if there is no run, or a file of it is damaged.
+    """
+    path = Path(target)
+    if not RunDirectory(path).is_run and (path / "config.json").exists():
+        if ema is not None or weights == "raw":
+            raise UsageError(
+                f"{path}: a pipeline holds one set of weights; --ema and --weights need a run"
+            )
+        return DiffusionPipeline.from_pretrained(path, network=network)
+    run = open_run(path)
+    if ema is None and weights == "ema" and run.pipeline.is_dir():
+        return DiffusionPipeline.from_pretrained(run.pipeline, network=network)
+    config = configuration_of(run)
+    learner = DiffusionLearner(config.model, config.training.seed, network=network)
+    return learner.pipeline(load_weights(run, config, ema=ema, weights=weights))
+
+
+def configuration_of(run: RunDirectory) -> RunConfig:
+    """The configuration of a run that exists.
+
+    Raises:
+        ModelFileError: if its ``config.yaml`` is damaged.
+    """
+    try:
+        return load(run.config)
+    except UsageError as error:
+        raise ModelFileError(str(error)) from error
+
+
+def load_weights(
+    run: RunDirectory,
+    config: RunConfig,
+    *,
+    ema: float | None = None,
+    weights: Literal["ema", "raw"] = "ema",
+) -> Mapping[str, Tensor]:
+    """Weights of a run's newest checkpoint, or an average made from its snapshots.
+
+    Raises:
+        UsageError: if that average cannot be made.
+        ModelFileError: if there is no checkpoint, or a file of it is damaged.
+    """
+    if ema is not None:
+        return SnapshotStore(run.snapshots).weights(ema)
+    newest = CheckpointStore(run.checkpoints).newest()
+    if newest is None:
+        raise ModelFileError(
+            f"{run.path}: it has neither a pipeline nor a checkpoint yet; train it further first"
+        )
+    if weights == "raw":
+        return newest.tensors["network"]
+    prefix = f"{track_name(config.training.ema[0])}/"
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in newest.tensors["ema"].items()
+        if name.startswith(prefix)
+    }

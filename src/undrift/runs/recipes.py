@@ -1,0 +1,215 @@
+"""Recipes: from what the data is and what the user asked for to a whole configuration.
+
+A recipe is a function of data, settings and device alone; nothing here is measured.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undrift.codec import Standardise, codec_config
+from undrift.data import ImageSet
+from undrift.diffusion import VE, EDMWeight, LogNormal
+from undrift.errors import UsageError
+from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetConfig
+from undrift.pipelines import SampleSpec
+from undrift.runs.configuration import DataConfig, RunConfig
+from undrift.runs.settings import TrainSettings
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learning_rate import LearningRate
+from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
+from undrift.training.plan import TrainingPlan
+
+
+MOMENT_IMAGES = 20_000
+"""Images that the data's mean and standard deviation are taken from."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a size of image is trained with by default.
+
+    Attributes:
+        network: its network.
+        optimizer: how it is updated.
+        batch_size: images of the global batch.
+        images: images to train on in all where nobody says.
+        levels: training noise levels.
+        learning_rate: schedule.
+    """
+
+    network: NetworkConfig
+    optimizer: OptimizerConfig
+    batch_size: int
+    images: int
+    levels: LogNormal = LogNormal(mean=-0.6, std=1.3)
+    learning_rate: LearningRate = LearningRate(warm_up=0.02, decay=0.6)
+
+
+def recipe_for(side: int, device: str, network: str | None) -> Recipe:
+    """The recipe for images whose longer side is ``side`` pixels.
+
+    Args:
+        side: pixels.
+        device: ``cpu`` or ``cuda``.
+        network: family of network, or None for the recipe's own choice.
+    """
+    batch, images = (256, 10_000_000) if device == "cuda" else (64, 300_000)
+    if network == "transformer":
+        return Recipe(_transformer(side, device), MuonConfig(), batch, images)
+    if network == "mlp":
+        return Recipe(MLPConfig(), AdamWConfig(), batch, images)
+    return Recipe(_unet(side, device), AdamWConfig(), batch, images)
+
+
+def _unet(side: int, device: str) -> UNetConfig:
+    wide = 2 if device == "cuda" else 1
+    if side <= 12:
+        return UNetConfig(patch=1, width=64 * wide, multipliers=(1, 2), blocks=2)
+    if side <= 40:
+        return UNetConfig(patch=2, width=64 * wide, multipliers=(1, 2), blocks=2)
+    if side <= 80:
+        return UNetConfig(patch=2, width=64 * wide, multipliers=(1, 2, 2), attention=(-1,))
+    if side <= 160:
+        return UNetConfig(patch=4, width=64 * wide, multipliers=(1, 2, 2), attention=(-1,))
+    return UNetConfig(patch=8, width=96 * wide, multipliers=(1, 2, 2), attention=(-1,))
+
+
+def _transformer(side: int, device: str) -> TransformerConfig:
+    patch = max(1, side // 16) if side > 12 else 2
+    if device == "cuda":
+        return TransformerConfig.preset("S", patch=patch)
+    return TransformerConfig(patch=patch, width=192, depth=6, heads=6)
+
+
+def resolve(
+    source: str,
+    settings: TrainSettings,
+    data: ImageSet,
+    *,
+    device: str,
+    own_network: bool = False,
+) -> RunConfig:
+    """The whole configuration of a run, but for what a probe measures (``training.steps`` of 1).
+
+    Args:
+        source: what the user named as data.
+        settings: what the user asked for.
+        data: the decoded images.
+        device: ``cpu`` or ``cuda``.
+        own_network: the user brings the network.
+
+    Raises:
+        UsageError: if settings do not fit the data.
+    """
+    train = data.split("train")
+    height, width, _ = train.shape
+    recipe = recipe_for(max(height, width), device, settings.network)
+    labelled = settings.conditional and train.labels is not None
+    if settings.balance and not labelled:
+        raise UsageError("--balance: the data has no labels to balance by; leave it out")
+    batch = settings.batch_size or recipe.batch_size
+    return RunConfig(
+        data=_data(source, settings, data),
+        model=DiffusionConfig(
+            spec=_spec(train, labelled),
+            codec=codec_config(Standardise.fit(_spread(train))),
+            network=None if own_network else _with_dropout(recipe.network, settings.dropout),
+            schedule=VE(),
+            levels=recipe.levels,
+            weighting=EDMWeight(),
+            label_dropout=_or(settings.label_dropout, 0.1),
+            flip=settings.flip,
+            augment=settings.augment,
+            optimizer=_with_rate(recipe.optimizer, settings.learning_rate),
+            compile=settings.compile,
+        ),
+        training=TrainingPlan(
+            steps=_steps(settings, recipe, batch),
+            batch_size=batch,
+            micro_batch=settings.micro_batch,
+            seed=settings.seed,
+            balance=settings.balance,
+            learning_rate=recipe.learning_rate,
+            precision=_precision(settings, device),
+            device="cuda" if device == "cuda" else "cpu",
+            threads=settings.threads or torch.get_num_threads(),
+            checkpoint_every=settings.checkpoint_every,
+            grid_every=settings.grid_every,
+            validate_every=settings.validate_every,
+        ),
+        budget=settings.budget,
+        init=settings.init,
+    )
+
+
+def choose_device(asked: str) -> str:
+    """``cpu`` or ``cuda``.
+
+    Raises:
+        UsageError: if CUDA is asked for and absent.
+    """
+    if asked == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu")
+    return asked
+
+
+def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
+    return DataConfig(
+        source=source,
+        fingerprint=data.fingerprint,
+        size=settings.size,
+        fit=settings.fit,
+        channels=settings.channels,
+        background=settings.background,
+        holdout=settings.holdout,
+        bad_limit=settings.bad_limit,
+    )
+
+
+def _spec(train: ImageSet, labelled: bool) -> SampleSpec:
+    height, width, channels = train.shape
+    if not labelled or train.labels is None:
+        return SampleSpec(shape=(channels, height, width))
+    counts = np.bincount(train.labels, minlength=len(train.class_names))
+    return SampleSpec(
+        shape=(channels, height, width),
+        class_names=tuple(train.class_names),
+        class_frequencies=tuple(float(n) / len(train.labels) for n in counts),
+    )
+
+
+def _spread(train: ImageSet) -> NDArray[np.uint8]:
+    """Evenly spaced training images, few enough to be held in memory."""
+    count = min(len(train), MOMENT_IMAGES)
+    return train.take(np.linspace(0, len(train) - 1, count).astype(np.int64))
+
+
+def _steps(settings: TrainSettings, recipe: Recipe, batch: int) -> int:
+    if settings.budget is not None:
+        return 1
+    return settings.steps or max(1, (settings.images or recipe.images) // batch)
+
+
+def _precision(settings: TrainSettings, device: str) -> str:
+    if settings.precision != "auto":
+        return settings.precision
+    return "bfloat16" if device == "cuda" else "float32"
+
+
+def _with_dropout(network: NetworkConfig, dropout: float | None) -> NetworkConfig:
+    return network if dropout is None else replace(network, dropout=dropout)
+
+
+def _with_rate(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
+    return optimizer if rate is None else replace(optimizer, learning_rate=rate)
+
+
+def _or(value: float | None, default: float) -> float:
+    return default if value is None else value

@@ -1,0 +1,112 @@
+"""What a run writes and shows while it trains."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from torch import Tensor
+
+from undrift.pipelines import DiffusionPipeline, image_grid
+from undrift.runs.directory import RunDirectory
+from undrift.runs.events import EventLog
+from undrift.training.learner import Learner, Progress
+
+GRID_SEED = 0
+HEARTBEAT = 5.0
+PLAIN_EVERY = 10.0
+
+
+class Recorder:
+    """Writes events, sample grids and the heartbeat, and shows progress.
+
+    Args:
+        run: where to write.
+        events: the run's log.
+        learner: makes the pipelines that grids are drawn with.
+        console: where to show progress.
+    """
+
+    def __init__(
+        self, run: RunDirectory, events: EventLog, learner: Learner, console: Console
+    ) -> None:
+        self._run = run
+        self._events = events
+        self._learner = learner
+        self._console = console
+        self._beat = 0.0
+        self._spoken = time.monotonic()
+        self._latest: dict[str, Any] = {}
+        self._bar = Bar(
+            TextColumn("training"),
+            BarColumn(),
+            TextColumn("{task.completed}/{task.total} steps"),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._bar.add_task("training", total=None, note="")
+
+    def __enter__(self) -> Recorder:
+        if self._console.is_terminal:
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._console.is_terminal:
+            self._bar.stop()
+
+    def event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+        """Append an event to ``metrics.jsonl``."""
+        self._events.write(name, **entries)
+        if name == "train":
+            self._latest = entries
+        if name == "skip":
+            self._console.print(f"step {entries['step']} skipped: {entries['reason']}")
+
+    def step(self, progress: Progress) -> None:
+        """Show progress and keep the heartbeat of ``status.json``."""
+        now = time.monotonic()
+        if now - self._beat >= HEARTBEAT:
+            self._run.write_status("running", progress.step, progress.steps)
+            self._beat = now
+        if self._console.is_terminal:
+            self._bar.update(
+                self._task, completed=progress.step, total=progress.steps, note=self._note()
+            )
+        elif now - self._spoken >= PLAIN_EVERY:
+            self._console.print(f"step {progress.step}/{progress.steps}  {self._note()}")
+            self._spoken = now
+
+    def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Draw the same seeds and classes with each set of weights into ``samples/``."""
+        for name, tensors in weights.items():
+            picture = draw_grid(self._learner.pipeline(tensors))
+            file = f"samples/step_{progress.step:06d}_{name}.png"
+            self._run.write_bytes(file, picture)
+            self.event("grid", step=progress.step, file=file, weights=name)
+
+    def _note(self) -> str:
+        if not self._latest:
+            return ""
+        rate = self._latest["images_per_second"]
+        return f"loss {self._latest['loss']:.4f}  {rate:.0f} images/s"
+
+
+def draw_grid(pipeline: DiffusionPipeline, count: int | None = None) -> bytes:
+    """A PNG of samples with fixed seed, one column per class where there are at most 16 classes."""
+    classes = len(pipeline.spec.class_names)
+    columns = classes if 2 <= classes <= 16 else 8
+    if count is None:
+        count = columns * max(1, 20 // columns)
+    samples = pipeline(count, labels="all" if classes else None, seed=GRID_SEED)
+    buffer = io.BytesIO()
+    image_grid(samples.images, columns=columns).save(buffer, format="PNG")
+    return buffer.getvalue()

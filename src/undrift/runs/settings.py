@@ -1,0 +1,149 @@
+"""What a user may ask of ``undrift train``: every field is a flag, None leaves the choice to the recipe.
+
+This module loads no torch, so that the command line can show its help at once.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from undrift.errors import UsageError
+
+_BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Requested settings of one training run.
+
+    Attributes:
+        budget: wall-clock time from the start of the probe to the last step: ``60s``, ``30m``, ``2h``.
+        images: real images to train on in all; excludes ``budget`` and ``steps``.
+        steps: optimiser updates to make; excludes ``budget`` and ``images``.
+        batch_size: images in the global batch, over all ranks and micro-batches.
+        micro_batch: images in one forward pass per rank; divides the work, not the result.
+        seed: names everything random.
+        size: side of the square images to train on, in pixels.
+        fit: how other shapes become square: ``crop`` the centre or ``pad``.
+        channels: 1 grey, 3 colour, 4 colour and alpha.
+        background: colour ``#rrggbb`` to composite transparent images on.
+        holdout: share of the training images held out by content hash, in [0, 1).
+        bad_limit: share of unreadable files above which training refuses, in [0, 1].
+        flip: mirror images left to right at random.
+        augment: probability of each non-leaky augmentation, in [0, 1].
+        balance: draw every class equally often.
+        conditional: learn the labels where the data has them.
+        label_dropout: share of labels hidden from the network, for guidance, in [0, 1].
+        network: family of network.
+        learning_rate: peak of the learning-rate schedule.
+        dropout: dropout inside the network, in [0, 1).
+        checkpoint_every: steps between checkpoints; None is about every 30 seconds.
+        grid_every: steps between sample grids; None spaces them by time.
+        validate_every: steps between validations; None spaces them by time.
+        device: where to train.
+        threads: CPU threads; bits depend on it, so it is stored.
+        precision: what the network computes in; everything else is float32 or wider.
+        compile: compile the network with torch.compile.
+        init: a run or pipeline whose weights to start from.
+        extend: lengthen a finished run instead of refusing.
+    """
+
+    budget: str | None = None
+    images: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    micro_batch: int | None = None
+    seed: int = 0
+    size: int | None = None
+    fit: Literal["crop", "pad"] = "crop"
+    channels: Literal[1, 3, 4] | None = None
+    background: str | None = None
+    holdout: float = 0.05
+    bad_limit: float = 0.05
+    flip: bool = False
+    augment: float = 0.0
+    balance: bool = False
+    conditional: bool = True
+    label_dropout: float | None = None
+    network: Literal["unet", "transformer", "mlp"] | None = None
+    learning_rate: float | None = None
+    dropout: float | None = None
+    checkpoint_every: int | None = None
+    grid_every: int | None = None
+    validate_every: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    compile: bool = False
+    init: str | None = None
+    extend: bool = False
+
+    def __post_init__(self) -> None:
+        lengths = [
+            name for name in ("budget", "images", "steps") if getattr(self, name) is not None
+        ]
+        if len(lengths) > 1:
+            flags = " and ".join(f"--{name}" for name in lengths)
+            raise UsageError(f"{flags} exclude each other; give one of them")
+        if self.budget is not None:
+            seconds(self.budget)
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"{flag(name)} {value}: wanted a whole number of at least 1")
+        for name in _SHARES:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise UsageError(f"{flag(name)} {value}: wanted a share from 0 to 1")
+        for name in ("holdout", "dropout"):
+            if getattr(self, name) == 1:
+                raise UsageError(f"{flag(name)} 1: wanted a share below 1; nothing would be left")
+        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
+            raise UsageError(
+                f"{flag('learning_rate')} {self.learning_rate}: wanted a positive finite number"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"--seed {self.seed}: wanted a whole number from 0 to 2^63 - 1")
+        if self.background is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.background):
+            raise UsageError(f"--background {self.background}: wanted a colour such as '#ffffff'")
+
+
+_COUNTS = (
+    "images",
+    "steps",
+    "batch_size",
+    "micro_batch",
+    "size",
+    "checkpoint_every",
+    "grid_every",
+    "validate_every",
+    "threads",
+)
+_SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")
+
+
+def flag(name: str) -> str:
+    """The command-line spelling of the setting ``name``.
+
+    Raises:
+        KeyError: if there is no such setting.
+    """
+    if name not in {field.name for field in fields(TrainSettings)}:
+        raise KeyError(name)
+    return "--lr" if name == "learning_rate" else "--" + name.replace("_", "-")
+
+
+def seconds(budget: str) -> float:
+    """Seconds in a budget such as ``60s``, ``30m`` or ``2h``.
+
+    Raises:
+        UsageError: for anything else, or no time at all.
+    """
+    match = _BUDGET.fullmatch(budget.strip())
+    if match is None or float(match[1]) == 0:
+        raise UsageError(f"--budget {budget}: wanted a time such as 60s, 30m or 2h")
+    return float(match[1]) * _SECONDS[match[2]]

@@ -1,0 +1,147 @@
+"""Where a sampler evaluates the denoiser: grids of times that end exactly at t = 0.
+
+Karras and log-SNR grids are laid out in the noise-to-signal ratio ``r = sigma / alpha``, in which
+every path is the same equation, so one grid means the same noise levels under every schedule:
+
+    karras    r_i = (r_max^(1/rho) + i / (N - 1) (r_min^(1/rho) - r_max^(1/rho)))^rho  (1)
+    log_snr   log r_i evenly spaced from log r_max to log r_min                        (2)
+    uniform   t_i evenly spaced from 1                                                 (3)
+
+for i = 0 ... N - 1, and t_N = 0. Reference: (1) is eq. 5 of Karras et al. 2022, "Elucidating the
+Design Space of Diffusion-Based Generative Models".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from undrift.diffusion import NoiseSchedule
+from undrift.errors import UsageError
+
+_LARGEST_RATIO = 80.0  # Karras et al. 2022, table 1, for paths that end in pure noise
+
+
+def karras(
+    schedule: NoiseSchedule,
+    steps: int,
+    *,
+    rho: float = 7.0,
+    sigma_min: float = 0.002,
+    sigma_max: float | None = None,
+) -> Tensor:
+    """Equation (1): short steps where there is little noise.
+
+    Args:
+        schedule: the path.
+        steps: number of steps, at least 1.
+        rho: 1 is evenly spaced in sigma / alpha; larger crowds the low noise levels.
+        sigma_min: smallest sigma / alpha before the last step to 0.
+        sigma_max: largest sigma / alpha; by default the schedule's own at t = 1, or 80 where that
+            is infinite (the grid then begins a little below t = 1).
+
+    Returns:
+        Falling times, float64, shape (steps + 1,), the last exactly 0.
+
+    Raises:
+        UsageError: for steps < 1, rho <= 0 or bounds out of order.
+    """
+    if not (math.isfinite(rho) and rho > 0):
+        raise UsageError(f"rho {rho}: give a number above 0 (7 is usual)")
+    largest = _checked_bounds(schedule, steps, sigma_min, sigma_max)
+    ramp = _ramp(steps)
+    top, bottom = largest ** (1 / rho), sigma_min ** (1 / rho)
+    ratio = (top + ramp * (bottom - top)) ** rho  # (1)
+    return _closed(schedule, ratio.log(), sigma_max)
+
+
+def log_snr(
+    schedule: NoiseSchedule,
+    steps: int,
+    *,
+    sigma_min: float = 0.002,
+    sigma_max: float | None = None,
+) -> Tensor:
+    """Equation (2): evenly spaced in the log-SNR. Arguments, result and errors as in `karras`."""
+    largest = _checked_bounds(schedule, steps, sigma_min, sigma_max)
+    top, bottom = math.log(largest), math.log(sigma_min)
+    return _closed(schedule, top + _ramp(steps) * (bottom - top), sigma_max)  # (2)
+
+
+def uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
+    """Equation (3): evenly spaced in time, from t = 1 (where alpha may be 0) to t = 0.
+
+    Args:
+        schedule: the path; what "evenly" means depends on it.
+        steps: number of steps, at least 1.
+
+    Returns:
+        Falling times, float64, shape (steps + 1,).
+
+    Raises:
+        UsageError: for steps < 1.
+    """
+    _check_steps(steps)
+    return torch.linspace(1, 0, steps + 1, dtype=torch.float64)  # (3)
+
+
+_MAKERS: dict[str, Callable[[NoiseSchedule, int], Tensor]] = {
+    "karras": karras,
+    "log_snr": log_snr,
+    "uniform": uniform,
+}
+
+GRIDS = tuple(_MAKERS)
+"""The names of the grids, the default first."""
+
+
+def grid(name: str, schedule: NoiseSchedule, steps: int) -> Tensor:
+    """Return the grid called ``name`` with its defaults.
+
+    Raises:
+        UsageError: for an unknown name or steps < 1.
+    """
+    if name not in _MAKERS:
+        raise UsageError(f"unknown grid {name!r}: choose from {', '.join(GRIDS)}")
+    return _MAKERS[name](schedule, steps)
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 1:
+        raise UsageError(f"steps {steps}: a sampler takes at least 1 step")
+
+
+def _checked_bounds(
+    schedule: NoiseSchedule, steps: int, sigma_min: float, sigma_max: float | None
+) -> float:
+    """Check the ends and return the largest ratio."""
+    _check_steps(steps)
+    own = float(schedule(1.0).ratio)
+    largest = sigma_max
+    if largest is None:
+        largest = own if math.isfinite(own) else _LARGEST_RATIO
+    if not (0 < sigma_min < largest and math.isfinite(largest)):
+        raise UsageError(
+            f"grid from sigma / alpha {largest:g} down to {sigma_min:g}: "
+            "give finite bounds above 0, the larger first"
+        )
+    if largest > own * (1 + 1e-9):
+        raise UsageError(
+            f"sigma_max {largest:g} is beyond the schedule's {own:g}: give at most that"
+        )
+    return largest
+
+
+def _ramp(steps: int) -> Tensor:
+    return torch.linspace(0, 1, steps, dtype=torch.float64)
+
+
+def _closed(schedule: NoiseSchedule, log_ratio: Tensor, sigma_max: float | None) -> Tensor:
+    """Turn log(sigma / alpha) into times, with the ends put exactly where they belong."""
+    times = schedule.time_at(-2 * log_ratio)
+    if sigma_max is None and bool(schedule(1.0).alpha > 0):
+        times[0] = 1.0  # the inverse may miss the end by a rounding error
+    return torch.cat([times, times.new_zeros(1)])

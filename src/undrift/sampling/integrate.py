@@ -1,0 +1,113 @@
+"""The one fixed-grid loop that every sampler runs in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+import torch
+from torch import Tensor
+
+from undrift.diffusion import NoiseSchedule, Prediction
+from undrift.diffusion.markov import transition
+from undrift.errors import UsageError
+from undrift.sampling.solver import BoundDenoise, Draw, Solver
+
+AfterStep = Callable[[Tensor, Tensor, Tensor, Prediction, Draw], Tensor]
+"""``after_step(x_s, t, s, prediction, draw) -> x_s``: may replace the state after a step t -> s."""
+
+OnProgress = Callable[[int, int], None]
+"""``on_progress(done, total)``, after every step; raising from it cancels the sampling."""
+
+Memory = TypeVar("Memory")
+
+
+class StepNoise(Protocol):
+    """A source of standard normal noise that is a function of the step and what it is for."""
+
+    def step(self, k: int, shape: tuple[int, ...], purpose: str) -> Tensor:
+        """Return noise for step ``k`` and ``purpose``: (B, *shape), float32."""
+        ...
+
+
+def integrate(
+    denoise: BoundDenoise,
+    x: Tensor,
+    grid: Tensor,
+    solver: Solver[Memory],
+    *,
+    schedule: NoiseSchedule,
+    noise: StepNoise | None = None,
+    after_step: AfterStep | None = None,
+    on_progress: OnProgress | None = None,
+) -> Tensor:
+    """Carry ``x`` along ``grid`` with ``solver``.
+
+    Where the grid falls the solver takes a step; where it rises, ``x`` is noised by the exact
+    forward transition ``q(x_s | x_t)`` and the solver starts anew (which is how resampling and
+    churn are written). No gradient mode is set here: the caller decides.
+
+    Args:
+        denoise: ``denoise(x_t, t) -> Prediction`` on the path of ``schedule``.
+        x: state at ``grid[0]``, shape (B, ...), float32 or wider.
+        grid: times in [0, 1], float64, shape (N + 1,), neighbours different.
+        solver: the step rule.
+        schedule: the path.
+        noise: standard normal noise by step; needed by stochastic solvers and rising grids.
+        after_step: called after each falling step as ``after_step(x_s, t, s, prediction, draw)``,
+            where ``draw(purpose)`` gives this step's noise; what it returns becomes the state.
+        on_progress: called as ``on_progress(done, total)`` after each step; to cancel, raise.
+
+    Returns:
+        The state at ``grid[-1]``, in the shape, dtype and device of ``x``.
+
+    Raises:
+        UsageError: for a grid that is not a valid path, or noise that is needed and missing.
+    """
+    times = _checked(grid)
+    levels = [schedule(t) for t in times]
+    total = len(times) - 1
+    memory = solver.start(x)
+    for k, (level_t, level_s) in enumerate(zip(levels, levels[1:], strict=False)):
+        draw = _drawn_for(k, x, noise)
+        if level_s.t > level_t.t:
+            x = transition(x, level_t, level_s).sample(draw("forward"))
+            memory = solver.start(x)
+        else:
+            x, memory, prediction = solver.step(denoise, x, level_t, level_s, memory, draw)
+            if after_step is not None:
+                x = after_step(x, level_t.t, level_s.t, prediction, draw)
+        if on_progress is not None:
+            on_progress(k + 1, total)
+    return x
+
+
+def _checked(grid: Tensor) -> list[Tensor]:
+    """Return the grid's times as scalars on the CPU, where reading their values costs nothing."""
+    if grid.ndim != 1 or len(grid) < 2 or grid.dtype != torch.float64:
+        raise UsageError(
+            f"grid of shape {tuple(grid.shape)} and {grid.dtype}: give two or more float64 times"
+        )
+    grid = grid.detach().cpu()
+    if not bool(((grid >= 0) & (grid <= 1)).all()):
+        raise UsageError("grid leaves [0, 1]: times run from 1 (noise) to 0 (data)")
+    if bool((grid.diff() == 0).any()):
+        raise UsageError("grid stands still: neighbouring times must differ")
+    return list(grid.unbind())
+
+
+def _drawn_for(k: int, x: Tensor, noise: StepNoise | None) -> Draw:
+    def draw(purpose: str) -> Tensor:
+        if noise is None:
+            raise UsageError(
+                f"step {k} draws noise and integrate() has none: give noise=ImageNoise(seed, ...)"
+            )
+        drawn = noise.step(k, tuple(x.shape[1:]), purpose)
+        if drawn.shape != x.shape:
+            raise UsageError(
+                f"noise of shape {tuple(drawn.shape)}, state of {tuple(x.shape)}: "
+                "give one index per image"
+            )
+        return drawn.to(device=x.device, dtype=x.dtype)
+
+    return draw

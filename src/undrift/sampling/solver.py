@@ -1,0 +1,77 @@
+"""What a solver is: one step of a sampler, as a value with declared facts.
+
+Every Gaussian path ``x_t = alpha_t x_0 + sigma_t eps`` is the same ordinary differential equation
+in the coordinates ``y = x / alpha`` and ``r = sigma / alpha``:
+
+    dy / dr = (y - D(x, t)) / r,        D(x, t) = E[x_0 | x_t = x]
+
+(Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", eq. 1
+with s = alpha and sigma = r). A solver is therefore written once, in the levels ``(alpha, sigma)``
+at the two ends of a step, and serves every schedule. It never divides by ``alpha_t``, which is 0
+where a path begins in pure noise, nor by ``sigma_s``, which is 0 where it ends in data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, Protocol, TypeVar
+
+from torch import Tensor
+
+from undrift.diffusion import Level, Prediction
+
+BoundDenoise = Callable[[Tensor, Tensor], Prediction]
+"""``denoise(x_t, t) -> Prediction``, its condition bound; x_t (B, ...), t a float64 scalar."""
+
+Draw = Callable[[str], Tensor]
+"""``draw(purpose)``: this step's standard normal noise for that purpose, in the shape of x."""
+
+Memory = TypeVar("Memory")
+
+
+class Solver(Protocol[Memory]):
+    """One step rule; what it remembers between steps is passed in and handed back.
+
+    The declared facts are measured by ``tests/oracle/test_orders.py``.
+
+    Attributes:
+        name: how settings, files and the command line call it.
+        order: order of convergence of the rule itself, in the largest step (in law, if stochastic).
+        order_as_started: the same with the rule's own first steps, before it has a history.
+        evaluations_per_step: denoiser calls in an inner step.
+        stochastic: whether it draws noise.
+    """
+
+    name: ClassVar[str]
+    order: ClassVar[int]
+    order_as_started: ClassVar[int]
+    evaluations_per_step: ClassVar[int]
+    stochastic: ClassVar[bool]
+
+    def start(self, x: Tensor) -> Memory:
+        """Return the memory before the first step from ``x`` (B, ...)."""
+        ...
+
+    def step(
+        self,
+        denoise: BoundDenoise,
+        x: Tensor,
+        level_t: Level,
+        level_s: Level,
+        memory: Memory,
+        draw: Draw,
+    ) -> tuple[Tensor, Memory, Prediction]:
+        """Go from ``level_t`` to the less noisy ``level_s``.
+
+        Args:
+            denoise: the denoiser, already given its condition and guidance.
+            x: state at ``level_t``, shape (B, ...).
+            level_t: where the step begins; scalars, sigma > 0.
+            level_s: where it ends; scalars, alpha > 0, sigma may be 0.
+            memory: what ``start`` or the previous step handed back.
+            draw: this step's noise; called only by stochastic solvers.
+
+        Returns:
+            The state at ``level_s``, the new memory and the prediction made at ``(x, level_t)``.
+        """
+        ...

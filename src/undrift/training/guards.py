@@ -1,0 +1,70 @@
+"""Guards against steps that would spoil the weights.
+
+A step whose loss or gradient is not finite is skipped, counted and logged; nothing is repaired. Ten
+in a row mean that the run has diverged.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from undrift.errors import DivergedError
+
+LIMIT = 10
+
+
+class NonFiniteGuard:
+    """Counts consecutive non-finite steps.
+
+    Attributes:
+        consecutive: non-finite steps since the last good one; belongs to the checkpoint.
+        skipped: non-finite steps in all; belongs to the checkpoint.
+    """
+
+    def __init__(self, consecutive: int = 0, skipped: int = 0) -> None:
+        self.consecutive = consecutive
+        self.skipped = skipped
+
+    def accept(self, finite: bool) -> bool:
+        """Record one step and return whether its update may be made."""
+        if finite:
+            self.consecutive = 0
+            return True
+        self.consecutive += 1
+        self.skipped += 1
+        return False
+
+    def check(self, step: int, newest: int | None) -> None:
+        """Stop a run that has diverged.
+
+        Args:
+            step: the step that was skipped last.
+            newest: step of the newest checkpoint, or None.
+
+        Raises:
+            DivergedError: after ``LIMIT`` skipped steps in a row.
+        """
+        if self.consecutive >= LIMIT:
+            back = "there is no checkpoint" if newest is None else f"go back to step-{newest:06d}"
+            raise DivergedError(
+                f"training diverged: {LIMIT} steps in a row up to step {step} had a non-finite loss "
+                f"or gradient; {back} with a lower --lr"
+            )
+
+
+def gradient_norm(module: nn.Module) -> Tensor:
+    """Euclidean norm of all gradients of ``module``, float32, on their device; 0 without gradients."""
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    return torch.linalg.vector_norm(
+        torch.stack([norm.float() for norm in torch._foreach_norm(gradients)])
+    )
+
+
+def clip(module: nn.Module, norm: Tensor, limit: float) -> None:
+    """Scale all gradients of ``module`` in place so that their norm is at most ``limit``."""
+    gradients = [p.grad for p in module.parameters() if p.grad is not None]
+    scale = (limit / norm.clamp(min=1e-12)).clamp(max=1.0)
+    torch._foreach_mul_(gradients, scale.to(gradients[0].device))

@@ -1,0 +1,145 @@
+"""What the training loop knows of the thing it trains.
+
+A diffusion model, a GAN and a distilled student differ in their losses and in how often which
+parameters are updated; data, optimisers, averages, checkpoints, guards and logs are the same for
+all of them. That difference is a ``Learner``; the loop owns the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor, nn
+
+from undrift.conditioning import Condition
+from undrift.pipelines import DiffusionPipeline
+from undrift.randomness import Draws
+from undrift.training.optimizers import OptimizerConfig
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one global batch.
+
+    Attributes:
+        images: uint8 of shape (B, C, H, W), on the training device.
+        condition: what is known of each image.
+    """
+
+    images: Tensor
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class ParameterGroup:
+    """Parameters that are updated together.
+
+    Attributes:
+        name: unique within the learner; checkpoints use it.
+        module: holds the parameters.
+        optimizer: how they are updated; its learning rate is a peak that the schedule scales.
+    """
+
+    name: str
+    module: nn.Module
+    optimizer: OptimizerConfig
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One kind of update within a step.
+
+    Attributes:
+        name: passed to ``Learner.loss``.
+        group: name of the parameter group that it updates.
+        every: the phase runs on steps with ``step % every == offset``.
+        offset: see ``every``.
+    """
+
+    name: str
+    group: str
+    every: int = 1
+    offset: int = 0
+
+    def due(self, step: int) -> bool:
+        """Whether the phase runs on update ``step`` (the first is 0)."""
+        return step % self.every == self.offset
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: optimiser updates made.
+        steps: optimiser updates of the whole run.
+        images: real images seen.
+    """
+
+    step: int
+    steps: int
+    images: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of the run that is done, in [0, 1]."""
+        return self.step / self.steps
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Losses of the rows of a batch, not averaged: the loop divides by the global batch.
+
+    Attributes:
+        per_sample: float32 of shape (B,), what is minimised.
+        statistics: further detached tensors of shape (B,) for the log.
+    """
+
+    per_sample: Tensor
+    statistics: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Learner(Protocol):
+    """Networks, the losses that train them and the pipeline that they become."""
+
+    networks: nn.ModuleDict
+    """Everything with parameters; saved in checkpoints."""
+
+    buffers: nn.Module
+    """State that is not trained by gradients; saved in checkpoints."""
+
+    @property
+    def averaged(self) -> Mapping[str, nn.Module]:
+        """The networks whose moving average is what users sample from."""
+        ...
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """Every parameter group."""
+        ...
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The updates of one step, in order."""
+        ...
+
+    def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
+        """Losses of the rows of ``batch``; everything random comes from ``draws``."""
+        ...
+
+    def after_step(self, phase: str, statistics: Mapping[str, Tensor]) -> None:
+        """Update ``buffers`` from the statistics of the whole global batch."""
+        ...
+
+    def validate(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+    ) -> Mapping[str, Any]:
+        """Entries of a ``validation`` event on held-out images (N, H, W, C), or nothing."""
+        ...
+
+    def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> DiffusionPipeline:
+        """A pipeline of its own copy of the networks, with ``weights`` in place of the trained ones."""
+        ...

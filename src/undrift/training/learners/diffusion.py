@@ -1,0 +1,231 @@
+"""A diffusion model as the training loop sees it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from undrift.data.augmentation import PARAMETERS, augment
+
+from undrift.codec import CodecConfig, build_codec
+from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
+from undrift.diffusion import (
+    VE,
+    Denoiser,
+    DenoisingObjective,
+    EDMWeight,
+    LogNormal,
+    NoiseLevels,
+    Schedule,
+    Weighting,
+    parameterization,
+)
+from undrift.networks import NetworkConfig, UNetConfig, build_network
+from undrift.pipelines import DiffusionPipeline, SampleSpec
+from undrift.randomness import Draws, generator, key
+from undrift.training.gaussian import error as gaussian_error
+from undrift.training.learner import Batch, Loss, ParameterGroup, Phase, Progress
+from undrift.training.optimizers import AdamWConfig, OptimizerConfig
+
+VALIDATION_LOG_SNR = (7.0, -5.0)
+"""Cleanest and noisiest level of the validation curve: noise of 0.03 to 12 standard deviations."""
+
+VALIDATION_LEVELS = 10
+VALIDATION_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """A class-conditional or unconditional diffusion model and its objective.
+
+    Attributes:
+        spec: shape, classes and sampling defaults.
+        codec: between images and the network's space.
+        network: None for a network that the user brings.
+        width: length of the encoded condition.
+        schedule: Gaussian path.
+        parameterization: what the network predicts: epsilon, x0, v, flow or edm.
+        levels: distribution of training noise levels.
+        weighting: weight of the error at each level.
+        label_dropout: share of labels hidden, for classifier-free guidance.
+        flip: mirror images at random.
+        augment: probability of each non-leaky augmentation.
+        optimizer: how the network is updated.
+        compile: compile the network.
+    """
+
+    spec: SampleSpec
+    codec: CodecConfig
+    network: NetworkConfig | None = field(default_factory=UNetConfig)
+    width: int = 128
+    schedule: Schedule = field(default_factory=VE)
+    parameterization: str = "edm"
+    levels: NoiseLevels = field(default_factory=LogNormal)
+    weighting: Weighting = field(default_factory=EDMWeight)
+    label_dropout: float = 0.1
+    flip: bool = False
+    augment: float = 0.0
+    optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
+    compile: bool = False
+
+
+class DiffusionLearner:
+    """Trains a denoiser, and the encoder of its conditions, on one objective.
+
+    Args:
+        config: the model.
+        seed: names the initial weights.
+        device: where to train.
+        network: the user's own network, if ``config.network`` is None.
+        eigenvalues: of the training data's covariance in the model's space, for the reference curve
+            of the validation; None leaves the curve out.
+    """
+
+    def __init__(
+        self,
+        config: DiffusionConfig,
+        seed: int,
+        device: torch.device | str = "cpu",
+        network: nn.Module | None = None,
+        eigenvalues: Tensor | None = None,
+    ) -> None:
+        self.config = config
+        self.codec = build_codec(config.codec).to(device)
+        self._seed = seed
+        self._device = torch.device(device)
+        self._eigenvalues = eigenvalues
+        self._objective = DenoisingObjective(config.levels, config.weighting)
+        condition = ConditionSpec(
+            classes=len(config.spec.class_names), augment=PARAMETERS if config.augment else 0
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(seed, "weights"))
+            encoder = ConditionEncoder(condition, config.width)
+            if network is None:
+                channels, height, width = config.spec.shape
+                network = build_network(
+                    _required(config.network),
+                    channels=channels,
+                    size=(height, width),
+                    context=encoder.context_spec,
+                )
+        self.networks = nn.ModuleDict({"network": network, "encoder": encoder}).to(
+            device=device, memory_format=torch.channels_last
+        )
+        self.buffers = nn.Module()
+        self._denoiser = Denoiser(
+            network,
+            config.schedule,
+            parameterization(config.parameterization, self.codec.sigma_data),
+        )
+        self._encoder = encoder
+        if config.compile:
+            network.compile()
+
+    @property
+    def averaged(self) -> Mapping[str, nn.Module]:
+        """The denoising network and the encoder of its conditions."""
+        return {name: module for name, module in self.networks.items()}
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """One group: everything."""
+        return (ParameterGroup("denoiser", self.networks, self.config.optimizer),)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase, at every step."""
+        return (Phase("denoise", "denoiser"),)
+
+    def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
+        """Denoising losses of the rows of ``batch``."""
+        images = batch.images
+        condition = batch.condition if self.config.spec.class_names else Condition()
+        if self.config.flip:
+            mirrored = (draws.uniform("flip") < 0.5)[:, None, None, None]
+            images = torch.where(mirrored, images.flip(-1), images)
+        x0 = self.codec.encode(images)
+        if self.config.augment:
+            x0, parameters = augment(x0, self.config.augment, draws)
+            condition = Condition({**condition, "augment": parameters})
+        if self.config.spec.class_names and self.config.label_dropout:
+            hidden = draws.uniform("label dropout") < self.config.label_dropout
+            condition = condition.drop({"labels": hidden})
+        x0 = x0.contiguous(memory_format=torch.channels_last)
+        context = self._encoder(condition, len(x0))
+        losses = self._objective(self._denoiser, x0, context, draws)
+        return Loss(losses.per_sample, {"log_snr": losses.log_snr})
+
+    def after_step(self, phase: str, statistics: Mapping[str, Tensor]) -> None:
+        """Nothing adapts to the losses."""
+
+    @torch.no_grad()
+    def validate(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+    ) -> Mapping[str, Any]:
+        """Error of x_0 per noise level, with the same noise every time, and that of the best Gaussian.
+
+        Args:
+            weights: in place of the trained ones.
+            images: uint8 held-out images (N, H, W, C).
+            labels: int64 of shape (N,), or None.
+
+        Returns:
+            ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at each),
+            ``gaussian`` (if known) and their mean, ``loss``.
+        """
+        count = min(len(images), VALIDATION_IMAGES)
+        pixels = torch.from_numpy(np.ascontiguousarray(images[:count].transpose(0, 3, 1, 2)))
+        x0 = self.codec.encode(pixels.to(self._device))
+        entries = {}
+        if labels is not None and self.config.spec.class_names:
+            entries["labels"] = torch.from_numpy(np.array(labels[:count])).to(self._device)
+        pipeline = self.pipeline(weights)
+        log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
+        condition = Condition(entries)
+        context = pipeline.encoder(condition, count)
+        errors = []
+        for i, t in enumerate(self.config.schedule.time_at(log_snr)):
+            noise = torch.randn(
+                x0.shape, generator=generator(self._seed, "validation", i), dtype=torch.float32
+            ).to(self._device)
+            level = self.config.schedule(t)
+            x_t = float(level.alpha) * x0 + float(level.sigma) * noise
+            prediction = pipeline.denoiser(x_t, t.to(self._device), context)
+            errors.append(float((prediction.x0 - x0).square().mean()))
+        result: dict[str, Any] = {
+            "log_snr": log_snr.tolist(),
+            "losses": errors,
+            "loss": sum(errors) / len(errors),
+        }
+        if self._eigenvalues is not None:
+            result["gaussian"] = gaussian_error(self._eigenvalues, log_snr).tolist()
+        return result
+
+    def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> DiffusionPipeline:
+        """A pipeline of its own copy of the networks, in evaluation mode."""
+        networks = copy.deepcopy(self.networks)
+        if weights is not None:
+            networks.load_state_dict(dict(weights))
+        networks.eval()
+        denoiser = Denoiser(
+            networks["network"], self._denoiser.schedule, self._denoiser.parameterization
+        )
+        return DiffusionPipeline(
+            denoiser,
+            networks["encoder"],
+            self.codec,
+            self.config.spec,
+            network_config=self.config.network,
+        )
+
+
+def _required(config: NetworkConfig | None) -> NetworkConfig:
+    if config is None:
+        raise TypeError("a configuration without a network needs one as an argument")
+    return config

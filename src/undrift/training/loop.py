@@ -1,0 +1,357 @@
+"""The training loop: one for every learner.
+
+State is a pure function of (seed, step): data order, noise, label drops and dropout are all drawn
+by name, so N steps are the same as k steps, a kill, and N - k more. What the loop looks at on its way
+(checkpoints, grids, validation, logs) draws under its own names and changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from undrift.conditioning import Condition
+from undrift.data import ImageSet
+from undrift.data.loader import Loader
+from undrift.data.order import BalancedStream, EpochStream, Stream
+from undrift.randomness import Draws, key
+from undrift.training.cadence import Cadence
+from undrift.training.checkpoint import Checkpoint, CheckpointStore
+from undrift.training.distributed import World
+from undrift.training.ema import PowerEMA
+from undrift.training.guards import NonFiniteGuard, clip, gradient_norm
+from undrift.training.learner import Batch, Learner, Phase, Progress
+from undrift.training.losses import LossLog
+from undrift.training.optimizers import (
+    build_optimizers,
+    load_optimizer_tensors,
+    optimizer_tensors,
+    set_learning_rate,
+)
+from undrift.training.plan import TrainingPlan
+from undrift.training.signals import StopSignals
+from undrift.training.snapshots import SnapshotStore, snapshot_due
+
+
+class Observer(Protocol):
+    """Who is told what happens; only the first rank has one."""
+
+    def event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+        """Record an event of the run."""
+        ...
+
+    def step(self, progress: Progress) -> None:
+        """Called after every update."""
+        ...
+
+    def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Draw a sample grid with each of the named sets of weights."""
+        ...
+
+
+class Trainer:
+    """Trains a learner according to a plan.
+
+    Args:
+        learner: what to train.
+        plan: how.
+        images: the training split.
+        validation: held-out images, if any.
+        world: this process among the ranks.
+        observer: who is told; None on all ranks but the first, and in probes.
+        store: where checkpoints go; None: nowhere.
+        snapshots: where EMA snapshots go; None: nowhere.
+    """
+
+    def __init__(
+        self,
+        learner: Learner,
+        plan: TrainingPlan,
+        images: ImageSet,
+        *,
+        validation: ImageSet | None = None,
+        world: World,
+        observer: Observer | None = None,
+        store: CheckpointStore | None = None,
+        snapshots: SnapshotStore | None = None,
+    ) -> None:
+        self.learner = learner
+        self.plan = plan
+        self.images = images
+        self.step = 0
+        self.guard = NonFiniteGuard()
+        self._validation = validation
+        self._world = world
+        self._observer = observer
+        self._store = store
+        self._snapshots = snapshots
+        self._rows = world.rows(plan.batch_size)
+        self._optimizers: dict[str, list[Optimizer]] = {
+            group.name: build_optimizers(group.module.named_parameters(), group.optimizer)
+            for group in learner.groups
+        }
+        self.ema = PowerEMA(averaged_tensors(learner), plan.ema)
+        world.broadcast(tensor for tensor in learner.networks.state_dict().values())
+        self._log = LossLog()
+        self._checkpointing = Cadence(plan.checkpoint_every, interval=30)
+        self._drawing = Cadence(plan.grid_every, interval=6, growth=1.5)
+        self._validating = Cadence(plan.validate_every, interval=4, growth=1.15)
+        self._logging = Cadence(None, interval=1, growth=1.02)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the run is."""
+        return Progress(self.step, self.plan.steps, self.step * self.plan.batch_size)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            ModelFileError: if it belongs to another network or optimiser.
+        """
+        self.learner.networks.load_state_dict(checkpoint.tensors["network"])
+        self.learner.buffers.load_state_dict(checkpoint.tensors["buffers"])
+        self.ema.load_state(checkpoint.tensors["ema"])
+        for group in self.learner.groups:
+            load_optimizer_tensors(
+                self._optimizers[group.name],
+                group.module.named_parameters(),
+                _with_prefix(checkpoint.tensors["optimizer"], group.name),
+            )
+        self.guard = NonFiniteGuard(checkpoint.state["consecutive"], checkpoint.state["skipped"])
+        self.step = checkpoint.step
+
+    def run(self, stop: StopSignals, until: int | None = None) -> None:
+        """Train to the end of the plan, or to update ``until``.
+
+        Args:
+            stop: looked at between updates; a received signal saves a checkpoint and raises.
+            until: for probes.
+
+        Raises:
+            DivergedError: after too many non-finite steps in a row.
+            TerminatedError: after SIGTERM.
+            InterruptedRunError: after Ctrl-C.
+        """
+        last = self.plan.steps if until is None else until
+        self.learner.networks.train()
+        with Loader(
+            self.images,
+            self._stream(),
+            rows=slice(*self._rows),
+            device=self._world.device,
+            start_step=self.step,
+        ) as loader:
+            for loaded in loader:
+                if self.step >= last:
+                    break
+                self._update(Batch(loaded.images, _condition(loaded.labels)))
+                self._look(loader.waited)
+                self._stop_if_asked(stop)
+
+    def _stream(self) -> Stream:
+        seed, batch = self.plan.seed, self.plan.batch_size
+        if self.plan.balance and self.images.labels is not None:
+            return BalancedStream(self.images.labels, seed, batch)
+        return EpochStream(len(self.images), seed, batch)
+
+    def _update(self, batch: Batch) -> None:
+        """One step: every phase that is due."""
+        for phase in self.learner.phases:
+            if phase.due(self.step):
+                self._phase(phase, batch)
+        self.step += 1
+        if self.guard.consecutive == 0:
+            self.ema.update(self.progress.images)
+        if self._snapshots is not None and snapshot_due(self.step, self.plan.steps):
+            self._snapshots.save(self.step, self.ema)
+
+    def _phase(self, phase: Phase, batch: Batch) -> None:
+        group = next(g for g in self.learner.groups if g.name == phase.group)
+        optimizers = self._optimizers[group.name]
+        rate = set_learning_rate(
+            optimizers, self.plan.learning_rate.factor(self.step, self.plan.steps)
+        )
+        for optimizer in optimizers:
+            optimizer.zero_grad(set_to_none=True)
+        total = self._backward(phase, batch)
+        self._world.sum_gradients(group.module.parameters())
+        norm = gradient_norm(group.module)
+        # One transfer says whether both are finite; ranks agree, or their weights would part.
+        loss, size = torch.stack([total, norm.to(total.device)]).tolist()
+        broken = self._world.any([not (_finite(loss) and _finite(size))])[0]
+        if self.guard.accept(not broken):
+            clip(group.module, norm, self.plan.clip)
+            for optimizer in optimizers:
+                optimizer.step()
+            self._log.add(size, rate)
+        else:
+            self._log.discard()
+            self._event("skip", step=self.step + 1, reason=f"loss {loss}, gradient norm {size}")
+            self.guard.check(self.step + 1, self._newest())
+
+    def _backward(self, phase: Phase, batch: Batch) -> Tensor:
+        """Accumulate gradients over micro-batches; returns this rank's sum of losses."""
+        start, stop = self._rows
+        size = self.plan.micro_batch or stop - start
+        total = torch.zeros((), device=self._world.device)
+        precision = torch.autocast(
+            self._world.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.plan.precision == "bfloat16",
+        )
+        for number, first in enumerate(range(start, stop, size)):
+            rows = slice(first - start, min(first + size, stop) - start)
+            draws = Draws(
+                self.plan.seed,
+                self.step,
+                self.plan.batch_size,
+                first,
+                min(first + size, stop),
+                self._world.device,
+            )
+            part = Batch(batch.images[rows], batch.condition.slice(rows))
+            # Dropout inside networks draws from the global stream; naming it makes resumes exact.
+            torch.manual_seed(
+                key(self.plan.seed, "dropout", phase.name, self.step, self._world.rank, number)
+            )
+            with precision:
+                loss = self.learner.loss(phase.name, part, self.progress, draws)
+            (loss.per_sample.sum() / self.plan.batch_size).backward()
+            total += loss.per_sample.detach().sum()
+            self._log.collect(loss)
+        return total
+
+    def _look(self, waited: float) -> None:
+        """Everything that watches the run and does not change it."""
+        final = self.step == self.plan.steps
+        if self._observer is None:
+            return
+        self._observer.step(self.progress)
+        if (self._logging.due(self.step) or final or self.step == 1) and self._log.steps:
+            self._observer.event(
+                "train",
+                step=self.step,
+                images=self.progress.images,
+                skipped=self.guard.skipped,
+                **self._log.summary(self.plan.batch_size, waited),
+            )
+            self._logging.done(0)
+        if self._validation is not None and (self._validating.due(self.step) or final):
+            self._validating.done(self._timed(self._validate))
+        if self._drawing.due(self.step) or final:
+            self._drawing.done(self._timed(self._draw))
+        if self._store is not None and (self._checkpointing.due(self.step) or final):
+            self._checkpointing.done(self._timed(self.save))
+
+    def _timed(self, task: Any) -> float:  # noqa: ANN401
+        """Seconds that ``task()`` takes; they are not charged to the training rate."""
+        before = time.perf_counter()
+        task()
+        seconds = time.perf_counter() - before
+        self._log.exclude(seconds)
+        return seconds
+
+    def _validate(self) -> None:
+        if self._validation is None:
+            return
+        for name, weights in self._weights().items():
+            entries = self.learner.validate(
+                weights, self._validation.images, self._validation.labels
+            )
+            if entries:
+                self._event(
+                    "validation",
+                    step=self.step,
+                    images=self.progress.images,
+                    weights=name,
+                    **entries,
+                )
+
+    def _draw(self) -> None:
+        if self._observer is not None:
+            self._observer.grid(self.progress, self._weights())
+
+    def _weights(self) -> dict[str, Mapping[str, Tensor]]:
+        return {
+            "ema": self.ema.weights(self.plan.ema[0]),
+            "raw": averaged_tensors(self.learner),
+        }
+
+    def save(self) -> None:
+        """Write a checkpoint of this step, then drop the oldest."""
+        if self._store is None:
+            return
+        before = time.perf_counter()
+        written = self._store.save(
+            self.step,
+            {
+                "network": self.learner.networks.state_dict(),
+                "buffers": self.learner.buffers.state_dict(),
+                "ema": self.ema.state(),
+                "optimizer": self._optimizer_state(),
+            },
+            {
+                "images": self.progress.images,
+                "consecutive": self.guard.consecutive,
+                "skipped": self.guard.skipped,
+            },
+        )
+        self._store.prune(self.plan.keep)
+        seconds = time.perf_counter() - before
+        self._event("checkpoint", step=self.step, seconds=seconds, bytes=written)
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        return {
+            f"{group.name}.{name}": tensor
+            for group in self.learner.groups
+            for name, tensor in optimizer_tensors(
+                self._optimizers[group.name], group.module.named_parameters()
+            ).items()
+        }
+
+    def _newest(self) -> int | None:
+        steps = self._store.steps() if self._store is not None else []
+        return max(steps) if steps else None
+
+    def _stop_if_asked(self, stop: StopSignals) -> None:
+        asked = self._world.any([stop.received is not None])[0]
+        if not asked or self.step == self.plan.steps:
+            return
+        if self._observer is not None and self._newest() != self.step:
+            self.save()
+        raise stop.error(
+            f"stopped after step {self.step} of {self.plan.steps}, checkpoint saved; "
+            "the same command resumes"
+        )
+
+    def _event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+        if self._observer is not None:
+            self._observer.event(name, **entries)
+
+
+def averaged_tensors(learner: Learner) -> dict[str, Tensor]:
+    """Parameters and buffers of the averaged networks, by ``<network>.<name>``; not copies."""
+    return {
+        f"{name}.{entry}": tensor
+        for name, module in learner.averaged.items()
+        for entry, tensor in module.state_dict().items()
+    }
+
+
+def _condition(labels: Tensor | None) -> Condition:
+    return Condition({} if labels is None else {"labels": labels})
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
+    prefix = f"{group}."
+    return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
+
+
+def _finite(value: float) -> bool:
+    return value - value == 0

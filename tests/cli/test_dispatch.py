@@ -1,0 +1,139 @@
+"""From words to a verb, and from an error to one line and an exit code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+
+import pytest
+
+from undrift import errors
+from undrift.cli import dispatch
+
+
+@pytest.fixture
+def verb(monkeypatch):
+    """Install a function as the verb ``doctor``; returns the installer."""
+
+    def install(run):
+        module = types.ModuleType("undrift.cli.doctor")
+        module.run = run  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "undrift.cli.doctor", module)
+
+    return install
+
+
+def raising(error):
+    def run(words):
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_lists_every_verb_and_ends_with_what_is_next(words, capsys):
+    assert dispatch.main(words) == 0
+    printed = capsys.readouterr()
+    for name, summary in dispatch.VERBS.items():
+        assert f"  {name} " in printed.out and summary in printed.out
+    assert printed.out.splitlines()[-1].startswith("next: ")
+    assert printed.err == ""
+
+
+def test_version(capsys):
+    assert dispatch.main(["--version"]) == 0
+    assert capsys.readouterr().out == "undrift 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UsageError("what"), 2),
+        (errors.DataError("what"), 3),
+        (errors.ModelFileError("what"), 4),
+        (errors.DivergedError("what"), 5),
+        (errors.TerminatedError("what"), 75),
+        (errors.InterruptedRunError("what"), 130),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_code(verb, capsys, error, code):
+    verb(raising(error))
+    assert dispatch.main(["doctor"]) == code
+    printed = capsys.readouterr()
+    assert printed.err == "undrift: what\n"
+    assert printed.out == ""
+
+
+def test_a_message_of_several_lines_is_still_printed_as_one_and_whole(verb, capsys):
+    message = "a\n  b" + " long" * 200
+    verb(raising(errors.UsageError(message)))
+    assert dispatch.main(["doctor"]) == 2
+    assert capsys.readouterr().err == "undrift: a b" + " long" * 200 + "\n"
+
+
+@pytest.mark.parametrize("place", [["--debug", "doctor"], ["doctor", "--debug"]])
+def test_debug_lets_the_traceback_through(verb, place):
+    verb(raising(errors.UsageError("what")))
+    with pytest.raises(errors.UsageError, match="what"):
+        dispatch.main(place)
+
+
+def test_an_unexpected_exception_is_one_line_that_says_how_to_see_more(verb, capsys):
+    verb(raising(RuntimeError("tensor\nsizes")))
+    assert dispatch.main(["doctor"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        "undrift: RuntimeError: tensor sizes (unexpected; run again with --debug to see where)"
+    )
+    with pytest.raises(RuntimeError):
+        dispatch.main(["doctor", "--debug"])
+
+
+def test_ctrl_c_is_130(verb, capsys):
+    verb(raising(KeyboardInterrupt()))
+    assert dispatch.main(["doctor"]) == 130
+    assert capsys.readouterr().err == "undrift: interrupted\n"
+
+
+def test_the_words_after_the_verb_reach_it(verb):
+    seen = []
+    verb(seen.extend)
+    assert dispatch.main(["doctor", "a", "--b", "--debug"]) == 0
+    assert seen == ["a", "--b"]
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("trian", "unknown command 'trian'; did you mean 'train'?"),
+        ("smaple", "unknown command 'smaple'; did you mean 'sample'?"),
+        ("zzz", "unknown command 'zzz'; commands: demo, inspect, train, sample, runs, doctor"),
+        ("--seed", "unknown flag before the command '--seed'; commands: "),
+    ],
+)
+def test_an_unknown_verb_is_named_with_a_suggestion(word, hint, capsys):
+    assert dispatch.main([word]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"undrift: {hint}")
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    code = "import sys; from undrift.cli.dispatch import main; sys.exit(main(['--help']))"
+    writer = subprocess.Popen(
+        [sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert writer.stdout is not None and writer.stderr is not None
+    writer.stdout.close()
+    assert writer.stderr.read() == b""
+    writer.stderr.close()
+    assert writer.wait() == dispatch.BROKEN_PIPE
+
+
+def test_python_dash_m_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "undrift", "nonsense"], capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("undrift: unknown command 'nonsense'")

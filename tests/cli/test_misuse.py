@@ -1,0 +1,140 @@
+"""Ways to hold it wrong: each gives one line that says what to do, its exit code, and no output."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from undrift.cli.dispatch import main
+
+
+def fails(capsys, words, code, pattern):
+    """``words`` end with ``code``, one stderr line that matches, and nothing on stdout."""
+    capsys.readouterr()
+    assert main([str(word) for word in words]) == code
+    printed = capsys.readouterr()
+    lines = printed.err.splitlines()
+    assert len(lines) == 1, printed.err
+    assert lines[0].startswith("undrift: ")
+    assert re.search(pattern, lines[0]), lines[0]
+    return printed.out
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern"),
+    [
+        ("train", "needs DATA.*undrift train digits"),
+        ("train digits --budget 5s --steps 3", "--budget and --steps exclude each other"),
+        ("train digits --images 9 --steps 3", "--images and --steps exclude each other"),
+        ("train digits --budget soon", "--budget soon: .*60s"),
+        ("train digits --budget 0s", "--budget 0s: "),
+        ("train digits --steps 0", "--steps 0: .*at least 1"),
+        ("train digits --images -5", "--images -5: .*at least 1"),
+        ("train digits --batch-size -1", "--batch-size -1: .*at least 1"),
+        ("train digits --lr nan", "--lr nan: .*finite"),
+        ("train digits --lr 0", "--lr 0.0: .*positive"),
+        ("train digits --holdout 1", "--holdout 1.*below 1"),
+        ("train digits --holdout nan", "--holdout nan: "),
+        ("train digits --label-dropout 1.5", "--label-dropout 1.5: .*0 to 1"),
+        ("train digits --background red", "--background red: .*#ffffff"),
+        ("train digits --seed -1", "--seed -1: "),
+        ("train digits --size 0", "--size 0: "),
+        ("train digits --print-config --dry-run", "--print-config and --dry-run exclude"),
+        ("train --config c.yaml --steps 3", "--config and --steps exclude each other"),
+        ("train digits --config c.yaml", "--config and DATA exclude each other"),
+        ("train --config absent.yaml --out x", "absent.yaml"),
+        ("sample r -n 0", "-n 0: .*at least 1"),
+        ("sample r --steps 0", "--steps 0: .*at least 1"),
+        ("sample r --guidance nan", "--guidance nan: .*finite"),
+        ("sample r --guidance inf", "--guidance inf: .*finite"),
+        ("sample r --seed -3", "--seed -3: "),
+        ("sample r --batch-size 0", "--batch-size 0: "),
+        ("sample r --ema 0", "--ema 0.0: "),
+        ("sample r --ema nan", "--ema nan: "),
+        ("sample r --ema 0.05 --weights raw", "--ema and --weights raw exclude each other"),
+        ("inspect digits --holdout 1", "--holdout 1.0: "),
+        ("inspect digits --size -4", "--size -4: "),
+        ("demo --steps 0", "--steps 0: "),
+        ("demo --budget never", "--budget never: "),
+        ("runs shw", "'shw': unknown; did you mean 'show'"),
+        ("dmeo", "unknown command 'dmeo'; did you mean 'demo'"),
+    ],
+)
+def test_usage(words, pattern, capsys):
+    assert fails(capsys, words.split(), 2, pattern) == ""
+
+
+@pytest.mark.parametrize(
+    "words", ["train digits --stpes 3", "sample", "train digits --steps x", "doctor --what"]
+)
+def test_what_tyro_refuses_is_2_on_stderr(words, capsys):
+    assert main(words.split()) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err != ""
+    assert "\x1b" not in printed.err
+
+
+@pytest.mark.parametrize("verb", ["train", "inspect"])
+def test_data_that_is_not_there(verb, capsys):
+    fails(capsys, [verb, "nowhere"], 3, "nowhere")
+
+
+@pytest.mark.parametrize("verb", ["train", "inspect"])
+def test_data_without_an_image(verb, folder, capsys):
+    (folder / "empty").mkdir()
+    fails(capsys, [verb, "empty"], 3, "empty")
+
+
+def test_data_that_is_mostly_broken(folder, capsys):
+    (folder / "broken").mkdir()
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(folder / "broken" / "0.png")
+    for i in range(1, 4):
+        (folder / "broken" / f"{i}.png").write_bytes(b"")
+    fails(capsys, ["train", "broken", "--steps", 1], 3, "--bad-limit")
+
+
+def test_out_that_is_a_file(folder, capsys):
+    (folder / "file").write_text("")
+    for out in ("file", "file/below"):
+        fails(capsys, ["train", "digits", "--steps", 1, "--out", out], 2, f"--out {out}")
+        fails(capsys, ["inspect", "digits", "--out", out], 2, f"--out {out}")
+        fails(capsys, ["sample", "r", "--out", out], 2, f"--out {out}")
+    assert (folder / "file").read_text() == ""
+
+
+def test_out_that_holds_something_else(folder, capsys):
+    (folder / "mine").mkdir()
+    (folder / "mine" / "thesis.tex").write_text("words")
+    fails(capsys, ["train", "digits", "--steps", 1, "--out", "mine"], 2, "thesis.tex.*not a run")
+    assert [path.name for path in (folder / "mine").iterdir()] == ["thesis.tex"]
+
+
+def test_samples_are_never_overwritten(folder, capsys):
+    (folder / "drawn").mkdir()
+    (folder / "drawn" / "samples.json").write_text("{}")
+    fails(capsys, ["sample", "r", "--out", "drawn"], 2, "--out drawn: .*samples.json already")
+    assert (folder / "drawn" / "samples.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("words", ["sample absent", "runs show absent", "sample runs/latest"])
+def test_a_run_that_is_not_there(words, capsys):
+    fails(capsys, words.split(), 4, words.split()[-1])
+
+
+def test_a_folder_that_is_no_run(folder, capsys):
+    (folder / "plain").mkdir()
+    fails(capsys, ["sample", "plain"], 4, "plain")
+    fails(capsys, ["runs", "show", "plain"], 4, "plain: not a run")
+
+
+def test_weights_to_start_from_that_are_not_there(capsys):
+    fails(capsys, ["train", "digits", "--steps", 1, "--init", "absent"], 4, "absent")

@@ -1,0 +1,28 @@
+"""What every test runs under: one thread per process, and a cache of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+
+import pytest
+import torch
+
+torch.set_num_threads(1)
+
+_made: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Processes that tests start, the workers of xdist among them, inherit all of this.
+    for pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[pool] = "1"
+    if not hasattr(config, "workerinput"):
+        _made.append(tempfile.mkdtemp(prefix="undrift-tests-"))
+        os.environ["UNDRIFT_CACHE"] = _made[0]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    for folder in _made:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,135 @@
+"""Every command and every Python example in the documentation runs.
+
+Blocks of one page run in order, in one folder that holds ``photos/`` with two classes. Only what
+takes long is shortened, by the replacements listed below.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from undrift.cli.dispatch import main
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+SHORTER = {
+    "--budget 30m": "--steps 8",
+    'budget="30m"': "steps=8",
+    "--steps 400": "--steps 8",
+    "--steps 600": "--steps 10",
+    "--steps 200": "--steps 4",
+    "-n 64": "-n 8",
+}
+INSTALLATION = re.compile(r"(python -m venv|\.venv/bin/pip install|make [a-z]+)\b")
+
+
+def blocks(page: Path, *languages: str) -> list[str]:
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [body for language, body in found if language in languages]
+
+
+def shortened(text: str) -> str:
+    for long, short in SHORTER.items():
+        text = text.replace(long, short)
+    return text
+
+
+def commands(block: str) -> list[str]:
+    """The command lines of a block, without comments, and without what sets up an environment."""
+    lines = [line.split(" #")[0].strip() for line in block.splitlines()]
+    return [line for line in lines if line and not INSTALLATION.match(line)]
+
+
+PAGES_WITH_COMMANDS = [p for p in PAGES if any(map(commands, blocks(p, "bash")))]
+PAGES_WITH_PYTHON = [p for p in PAGES if blocks(p, "python")]
+
+
+def name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A working folder with 40 small photos of cats and dogs."""
+    noise = np.random.default_rng(0)
+    for label, tone in (("cat", 60), ("dog", 190)):
+        (tmp_path / "photos" / label).mkdir(parents=True)
+        for i in range(20):
+            pixels = np.clip(noise.normal(tone, 30, (12, 12, 3)), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i:03d}.png")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=name)
+def test_the_commands_of_a_page_run(page, folder, capsys):
+    for block in blocks(page, "bash"):
+        for command in commands(block):
+            program, *words = shlex.split(shortened(command))
+            program = program.removeprefix(".venv/bin/")
+            assert program == "undrift", f"{name(page)}: {command!r} is run by no test"
+            if words == ["demo"]:
+                words += ["--steps", "8"]
+            code = main(words)
+            printed = capsys.readouterr()
+            assert code == 0, f"{command}: {printed.err}"
+            assert printed.out.rstrip().splitlines()[-1].startswith("next: "), command
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=name)
+def test_the_python_examples_of_a_page_run(page, folder):
+    names: dict[str, object] = {"__name__": "example"}
+    for block in blocks(page, "python"):
+        assert len(block.splitlines()) < 25, "an example of more than 25 lines is a program"
+        exec(compile(shortened(block), name(page), "exec"), names)
+
+
+def test_the_readme_trains_and_samples_in_python():
+    (block,) = blocks(ROOT / "README.md", "python")
+    assert "undrift.train(" in block and "Pipeline.from_pretrained(" in block
+
+
+def test_make_targets_named_in_the_documentation_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    named = {
+        target
+        for page in PAGES
+        for block in blocks(page, "bash", "")
+        for target in re.findall(r"^make ([a-z]+)", block, re.MULTILINE)
+    }
+    assert {"demo", "test", "check"} <= named
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), f"make {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_between_pages_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert "://" in target or (page.parent / target).exists(), f"{name(page)}: {target}"
+
+
+def test_the_first_screen_shows_the_picture():
+    first = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:25]
+    assert any("docs/images/demo-grid.png" in line for line in first)
+    assert any("make demo" in line for line in first)
+    assert any("make test" in line for line in first)
+
+
+def test_every_flag_is_in_the_reference_and_no_other(capsys):
+    reference = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
+    for verb in ("demo", "inspect", "train", "sample"):
+        (section,) = re.findall(rf"^## undrift {verb}\n(.*?)(?=^## |\Z)", reference, re.M | re.S)
+        assert main([verb, "--help"]) == 0
+        flags = set(re.findall(r"^. (?:-\w[^,│]*, )?(--[a-z-]+)", capsys.readouterr().out, re.M))
+        documented = set(re.findall(r"^\| `(?:-\w, )?(--[a-z-]+)", section, re.M))
+        assert documented == flags - {"--help"}, verb

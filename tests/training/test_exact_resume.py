@@ -1,0 +1,190 @@
+"""N steps are k steps, a new process' worth of objects, and N - k more: bit by bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from undrift import randomness
+from undrift.data.order import EpochStream
+from undrift.training import loop
+from undrift.training.checkpoint import CheckpointStore
+from undrift.training.ema import PowerEMA
+from undrift.training.learner import Progress
+from undrift.training.loop import Trainer
+from undrift.training.optimizers import MuonConfig
+from undrift.training.signals import StopSignals
+
+from .small import ALONE, digits, learner, plan
+
+CUTS = [int(k) for k in np.random.default_rng(7).choice(np.arange(1, 8), size=3, replace=False)]
+
+
+class Watcher:
+    """An observer that looks as hard as it can: it draws with every set of weights."""
+
+    def __init__(self, drawn_by: object | None) -> None:
+        self._learner = drawn_by
+        self.seen: list[str] = []
+
+    def event(self, name: str, **entries: object) -> None:
+        self.seen.append(name)
+
+    def step(self, progress: Progress) -> None: ...
+
+    def grid(self, progress: Progress, weights: dict[str, dict[str, Tensor]]) -> None:
+        self.seen.append("drawn")
+        for tensors in weights.values():
+            self._learner.pipeline(tensors)(2, steps=2)
+        torch.rand(3)
+
+
+def trainer(
+    store: CheckpointStore | None, *, watched: bool = False, **changes: object
+) -> Trainer:
+    images = digits()
+    made = learner(images)
+    return Trainer(
+        made,
+        plan(checkpoint_every=1, keep=100, grid_every=1, validate_every=1, **changes),
+        images,
+        validation=images if watched else None,
+        world=ALONE,
+        observer=Watcher(made if watched else None) if watched or store else None,
+        store=store,
+    )
+
+
+class Quiet(Watcher):
+    def grid(self, progress: Progress, weights: object) -> None: ...
+
+
+def state(done: Trainer) -> dict[str, Tensor]:
+    return {
+        **{f"network/{n}": t for n, t in done.learner.networks.state_dict().items()},
+        **{f"ema/{n}": t for n, t in done.ema.state().items()},
+        **{f"optimizer/{n}": t for n, t in done._optimizer_state().items()},
+    }
+
+
+def differences(a: Trainer, b: Trainer) -> list[str]:
+    ours, theirs = state(a), state(b)
+    assert ours.keys() == theirs.keys()
+    return [name for name in ours if not torch.equal(ours[name], theirs[name])]
+
+
+def whole(**changes: object) -> Trainer:
+    straight = trainer(None, **changes)
+    straight.run(StopSignals())
+    return straight
+
+
+def cut(
+    directory: Path, k: int, *, watched: bool = False, drop: tuple[str, ...] = (), **changes: object
+) -> Trainer:
+    """Train k steps with checkpoints, then everything anew from the newest one to the end."""
+    first = trainer(CheckpointStore(directory), watched=watched, **changes)
+    if not watched:
+        first._observer = Quiet(None)
+    first.run(StopSignals(), until=k)
+    checkpoint = CheckpointStore(directory).newest()
+    assert checkpoint is not None and checkpoint.step == k
+    second = trainer(CheckpointStore(directory), watched=watched, **changes)
+    if not watched:
+        second._observer = Quiet(None)
+    untouched = {name: tensor.clone() for name, tensor in second.ema.state().items()}
+    second.restore(checkpoint)
+    if "ema" in drop:
+        second.ema.load_state(untouched)
+        second.ema.images = checkpoint.state["images"]
+    if "optimizer" in drop:
+        for optimizers in second._optimizers.values():
+            for optimizer in optimizers:
+                optimizer.state.clear()
+    second.run(StopSignals())
+    return second
+
+
+@pytest.mark.parametrize("k", CUTS)
+@pytest.mark.parametrize("micro_batch", [None, 5])
+def test_resume_is_bit_equal(tmp_path: Path, k: int, micro_batch: int | None) -> None:
+    straight = whole(micro_batch=micro_batch)
+    assert differences(straight, cut(tmp_path, k, micro_batch=micro_batch)) == []
+
+
+def test_looking_changes_nothing(tmp_path: Path) -> None:
+    watched = cut(tmp_path, 3, watched=True)
+    assert {"drawn", "validation", "checkpoint", "train"} <= set(watched._observer.seen)
+    assert differences(whole(), watched) == []
+
+
+def test_muon_resumes_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from . import small
+
+    original = small.model
+    monkeypatch.setattr(
+        small, "model", lambda images, **c: original(images, optimizer=MuonConfig(), **c)
+    )
+    assert differences(whole(), cut(tmp_path, 4)) == []
+
+
+@pytest.mark.parametrize("dropped", ["ema", "optimizer"])
+def test_a_checkpoint_without_it_fails(tmp_path: Path, dropped: str) -> None:
+    wrong = differences(whole(), cut(tmp_path, 3, drop=(dropped,)))
+    assert any(name.startswith(f"{dropped}/") for name in wrong)
+
+
+def test_a_step_left_out_of_a_key_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the step replaced by a count of calls, which a new process starts at 0, bits differ."""
+    straight = whole()
+    calls = [0]
+    original = randomness.Draws._generator
+
+    def forgetful(self: randomness.Draws, purpose: str) -> torch.Generator:
+        calls[0] += 1
+        return randomness.generator(self.seed, purpose, calls[0], device=self.device)
+
+    monkeypatch.setattr(randomness.Draws, "_generator", forgetful)
+    assert differences(straight, cut(tmp_path, 3)) != []
+    monkeypatch.setattr(randomness.Draws, "_generator", original)
+    assert differences(straight, cut(tmp_path / "again", 3)) == []
+
+
+def test_an_unnamed_dropout_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    straight = whole()
+    monkeypatch.setattr(loop.torch, "manual_seed", lambda seed: None)
+    assert differences(straight, cut(tmp_path, 3)) != []
+
+
+def test_data_order_is_a_function_of_the_step() -> None:
+    straight = [EpochStream(50, 1, 16).indices(step) for step in range(12)]
+    again = EpochStream(50, 1, 16)
+    for step in (11, 3, 7):
+        np.testing.assert_array_equal(again.indices(step), straight[step])
+
+
+def test_micro_batches_see_what_one_batch_sees() -> None:
+    """The same losses, so the same gradients to float tolerance; dropout is off for that."""
+    from undrift.networks import UNetConfig
+
+    images = digits()
+    network = UNetConfig(width=8, multipliers=(1, 2), blocks=1)
+    finals = []
+    for micro in (None, 4):
+        made = learner(images, network=network)
+        done = Trainer(made, plan(micro_batch=micro, steps=3), images, world=ALONE)
+        done.run(StopSignals())
+        finals.append(state(done))
+    for name, tensor in finals[0].items():
+        torch.testing.assert_close(finals[1][name], tensor, rtol=1e-3, atol=2e-5, msg=name)
+
+
+def test_the_ema_is_not_the_network() -> None:
+    done = whole()
+    raw = loop.averaged_tensors(done.learner)
+    average: PowerEMA = done.ema
+    assert any(not torch.equal(t, raw[n]) for n, t in average.weights(0.05).items())
