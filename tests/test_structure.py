@@ -80,6 +80,11 @@ def test_the_library_calls_nothing_unsafe(path):
     assert offences(path.read_text()) == []
 
 
+def test_every_folder_of_the_library_is_a_package():
+    folders = {path.parent for path in SOURCES}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
 @pytest.mark.parametrize(
     "source",
     [

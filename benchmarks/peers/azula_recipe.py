@@ -1,11 +1,11 @@
 """Train azula's tutorial recipe on an npz and sample it: run with the peers' own Python.
 
-The recipe is that of azula's MNIST tutorial: a class-conditional ``UNet`` of 16, 32, 64 channels with
-two blocks each, the label embedding added to a two-layer embedding of the noise level,
-``KarrasDenoiser`` on ``VPSchedule``, uniform times, Adam 3e-4 at batch 64, no EMA, no decay, sampled
-by DDIM in 64 steps. ``--decay`` and ``--ema`` add the two things we do differently after the network:
-the learning rate falls linearly to zero over the last DECAY of the run, the weights are averaged over
-a power-function window of relative width EMA.
+The recipe is that of azula's MNIST tutorial: a class-conditional ``UNet`` of 16, 32, 64 channels
+with two blocks each, the label embedding added to a two-layer embedding of the noise level,
+``KarrasDenoiser`` on ``VPSchedule``, uniform times, Adam 3e-4 at batch 64, no EMA, no decay,
+sampled by DDIM in 64 steps. ``--decay`` and ``--ema`` add what we do beside the network: the
+learning rate falls linearly to zero over the last DECAY of the run, the weights are averaged over a
+power-function window of relative width EMA.
 
 The clock counts training only; the data is in memory.
 """
@@ -15,8 +15,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from importlib.metadata import version
 
-import azula
 import numpy as np
 import torch
 from azula.denoise import KarrasDenoiser
@@ -39,9 +39,7 @@ class ConditionalUNet(nn.Module):
             mod_features=features,
         )
         self.label = nn.Embedding(classes, features)
-        self.level = nn.Sequential(
-            nn.Linear(1, features), nn.SiLU(), nn.Linear(features, features)
-        )
+        self.level = nn.Sequential(nn.Linear(1, features), nn.SiLU(), nn.Linear(features, features))
 
     def forward(self, x_t: Tensor, level: Tensor, label: Tensor) -> Tensor:
         """Network output for noisy images (B, C, H, W), log noise level (B,), labels (B,)."""
@@ -132,14 +130,14 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "peer": f"azula {azula.__version__}" if hasattr(azula, "__version__") else "azula",
+                "peer": f"azula {version('azula')}",
                 "torch": torch.__version__,
                 "parameters": sum(weight.numel() for weight in weights),
                 "steps": step,
                 "images": seen,
                 "seconds": round(training, 2),
                 "images_per_second": round(seen / training, 1),
-                "loss": round(float(loss), 4),
+                "loss": round(float(loss.detach()), 4),
                 "sampling_seconds": round(sampling, 2),
                 "nfe": options.steps * (2 if options.sampler == "heun" else 1),
                 "options": vars(options),

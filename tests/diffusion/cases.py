@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from itertools import product
 
 import torch
@@ -38,6 +40,18 @@ def float64(values: list[float] | float) -> Tensor:
 def numbers_mixture() -> GaussianMixture:
     """A lopsided mixture of three on (1,): no symmetry that could hide a sign."""
     return GaussianMixture(float64([[-1.6], [0.3], [1.4]]), [0.25, 0.6, 0.35], [0.25, 0.3, 0.45])
+
+
+def kolmogorov(sample: Tensor, cdf: Callable[[Tensor], Tensor]) -> float:
+    """Root of n times the largest gap between a sample's distribution and ``cdf``.
+
+    Under the same distribution it exceeds 1.63 once in a hundred times and 2.23 once in 1e4.
+    """
+    ordered = sample.flatten().sort().values
+    steps = torch.arange(len(ordered) + 1, dtype=torch.float64) / len(ordered)
+    theirs = cdf(ordered)
+    gap = torch.maximum((theirs - steps[:-1]).abs().max(), (theirs - steps[1:]).abs().max())
+    return float(gap) * math.sqrt(len(ordered))
 
 
 def exact_output(

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 
 import pytest
 import torch
+from tests.diffusion.cases import EVERY_PAIR, SCHEDULES, Tiny, float64, kolmogorov, name
 from torch import nn
 
-from tests.diffusion.cases import EVERY_PAIR, SCHEDULES, Tiny, float64, name
 from undrift.diffusion import (
     EPSILON,
     SNR,
@@ -207,15 +207,6 @@ def test_the_loss_compiles_to_one_graph(weighting):
 
 
 # ------------------------------------------------------------------------- noise levels
-
-
-def kolmogorov(sample, cdf) -> float:
-    """sqrt(n) times the largest gap between the sample's distribution and ``cdf``; 2.2 is p=1e-4."""
-    ordered = sample.sort().values
-    steps = torch.arange(len(ordered) + 1, dtype=torch.float64) / len(ordered)
-    theirs = cdf(ordered)
-    gap = torch.maximum((theirs - steps[:-1]).abs().max(), (theirs - steps[1:]).abs().max())
-    return float(gap) * math.sqrt(len(ordered))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=name)

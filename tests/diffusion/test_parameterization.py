@@ -4,8 +4,8 @@ import math
 
 import pytest
 import torch
-
 from tests.diffusion.cases import EVERY_PAIR, PARAMETERIZATIONS, SCHEDULES, float64, name
+
 from undrift.diffusion import EPSILON, FLOW, VE, X0, Flow, V, VPCosine, VPLinear, edm
 from undrift.diffusion.parameterization import parameterization
 from undrift.errors import UsageError

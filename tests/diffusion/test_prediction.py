@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-
 from tests.diffusion.cases import SCHEDULES, float64, name
+
 from undrift.diffusion import VE, Flow, Prediction, VPCosine, VPLinear
 
 X = float64([[1.0, -2.0], [0.5, 3.0]])

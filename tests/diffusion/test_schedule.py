@@ -7,8 +7,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from tests.diffusion.cases import SCHEDULES, float64, name
+
 from undrift.diffusion import VE, Flow, Level, Schedule, VPCosine, VPLinear
 from undrift.errors import UsageError
 from undrift.schema import from_plain, to_plain
@@ -34,7 +34,7 @@ def derivative_error(schedule) -> float:
         summed = getattr(level, value).sum()
         wanted = torch.autograd.grad(summed, t)[0] if summed.requires_grad else torch.zeros_like(t)
         error = (getattr(level, stated) - wanted).abs() / (1 + wanted.abs())
-        worst = max(worst, float(error.max()))
+        worst = max(worst, float(error.detach().max()))
     return worst
 
 

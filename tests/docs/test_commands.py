@@ -26,6 +26,7 @@ SHORTER = {
     "--steps 400": "--steps 8",
     "--steps 600": "--steps 10",
     "--steps 200": "--steps 4",
+    "steps=200": "steps=4",
     "-n 64": "-n 8",
 }
 INSTALLATION = re.compile(r"(python -m venv|\.venv/bin/pip install|make [a-z]+)\b")
@@ -63,7 +64,7 @@ def folder(tmp_path, monkeypatch):
     for label, tone in (("cat", 60), ("dog", 190)):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for i in range(20):
-            pixels = np.clip(noise.normal(tone, 30, (12, 12, 3)), 0, 255).astype(np.uint8)
+            pixels = np.clip(noise.normal(tone, 30, (20, 20, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i:03d}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path

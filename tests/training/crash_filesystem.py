@@ -1,8 +1,8 @@
 """A filesystem in memory that knows what a power cut may leave of it.
 
-Names in a directory are durable after ``sync_directory``, a file's content after ``sync_file``. At a
-crash every operation that is not durable yet may have happened or not, independently of the others;
-content that is not durable may be missing, cut, zeros or complete.
+Names in a directory are durable after ``sync_directory``, a file's content after ``sync_file``. At
+a crash every operation that is not durable yet may have happened or not, independently of the
+others; content that is not durable may be missing, cut, zeros or complete.
 """
 
 from __future__ import annotations

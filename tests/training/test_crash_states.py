@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from tests.training.crash_filesystem import CrashFilesystem, Tree, TreeFilesystem
+
 from undrift.errors import ModelFileError
 from undrift.training.checkpoint import CheckpointStore
 

@@ -85,9 +85,7 @@ def test_tracks_do_not_influence_each_other() -> None:
     both = track(values, images, (0.05, 0.1))
     for sigma_rel in (0.05, 0.1):
         alone = track(values, images, (sigma_rel,))
-        assert torch.equal(
-            both.weights(sigma_rel)["weight"], alone.weights(sigma_rel)["weight"]
-        )
+        assert torch.equal(both.weights(sigma_rel)["weight"], alone.weights(sigma_rel)["weight"])
 
 
 def test_initial_weights_drop_out() -> None:

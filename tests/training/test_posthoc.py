@@ -14,9 +14,7 @@ TRACKS = (0.05, 0.1)
 
 def profiles(images: int, count: int = 32) -> list[Profile]:
     return [
-        Profile(images * (i + 1) // count, sigma_rel)
-        for i in range(count)
-        for sigma_rel in TRACKS
+        Profile(images * (i + 1) // count, sigma_rel) for i in range(count) for sigma_rel in TRACKS
     ]
 
 
@@ -108,7 +106,9 @@ def test_an_earlier_end() -> None:
     assert not torch.allclose(earlier.coefficients, reconstruct(snapshots, 0.07).coefficients)
 
 
-@pytest.mark.parametrize(("sigma_rel", "at"), [(0.07, 0), (0.07, 32_001), (0.005, None), (0.3, None)])
+@pytest.mark.parametrize(
+    ("sigma_rel", "at"), [(0.07, 0), (0.07, 32_001), (0.005, None), (0.3, None)]
+)
 def test_what_cannot_be_made_is_refused(sigma_rel: float, at: int | None) -> None:
     with pytest.raises(UsageError, match="EMA"):
         reconstruct(profiles(32_000), sigma_rel, at)

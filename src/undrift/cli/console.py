@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +19,23 @@ def make_console(*, quiet: bool = False) -> Console:
     from rich.console import Console
 
     return Console(quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def progress(console: Console, title: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar to call with (done, total); None where there is no terminal to draw it on."""
+    if not console.is_terminal or console.quiet:
+        yield None
+        return
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:

@@ -41,11 +41,11 @@ def run(arguments: list[str]) -> None:
     settings = TrainSettings(budget=budget, steps=asked.steps, seed=SEED)
     console = make_console(quiet=asked.quiet)
 
-    from undrift.experiments.journey import train
+    from undrift.experiments.journey import train_with
     from undrift.pipelines.writing import write_samples
     from undrift.runs.loading import load_pipeline
 
-    made = train("digits", out=asked.out, settings=settings, console=console)
+    made = train_with("digits", settings, out=asked.out, config=None, network=None, console=console)
     directory = Path(made.directory)
     pipeline = load_pipeline(directory)
     count = ROWS * len(pipeline.spec.class_names)

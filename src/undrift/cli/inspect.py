@@ -56,7 +56,8 @@ def run(arguments: list[str]) -> None:
     if out is not None:
         writable_folder("--out", out)
 
-    from undrift.data import inspect_text, load, write_inspection
+    from undrift.data import load
+    from undrift.data.inspection import inspect_text, write_inspection
 
     images = load(
         asked.data,

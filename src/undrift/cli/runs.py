@@ -155,19 +155,17 @@ def _losses(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
 def _metrics(path: Path) -> list[tuple[str, str]]:
     if not path.exists():
         return []
-    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
-    return [(name, _number(value)) for name, value in metrics.items()]
+    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"].values()
+    return [(entry["name"], _value(entry)) for entry in metrics]
 
 
-def _number(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_number(entry)}" for name, entry in value.items())
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _value(entry: dict[str, Any]) -> str:
+    floor = entry.get("floor")
+    return f"{entry['value']:.4g}" + ("" if floor is None else f" (floor {floor:.4g})")
 
 
 def _files(found: RunDirectory) -> list[Path]:
-    grids = sorted(found.samples.glob("step_*.png"))[-1:]
-    wanted = [found.config, found.report, found.pipeline, *grids]
+    wanted = [found.config, found.report, found.path / "grid.png", found.pipeline]
     return [path for path in wanted if path.exists()]
 
 

@@ -9,11 +9,9 @@ from typing import Annotated, Literal
 
 import tyro
 
-from undrift.cli.console import command_line, following, make_console
+from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
 from undrift.errors import UsageError
-
-SOLVERS = ("dpmpp_2m", "heun", "euler", "ddpm")
 
 
 @dataclass(frozen=True)
@@ -101,16 +99,18 @@ def run(arguments: list[str]) -> None:
         torch.set_num_threads(asked.threads)
     pipeline = load_pipeline(asked.target, ema=asked.ema, weights=asked.weights)
     pipeline = pipeline.to(choose_device(asked.device))
-    samples = pipeline(
-        asked.n,
-        labels=_labels(asked.labels, pipeline.spec.class_names),
-        seed=asked.seed,
-        steps=asked.steps,
-        sampler=asked.sampler,
-        guidance=asked.guidance,
-        grid=asked.grid,
-        batch_size=asked.batch_size,
-    )
+    with progress(console, "sampling") as on_progress:
+        samples = pipeline(
+            asked.n,
+            labels=_labels(asked.labels, pipeline.spec.class_names),
+            seed=asked.seed,
+            steps=asked.steps,
+            sampler=asked.sampler,
+            guidance=asked.guidance,
+            grid=asked.grid,
+            batch_size=asked.batch_size,
+            on_progress=on_progress,
+        )
     npz = None if asked.npz is None else Path(asked.npz)
     write_samples(samples, out, command=command_line("sample", arguments), npz=npz)
     console.print(

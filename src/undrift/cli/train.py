@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from undrift.cli.console import following, make_console
+from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.flags import parse, writable_folder
 from undrift.errors import UsageError
 from undrift.runs.settings import TrainSettings, flag
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Train(TrainSettings):
         super().__post_init__()
         if self.print_config and self.dry_run:
             raise UsageError("--print-config and --dry-run exclude each other; give one of them")
+        if self.config is not None and self.dry_run:
+            raise UsageError("--config and --dry-run exclude each other; the file has the result")
         if self.config is not None:
             self._check_config()
         elif self.data is None:
@@ -89,22 +95,59 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     if asked.out is not None:
         writable_folder("--out", Path(asked.out))
-    if asked.print_config or asked.dry_run:
-        from undrift.cli.preview import Preview
-
-        preview = Preview.of(asked.data, asked.settings(), asked.config)
-        if asked.print_config:
-            preview.print_config()
-            return
-        preview.print_cost(console)
+    if asked.print_config:
+        _print_config(asked)
+        return
+    if asked.dry_run:
+        _print_cost(asked, console)
         words = [word for word in arguments if word != "--dry-run"]
         console.print(following("undrift", "train", *words))
         return
 
-    from undrift.experiments.journey import train
+    from undrift.experiments.journey import train_with
 
-    made = train(
-        asked.data, out=asked.out, settings=asked.settings(), config=asked.config, console=console
+    made = train_with(
+        asked.data,
+        asked.settings(),
+        out=asked.out,
+        config=asked.config,
+        network=None,
+        console=console,
     )
     console.print(f"report  {made.report}")
     console.print(following("undrift", "sample", made.directory))
+
+
+def _print_config(asked: Train) -> None:
+    """Print the configuration as YAML and nothing else: it may be meant for a file."""
+    from undrift.experiments.preview import resolve_config
+    from undrift.runs import configuration
+
+    if asked.config is not None:
+        config = configuration.load(asked.config)
+    else:
+        config = resolve_config(asked.data or "", asked.settings())
+    sys.stdout.write(configuration.dump(config))
+
+
+def _print_cost(asked: Train, console: Console) -> None:
+    """Print what the run would be and take; a few updates of a throw-away model are measured."""
+    from undrift.experiments.preview import preview
+
+    found = preview(asked.data or "", asked.settings())
+    model, plan = found.config.model, found.config.training
+    channels, height, width = model.spec.shape
+    facts = [
+        ("data", f"{found.images:,} training images of {height}x{width}x{channels}"),
+        ("classes", f"{len(model.spec.class_names) or 'none'}"),
+        ("network", model.network.kind if model.network is not None else "your own"),
+        ("parameters", f"{found.parameters:,}"),
+        ("batch", f"{plan.batch_size}"),
+        ("device", f"{plan.device}, {plan.threads} threads, {plan.precision}"),
+        ("memory", f"{found.megabytes:,.0f} MiB at its peak"),
+        ("speed", f"{plan.batch_size / found.seconds_per_step:,.0f} images/s"),
+        ("steps", f"{'about ' if found.config.budget else ''}{plan.steps:,}"),
+        ("time", f"about {duration(found.seconds)}, sampling and report on top"),
+    ]
+    for line in columns(facts):
+        console.print(line)

@@ -1,4 +1,4 @@
-"""Decode a source once into the cache: choose size and channels, convert, and note what was found."""
+"""Decode a source once into the cache: choose size and channels, convert, note what was found."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from undrift.data.channels import WHITE, Colour, choose_channels, narrowed, widened
-from undrift.data.decode import Header, RejectedError, Scale, decode, examine, strict_warnings
+from undrift.data.decode import (
+    Header,
+    RejectedError,
+    common_scales,
+    decode,
+    examine,
+    strict_warnings,
+)
 from undrift.data.geometry import MODES, Fit, default_size, fitted
 from undrift.data.parallel import in_order
 from undrift.data.sources.source import Entry, Rows
@@ -103,14 +110,14 @@ def build_files(
         size = settings.size or default_size(Counter(header.size for header in sound))
         width = max(header.channels for header in sound)
         width = 4 if width == 2 else width
-        scale = common_scale(sound)
+        scales = common_scales(sound)
 
         def pixels(i: int) -> NDArray[np.uint8] | RejectedError:
             header = headers[i]
             if isinstance(header, RejectedError):
                 return header
             try:
-                return widened(fitted(decode(items[i].read(), scale), size, settings.fit), width)
+                return widened(fitted(decode(items[i].read(), scales), size, settings.fit), width)
             except RejectedError as rejected:
                 return rejected
 
@@ -141,7 +148,7 @@ def build_files(
         "rotated": sum(header.rotated for header in used),
         "profiled": sum(header.profiled for header in used),
         "enlarged": sum(enlarged(header.size, size, settings.fit) for header in used),
-        "scale": None if scale is None else [scale.low, scale.high],
+        "scales": {mode: [scale.low, scale.high] for mode, scale in scales.items()},
     }
 
 
@@ -166,7 +173,7 @@ def build_rows(
         "rotated": 0,
         "profiled": 0,
         "enlarged": count * enlarged((height, width), size, settings.fit),
-        "scale": None,
+        "scales": {},
     }
 
 
@@ -240,14 +247,6 @@ def header_of(item: Candidate) -> Header | RejectedError:
         return examine(item.read())
     except RejectedError as rejected:
         return rejected
-
-
-def common_scale(headers: Sequence[Header]) -> Scale | None:
-    """Return one scale for all float and 32-bit integer images, None where there are none."""
-    found = [header.extremes for header in headers if header.extremes is not None]
-    if not found:
-        return None
-    return Scale.of(min(low for low, _ in found), max(high for _, high in found))
 
 
 def enlarged(have: tuple[int, int], size: tuple[int, int], fit: Fit) -> bool:

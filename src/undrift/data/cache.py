@@ -1,8 +1,8 @@
 """Decoded images on disk: one folder per content and settings, which appears whole or not at all.
 
 ``$UNDRIFT_CACHE/data/<key>/`` holds ``images.npy`` (memory-mapped), ``hashes.npy`` and
-``facts.json``. It is made beside its place and renamed; a lock keeps two processes from decoding the
-same data at once. Hashes are verified at every opening: a damaged entry is made again.
+``facts.json``. It is made beside its place and renamed; a lock keeps two processes from decoding
+the same data at once. Hashes are verified at every opening: a damaged entry is made again.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def make_entry(place: Path, build: Callable[[Path], dict[str, Any]]) -> None:
     staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
     try:
         facts = build(staging)
-        body = json.dumps({"facts": facts, "sha256": {name: sha256(staging / name) for name in FILES}})
+        body = json.dumps(
+            {"facts": facts, "sha256": {name: sha256(staging / name) for name in FILES}}
+        )
         with (staging / "facts.json").open("w", encoding="utf-8") as file:
             file.write(f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
         for name in (*FILES, "facts.json"):

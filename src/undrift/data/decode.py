@@ -5,9 +5,10 @@ What is done, since plain ``Image.convert`` saturates 16-bit grey and turns floa
 ==========================  ======================================================================
 1-bit, 2-bit, 4-bit, grey   spread over 0..255
 palette                     its colours; alpha where the palette or a colour key is transparent
-16-bit grey                 ``round(v * 255 / 65535)``; 12-bit TIFF by 4095; white-is-zero TIFF turned
+16-bit grey                 ``round(v * 255 / 65535)``; 12-bit TIFF by 4095; white-is-zero turned
 16-bit colour               the high byte of each value (at most one level from rounding)
-float, 32-bit integer       one linear scale for all such images of a data set: see :class:`Scale`
+float within 0..1           ``round(255 v)``
+other float, 32-bit integer one linear scale for all such images of a data set: see :class:`Scale`
 CMYK                        ``(255 - C)(255 - K) / 255``; inverted as Adobe's marker says
 EXIF orientation            applied
 animated, several pages     the first frame, counted
@@ -23,7 +24,7 @@ from __future__ import annotations
 import io
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -70,9 +71,10 @@ class Header:
 
 @dataclass(frozen=True)
 class Scale:
-    """The linear scale of float and 32-bit integer images: low becomes 0, high becomes 255.
+    """The linear scale of float or 32-bit integer images: low becomes 0, high becomes 255.
 
-    One scale serves all of a data set, so that a dark image stays darker than a bright one.
+    Float images within 0..1 need none. One scale serves all others of their kind in a data set, so
+    that a dark image stays darker than a bright one.
     """
 
     low: float
@@ -80,11 +82,33 @@ class Scale:
 
     @classmethod
     def of(cls, low: float, high: float) -> Scale:
-        """Choose from the data set's extremes: 0..1, 0..255 or 0..65535 where they fit, else them."""
-        for top in (1.0, 255.0, 65535.0):
+        """Choose from the data set's extremes: 0..255 or 0..65535, or else just them."""
+        for top in (255.0, 65535.0):
             if low >= 0 and high <= top:
                 return cls(0.0, top)
         return cls(low, high)
+
+
+UNIT = Scale(0.0, 1.0)
+Scales = Mapping[str, Scale]
+"""By Pillow's mode, "F" for float and "I" for 32-bit integers."""
+
+
+def common_scales(headers: Iterable[Header]) -> dict[str, Scale]:
+    """Return the scale of each mode that needs one; empty for ordinary images."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for header in headers:
+        if header.extremes is not None and not is_unit(header.mode, header.extremes):
+            found.setdefault(header.mode, []).append(header.extremes)
+    return {
+        mode: Scale.of(min(low for low, _ in pairs), max(high for _, high in pairs))
+        for mode, pairs in found.items()
+    }
+
+
+def is_unit(mode: str, extremes: tuple[float, float]) -> bool:
+    """Whether values are floats within 0..1, where 1 can only mean white."""
+    return mode == "F" and extremes[0] >= 0 and extremes[1] <= 1
 
 
 @cache
@@ -143,12 +167,12 @@ def examine(data: bytes) -> Header:
         raise RejectedError(reason(error)) from error
 
 
-def decode(data: bytes, scale: Scale | None) -> NDArray[np.uint8]:
+def decode(data: bytes, scales: Scales) -> NDArray[np.uint8]:
     """Decode an image that :func:`examine` accepted.
 
     Args:
         data: the encoded image.
-        scale: the data set's scale for float and 32-bit integer images.
+        scales: from :func:`common_scales`.
 
     Returns:
         uint8 (H, W, C); C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied).
@@ -164,7 +188,7 @@ def decode(data: bytes, scale: Scale | None) -> NDArray[np.uint8]:
             bits = tiff_tag(image, BITS_PER_SAMPLE)
             image.load()
             if image.mode in ("F", "I"):
-                pixels = scaled_values(image, scale, inverted)
+                pixels = scaled_values(image, scales, inverted)
             elif image.mode.startswith("I;16"):
                 pixels = sixteen_bit(image, 4095 if bits == 12 else 65535, inverted)
             else:
@@ -229,14 +253,15 @@ def sixteen_bit(image: Image.Image, top: int, inverted: bool) -> NDArray[np.uint
     return grey
 
 
-def scaled_values(image: Image.Image, scale: Scale | None, inverted: bool) -> NDArray[np.uint8]:
-    """Float and 32-bit integer images on the data set's scale; a 16-bit PGM on its own."""
+def scaled_values(image: Image.Image, scales: Scales, inverted: bool) -> NDArray[np.uint8]:
+    """Float and 32-bit integer images on their scale; a 16-bit PGM is 16-bit grey."""
     if image.format in ("PNG", "PPM"):
         return sixteen_bit(image, 65535, inverted=False)
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise RejectedError("holds values that are not finite")
-    scale = scale or Scale.of(float(values.min()), float(values.max()))
+    own = float(values.min()), float(values.max())
+    scale = UNIT if is_unit(image.mode, own) else scales.get(image.mode) or Scale.of(*own)
     unit = (values - scale.low) / (scale.high - scale.low or 1.0)
     if inverted:
         unit = 1 - unit
@@ -266,8 +291,8 @@ def orientation(image: Image.Image) -> int:
 
 def channels_of(image: Image.Image) -> int:
     """Most channels that the image may need, from its header."""
-    colour = image.mode not in ("1", "L", "LA", "La", "I", "F") and not image.mode.startswith("I;16")
-    return (3 if colour else 1) + has_alpha(image)
+    grey = image.mode in ("1", "L", "LA", "La", "I", "F") or image.mode.startswith("I;16")
+    return (1 if grey else 3) + has_alpha(image)
 
 
 def has_alpha(image: Image.Image) -> bool:

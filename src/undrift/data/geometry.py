@@ -1,8 +1,8 @@
 """Bringing an image to the data set's size.
 
-Resampling is antialiased Lanczos on the stored values, which are not linearised first (the usual
-practice, and what other tools call "the resized data set"). Colours are premultiplied by alpha while
-they are resampled, so that the invisible colour of transparent pixels does not bleed into the edges.
+Resampling is antialiased Lanczos on the stored values: they are not linearised first (gamma 1),
+as in nearly every data set and tool. Colours are premultiplied by alpha while they are resampled,
+so that the invisible colour of transparent pixels does not bleed into the edges.
 """
 
 from __future__ import annotations

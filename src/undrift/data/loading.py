@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ from undrift.data.splits import Splits, split_by_content
 from undrift.errors import DataError, UsageError
 
 LARGEST_SIDE = 4096
-GENERIC_NAMES = frozenset(("train", "training", "images", "imgs", "data", "dataset", "photos"))
+GENERIC_NAMES = frozenset(("train", "training", "images", "imgs", "data", "dataset"))
 
 
 def load(
@@ -183,9 +182,7 @@ def labels_of(
     return np.array([index[entry.label or ""] for entry in kept], np.int64), class_names
 
 
-def too_broken(
-    set_aside: Sequence[SetAside], kept: int, bad_limit: float, where: str
-) -> DataError:
+def too_broken(set_aside: Sequence[SetAside], kept: int, bad_limit: float, where: str) -> DataError:
     """The error for data with too many unusable images."""
     total = len(set_aside) + kept
     shown = "; ".join(f"{item.name}: {item.reason}" for item in set_aside[:3])
@@ -228,7 +225,7 @@ def fingerprint_of(loaded: Loaded, splits: Splits) -> str:
 
 
 def short_name(where: str) -> str:
-    """Return a name for run folders: the data's own, its parents' before it where it says nothing."""
+    """Return a name for run folders: the data's own, after its parents' where it says nothing."""
     if where == "digits" or where.startswith("hf:"):
         parts = [where.removeprefix("hf:")]
     else:

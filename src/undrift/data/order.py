@@ -1,11 +1,11 @@
 """The order in which images are seen: a function of (count, seed, batch, step) and of nothing else.
 
 A stream of positions p = 0, 1, 2, ... runs through one permutation of all images after another;
-step k takes positions k B to (k + 1) B, so batches straddle epochs and no image is dropped. Any step
-is computed directly, which makes a resume exact and free; ranks take slices of the same batch.
+step k takes positions k B to (k + 1) B, so batches straddle epochs and no image is dropped. Any
+step is computed directly, which makes a resume exact and free; ranks take slices of one batch.
 
-Permutations sort the counter hashes of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), since NumPy and
-torch keep no promise that a seeded shuffle stays the same across versions.
+Permutations sort the counter hashes of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), since NumPy
+and torch keep no promise that a seeded shuffle stays the same across versions.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class DataReport:
         channels: 1 grey, 3 RGB, 4 RGB and alpha.
         sizes: "HEIGHTxWIDTH" as found -> images, the most frequent first.
         modes: kind of pixels as found (Pillow's names) -> images.
-        value_levels: distinct values of the colour channels; 256 for ordinary photos, 17 for digits.
+        value_levels: distinct values of the colour channels; 256 for photos, 17 for digits.
         mean: per channel, in 0..255, over all images.
         std: per channel, in 0..255, over all images.
         histogram: per channel, how often each of the 256 values occurs.
@@ -55,7 +55,7 @@ class DataReport:
         profiled: images with a colour profile, which is not applied.
         enlarged: images smaller than ``size``.
         background: colour that transparency was composited on, None where it was not.
-        scale: (low, high) that became 0 and 255 in float and 32-bit images, None without such.
+        scales: (low, high) that became 0 and 255, of "float" beyond 0..1 and of "32-bit" images.
         settings: size, fit, channels, background, holdout as asked for; None means chosen here.
         notes: choices made from the data, one line each.
         warnings: what is likely to hurt, one line each.
@@ -87,7 +87,7 @@ class DataReport:
     profiled: int
     enlarged: int
     background: tuple[int, int, int] | None
-    scale: tuple[float, float] | None
+    scales: dict[str, tuple[float, float]]
     settings: dict[str, Any]
     notes: tuple[str, ...]
     warnings: tuple[str, ...]

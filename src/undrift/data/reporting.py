@@ -17,6 +17,7 @@ from undrift.data.splits import Splits, straddling
 FEW_IMAGES = 200
 FEW_OF_A_CLASS = 10
 FEW_LEVELS = 64
+DARK = 64
 EXAMPLES = 10
 
 
@@ -47,7 +48,7 @@ def make_report(found: Found) -> DataReport:
     histogram = np.array(facts["histogram"], np.int64)
     mean, std = moments(histogram)
     colours = histogram[:3] if channels == 4 else histogram
-    background, scale = facts["background"], facts["scale"]
+    background = facts["background"]
     report = DataReport(
         source=found.source,
         kind=found.kind,
@@ -74,7 +75,10 @@ def make_report(found: Found) -> DataReport:
         profiled=facts["profiled"],
         enlarged=facts["enlarged"],
         background=None if background is None else (background[0], background[1], background[2]),
-        scale=None if scale is None else (scale[0], scale[1]),
+        scales={
+            {"F": "float", "I": "32-bit"}[mode]: (low, high)
+            for mode, (low, high) in facts["scales"].items()
+        },
         settings=asdict(found.settings) | {"holdout": found.holdout},
         notes=(),
         warnings=(),
@@ -106,9 +110,8 @@ def notes(report: DataReport) -> list[str]:
         lines.append(
             f"{report.transparent} transparent images composited on #{red:02x}{green:02x}{blue:02x}"
         )
-    if report.scale is not None:
-        low, high = report.scale
-        lines.append(f"float and 32-bit images scaled so that {low:g} is 0 and {high:g} is 255")
+    for kind, (low, high) in report.scales.items():
+        lines.append(f"{kind} images scaled so that {low:g} becomes 0 and {high:g} becomes 255")
     if report.animated:
         lines.append(f"{report.animated} animated images: the first frame is used")
     if report.rotated:
@@ -131,14 +134,24 @@ def warnings(report: DataReport) -> list[str]:
         shown = ", ".join(f"{name} {n}" for name, n in list(small.items())[:5])
         lines.append(f"{len(small)} classes have fewer than {FEW_OF_A_CLASS} images: {shown}")
     if report.value_levels < FEW_LEVELS:
-        lines.append(f"only {report.value_levels} distinct values: the images are coarsely quantised")
+        lines.append(
+            f"only {report.value_levels} distinct values: the images are coarsely quantised"
+        )
+    brightest = max(
+        value for value in range(256) if any(row[value] for row in report.histogram[:3])
+    )
+    if brightest < DARK:
+        lines.append(
+            f"no value above {brightest} of 255: 16-bit images that use few bits need scaling"
+        )
     if report.constant:
         lines.append(f"{report.constant} images are of one single colour")
     if report.duplicates.extra:
         lines.append(f"{report.duplicates.extra} images are copies of others")
     if report.duplicates.straddling:
         lines.append(
-            f"{report.duplicates.straddling} held-out images are also trained on: the source's splits leak"
+            f"{report.duplicates.straddling} held-out images are also trained on: "
+            "the source's own splits leak"
         )
     if report.enlarged:
         height, width = report.size
@@ -160,13 +173,13 @@ def class_counts(found: Found) -> dict[str, int]:
 
 
 def find_duplicates(
-    hashes: NDArray[np.uint64], names: Sequence[str], splits: Splits
+    hashes: NDArray[np.uint64], names: tuple[str, ...], splits: Splits
 ) -> Duplicates:
     """Find images with equal pixels."""
     _, group, counts = np.unique(hashes, return_inverse=True, return_counts=True)
     several = np.flatnonzero(counts > 1)
     examples = [
-        tuple(names[i] for i in np.flatnonzero(group == which)[:EXAMPLES])
+        tuple(names[int(i)] for i in np.flatnonzero(group == which)[:EXAMPLES])
         for which in several[:EXAMPLES]
     ]
     return Duplicates(

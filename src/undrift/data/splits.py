@@ -48,6 +48,8 @@ def split_by_content(
     for i, name in enumerate(wanted):
         start, stop = i * count / len(wanted), (i + 1) * count / len(wanted)
         chosen[(before >= start) & (before < stop)] = name
+    # However many copies of few images there are, something is left to train on.
+    chosen[-1:] = "train"
     for name in ("train", *wanted):
         splits[name] = train[chosen[group] == name]
     return splits

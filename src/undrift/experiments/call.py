@@ -11,8 +11,7 @@ from rich.console import Console
 from torch import nn
 
 from undrift.errors import UsageError
-from undrift.experiments.journey import Run
-from undrift.experiments.journey import train as _train
+from undrift.experiments.journey import Run, train_with
 from undrift.runs.settings import TrainSettings
 
 
@@ -85,11 +84,11 @@ def train(
     if config is not None and (source is not None or settings):
         raise UsageError("train(): config and other settings exclude each other; give one of them")
     family, own = (network, None) if isinstance(network, str) else (None, network)
-    return _train(
+    return train_with(
         source,
+        TrainSettings(network=family, **settings),
         out=out,
-        settings=TrainSettings(network=family, **settings),
         config=config,
         network=own,
-        console=console,
+        console=console or Console(quiet=True),
     )

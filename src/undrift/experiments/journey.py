@@ -128,20 +128,28 @@ def train_with(
         if world.first:
             run.prepare()
         world.barrier()
-        journey = _Journey(run, console, network, world)
-        if not world.first:
-            return journey.go(name, settings, given, device)
-        with FileLock(run.path):
-            return journey.go(name, settings, given, device)
+        lock = FileLock(run.path)
+        if world.first:
+            lock.acquire()
+        try:
+            return _Journey(run, console, network, world, lock).go(name, settings, given, device)
+        finally:
+            lock.release()
 
 
 class _Journey:
     """One run, while it is locked."""
 
     def __init__(
-        self, run: RunDirectory, console: Console, network: nn.Module | None, world: World
+        self,
+        run: RunDirectory,
+        console: Console,
+        network: nn.Module | None,
+        world: World,
+        lock: FileLock,
     ) -> None:
         self._run = run
+        self._lock = lock
         self._console = console
         self._network = network
         self._world = world
@@ -158,6 +166,7 @@ class _Journey:
                 "start a new run with `undrift train DATA`"
             )
         finished = self._run.status().get("state") == "done"
+        self._world.barrier()  # every rank has read before the first one writes
         if stored is not None and not (finished and settings.extend):
             asked = self._agreed(stored, asked, settings)
             if finished:
@@ -253,6 +262,9 @@ class _Journey:
         learner = self._learner(config, self._network, self._eigenvalues(config, train))
         store = CheckpointStore(self._run.checkpoints)
         snapshots = SnapshotStore(self._run.snapshots)
+        if self._world.first:
+            store.sweep(self._lock)
+            snapshots.sweep(self._lock)
         checkpoint = self._newest(store)
         if config.init is not None and checkpoint is None:
             fresh = copy_weights(load_pipeline(config.init, network=self._network), learner)

@@ -1,7 +1,8 @@
-"""Trained feature networks on disk: safetensors weights and a JSON beside them, in the cache folder.
+"""Trained feature networks in the cache folder: safetensors weights and a JSON beside them.
 
-Weights are written first and the JSON, which holds their hash, last, each by an atomic rename: a JSON
-that is there and agrees with its weights is a finished entry. Anything else is reported and made again.
+Weights are written first and the JSON, which holds their hash, last, each by an atomic rename: a
+JSON that is there and agrees with its weights is a finished entry. Anything else is reported and
+made again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Label accuracy: how often a classifier agrees with the label that was asked for.
 
-The share of a Bernoulli event comes with Wilson's interval: with ``p`` the observed share of ``n`` and
-``z`` the normal quantile,
+The share of a Bernoulli event comes with Wilson's interval: with ``p`` the observed share of ``n``
+and ``z`` the normal quantile,
 
     (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)                                    (1)
 
@@ -38,7 +38,9 @@ class Share:
     def __post_init__(self) -> None:
         """Refuse a share of nothing."""
         if self.count < 1 or not 0 <= self.hits <= self.count:
-            raise UsageError(f"a share of {self.hits} in {self.count}: needs 0 <= hits <= count, 1+")
+            raise UsageError(
+                f"a share of {self.hits} in {self.count}: needs 0 <= hits <= count, 1+"
+            )
 
     @property
     def value(self) -> float:

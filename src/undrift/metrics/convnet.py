@@ -13,8 +13,8 @@ _WIDTHS = (32, 64, 96)
 class FeatureNetwork(nn.Module):
     """Images (B, C, h, w) of at most 64 pixels a side to 64 features and class logits.
 
-    The first convolution's stride brings any size to at most 16 x 16, so the cost of an image hardly
-    depends on it. Two stages halve the grid, the mean over what is left feeds the features.
+    The first convolution's stride brings any size to at most 16 x 16, so the cost of an image
+    hardly depends on it. Two stages halve the grid, the mean over what is left feeds the features.
 
     Args:
         channels: C.

@@ -1,11 +1,11 @@
 r"""Fidelity and diversity from nearest neighbours: precision, recall, density, coverage.
 
 Around every real feature ``x_i`` lies a ball ``B(x_i, r_i)`` whose radius is the distance to its
-k-th nearest other real feature (itself left out), and likewise around every generated ``y_j``. With N
-real and M generated features:
+k-th nearest other real feature (itself left out), and likewise around every generated ``y_j``. With
+N real and M generated features:
 
-    precision = 1/M  #{j : y_j in some B(x_i)}          recall   = 1/N #{i : x_i in some B(y_j)}   (1)
-    density   = 1/kM #{(i, j) : y_j in B(x_i)}          coverage = 1/N #{i : some y_j in B(x_i)}   (2)
+    precision = 1/M  #{j : y_j in some B(x_i)}          recall   = 1/N #{i : x_i in some B(y_j)} (1)
+    density   = 1/kM #{(i, j) : y_j in B(x_i)}          coverage = 1/N #{i : some y_j in B(x_i)} (2)
 
 Membership is strict, ``|x - y| < r``: with ``<=``, sets that hold duplicates count themselves as
 covered. For equal distributions E[density] = 1 and
@@ -15,8 +15,8 @@ covered. For equal distributions E[density] = 1 and
 so coverage depends on N and M: compare it at equal sizes only.
 
 References: Kynkaanniemi et al., "Improved precision and recall metric for assessing generative
-models" (2019), for (1); Naeem et al., "Reliable fidelity and diversity metrics for generative models"
-(2020), for (2) and (3).
+models" (2019), for (1); Naeem et al., "Reliable fidelity and diversity metrics for generative
+models" (2020), for (2) and (3).
 """
 
 from __future__ import annotations

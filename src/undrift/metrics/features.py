@@ -1,18 +1,17 @@
 """Features of images, in which the distances of this package are measured.
 
 No download: the space is made from the user's own training images. `DomainClassifier` learns their
-labels; `RandomFeatures` serves images without labels, with a network that is never trained. Both carry
-a name with a hash of their weights, and a distance is only comparable within one name.
+labels; `RandomFeatures` serves images without labels, with a network that is never trained. Both
+carry a name with a hash of their weights, and a distance is only comparable within one name.
 
 References: Heusel et al. (2017) for distances between classifier features; Naeem et al., "Reliable
-fidelity and diversity metrics for generative models" (2020), for random features where no trained ones
-fit the domain.
+fidelity and diversity metrics for generative models" (2020), for random features where no trained
+ones fit the domain.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 from pathlib import Path
 from typing import Protocol
 
@@ -20,13 +19,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from undrift.errors import UsageError
 from undrift.metrics import cache
 from undrift.metrics.convnet import LONGEST_SIDE, FeatureNetwork
+from undrift.metrics.fitting import initial_network, settle, train
 from undrift.metrics.resizing import shrink, shrunk_size
-from undrift.randomness import generator, key
+from undrift.randomness import generator
 
 _VERSION = 1  # of the recipe below: a change of it must not find old entries in the cache
 _BATCH = 1024
@@ -105,7 +104,7 @@ class DomainClassifier(_NetworkFeatures):
         device: torch.device | str = "cpu",
         cache_directory: Path | None = None,
     ) -> DomainClassifier:
-        """Train on ``images`` (n, H, W, C) uint8 and ``labels`` (n,), or load what was trained before.
+        """Train on ``images`` (n, H, W, C) uint8 and ``labels`` (n,), or load an earlier result.
 
         The result is a function of the arguments, the device and torch's thread count. It is cached
         under a hash of images, labels and settings. Seconds for 8 x 8 digits, about half a minute
@@ -151,11 +150,11 @@ class DomainClassifier(_NetworkFeatures):
         targets = torch.from_numpy(labels.astype(np.int64))
         entry = _entry(shrunk, targets, (height, width), classes, seed, torch.device(device).type)
         directory = cache.cache_directory() if directory is None else directory
-        network = _network(channels, classes, shrunk_size(height, width, LONGEST_SIDE), seed)
+        network = initial_network(channels, classes, shrunk_size(height, width, LONGEST_SIDE), seed)
         stored = cache.read(directory, entry)
         if stored is None:
             network.to(device)
-            _train(network, shrunk.to(device), targets.to(device), seed)
+            train(network, shrunk.to(device), targets.to(device), seed)
             cache.write(directory, entry, network.state_dict(), {"classes": classes, "seed": seed})
         else:
             network.load_state_dict(stored)
@@ -174,32 +173,16 @@ class RandomFeatures(_NetworkFeatures):
 
     @classmethod
     def fit(cls, images: NDArray[np.uint8], *, seed: int = 0) -> RandomFeatures:
-        """Draw weights from ``seed`` and normalise them on ``images`` (n, H, W, C) uint8, n >= 2."""
+        """Draw weights from ``seed``, normalise them on ``images`` (n, H, W, C) uint8, n >= 2."""
         if len(images) < 2:
             raise UsageError(f"random features of {len(images)} images: needs at least 2")
         height, width, channels = images.shape[1:]
         order = torch.randperm(len(images), generator=generator(seed, "random features"))
         chosen = np.sort(order[:4096].numpy())
         shrunk = shrink(images[chosen], LONGEST_SIDE)
-        network = _network(channels, 1, shrunk_size(height, width, LONGEST_SIDE), seed)
-        _normalise(network, shrunk)
-        for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.momentum = None  # the plain mean over batches
-        network.train()
-        with torch.no_grad():
-            for _ in range(2):  # the second pass sees inputs that the first has settled
-                for block in shrunk.split(256):
-                    if len(block) > 1:
-                        network(block)
-        _set_scale(network, shrunk)
+        network = initial_network(channels, 1, shrunk_size(height, width, LONGEST_SIDE), seed)
+        settle(network, shrunk)
         return cls(network, (height, width, channels))
-
-
-def _network(channels: int, classes: int, size: tuple[int, int], seed: int) -> FeatureNetwork:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(key(seed, "feature network"))
-        return FeatureNetwork(channels, classes, size)
 
 
 def _entry(
@@ -211,54 +194,3 @@ def _entry(
     digest.update(images.numpy().tobytes())
     digest.update(labels.numpy().tobytes())
     return f"domain-{digest.hexdigest()[:24]}"
-
-
-def _normalise(network: FeatureNetwork, images: Tensor) -> None:
-    levels = images.double()
-    network.mean.copy_(levels.mean(dim=(0, 2, 3)))
-    network.std.copy_(levels.std(dim=(0, 2, 3)).clamp(min=1.0))  # a constant channel stays finite
-
-
-def _train(network: FeatureNetwork, images: Tensor, labels: Tensor, seed: int) -> None:
-    """AdamW with a warm-up and a cosine to zero; images shifted by about a 24th of a side."""
-    count = len(images)
-    batch = min(count, 128 if count < 10_000 else 256)
-    passes = min(24.0, max(4.0, 64_000 / count))
-    steps = max(1, math.ceil(count * passes / batch))
-    shift = max(1, round(max(images.shape[2:]) / 24))
-    draws = generator(seed, "feature training")
-    _normalise(network, images)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=4e-3, weight_decay=0.05)
-    network.train().to(memory_format=torch.channels_last)
-    order = torch.empty(0, dtype=torch.int64)
-    for step in range(steps):
-        progress = step / steps
-        rate = 4e-3 * min(progress / 0.1, 1.0, 0.5 + 0.5 * math.cos(math.pi * progress))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        while len(order) < batch:
-            order = torch.cat([order, torch.randperm(count, generator=draws)])
-        rows, order = order[:batch].to(images.device), order[batch:]
-        offset = torch.randint(-shift, shift + 1, (2,), generator=draws).tolist()
-        loss = F.cross_entropy(network(_shifted(images[rows], *offset))[1], labels[rows])
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-    network.to(memory_format=torch.contiguous_format)
-    _set_scale(network, images)
-
-
-def _shifted(images: Tensor, down: int, right: int) -> Tensor:
-    """Images moved by whole pixels, edges repeated: one shift per batch costs next to nothing."""
-    height, width = images.shape[2:]
-    rows = (torch.arange(height, device=images.device) - down).clamp(0, height - 1)
-    columns = (torch.arange(width, device=images.device) - right).clamp(0, width - 1)
-    return images[:, :, rows][:, :, :, columns]
-
-
-def _set_scale(network: FeatureNetwork, images: Tensor) -> None:
-    network.eval()
-    with torch.no_grad():
-        features = torch.cat([network(block)[0] for block in images.split(_BATCH)]).double()
-    variance = features.var(dim=0).mean().clamp(min=1e-12)
-    network.scale.copy_(variance.sqrt())

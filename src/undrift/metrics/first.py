@@ -67,8 +67,8 @@ def first_metrics(
 
     Returns:
         The content of ``evaluation/first.json``: ``metrics`` maps ``fd``, ``label_accuracy``,
-        ``coverage`` and ``copies`` to records with ``name``, ``value``, ``interval`` (95 %, or null),
-        ``floor``, ``ideal``, ``n``, ``n_reference``, ``better``, ``protocol``; ``features``,
+        ``coverage`` and ``copies`` to records with ``name``, ``value``, ``interval`` (95 %, or
+        null), ``floor``, ``ideal``, ``n``, ``n_reference``, ``better``, ``protocol``; ``features``,
         ``reference`` and ``protocol`` say what all of them share. A metric that cannot be had is
         left out of ``metrics`` and named with the reason in ``missing``.
 
@@ -151,8 +151,8 @@ def _distance(
         "better": "lower",
         "protocol": (
             f"Frechet distance in {extractor.name}, unit: mean feature variance of the training "
-            f"images; {len(samples)} samples, {len(reference)} {name} images; covariances / (n - 1), "
-            f"float64; floor: {len(floor)} training images in place of the samples; interval: "
+            f"images; {len(samples)} samples, {len(reference)} {name} images; covariances "
+            f"/ (n - 1), float64; floor: {len(floor)} training images in place of the samples; interval: "
             "influence function over samples, reference fixed, bias not removed"
         ),
     }

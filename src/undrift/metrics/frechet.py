@@ -5,9 +5,10 @@ Between N(m_1, S_1) and N(m_2, S_2), the squared 2-Wasserstein distance is
 .. math:: FD = |m_1 - m_2|^2 + \mathrm{tr}(S_1) + \mathrm{tr}(S_2)
                - 2\,\mathrm{tr}\big((S_1^{1/2} S_2 S_1^{1/2})^{1/2}\big)                       (1)
 
-Symbols: ``m`` (D,) means, ``S`` (D, D) covariances (divided by n - 1), ``n`` images, ``D`` features.
-The root in (1) is of a symmetric positive semi-definite matrix, so ``eigh`` gives it, also when a
-covariance is rank-deficient; a general matrix square root does not (it fails in known ways).
+Symbols: ``m`` (D,) means, ``S`` (D, D) covariances (divided by n - 1), ``n`` images, ``D``
+features. The root in (1) is of a symmetric positive semi-definite matrix, so ``eigh`` gives it,
+also when a covariance is rank-deficient; a general matrix square root does not (it fails in known
+ways).
 
 The estimate is biased upwards by about ``tr(S) D / 2n`` per side, which is why no distance is
 reported without a floor: the same estimate for real images, at the same n.
@@ -113,8 +114,7 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     a, b = first.covariance, second.covariance
     root = _root(a)
     cross = _symmetric(root @ b @ root)
-    # rounding leaves eigenvalues of a rank-deficient product slightly below zero
-    overlap = np.sqrt(np.clip(np.linalg.eigvalsh(cross), 0.0, None)).sum()
+    overlap = np.sqrt(_cleared(np.linalg.eigvalsh(cross))).sum()
     shift = first.mean - second.mean
     return max(0.0, float(shift @ shift + np.trace(a) + np.trace(b) - 2.0 * overlap))
 
@@ -122,10 +122,10 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 def frechet_estimate(features: NDArray[np.floating], reference: Moments) -> FrechetEstimate:
     """Equation (1) between ``features`` (n, D) and ``reference``, with its standard error.
 
-    With the optimal map ``T = S_1^{-1/2} (S_1^{1/2} S_2 S_1^{1/2})^{1/2} S_1^{-1/2}``, the gradient of
-    (1) is ``2 (m_1 - m_2)`` in m_1 and ``I - T`` in S_1, so one image x moves the distance by
+    With the optimal map ``T = S_1^{-1/2} (S_1^{1/2} S_2 S_1^{1/2})^{1/2} S_1^{-1/2}``, the
+    gradient of (1) is ``2 (m_1 - m_2)`` in m_1 and ``I - T`` in S_1, so one image x moves the distance by
 
-        psi(x) / n,   psi(x) = 2 (m_1 - m_2)^T (x - m_1) + (x - m_1)^T (I - T) (x - m_1) - const  (2)
+        psi(x) / n,   psi(x) = 2 (m_1 - m_2)^T (x - m_1) + (x - m_1)^T (I - T) (x - m_1) - c    (2)
 
     and the standard error is ``sd(psi) / sqrt(n)``: a jackknife in closed form. Directions without
     variance in the first set are left out of T (pseudo-inverse).
@@ -150,7 +150,12 @@ def _symmetric(matrix: Array) -> Array:
 def _root(matrix: Array, power: float = 0.5) -> Array:
     """``matrix ** power`` of a positive semi-definite matrix, on its range."""
     values, vectors = np.linalg.eigh(_symmetric(matrix))
-    tolerance = values.max(initial=0.0) * matrix.shape[0] * np.finfo(np.float64).eps
-    kept = values > tolerance
-    powers = np.where(kept, np.where(kept, values, 1.0) ** power, 0.0)
+    values = _cleared(values)
+    powers = np.where(values > 0, np.where(values > 0, values, 1.0) ** power, 0.0)
     return (vectors * powers) @ vectors.T
+
+
+def _cleared(values: NDArray[np.floating]) -> Array:
+    """Eigenvalues, those that only rounding made set to zero: their roots would not be small."""
+    tolerance = values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
+    return np.where(values > tolerance, values, 0.0).astype(np.float64)

@@ -5,9 +5,9 @@ shrunk by area averaging until the longer side is at most 32 pixels: 0 is an exa
 of a pixel or a change of compression stays small.
 
 How near is too near depends on the data: held-out images also have near neighbours in the training
-set. So a sample counts as a copy if it is strictly nearer to a training image than 1 % of held-out real
-images are. A model that only ever makes new images scores about 1 %, one that replays its training
-set scores 100 %.
+set. So a sample counts as a copy if it is strictly nearer to a training image than 1 % of held-out
+real images are. A model that only ever makes new images scores about 1 %, one that replays its
+training set scores 100 %.
 
 Reference: the calibration follows the idea of Meehan et al., "A non-parametric test to detect
 data-copying in generative models" (2020): compare distances of samples with those of held-out data.
@@ -59,7 +59,7 @@ class Copies:
 def nearest_training(
     images: NDArray[np.uint8], training: NDArray[np.uint8], chunk: int = 8192
 ) -> Neighbours:
-    """Find the nearest of ``training`` (m, H, W, C) uint8 for each of ``images`` (n, H, W, C) uint8.
+    """Find the nearest of ``training`` (m, H, W, C) for each of ``images`` (n, H, W, C), uint8.
 
     Args:
         images: what to look up.
@@ -98,7 +98,7 @@ def nearest_training(
 
 
 def copies(samples: Neighbours, held_out: Neighbours, quantile: float = 0.01) -> Copies:
-    """Share of ``samples`` strictly nearer to the training set than ``quantile`` of ``held_out``."""
+    """Share of ``samples`` strictly nearer to training images than ``quantile`` of ``held_out``."""
     threshold = float(np.quantile(held_out.distances, quantile))
     return Copies(
         share=_below(samples.distances, threshold),

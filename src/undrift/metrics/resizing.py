@@ -18,7 +18,7 @@ def shrunk_size(height: int, width: int, longest: int) -> tuple[int, int]:
 
 
 def shrink(images: NDArray[np.uint8], longest: int) -> Tensor:
-    """Average ``images`` (n, H, W, C) uint8 over areas down to ``longest`` pixels on the longer side.
+    """Average ``images`` (n, H, W, C) uint8 over areas until no side exceeds ``longest`` pixels.
 
     Returns:
         (n, C, h, w) uint8, rounded to the nearest level; untouched where they are small enough.

@@ -72,7 +72,7 @@ class TransformerConfig:
         if self.width % (4 * self.heads):
             raise UsageError(
                 f"transformer: width {self.width} with {self.heads} heads; wanted a width that "
-                f"4 * heads divides, such as {4 * self.heads * max(1, self.width // 4 // self.heads)}"
+                f"{4 * self.heads} divides"
             )
         if self.mlp <= 0:
             raise UsageError(f"transformer: mlp is {self.mlp}, wanted more than 0")

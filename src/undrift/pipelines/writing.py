@@ -85,7 +85,7 @@ def _picture(image: np.ndarray) -> Image.Image:
     channels = image.shape[2]
     if channels not in _MODES:
         raise UsageError(f"images of {channels} channels have no PNG: write them with npz=")
-    return Image.fromarray(image[:, :, 0] if channels == 1 else image, mode=None)
+    return Image.fromarray(image[:, :, 0] if channels == 1 else image)
 
 
 def _png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
@@ -102,5 +102,5 @@ def _npz(samples: Samples) -> bytes:
     if samples.labels is not None:
         arrays |= {"labels": samples.labels, "class_names": np.array(samples.class_names)}
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, **arrays)
     return buffer.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Protocol, TypeVar
 
 import torch
@@ -68,7 +69,7 @@ def integrate(
     levels = [schedule(t) for t in times]
     total = len(times) - 1
     memory = solver.start(x)
-    for k, (level_t, level_s) in enumerate(zip(levels, levels[1:], strict=False)):
+    for k, (level_t, level_s) in enumerate(pairwise(levels)):
         draw = _drawn_for(k, x, noise)
         if level_s.t > level_t.t:
             x = transition(x, level_t, level_s).sample(draw("forward"))

@@ -335,7 +335,10 @@ def _parse_tensors(path: Path, data: bytes) -> dict[str, Tensor]:
 
 
 def _parse_state(path: Path, data: bytes) -> dict[str, Any]:
-    state = json.loads(data)
+    try:
+        state = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise manifest.fault(path, "is not JSON") from error
     if not isinstance(state, dict):
         raise manifest.fault(path, "is not a mapping")
     return state

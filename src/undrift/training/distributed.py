@@ -102,23 +102,23 @@ class World:
         if self.size == 1:
             return
         parameters = list(parameters)
-        have = torch.tensor([float(p.grad is not None) for p in parameters], device=self.device)
-        buckets, work = [], []
-        for bucket in _buckets(parameters):
-            parts = [_flat_gradient(p) for p in bucket]
-            flat = torch.cat([*parts, have]) if not buckets else torch.cat(parts)
-            work.append(dist.all_reduce(flat, async_op=True))
-            buckets.append((bucket, flat))
+        holders = torch.tensor([int(p.grad is not None) for p in parameters], device=self.device)
+        buckets = [(b, torch.cat([_flat_gradient(p) for p in b])) for b in _buckets(parameters)]
+        # All messages are under way before the first is waited for.
+        work = [
+            dist.all_reduce(t, async_op=True) for t in (holders, *(flat for _, flat in buckets))
+        ]
         for handle in work:
-            handle.wait()
-        anywhere = dict(zip(parameters, _tail(buckets, len(parameters)), strict=True))
+            if handle is not None:
+                handle.wait()
+        held = dict(zip(map(id, parameters), holders.tolist(), strict=True))
         for bucket, flat in buckets:
-            for p, part in zip(bucket, flat.split([p.numel() for p in bucket]), strict=False):
-                if not anywhere[p]:
-                    continue
-                if p.grad is None:
-                    p.grad = torch.empty_like(p)
-                p.grad.copy_(part.view(p.shape))
+            parts = flat.split([p.numel() for p in bucket])
+            for parameter, part in zip(bucket, parts, strict=True):
+                if held[id(parameter)]:
+                    if parameter.grad is None:
+                        parameter.grad = torch.empty_like(parameter)
+                    parameter.grad.copy_(part.view(parameter.shape))
 
     @torch.no_grad()
     def broadcast(self, tensors: Iterable[Tensor]) -> None:
@@ -210,8 +210,3 @@ def _buckets(parameters: Sequence[Tensor]) -> Iterator[list[Tensor]]:
         size += parameter.numel()
     if bucket:
         yield bucket
-
-
-def _tail(buckets: Sequence[tuple[list[Tensor], Tensor]], count: int) -> list[bool]:
-    """How many processes had each gradient, which rode along at the end of the first bucket."""
-    return [bool(n) for n in buckets[0][1][-count:].tolist()] if buckets else []

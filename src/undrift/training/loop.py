@@ -215,7 +215,7 @@ class Trainer:
                 min(first + size, stop),
                 self._world.device,
             )
-            part = Batch(batch.images[rows], batch.condition.slice(rows))
+            part = Batch(batch.images[rows], batch.condition[rows])
             # Dropout inside networks draws from the global stream; naming it makes resumes exact.
             torch.manual_seed(
                 key(self.plan.seed, "dropout", phase.name, self.step, self._world.rank, number)

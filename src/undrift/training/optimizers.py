@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 import torch
@@ -54,7 +55,7 @@ class MuonConfig:
         learning_rate: peak rate of Muon, of AdamW's size (``muon``, eq. 4).
         momentum: decay of the momentum, in [0, 1).
         weight_decay: decoupled decay of Muon's matrices.
-        exclude: words; a parameter is no hidden matrix if a part of its dotted name contains one.
+        exclude: ``fnmatch`` patterns of the names of embeddings, first and last layers.
         rest: AdamW for vectors, embeddings, first and last layers.
     """
 
@@ -62,7 +63,14 @@ class MuonConfig:
     learning_rate: float = 2e-3
     momentum: float = 0.95
     weight_decay: float = 0.0
-    exclude: tuple[str, ...] = ("embed", "stem", "head", "encoder")
+    exclude: tuple[str, ...] = (
+        "*embed*",
+        "*stem.*",
+        "*head.*",
+        "encoder.*",
+        "network.out.*",
+        "network.tokens.*",
+    )
     rest: AdamWConfig = field(default_factory=AdamWConfig)
 
     def __post_init__(self) -> None:
@@ -72,9 +80,9 @@ class MuonConfig:
 
     def takes(self, name: str, parameter: Tensor) -> bool:
         """Whether Muon updates the parameter ``name``."""
-        words = any(word in part for part in name.split(".") for word in self.exclude)
         # (out, 1, ...) and (1, in) are vectors in the shape of a matrix.
-        return parameter.ndim >= 2 and min(parameter.flatten(1).shape) > 1 and not words
+        matrix = parameter.ndim >= 2 and min(parameter.flatten(1).shape) > 1
+        return matrix and not any(fnmatchcase(name, pattern) for pattern in self.exclude)
 
 
 OptimizerConfig = AdamWConfig | MuonConfig

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from undrift.data.sources.source import Rows, ordered_classes
 from undrift.errors import DataError
 
+KEYS = ("images", "labels", "class_names")
 BROKEN = (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
 """What NumPy raises for a file that is damaged, pickled, or not its own."""
 
@@ -24,7 +26,11 @@ def npz(path: Path) -> Rows:
         DataError: anything else, with what was found.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here: NumPy leaves a file open that turns out to be no zip.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, NpzFile):
+                raise ValueError("it holds one bare array: name it .npy")
             members = {key: archive[key] for key in archive.files if key in KEYS}
             found = ", ".join(archive.files) or "nothing"
     except BROKEN as error:
@@ -40,9 +46,6 @@ def npz(path: Path) -> Rows:
     return Rows("npz", images, labels, names)
 
 
-KEYS = ("images", "labels", "class_names")
-
-
 def npy(path: Path) -> Rows:
     """Read one array of images, uint8 (N,H,W[,C]).
 
@@ -50,7 +53,10 @@ def npy(path: Path) -> Rows:
         DataError: anything else, with what was found.
     """
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array = np.load(file, allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it holds several arrays: name it .npz")
     except BROKEN as error:
         raise DataError(f"{path} cannot be read as .npy: {one_line(error)}") from error
     return Rows("npy", checked_images(array, path))

@@ -16,7 +16,7 @@ TEST_SHARE = 0.1
 
 
 def digits() -> Rows:
-    """Return the digits as uint8 ``round(v * 255 / 16)``, (1797, 8, 8, 1), 10 % of each class test."""
+    """Return the digits, uint8 ``round(v * 255 / 16)``, (1797, 8, 8, 1), a tenth of them test."""
     # Imported here: scikit-learn takes a second to import, and only this source needs it.
     from sklearn.datasets import load_digits
 

@@ -12,7 +12,7 @@ Read in this order, at each level:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from undrift.data.sources.metadata import LONGEST_CAPTION, NAMES, read_metadata
@@ -81,34 +81,52 @@ def arrange_level(
         return
     folders = images_by_folder(tree, prefix)
     if split is None and (parts := split_folders(tree, prefix)):
+        inside = {folder: f"{prefix}{folder}/" for folder in parts}
+        # A class that only one split lacks must not turn that split's one folder into a wrapper.
+        plain = not any(part + name in tree.names for part in inside.values() for name in NAMES)
+        if plain and any(has_classes(images_by_folder(tree, part)) for part in inside.values()):
+            for folder, part in parts.items():
+                arrange_classes(tree, images_by_folder(tree, inside[folder]), part, found)
+            return
         for folder, part in parts.items():
-            arrange_level(tree, f"{prefix}{folder}/", part, where, found)
+            arrange_level(tree, inside[folder], part, where, found)
         return
-    arrange_images(tree, folders, split, found)
+    if has_classes(folders):
+        arrange_classes(tree, folders, split, found)
+    else:
+        arrange_flat(tree, folders, split, found)
 
 
-def arrange_images(
-    tree: Tree, folders: dict[str, list[str]], split: str | None, found: Arrangement
-) -> None:
-    """Take folders as classes, or everything as flat."""
-    classes = [folder for folder in folders if folder]
-    beside = folders.get("", [])
+def has_classes(folders: Mapping[str, list[str]]) -> bool:
+    """Whether images by their first folder are images by class: two or more, few beside them."""
     total = sum(len(names) for names in folders.values())
-    if len(classes) >= 2 and len(beside) <= STRAY_SHARE * total:
-        for folder in classes:
-            found.entries += [entry(tree, name, split, folder) for name in folders[folder]]
-            found.used.update(folders[folder])
-        found.set_aside += [
-            SetAside(printable(name), "lies beside the class folders, so it has no class")
-            for name in beside
-        ]
-        found.used.update(beside)
-        return
-    if classes and beside:
-        found.warnings.append(
-            f"{len(beside)} of {total} images lie beside the folders: no classes were taken from them"
-        )
+    beside = len(folders.get("", ()))
+    return len(folders) - ("" in folders) >= 2 and beside <= STRAY_SHARE * total
+
+
+def arrange_classes(
+    tree: Tree, folders: Mapping[str, list[str]], split: str | None, found: Arrangement
+) -> None:
+    """Take folders as classes; what lies beside them has none."""
+    for folder, names in folders.items():
+        found.used.update(names)
+        if folder:
+            found.entries += [entry(tree, name, split, folder) for name in names]
+        else:
+            reason = "lies beside the class folders, so it has no class"
+            found.set_aside += [SetAside(printable(name), reason) for name in names]
+
+
+def arrange_flat(
+    tree: Tree, folders: Mapping[str, list[str]], split: str | None, found: Arrangement
+) -> None:
+    """Take everything, without classes."""
     everything = [name for names in folders.values() for name in names]
+    beside = len(folders.get("", ()))
+    if 0 < beside < len(everything):
+        found.warnings.append(
+            f"{beside} of {len(everything)} images lie beside the folders: no classes taken"
+        )
     found.entries += [entry(tree, name, split) for name in everything]
     found.used.update(everything)
 

@@ -1,4 +1,4 @@
-"""``metadata.jsonl`` and ``metadata.csv``: one row per image with ``file_name``, ``text``, ``label``.
+"""``metadata.jsonl`` and ``metadata.csv``: a row per image with ``file_name``, ``text``, ``label``.
 
 The convention is Hugging Face's imagefolder: ``file_name`` is relative to the metadata's folder,
 ``text`` is a caption, ``label`` a class by name or number; other columns are left alone.
@@ -36,12 +36,14 @@ def read_metadata(data: bytes, where: str) -> list[Row]:
     """Read the rows of ``metadata.jsonl`` or ``metadata.csv``, whichever ``where`` ends with.
 
     Raises:
-        DataError: not UTF-8, a broken row, no file_name, a name twice, or labels for some rows only.
+        DataError: not UTF-8, a broken row, no file_name, a name twice, or labels for some only.
     """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{where} is not UTF-8 text: {error.reason} at byte {error.start}") from error
+        raise DataError(
+            f"{where} is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from error
     parsed = jsonl_rows(text, where) if where.endswith(".jsonl") else csv_rows(text, where)
     rows = [metadata_row(line, values, where) for line, values in parsed]
     seen: dict[str, int] = {}
@@ -54,7 +56,9 @@ def read_metadata(data: bytes, where: str) -> list[Row]:
     without = [row.line for row in rows if row.label is None]
     if without and len(without) < len(rows):
         lines = ", ".join(str(line) for line in without[:5]) + (", ..." if len(without) > 5 else "")
-        raise DataError(f"{where}: {len(without)} of {len(rows)} rows have no label (lines {lines})")
+        raise DataError(
+            f"{where}: {len(without)} of {len(rows)} rows have no label (lines {lines})"
+        )
     return rows
 
 
@@ -82,7 +86,9 @@ def csv_rows(text: str, where: str) -> list[tuple[int, dict[str, Any]]]:
     try:
         for values in reader:
             if None in values or None in values.values():
-                raise DataError(f"{where}, line {reader.line_num} does not fit the header's columns")
+                raise DataError(
+                    f"{where}, line {reader.line_num} does not fit the header's columns"
+                )
             rows.append((reader.line_num, {key: value or None for key, value in values.items()}))
     except csv.Error as error:
         raise DataError(f"{where}, line {reader.line_num} is not CSV: {error}") from error

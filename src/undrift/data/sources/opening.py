@@ -38,7 +38,9 @@ def opened(source: str | os.PathLike[str]) -> Iterator[Files | Rows]:
         yield huggingface(name.removeprefix("hf:"))
         return
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(//|[^/\\])", name) and not os.path.exists(name):
-        raise DataError(f"{name!r} is an address, not a path: download it first, then give the path")
+        raise DataError(
+            f"{name!r} is an address, not a path: download it first, then give the path"
+        )
     path = Path(name).expanduser()
     mode = existing(path)
     if stat.S_ISDIR(mode):
@@ -100,7 +102,9 @@ def from_folder(path: Path) -> Files | Rows:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
     files = arrange(Folder(path), str(path))
     if not files.entries and not files.set_aside:
-        inside = sorted(item.name for item in path.iterdir() if item.suffix in (".npz", ".npy", ".zip"))
+        inside = sorted(
+            item.name for item in path.iterdir() if item.suffix in (".npz", ".npy", ".zip")
+        )
         hint = f"; it holds {inside[0]}: give that file" if inside else ""
         raise DataError(f"no images in {str(path)!r}{hint or ': it is empty of image files'}")
     return files

@@ -13,7 +13,10 @@ from undrift.data.sources.source import LARGEST_FILE, SetAside, printable
 from undrift.errors import DataError
 
 SUFFIXES = frozenset(
-    ".avif .bmp .dib .gif .jfif .jp2 .jpe .jpeg .jpg .pbm .pgm .png .pnm .ppm .tif .tiff .webp".split()
+    (
+        *(".avif", ".bmp", ".dib", ".gif", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+        *(".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"),
+    )
 )
 """Extensions of image files, in lower case; which format it is, the content says."""
 
@@ -159,7 +162,13 @@ class Archive:
             with self._zip.open(member) as file:
                 # The stored size can lie: never take in more than it promised.
                 data = file.read(member.file_size + 1)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
+        except (
+            zipfile.BadZipFile,
+            NotImplementedError,
+            RuntimeError,
+            EOFError,
+            zlib.error,
+        ) as error:
             raise ValueError(f"damaged in the archive: {error}") from error
         if len(data) != member.file_size:
             raise ValueError("damaged in the archive: not the size it promises")

@@ -38,7 +38,8 @@ class Part:
 def time_by_part(history: History, given: Mapping[str, float]) -> list[Part]:
     """Seconds by part, from ``given`` where it says them and from the events elsewhere.
 
-    Training is what the loop's time, in the ``done`` event, leaves after everything else in the loop.
+    Training is what the loop's time, in the ``done`` event, leaves after everything else in the
+    loop.
     """
     seconds = {name: float(history.seconds.get(name, 0.0)) for name in _WORDS}
     seconds |= {_ALIASES.get(name, name): float(value) for name, value in given.items()}

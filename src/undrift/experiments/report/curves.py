@@ -28,7 +28,7 @@ _COLOURS = {"ema": FIRST, "raw": SECOND}
 
 
 def loss_figure(history: History) -> Markup | None:
-    """Training loss, and validation loss beside the best Gaussian denoiser's; None without either."""
+    """Training loss, and validation loss beside the best Gaussian denoiser's; or None."""
     seen, losses = history.series("loss")
     if len(seen) == 0 and not history.validations:
         return None

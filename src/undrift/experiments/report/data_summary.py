@@ -66,7 +66,7 @@ class DataSummary:
             remarks=remarks,
             classes=count_bars(data.get("classes", {})),
             aside=_cut(aside),
-            aside_title=f"Set aside: {len(aside)} files, never trained on",
+            aside_title=f"Set aside and never trained on: {len(aside)}",
             rest=flat_rows({k: v for k, v in data.items() if k not in ("histogram", "set_aside")}),
             histogram=_histogram(data),
         )
@@ -115,7 +115,7 @@ def _facts(data: Record) -> list[Row]:
         std = ", ".join(f"{value:.1f}" for value in data["std"])
         rows.append(("mean; deviation", f"{mean}; {std} (of 0-255)"))
     if duplicates := data.get("duplicates"):
-        rows.append(("duplicates", f"{duplicates.get('extra', 0):,} beyond the first of their kind"))
+        rows.append(("duplicates", f"{duplicates.get('extra', 0):,} copies of other images"))
     if "ignored" in data:
         rows.append(("files ignored", f"{data['ignored']:,}"))
     if fingerprint := data.get("fingerprint"):
@@ -143,7 +143,19 @@ def _histogram(data: Record) -> Markup | None:
         # one value, such as a white background, must not flatten the rest
         usual = float(np.sort(shares[:, occupied].ravel())[-3:].min()) if len(occupied) > 8 else 0.0
         top = float(shares.max())
-        axis.set_ylim(0, 1.6 * usual if usual and top > 3 * usual else 1.08 * top)
+        limit = 1.6 * usual if usual and top > 3 * usual else 1.08 * top
+        axis.set_ylim(0, limit)
+        for value in np.flatnonzero(shares.max(axis=0) > limit):
+            right = value > 127
+            axis.annotate(
+                f"{shares[:, value].max():.0%} are {value}, off the scale",
+                (value, limit),
+                xytext=(-6 if right else 6, -9),
+                textcoords="offset points",
+                ha="right" if right else "left",
+                color=MUTED,
+                fontsize=9,
+            )
         axis.set_xlim(-2, 257)
         axis.set_xticks([0, 64, 128, 192, 255])
         axis.set_yticks([])

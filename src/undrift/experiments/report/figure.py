@@ -1,7 +1,7 @@
 """Line plots as inline SVG that follow the page: its fonts, and its colours in light and in dark.
 
-matplotlib draws with stand-in colours; each is then replaced by the CSS variable of the page that it
-stands for, so one drawing serves both themes and print.
+matplotlib draws with stand-in colours; each is then replaced by the CSS variable of the page that
+it stands for, so one drawing serves both themes and print.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STYLE = {
     "axes.titlesize": 10.5,
     "axes.titlelocation": "left",
     "axes.titlepad": 9,
-    "axes.titleweight": "semibold",
+    "axes.titleweight": "bold",
     "axes.labelsize": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -104,11 +104,11 @@ def short(value: float) -> str:
 
 
 def to_svg(figure: Figure, name: str, description: str) -> Markup:
-    """Inline ``<svg>`` of ``figure``: no prologue, no metadata, identifiers that start with ``name``.
+    """Inline ``<svg>`` of ``figure``: no prologue, no metadata, unique identifiers.
 
     Args:
         figure: drawn with the stand-in colours of this module.
-        name: unique on the page.
+        name: unique on the page; all identifiers start with it.
         description: what a reader who cannot see it should be told.
     """
     buffer = io.StringIO()

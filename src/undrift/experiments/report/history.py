@@ -77,7 +77,7 @@ class History:
 
     @classmethod
     def of(cls, events: Iterable[Record]) -> History:
-        """Sort ``events`` out; those of steps that a resume repeated are replaced by the repeats."""
+        """Sort ``events`` out; where a resume repeated a step, the repeat counts."""
         latest: dict[tuple[str, Any, Any], Record] = {}
         starts, seconds = 0, {}
         for event in events:
@@ -107,7 +107,9 @@ class History:
 
     def series(self, name: str) -> tuple[Series, Series]:
         """Images seen and the entry ``name`` of the ``train`` events that have it."""
-        pairs = [(event["images"], event[name]) for event in self.train if event.get(name) is not None]
+        pairs = [
+            (event["images"], event[name]) for event in self.train if event.get(name) is not None
+        ]
         table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
 

@@ -1,4 +1,4 @@
-"""What the report shows beside the files of the run directory: arrays, so that it needs no model."""
+"""What the report shows beside the files of the run: arrays, so that it needs no model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from undrift.randomness import generator
 Images = NDArray[np.uint8]
 
 _CONTACT = 60
-_PAIRS = 16
+_PAIRS = 24
 _SEARCHED = 512
 
 
@@ -79,8 +79,8 @@ def gather_material(
 ) -> ReportMaterial:
     """Choose examples and look up nearest training images; the rest is passed on.
 
-    Half of the pairs are the samples nearest to a training image, the suspicious ones; half are drawn
-    at random from the first 512.
+    Half of the pairs are the samples nearest to a training image, the suspicious ones; half are
+    drawn at random from the first 512.
 
     Args:
         samples: (n, H, W, C) uint8.

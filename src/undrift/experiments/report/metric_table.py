@@ -13,16 +13,16 @@ _READINGS = {
         "excess over the real images' value; being below it means a replayed training set, or luck."
     ),
     "label_accuracy": (
-        "How often a classifier sees what was asked for. Above its accuracy on real images, samples "
-        "are more typical than real ones: cleaner, and less varied."
+        "How often a classifier sees what was asked for. Above its accuracy on real images, "
+        "samples are more typical than real ones: cleaner, and less varied."
     ),
     "coverage": (
-        "Share of held-out images with a sample in their neighbourhood. Well below the real images' "
-        "value, kinds of images are missing from the samples."
+        "Share of held-out images with a sample in their neighbourhood. Well below the real "
+        "images' value, kinds of images are missing from the samples."
     ),
     "copies": (
-        "Share of samples nearer to a training image than 1 % of held-out images come. About 1 % is "
-        "what new images score; much more means copying."
+        "Share of samples nearer to a training image than 1% of held-out images come. About 1% "
+        "is what new images score; much more means copying."
     ),
 }
 _TITLES = {
@@ -64,10 +64,12 @@ def metric_lines(evaluation: Record) -> list[MetricLine]:
         interval = metric.get("interval")
         lines.append(
             MetricLine(
-                title=_TITLES.get(key, key.replace("_", " ")),
+                title=_title(key),
                 name=str(metric.get("name", key)),
                 value=_amount(key, metric.get("value")),
-                interval="-" if interval is None else " to ".join(_amount(key, v) for v in interval),
+                interval="-"
+                if interval is None
+                else " to ".join(_amount(key, v) for v in interval),
                 floor=_amount(key, metric.get("floor")),
                 reading=_READINGS.get(key, ""),
                 protocol=str(metric.get("protocol", "")),
@@ -87,7 +89,11 @@ def protocol_rows(evaluation: Record) -> list[Row]:
 def missing_note(evaluation: Record) -> str:
     """Which metrics could not be had, and why."""
     absent = evaluation.get("missing", {})
-    return "; ".join(f"No {_TITLES.get(key, key)}: {reason}" for key, reason in absent.items())
+    return "; ".join(f"No {_title(key)}: {reason}" for key, reason in absent.items())
+
+
+def _title(key: str) -> str:
+    return _TITLES.get(key, key.replace("_", " "))
 
 
 def _amount(key: str, value: float | None) -> str:

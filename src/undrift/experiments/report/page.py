@@ -22,7 +22,7 @@ from undrift.experiments.report.figure import short
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
-from undrift.experiments.report.pictures import Picture, by_class, strip, thumbnail
+from undrift.experiments.report.pictures import Picture, by_class, gap_of, strip, thumbnail
 from undrift.experiments.report.record import Grid, RunRecord
 from undrift.experiments.report.verdict import judge
 from undrift.experiments.report.words import Row, flat_rows, model_rows, training_rows
@@ -55,7 +55,11 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
 
 @cache
 def _template() -> Template:
-    source = resources.files(__package__).joinpath("template.html").read_text(encoding="utf-8")
+    source = (
+        resources.files("undrift.experiments.report")
+        .joinpath("template.html")
+        .read_text(encoding="utf-8")
+    )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(source)
 
@@ -154,14 +158,15 @@ def _samples(record: RunRecord, material: ReportMaterial) -> Record:
         return {"note": note, "classes": [], "sheet": sheet}
     tile = _tile(images.shape[1:3])
     if labels is None or len(np.unique(labels)) < 2:
-        columns = max(1, (_WIDTH + 6) // (tile + 6))
+        columns = max(1, int(_WIDTH // (tile + gap_of(images.shape[1:3], tile))))
         shown = images[: columns * 8]
         note = f"The first {len(shown)} of {len(images):,} samples, none picked.{how}"
         sheet = strip(shown, "Samples", tile=tile, columns=columns)
         return {"note": note, "classes": [], "sheet": sheet}
     tile = min(tile, 72)
-    # eight pixels of gap at most, and room for the names
-    per_class = max(4, (_WIDTH - 130) // (tile + 8))
+    # what the longest name and the gaps leave: 7.5 CSS pixels a letter, names wrap at 150
+    names = 16 + min(150, max(7.5 * len(name) for name in material.class_names or ("00",)))
+    per_class = max(4, int((_WIDTH - names) // (tile + gap_of(images.shape[1:3], tile))))
     rows = by_class(images, labels, material.class_names, per_class=per_class, most=_MOST_CLASSES)
     classes = [(name, strip(part, f"Samples of {name}", tile=tile)) for name, part in rows]
     total = len(np.unique(labels))
@@ -214,7 +219,7 @@ def _timeline(record: RunRecord) -> Record:
 
 
 def _evenly(steps: list[int], most: int) -> list[int]:
-    """At most ``most`` of ``steps``, first and last among them, dense early where change is fast."""
+    """At most ``most`` of ``steps``, first and last among them, dense early: change is fast."""
     if len(steps) <= most:
         return steps
     places = np.unique(np.geomspace(1, len(steps), most).round().astype(int)) - 1
@@ -274,7 +279,7 @@ def _contact(material: ReportMaterial) -> Record:
     if examples is None or len(examples) == 0:
         return {"sheet": None, "title": ""}
     tile = min(_tile(examples.shape[1:3]), 64)
-    columns = max(1, (_WIDTH + 6) // (tile + 8))
+    columns = max(1, int(_WIDTH // (tile + gap_of(examples.shape[1:3], tile))))
     sheet: Picture = strip(examples, "Training images", tile=tile, columns=columns)
     balanced = ", balanced over classes" if material.example_labels is not None else ""
     title = f"{len(examples)} training images, drawn at random{balanced}"
@@ -300,7 +305,9 @@ def _cost_rows(record: RunRecord, material: ReportMaterial) -> list[Row]:
     if written:
         last = int(history.checkpoints[-1].get("bytes", 0))
         count = len(history.checkpoints)
-        rows.append(("checkpoints", f"{count} written, {short(last)}B each, {short(written)}B in all"))
+        rows.append(
+            ("checkpoints", f"{count} written, {short(last)}B each, {short(written)}B in all")
+        )
     return rows
 
 

@@ -40,17 +40,16 @@ def strip(images: Images, label: str, *, tile: int = 56, columns: int | None = N
     Small images are enlarged by a whole factor, so that every pixel keeps its shape.
     """
     count, height, width, _ = images.shape
-    columns = min(columns or count, count)
+    columns = count if columns is None else min(columns, count)
     rows = -(-count // columns)
-    gap = max(1, round(max(height, width) / 14))
+    gap = _gap(height, width)
     sheet = np.zeros(
         (rows * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8
     )
     for place, image in enumerate(with_alpha(images)):
         top, left = place // columns * (height + gap), place % columns * (width + gap)
         sheet[top : top + height, left : left + width] = image
-    scale = tile / max(height, width)
-    scale = float(round(scale)) if scale > 1.5 else min(scale, 1.0)
+    scale = _scale(height, width, tile)
     return Picture(
         source=_address(Image.fromarray(sheet)),
         width=round(sheet.shape[1] * scale),
@@ -58,6 +57,12 @@ def strip(images: Images, label: str, *, tile: int = 56, columns: int | None = N
         pixelated=scale > 1,
         label=label,
     )
+
+
+def gap_of(size: tuple[int, ...], tile: int) -> float:
+    """CSS pixels by which a tile of `strip` and its gap exceed ``tile``; may be negative."""
+    height, width = size
+    return (width + _gap(height, width)) * _scale(height, width, tile) - tile
 
 
 def thumbnail(path: Path, label: str, *, side: int) -> Picture:
@@ -103,6 +108,15 @@ def by_class(
         name = names[label] if 0 <= label < len(names) else str(label)
         rows.append((name, images[labels == label][:per_class]))
     return rows
+
+
+def _gap(height: int, width: int) -> int:
+    return max(1, round(max(height, width) / 14))
+
+
+def _scale(height: int, width: int, tile: int) -> float:
+    scale = tile / max(height, width)
+    return float(round(scale)) if scale > 1.5 else min(scale, 1.0)
 
 
 def _address(image: Image.Image) -> str:

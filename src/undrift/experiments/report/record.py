@@ -104,9 +104,13 @@ def _mapping(path: Path) -> Record:
         content: Any = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        raise ModelFileError(f"{path}: cannot be read ({reason}); restore it or delete it") from error
+        raise ModelFileError(
+            f"{path}: cannot be read ({reason}); restore it or delete it"
+        ) from error
     if not isinstance(content, dict):
-        raise ModelFileError(f"{path}: holds a {type(content).__name__}, wanted a mapping; restore it")
+        raise ModelFileError(
+            f"{path}: holds a {type(content).__name__}, wanted a mapping; restore it"
+        )
     return content
 
 

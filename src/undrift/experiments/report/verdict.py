@@ -1,10 +1,11 @@
 r"""What the validation loss says: learnt, too early, stuck, or memorising - in one sentence.
 
-The yardstick is the best Gaussian denoiser, the optimal one for data with the same mean and covariance.
-It is linear, so any network can reach it, and beating it means having learnt more than two moments. With
-``r_l`` the ratio of the network's error to its error at noise level l, the summary is
+The yardstick is the best Gaussian denoiser, the optimal one for data with the same mean and
+covariance. It is linear, so any network can reach it, and beating it means having learnt more than
+two moments. With ``r_l`` the ratio of the network's error to its error at noise level l, the
+summary is
 
-    R = exp(mean_l log r_l)                                                                       (1)
+    R = exp(mean_l log r_l)                                                                    (1)
 
 R near or above 1 means that nothing of value is learnt yet. Whether that is "too early" or "broken"
 shows in R's trend: it falls, or it does not.
@@ -76,8 +77,8 @@ def judge(validations: Sequence[Validation]) -> Verdict:
             )
         else:
             found = (
-                f"At noise {where} its error is {worst:.2g} times that of the best linear (Gaussian) "
-                "denoiser, which any network can match"
+                f"At noise {where} its error is {worst:.2g} times that of the best linear "
+                "(Gaussian) denoiser, which any network can match"
             )
         if trend is None:
             return Verdict("early", f"Too early to tell. {found}; a trend needs more validations.")
@@ -86,30 +87,32 @@ def judge(validations: Sequence[Validation]) -> Verdict:
             return Verdict("early", f"Too early, not broken. {found}, but {change}: train longer.")
         return Verdict(
             "stuck",
-            f"Probably broken. {found}, and it no longer falls: look at the learning rate, the data "
-            "and the gradient norm before training longer.",
+            f"Probably broken. {found}, and it no longer falls: look at the learning rate, the "
+            "data and the gradient norm before training longer.",
         )
     best = _noise(last, int(np.argmin(ratios)))
     found = (
         f"Averaged over noise levels its error is {1 - ratio:.0%} below that of the best linear "
-        f"(Gaussian) denoiser, and at noise {best} {1 - float(ratios.min()):.0%} below"
+        f"(Gaussian) denoiser, and {1 - float(ratios.min()):.0%} below at noise {best}"
     )
     if last.loss > _RISEN * lowest:
         at = next(entry for entry in validations if entry.loss == lowest)
         return Verdict(
             "memorising",
-            f"Learnt, then memorised. {found}, but held-out loss has risen {last.loss / lowest - 1:.0%} "
-            f"since its lowest at {at.images:,} images: stop there, add data or augmentation.",
+            f"Learnt, then memorised. {found}, but held-out loss has risen by "
+            f"{last.loss / lowest - 1:.0%} since its lowest at {at.images:,} images: stop there, add data or augmentation.",
         )
     if worst > 1.05:
         found += f"; it is weakest at noise {where}, {worst - 1:.0%} above"
     if falling and trend is not None:
         return Verdict(
             "learnt",
-            f"It has learnt. {found}. It was still falling, by {1 - trend:.0%} over the second half: "
-            "a longer run would pay.",
+            f"It has learnt. {found}. It was still falling, by {1 - trend:.0%} over the second "
+            "half: a longer run would pay.",
         )
-    closing = "" if trend is None else " It has levelled off: a larger network would pay, or more data."
+    closing = (
+        "" if trend is None else " It has levelled off: a larger network would pay, or more data."
+    )
     return Verdict("learnt", f"It has learnt. {found}.{closing}")
 
 

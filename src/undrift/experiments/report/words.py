@@ -33,7 +33,11 @@ _WEIGHTS = {
     "min_snr": "signal-to-noise ratio, cut off (min-SNR)",
     "edm": "EDM's, equal effective weight at every level",
 }
-_NETWORKS = {"unet": "U-Net", "transformer": "diffusion transformer", "mlp": "multi-layer perceptron"}
+_NETWORKS = {
+    "unet": "U-Net",
+    "transformer": "diffusion transformer",
+    "mlp": "multi-layer perceptron",
+}
 _CODECS = {
     "identity": "pixels scaled to [-1, 1]",
     "standardise": "pixels standardised by the training images' own mean and standard deviation",

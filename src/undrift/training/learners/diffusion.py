@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from undrift.data.augmentation import PARAMETERS, augment
+from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half
 
 from undrift.codec import CodecConfig, build_codec
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
@@ -144,14 +144,12 @@ class DiffusionLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Denoising losses of the rows of ``batch``."""
-        images = batch.images
         condition = batch.condition if self.config.spec.class_names else Condition()
+        x0 = self.codec.encode(batch.images)
         if self.config.flip:
-            mirrored = (draws.uniform("flip") < 0.5)[:, None, None, None]
-            images = torch.where(mirrored, images.flip(-1), images)
-        x0 = self.codec.encode(images)
+            x0 = flip_half(x0, draws)
         if self.config.augment:
-            x0, parameters = augment(x0, self.config.augment, draws)
+            x0, parameters = Augmentation(self.config.augment)(x0, draws)
             condition = Condition({**condition, "augment": parameters})
         if self.config.spec.class_names and self.config.label_dropout:
             hidden = draws.uniform("label dropout") < self.config.label_dropout

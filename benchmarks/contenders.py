@@ -1,0 +1,207 @@
+"""Training and sampling steps of undrift and of diffusers, made to be timed side by side.
+
+Both train on the same images in memory, class-conditionally, with gradient clipping and an average
+of the weights: ours is the library's own ``Trainer``, diffusers' is its course recipe. Neither is
+compiled.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, UNet2DModel
+from diffusers.training_utils import EMAModel
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+import undrift.data
+from undrift.networks import UNetConfig
+from undrift.pipelines import DiffusionPipeline
+from undrift.runs.recipes import resolve
+from undrift.runs.settings import TrainSettings
+from undrift.training.distributed import World
+from undrift.training.learners.diffusion import DiffusionLearner
+from undrift.training.loop import Trainer
+from undrift.training.signals import StopSignals
+
+CLASSES = 10
+COSINE_LAMBDA_MIN = -5.1
+Steps = Callable[[int], None]
+
+
+def random_images(size: int, channels: int, count: int = 2048) -> tuple[np.ndarray, np.ndarray]:
+    """Images (count, size, size, channels) uint8 of noise, and labels."""
+    draw = np.random.default_rng(0)
+    images = draw.integers(0, 256, (count, size, size, channels), dtype=np.uint8)
+    return images, draw.integers(0, CLASSES, count)
+
+
+def ours(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch: int,
+    precision: str,
+    network: UNetConfig | None = None,
+) -> tuple[Steps, DiffusionLearner, UNetConfig]:
+    """Training steps of undrift's recipe, or of another network in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "images.npz"
+        np.savez(path, images=images, labels=labels)
+        data = undrift.data.load(path, holdout=0)
+    settings = TrainSettings(
+        steps=1_000_000,
+        batch_size=batch,
+        holdout=0.0,
+        precision="bfloat16" if precision == "bfloat16" else "float32",
+        threads=torch.get_num_threads(),
+    )
+    config = resolve("benchmark", settings, data, device="cpu")
+    if network is not None:
+        config = replace(config, model=replace(config.model, network=network))
+    learner = DiffusionLearner(config.model, 0, torch.device("cpu"))
+    trainer = Trainer(learner, config.training, data.split("train"), world=World.join())
+    stop = StopSignals()
+    chosen = config.model.network
+    if not isinstance(chosen, UNetConfig):
+        raise SystemExit(f"the recipe's network is {type(chosen).__name__}, wanted a U-Net")
+    return (lambda count: trainer.run(stop, until=trainer.step + count)), learner, chosen
+
+
+def diffusers_network(size: int, channels: int) -> UNet2DModel:
+    """The course recipe's network: 1.7 million parameters, attention on the two coarser levels."""
+    return UNet2DModel(
+        sample_size=size,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=(32, 64, 64),
+        layers_per_block=2,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+        num_class_embeds=CLASSES,
+    )
+
+
+def theirs(
+    images: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch: int,
+    precision: str,
+    channels_last: bool,
+) -> tuple[Steps, UNet2DModel]:
+    """Training steps of diffusers' course recipe."""
+    size, channels = images.shape[1], images.shape[3]
+    network = diffusers_network(size, channels)
+    if channels_last:
+        network = network.to(memory_format=torch.channels_last)
+    scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
+    average = EMAModel(network.parameters(), decay=0.999, use_ema_warmup=True, power=0.75)
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 127.5 - 1
+    classes = torch.from_numpy(labels)
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            rows = torch.randint(len(pixels), (batch,))
+            x = pixels[rows]
+            if channels_last:
+                x = x.contiguous(memory_format=torch.channels_last)
+            noise = torch.randn_like(x)
+            times = torch.randint(0, 1000, (batch,))
+            noisy = scheduler.add_noise(x, noise, times)
+            with _autocast(precision):
+                guess = network(noisy, times, class_labels=classes[rows]).sample
+            loss = F.mse_loss(guess.float(), noise)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            average.step(network.parameters())
+
+    return steps, network
+
+
+def their_samples(
+    network: UNet2DModel, n: int, steps: int, *, batch: int, channels_last: bool, precision: str
+) -> Tensor:
+    """``n`` images (n, C, H, W) by DPMSolverMultistepScheduler, as its pipeline would draw them."""
+    size, channels = network.config["sample_size"], network.config["in_channels"]
+    scheduler = DPMSolverMultistepScheduler(
+        num_train_timesteps=1000,
+        beta_schedule="squaredcos_cap_v2",
+        lambda_min_clipped=COSINE_LAMBDA_MIN,
+    )
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    network = network.to(memory_format=layout).eval()
+    parts = []
+    with torch.no_grad(), _autocast(precision):
+        for labels in (torch.arange(n) % CLASSES).split(batch):
+            scheduler.set_timesteps(steps)
+            x = torch.randn(len(labels), channels, size, size).contiguous(memory_format=layout)
+            for time in scheduler.timesteps:
+                guess = network(x, time, class_labels=labels).sample
+                x = scheduler.step(guess.float(), time, x).prev_sample
+            parts.append(x)
+    return torch.cat(parts)
+
+
+def our_samples(
+    pipeline: DiffusionPipeline, n: int, steps: int, *, batch: int, precision: str
+) -> np.ndarray:
+    """``n`` images (n, H, W, C) uint8 by the library's pipeline."""
+    chosen = "bfloat16" if precision == "bfloat16" else "float32"
+    drawn = pipeline(
+        n, labels="all", steps=steps, sampler="dpmpp_2m", batch_size=batch, precision=chosen
+    )
+    return drawn.images
+
+
+def training_flops(steps: Steps, batch: int) -> float:
+    """Floating-point operations per image of a training step, forward and backward."""
+    with FlopCounterMode(display=False) as counter:
+        steps(1)
+    return counter.get_total_flops() / batch
+
+
+def equal_flops(
+    wanted: float, measure: Callable[[UNetConfig], float], base: UNetConfig, within: float = 0.05
+) -> UNetConfig:
+    """The variant of ``base`` (its width, its blocks) whose FLOPs are nearest to ``wanted``.
+
+    Raises:
+        SystemExit: if none comes within ``within``.
+    """
+    best: tuple[float, UNetConfig] | None = None
+    for blocks in (base.blocks, base.blocks + 1, max(1, base.blocks - 1)):
+        for width in _widths(wanted, measure, replace(base, blocks=blocks)):
+            config = replace(base, blocks=blocks, width=width)
+            off = abs(measure(config) / wanted - 1)
+            if best is None or off < best[0]:
+                best = (off, config)
+        if best is not None and best[0] <= within:
+            return best[1]
+    raise SystemExit(f"no U-Net within {within:.0%} of {wanted / 1e6:.1f} MFLOP per image")
+
+
+def _widths(
+    wanted: float, measure: Callable[[UNetConfig], float], base: UNetConfig
+) -> Sequence[int]:
+    """Multiples of 4 around the width whose FLOPs, which grow with its square, are ``wanted``."""
+    at = measure(replace(base, width=64))
+    guess = 64 * (wanted / at) ** 0.5
+    nearest = max(8, round(guess / 4) * 4)
+    return [width for width in (nearest - 4, nearest, nearest + 4) if width >= 8]
+
+
+def _autocast(precision: str) -> torch.autocast | nullcontext[None]:
+    if precision == "bfloat16":
+        return torch.autocast("cpu", dtype=torch.bfloat16)
+    return nullcontext()

@@ -1,0 +1,67 @@
+"""The two halves of every quality benchmark: what is trained on, and what is held out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+import undrift.data
+
+DATASETS = ("digits", "fashion")
+
+
+@dataclass(frozen=True)
+class Half:
+    """Images (N, H, W, C) uint8 and labels (N,) int64, as ``undrift.metrics`` wants them."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def write(self, path: Path) -> Path:
+        """Write an npz that both undrift and the peers read."""
+        np.savez(path, images=self.images, labels=self.labels)
+        return path
+
+
+def halves(dataset: str, data: str | None = None) -> tuple[Half, Half]:
+    """(training, held out) of a data set.
+
+    Digits: stratified halves of scikit-learn's 1,797 images, seed 0. Fashion-MNIST: its own 60,000
+    training and 10,000 test images, from the folder ``fashion_mnist`` of ``data``.
+
+    Args:
+        dataset: ``digits`` or ``fashion``.
+        data: folder with the data sets; default ``$UNDRIFT_DATA``, else ``../shared/data``.
+    """
+    if dataset == "digits":
+        digits = undrift.data.load("digits")
+        labels = np.asarray(digits.labels)
+        ours, theirs = train_test_split(
+            np.arange(len(labels)), test_size=0.5, stratify=labels, random_state=0
+        )
+        images = np.asarray(digits.images)
+        return Half(images[ours], labels[ours]), Half(images[theirs], labels[theirs])
+    whole = undrift.data.load(data_folder(data) / "fashion_mnist", holdout=0)
+    parts = []
+    for name in ("train", "test"):
+        part = whole.split(name)
+        parts.append(Half(np.asarray(part.images), np.asarray(part.labels)))
+    return parts[0], parts[1]
+
+
+def data_folder(given: str | None = None) -> Path:
+    """Where the real data sets are.
+
+    Raises:
+        SystemExit: if the folder does not exist.
+    """
+    beside = Path(__file__).resolve().parents[2] / "shared" / "data"
+    folder = Path(given or os.environ.get("UNDRIFT_DATA") or beside)
+    if not folder.is_dir():
+        raise SystemExit(f"no data in {folder}: name the folder with --data or UNDRIFT_DATA")
+    return folder

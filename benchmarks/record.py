@@ -1,0 +1,62 @@
+"""What a benchmark ran on, and where its result goes."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+PACKAGES = ("undrift", "torch", "numpy", "azula", "diffusers")
+
+
+def conditions() -> dict[str, Any]:
+    """Command, versions and machine, without naming the machine."""
+    return {
+        "command": shlex.join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "python": platform.python_version(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def write(name: str, content: dict[str, Any], out: str | None = None) -> Path:
+    """Write a result as JSON to ``out``, by default to ``benchmarks/results/<name>.json``."""
+    path = Path(out) if out else RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content, indent=1) + "\n")
+    return path
+
+
+def warn_if_busy() -> None:
+    """Say it where other work runs beside: two busy threads can cost a factor of ten."""
+    load = os.getloadavg()[0]
+    if load > 0.3:
+        print(
+            f"warning: load {load:.1f} before the start; timings want a quiet machine", flush=True
+        )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

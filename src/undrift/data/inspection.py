@@ -1,0 +1,210 @@
+"""Show what is in a data set: plain text, a sheet of its images, and its histograms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from undrift.data.geometry import MODES
+from undrift.data.imageset import ImageSet
+from undrift.data.report import DataReport
+from undrift.errors import UsageError
+
+SHEET_COLUMNS = 12
+SHEET_ROWS = 12
+CELL = 72
+"""Smallest side of a drawn image, in pixels; small ones are enlarged by whole numbers."""
+
+BAR = 30
+SHOWN = 8
+FILES = ("data.json", "inspection.txt", "contact_sheet.png", "histogram.png")
+COLOURS = ("#c8102e", "#2e8b57", "#1f5fbf", "#777777")
+
+
+def inspect_text(imageset: ImageSet) -> str:
+    """Return what was found as plain text: no colour, no wrapping, every set-aside file named."""
+    report = imageset.report
+    height, width = report.size
+    kinds = {1: "grey", 3: "RGB", 4: "RGB and alpha"}
+    lines = [
+        row("data", f"{report.source} ({report.kind})"),
+        row("images", f"{report.count:,} of {height}x{width}, {kinds[report.channels]}"),
+        row("splits", counts(report.splits)),
+        row("found sizes", counts(report.sizes)),
+        row("found kinds", counts(report.modes)),
+        row("values", f"{report.value_levels} levels, {moments(report)}"),
+    ]
+    if report.captioned:
+        lines.append(row("captions", f"{report.captioned:,}"))
+    lines += class_lines(report.classes)
+    lines += duplicate_lines(report)
+    lines.append(row("set aside", f"{len(report.set_aside):,}" if report.set_aside else "none"))
+    lines += [f"  {item.name}: {item.reason}" for item in report.set_aside]
+    if report.ignored:
+        lines.append(row("ignored", f"{report.ignored:,} other files"))
+    lines += [row("note", note) for note in report.notes]
+    lines += [row("warning", warning) for warning in report.warnings]
+    return "\n".join(lines)
+
+
+def contact_sheet(imageset: ImageSet) -> Image.Image:
+    """Draw a sheet of images: one row per class where there are classes, else a sample of all.
+
+    Images are chosen evenly over the set; transparency is shown over a chequerboard.
+    """
+    rows = sheet_rows(imageset)
+    height, width, _ = imageset.shape
+    zoom = max(1, -(-CELL // max(height, width)))
+    cell_h, cell_w, gap = height * zoom, width * zoom, 4
+    font = ImageFont.load_default(14)
+    margin = max((int(font.getlength(name)) + 16 for name, _ in rows if name), default=gap)
+    columns = max(len(indices) for _, indices in rows)
+    sheet = Image.new(
+        "RGB",
+        (margin + columns * (cell_w + gap), gap + len(rows) * (cell_h + gap)),
+        "white",
+    )
+    draw = ImageDraw.Draw(sheet)
+    for r, (name, indices) in enumerate(rows):
+        top = gap + r * (cell_h + gap)
+        draw.text((8, top + cell_h // 2), name, fill="black", font=font, anchor="lm")
+        for c, pixels in enumerate(imageset.take(indices)):
+            picture = drawable(pixels).resize((cell_w, cell_h), Image.Resampling.NEAREST)
+            sheet.paste(picture, (margin + c * (cell_w + gap), top))
+    return sheet
+
+
+def histogram(imageset: ImageSet) -> Image.Image:
+    """Draw how often each value occurs per channel, and how many images each class has."""
+    # Imported here: drawing takes a second to import, and text needs none of it.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    report = imageset.report
+    classes = imageset.class_counts()
+    figure = Figure(figsize=(11 if classes else 6, 3.6), layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.subplots(1, 2 if classes else 1, squeeze=False)[0]
+    total = report.count * report.size[0] * report.size[1]
+    labels = ["grey"] if report.channels == 1 else ["red", "green", "blue", "alpha"]
+    for channel, values in enumerate(report.histogram):
+        colour = "black" if report.channels == 1 else COLOURS[channel]
+        share = np.array(values) / total
+        axes[0].stairs(share, np.arange(257) - 0.5, color=colour, label=labels[channel])
+    axes[0].set(xlabel="value", ylabel="share of pixels", yscale="log", title="values")
+    axes[0].legend(frameon=False)
+    if classes:
+        axes[1].barh(range(len(classes)), list(classes.values()), color="#1f5fbf")
+        axes[1].set(xlabel="images", title="classes")
+        if len(classes) <= 40:
+            axes[1].set_yticks(range(len(classes)), list(classes))
+        axes[1].invert_yaxis()
+    for axis in axes:
+        axis.spines[["top", "right"]].set_visible(False)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy(), "RGB")
+
+
+def write_inspection(imageset: ImageSet, out: Path) -> list[Path]:
+    """Write ``data.json``, ``inspection.txt``, ``contact_sheet.png`` and ``histogram.png``.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UsageError: ``out`` already holds one of them, or cannot be written.
+    """
+    paths = [out / name for name in FILES]
+    taken = [path for path in paths if path.exists()]
+    if taken:
+        raise UsageError(f"{taken[0]} is already there: give another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        text = json.dumps(imageset.report.to_json(), indent=2) + "\n"
+        paths[0].write_text(text, encoding="utf-8")
+        paths[1].write_text(inspect_text(imageset) + "\n", encoding="utf-8")
+        contact_sheet(imageset).save(paths[2])
+        histogram(imageset).save(paths[3])
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror or error}") from error
+    return paths
+
+
+def sheet_rows(imageset: ImageSet) -> list[tuple[str, NDArray[np.int64]]]:
+    """Return (title, indices) for each row of the contact sheet."""
+    if imageset.labels is None:
+        indices = evenly(np.arange(len(imageset)), SHEET_COLUMNS * SHEET_ROWS)
+        cuts = range(SHEET_COLUMNS, len(indices), SHEET_COLUMNS)
+        return [("", part) for part in np.split(indices, list(cuts))]
+    rows: list[tuple[str, NDArray[np.int64]]] = []
+    for label, name in enumerate(imageset.class_names):
+        members = np.flatnonzero(imageset.labels == label)
+        if len(members):
+            rows.append((name[:24], evenly(members, SHEET_COLUMNS)))
+    return [rows[i] for i in evenly(np.arange(len(rows)), 2 * SHEET_ROWS)]
+
+
+def evenly(items: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return at most ``count`` of the items, evenly spread."""
+    count = min(count, len(items))
+    return items[np.arange(count) * len(items) // max(count, 1)]
+
+
+def drawable(pixels: NDArray[np.uint8]) -> Image.Image:
+    """Return (H, W, C) as an RGB image, transparency over a chequerboard."""
+    height, width, channels = pixels.shape
+    picture = Image.fromarray(pixels[..., 0] if channels == 1 else pixels, MODES[channels])
+    if channels < 4:
+        return picture.convert("RGB")
+    squares = (np.indices((height, width)) // 8).sum(axis=0) % 2
+    board = Image.fromarray(np.where(squares, 255, 225).astype(np.uint8), "L").convert("RGB")
+    board.paste(picture, mask=picture.getchannel("A"))
+    return board
+
+
+def row(name: str, text: str) -> str:
+    """One line of the table."""
+    return f"{name:<12} {text}"
+
+
+def counts(numbers: Mapping[str, int]) -> str:
+    """Write the first few counts on one line."""
+    shown = ", ".join(f"{name} {number:,}" for name, number in list(numbers.items())[:SHOWN])
+    return shown + (f", and {len(numbers) - SHOWN} more" if len(numbers) > SHOWN else "")
+
+
+def moments(report: DataReport) -> str:
+    """Write mean and standard deviation per channel."""
+    mean = " ".join(f"{value:.1f}" for value in report.mean)
+    std = " ".join(f"{value:.1f}" for value in report.std)
+    return f"mean {mean}, std {std} of 255"
+
+
+def class_lines(classes: Mapping[str, int]) -> list[str]:
+    """A bar chart of the classes in text."""
+    if not classes:
+        return [row("classes", "none")]
+    longest = max(len(name) for name in classes)
+    most = max(classes.values()) or 1
+    bars = [
+        f"  {name:<{longest}} {number:>7,} {'#' * round(BAR * number / most)}".rstrip()
+        for name, number in classes.items()
+    ]
+    return [row("classes", f"{len(classes):,}"), *bars]
+
+
+def duplicate_lines(report: DataReport) -> list[str]:
+    """Copies and the first names among them."""
+    found = report.duplicates
+    if not found.extra:
+        return [row("duplicates", "none")]
+    lines = [row("duplicates", f"{found.extra:,} copies in {found.groups:,} groups")]
+    lines += [f"  {' = '.join(names)}" for names in found.examples]
+    if found.straddling:
+        lines.append(f"  {found.straddling:,} held-out images are also trained on")
+    return lines

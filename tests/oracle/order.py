@@ -1,0 +1,121 @@
+"""Measures a solver's order of convergence against exact solutions, in float64."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from undrift.diffusion import VE, Flow, GaussianMixture, NoiseSchedule, VPCosine, VPLinear
+from undrift.sampling import Solver, integrate
+
+SCHEDULES = (VE(), VPLinear(), VPCosine(), Flow())
+MIXTURE = GaussianMixture([-1.2, 0.3, 1.1], [0.3, 0.25, 0.35], [0.3, 0.5, 0.2])
+GAUSSIAN = GaussianMixture([0.5], [0.6])
+STEPS = (32, 64, 128, 256, 512)
+
+_LOWEST = 0.1  # sigma / alpha at which the convergence grids end: above 0, where D is smooth
+
+
+def kind(schedule: Any) -> str:
+    return schedule.kind
+
+
+def grid(schedule: NoiseSchedule, steps: int, rough: bool = False) -> Tensor:
+    """From t = 1, alpha = 0 included, evenly in t; evenly in log-SNR for VE, whose t is too uneven.
+
+    On a rough grid every second step is three times its neighbours, however many steps there are.
+    """
+    bottom = schedule.time_at(-2 * math.log(_LOWEST))
+    along = torch.arange(steps + 1, dtype=torch.float64)
+    if rough:
+        along[1:-1:2] += 0.5
+    along = along / steps
+    if isinstance(schedule, VE):
+        top, low = schedule(1.0).log_snr, schedule(bottom).log_snr
+        return schedule.time_at(top + along * (low - top))
+    return 1 + along * (bottom - 1)
+
+
+def starts(schedule: NoiseSchedule, t: Tensor) -> Tensor:
+    """Points across the bulk of p_t."""
+    level = schedule(t)
+    z = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    return z * (level.alpha**2 + level.sigma**2).sqrt()
+
+
+def slope(errors: list[float]) -> float:
+    """Least-squares slope of log error over log step."""
+    x = torch.log2(torch.tensor([float(n) for n in STEPS[: len(errors)]]))
+    y = torch.log2(torch.tensor(errors))
+    x, y = x - x.mean(), y - y.mean()
+    return -float((x * y).sum() / (x * x).sum())
+
+
+def as_started(
+    solver: Solver[Any], schedule: NoiseSchedule, steps: tuple[int, ...] = STEPS
+) -> float:
+    """Order of the solver on the mixture's flow map, from its own first step on."""
+    errors = []
+    for count in steps:
+        times = grid(schedule, count)
+        x = starts(schedule, times[0])
+        exact = MIXTURE.flow(x, schedule(times[0]), schedule(times[-1]))
+        end = integrate(MIXTURE.denoiser(schedule), x, times, solver, schedule=schedule)
+        errors.append(float((end - exact).abs().max()))
+    return slope(errors)
+
+
+def primed(solver: Solver[Any], schedule: NoiseSchedule) -> float:
+    """Order of the rule itself, on rough grids: the state after its first step is the exact one."""
+    denoise = MIXTURE.denoiser(schedule)
+    errors = []
+    for count in STEPS:
+        times = grid(schedule, count, rough=True)
+        levels = [schedule(t) for t in times]
+        x = starts(schedule, times[0])
+        exact = MIXTURE.flow(x, levels[0], levels[-1])
+        memory = solver.start(x)
+        for k in range(count):
+            stepped, memory, _ = solver.step(
+                denoise, x, levels[k], levels[k + 1], memory, _no_noise
+            )
+            x = MIXTURE.flow(x, levels[0], levels[1]) if k == 0 else stepped
+        errors.append(float((x - exact).abs().max()))
+    return slope(errors)
+
+
+def in_law(solver: Solver[Any], schedule: NoiseSchedule, steps: tuple[int, ...] = STEPS) -> float:
+    """Weak order on Gaussian data, without any sampling.
+
+    The exact denoiser is linear there, so each step is x_s = a x + b + c noise; three rows reveal
+    a, b and c, and mean and variance follow them exactly.
+    """
+    denoise = GAUSSIAN.denoiser(schedule)
+    probe = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
+    noise = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
+    mean_0, std_0 = float(GAUSSIAN.means), float(GAUSSIAN.stds)
+    errors = []
+    for count in steps:
+        levels = [schedule(t) for t in grid(schedule, count)]
+        mean, variance = _moments(levels[0], mean_0, std_0)
+        for level_t, level_s in zip(levels, levels[1:], strict=False):
+            rows, _, _ = solver.step(
+                denoise, probe, level_t, level_s, solver.start(probe), lambda purpose: noise
+            )
+            b, a, c = float(rows[0]), float(rows[1] - rows[0]), float(rows[2] - rows[0])
+            mean, variance = a * mean + b, a * a * variance + c * c
+        mean_s, variance_s = _moments(levels[-1], mean_0, std_0)
+        errors.append(abs(mean - mean_s) + abs(variance**0.5 - variance_s**0.5))
+    return slope(errors)
+
+
+def _moments(level: Any, mean: float, std: float) -> tuple[float, float]:
+    alpha, sigma = float(level.alpha), float(level.sigma)
+    return alpha * mean, (alpha * std) ** 2 + sigma**2
+
+
+def _no_noise(purpose: str) -> Tensor:
+    raise AssertionError(f"a deterministic solver drew noise for {purpose}")

@@ -1,0 +1,63 @@
+"""Two ranks train what one rank trains: real processes, torchrun and gloo."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from undrift.data.order import EpochStream
+from undrift.training.checkpoint import CheckpointStore
+
+STEPS = 6
+SCRIPT = """
+import sys
+from undrift.experiments import journey
+
+journey.close_run = lambda *_: None
+journey.train(
+    "digits", out=sys.argv[1], steps={steps}, batch_size=32, threads=1, dropout=0.0,
+    checkpoint_every={steps}, grid_every=10_000, validate_every=10_000,
+)
+"""
+
+
+def run(directory: Path, script: Path, ranks: int) -> dict[str, torch.Tensor]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+    command = [sys.executable, *(launcher if ranks > 1 else []), str(script), str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return CheckpointStore(directory / "checkpoints").load(STEPS).tensors["network"]
+
+
+@pytest.mark.slow
+def test_two_ranks_train_the_same_run(tmp_path: Path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT.format(steps=STEPS))
+    one = run(tmp_path / "one", script, 1)
+    two = run(tmp_path / "two", script, 2)
+    moved = 0.0
+    for name, tensor in one.items():
+        torch.testing.assert_close(two[name], tensor, rtol=2e-3, atol=2e-4, msg=name)
+        moved = max(moved, float((two[name] - tensor).abs().max()))
+    print(f"largest difference of a weight after {STEPS} steps: {moved:.2e}")
+    events = (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["event"] for line in events].count("start") == 1
+
+
+def test_ranks_share_every_epoch_once() -> None:
+    count, batch, ranks = 96, 16, 2
+    stream = EpochStream(count, 3, batch)
+    share = batch // ranks
+    seen = [
+        index
+        for step in range(count // batch)
+        for rank in range(ranks)
+        for index in stream.indices(step)[rank * share : (rank + 1) * share]
+    ]
+    np.testing.assert_array_equal(np.sort(seen), np.arange(count))
