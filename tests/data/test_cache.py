@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import resource
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
 import numpy as np
@@ -125,7 +127,7 @@ def test_a_build_that_dies_leaves_nothing(
     assert not key_folder.exists() and len(entries(home)) == 1
 
 
-def load_in_process(data: Path, report: multiprocessing.queues.SimpleQueue) -> None:
+def load_in_process(data: Path, report: SimpleQueue) -> None:
     report.put(load(data).fingerprint)
 
 
@@ -161,6 +163,24 @@ def test_a_full_disk_is_named_and_leaves_nothing(
     with pytest.raises(UsageError, match="No space left on device"):
         load(data)
     assert entries(home) == []
+
+
+def load_with_little_disk(data: Path, report: SimpleQueue) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+    try:
+        load(data)
+    except UsageError as error:
+        report.put(str(error))
+
+
+def test_a_disk_that_fills_up_while_writing_is_an_error_not_a_crash(home: Path, data: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    report = context.SimpleQueue()
+    process = context.Process(target=load_with_little_disk, args=(data, report))
+    process.start()
+    process.join()
+    assert process.exitcode == 0 and "File too large" in report.get()
+    assert entries(home) == [] and len(load(data)) == 8
 
 
 def test_a_file_that_changes_meanwhile_is_set_aside(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,11 @@ def test_progress_reaches_the_total(tmp_path: Path) -> None:
     path = folder(tmp_path / "a", *(zoo.picture(1, 300 + i) for i in range(70)))
     load(path, progress=lambda done, total: calls.append((done, total)))
     assert calls == [(64, 70), (70, 70)]
+
+
+def test_inspecting_needs_no_torch() -> None:
+    code = "import sys, undrift.data.inspection; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_splits_views(tmp_path: Path) -> None:

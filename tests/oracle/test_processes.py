@@ -99,7 +99,7 @@ def test_ddpms_own_chain_walks_from_the_data():
     for k in (1, 10, 40):
         level = chain.level(k)
         assert kolmogorov(path[k], lambda y, at=level: MIXTURE.cdf(y, at)) < SAME
-    other = chain.level(16)
+    other = chain.level(25)
     assert kolmogorov(path[10], lambda y: MIXTURE.cdf(y, other)) > OTHER
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.format import open_memmap
+from numpy.lib.format import write_array_header_1_0
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -196,20 +196,20 @@ def write_images(folder: Path, wide: NDArray[np.uint8], settings: Settings) -> d
         len(wide), colourful, transparent, settings.background
     )
     background = settings.background or WHITE
-    images = open_memmap(
-        folder / "images.npy", "w+", np.dtype(np.uint8), (*wide.shape[:3], channels)
-    )
     hashes = np.empty(len(wide), np.uint64)
     histogram = np.zeros((channels, 256), np.int64)
     constant = 0
-    for start, chunk in chunks(wide):
-        made = widened(narrowed(chunk, channels, background), channels)
-        images[start : start + len(made)] = made
-        hashes[start : start + len(made)] = [pixel_hash(image) for image in made]
-        histogram += histogram_of(made)
-        flat = made.reshape(len(made), -1, channels)
-        constant += int((flat == flat[:, :1]).all(axis=(1, 2)).sum())
-    images.flush()
+    # Written, not mapped: on a full disk a write raises an error, a map kills the process.
+    with (folder / "images.npy").open("wb") as file:
+        shape = (*wide.shape[:3], channels)
+        write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for start, chunk in chunks(wide):
+            made = widened(narrowed(chunk, channels, background), channels)
+            file.write(np.ascontiguousarray(made).data)
+            hashes[start : start + len(made)] = [pixel_hash(image) for image in made]
+            histogram += histogram_of(made)
+            flat = made.reshape(len(made), -1, channels)
+            constant += int((flat == flat[:, :1]).all(axis=(1, 2)).sum())
     np.save(folder / "hashes.npy", hashes)
     return {
         "colourful": colourful,

@@ -155,6 +155,7 @@ class _Journey:
         self._world = world
 
     def go(self, source: str, settings: TrainSettings, given: RunConfig | None, device: str) -> Run:
+        began = time.perf_counter()
         stored = configuration_of(self._run) if self._run.is_run else None
         data = load_images(source, settings if given is None else given.data)
         asked = given or resolve(
@@ -193,6 +194,7 @@ class _Journey:
             raise
         if self._world.first:
             close_run(self._run, asked, data, self._console, self._network)
+            self._note("done", step=asked.training.steps, seconds=time.perf_counter() - began)
             self._run.write_status("done", asked.training.steps, asked.training.steps)
         self._world.barrier()
         return self._result(trained=True)
@@ -289,6 +291,10 @@ class _Journey:
             trainer.restore(checkpoint)
         if events is not None:
             events.write("start", step=trainer.step)
+            if config.seconds_per_step is not None and trainer.step == 0:
+                events.write(
+                    "probe", seconds_per_step=config.seconds_per_step, steps=config.training.steps
+                )
         try:
             with StopSignals() as stop:
                 if recorder is None:
@@ -322,6 +328,11 @@ class _Journey:
         rows = np.linspace(0, len(train) - 1, count).astype(np.int64)
         pixels = torch.from_numpy(train.take(rows).transpose(0, 3, 1, 2).copy())
         return spectrum(build_codec(config.model.codec).encode(pixels))
+
+    def _note(self, event: str, **entries: Any) -> None:
+        log = EventLog(self._run.events)
+        log.write(event, **entries)
+        log.close()
 
     def _end(self, state: str, config: RunConfig) -> None:
         if self._world.first:

@@ -152,8 +152,8 @@ def _distance(
         "protocol": (
             f"Frechet distance in {extractor.name}, unit: mean feature variance of the training "
             f"images; {len(samples)} samples, {len(reference)} {name} images; covariances "
-            f"/ (n - 1), float64; floor: {len(floor)} training images in place of the samples; interval: "
-            "influence function over samples, reference fixed, bias not removed"
+            f"/ (n - 1), float64; floor: {len(floor)} training images in place of the samples; "
+            "interval: influence function over samples, reference fixed, bias not removed"
         ),
     }
 

@@ -18,7 +18,7 @@ _PEAK_RATE = 4e-3
 def initial_network(
     channels: int, classes: int, size: tuple[int, int], seed: int
 ) -> FeatureNetwork:
-    """An untrained network whose weights are named by ``seed``; global random state is untouched."""
+    """An untrained network whose weights are named by ``seed``; global state is untouched."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(seed, "feature network"))
         return FeatureNetwork(channels, classes, size)
@@ -27,8 +27,8 @@ def initial_network(
 def train(network: FeatureNetwork, images: Tensor, labels: Tensor, seed: int) -> None:
     """Teach ``network`` the ``labels`` (n,) of ``images`` (n, C, h, w) uint8, in place.
 
-    AdamW with a warm-up and a cosine to zero; images shifted by about a 24th of a side. About 48,000
-    images are seen, but each at least 3 and at most 40 times.
+    AdamW with a warm-up and a cosine to zero; images shifted by about a 24th of a side. About
+    48,000 images are seen, but each at least 3 and at most 40 times.
     """
     count = len(images)
     batch = min(count, 128 if count < 10_000 else 256)

@@ -123,7 +123,8 @@ def frechet_estimate(features: NDArray[np.floating], reference: Moments) -> Frec
     """Equation (1) between ``features`` (n, D) and ``reference``, with its standard error.
 
     With the optimal map ``T = S_1^{-1/2} (S_1^{1/2} S_2 S_1^{1/2})^{1/2} S_1^{-1/2}``, the
-    gradient of (1) is ``2 (m_1 - m_2)`` in m_1 and ``I - T`` in S_1, so one image x moves the distance by
+    gradient of (1) is ``2 (m_1 - m_2)`` in m_1 and ``I - T`` in S_1, so one image x moves the
+    distance by
 
         psi(x) / n,   psi(x) = 2 (m_1 - m_2)^T (x - m_1) + (x - m_1)^T (I - T) (x - m_1) - c    (2)
 

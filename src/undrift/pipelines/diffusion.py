@@ -17,14 +17,22 @@ from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.diffusion import Denoise, Denoiser, Prediction
 from undrift.errors import UsageError
-from undrift.networks import Context, NetworkConfig
+from undrift.networks import NetworkConfig
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.strip import Strip
-from undrift.sampling import ClassifierFree, CountedDenoiser, ImageNoise, OnProgress, integrate
+from undrift.sampling import (
+    AfterStep,
+    BoundDenoise,
+    ClassifierFree,
+    CountedDenoiser,
+    ImageNoise,
+    OnProgress,
+    integrate,
+)
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -137,59 +145,43 @@ class DiffusionPipeline(Pipeline):
         """
         began = time.perf_counter()
         request = Request.checked(
-            self.spec, n, seed, steps, sampler, guidance, grid, batch_size, precision
+            self.spec,
+            n,
+            seed,
+            steps,
+            sampler,
+            guidance,
+            grid,
+            batch_size,
+            precision,
+            self.device if device is None else torch.device(device),
         )
-        classes = resolve_labels(labels, n, seed, self.spec)
+        classes = resolve_labels(labels, request.n, request.seed, self.spec)
         times = request.times(self.denoiser)
         if device is not None:
             self.to(device)
-        denoiser = CountedDenoiser(self.denoiser)
+        counted = CountedDenoiser(self.denoiser)
         parts: list[np.ndarray] = []
         strips: list[Strip] = []
-        done, total = 0, len(request.batches) * request.steps
-
-        def advance(step: int, steps: int) -> None:
-            if on_progress is not None:
-                on_progress(done + step, total)
-
+        total = len(request.batches) * request.steps
         with _evaluating(self._weights()):
-            for rows in request.batches:
-                noise = ImageNoise(seed, rows)
-                start = self.denoiser.schedule(times[0])
-                x = (noise.initial(self.spec.shape) * start.sigma).to(self.device)
+            for k, rows in enumerate(request.batches):
+                strips.append(Strip(self.codec))
                 chosen = None if classes is None else classes[rows.start : rows.stop]
-                guided, context = self._conditioned(denoiser, chosen, len(rows), request.guidance)
-                strip = Strip(self.codec)
-
-                def denoise(
-                    x_t: Tensor,
-                    t: Tensor,
-                    guided: Denoise = guided,
-                    context: Context | None = context,
-                ) -> Prediction:
-                    with torch.autocast(
-                        x_t.device.type, torch.bfloat16, enabled=precision == "bfloat16"
-                    ):
-                        return guided(x_t, t, context)
-
-                x = integrate(
-                    denoise,
-                    x.contiguous(memory_format=self._memory_format),
+                x = self._draw(
+                    request,
+                    rows,
                     times,
-                    request.solver,
-                    schedule=self.denoiser.schedule,
-                    noise=noise,
-                    after_step=strip.after_step if trajectory else None,
-                    on_progress=advance,
+                    self._conditioned(counted, chosen, len(rows), request),
+                    after_step=strips[-1].after_step if trajectory else None,
+                    on_progress=_shifted(on_progress, k * request.steps, total),
                 )
-                done += request.steps
-                strips.append(strip)
                 parts.append(_as_images(self.codec.decode(x)))
         return Samples(
             images=np.concatenate(parts),
             labels=classes,
             class_names=self.spec.class_names,
-            nfe=denoiser.images / n,
+            nfe=counted.images / request.n,
             seconds=time.perf_counter() - began,
             settings=request.settings(labels),
             trajectory=Strip.joined(strips) if trajectory else None,
@@ -226,16 +218,53 @@ class DiffusionPipeline(Pipeline):
         return nn.ModuleDict(modules)
 
     def _conditioned(
-        self, denoiser: Denoise, classes: np.ndarray | None, count: int, guidance: float
-    ) -> tuple[Denoise, Context | None]:
-        """Encode the conditions once, and put guidance around the denoiser."""
-        if self.encoder is None:
-            return denoiser, None
-        entries = {} if classes is None else {"labels": torch.from_numpy(classes).to(self.device)}
-        context = self.encoder(Condition(entries), count)
-        if guidance == 1:
-            return denoiser, context
-        return ClassifierFree(denoiser, guidance, self.encoder(None, count)), context
+        self, denoiser: Denoise, classes: np.ndarray | None, count: int, request: Request
+    ) -> BoundDenoise:
+        """Encode the conditions once, and put guidance and precision around the denoiser."""
+        context, guided = None, denoiser
+        if self.encoder is not None:
+            known = {} if classes is None else {"labels": torch.from_numpy(classes)}
+            context = self.encoder(Condition(known).to(self.device), count)
+            if request.guidance != 1:
+                guided = ClassifierFree(denoiser, request.guidance, self.encoder(None, count))
+        low = request.precision == "bfloat16"
+
+        def denoise(x_t: Tensor, t: Tensor) -> Prediction:
+            with torch.autocast(x_t.device.type, torch.bfloat16, enabled=low):
+                return guided(x_t, t, context)
+
+        return denoise
+
+    def _draw(
+        self,
+        request: Request,
+        rows: range,
+        times: Tensor,
+        denoise: BoundDenoise,
+        after_step: AfterStep | None,
+        on_progress: OnProgress | None,
+    ) -> Tensor:
+        """Draw the images ``rows`` of a request, in the model's space."""
+        schedule = self.denoiser.schedule
+        noise = ImageNoise(request.seed, rows)
+        x = noise.initial(self.spec.shape) * schedule(times[0]).sigma
+        return integrate(
+            denoise,
+            x.to(self.device).contiguous(memory_format=self._memory_format),
+            times,
+            request.solver,
+            schedule=schedule,
+            noise=noise,
+            after_step=after_step,
+            on_progress=on_progress,
+        )
+
+
+def _shifted(on_progress: OnProgress | None, before: int, total: int) -> OnProgress | None:
+    """Count the steps of one batch as part of the whole request's."""
+    if on_progress is None:
+        return None
+    return lambda done, _: on_progress(before + done, total)
 
 
 @contextlib.contextmanager

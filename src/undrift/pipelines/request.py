@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from undrift.diffusion import Denoiser
@@ -18,8 +19,9 @@ from undrift.sampling import GRIDS, Solver, solver
 from undrift.sampling import grid as make_grid
 
 _PRECISIONS = ("float32", "bfloat16")
-_LARGEST_BATCH = 256
-_BATCH_VALUES = 1 << 20  # image values per batch: more only fills memory
+_BATCHES = (8, 256)  # smallest and largest default batch
+_BATCH_VALUES_CPU = 1 << 16  # image values per batch: more falls out of the caches
+_BATCH_VALUES = 1 << 22  # elsewhere: more only fills memory
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Request:
         grid: str | None,
         batch_size: int | None,
         precision: str,
+        device: torch.device,
     ) -> Request:
         """Fill in the spec's defaults and check every value.
 
@@ -75,8 +78,9 @@ class Request:
                 f"unknown precision {precision!r}: choose from {', '.join(_PRECISIONS)}"
             )
         if batch_size is None:
-            values = math.prod(spec.shape)
-            batch_size = max(1, min(_LARGEST_BATCH, _BATCH_VALUES // values))
+            values = _BATCH_VALUES_CPU if device.type == "cpu" else _BATCH_VALUES
+            least, most = _BATCHES
+            batch_size = max(least, min(most, values // math.prod(spec.shape)))
         rule = solver(sampler)
         return cls(
             n=_at_least("n", n, 1),

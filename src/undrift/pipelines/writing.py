@@ -98,9 +98,10 @@ def _png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
 
 
 def _npz(samples: Samples) -> bytes:
-    arrays = {"images": samples.images}
-    if samples.labels is not None:
-        arrays |= {"labels": samples.labels, "class_names": np.array(samples.class_names)}
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    if samples.labels is None:
+        np.savez(buffer, images=samples.images)
+    else:
+        names = np.array(samples.class_names)
+        np.savez(buffer, images=samples.images, labels=samples.labels, class_names=names)
     return buffer.getvalue()

@@ -95,19 +95,12 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
 
     What was measured is left out: under a budget the steps, and everything the probe found.
     """
-    masked = replace(
-        asked,
-        seconds_per_step=stored.seconds_per_step,
-        training=replace(
-            asked.training,
-            steps=stored.training.steps
-            if stored.budget == asked.budget is not None
-            else asked.training.steps,
-            micro_batch=stored.training.micro_batch
-            if asked.training.micro_batch is None
-            else asked.training.micro_batch,
-        ),
-    )
+    plan = asked.training
+    if stored.budget is not None or asked.budget is not None:
+        plan = replace(plan, steps=stored.training.steps)
+    if plan.micro_batch is None:
+        plan = replace(plan, micro_batch=stored.training.micro_batch)
+    masked = replace(asked, seconds_per_step=stored.seconds_per_step, training=plan)
     ours, theirs = dict(_leaves(to_plain(stored))), dict(_leaves(to_plain(masked)))
     for name in [*ours, *theirs]:
         if ours.get(name, _MISSING) != theirs.get(name, _MISSING):

@@ -3,7 +3,7 @@
 Events and their entries: ``start`` (step), ``probe`` (seconds_per_step, steps), ``train`` (step,
 images, loss, grad_norm, learning_rate, images_per_second, data_wait, level_bins, level_losses),
 ``validation`` (step, images, weights, loss, log_snr, losses, gaussian), ``grid`` (step, file,
-weights), ``checkpoint`` (step, seconds, bytes), ``skip`` (step, reason), ``done`` (step, images,
+weights), ``checkpoint`` (step, seconds, bytes), ``skip`` (step, reason), ``done`` (step,
 seconds). Each has ``time``, seconds since the epoch.
 """
 

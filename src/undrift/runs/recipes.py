@@ -19,6 +19,7 @@ from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetCo
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
 from undrift.runs.settings import TrainSettings
+from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learning_rate import LearningRate
 from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
@@ -112,6 +113,8 @@ def resolve(
     labelled = settings.conditional and train.labels is not None
     if settings.balance and not labelled:
         raise UsageError("--balance: the data has no labels to balance by; leave it out")
+    if settings.compile:
+        check_compiler(device)
     batch = settings.batch_size or recipe.batch_size
     return RunConfig(
         data=_data(source, settings, data),

@@ -26,10 +26,11 @@ def test_digits() -> None:
     found = load("digits")
     from sklearn.datasets import load_digits
 
-    raw = load_digits()
+    values, target = load_digits(return_X_y=True)
+    raw = values.reshape(-1, 8, 8)
     assert found.images.shape == (1797, 8, 8, 1) and found.images.dtype == np.uint8
-    assert np.array_equal(found.images[..., 0], np.round(raw.images * 255 / 16).astype(np.uint8))
-    assert found.labels is not None and np.array_equal(found.labels, raw.target)
+    assert np.array_equal(found.images[..., 0], np.round(raw * 255 / 16).astype(np.uint8))
+    assert found.labels is not None and np.array_equal(found.labels, target)
     assert found.report.value_levels == 17
     for label in range(10):
         members = np.flatnonzero(found.labels == label)

@@ -40,14 +40,21 @@ def huggingface(source: str | Path) -> Files:
             f"{source} needs the datasets package: pip install 'undrift[data]'"
         ) from error
     try:
-        if isinstance(source, Path):
-            loaded: Any = datasets.load_from_disk(str(source))
-        else:
-            loaded = datasets.load_dataset(source)
+        return read_parts(datasets, source)
+    except DataError:
+        raise
     # The package raises its own, its server's and its file formats' exceptions alike.
     except Exception as error:
         message = " ".join(str(error).split())
         raise DataError(f"{source} cannot be loaded by datasets: {message}") from error
+
+
+def read_parts(datasets: Any, source: str | Path) -> Files:
+    """Load all splits and list their rows."""
+    if isinstance(source, Path):
+        loaded: Any = datasets.load_from_disk(str(source))
+    else:
+        loaded = datasets.load_dataset(source)
     parts: dict[str, Any] = dict(loaded) if isinstance(loaded, dict) else {"train": loaded}
     entries: list[Entry] = []
     names: tuple[str, ...] | None = None

@@ -62,30 +62,35 @@ class Folder:
         self.names: list[str] = []
         self.set_aside: dict[str, str] = {}
         self._real_root = os.path.realpath(root)
-        self._walk("")
+        folders = [""]
+        while folders:
+            folders += self._scan(folders.pop())
         self.names.sort(key=os.fsencode)
 
-    def _walk(self, prefix: str) -> None:
+    def _scan(self, prefix: str) -> list[str]:
+        """Take in one folder's files; returns its subfolders."""
         try:
             found = list(os.scandir(os.path.join(self.root, prefix)))
         except OSError as error:
             if not prefix:
                 raise DataError(f"{self.root} cannot be read: {error.strerror}") from error
             self.set_aside[prefix.rstrip("/")] = f"folder cannot be read: {error.strerror}"
-            return
+            return []
+        folders: list[str] = []
         for item in found:
             name = prefix + item.name
             if item.name.startswith("."):
                 # Hidden: .DS_Store, AppleDouble's ._photo.jpg, .git.
                 continue
             if item.is_dir(follow_symlinks=False):
-                self._walk(name + "/")
+                folders.append(name + "/")
                 continue
             reason = self._refusal(item)
             if reason is None:
                 self.names.append(name)
             elif is_image(name) or item.is_dir():
                 self.set_aside[name] = reason
+        return folders
 
     def _refusal(self, item: os.DirEntry[str]) -> str | None:
         if item.is_symlink():

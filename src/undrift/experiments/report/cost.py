@@ -38,15 +38,13 @@ class Part:
 def time_by_part(history: History, given: Mapping[str, float]) -> list[Part]:
     """Seconds by part, from ``given`` where it says them and from the events elsewhere.
 
-    Training is what the loop's time, in the ``done`` event, leaves after everything else in the
-    loop.
+    Training is what everything else in the loop leaves of the loop's time.
     """
     seconds = {name: float(history.seconds.get(name, 0.0)) for name in _WORDS}
     seconds |= {_ALIASES.get(name, name): float(value) for name, value in given.items()}
-    whole = history.seconds.get("done")
-    if "training" not in given and whole:
+    if "training" not in given:
         looking = sum(seconds[name] for name in _LOOKING)
-        seconds["training"] = max(0.0, float(whole) - looking)
+        seconds["training"] = max(0.0, history.elapsed - looking)
     total = sum(seconds.values())
     return [
         Part(_WORDS.get(name, name), value, value / total)
@@ -61,7 +59,7 @@ def duration(seconds: float) -> str:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
         return f"{seconds:.1f} s"
-    if seconds < 3600:
+    if round(seconds) < 3600:
         minutes, rest = divmod(round(seconds), 60)
         return f"{minutes} min {rest:02d} s"
     hours, rest = divmod(round(seconds / 60), 60)

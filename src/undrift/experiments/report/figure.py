@@ -10,6 +10,7 @@ import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import matplotlib
 from markupsafe import Markup
@@ -28,7 +29,7 @@ _VARIABLES = {
     REFERENCE: "var(--reference)",
     GOOD: "var(--good)",
 }
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "undrift",
     "font.family": "sans-serif",

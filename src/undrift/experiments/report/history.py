@@ -63,6 +63,7 @@ class History:
         probe: the ``probe`` event, if there was one.
         done: the ``done`` event, if the run ended.
         seconds: time named by events, summed by their kind.
+        elapsed: seconds from the first to the last event of each process, summed.
     """
 
     train: tuple[Record, ...]
@@ -74,16 +75,21 @@ class History:
     probe: Record | None
     done: Record | None
     seconds: Record
+    elapsed: float
 
     @classmethod
     def of(cls, events: Iterable[Record]) -> History:
         """Sort ``events`` out; where a resume repeated a step, the repeat counts."""
         latest: dict[tuple[str, Any, Any], Record] = {}
-        starts, seconds = 0, {}
+        starts, seconds, elapsed = 0, {}, 0.0
+        before: float | None = None
         for event in events:
-            kind, step = event.get("event", ""), event.get("step")
-            if kind == "start":
-                starts += 1
+            kind, step, time = event.get("event", ""), event.get("step"), event.get("time")
+            if kind == "start":  # the time between two processes is nobody's
+                starts, before = starts + 1, None
+            if isinstance(time, int | float):
+                elapsed += 0.0 if before is None else max(0.0, time - before)
+                before = float(time)
             if isinstance(event.get("seconds"), int | float):
                 seconds[kind] = seconds.get(kind, 0.0) + float(event["seconds"])
             latest[kind, step, event.get("weights")] = event
@@ -103,6 +109,7 @@ class History:
             probe=probe[-1] if probe else None,
             done=done[-1] if done else None,
             seconds=seconds,
+            elapsed=float(done[-1].get("seconds", elapsed)) if done else elapsed,
         )
 
     def series(self, name: str) -> tuple[Series, Series]:

@@ -6,7 +6,6 @@ piece whose file or array is missing is named as missing in its place.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -19,20 +18,24 @@ from undrift.experiments.report.cost import duration, time_by_part
 from undrift.experiments.report.curves import level_figure, loss_figure, rate_figure
 from undrift.experiments.report.data_summary import Bar, DataSummary, image_kind
 from undrift.experiments.report.figure import short
+from undrift.experiments.report.gallery import (
+    contact_sheet,
+    denoising_frames,
+    nearest_pairs,
+    sample_gallery,
+    timeline,
+)
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
-from undrift.experiments.report.pictures import Picture, by_class, gap_of, strip, thumbnail
-from undrift.experiments.report.record import Grid, RunRecord
+from undrift.experiments.report.record import RunRecord
 from undrift.experiments.report.verdict import judge
 from undrift.experiments.report.words import Row, flat_rows, model_rows, training_rows
 from undrift.runs.directory import RunDirectory
 
+_SOURCE = resources.files("undrift.experiments.report") / "template.html"
 _STATES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": ""}
 _VERDICTS = {"learnt": "good", "stuck": "bad", "early": "warn", "memorising": "warn", "unknown": ""}
-_WIDTH = 868  # CSS pixels of the content column
-_MOST_CLASSES = 24
-_MOST_STOPS = 10
 
 
 def write_report(directory: Path, material: ReportMaterial | None = None) -> Path:
@@ -66,7 +69,7 @@ def _template() -> Template:
 
 def _page(record: RunRecord, material: ReportMaterial) -> Record:
     history, verdict = record.history, judge(record.history.main)
-    state = str(record.status.get("state", "state unknown"))
+    state = _state(record)
     lines = metric_lines(record.evaluation)
     looks = np.array([]) if material.samples is None else material.samples[:1]
     return {
@@ -76,21 +79,21 @@ def _page(record: RunRecord, material: ReportMaterial) -> Record:
         "lead": _lead(record),
         "tiles": _tiles(record, material),
         "backdrop": "checks" if looks.ndim == 4 and looks.shape[-1] == 4 else "",
-        "samples": _samples(record, material),
+        "samples": sample_gallery(record, material),
         "verdict": verdict,
         "verdict_tone": _VERDICTS[verdict.state],
         "levels": level_figure(history),
         "losses": loss_figure(history),
         "rates": rate_figure(history),
         "curves_note": _curves_note(record),
-        "timeline": _timeline(record),
-        "pairs": _pairs(material),
-        "frames": _frames(material),
+        "timeline": timeline(record),
+        "pairs": nearest_pairs(material),
+        "frames": denoising_frames(material),
         "metrics": lines,
         "metrics_missing": missing_note(record.evaluation),
         "protocol": protocol_rows(record.evaluation),
         "data": DataSummary.of(record.data),
-        "contact": _contact(material),
+        "contact": contact_sheet(material),
         "model": model_rows(record.config, material.parameters),
         "training": training_rows(record.config),
         "config": flat_rows(record.config),
@@ -106,6 +109,14 @@ def _page(record: RunRecord, material: ReportMaterial) -> Record:
     }
 
 
+def _state(record: RunRecord) -> str:
+    """State of the run; one whose last step is made is done, though its report is yet to come."""
+    state = str(record.status.get("state", "state unknown"))
+    steps = record.config.get("training", {}).get("steps")
+    last = record.history.train[-1]["step"] if record.history.train else None
+    return "done" if state == "running" and last is not None and last == steps else state
+
+
 def _lead(record: RunRecord) -> str:
     data, config = record.data, record.config
     classes = len(data.get("classes", {}))
@@ -117,9 +128,9 @@ def _lead(record: RunRecord) -> str:
         words += f" in {classes} classes"
     if train := data.get("splits", {}).get("train"):
         words += f", trained on {train:,} of them"
-    done, images = record.history.done, record.history.images
-    if done is not None and done.get("seconds"):
-        words += f" for {duration(float(done['seconds']))}"
+    images = record.history.images
+    if record.history.elapsed:
+        words += f" for {duration(record.history.elapsed)}"
     if images:
         words += f", {images:,} images seen"
     return words + "."
@@ -146,41 +157,6 @@ def _tiles(record: RunRecord, material: ReportMaterial) -> list[dict[str, str]]:
     return tiles
 
 
-def _samples(record: RunRecord, material: ReportMaterial) -> Record:
-    images, labels = material.samples, material.labels
-    how = f" {material.sampler}." if material.sampler else ""
-    if images is None or len(images) == 0:
-        grids = [grid for grid in record.grids if grid.weights != "raw"] or list(record.grids)
-        if not grids:
-            return {"note": "", "classes": [], "sheet": None}
-        note = f"The last grid drawn in training, after {grids[-1].step:,} steps."
-        sheet = thumbnail(grids[-1].path, "Sample grid", side=_WIDTH - 200)
-        return {"note": note, "classes": [], "sheet": sheet}
-    tile = _tile(images.shape[1:3])
-    if labels is None or len(np.unique(labels)) < 2:
-        columns = max(1, int(_WIDTH // (tile + gap_of(images.shape[1:3], tile))))
-        shown = images[: columns * 8]
-        note = f"The first {len(shown)} of {len(images):,} samples, none picked.{how}"
-        sheet = strip(shown, "Samples", tile=tile, columns=columns)
-        return {"note": note, "classes": [], "sheet": sheet}
-    tile = min(tile, 72)
-    # what the longest name and the gaps leave: 7.5 CSS pixels a letter, names wrap at 150
-    names = 16 + min(150, max(7.5 * len(name) for name in material.class_names or ("00",)))
-    per_class = max(4, int((_WIDTH - names) // (tile + gap_of(images.shape[1:3], tile))))
-    rows = by_class(images, labels, material.class_names, per_class=per_class, most=_MOST_CLASSES)
-    classes = [(name, strip(part, f"Samples of {name}", tile=tile)) for name, part in rows]
-    total = len(np.unique(labels))
-    which = "class" if total <= _MOST_CLASSES else f"of {_MOST_CLASSES} among {total} classes"
-    note = f"The first samples of each {which}, out of {len(images):,}; none picked.{how}"
-    return {"note": note, "classes": classes, "sheet": None}
-
-
-def _tile(size: tuple[int, ...]) -> int:
-    """CSS pixels per image: small images get a whole factor, large ones are shown smaller."""
-    largest = max(size)
-    return 48 if largest <= 16 else 56 if largest <= 32 else 96
-
-
 def _curves_note(record: RunRecord) -> str:
     notes = []
     if record.history.skips:
@@ -188,102 +164,6 @@ def _curves_note(record: RunRecord) -> str:
     if record.history.starts > 1:
         notes.append(f"The run was resumed {record.history.starts - 1} times.")
     return " ".join(notes)
-
-
-def _timeline(record: RunRecord) -> Record:
-    steps = sorted({grid.step for grid in record.grids})
-    if not steps:
-        return {"note": "", "stops": []}
-    chosen = _evenly(steps, _MOST_STOPS)
-    by_place: dict[tuple[int, str], Grid] = {(g.step, g.weights): g for g in record.grids}
-    kinds = [w for w in ("ema", "raw", "") if any(g.weights == w for g in record.grids)]
-    kinds += sorted({g.weights for g in record.grids} - set(kinds))
-    side = 196 if len(chosen) <= 4 else 158
-    stops = [
-        {
-            "step": f"{step:,}",
-            "images": [
-                thumbnail(by_place[step, w].path, f"Samples at step {step}, {w} weights", side=side)
-                for w in kinds
-                if (step, w) in by_place
-            ],
-        }
-        for step in chosen
-    ]
-    note = "Same seeds and classes every time."
-    if "ema" in kinds and "raw" in kinds:
-        note += " Above with averaged weights (EMA), below with raw ones."
-    if len(chosen) < len(steps):
-        note += f" {len(chosen)} of {len(steps)} grids; all are in samples/."
-    return {"note": note, "stops": stops}
-
-
-def _evenly(steps: list[int], most: int) -> list[int]:
-    """At most ``most`` of ``steps``, first and last among them, dense early: change is fast."""
-    if len(steps) <= most:
-        return steps
-    places = np.unique(np.geomspace(1, len(steps), most).round().astype(int)) - 1
-    spare = [p for p in np.linspace(0, len(steps) - 1, 4 * most).round().astype(int).tolist()]
-    chosen = set(places.tolist())
-    for place in reversed(spare):  # geometric places collide at the start: fill up from the end
-        if len(chosen) >= most:
-            break
-        chosen.add(int(place))
-    return [steps[place] for place in sorted(chosen)]
-
-
-def _pairs(material: ReportMaterial) -> list[Record]:
-    if material.queries is None or material.neighbours is None or material.distances is None:
-        return []
-    tile = min(_tile(material.queries.shape[1:3]) + 8, 84)
-    pairs = [
-        {
-            "sample": strip(material.queries[i : i + 1], "Sample", tile=tile),
-            "neighbour": strip(material.neighbours[i : i + 1], "Nearest training image", tile=tile),
-            "distance": f"{material.distances[i]:.1f}",
-        }
-        for i in range(len(material.queries))
-    ]
-    half = (len(pairs) + 1) // 2
-    searched = f" of {material.searched}" if material.searched else ""
-    groups = [
-        {"title": f"The nearest{searched}: any copy would be here", "pairs": pairs[:half]},
-        {"title": "Drawn at random", "pairs": pairs[half:]},
-    ]
-    return [group for group in groups if group["pairs"]]
-
-
-def _frames(material: ReportMaterial) -> list[Record]:
-    if material.strip is None:
-        return []
-    count = len(material.strip)
-    tile = max(32, min(_tile(material.strip.shape[1:3]) + 16, _WIDTH // min(count, 11) - 14))
-    levels = list(material.strip_levels) + [math.nan] * (count - len(material.strip_levels))
-    return [
-        {
-            "image": strip(material.strip[i : i + 1], f"Denoising, frame {i + 1}", tile=tile),
-            "level": _level(levels[i]),
-        }
-        for i in range(count)
-    ]
-
-
-def _level(noise: float) -> str:
-    if math.isnan(noise):
-        return ""
-    return "∞" if math.isinf(noise) else "0" if noise == 0 else f"{noise:.2g}"
-
-
-def _contact(material: ReportMaterial) -> Record:
-    examples = material.examples
-    if examples is None or len(examples) == 0:
-        return {"sheet": None, "title": ""}
-    tile = min(_tile(examples.shape[1:3]), 64)
-    columns = max(1, int(_WIDTH // (tile + gap_of(examples.shape[1:3], tile))))
-    sheet: Picture = strip(examples, "Training images", tile=tile, columns=columns)
-    balanced = ", balanced over classes" if material.example_labels is not None else ""
-    title = f"{len(examples)} training images, drawn at random{balanced}"
-    return {"sheet": sheet, "title": title}
 
 
 def _cost_rows(record: RunRecord, material: ReportMaterial) -> list[Row]:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ Images = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG inside the page.
+    """An image inside the page.
 
     Attributes:
         source: its ``data:`` address.
@@ -40,23 +41,14 @@ def strip(images: Images, label: str, *, tile: int = 56, columns: int | None = N
     Small images are enlarged by a whole factor, so that every pixel keeps its shape.
     """
     count, height, width, _ = images.shape
-    columns = count if columns is None else min(columns, count)
-    rows = -(-count // columns)
+    across = count if columns is None else min(columns, count)
+    rows = -(-count // across)
     gap = _gap(height, width)
-    sheet = np.zeros(
-        (rows * (height + gap) - gap, columns * (width + gap) - gap, 4), dtype=np.uint8
-    )
+    sheet = np.zeros((rows * (height + gap) - gap, across * (width + gap) - gap, 4), dtype=np.uint8)
     for place, image in enumerate(with_alpha(images)):
-        top, left = place // columns * (height + gap), place % columns * (width + gap)
+        top, left = place // across * (height + gap), place % across * (width + gap)
         sheet[top : top + height, left : left + width] = image
-    scale = _scale(height, width, tile)
-    return Picture(
-        source=_address(Image.fromarray(sheet)),
-        width=round(sheet.shape[1] * scale),
-        height=round(sheet.shape[0] * scale),
-        pixelated=scale > 1,
-        label=label,
-    )
+    return _shown(Image.fromarray(sheet), _scale(height, width, tile), label)
 
 
 def gap_of(size: tuple[int, ...], tile: int) -> float:
@@ -66,28 +58,15 @@ def gap_of(size: tuple[int, ...], tile: int) -> float:
 
 
 def thumbnail(path: Path, label: str, *, side: int) -> Picture:
-    """The PNG at ``path``, at most ``side`` CSS pixels and twice as many real ones on a side.
+    """The PNG at ``path``, at most ``side`` CSS pixels on a side.
 
     Raises:
         OSError: it cannot be read as an image.
     """
     with Image.open(path) as file:
         image = file.convert("RGBA" if "A" in file.getbands() else "RGB")
-    largest = max(image.size)
-    scale = side / largest
-    if largest > 2 * side:
-        half = 2 * side / largest
-        size = max(1, round(image.width * half)), max(1, round(image.height * half))
-        image, scale = image.resize(size, Image.Resampling.LANCZOS), 0.5
-    elif scale > 1:
-        scale = float(int(scale))
-    return Picture(
-        source=_address(image),
-        width=max(1, round(image.width * scale)),
-        height=max(1, round(image.height * scale)),
-        pixelated=scale > 1,
-        label=label,
-    )
+    scale = side / max(image.size)
+    return _shown(image, float(int(scale)) if scale > 1 else scale, label)
 
 
 def with_alpha(images: Images) -> Images:
@@ -119,12 +98,31 @@ def _scale(height: int, width: int, tile: int) -> float:
     return float(round(scale)) if scale > 1.5 else min(scale, 1.0)
 
 
-def _address(image: Image.Image) -> str:
-    if image.mode == "RGBA":
-        bands = np.asarray(image)
-        grey = (bands[..., 0] == bands[..., 1]).all() and (bands[..., 1] == bands[..., 2]).all()
-        if grey:
-            image = image.convert("LA")
+def _shown(image: Image.Image, scale: float, label: str) -> Picture:
+    """``image`` at ``scale`` CSS pixels per pixel, with no more pixels than a fine screen shows.
+
+    What is shown at its own size or larger is stored exactly (PNG); what is shown smaller is a
+    photograph, stored as a photograph (WebP), which keeps the page small.
+    """
+    width, height = (max(1, round(length * scale)) for length in image.size)
+    if scale < 0.5:
+        image = image.resize((2 * width, 2 * height), Image.Resampling.LANCZOS)
+    if scale < 1:
+        source = _address(image, "WEBP", {"quality": 88, "method": 4})
+    else:
+        source = _address(_plain(image), "PNG", {"optimize": True})
+    return Picture(source, width, height, pixelated=scale > 1, label=label)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """Grey where all colours are: a third of the bytes."""
+    if image.mode != "RGBA":
+        return image
+    red, green, blue, _ = np.moveaxis(np.asarray(image), -1, 0)
+    return image.convert("LA") if (red == green).all() and (green == blue).all() else image
+
+
+def _address(image: Image.Image, kind: str, options: dict[str, Any]) -> str:
     buffer = io.BytesIO()
-    image.save(buffer, format="PNG", optimize=True)
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    image.save(buffer, format=kind, **options)
+    return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()

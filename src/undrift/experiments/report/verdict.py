@@ -100,7 +100,8 @@ def judge(validations: Sequence[Validation]) -> Verdict:
         return Verdict(
             "memorising",
             f"Learnt, then memorised. {found}, but held-out loss has risen by "
-            f"{last.loss / lowest - 1:.0%} since its lowest at {at.images:,} images: stop there, add data or augmentation.",
+            f"{last.loss / lowest - 1:.0%} since its lowest at {at.images:,} images: "
+            "stop there, add data or augmentation.",
         )
     if worst > 1.05:
         found += f"; it is weakest at noise {where}, {worst - 1:.0%} above"

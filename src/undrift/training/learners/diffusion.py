@@ -114,8 +114,10 @@ class DiffusionLearner:
                     size=(height, width),
                     context=encoder.context_spec,
                 )
+        # A network of the user's may call view(), which knows no channels_last.
+        self._layout = torch.preserve_format if config.network is None else torch.channels_last
         self.networks = nn.ModuleDict({"network": network, "encoder": encoder}).to(
-            device=device, memory_format=torch.channels_last
+            device=device, memory_format=self._layout
         )
         self.buffers = nn.Module()
         self._denoiser = Denoiser(
@@ -154,7 +156,7 @@ class DiffusionLearner:
         if self.config.spec.class_names and self.config.label_dropout:
             hidden = draws.uniform("label dropout") < self.config.label_dropout
             condition = condition.drop({"labels": hidden})
-        x0 = x0.contiguous(memory_format=torch.channels_last)
+        x0 = x0.clone(memory_format=self._layout)
         context = self._encoder(condition, len(x0))
         losses = self._objective(self._denoiser, x0, context, draws)
         return Loss(losses.per_sample, {"log_snr": losses.log_snr})

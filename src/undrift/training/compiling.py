@@ -1,0 +1,33 @@
+"""Whether torch.compile can work here, asked before the first step rather than in the middle of it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+
+from undrift.errors import UsageError
+
+CPU_COMPILERS = ("g++", "clang++", "cl")
+
+
+def check_compiler(device: str) -> None:
+    """Make sure that the compiler which torch.compile needs is there.
+
+    Args:
+        device: ``cpu``, which needs a C++ compiler, or ``cuda``, which needs triton.
+
+    Raises:
+        UsageError: if it is not.
+    """
+    if device == "cuda":
+        if importlib.util.find_spec("triton") is None:
+            raise UsageError("--compile: triton is not installed; install it or leave --compile out")
+        return
+    named = os.environ.get("CXX")
+    candidates = (named,) if named else CPU_COMPILERS
+    if not any(shutil.which(compiler) for compiler in candidates):
+        raise UsageError(
+            f"--compile: no C++ compiler found ({', '.join(candidates)}); "
+            "install one or leave --compile out"
+        )

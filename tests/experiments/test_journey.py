@@ -1,0 +1,288 @@
+"""What becomes of an ``--out`` that holds something already, and of runs that are stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import undrift
+from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.experiments import closing, journey
+from undrift.runs.directory import RunDirectory
+from undrift.runs.events import read_events
+from undrift.runs.loading import load_pipeline
+from undrift.training.checkpoint import CheckpointStore
+from undrift.training.lock import FileLock
+
+
+@pytest.fixture(autouse=True)
+def short_closing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight samples for the first metrics instead of a thousand."""
+    monkeypatch.setattr(closing, "FEWEST", 8)
+    monkeypatch.setattr(closing, "PIXELS", 0)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of four steps of the MLP recipe."""
+    directory = tmp_path_factory.mktemp("runs") / "finished"
+    before = closing.FEWEST, closing.PIXELS
+    closing.FEWEST, closing.PIXELS = 8, 0
+    undrift.train("digits", out=directory, steps=4, network="mlp")
+    closing.FEWEST, closing.PIXELS = before
+    return directory
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path.name != "LOCK"
+    }
+
+
+def weights(directory: Path, step: int) -> dict[str, Tensor]:
+    return CheckpointStore(directory / "checkpoints").load(step).tensors["network"]
+
+
+def test_a_finished_run_holds_what_it_promises(finished: Path) -> None:
+    for name in (
+        "config.yaml",
+        "environment.json",
+        "data.json",
+        "status.json",
+        "metrics.jsonl",
+        "samples/step_000004_ema.png",
+        "samples/step_000004_raw.png",
+        "checkpoints/step-000004/MANIFEST.json",
+        "ema/step-000004/MANIFEST.json",
+        "pipeline/config.json",
+        "evaluation/first.json",
+        "grid.png",
+        "report.html",
+    ):
+        assert (finished / name).is_file(), name
+    assert json.loads((finished / "status.json").read_text())["state"] == "done"
+    events = [event["event"] for event in read_events(finished / "metrics.jsonl")]
+    assert events[0] == "start"
+    assert {"train", "validation", "grid", "checkpoint", "done"} <= set(events)
+    assert not list(finished.rglob("*.pkl")) and not list(finished.rglob("*.pt"))
+
+
+def test_a_finished_run_is_left_alone(finished: Path) -> None:
+    before = contents(finished)
+    run = undrift.train("digits", out=finished, steps=4, network="mlp")
+    assert not run.trained
+    assert contents(finished) == before
+
+
+def test_other_settings_are_refused_by_name(finished: Path) -> None:
+    before = contents(finished)
+    with pytest.raises(UsageError, match=r"model.flip was False and is now True"):
+        undrift.train("digits", out=finished, steps=4, network="mlp", flip=True)
+    with pytest.raises(UsageError, match=r"training.steps was 4 and is now 5"):
+        undrift.train("digits", out=finished, steps=5, network="mlp")
+    assert contents(finished) == before
+
+
+def test_the_configuration_repeats_the_run(finished: Path, tmp_path: Path) -> None:
+    undrift.train(config=finished / "config.yaml", out=tmp_path / "again")
+    for name, tensor in weights(finished, 4).items():
+        assert torch.equal(weights(tmp_path / "again", 4)[name], tensor)
+
+
+def test_the_configuration_wants_its_images(finished: Path, tmp_path: Path) -> None:
+    text = (finished / "config.yaml").read_text()
+    fingerprint = next(line for line in text.splitlines() if "fingerprint" in line)
+    changed = tmp_path / "config.yaml"
+    changed.write_text(text.replace(fingerprint, "  fingerprint: '0'"))
+    with pytest.raises(UsageError, match="does not hold the images"):
+        undrift.train(config=changed, out=tmp_path / "run")
+
+
+def test_extend_lengthens_a_finished_run(finished: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    undrift.train("digits", out=directory, steps=2, network="mlp")
+    with pytest.raises(UsageError, match="no more than the 2 made"):
+        undrift.train("digits", out=directory, steps=2, network="mlp", extend=True)
+    with pytest.raises(UsageError, match="only the length may change.*seed"):
+        undrift.train("digits", out=directory, steps=5, seed=3, network="mlp", extend=True)
+    undrift.train("digits", out=directory, steps=5, network="mlp", extend=True)
+    assert max(CheckpointStore(directory / "checkpoints").steps()) == 5
+    starts = [e["step"] for e in read_events(directory / "metrics.jsonl") if e["event"] == "start"]
+    assert starts == [0, 2]
+
+
+def test_init_starts_from_another_run(finished: Path, tmp_path: Path) -> None:
+    npz = tmp_path / "digits.npz"
+    digits = undrift.data.load("digits")
+    names = [*digits.class_names[:9], "nine"]
+    np.savez(npz, images=digits.images, labels=digits.labels, class_names=np.array(names))
+    undrift.train(
+        npz, out=tmp_path / "run", steps=1, network="mlp", init=str(finished), learning_rate=1e-12
+    )
+    source = load_pipeline(finished).state_dict()
+    target = weights(tmp_path / "run", 1)
+    for name, tensor in source.items():
+        if name != "encoder.labels.weight":
+            torch.testing.assert_close(target[name], tensor, atol=1e-6, rtol=0, msg=name)
+    same = (target["encoder.labels.weight"] - source["encoder.labels.weight"]).abs().amax(1) < 1e-6
+    assert same.tolist() == [True] * 10 + [False]
+
+
+def test_init_wants_the_same_network(finished: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--init: the networks differ"):
+        undrift.train("digits", out=tmp_path / "run", steps=1, init=str(finished))
+
+
+@pytest.mark.parametrize("weights", ["ema", "raw"])
+def test_sampling_other_weights(finished: Path, weights: str) -> None:
+    samples = load_pipeline(finished, weights=weights)(4, steps=2)
+    assert samples.images.shape == (4, 8, 8, 1)
+
+
+def test_sampling_another_average(finished: Path) -> None:
+    with pytest.raises(UsageError, match="EMA length"):
+        load_pipeline(finished, ema=0.9)
+    tracked = load_pipeline(finished, ema=0.05).state_dict()
+    for name, tensor in load_pipeline(finished).state_dict().items():
+        torch.testing.assert_close(tracked[name], tensor, msg=name)
+
+
+def test_missing_things(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="photos"):
+        undrift.train(tmp_path / "photos", out=tmp_path / "run", steps=1)
+    with pytest.raises(ModelFileError, match="no such run"):
+        load_pipeline(tmp_path / "absent")
+    with pytest.raises(UsageError, match="unknown setting 'bugdet'; did you mean 'budget'"):
+        undrift.train("digits", bugdet="3s")
+
+
+def test_a_damaged_pipeline_is_refused(tmp_path: Path) -> None:
+    undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp")
+    weights_file = tmp_path / "run" / "pipeline" / "model.safetensors"
+    data = bytearray(weights_file.read_bytes())
+    data[len(data) // 2] ^= 1
+    weights_file.write_bytes(data)
+    with pytest.raises(ModelFileError, match="model.safetensors"):
+        load_pipeline(tmp_path / "run")
+
+
+def test_a_second_writer_is_kept_out(finished: Path) -> None:
+    with FileLock(finished), pytest.raises(UsageError, match="another process"):
+        undrift.train("digits", out=finished, steps=4, network="mlp")
+
+
+def test_damaged_checkpoints_are_no_fresh_start(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    undrift.train("digits", out=run.path, steps=2, network="mlp")
+    run.write_status("interrupted", 2, 2)
+    for file in run.checkpoints.rglob("network.safetensors"):
+        file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(ModelFileError, match="none of .* checkpoints can be used"):
+        undrift.train("digits", out=run.path, steps=2, network="mlp")
+
+
+def test_unlabelled_training(tmp_path: Path) -> None:
+    run = undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp", conditional=False)
+    pipeline = undrift.Pipeline.from_pretrained(run.pipeline)
+    assert pipeline.spec.class_names == ()
+    with pytest.raises(UsageError):
+        pipeline(2, labels="3")
+
+
+def test_without_held_out_images(tmp_path: Path) -> None:
+    """Nothing is held out: no validation, and the metrics say what they compare with."""
+    images = undrift.data.load("digits").images[:60]
+    np.save(tmp_path / "images.npy", images)
+    run = undrift.train(
+        tmp_path / "images.npy", out=tmp_path / "run", steps=1, network="mlp", holdout=0.0
+    )
+    events = [event["event"] for event in read_events(run.directory / "metrics.jsonl")]
+    assert "validation" not in events
+    first = json.loads((run.directory / "evaluation" / "first.json").read_text())
+    assert first["reference"]["split"] == "training"
+
+
+class Tiny(nn.Module):
+    """A user's own network: five lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(64 + 1, 64), nn.SiLU(), nn.Linear(64, 64))
+
+    def forward(self, x: Tensor, c_noise: Tensor, context: object) -> Tensor:
+        return self.layers(torch.cat([x.view(len(x), 64), c_noise[:, None]], 1)).view(x.shape)
+
+
+def test_your_own_network(tmp_path: Path) -> None:
+    network = Tiny()
+    before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    run = undrift.train("digits", out=tmp_path / "run", budget="3s", network=network)
+    assert any(not torch.equal(t, before[n]) for n, t in network.state_dict().items())
+    pipeline = undrift.Pipeline.from_pretrained(run.pipeline, network=Tiny())
+    assert pipeline(2).images.shape == (2, 8, 8, 1)
+    with pytest.raises(UsageError, match="network of its own, Tiny"):
+        undrift.Pipeline.from_pretrained(run.pipeline)
+
+
+def test_the_global_random_stream_is_left_alone(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp")
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+def test_signals_save_and_resume(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    out = tmp_path / "run"
+    command = [sys.executable, "-m", "undrift", "train", "digits", "--out", str(out)]
+    command += ["--steps", "100000", "--network", "mlp", "--checkpoint-every", "100000"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while not any(e["event"] == "train" for e in read_events(out / "metrics.jsonl")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, error = process.communicate(timeout=120)
+    assert process.returncode == code, error
+    assert error.startswith("undrift: stopped after step") and error.count("\n") == 1
+    (step,) = CheckpointStore(out / "checkpoints").steps()
+    assert f"step {step} " in error
+    status = RunDirectory(out).status()
+    assert (status["state"], status["step"]) == ("interrupted", step)
+
+
+@pytest.mark.slow
+def test_a_budget_is_met(tmp_path: Path) -> None:
+    """The clock runs from the probe to the last checkpoint; see benchmarks for the tolerance."""
+    started: list[float] = []
+    original = journey.measure
+
+    def measured(*arguments: object) -> float:
+        started.append(time.time())
+        return original(*arguments)
+
+    journey.measure = measured
+    try:
+        run = undrift.train("digits", out=tmp_path / "run", budget="10s", network="mlp")
+    finally:
+        journey.measure = original
+    last = [e for e in read_events(run.directory / "metrics.jsonl") if e["event"] == "checkpoint"]
+    spent = last[-1]["time"] - started[0]
+    config = (run.directory / "config.yaml").read_text()
+    print(f"a budget of 10 s took {spent:.1f} s")
+    assert "budget: 10s" in config and "seconds_per_step: null" not in config
+    assert spent > 2  # it trained rather than gave up; wall-clock limits are for benchmarks
+    assert os.path.exists(run.report)

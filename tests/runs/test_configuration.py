@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import undrift.data
+from undrift.errors import UsageError
+from undrift.runs import configuration
+from undrift.runs.recipes import resolve
+from undrift.runs.settings import TrainSettings
+
+
+def config(**settings: object) -> configuration.RunConfig:
+    images = undrift.data.load("digits")
+    return resolve("digits", TrainSettings(**settings), images, device="cpu")
+
+
+@pytest.mark.parametrize("network", ["unet", "transformer", "mlp"])
+def test_round_trip(tmp_path: Path, network: str) -> None:
+    made = config(network=network, budget="2m")
+    path = tmp_path / "config.yaml"
+    path.write_text(configuration.dump(made))
+    assert configuration.load(path) == made
+
+
+def changed(tmp_path: Path, old: str, new: str) -> Path:
+    text = configuration.dump(config(steps=5))
+    assert old in text
+    path = tmp_path / "config.yaml"
+    path.write_text(text.replace(old, new, 1))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("batch_size:", "batch_siez:", "unknown key 'batch_siez'; did you mean 'batch_size'?"),
+        ("kind: ve", "kind: vp_linaer", "kind: got 'vp_linaer', wanted one of"),
+        ("batch_size: 64", "batch_size: 64\n  batch_size: 32", "'batch_size' appears twice"),
+        ("clip: 1.0", "clip: .nan", "clip: got nan, wanted a finite number"),
+        ("clip: 1.0", "clip: '1.0'", "clip: got '1.0', wanted float"),
+        ("clip: 1.0", "clip: [", "not YAML"),
+        ("seed: 0", "seed: true", "seed: got True, wanted int"),
+        ("budget: null", "budget: 3", "budget: got 3"),
+    ],
+)
+def test_what_it_refuses(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = changed(tmp_path, old, new)
+    with pytest.raises(UsageError, match="config.yaml") as caught:
+        configuration.load(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        configuration.load(tmp_path / "config.yaml")
+
+
+def test_no_object_is_built_from_tags(tmp_path: Path) -> None:
+    path = changed(tmp_path, "source: digits", "source: !!python/object/apply:os.getcwd []")
+    with pytest.raises(UsageError, match="not YAML"):
+        configuration.load(path)
+
+
+def test_first_difference_names_the_setting() -> None:
+    stored = config(steps=5)
+    assert configuration.first_difference(stored, config(steps=5)) is None
+    assert configuration.first_difference(stored, config(steps=6)) == (
+        "training.steps was 5 and is now 6"
+    )
+    other = configuration.first_difference(stored, config(steps=5, flip=True))
+    assert other == "model.flip was False and is now True"
+
+
+def test_what_a_probe_measured_is_no_difference() -> None:
+    asked = config(budget="60s")
+    stored = replace(
+        asked,
+        seconds_per_step=0.05,
+        training=replace(asked.training, steps=1234, micro_batch=32),
+    )
+    assert configuration.first_difference(stored, asked) is None
+    assert "budget" in (configuration.first_difference(stored, config(budget="61s")) or "")
+
+
+def test_lengths() -> None:
+    assert config(steps=7).training.steps == 7
+    assert config(images=640, batch_size=64).training.steps == 10
+    assert config(images=1).training.steps == 1
+
+
+def test_balance_needs_labels() -> None:
+    with pytest.raises(UsageError, match="--balance"):
+        config(balance=True, conditional=False)
+
+
+def test_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(UsageError, match="--compile: no C\\+\\+ compiler found"):
+        config(compile=True)
+    assert config().model.compile is False

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from undrift.errors import ModelFileError, UsageError
+from undrift.runs import directory
+from undrift.runs.directory import RunDirectory, list_runs, new_directory, open_run, point_latest
+from undrift.runs.events import EventLog, read_events
+
+
+def make_run(path: Path) -> RunDirectory:
+    run = RunDirectory(path)
+    run.prepare()
+    run.write_text("config.yaml", "{}\n")
+    return run
+
+
+def test_new_directories_are_free_and_named_after_the_data(tmp_path: Path) -> None:
+    first = new_directory("photos/cats.zip", tmp_path)
+    assert first.path.name.startswith("cats-") and first.path.name.endswith("-1")
+    first.path.mkdir()
+    assert new_directory("photos/cats.zip", tmp_path).path.name.endswith("-2")
+
+
+def test_latest_points_at_the_newest_run_in_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        point_latest(make_run(directory.ROOT / name))
+    assert (directory.ROOT / "latest").resolve().name == "b"
+    point_latest(make_run(tmp_path / "elsewhere"))
+    assert (directory.ROOT / "latest").resolve().name == "b"
+    assert not (tmp_path / "latest").exists()
+    assert [run.path.name for run in list_runs()] == ["a", "b"]
+
+
+def test_strangers_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UsageError, match="'thesis.tex' and is not a run"):
+        RunDirectory(tmp_path).prepare()
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+def test_a_run_killed_before_its_configuration_starts_afresh(tmp_path: Path) -> None:
+    for name in ("LOCK", "environment.json", "data.json", "status.json"):
+        (tmp_path / name).write_text("{}")
+    RunDirectory(tmp_path).prepare()
+
+
+def test_a_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("")
+    with pytest.raises(UsageError, match="cannot be made"):
+        RunDirectory(tmp_path / "out" / "run").prepare()
+
+
+def test_open_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="no such run"):
+        open_run(tmp_path / "absent")
+    with pytest.raises(ModelFileError, match="not a run"):
+        open_run(tmp_path)
+    assert open_run(make_run(tmp_path / "run").path).is_run
+
+
+def test_files_appear_by_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = make_run(tmp_path / "run")
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(directory.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        run.write_text("config.yaml", "half")
+    assert run.config.read_text() == "{}\n"
+    assert [entry.name for entry in run.path.iterdir()] == ["config.yaml"]
+
+
+def test_a_torn_last_event_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    log = EventLog(path)
+    log.write("start", step=0)
+    log.write("train", step=5, loss=0.5)
+    log.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"event": "tra')
+    assert [event["event"] for event in read_events(path)] == ["start", "train"]
+    log = EventLog(path)
+    log.write("start", step=5)
+    log.close()
+    assert [event.get("step") for event in read_events(path)] == [0, 5, 5]
+    assert path.read_bytes().startswith(whole)
+
+
+def test_a_broken_event_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"event": "start"}\n{broken\n{"event": "done"}\n')
+    with pytest.raises(ModelFileError, match="line 2 is not JSON"):
+        read_events(path)
+
+
+def test_events_hold_no_nan(tmp_path: Path) -> None:
+    log = EventLog(tmp_path / "metrics.jsonl")
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        log.write("train", loss=float("nan"))
+    log.close()
