@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
+# The tests that `make check` runs: the mathematics, the command line and the shape of the code.
+QUICK := tests/test_structure.py tests/cli/test_dispatch.py tests/codec tests/conditioning \
+         tests/diffusion tests/sampling tests/runs
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test check clean
 
@@ -35,6 +39,3 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install -qq -c constraints.txt -e '.[dev]'
 	@touch $(READY)
-
-# The tests that `make check` runs: the mathematics, the command line and the shape of the code.
-QUICK := tests/test_structure.py

@@ -1,9 +1,9 @@
 """Randomness as a function of what it is for.
 
-No random state is ever carried along. A draw is named by what it is for - ``(seed, purpose, step)``
-while training, ``(seed, image, purpose, step)`` while sampling - and the name alone fixes its value,
-so a resumed run needs only its step, and neither workers, micro-batches nor ranks change what is
-drawn.
+No random state is ever carried along. A draw is named by what it is for, ``(seed, purpose, step)``
+while training and ``(seed, image, purpose, step)`` while sampling, and the name alone fixes its
+value; so a resumed run needs only its step, and neither workers, micro-batches nor ranks change
+what is drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def key(*parts: int | str) -> int:
-    """Return the 63-bit seed that names ``parts``: stable across processes, machines and versions."""
+    """Return the 63-bit seed that names ``parts``, the same on every machine and version."""
     text = "\x1f".join(f"{type(part).__name__}:{part}" for part in parts)
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -122,7 +122,9 @@ def _tuple(hints: tuple[Any, ...], data: object, where: str) -> tuple[object, ..
 def _union(members: tuple[Any, ...], data: object, where: str) -> object:
     if data is None and types.NoneType in members:
         return None
-    classes = {_kind(member): member for member in members if dataclasses.is_dataclass(member)}
+    classes: dict[str | None, Any] = {
+        _kind(member): member for member in members if dataclasses.is_dataclass(member)
+    }
     if classes and isinstance(data, Mapping):
         if len(classes) == 1:
             (only,) = classes.values()

@@ -1,4 +1,4 @@
-"""``undrift train`` and ``undrift runs`` as a user meets them; training itself is tested elsewhere."""
+"""``undrift train`` and ``undrift runs`` as a user meets them; runs are tested elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def made(folder):
 
 
 def contents(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    """Every file but the lock, which says who held it last."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "LOCK")
+    return {path: path.read_bytes() for path in files}
 
 
 def test_a_run_is_named_after_its_data_and_the_day(folder):
@@ -68,7 +70,7 @@ def test_the_same_command_again_changes_nothing(folder, capsys):
         (["--seed", "1"], "training.seed was 0 and is now 1"),
         (["--flip"], "model.flip was False and is now True"),
         (["--steps", "4"], "training.steps was 3 and is now 4"),
-        (["--holdout", "0.1"], "data.holdout was 0.05 and is now 0.1"),
+        (["--holdout", "0.1"], "data."),
     ],
 )
 def test_other_settings_are_refused_by_name(folder, capsys, flags, named):
@@ -77,8 +79,7 @@ def test_other_settings_are_refused_by_name(folder, capsys, flags, named):
     assert main([*WORDS, *flags, "--out", str(run)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("undrift: ")
-    if named not in line:  # the difference that comes first may be one that follows from the flag
-        assert "was" in line and "is now" in line and flags[0] == "--holdout"
+    assert named in line and " was " in line and " is now " in line
     assert contents(folder) == before
 
 

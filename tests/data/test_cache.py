@@ -131,6 +131,8 @@ def load_in_process(data: Path, report: SimpleQueue) -> None:
     report.put(load(data).fingerprint)
 
 
+# Python 3.12 and later warn of any fork beside threads, such as those of torch.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_processes_share_one_entry(home: Path, data: Path) -> None:
     context = multiprocessing.get_context("fork")
     report = context.SimpleQueue()
@@ -173,6 +175,8 @@ def load_with_little_disk(data: Path, report: SimpleQueue) -> None:
         report.put(str(error))
 
 
+# Python 3.12 and later warn of any fork beside threads, such as those of torch.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_a_disk_that_fills_up_while_writing_is_an_error_not_a_crash(home: Path, data: Path) -> None:
     context = multiprocessing.get_context("fork")
     report = context.SimpleQueue()

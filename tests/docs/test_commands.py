@@ -22,12 +22,12 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").r
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 SHORTER = {
-    "--budget 30m": "--steps 8",
-    'budget="30m"': "steps=8",
-    "--steps 400": "--steps 8",
-    "--steps 600": "--steps 10",
-    "--steps 200": "--steps 4",
-    "steps=200": "steps=4",
+    "--budget 30m": "--steps 4",
+    'budget="30m"': "steps=4",
+    "--steps 400": "--steps 4",
+    "--steps 600": "--steps 6",
+    "--steps 200": "--steps 3",
+    "steps=200": "steps=3",
     "-n 64": "-n 8",
 }
 INSTALLATION = re.compile(r"(python -m venv|\.venv/bin/pip install|make [a-z]+)\b")
@@ -67,7 +67,7 @@ def folder(tmp_path, monkeypatch):
     for label, tone in (("cat", 60), ("dog", 190)):
         (tmp_path / "photos" / label).mkdir(parents=True)
         for i in range(20):
-            pixels = np.clip(noise.normal(tone, 30, (20, 20, 3)), 0, 255).astype(np.uint8)
+            pixels = np.clip(noise.normal(tone, 30, (8, 8, 3)), 0, 255).astype(np.uint8)
             Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i:03d}.png")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -82,7 +82,7 @@ def test_the_commands_of_a_page_run(page, folder, capsys):
             program = program.removeprefix(".venv/bin/")
             assert program == "undrift", f"{name(page)}: {command!r} is run by no test"
             if words == ["demo"]:
-                words += ["--steps", "8"]
+                words += ["--steps", "4"]
             code = main(words)
             printed = capsys.readouterr()
             assert code == 0, f"{command}: {printed.err}"

@@ -1,7 +1,7 @@
 import pytest
 import torch
-
 from tests.networks.cases import awaken
+
 from undrift.errors import UsageError
 from undrift.networks import ContextSpec, MLPConfig, build_network
 

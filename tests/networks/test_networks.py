@@ -4,8 +4,8 @@ import dataclasses
 
 import pytest
 import torch
-
 from tests.networks.cases import CONFIGS, SPECS, awaken, context_for, inputs
+
 from undrift.errors import UsageError
 from undrift.networks import (
     Context,
@@ -20,12 +20,8 @@ from undrift.schema import from_plain, to_plain
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def seeded():
     torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 def build(name, spec="none", channels=3, size=(8, 8)):
@@ -76,8 +72,7 @@ def test_a_graph_break_would_be_noticed(name):
             self.network = build(name)
 
         def forward(self, x, c_noise):
-            if x.sum().item() > 0:
-                x = -x
+            torch._dynamo.graph_break()
             return self.network(x, c_noise)
 
     compiled = torch.compile(Broken(), fullgraph=True, backend="eager")
@@ -123,7 +118,7 @@ def test_learns_to_fit_a_batch(name):
     context = context_for(SPECS["vector"], 4)
     target = torch.randn(x.shape, generator=torch.Generator().manual_seed(3))
     optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
-    for _ in range(80):
+    for _ in range(50):
         optimizer.zero_grad()
         loss = (network(x, c_noise, context) - target).square().mean()
         loss.backward()
@@ -158,7 +153,9 @@ def test_samples_do_not_depend_on_their_batch(name):
     x, c_noise = (tensor.double() for tensor in inputs(4))
     context = to_double(context_for(SPECS["all"], 4))
     together = network(x, c_noise, context)
-    alone = torch.cat([network(x[i : i + 1], c_noise[i : i + 1], context[i : i + 1]) for i in range(4)])
+    alone = torch.cat(
+        [network(x[i : i + 1], c_noise[i : i + 1], context[i : i + 1]) for i in range(4)]
+    )
     torch.testing.assert_close(together, alone, rtol=1e-10, atol=1e-12)
 
 
@@ -256,15 +253,12 @@ def test_config_survives_plain_data(name):
     assert from_plain(Holder, to_plain(held), "test") == held
 
 
-@every_network
-def test_flops_match_a_hand_count_of_the_largest_part(name):
-    """Twice the pixels, about twice the work; nothing counted twice or per batch."""
-    network = build(name, size=(8, 8))
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name != "mlp"])
+def test_twice_the_pixels_are_about_twice_the_work(name):
+    network = build(name)
     flops = count_flops(network, channels=3, size=(8, 8), context=SPECS["none"])
-    assert flops > 0
-    if name != "mlp":
-        wider = count_flops(network, channels=3, size=(8, 16), context=SPECS["none"])
-        assert 1.8 * flops < wider < 2.3 * flops
+    wider = count_flops(network, channels=3, size=(8, 16), context=SPECS["none"])
+    assert 1.8 * flops < wider < 2.3 * flops
 
 
 def test_flops_and_parameters_of_a_known_layer():

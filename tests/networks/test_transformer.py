@@ -1,7 +1,7 @@
 import pytest
 import torch
-
 from tests.networks.cases import awaken, inputs
+
 from undrift.errors import UsageError
 from undrift.networks import ContextSpec, TransformerConfig, build_network, count_parameters
 from undrift.networks.rotary import Rotary, rotate
@@ -58,7 +58,8 @@ def test_an_unknown_preset_is_refused():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"patch": 0}, {"depth": 0}, {"width": 30, "heads": 4}, {"mlp": 0.0}, {"dropout": -0.1}]
+    "wrong",
+    [{"patch": 0}, {"depth": 0}, {"width": 30, "heads": 4}, {"mlp": 0.0}, {"dropout": -0.1}],
 )
 def test_impossible_shapes_are_refused(wrong):
     with pytest.raises(UsageError, match="wanted"):

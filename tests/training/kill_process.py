@@ -1,4 +1,4 @@
-"""Forks writers of checkpoints and kills them, and prints counts as JSON (``test_checkpoint_kills``).
+"""Forks writers of checkpoints and kills them; prints counts as JSON (``test_checkpoint_kills``).
 
 Usage: kill_process.py DIRECTORY KILLS VARIANT; the variant ``in-place`` writes without a rename.
 One process imports torch and forks every writer: a fresh interpreter would cost seconds per kill.

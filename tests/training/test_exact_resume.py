@@ -43,9 +43,7 @@ class Watcher:
         torch.rand(3)
 
 
-def trainer(
-    store: CheckpointStore | None, *, watched: bool = False, **changes: object
-) -> Trainer:
+def trainer(store: CheckpointStore | None, *, watched: bool = False, **changes: object) -> Trainer:
     images = digits()
     made = learner(images)
     return Trainer(

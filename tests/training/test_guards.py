@@ -1,4 +1,4 @@
-"""Non-finite steps are skipped, counted and logged; ten in a row end the run; nothing is repaired."""
+"""Non-finite steps are skipped, counted and logged; ten in a row end the run."""
 
 from __future__ import annotations
 

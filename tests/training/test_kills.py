@@ -1,9 +1,9 @@
-"""SIGKILL at observed steps of the real trainer on the demo recipe: nothing is lost, nothing differs.
+"""SIGKILL at observed steps of the real trainer on the demo recipe: nothing is lost or differs.
 
 Children are forked from a parent that has imported torch and trained nothing, so a kill costs a
 fraction of a second. Each run is killed ten times, about half of the time inside a checkpoint
-write, and then finishes; its weights, averages and optimiser state must equal an undisturbed run's bit
-by bit. ``UNDRIFT_KILLS`` sets the number of kills (10).
+write, and then finishes; its weights, averages and optimiser state must equal an undisturbed run's
+bit by bit. ``UNDRIFT_KILLS`` sets the number of kills (10).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import undrift
 from undrift.experiments import journey
 from undrift.runs.directory import RunDirectory
 from undrift.runs.recorder import Recorder
@@ -73,7 +74,7 @@ def start(directory: Path) -> Child:
 
         Recorder.step = telling  # type: ignore[method-assign]
         journey.close_run = lambda *_: None  # type: ignore[assignment]
-        journey.train(
+        undrift.train(
             "digits",
             out=directory,
             steps=STEPS,

@@ -17,10 +17,12 @@ from undrift.training.checkpoint import CheckpointStore
 STEPS = 6
 SCRIPT = """
 import sys
+
+import undrift
 from undrift.experiments import journey
 
 journey.close_run = lambda *_: None
-journey.train(
+undrift.train(
     "digits", out=sys.argv[1], steps={steps}, batch_size=32, threads=1, dropout=0.0,
     checkpoint_every={steps}, grid_every=10_000, validate_every=10_000,
 )

@@ -34,8 +34,8 @@ class Condition(Mapping[str, Tensor]):
 
     def __init__(self, entries: Mapping[str, Tensor] | None = None) -> None:
         entries = dict(entries or {})
-        rows = {name: entry.shape[0] if entry.ndim else 0 for name, entry in entries.items()}
-        if len(set(rows.values())) > 1:
+        rows = {name: entry.shape[0] if entry.ndim else None for name, entry in entries.items()}
+        if None in rows.values() or len(set(rows.values())) > 1:
             raise UsageError(f"condition: entries of {rows} rows, wanted one row per sample in all")
         self._entries = MappingProxyType(entries)
 

@@ -101,6 +101,8 @@ class ConditionEncoder(nn.Module):
                     f"condition: {name} has shape {tuple(entry.shape)}, wanted {wanted}"
                 )
         labels = condition.get("labels")
+        if labels is not None and labels.dtype != torch.int64:
+            raise UsageError(f"condition: labels are {labels.dtype}, wanted torch.int64")
         # On an accelerator the look would cost a synchronisation at every step.
         if labels is not None and labels.device.type == "cpu" and labels.numel():
             lowest, highest = int(labels.min()), int(labels.max())

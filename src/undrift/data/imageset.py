@@ -50,12 +50,16 @@ class ImageSet:
         height, width, channels = self.store.shape[1:]
         return height, width, channels
 
-    @cached_property
+    @property
     def images(self) -> NDArray[np.uint8]:
         """All images, uint8 (N, H, W, C).
 
         Of the whole set this is the memory map itself; of a split it is a copy, made at first use.
         """
+        return self._images
+
+    @cached_property
+    def _images(self) -> NDArray[np.uint8]:
         if len(self.rows) == len(self.store):
             return self.store
         return self.take(np.arange(len(self)))

@@ -87,6 +87,8 @@ def _report(
 ) -> Path:
     spec = config.model.spec
     trajectory = pipeline(1, seed=0, trajectory=True).trajectory
+    learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
+    parameters = sum(count_parameters(module) for module in learnt)
     material = gather_material(
         samples.images,
         samples.labels,
@@ -94,7 +96,7 @@ def _report(
         spec.class_names,
         strip=None if trajectory is None else trajectory.denoised[:, 0],
         strip_levels=() if trajectory is None else np.exp(-trajectory.log_snr / 2).tolist(),
-        parameters=count_parameters(pipeline.denoiser) + count_parameters(pipeline.encoder),
+        parameters=parameters,
         nfe=samples.nfe,
         sampling_seconds=samples.seconds,
         sampler=f"{spec.sampler}, {spec.steps} steps, guidance {spec.guidance:g}",

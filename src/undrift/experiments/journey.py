@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import os
 import time
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,9 @@ from undrift.experiments.closing import close_run
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig, first_difference
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
-from undrift.runs.images import load_images
 from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
+from undrift.runs.images import load_images
 from undrift.runs.initial import copy_weights
 from undrift.runs.loading import configuration_of, load_pipeline
 from undrift.runs.recipes import choose_device, resolve
@@ -63,51 +62,6 @@ class Run:
     trained: bool = True
 
 
-def train(
-    source: str | os.PathLike[str] | None = None,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    config: str | os.PathLike[str] | None = None,
-    network: nn.Module | None = None,
-    console: Console | None = None,
-    **settings: Any,
-) -> Run:
-    """Train a diffusion model on images, sample it and report on it.
-
-    ``undrift.train("photos/", budget="30m")`` is ``undrift train photos/ --budget 30m``.
-
-    Args:
-        source: ``digits``, or a folder, zip, npz, npy or idx data set.
-        out: the run's directory; a free one in ``runs/`` by default.
-        config: a ``config.yaml`` to repeat, in place of ``source`` and ``settings``.
-        network: your own network in place of the recipe's.
-        console: where to show progress; nothing is shown by default.
-        **settings: fields of ``TrainSettings``.
-
-    Raises:
-        UsageError: settings that cannot be, or an ``out`` that holds something else.
-        DataError: images that are missing, empty or too broken.
-        ModelFileError: a damaged checkpoint.
-        DivergedError: training that cannot go on.
-        TerminatedError: after SIGTERM; the same call resumes.
-        InterruptedRunError: after Ctrl-C; the same call resumes.
-    """
-    known = [field.name for field in fields(TrainSettings)]
-    for name in settings:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise UsageError(f"train: unknown setting {name!r}; {hint}")
-    return train_with(
-        source,
-        TrainSettings(**settings),
-        out=out,
-        config=config,
-        network=network,
-        console=console or Console(quiet=True),
-    )
-
-
 def train_with(
     source: str | os.PathLike[str] | None,
     settings: TrainSettings,
@@ -117,7 +71,24 @@ def train_with(
     network: nn.Module | None,
     console: Console,
 ) -> Run:
-    """``train`` with its settings in one piece; errors and results are the same."""
+    """``undrift.train`` with its settings in one piece.
+
+    Args:
+        source: ``digits``, or a folder, zip, npz, npy or idx data set; None with ``config``.
+        settings: what to ask for; the recipe chooses the rest.
+        out: the run's directory; a free one in ``runs/`` by default.
+        config: a ``config.yaml`` to repeat, in place of ``source`` and ``settings``.
+        network: the user's own network in place of the recipe's.
+        console: where to show progress.
+
+    Raises:
+        UsageError: settings that cannot be, or an ``out`` that holds something else.
+        DataError: images that are missing, empty or too broken.
+        ModelFileError: a damaged checkpoint.
+        DivergedError: training that cannot go on.
+        TerminatedError: after SIGTERM; the same call resumes.
+        InterruptedRunError: after Ctrl-C; the same call resumes.
+    """
     given = None if config is None else configuration.load(config)
     name = os.fspath(source) if source is not None else (given.data.source if given else "")
     if not name:
@@ -341,4 +312,3 @@ class _Journey:
 
     def _result(self, *, trained: bool) -> Run:
         return Run(self._run.path, self._run.pipeline, self._run.report, trained)
-

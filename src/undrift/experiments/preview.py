@@ -82,9 +82,7 @@ def preview(
     if config.budget is not None:
         steps = max(1, int(seconds(config.budget) / pace))
         config = replace(config, training=replace(config.training, steps=steps))
-    return Preview(
-        config, count_parameters(learner.networks), len(train), pace, _peak(device)
-    )
+    return Preview(config, count_parameters(learner.networks), len(train), pace, _peak(device))
 
 
 def _resolved(

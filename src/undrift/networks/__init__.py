@@ -6,6 +6,7 @@ its place.
 
 from undrift.networks.build import NetworkConfig, build_network, count_flops, count_parameters
 from undrift.networks.context import Context, ContextSpec
+from undrift.networks.layout import lay_out, memory_format
 from undrift.networks.mlp import MLP, MLPConfig
 from undrift.networks.transformer import Transformer, TransformerConfig
 from undrift.networks.unet import UNet, UNetConfig
@@ -23,4 +24,6 @@ __all__ = [
     "build_network",
     "count_flops",
     "count_parameters",
+    "lay_out",
+    "memory_format",
 ]

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
+from undrift.networks.norms import RMSNorm
 from undrift.networks.rotary import rotate
 
 
@@ -33,8 +34,8 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = _checked(heads, width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.query_norm = nn.RMSNorm(width // heads, eps=1e-6)
-        self.key_norm = nn.RMSNorm(width // heads, eps=1e-6)
+        self.query_norm = RMSNorm(width // heads)
+        self.key_norm = RMSNorm(width // heads)
         self.out = _projection(width, zero)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
@@ -67,9 +68,9 @@ class CrossAttention(nn.Module):
         self.query = nn.Linear(width, width, bias=False)
         self.key_value = nn.Linear(tokens, 2 * width, bias=False)
         self.silence = nn.Parameter(torch.randn(1, 1, tokens))
-        self.token_norm = nn.RMSNorm(tokens, eps=1e-6)
-        self.query_norm = nn.RMSNorm(width // heads, eps=1e-6)
-        self.key_norm = nn.RMSNorm(width // heads, eps=1e-6)
+        self.token_norm = RMSNorm(tokens)
+        self.query_norm = RMSNorm(width // heads)
+        self.key_norm = RMSNorm(width // heads)
         self.out = _projection(width, zero=True)
 
     def forward(self, x: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:

@@ -18,6 +18,7 @@ from undrift.errors import UsageError
 from undrift.networks.blocks import zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import Embedding
+from undrift.networks.norms import RMSNorm
 from undrift.networks.patches import with_maps
 
 
@@ -68,7 +69,7 @@ class MLP(nn.Module):
         self.blocks = nn.ModuleList(
             _Block(config.width, config.dropout) for _ in range(config.blocks)
         )
-        self.norm = nn.RMSNorm(config.width, eps=1e-6)
+        self.norm = RMSNorm(config.width)
         self.out = zeroed(nn.Linear(config.width, numbers))
 
     def forward(self, x: Tensor, c_noise: Tensor, context: Context | None = None) -> Tensor:
@@ -86,7 +87,7 @@ class MLP(nn.Module):
 class _Block(nn.Module):
     def __init__(self, width: int, dropout: float) -> None:
         super().__init__()
-        self.norm = nn.RMSNorm(width, eps=1e-6, elementwise_affine=False)
+        self.norm = RMSNorm(width, gain=False)
         self.modulation = nn.Linear(width, 2 * width)
         self.inward = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)

@@ -29,6 +29,7 @@ from undrift.networks.attention import CrossAttention, SelfAttention
 from undrift.networks.blocks import zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import Embedding, required
+from undrift.networks.norms import RMSNorm
 from undrift.networks.patches import from_patches, grid_size, to_patches, with_maps
 from undrift.networks.rotary import Rotary
 
@@ -109,7 +110,7 @@ class Transformer(nn.Module):
         self.embedding = Embedding(width, context)
         self.rotary = Rotary(width // config.heads)
         self.blocks = nn.ModuleList(_Block(config, context.tokens) for _ in range(config.depth))
-        self.norm = nn.RMSNorm(width, eps=1e-6, elementwise_affine=False)
+        self.norm = RMSNorm(width, gain=False)
         self.modulation = zeroed(nn.Linear(width, 2 * width))
         self.out = zeroed(nn.Linear(width, channels * patched))
 
@@ -143,9 +144,9 @@ class _Block(nn.Module):
         width = config.width
         hidden = max(8, round(config.mlp * width * 2 / 3 / 8) * 8)
         self.modulation = zeroed(nn.Linear(width, 6 * width))
-        self.norm = nn.RMSNorm(width, eps=1e-6, elementwise_affine=False)
+        self.norm = RMSNorm(width, gain=False)
         self.attention = SelfAttention(width, config.heads, zero=False)
-        self.cross_norm = nn.RMSNorm(width, eps=1e-6) if tokens else None
+        self.cross_norm = RMSNorm(width) if tokens else None
         self.cross_attention = CrossAttention(width, tokens, config.heads) if tokens else None
         self.gate_and_value = nn.Linear(width, 2 * hidden, bias=False)
         self.down = nn.Linear(hidden, width)

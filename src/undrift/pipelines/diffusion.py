@@ -17,7 +17,7 @@ from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.diffusion import Denoise, Denoiser, Prediction
 from undrift.errors import UsageError
-from undrift.networks import NetworkConfig
+from undrift.networks import NetworkConfig, lay_out, memory_format
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.request import Request
@@ -80,6 +80,8 @@ class DiffusionPipeline(Pipeline):
     def to(self, device: torch.device | str) -> Self:
         """See `Pipeline.to`."""
         self._weights().to(device)
+        if self.network_config is not None:
+            lay_out(self.denoiser.network, self.device)
         self.codec.to(device)
         return self
 
@@ -198,9 +200,10 @@ class DiffusionPipeline(Pipeline):
 
     @property
     def _memory_format(self) -> torch.memory_format:
-        """Our own networks run faster on channels-last; a user's may count on plain strides."""
-        plain = self.network_config is None
-        return torch.contiguous_format if plain else torch.channels_last
+        """What our own network is fast in; a user's may count on plain strides."""
+        if self.network_config is None:
+            return torch.contiguous_format
+        return memory_format(self.device)
 
     @staticmethod
     def from_pretrained(

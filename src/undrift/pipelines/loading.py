@@ -214,9 +214,6 @@ def _built(config: DiffusionFile, network: nn.Module | None) -> DiffusionPipelin
         raise UsageError("no network to load the weights into: give network=")
     rule = parameterization(config.parameterization.kind, config.parameterization.sigma_data)
     network.eval()
-    if network_config is not None:
-        # As in `DiffusionPipeline`; torch's stubs don't know the argument.
-        network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     return DiffusionPipeline(
         Denoiser(network, config.schedule, rule),
         encoder,

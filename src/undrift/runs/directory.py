@@ -79,7 +79,7 @@ class RunDirectory:
         return self.config.is_file()
 
     def status(self) -> dict[str, Any]:
-        """Contents of ``status.json``: ``state``, ``step``, ``steps`` and ``heartbeat``; or nothing.
+        """Contents of ``status.json``: ``state``, ``step``, ``steps``, ``heartbeat``; or nothing.
 
         Raises:
             ModelFileError: if the file is not JSON.

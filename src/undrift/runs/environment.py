@@ -39,7 +39,7 @@ def _version(package: str) -> str | None:
 
 
 def _git() -> dict[str, Any] | None:
-    """Commit of the working directory and whether tracked files differ from it; None outside git."""
+    """Commit of the working directory and whether tracked files differ from it, or None."""
     try:
         commit = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5

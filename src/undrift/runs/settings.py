@@ -1,4 +1,4 @@
-"""What a user may ask of ``undrift train``: every field is a flag, None leaves the choice to the recipe.
+"""What a user may ask of ``undrift train``: every field is a flag, None is the recipe's choice.
 
 This module loads no torch, so that the command line can show its help at once.
 """
@@ -21,7 +21,7 @@ class TrainSettings:
     """Requested settings of one training run.
 
     Attributes:
-        budget: wall-clock time from the start of the probe to the last step: ``60s``, ``30m``, ``2h``.
+        budget: wall-clock time from the start of the probe to the last step: ``60s``, ``2h``.
         images: real images to train on in all; excludes ``budget`` and ``steps``.
         steps: optimiser updates to make; excludes ``budget`` and ``images``.
         batch_size: images in the global batch, over all ranks and micro-batches.

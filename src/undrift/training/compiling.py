@@ -1,4 +1,4 @@
-"""Whether torch.compile can work here, asked before the first step rather than in the middle of it."""
+"""Whether torch.compile can work here, asked before the first step and not amid it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def check_compiler(device: str) -> None:
     """
     if device == "cuda":
         if importlib.util.find_spec("triton") is None:
-            raise UsageError("--compile: triton is not installed; install it or leave --compile out")
+            raise UsageError(
+                "--compile: triton is not installed; install it or leave --compile out"
+            )
         return
     named = os.environ.get("CXX")
     candidates = (named,) if named else CPU_COMPILERS

@@ -1,7 +1,7 @@
-r"""The loss of the best Gaussian denoiser: what a network must beat to have learnt more than two moments.
+r"""The loss of the best Gaussian denoiser: what a network must beat to know more than moments.
 
-For data with mean mu and covariance C the best affine denoiser of x_t = alpha x_0 + sigma eps is the
-exact one of N(mu, C). With r = sigma / alpha and the eigenvalues c_i of C its error is
+For data with mean mu and covariance C the best affine denoiser of x_t = alpha x_0 + sigma eps is
+the exact one of N(mu, C). With r = sigma / alpha and the eigenvalues c_i of C its error is
 
     E ||x_0 - D(x_t)||^2 = sum_i  c_i r^2 / (c_i + r^2)                                          (1)
 

@@ -48,23 +48,19 @@ class NonFiniteGuard:
         if self.consecutive >= LIMIT:
             back = "there is no checkpoint" if newest is None else f"go back to step-{newest:06d}"
             raise DivergedError(
-                f"training diverged: {LIMIT} steps in a row up to step {step} had a non-finite loss "
-                f"or gradient; {back} with a lower --lr"
+                f"training diverged: {LIMIT} steps in a row up to step {step} had a non-finite "
+                f"loss or gradient; {back} with a lower --lr"
             )
 
 
 def gradient_norm(module: nn.Module) -> Tensor:
-    """Euclidean norm of all gradients of ``module``, float32, on their device; 0 without gradients."""
+    """Euclidean norm of all gradients of ``module``, float32, on their device; 0 without any."""
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
     if not gradients:
         return torch.zeros(())
-    return torch.linalg.vector_norm(
-        torch.stack([norm.float() for norm in torch._foreach_norm(gradients)])
-    )
+    return torch.nn.utils.get_total_norm(gradients).float()
 
 
 def clip(module: nn.Module, norm: Tensor, limit: float) -> None:
     """Scale all gradients of ``module`` in place so that their norm is at most ``limit``."""
-    gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    scale = (limit / norm.clamp(min=1e-12)).clamp(max=1.0)
-    torch._foreach_mul_(gradients, scale.to(gradients[0].device))
+    torch.nn.utils.clip_grads_with_norm_(module.parameters(), limit, norm)

@@ -141,5 +141,5 @@ class Learner(Protocol):
         ...
 
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> DiffusionPipeline:
-        """A pipeline of its own copy of the networks, with ``weights`` in place of the trained ones."""
+        """A pipeline of its own copy of the networks, with ``weights`` if given."""
         ...

@@ -1,8 +1,8 @@
 """The training loop: one for every learner.
 
 State is a pure function of (seed, step): data order, noise, label drops and dropout are all drawn
-by name, so N steps are the same as k steps, a kill, and N - k more. What the loop looks at on its way
-(checkpoints, grids, validation, logs) draws under its own names and changes nothing.
+by name, so N steps are the same as k steps, a kill, and N - k more. What the loop looks at on its
+way (checkpoints, grids, validation, logs) draws under its own names and changes nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How long, in what pieces and at what rate a learner is trained: everything the loop must be told."""
+"""How long, in what pieces and at what rate a learner is trained."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from undrift.data import ImageSet
 from undrift.training.distributed import World
@@ -19,19 +19,6 @@ WARM_UP = 3
 LEAST = 5
 SHARE = 0.05
 MOST_SECONDS = 20.0
-
-
-@dataclass(frozen=True)
-class Throughput:
-    """What the probe found.
-
-    Attributes:
-        seconds_per_step: median time of an update of the global batch.
-        micro_batch: images per forward pass that fit into memory, or None for all of them.
-    """
-
-    seconds_per_step: float
-    micro_batch: int | None
 
 
 def fit_micro_batch(
@@ -69,10 +56,12 @@ def measure(
     trainer = Trainer(make_learner(), plan, images, world=world)
     stop = StopSignals()
     trainer.run(stop, until=WARM_UP)
-    times: list[float] = []
+    chunk, paces = 1, list[float]()
     began = time.perf_counter()
-    while len(times) < LEAST or time.perf_counter() - began < seconds:
+    while len(paces) < LEAST or time.perf_counter() - began < seconds:
         before = time.perf_counter()
-        trainer.run(stop, until=trainer.step + 1)
-        times.append(time.perf_counter() - before)
-    return statistics.median(times)
+        trainer.run(stop, until=trainer.step + chunk)
+        paces.append((time.perf_counter() - before) / chunk)
+        # Longer chunks hide the start of each run; they grow until one takes half a second.
+        chunk = max(chunk, min(2 * chunk, round(0.5 / paces[-1])))
+    return statistics.median(paces)

@@ -42,12 +42,15 @@ def time_by_part(history: History, given: Mapping[str, float]) -> list[Part]:
     """
     seconds = {name: float(history.seconds.get(name, 0.0)) for name in _WORDS}
     seconds |= {_ALIASES.get(name, name): float(value) for name, value in given.items()}
+    words = dict(_WORDS)
+    if not seconds["validation"] and not seconds["grid"]:
+        words["training"] = "training, validation and grids"  # nobody timed them apart
     if "training" not in given:
         looking = sum(seconds[name] for name in _LOOKING)
         seconds["training"] = max(0.0, history.elapsed - looking)
     total = sum(seconds.values())
     return [
-        Part(_WORDS.get(name, name), value, value / total)
+        Part(words.get(name, name), value, value / total)
         for name, value in seconds.items()
         if value > 0
     ]

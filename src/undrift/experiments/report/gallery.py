@@ -18,6 +18,7 @@ from undrift.experiments.report.record import Grid, RunRecord
 _WIDTH = 868  # CSS pixels of the content column
 _MOST_CLASSES = 24
 _MOST_STOPS = 10
+_MOST_FRAMES = 11
 
 
 def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
@@ -123,17 +124,18 @@ def nearest_pairs(material: ReportMaterial) -> list[Record]:
 
 def denoising_frames(material: ReportMaterial) -> list[Record]:
     """Views of one sample on its way from noise, each with its noise over signal."""
-    if material.strip is None:
+    if material.strip is None or len(material.strip) == 0:
         return []
     count = len(material.strip)
-    tile = max(32, min(_tile(material.strip.shape[1:3]) + 16, _WIDTH // min(count, 11) - 14))
+    tile = max(32, min(_tile(material.strip.shape[1:3]) + 16, _WIDTH // _MOST_FRAMES - 14))
     levels = list(material.strip_levels) + [math.nan] * (count - len(material.strip_levels))
+    chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_FRAMES)).round().astype(int))
     return [
         {
             "image": strip(material.strip[i : i + 1], f"Denoising, frame {i + 1}", tile=tile),
             "level": _level(levels[i]),
         }
-        for i in range(count)
+        for i in chosen.tolist()
     ]
 
 

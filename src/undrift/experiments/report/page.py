@@ -6,6 +6,7 @@ piece whose file or array is missing is named as missing in its place.
 
 from __future__ import annotations
 
+import shlex
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -35,7 +36,14 @@ from undrift.runs.directory import RunDirectory
 
 _SOURCE = resources.files("undrift.experiments.report") / "template.html"
 _STATES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": ""}
-_VERDICTS = {"learnt": "good", "stuck": "bad", "early": "warn", "memorising": "warn", "unknown": ""}
+_VERDICTS = {
+    "learning": "good",
+    "learnt": "good",
+    "stuck": "bad",
+    "early": "warn",
+    "memorising": "warn",
+    "unknown": "",
+}
 
 
 def write_report(directory: Path, material: ReportMaterial | None = None) -> Path:
@@ -50,7 +58,9 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
         OSError: the page cannot be written.
     """
     record = RunRecord.read(Path(directory))
-    html = _template().render(page=_page(record, material or ReportMaterial()))
+    html = _template().render(
+        page=_page(record, material or ReportMaterial(), f"{directory}/config.yaml")
+    )
     run = RunDirectory(directory)
     run.write_text(run.report.name, html)
     return run.report
@@ -67,7 +77,7 @@ def _template() -> Template:
     return environment.from_string(source)
 
 
-def _page(record: RunRecord, material: ReportMaterial) -> Record:
+def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
     history, verdict = record.history, judge(record.history.main)
     state = _state(record)
     lines = metric_lines(record.evaluation)
@@ -103,7 +113,7 @@ def _page(record: RunRecord, material: ReportMaterial) -> Record:
         ],
         "cost_rows": _cost_rows(record, material),
         "environment": flat_rows({k: v for k, v in record.environment.items() if k != "command"}),
-        "command": f"undrift train --config runs/{record.name}/config.yaml --out runs/again",
+        "command": shlex.join(["undrift", "train", "--config", config, "--out", "runs/again"]),
         "started": _command(record.environment),
         "missing": ", ".join(record.missing),
     }
@@ -194,5 +204,5 @@ def _cost_rows(record: RunRecord, material: ReportMaterial) -> list[Row]:
 def _command(environment: Record) -> str:
     command: Any = environment.get("command")
     if isinstance(command, list):
-        return " ".join(str(word) for word in command)
+        return shlex.join(str(word) for word in command)
     return str(command) if command else ""

@@ -1,4 +1,4 @@
-r"""What the validation loss says: learnt, too early, stuck, or memorising - in one sentence.
+r"""What the validation loss says: learning, learnt, too early, stuck or memorising.
 
 The yardstick is the best Gaussian denoiser, the optimal one for data with the same mean and
 covariance. It is linear, so any network can reach it, and beating it means having learnt more than
@@ -21,7 +21,7 @@ import numpy as np
 
 from undrift.experiments.report.history import Validation
 
-State = Literal["learnt", "early", "stuck", "memorising", "unknown"]
+State = Literal["learning", "learnt", "early", "stuck", "memorising", "unknown"]
 
 _BEATEN = 0.95  # R below this: clearly better than linear
 _FAR_WORSE = 1.5  # r at one level above this: something is wrong there
@@ -107,8 +107,8 @@ def judge(validations: Sequence[Validation]) -> Verdict:
         found += f"; it is weakest at noise {where}, {worst - 1:.0%} above"
     if falling and trend is not None:
         return Verdict(
-            "learnt",
-            f"It has learnt. {found}. It was still falling, by {1 - trend:.0%} over the second "
+            "learning",
+            f"It is learning. {found}. It was still falling, by {1 - trend:.0%} over the second "
             "half: a longer run would pay.",
         )
     closing = (

@@ -109,7 +109,8 @@ def training_rows(config: Record) -> list[Row]:
     if "precision" in training:
         where = f"{training['precision']} on {training.get('device', 'cpu')}"
         threads = training.get("threads")
-        rows.append(("precision", where + (f", {threads} threads" if threads else "")))
+        threaded = f", {threads} thread{'' if threads == 1 else 's'}" if threads else ""
+        rows.append(("precision", where + threaded))
     if "seed" in training:
         rows.append(("seed", str(training["seed"])))
     augmentation = []

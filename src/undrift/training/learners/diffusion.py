@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half
 
 from undrift.codec import CodecConfig, build_codec
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
+from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half
 from undrift.diffusion import (
     VE,
     Denoiser,
@@ -25,7 +25,13 @@ from undrift.diffusion import (
     Weighting,
     parameterization,
 )
-from undrift.networks import NetworkConfig, UNetConfig, build_network
+from undrift.networks import (
+    NetworkConfig,
+    UNetConfig,
+    build_network,
+    lay_out,
+    memory_format,
+)
 from undrift.pipelines import DiffusionPipeline, SampleSpec
 from undrift.randomness import Draws, generator, key
 from undrift.training.gaussian import error as gaussian_error
@@ -114,11 +120,12 @@ class DiffusionLearner:
                     size=(height, width),
                     context=encoder.context_spec,
                 )
-        # A network of the user's may call view(), which knows no channels_last.
-        self._layout = torch.preserve_format if config.network is None else torch.channels_last
-        self.networks = nn.ModuleDict({"network": network, "encoder": encoder}).to(
-            device=device, memory_format=self._layout
-        )
+        self.networks = nn.ModuleDict({"network": network, "encoder": encoder}).to(device)
+        # A network of the user's may count on plain strides.
+        self._layout = torch.contiguous_format
+        if config.network is not None:
+            lay_out(network, self._device)
+            self._layout = memory_format(self._device)
         self.buffers = nn.Module()
         self._denoiser = Denoiser(
             network,
@@ -156,7 +163,7 @@ class DiffusionLearner:
         if self.config.spec.class_names and self.config.label_dropout:
             hidden = draws.uniform("label dropout") < self.config.label_dropout
             condition = condition.drop({"labels": hidden})
-        x0 = x0.clone(memory_format=self._layout)
+        x0 = x0.contiguous(memory_format=self._layout)
         context = self._encoder(condition, len(x0))
         losses = self._objective(self._denoiser, x0, context, draws)
         return Loss(losses.per_sample, {"log_snr": losses.log_snr})
@@ -168,7 +175,7 @@ class DiffusionLearner:
     def validate(
         self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
     ) -> Mapping[str, Any]:
-        """Error of x_0 per noise level, with the same noise every time, and that of the best Gaussian.
+        """Error of x_0 per noise level, with the same noise every time, beside the best Gaussian's.
 
         Args:
             weights: in place of the trained ones.
@@ -176,8 +183,8 @@ class DiffusionLearner:
             labels: int64 of shape (N,), or None.
 
         Returns:
-            ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at each),
-            ``gaussian`` (if known) and their mean, ``loss``.
+            ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at
+            each), ``gaussian`` (if known) and the mean of the losses, ``loss``.
         """
         count = min(len(images), VALIDATION_IMAGES)
         pixels = torch.from_numpy(np.ascontiguousarray(images[:count].transpose(0, 3, 1, 2)))
@@ -188,7 +195,7 @@ class DiffusionLearner:
         pipeline = self.pipeline(weights)
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
         condition = Condition(entries)
-        context = pipeline.encoder(condition, count)
+        context = None if pipeline.encoder is None else pipeline.encoder(condition, count)
         errors = []
         for i, t in enumerate(self.config.schedule.time_at(log_snr)):
             noise = torch.randn(
@@ -209,16 +216,15 @@ class DiffusionLearner:
 
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> DiffusionPipeline:
         """A pipeline of its own copy of the networks, in evaluation mode."""
-        networks = copy.deepcopy(self.networks)
+        denoiser, encoder = copy.deepcopy((self._denoiser, self._encoder))
         if weights is not None:
-            networks.load_state_dict(dict(weights))
-        networks.eval()
-        denoiser = Denoiser(
-            networks["network"], self._denoiser.schedule, self._denoiser.parameterization
-        )
+            made = nn.ModuleDict({"network": denoiser.network, "encoder": encoder})
+            made.load_state_dict(dict(weights))
+        denoiser.eval()
+        encoder.eval()
         return DiffusionPipeline(
             denoiser,
-            networks["encoder"],
+            encoder,
             self.codec,
             self.config.spec,
             network_config=self.config.network,

@@ -1,0 +1,1 @@
+"""Runs: what they are asked for, where they live and what they write."""
