@@ -118,8 +118,9 @@ def test_an_unknown_verb_is_named_with_a_suggestion(word, hint, capsys):
     assert line.startswith(f"undrift: {hint}")
 
 
-def test_a_reader_that_leaves_early_is_no_error():
-    code = "import sys; from undrift.cli.dispatch import main; sys.exit(main(['--help']))"
+@pytest.mark.parametrize("words", [["--help"], ["runs", "list"], ["train", "--help"]])
+def test_a_reader_that_leaves_early_is_no_error(words):
+    code = f"import sys; from undrift.cli.dispatch import main; sys.exit(main({words}))"
     writer = subprocess.Popen(
         [sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

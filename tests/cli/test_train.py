@@ -131,13 +131,12 @@ def test_a_run_that_was_killed_is_shown_with_the_command_that_resumes_it(folder,
     run = tmp_path / "killed"
     run.mkdir()
     (run / "config.yaml").write_bytes((made(folder) / "config.yaml").read_bytes())
-    (run / "environment.json").write_text(json.dumps({"command": ["undrift", "train", "a b"]}))
     status = {"state": "running", "step": 2, "steps": 3, "heartbeat": 1.0}
     (run / "status.json").write_text(json.dumps(status))
     assert main(["runs", "show", str(run)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("running, silent for" in line for line in lines)
-    assert lines[-1] == "next: undrift train 'a b'"
+    assert lines[-1] == f"next: undrift train --config {run}/config.yaml --out {run}"
 
 
 def test_the_latest_run_can_be_sampled(folder, tmp_path, capsys):

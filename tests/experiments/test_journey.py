@@ -62,6 +62,7 @@ def test_a_finished_run_holds_what_it_promises(finished: Path) -> None:
         "data.json",
         "status.json",
         "metrics.jsonl",
+        "log.txt",
         "samples/step_000004_ema.png",
         "samples/step_000004_raw.png",
         "checkpoints/step-000004/MANIFEST.json",

@@ -5,10 +5,15 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from rich.console import Console
+from rich.console import Console
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        # Rich would leave with code 1 here; the dispatcher knows what a lost reader means.
+        raise BrokenPipeError
 
 
 def make_console(*, quiet: bool = False) -> Console:
@@ -16,9 +21,7 @@ def make_console(*, quiet: bool = False) -> Console:
 
     Nothing in a message is ever taken for markup, since messages hold the user's file names.
     """
-    from rich.console import Console
-
-    return Console(quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return _Console(quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -172,7 +172,5 @@ def _files(found: RunDirectory) -> list[Path]:
 def _next(found: RunDirectory) -> str:
     if found.pipeline.exists():
         return following("undrift", "sample", found.path)
-    environment = found.path / "environment.json"
-    if environment.exists():
-        return following(*json.loads(environment.read_text(encoding="utf-8"))["command"])
+    # The command that started it may have left the name of the run to us; this one resumes it.
     return following("undrift", "train", "--config", found.config, "--out", found.path)

@@ -5,17 +5,15 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
+from rich.console import Console
 
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.flags import parse, writable_folder
 from undrift.errors import UsageError
 from undrift.runs.settings import TrainSettings, flag
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,15 @@
 """Decoded images on disk: one folder per content and settings, which appears whole or not at all.
 
-``$UNDRIFT_CACHE/data/<key>/`` holds ``images.npy`` (memory-mapped), ``hashes.npy`` and
-``facts.json``. It is made beside its place and renamed; a lock keeps two processes from decoding
-the same data at once. Hashes are verified at every opening: a damaged entry is made again.
+``$UNDRIFT_CACHE/data/<key>/`` holds ``images.npy`` (memory-mapped), ``hashes.npy``, ``facts.json``
+and a manifest. It is made beside its place and renamed; a lock keeps two processes from decoding
+the same data at once. The manifest is verified at every opening: a damaged entry is made again.
 """
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +19,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.errors import UsageError
+from undrift.errors import ModelFileError, UsageError
+from undrift.files import manifest
+from undrift.files.cache import cache_directory
+from undrift.files.durable import beside, staged, write_synced
+from undrift.files.filesystem import LOCAL
 
-FILES = ("images.npy", "hashes.npy")
+ARRAYS = ("images.npy", "hashes.npy")
+FACTS = "facts.json"
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,6 @@ class Decoded:
     facts: dict[str, Any]
 
 
-def cache_folder() -> Path:
-    """Return ``$UNDRIFT_CACHE``, or ``~/.cache/undrift`` where it is not set."""
-    return Path(os.environ.get("UNDRIFT_CACHE") or "~/.cache/undrift").expanduser()
-
-
 def cached(key: str, build: Callable[[Path], dict[str, Any]]) -> Decoded:
     """Return the entry ``key``, made by ``build`` if it is not there or damaged.
 
@@ -57,7 +54,7 @@ def cached(key: str, build: Callable[[Path], dict[str, Any]]) -> Decoded:
     Raises:
         UsageError: the cache cannot be written.
     """
-    place = cache_folder() / "data" / key
+    place = cache_directory() / "data" / key
     # A finished entry is read without the lock, so a read-only cache serves too.
     found = opened_entry(place)
     if found is not None:
@@ -84,56 +81,35 @@ def make_entry(place: Path, build: Callable[[Path], dict[str, Any]]) -> None:
     for leftover in place.parent.glob(f".{place.name}.*"):
         # Nobody else writes under the lock: this is what a killed process left.
         shutil.rmtree(leftover)
-    staging = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-    try:
-        facts = build(staging)
-        body = json.dumps(
-            {"facts": facts, "sha256": {name: sha256(staging / name) for name in FILES}}
-        )
-        with (staging / "facts.json").open("w", encoding="utf-8") as file:
-            file.write(f"{hashlib.sha256(body.encode()).hexdigest()}\n{body}")
-        for name in (*FILES, "facts.json"):
-            sync(staging / name)
+    with staged(beside(place)) as staging:
+        facts = json.dumps(build(staging)).encode()
+        write_synced(staging / FACTS, facts)
+        listing = {FACTS: manifest.facts(facts)}
+        for name in ARRAYS:
+            LOCAL.sync_file(staging / name)
+            listing[name] = manifest.facts_of_file(staging / name)
+        write_synced(staging / manifest.NAME, manifest.encode(listing))
+        LOCAL.sync_directory(staging)
         if place.exists():
             # Damaged, or this would not run; processes that have it mapped keep their pages.
             shutil.rmtree(place)
-        staging.chmod(0o755)
-        staging.rename(place)
-        sync(place.parent)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
+        LOCAL.rename(staging, place)
+    LOCAL.sync_directory(place.parent)
 
 
 def opened_entry(place: Path) -> Decoded | None:
     """Open and verify an entry; None where it is not there or not what was written."""
     try:
-        digest, _, body = (place / "facts.json").read_text(encoding="utf-8").partition("\n")
-        if hashlib.sha256(body.encode()).hexdigest() != digest:
-            return None
-        written = json.loads(body)
-        if any(sha256(place / name) != written["sha256"][name] for name in FILES):
-            return None
+        files = manifest.read_manifest(place, advice="delete it, it is made again")
+        files.require([FACTS, *ARRAYS])
+        for name in ARRAYS:
+            files.check(name)
+        facts = json.loads(files.read(FACTS))
         images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
         hashes = np.load(place / "hashes.npy", allow_pickle=False)
-    except (OSError, UnicodeDecodeError):
+    except (ModelFileError, OSError):
         return None
-    return Decoded(images, hashes, written["facts"])
-
-
-def sha256(path: Path) -> str:
-    """Return the file's SHA-256 in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Bring a file or folder to disk before anything relies on it."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return Decoded(images, hashes, facts)
 
 
 @contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from torch import nn
 
 from undrift.data import ImageSet
@@ -17,6 +17,7 @@ from undrift.pipelines import DiffusionPipeline, Samples
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.loading import load_weights
+from undrift.runs.log import RunLog
 from undrift.runs.recorder import draw_grid
 from undrift.training.learners.diffusion import DiffusionLearner
 
@@ -30,8 +31,9 @@ def close_run(
     run: RunDirectory,
     config: RunConfig,
     data: ImageSet,
-    console: Console,
+    log: RunLog,
     network: nn.Module | None,
+    check: Callable[[int, int], None],
 ) -> None:
     """Write ``pipeline/``, ``grid.png``, ``evaluation/first.json`` and ``report.html``.
 
@@ -41,21 +43,22 @@ def close_run(
         run: a run whose last checkpoint is written.
         config: its configuration.
         data: its images.
-        console: where to say what is being done.
+        log: where to say what is being done.
         network: the user's own network, if the run has one.
+        check: called now and then with the sampler's progress; raises to stop.
     """
     learner = DiffusionLearner(
         config.model, config.training.seed, config.training.device, network=network
     )
     pipeline = learner.pipeline(load_weights(run, config))
     pipeline.save_pretrained(run.pipeline)
-    console.print(f"saved the pipeline: {run.pipeline}")
+    log.say(f"saved the pipeline: {run.pipeline}")
     run.write_bytes("grid.png", draw_grid(pipeline))
 
     began = time.perf_counter()
-    samples = pipeline(_count(config), seed=0)
+    samples = pipeline(_count(config), seed=0, on_progress=check)
     sampling = time.perf_counter() - began
-    console.print(f"drew {len(samples.images)} samples in {sampling:.1f} s")
+    log.say(f"drew {len(samples.images)} samples in {sampling:.1f} s")
 
     began = time.perf_counter()
     train = data.split("train")
@@ -71,9 +74,10 @@ def close_run(
     )
     run.write_json("evaluation/first.json", metrics)
     measuring = time.perf_counter() - began
-    console.print(f"measured them in {measuring:.1f} s")
+    log.say(f"measured them in {measuring:.1f} s")
     for entry in metrics["metrics"].values():
-        console.print(f"  {entry['name']}: {entry['value']:.4g} (floor {entry['floor']:.4g})")
+        floor = "none" if entry["floor"] is None else f"{entry['floor']:.4g}"
+        log.say(f"  {entry['name']}: {entry['value']:.4g} (floor {floor})")
     _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import time
@@ -26,6 +27,7 @@ from undrift.runs.events import EventLog
 from undrift.runs.images import load_images
 from undrift.runs.initial import copy_weights
 from undrift.runs.loading import configuration_of, load_pipeline
+from undrift.runs.log import RunLog
 from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.recorder import Recorder
 from undrift.runs.settings import TrainSettings, seconds
@@ -99,13 +101,16 @@ def train_with(
         if world.first:
             run.prepare()
         world.barrier()
-        lock = FileLock(run.path)
+        lock, threads = FileLock(run.path), torch.get_num_threads()
         if world.first:
             lock.acquire()
         try:
-            return _Journey(run, console, network, world, lock).go(name, settings, given, device)
+            with StopSignals() as stop:
+                journey = _Journey(run, console, network, world, lock, stop)
+                return journey.go(name, settings, given, device)
         finally:
             lock.release()
+            torch.set_num_threads(threads)
 
 
 class _Journey:
@@ -118,15 +123,17 @@ class _Journey:
         network: nn.Module | None,
         world: World,
         lock: FileLock,
+        stop: StopSignals,
     ) -> None:
         self._run = run
+        self._stop = stop
         self._lock = lock
-        self._console = console
+        self._log = RunLog(console, run.path / "log.txt" if world.first else None)
         self._network = network
         self._world = world
+        self._probe_seconds = 0.0
 
     def go(self, source: str, settings: TrainSettings, given: RunConfig | None, device: str) -> Run:
-        began = time.perf_counter()
         stored = configuration_of(self._run) if self._run.is_run else None
         data = load_images(source, settings if given is None else given.data)
         asked = given or resolve(
@@ -137,12 +144,18 @@ class _Journey:
                 f"--config: {source} does not hold the images that it was made for; "
                 "start a new run with `undrift train DATA`"
             )
-        finished = self._run.status().get("state") == "done"
+        status = self._run.status()
+        # An extension writes its configuration first: a status of fewer steps is out of date.
+        finished = (
+            stored is not None
+            and status.get("state") == "done"
+            and status.get("steps") == stored.training.steps
+        )
         self._world.barrier()  # every rank has read before the first one writes
         if stored is not None and not (finished and settings.extend):
             asked = self._agreed(stored, asked, settings)
             if finished:
-                self._console.print(f"{self._run.path} is finished; nothing to do")
+                self._log.console.print(f"{self._run.path} is finished; nothing to do")
                 return self._result(trained=False)
         elif stored is not None:
             self._check_extension(stored, asked)
@@ -154,21 +167,33 @@ class _Journey:
                     f"--extend: {asked.training.steps} steps are no more than the "
                     f"{stored.training.steps} made; ask for more"
                 )
+            self._check_stop("before the first step")
             self._begin(asked, data)
         try:
             self._train(asked, data)
+            if self._world.first:
+                self._close(asked, data)
         except UndriftError as error:
             self._end("failed" if isinstance(error, DivergedError) else "interrupted", asked)
             raise
         except BaseException:
             self._end("interrupted", asked)
             raise
-        if self._world.first:
-            close_run(self._run, asked, data, self._console, self._network)
-            self._note("done", step=asked.training.steps, seconds=time.perf_counter() - began)
-            self._run.write_status("done", asked.training.steps, asked.training.steps)
         self._world.barrier()
         return self._result(trained=True)
+
+    def _close(self, config: RunConfig, data: ImageSet) -> None:
+        def check(*_: int) -> None:
+            self._check_stop("after the last step, before the report")
+
+        close_run(self._run, config, data, self._log, self._network, check)
+        plan = config.training
+        self._note("done", step=plan.steps, images=plan.steps * plan.batch_size)
+        self._run.write_status("done", plan.steps, plan.steps)
+
+    def _check_stop(self, where: str) -> None:
+        if self._stop.received is not None:
+            raise self._stop.error(f"stopped {where}; the same command goes on from there")
 
     def _agreed(self, stored: RunConfig, asked: RunConfig, settings: TrainSettings) -> RunConfig:
         if settings.threads is None:
@@ -214,10 +239,11 @@ class _Journey:
         left = allowed * (1 - RESERVE) - (time.perf_counter() - began)
         steps = torch.tensor(max(1, int(left / pace)), device=self._world.device)
         self._world.broadcast([steps])
-        self._console.print(
+        self._log.say(
             f"probe: {plan.batch_size / pace:.0f} images/s, so {int(steps)} steps of "
             f"{plan.batch_size} images fit into {config.budget}"
         )
+        self._probe_seconds = time.perf_counter() - began
         return replace(config, training=replace(plan, steps=int(steps)), seconds_per_step=pace)
 
     def _begin(self, config: RunConfig, data: ImageSet) -> None:
@@ -226,8 +252,8 @@ class _Journey:
             return
         self._run.write_json("environment.json", describe_environment(config.training.device))
         self._run.write_json("data.json", data.report.to_json())
-        self._run.write_status("running", 0, config.training.steps)
         self._run.write_text("config.yaml", configuration.dump(config))
+        self._run.write_status("running", 0, config.training.steps)
         point_latest(self._run)
 
     def _train(self, config: RunConfig, data: ImageSet) -> None:
@@ -241,13 +267,11 @@ class _Journey:
         checkpoint = self._newest(store)
         if config.init is not None and checkpoint is None:
             fresh = copy_weights(load_pipeline(config.init, network=self._network), learner)
-            self._console.print(
-                f"started from {config.init}; new classes: {', '.join(fresh) or 'none'}"
-            )
+            self._log.say(f"started from {config.init}; new classes: {', '.join(fresh) or 'none'}")
         events = EventLog(self._run.events) if self._world.first else None
         recorder = None
         if events is not None:
-            recorder = Recorder(self._run, events, learner, self._console)
+            recorder = Recorder(self._run, events, learner, self._log)
         trainer = Trainer(
             learner,
             config.training,
@@ -264,15 +288,14 @@ class _Journey:
             events.write("start", step=trainer.step)
             if config.seconds_per_step is not None and trainer.step == 0:
                 events.write(
-                    "probe", seconds_per_step=config.seconds_per_step, steps=config.training.steps
+                    "probe",
+                    seconds_per_step=config.seconds_per_step,
+                    steps=config.training.steps,
+                    seconds=self._probe_seconds,
                 )
         try:
-            with StopSignals() as stop:
-                if recorder is None:
-                    trainer.run(stop)
-                else:
-                    with recorder:
-                        trainer.run(stop)
+            with recorder or contextlib.nullcontext():
+                trainer.run(self._stop)
         finally:
             if events is not None:
                 events.close()
@@ -280,7 +303,7 @@ class _Journey:
     def _newest(self, store: CheckpointStore) -> Checkpoint | None:
         checkpoint = store.newest()
         for skip in checkpoint.skipped if checkpoint is not None else ():
-            self._console.print(f"passed over checkpoint {skip.step}: {skip.reason}")
+            self._log.say(f"passed over checkpoint {skip.step}: {skip.reason}")
         return checkpoint
 
     def _learner(

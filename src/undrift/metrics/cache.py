@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,13 +17,16 @@ from typing import Any
 from safetensors.torch import load, save
 from torch import Tensor
 
+from undrift.files.cache import cache_directory
+from undrift.files.durable import write_file
+from undrift.files.manifest import facts
+
 _log = logging.getLogger("undrift")
 
 
-def cache_directory() -> Path:
-    """``$UNDRIFT_CACHE``, else ``~/.cache/undrift``; the part of it that metrics own."""
-    root = os.environ.get("UNDRIFT_CACHE") or Path.home() / ".cache" / "undrift"
-    return Path(root) / "features"
+def features_directory() -> Path:
+    """The part of the cache directory that metrics own."""
+    return cache_directory() / "features"
 
 
 def content_hash(tensors: Mapping[str, Tensor]) -> str:
@@ -46,7 +47,7 @@ def read(directory: Path, key: str) -> dict[str, Tensor] | None:
     try:
         record = json.loads(record_path.read_text())
         blob = weights_path.read_bytes()
-        if record["key"] != key or record["sha256"] != hashlib.sha256(blob).hexdigest():
+        if record["key"] != key or record["sha256"] != facts(blob)["sha256"]:
             raise ValueError("hash does not match")
         return load(blob)
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -58,25 +59,15 @@ def write(directory: Path, key: str, tensors: Mapping[str, Tensor], notes: dict[
     """Store ``tensors`` under ``key`` with ``notes`` in the JSON; a full disk is only reported."""
     record_path, weights_path = _paths(directory, key)
     blob = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-    record = {"key": key, "sha256": hashlib.sha256(blob).hexdigest(), **notes}
+    record = {"key": key, **facts(blob), **notes}
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _replace(weights_path, blob)
-        _replace(record_path, json.dumps(record, indent=1).encode())
+        # What a power cut takes away is found damaged and made again: no need to wait for a disk.
+        write_file(weights_path, blob, durable=False)
+        write_file(record_path, json.dumps(record, indent=1).encode(), durable=False)
     except OSError as error:
         _log.warning("features are not cached: %s cannot be written (%s)", directory, error)
 
 
 def _paths(directory: Path, key: str) -> tuple[Path, Path]:
     return directory / f"{key}.json", directory / f"{key}.safetensors"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name + ".")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

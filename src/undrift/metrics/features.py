@@ -149,7 +149,7 @@ class DomainClassifier(_NetworkFeatures):
         shrunk = shrink(images, LONGEST_SIDE)
         targets = torch.from_numpy(labels.astype(np.int64))
         entry = _entry(shrunk, targets, (height, width), classes, seed, torch.device(device).type)
-        directory = cache.cache_directory() if directory is None else directory
+        directory = cache.features_directory() if directory is None else directory
         network = initial_network(channels, classes, shrunk_size(height, width, LONGEST_SIDE), seed)
         stored = cache.read(directory, entry)
         if stored is None:

@@ -21,16 +21,17 @@ from undrift.codec import CodecConfig, build_codec, codec_config
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.diffusion import VE, Denoiser, Flow, Schedule, VPCosine, VPLinear, parameterization
 from undrift.errors import ModelFileError, UsageError
+from undrift.files import manifest
+from undrift.files.durable import write_directory
 from undrift.networks import ContextSpec, NetworkConfig, build_network
-from undrift.pipelines import manifest
 from undrift.pipelines.diffusion import DiffusionPipeline
-from undrift.pipelines.files import write_directory
 from undrift.pipelines.spec import SampleSpec
 from undrift.schema import from_plain, to_plain
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 FORMAT = 1
+_ADVICE = "save the pipeline again or use another"
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,8 @@ def save(pipeline: DiffusionPipeline, directory: Path) -> None:
         CONFIG: json.dumps(to_plain(config), indent=1).encode() + b"\n",
         WEIGHTS: safetensors.torch.save(weights),
     }
-    files[manifest.NAME] = manifest.encode(files)
+    listing = {name: manifest.facts(data) for name, data in files.items()}
+    files[manifest.NAME] = manifest.encode(listing)
     write_directory(directory, files, replaceable=manifest.NAME)
 
 
@@ -127,8 +129,10 @@ def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline
         raise ModelFileError(f"{directory}: no such directory; give one that save_pretrained wrote")
     if not (directory / manifest.NAME).exists() and (directory / "pipeline").is_dir():
         raise ModelFileError(f"{directory} is a run: give {directory / 'pipeline'}")
-    files = manifest.read_verified(directory, [CONFIG, WEIGHTS])
-    config = _config(files[CONFIG], str(directory / CONFIG))
+    files = manifest.read_manifest(directory, _ADVICE)
+    files.require([CONFIG, WEIGHTS])
+    config = _config(files.read(CONFIG), str(directory / CONFIG))
+    serialised = files.read(WEIGHTS)
     try:
         pipeline = _built(config, network)
     except UsageError as error:
@@ -136,7 +140,7 @@ def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline
             raise
         raise ModelFileError(f"{directory / CONFIG}: {error}") from error
     try:
-        weights = safetensors.torch.load(files[WEIGHTS])
+        weights = safetensors.torch.load(serialised)
     except SafetensorError as error:
         raise ModelFileError(
             f"{directory / WEIGHTS} is not a safetensors file; save the pipeline again"

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from undrift.errors import UsageError
-from undrift.pipelines.files import write_file
+from undrift.files.durable import write_file
 from undrift.pipelines.samples import Samples
 
 RECORD = "samples.json"

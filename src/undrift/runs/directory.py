@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.durable import write_file
 
 ROOT = Path("runs")
 LATEST = "latest"
@@ -113,15 +114,7 @@ class RunDirectory:
         """Write a file by rename."""
         target = self.path / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        staged = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with staged.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            staged.replace(target)
-        finally:
-            staged.unlink(missing_ok=True)
+        write_file(target, data)
 
     def prepare(self) -> None:
         """Make the directory, or make sure that it may become a run.

@@ -1,10 +1,10 @@
 """``metrics.jsonl``: what happened in a run, one JSON object per line, append-only.
 
-Events and their entries: ``start`` (step), ``probe`` (seconds_per_step, steps), ``train`` (step,
-images, loss, grad_norm, learning_rate, images_per_second, data_wait, level_bins, level_losses),
-``validation`` (step, images, weights, loss, log_snr, losses, gaussian), ``grid`` (step, file,
-weights), ``checkpoint`` (step, seconds, bytes), ``skip`` (step, reason), ``done`` (step,
-seconds). Each has ``time``, seconds since the epoch.
+Events and their entries: ``start`` (step), ``probe`` (seconds_per_step, steps, seconds), ``train``
+(step, images, loss, grad_norm, learning_rate, images_per_second, data_wait, skipped, level_bins,
+level_losses), ``validation`` (step, images, weights, loss, log_snr, losses, gaussian, seconds),
+``grid`` (step, file, weights, seconds), ``checkpoint`` (step, seconds, bytes), ``skip`` (step,
+reason), ``done`` (step, images). Each has ``time``, seconds since the epoch.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from undrift.pipelines import DiffusionPipeline, image_grid
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
+from undrift.runs.log import RunLog
 from undrift.training.learner import Learner, Progress
 
 GRID_SEED = 0
@@ -29,16 +29,15 @@ class Recorder:
         run: where to write.
         events: the run's log.
         learner: makes the pipelines that grids are drawn with.
-        console: where to show progress.
+        log: where to show progress, and to note what went wrong.
     """
 
-    def __init__(
-        self, run: RunDirectory, events: EventLog, learner: Learner, console: Console
-    ) -> None:
+    def __init__(self, run: RunDirectory, events: EventLog, learner: Learner, log: RunLog) -> None:
         self._run = run
         self._events = events
         self._learner = learner
-        self._console = console
+        self._log = log
+        self._console = log.console
         self._beat = 0.0
         self._spoken = time.monotonic()
         self._latest: dict[str, Any] = {}
@@ -49,7 +48,7 @@ class Recorder:
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            console=console,
+            console=log.console,
             transient=True,
         )
         self._task = self._bar.add_task("training", total=None, note="")
@@ -69,7 +68,7 @@ class Recorder:
         if name == "train":
             self._latest = entries
         if name == "skip":
-            self._console.print(f"step {entries['step']} skipped: {entries['reason']}")
+            self._log.say(f"step {entries['step']} skipped: {entries['reason']}")
 
     def step(self, progress: Progress) -> None:
         """Show progress and keep the heartbeat of ``status.json``."""
@@ -88,10 +87,12 @@ class Recorder:
     def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Draw the same seeds and classes with each set of weights into ``samples/``."""
         for name, tensors in weights.items():
+            before = time.perf_counter()
             picture = draw_grid(self._learner.pipeline(tensors))
             file = f"samples/step_{progress.step:06d}_{name}.png"
             self._run.write_bytes(file, picture)
-            self.event("grid", step=progress.step, file=file, weights=name)
+            seconds = time.perf_counter() - before
+            self.event("grid", step=progress.step, file=file, weights=name, seconds=seconds)
 
     def _note(self) -> str:
         if not self._latest:

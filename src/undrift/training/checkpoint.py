@@ -12,7 +12,6 @@ checkpoint that verifies and says what it passed over.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -29,13 +28,15 @@ import torch
 from torch import Tensor
 
 from undrift.errors import ModelFileError, UsageError
-from undrift.training import manifest
-from undrift.training.filesystem import Filesystem, LocalFilesystem
+from undrift.files import manifest
+from undrift.files.durable import staged, write_synced
+from undrift.files.filesystem import LOCAL, Filesystem
+from undrift.files.manifest import Listing, Manifest
 from undrift.training.lock import FileLock
-from undrift.training.manifest import Listing
 
 STATE = "state.json"
 _SUFFIX = ".safetensors"
+_ADVICE = "use another checkpoint"
 _STEP = re.compile(r"step-(\d{6,})")
 _LEFTOVER = re.compile(r"\.(staging|trash)-step-\d{6,}-[0-9a-f]{32}")
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
@@ -92,7 +93,7 @@ class CheckpointStore:
         self, directory: str | os.PathLike[str], filesystem: Filesystem | None = None
     ) -> None:
         self.directory = Path(directory)
-        self._files: Filesystem = LocalFilesystem() if filesystem is None else filesystem
+        self._files: Filesystem = LOCAL if filesystem is None else filesystem
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint by name, ascending; none of them verified."""
@@ -122,11 +123,13 @@ class CheckpointStore:
         name = step_name(step)
         try:
             self._make_root()
-            staging = self.directory / f".staging-{name}-{uuid.uuid4().hex}"
-            try:
+            unique = f".staging-{name}-{uuid.uuid4().hex}"
+            with staged(self.directory / unique, self._files) as staging:
                 listing = self._write(staging, tensors, state)
                 size = sum(facts["bytes"] for facts in listing.values())
-                self._write_file(staging / manifest.NAME, manifest.encode(step, listing))
+                self._write_file(
+                    staging / manifest.NAME, manifest.encode(listing, {"step": step})
+                )
                 self._files.sync_directory(staging)
                 if self._exists(name):
                     if self._holds(step, listing):
@@ -134,11 +137,6 @@ class CheckpointStore:
                         return size
                     self._discard(name)
                 self._files.rename(staging, self.directory / name)
-            except BaseException:
-                # What cannot be removed now is swept later; the first error is the one to report.
-                with contextlib.suppress(OSError):
-                    self._files.remove_tree(staging)
-                raise
             self._files.sync_directory(self.directory)
         except OSError as error:
             reason = _FULL.get(error.errno or 0, error.strerror or str(error))
@@ -154,13 +152,13 @@ class CheckpointStore:
         Raises:
             ModelFileError: if it is missing or damaged; names the file and the fault.
         """
-        directory, listing = self.directory / step_name(step), self._listing(step)
-        state = _parse_state(directory / STATE, self._verified(directory / STATE, listing))
-        tensors = {}
-        for name in listing:
-            if name != STATE:
-                data = self._verified(directory / name, listing)
-                tensors[name.removesuffix(_SUFFIX)] = _parse_tensors(directory / name, data)
+        files = self._manifest(step)
+        state = _parse_state(files)
+        tensors = {
+            name.removesuffix(_SUFFIX): _parse_tensors(files, name)
+            for name in files.listing
+            if name != STATE
+        }
         return Checkpoint(step, tensors, state)
 
     def load_state(self, step: int) -> dict[str, Any]:
@@ -169,8 +167,7 @@ class CheckpointStore:
         Raises:
             ModelFileError: as ``load`` does.
         """
-        directory, listing = self.directory / step_name(step), self._listing(step)
-        return _parse_state(directory / STATE, self._verified(directory / STATE, listing))
+        return _parse_state(self._manifest(step))
 
     def newest(self) -> Checkpoint | None:
         """The newest checkpoint that verifies, or None if there is no checkpoint at all.
@@ -240,9 +237,8 @@ class CheckpointStore:
         try:
             return self._files.names(self.directory)
         except OSError as error:
-            raise manifest.fault(
-                self.directory, f"cannot be read ({error.strerror or error})"
-            ) from error
+            reason = f"cannot be read ({error.strerror or error})"
+            raise manifest.fault(self.directory, reason, _ADVICE) from error
 
     def _make_root(self) -> None:
         missing = []
@@ -261,7 +257,6 @@ class CheckpointStore:
         state: Mapping[str, Any],
     ) -> Listing:
         """Write every file but the manifest; return the manifest's listing of them."""
-        self._files.make_directory(staging)
         contents: dict[str, Callable[[], bytes]] = {STATE: lambda: manifest.canonical(state)}
         for group, members in tensors.items():
             if not manifest.is_file_name(group + _SUFFIX):
@@ -275,26 +270,15 @@ class CheckpointStore:
         return listing
 
     def _write_file(self, path: Path, data: bytes) -> None:
-        self._files.write(path, data)
-        self._files.sync_file(path)
+        write_synced(path, data, self._files)
 
-    def _listing(self, step: int) -> Listing:
-        path = self.directory / step_name(step) / manifest.NAME
-        listing = manifest.decode(path, self._read(path), step)
-        if STATE not in listing:
-            raise manifest.fault(path, f"lists no {STATE}")
-        return listing
-
-    def _read(self, path: Path) -> bytes:
-        try:
-            return self._files.read(path)
-        except OSError as error:
-            raise manifest.fault(path, f"cannot be read ({error.strerror or error})") from error
-
-    def _verified(self, path: Path, listing: Listing) -> bytes:
-        data = self._read(path)
-        manifest.check(path, data, listing)
-        return data
+    def _manifest(self, step: int) -> Manifest:
+        found = manifest.read_manifest(
+            self.directory / step_name(step), _ADVICE, {"step": step}, self._files
+        )
+        if STATE not in found.listing:
+            raise found.fault(manifest.NAME, f"lists no {STATE}")
+        return found
 
     def _verifies(self, step: int) -> bool:
         try:
@@ -304,7 +288,7 @@ class CheckpointStore:
         return True
 
     def _holds(self, step: int, listing: Listing) -> bool:
-        return self._verifies(step) and self._listing(step) == listing
+        return self._verifies(step) and self._manifest(step).listing == listing
 
     def _exists(self, name: str) -> bool:
         return name in self._names()
@@ -327,18 +311,18 @@ def _serialise(tensors: Mapping[str, Tensor]) -> bytes:
     )
 
 
-def _parse_tensors(path: Path, data: bytes) -> dict[str, Tensor]:
+def _parse_tensors(files: Manifest, name: str) -> dict[str, Tensor]:
     try:
-        return safetensors.torch.load(data)
+        return safetensors.torch.load(files.read(name))
     except safetensors.SafetensorError as error:
-        raise manifest.fault(path, f"is not a safetensors file ({error})") from error
+        raise files.fault(name, f"is not a safetensors file ({error})") from error
 
 
-def _parse_state(path: Path, data: bytes) -> dict[str, Any]:
+def _parse_state(files: Manifest) -> dict[str, Any]:
     try:
-        state = json.loads(data)
+        state = json.loads(files.read(STATE))
     except (ValueError, RecursionError) as error:
-        raise manifest.fault(path, "is not JSON") from error
+        raise files.fault(STATE, "is not JSON") from error
     if not isinstance(state, dict):
-        raise manifest.fault(path, "is not a mapping")
+        raise files.fault(STATE, "is not a mapping")
     return state

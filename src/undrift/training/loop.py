@@ -261,6 +261,7 @@ class Trainer:
         if self._validation is None:
             return
         for name, weights in self._weights().items():
+            before = time.perf_counter()
             entries = self.learner.validate(
                 weights, self._validation.images, self._validation.labels
             )
@@ -270,6 +271,7 @@ class Trainer:
                     step=self.step,
                     images=self.progress.images,
                     weights=name,
+                    seconds=time.perf_counter() - before,
                     **entries,
                 )
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from undrift.errors import UsageError
+from undrift.files.filesystem import Filesystem
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import PowerEMA, track_name
-from undrift.training.filesystem import Filesystem
 from undrift.training.lock import FileLock
 from undrift.training.posthoc import Profile, reconstruct
 

@@ -1,4 +1,4 @@
-"""The few filesystem operations that checkpoints are made of.
+"""The few filesystem operations that durable files and directories are made of.
 
 One seam, so that a test can record the operations and rebuild every directory a power cut could
 leave behind.
@@ -13,7 +13,7 @@ from typing import Protocol
 
 
 class Filesystem(Protocol):
-    """What ``CheckpointStore`` asks of a filesystem. Every method raises ``OSError`` on failure."""
+    """What a store asks of a filesystem. Every method raises ``OSError`` on failure."""
 
     def make_directory(self, path: Path) -> None:
         """Create one directory; its parent exists, it does not."""
@@ -103,3 +103,6 @@ class LocalFilesystem:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+LOCAL = LocalFilesystem()

@@ -1,0 +1,29 @@
+"""``log.txt``: what a run told its user, with the time, for those who were not there."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from rich.console import Console
+
+
+class RunLog:
+    """Shows lines on a console and appends them to a file.
+
+    Args:
+        console: where to show them.
+        path: the file; None shows them only, as ranks other than the first do.
+    """
+
+    def __init__(self, console: Console, path: Path | None) -> None:
+        self.console = console
+        self._path = path
+
+    def say(self, line: str) -> None:
+        """Show ``line`` and append it."""
+        self.console.print(line)
+        if self._path is not None:
+            now = datetime.now().astimezone().isoformat(timespec="seconds")
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{now}  {line}\n")
