@@ -15,8 +15,9 @@ from tests.pipelines.models import SMALL_MLP, SMALL_UNET, Own, own, small
 
 from undrift.diffusion import VE, Flow, VPCosine, VPLinear
 from undrift.errors import ModelFileError, UsageError
+from undrift.files import manifest
 from undrift.networks import TransformerConfig
-from undrift.pipelines import DiffusionPipeline, Pipeline, manifest
+from undrift.pipelines import DiffusionPipeline, Pipeline
 
 FILES = {"config.json", "model.safetensors", "MANIFEST.json"}
 
@@ -212,8 +213,13 @@ def rewritten(directory, config=None, weights=None):
         "config.json": json.dumps(plain).encode(),
         "model.safetensors": safetensors.torch.save(state),
     }
-    for name, data in {**files, manifest.NAME: manifest.encode(files)}.items():
+    for name, data in {**files, manifest.NAME: listed(files)}.items():
         (directory / name).write_bytes(data)
+
+
+def listed(files):
+    """The manifest of files: name -> content."""
+    return manifest.encode({name: manifest.facts(data) for name, data in files.items()})
 
 
 @pytest.mark.parametrize(
@@ -258,9 +264,9 @@ def test_files_that_are_not_what_they_are_called(saved):
         ({"config.json": b"[]", "model.safetensors": b""}, "not of a diffusion pipeline"),
         ({"config.json": config, "model.safetensors": b"junk"}, "is not a safetensors file"),
         ({"config.json": config}, "lists config.json, wanted"),
-        ({"../config.json": config, "model.safetensors": b""}, "lists"),
+        ({"../config.json": config, "model.safetensors": b""}, "is not a manifest"),
     ]:
-        for name, data in {**files, manifest.NAME: manifest.encode(files)}.items():
+        for name, data in {**files, manifest.NAME: listed(files)}.items():
             if "/" not in name:
                 (saved / name).write_bytes(data)
         refused(saved, message)

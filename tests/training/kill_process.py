@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from undrift.errors import ModelFileError, UsageError
-from undrift.training import manifest
+from undrift.files import manifest
 from undrift.training.checkpoint import CheckpointStore, step_name
 from undrift.training.lock import FileLock
 
@@ -35,8 +35,9 @@ class InPlace(CheckpointStore):
         directory = self.directory / step_name(step)
         if self._exists(directory.name):
             self._files.remove_tree(directory)
+        self._files.make_directory(directory)
         listing = self._write(directory, tensors, state)
-        self._write_file(directory / manifest.NAME, manifest.encode(step, listing))
+        self._write_file(directory / manifest.NAME, manifest.encode(listing, {"step": step}))
         return 0
 
 

@@ -12,8 +12,8 @@ import torch
 from tests.training.checkpoints import content, equal, filled, flip, state
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.filesystem import LocalFilesystem
 from undrift.training.checkpoint import CheckpointStore, CheckpointWriteError
-from undrift.training.filesystem import LocalFilesystem
 from undrift.training.lock import FileLock
 
 
@@ -81,7 +81,7 @@ def test_newest_goes_back_to_what_verifies(tmp_path: Path) -> None:
     assert found is not None and found.step == 1 and equal(found.tensors, content(1))
     assert [skip.step for skip in found.skipped] == [3, 2]
     assert "network.safetensors does not match its SHA-256" in found.skipped[0].reason
-    assert "ema.safetensors cannot be read (No such file" in found.skipped[1].reason
+    assert "ema.safetensors is missing" in found.skipped[1].reason
 
 
 def test_an_intact_newest_skips_nothing(tmp_path: Path) -> None:

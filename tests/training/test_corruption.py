@@ -13,7 +13,7 @@ import pytest
 from tests.training.checkpoints import content, equal, filled, flip
 
 from undrift.errors import ModelFileError
-from undrift.training import manifest
+from undrift.files import manifest
 
 
 def corruptions(directory: Path, other: Path, count: int) -> list[tuple[str, Callable[[], None]]]:
@@ -70,11 +70,13 @@ def test_200_corruptions_are_all_detected(tmp_path: Path) -> None:
 def test_without_hashes_corruptions_go_unnoticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def check_size_only(path: Path, data: bytes, listing: manifest.Listing) -> None:
-        if len(data) != listing[path.name]["bytes"]:
-            raise manifest.fault(path, "has another size")
+    def compare_sizes(
+        path: Path, found: manifest.Facts, wanted: manifest.Facts, advice: str
+    ) -> None:
+        if found["bytes"] != wanted["bytes"]:
+            raise manifest.fault(path, "has another size", advice)
 
-    monkeypatch.setattr(manifest, "check", check_size_only)
+    monkeypatch.setattr(manifest, "compare", compare_sizes)
     missed = {name.split()[0] for name in undetected(tmp_path, 200)}
     assert {"flip", "swap"} <= missed
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from undrift.cli.console import columns, following, make_console
 from undrift.cli.flags import parse
+from undrift.files.cache import cache_directory
 
 EXTRAS = {
     "text": ("transformers",),
@@ -81,7 +82,7 @@ def _version(package: str) -> str | None:
 
 
 def _folders() -> list[tuple[str, str]]:
-    cache = Path(os.environ.get("UNDRIFT_CACHE", "~/.cache/undrift")).expanduser()
+    cache = cache_directory()
     return [
         (name, f"{path}, {shutil.disk_usage(_existing(path)).free / GIB:.0f} GiB free")
         for name, path in (("cache", cache), ("runs", Path("runs")))

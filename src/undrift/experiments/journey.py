@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
+import shlex
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,12 @@ from torch import Tensor, nn
 
 from undrift.codec import build_codec
 from undrift.data import ImageSet
-from undrift.errors import DivergedError, UndriftError, UsageError
+from undrift.errors import (
+    DivergedError,
+    InterruptedRunError,
+    TerminatedError,
+    UsageError,
+)
 from undrift.experiments.closing import close_run
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig, first_difference
@@ -173,8 +179,13 @@ class _Journey:
             self._train(asked, data)
             if self._world.first:
                 self._close(asked, data)
-        except UndriftError as error:
-            self._end("failed" if isinstance(error, DivergedError) else "interrupted", asked)
+        except (TerminatedError, InterruptedRunError) as error:
+            self._end("interrupted", asked)
+            config, out = str(self._run.config), str(self._run.path)
+            resume = shlex.join(["undrift", "train", "--config", config, "--out", out])
+            raise type(error)(f"{error}; to go on: {resume}") from error
+        except DivergedError:
+            self._end("failed", asked)
             raise
         except BaseException:
             self._end("interrupted", asked)
@@ -193,7 +204,7 @@ class _Journey:
 
     def _check_stop(self, where: str) -> None:
         if self._stop.received is not None:
-            raise self._stop.error(f"stopped {where}; the same command goes on from there")
+            raise self._stop.error(f"stopped {where}")
 
     def _agreed(self, stored: RunConfig, asked: RunConfig, settings: TrainSettings) -> RunConfig:
         if settings.threads is None:

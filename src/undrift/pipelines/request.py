@@ -36,6 +36,8 @@ class Request:
         sampler: its name.
         guidance: guidance scale; 1 is off.
         grid: name of the grid.
+        rho: of a karras grid.
+        sigma_min: smallest noise of a karras or log_snr grid.
         batch_size: images drawn at once.
         precision: of the network.
     """
@@ -47,6 +49,8 @@ class Request:
     sampler: str
     guidance: float
     grid: str
+    rho: float
+    sigma_min: float
     batch_size: int
     precision: str
 
@@ -90,6 +94,8 @@ class Request:
             sampler=sampler,
             guidance=_scale(spec.guidance if guidance is None else guidance, spec),
             grid=grid,
+            rho=spec.rho,
+            sigma_min=spec.sigma_min,
             batch_size=_at_least("batch_size", batch_size, 1),
             precision=precision,
         )
@@ -108,7 +114,9 @@ class Request:
         Raises:
             UsageError: if it begins where the network's output says nothing of the image.
         """
-        times = make_grid(self.grid, denoiser.schedule, self.steps)
+        times = make_grid(
+            self.grid, denoiser.schedule, self.steps, rho=self.rho, sigma_min=self.sigma_min
+        )
         if not denoiser.parameterization.well_posed_at(denoiser.schedule(times[0])):
             raise UsageError(
                 f"grid {self.grid!r} begins in pure noise, where a network that predicts "

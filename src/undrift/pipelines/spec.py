@@ -20,6 +20,8 @@ class SampleSpec:
             positive sum; empty means equal.
         sampler: default sampler, one of `undrift.sampling.SAMPLERS`.
         grid: default grid, one of `undrift.sampling.GRIDS`.
+        rho: of the karras grid; what suits a model depends on its data.
+        sigma_min: smallest noise of the karras and log_snr grids, as sigma / alpha.
         steps: default number of steps.
         guidance: default guidance scale; 1 is off.
 
@@ -32,6 +34,8 @@ class SampleSpec:
     class_frequencies: tuple[float, ...] = ()
     sampler: str = "dpmpp_2m"
     grid: str = "karras"
+    rho: float = 7.0
+    sigma_min: float = 0.002
     steps: int = 20
     guidance: float = 1.0
 
@@ -45,6 +49,10 @@ class SampleSpec:
         solver(self.sampler)
         if self.grid not in GRIDS:
             raise UsageError(f"unknown grid {self.grid!r}: choose from {', '.join(GRIDS)}")
+        if not (0 < self.rho < math.inf and 0 < self.sigma_min < math.inf):
+            raise UsageError(
+                f"default rho {self.rho}, sigma_min {self.sigma_min}: give finite numbers above 0"
+            )
         if self.steps < 1 or not math.isfinite(self.guidance):
             raise UsageError(
                 f"default steps {self.steps}, guidance {self.guidance}: "

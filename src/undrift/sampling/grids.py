@@ -14,7 +14,6 @@ Design Space of Diffusion-Based Generative Models".
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -88,25 +87,38 @@ def uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
     return torch.linspace(1, 0, steps + 1, dtype=torch.float64)  # (3)
 
 
-_MAKERS: dict[str, Callable[[NoiseSchedule, int], Tensor]] = {
-    "karras": karras,
-    "log_snr": log_snr,
-    "uniform": uniform,
-}
-
-GRIDS = tuple(_MAKERS)
+GRIDS = ("karras", "log_snr", "uniform")
 """The names of the grids, the default first."""
 
 
-def grid(name: str, schedule: NoiseSchedule, steps: int) -> Tensor:
-    """Return the grid called ``name`` with its defaults.
+def grid(
+    name: str,
+    schedule: NoiseSchedule,
+    steps: int,
+    *,
+    rho: float = 7.0,
+    sigma_min: float = 0.002,
+) -> Tensor:
+    """Return the grid called ``name``.
+
+    Args:
+        name: one of ``GRIDS``.
+        schedule: the path.
+        steps: number of steps, at least 1.
+        rho: for karras alone.
+        sigma_min: for karras and log_snr.
 
     Raises:
-        UsageError: for an unknown name or steps < 1.
+        UsageError: for an unknown name, steps < 1 or numbers that the grid refuses.
     """
-    if name not in _MAKERS:
-        raise UsageError(f"unknown grid {name!r}: choose from {', '.join(GRIDS)}")
-    return _MAKERS[name](schedule, steps)
+    match name:
+        case "karras":
+            return karras(schedule, steps, rho=rho, sigma_min=sigma_min)
+        case "log_snr":
+            return log_snr(schedule, steps, sigma_min=sigma_min)
+        case "uniform":
+            return uniform(schedule, steps)
+    raise UsageError(f"unknown grid {name!r}: choose from {', '.join(GRIDS)}")
 
 
 def _check_steps(steps: int) -> None:

@@ -127,9 +127,7 @@ class CheckpointStore:
             with staged(self.directory / unique, self._files) as staging:
                 listing = self._write(staging, tensors, state)
                 size = sum(facts["bytes"] for facts in listing.values())
-                self._write_file(
-                    staging / manifest.NAME, manifest.encode(listing, {"step": step})
-                )
+                self._write_file(staging / manifest.NAME, manifest.encode(listing, {"step": step}))
                 self._files.sync_directory(staging)
                 if self._exists(name):
                     if self._holds(step, listing):

@@ -327,10 +327,7 @@ class Trainer:
             return
         if self._observer is not None and self._newest() != self.step:
             self.save()
-        raise stop.error(
-            f"stopped after step {self.step} of {self.plan.steps}, checkpoint saved; "
-            "the same command resumes"
-        )
+        raise stop.error(f"stopped after step {self.step} of {self.plan.steps}, checkpoint saved")
 
     def _event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
         if self._observer is not None:
