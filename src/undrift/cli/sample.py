@@ -12,6 +12,7 @@ import tyro
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
 from undrift.errors import UsageError
+from undrift.runs.settings import check_threads
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Sample:
         at_least("--steps", self.steps, 1)
         at_least("--batch-size", self.batch_size, 1)
         at_least("--threads", self.threads, 1)
+        check_threads(self.threads)
         at_least("--seed", self.seed, 0)
         finite("--guidance", self.guidance)
         if self.ema is not None and not 0 < self.ema <= 0.25:

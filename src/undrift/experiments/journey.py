@@ -43,6 +43,7 @@ from undrift.training.gaussian import spectrum
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.lock import FileLock
 from undrift.training.loop import Trainer
+from undrift.training.memory import is_out_of_memory
 from undrift.training.probe import MOST_SECONDS, SHARE, fit_micro_batch, measure
 from undrift.training.signals import StopSignals
 from undrift.training.snapshots import SnapshotStore
@@ -114,6 +115,13 @@ def train_with(
             with StopSignals() as stop:
                 journey = _Journey(run, console, network, world, lock, stop)
                 return journey.go(name, settings, given, device)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UsageError(
+                "the training step does not fit into memory; give a smaller --micro-batch, "
+                "--batch-size or --size"
+            ) from error
         finally:
             lock.release()
             torch.set_num_threads(threads)
@@ -190,7 +198,6 @@ class _Journey:
         except BaseException:
             self._end("interrupted", asked)
             raise
-        self._world.barrier()
         return self._result(trained=True)
 
     def _close(self, config: RunConfig, data: ImageSet) -> None:

@@ -19,7 +19,7 @@ from undrift.errors import UsageError
 from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetConfig
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
-from undrift.runs.settings import TrainSettings
+from undrift.runs.settings import TrainSettings, seconds
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learning_rate import LearningRate
@@ -60,6 +60,9 @@ class Recipe:
 TINY = 12
 """Longest side, in pixels, of images that have few levels and little detail: digits, icons."""
 
+LONG = 900.0
+"""Seconds of training from which a CPU gets the wide networks too."""
+
 SIGMA_MAX = 200.0
 """Noise that sampling starts from, in standard deviations of the data.
 
@@ -68,32 +71,34 @@ EDM's 80 is for data of deviation 0.5. What the start leaves out is the mean of 
 """
 
 
-def recipe_for(side: int, device: str, network: str | None) -> Recipe:
+def recipe_for(side: int, device: str, network: str | None, budget: float | None = None) -> Recipe:
     """The recipe for images whose longer side is ``side`` pixels.
 
     Args:
         side: pixels.
         device: ``cpu`` or ``cuda``.
         network: family of network, or None for the recipe's own choice.
+        budget: seconds to train for, if that is limited.
     """
     batch, images = (256, 10_000_000) if device == "cuda" else (64, 200_000)
-    muon = MuonConfig(learning_rate=6e-3, rest=AdamWConfig(learning_rate=3e-3))
     if network == "mlp":
         return Recipe(MLPConfig(), AdamWConfig(), batch, images)
-    chosen = _transformer(side, device) if network == "transformer" else _unet(side, device)
+    wide = device == "cuda" or (budget is not None and budget >= LONG)
+    chosen = _transformer(side, device) if network == "transformer" else _unet(side, wide)
+    muon = MuonConfig(learning_rate=6e-3, rest=AdamWConfig(learning_rate=3e-3))
     recipe = Recipe(chosen, muon, batch, images)
     if side <= TINY:
         return replace(recipe, rho=3.0, sigma_min=0.05, label_dropout=0.05)
     return recipe
 
 
-def _unet(side: int, device: str) -> UNetConfig:
-    """Widths for a GPU; two cores train half as wide in a sensible time."""
-    share = 1 if device == "cuda" else 2
+def _unet(side: int, wide: bool) -> UNetConfig:
+    """In minutes on a CPU, more images teach more than a wider network (docs/log.md)."""
+    share = 1 if wide else 2
     if side <= TINY:
         return UNetConfig(patch=1, width=48 // share, multipliers=(1, 2))
     if side <= 40:
-        return UNetConfig(patch=2, width=128 // share, multipliers=(1, 2))
+        return UNetConfig(patch=2, width=64 // share, multipliers=(1, 2))
     if side <= 80:
         return UNetConfig(patch=2, width=128 // share, multipliers=(1, 2, 2), attention=(-1,))
     if side <= 160:
@@ -130,7 +135,8 @@ def resolve(
     """
     train = data.split("train")
     height, width, _ = train.shape
-    recipe = recipe_for(max(height, width), device, settings.network)
+    budget = None if settings.budget is None else seconds(settings.budget)
+    recipe = recipe_for(max(height, width), device, settings.network, budget)
     labelled = settings.conditional and train.labels is not None
     if settings.balance and not labelled:
         raise UsageError("--balance: the data has no labels to balance by; leave it out")

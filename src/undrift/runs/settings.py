@@ -6,6 +6,7 @@ This module loads no torch, so that the command line can show its help at once.
 from __future__ import annotations
 
 import math
+import os
 import re
 from dataclasses import dataclass, fields
 from typing import Literal
@@ -95,6 +96,7 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"{flag(name)} {value}: wanted a whole number of at least 1")
+        check_threads(self.threads)
         for name in _SHARES:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
@@ -124,6 +126,17 @@ _COUNTS = (
     "threads",
 )
 _SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse more threads than there are cores: they would only wait for each other.
+
+    Raises:
+        UsageError: if there are.
+    """
+    cores = os.cpu_count() or 1
+    if threads is not None and threads > cores:
+        raise UsageError(f"--threads {threads}: this machine has {cores} cores; give at most that")
 
 
 def flag(name: str) -> str:
