@@ -8,7 +8,7 @@ compiled.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 import undrift.data
+from undrift.conditioning import Condition
 from undrift.networks import UNetConfig
 from undrift.pipelines import DiffusionPipeline
 from undrift.runs.recipes import resolve
@@ -29,6 +30,7 @@ from undrift.runs.settings import TrainSettings
 from undrift.training.distributed import World
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.loop import Trainer
+from undrift.training.optimizers import AdamWConfig
 from undrift.training.signals import StopSignals
 
 CLASSES = 10
@@ -51,7 +53,7 @@ def ours(
     precision: str,
     network: UNetConfig | None = None,
 ) -> tuple[Steps, DiffusionLearner, UNetConfig]:
-    """Training steps of undrift's recipe, or of another network in it."""
+    """Training steps of undrift's recipe, or of another network trained by AdamW as diffusers' is."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npz"
         np.savez(path, images=images, labels=labels)
@@ -65,7 +67,8 @@ def ours(
     )
     config = resolve("benchmark", settings, data, device="cpu")
     if network is not None:
-        config = replace(config, model=replace(config.model, network=network))
+        model = replace(config.model, network=network, optimizer=AdamWConfig())
+        config = replace(config, model=model)
     learner = DiffusionLearner(config.model, 0, torch.device("cpu"))
     trainer = Trainer(learner, config.training, data.split("train"), world=World.join())
     stop = StopSignals()
@@ -164,41 +167,55 @@ def our_samples(
     return drawn.images
 
 
-def training_flops(steps: Steps, batch: int) -> float:
-    """Floating-point operations per image of a training step, forward and backward."""
+def our_flops(learner: DiffusionLearner) -> float:
+    """Floating-point operations per image of the network, forward and backward."""
+    network, encoder = learner.networks["network"], learner.networks["encoder"]
+    x, labels = torch.randn(4, *learner.config.spec.shape), torch.arange(4)
+
+    def call() -> Tensor:
+        return network(x, torch.zeros(4), encoder(Condition({"labels": labels}), 4))
+
+    return _flops(call) / 4
+
+
+def their_flops(network: UNet2DModel) -> float:
+    """The same for diffusers."""
+    size, channels = network.config["sample_size"], network.config["in_channels"]
+    x, labels = torch.randn(4, channels, size, size), torch.arange(4)
+    return _flops(lambda: network(x, 10, class_labels=labels).sample) / 4
+
+
+def _flops(call: Callable[[], Tensor]) -> float:
     with FlopCounterMode(display=False) as counter:
-        steps(1)
-    return counter.get_total_flops() / batch
+        call().sum().backward()
+    return float(counter.get_total_flops())
 
 
 def equal_flops(
     wanted: float, measure: Callable[[UNetConfig], float], base: UNetConfig, within: float = 0.05
 ) -> UNetConfig:
-    """The variant of ``base`` (its width, its blocks) whose FLOPs are nearest to ``wanted``.
+    """The variant of ``base`` (its width, its blocks) that costs ``wanted`` FLOPs.
+
+    FLOPs are a parabola in the width, so two measurements give the width; the roundest one (to 16,
+    8, 4, 2 channels) that is near enough is taken, since odd widths waste vector lanes.
 
     Raises:
         SystemExit: if none comes within ``within``.
     """
-    best: tuple[float, UNetConfig] | None = None
-    for blocks in (base.blocks, base.blocks + 1, max(1, base.blocks - 1)):
-        for width in _widths(wanted, measure, replace(base, blocks=blocks)):
-            config = replace(base, blocks=blocks, width=width)
-            off = abs(measure(config) / wanted - 1)
-            if best is None or off < best[0]:
-                best = (off, config)
-        if best is not None and best[0] <= within:
-            return best[1]
+    for blocks in (base.blocks, base.blocks + 1):
+        variant = replace(base, blocks=blocks)
+        small, large = (measure(replace(variant, width=width)) for width in (32, 64))
+        square = (large - 2 * small) / (64**2 - 2 * 32**2)
+        linear = (small - square * 32**2) / 32
+        exact = ((linear**2 + 4 * square * wanted) ** 0.5 - linear) / (2 * square)
+        for multiple in (16, 8, 4, 2):
+            config = replace(variant, width=max(multiple, round(exact / multiple) * multiple))
+            predicted = square * config.width**2 + linear * config.width
+            if abs(predicted / wanted - 1) <= within and (
+                abs(measure(config) / wanted - 1) <= within
+            ):
+                return config
     raise SystemExit(f"no U-Net within {within:.0%} of {wanted / 1e6:.1f} MFLOP per image")
-
-
-def _widths(
-    wanted: float, measure: Callable[[UNetConfig], float], base: UNetConfig
-) -> Sequence[int]:
-    """Multiples of 4 around the width whose FLOPs, which grow with its square, are ``wanted``."""
-    at = measure(replace(base, width=64))
-    guess = 64 * (wanted / at) ** 0.5
-    nearest = max(8, round(guess / 4) * 4)
-    return [width for width in (nearest - 4, nearest, nearest + 4) if width >= 8]
 
 
 def _autocast(precision: str) -> torch.autocast | nullcontext[None]:

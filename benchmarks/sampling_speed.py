@@ -5,8 +5,8 @@
 Untrained weights: speed does not depend on them. Both run the second-order multistep solver with
 one network evaluation per step; each first picks the batch size, precision and (diffusers) memory
 format that are best for it here, then they take turns, and what counts is the median of the ratios
-of neighbouring rounds. Two rows: undrift's U-Net at diffusers' FLOPs per evaluation (5 %), and
-undrift's own recipe. Needs ``benchmarks/setup_peers.sh`` once.
+of neighbouring rounds. Two rows: undrift's U-Net at diffusers' FLOPs (within 5 %, forward and
+backward), and undrift's own recipe. Needs ``benchmarks/setup_peers.sh`` once.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ import torch
 from contenders import (
     diffusers_network,
     equal_flops,
+    our_flops,
     our_samples,
     ours,
     random_images,
+    their_flops,
     their_samples,
 )
 from record import conditions, warn_if_busy, write
-from torch.utils.flop_counter import FlopCounterMode
 
 from undrift.networks import UNetConfig
 
@@ -57,11 +58,10 @@ def main() -> None:
         return learner.pipeline(), used
 
     def my_flops(network: UNetConfig) -> float:
-        made, _ = pipeline(network)
-        return _flops(lambda: our_samples(made, 10, 1, batch=10, precision="float32")) / 10
+        return our_flops(ours(images, labels, batch=64, precision="float32", network=network)[1])
 
     network = diffusers_network(SIZE, CHANNELS)
-    wanted = _flops(lambda: _theirs(network, 10, 1, "contiguous, float32, batch 10")()) / 10
+    wanted = their_flops(network)
     modes = [
         f"{layout}, {precision}, batch {batch}"
         for layout in ("contiguous", "channels_last")
@@ -75,9 +75,7 @@ def main() -> None:
         made, _ = pipeline(config)
         my_mode, mine = _best(
             {
-                f"channels_last, {precision}, batch {batch}": _mine(
-                    made, n, steps, batch, precision
-                )
+                f"{precision}, batch {batch}": _mine(made, n, steps, batch, precision)
                 for precision in PRECISIONS
                 for batch in BATCHES
             }
@@ -132,12 +130,6 @@ def _best(modes: dict[str, Draw]) -> tuple[str, Draw]:
             times[name].append(_seconds(draw))
     name = min(times, key=lambda mode: min(times[mode]))
     return name, modes[name]
-
-
-def _flops(call: Draw) -> float:
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return float(counter.get_total_flops())
 
 
 def _seconds(draw: Draw) -> float:

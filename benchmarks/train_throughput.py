@@ -2,15 +2,15 @@
 
     python benchmarks/train_throughput.py
 
-At 28 x 28 x 1 and 32 x 32 x 3, batch 64 for both, no compile. Each contender first picks the memory
-format and precision that are best for it here; then they take turns, and what counts is the median
-of the ratios of neighbouring rounds. Three rows per size:
+At 28 x 28 x 1 and 32 x 32 x 3, batch 64 for both, no compile. Each contender first picks the
+precision (and diffusers the memory format) that is best for it here; then they take turns, and what
+counts is the median of the ratios of neighbouring rounds. Three rows per size:
 
-- ``equal``: undrift's U-Net with its width set so that a training step costs diffusers' FLOPs
-  within 5 % (``FlopCounterMode``, forward and backward);
+- ``equal``: undrift's U-Net with its width set so that its forward and backward pass cost
+  diffusers' FLOPs within 5 % (``FlopCounterMode``), both trained by AdamW;
 - ``layout``: the same, but with diffusers' layout too: no space-to-depth stem, three levels, two
   blocks, attention on the two coarser levels;
-- ``recipe``: what undrift's own recipe trains at this size.
+- ``recipe``: what undrift's own recipe trains at this size, with its own optimiser.
 
 Needs ``benchmarks/setup_peers.sh`` once.
 """
@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from contenders import equal_flops, ours, random_images, theirs, training_flops
+from contenders import equal_flops, our_flops, ours, random_images, their_flops, theirs
 from record import conditions, warn_if_busy, write
 
 from undrift.networks import UNetConfig
@@ -70,11 +70,11 @@ def compare(size: int, channels: int, options: argparse.Namespace) -> list[dict[
         steps, _, used = ours(images, labels, batch=batch, precision=precision, network=network)
         return steps, used
 
-    def flops(network: UNetConfig | None) -> float:
-        return training_flops(mine(network)[0], batch)
+    def flops(network: UNetConfig) -> float:
+        return our_flops(ours(images, labels, batch=batch, precision="float32", network=network)[1])
 
-    other, _ = theirs(images, labels, batch=batch, precision="float32", channels_last=False)
-    wanted = training_flops(other, batch)
+    _, other = theirs(images, labels, batch=batch, precision="float32", channels_last=False)
+    wanted = their_flops(other)
     their_mode, their_steps = _best(
         {
             f"{layout}, {precision}": theirs(
@@ -94,10 +94,7 @@ def compare(size: int, channels: int, options: argparse.Namespace) -> list[dict[
     rows = []
     for name, network in networks.items():
         my_mode, my_steps = _best(
-            {
-                f"channels_last, {precision}": mine(network, precision)[0]
-                for precision in ("float32", "bfloat16")
-            },
+            {precision: mine(network, precision)[0] for precision in ("float32", "bfloat16")},
             options.seconds,
         )
         mine_rates, their_rates = _take_turns(
