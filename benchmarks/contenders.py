@@ -53,7 +53,7 @@ def ours(
     precision: str,
     network: UNetConfig | None = None,
 ) -> tuple[Steps, DiffusionLearner, UNetConfig]:
-    """Training steps of undrift's recipe, or of another network trained by AdamW as diffusers' is."""
+    """Training steps of undrift's recipe, or of another network with AdamW, as diffusers has it."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "images.npz"
         np.savez(path, images=images, labels=labels)

@@ -94,7 +94,10 @@ def compare(size: int, channels: int, options: argparse.Namespace) -> list[dict[
     rows = []
     for name, network in networks.items():
         my_mode, my_steps = _best(
-            {precision: mine(network, precision)[0] for precision in ("float32", "bfloat16")},
+            {
+                precision: mine(None if name == "recipe" else network, precision)[0]
+                for precision in ("float32", "bfloat16")
+            },
             options.seconds,
         )
         mine_rates, their_rates = _take_turns(

@@ -43,12 +43,12 @@ class DivergedError(UndriftError):
 
 
 class TerminatedError(UndriftError):
-    """A run stopped by SIGTERM after saving a checkpoint; the same command resumes it."""
+    """A run stopped by SIGTERM after saving a checkpoint; the message says how to go on."""
 
     exit_code = 75
 
 
 class InterruptedRunError(UndriftError):
-    """A run stopped by Ctrl-C after saving a checkpoint; the same command resumes it."""
+    """A run stopped by Ctrl-C after saving a checkpoint; the message says how to go on."""
 
     exit_code = 130

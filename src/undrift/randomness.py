@@ -9,7 +9,7 @@ what is drawn.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -41,6 +41,7 @@ class Draws:
         start: first row of this part.
         stop: one past the last row of this part.
         device: where the numbers are drawn; CPU and CUDA streams differ.
+        drawn: what was drawn for the whole batch so far, shared by its parts.
     """
 
     seed: int
@@ -49,13 +50,22 @@ class Draws:
     start: int
     stop: int
     device: torch.device | str = "cpu"
+    drawn: dict[tuple[str, tuple[int, ...]], Tensor] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+
+    def part(self, start: int, stop: int) -> Draws:
+        """The draws of other rows of the same batch; nothing is drawn twice for both."""
+        return replace(self, start=start, stop=stop)
 
     def normal(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
         """Standard normal numbers, float32, of shape ``(stop - start, *shape)``."""
-        whole = torch.randn(
-            (self.total, *shape), generator=self._generator(purpose), device=self.device
-        )
-        return whole[self.start : self.stop]
+        name = (purpose, shape)
+        if name not in self.drawn:
+            self.drawn[name] = torch.randn(
+                (self.total, *shape), generator=self._generator(purpose), device=self.device
+            )
+        return self.drawn[name][self.start : self.stop]
 
     def uniform(self, purpose: str) -> Tensor:
         """Independent uniform numbers in [0, 1), float64, of shape ``(stop - start,)``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import types
@@ -69,7 +70,13 @@ def test_a_message_of_several_lines_is_still_printed_as_one_and_whole(verb, caps
     message = "a\n  b" + " long" * 200
     verb(raising(errors.UsageError(message)))
     assert dispatch.main(["doctor"]) == 2
-    assert capsys.readouterr().err == "undrift: a b" + " long" * 200 + "\n"
+    assert capsys.readouterr().err == "undrift: a   b" + " long" * 200 + "\n"
+
+
+def test_names_in_a_message_keep_their_blanks(verb, capsys):
+    verb(raising(errors.DataError("my  holiday\tphotos /x.png: broken\r\nsomehow")))
+    assert dispatch.main(["doctor"]) == 3
+    assert capsys.readouterr().err == "undrift: my  holiday\tphotos /x.png: broken somehow\n"
 
 
 @pytest.mark.parametrize("place", [["--debug", "doctor"], ["doctor", "--debug"]])
@@ -94,6 +101,61 @@ def test_ctrl_c_is_130(verb, capsys):
     verb(raising(KeyboardInterrupt()))
     assert dispatch.main(["doctor"]) == 130
     assert capsys.readouterr().err == "undrift: interrupted\n"
+
+
+@pytest.mark.parametrize(("name", "code"), [("doctor", 143), ("train", 75)])
+def test_sigterm_is_one_line_and_leaves_the_signal_as_it_was(verb, monkeypatch, capsys, name, code):
+    def run(words):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception:  # what swallows errors must not swallow this
+            pytest.fail("kept")
+
+    verb(run)
+    monkeypatch.setitem(sys.modules, "undrift.cli.train", sys.modules["undrift.cli.doctor"])
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert dispatch.main([name]) == code
+    assert capsys.readouterr().err == "undrift: terminated\n"
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+def test_a_host_that_handles_sigterm_keeps_its_handler(verb, monkeypatch):
+    received = []
+    previous = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        verb(lambda words: signal.raise_signal(signal.SIGTERM))
+        assert dispatch.main(["doctor"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    assert received == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize(("rank", "speaks"), [("0", True), ("1", False)])
+def test_of_several_ranks_the_first_one_speaks(verb, monkeypatch, capsys, rank, speaks):
+    from undrift.cli.console import make_console
+
+    for name, value in (("RANK", rank), ("WORLD_SIZE", "2"), ("LOCAL_RANK", rank)):
+        monkeypatch.setenv(name, value)
+
+    def run(words):
+        make_console().print("result")
+        raise errors.UsageError("what")
+
+    verb(run)
+    assert dispatch.main(["doctor"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ("result\n" if speaks else "")
+    assert printed.err == ("undrift: what\n" if speaks else "")
+    assert dispatch.main(["inspect", "--what"]) == 2
+    assert (capsys.readouterr().err != "") == speaks
+
+
+def test_a_rank_without_a_world_is_told_what_is_missing(verb, monkeypatch, capsys):
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("RANK", "1")
+    verb(raising(errors.UsageError("only RANK is set")))
+    assert dispatch.main(["doctor"]) == 2
+    assert capsys.readouterr().err == "undrift: only RANK is set\n"
 
 
 def test_the_words_after_the_verb_reach_it(verb):

@@ -63,7 +63,11 @@ def folder(tmp_path, monkeypatch):
         ("sample r --ema 0.05 --weights raw", "--ema and --weights raw exclude each other"),
         ("inspect digits --holdout 1", "--holdout 1.0: "),
         ("inspect digits --size -4", "--size -4: "),
+        ("sample r --labels", "--labels: wanted one name"),
+        ("sample r --labels -n 4", "--labels: wanted one name"),
         ("demo --steps 0", "--steps 0: "),
+        ("demo --steps 1 --budget 5m", "--budget and --steps exclude each other"),
+        ("demo --steps 1 --budget 60s", "--budget and --steps exclude each other"),
         ("demo --budget never", "--budget never: "),
         ("runs shw", "'shw': unknown; did you mean 'show'"),
         ("dmeo", "unknown command 'dmeo'; did you mean 'demo'"),
@@ -102,7 +106,14 @@ def test_data_that_is_mostly_broken(folder, capsys):
     fails(capsys, ["train", "broken", "--steps", 1], 3, "3 of 4 .*limit")
 
 
+def run_of_no_steps(folder):
+    """What is known as a run before any of its files is read."""
+    (folder / "r").mkdir()
+    (folder / "r" / "config.yaml").write_text("")
+
+
 def test_out_that_is_a_file(folder, capsys):
+    run_of_no_steps(folder)
     (folder / "file").write_text("")
     for out in ("file", "file/below"):
         fails(capsys, ["train", "digits", "--steps", 1, "--out", out], 2, f"--out {out}")
@@ -119,6 +130,7 @@ def test_out_that_holds_something_else(folder, capsys):
 
 
 def test_samples_are_never_overwritten(folder, capsys):
+    run_of_no_steps(folder)
     (folder / "drawn").mkdir()
     (folder / "drawn" / "samples.json").write_text("{}")
     fails(capsys, ["sample", "r", "--out", "drawn"], 2, "--out drawn: .*samples.json already")
@@ -128,6 +140,56 @@ def test_samples_are_never_overwritten(folder, capsys):
 @pytest.mark.parametrize("words", ["sample absent", "runs show absent", "sample runs/latest"])
 def test_a_run_that_is_not_there(words, capsys):
     fails(capsys, words.split(), 4, words.split()[-1])
+
+
+@pytest.mark.parametrize("out", [[], ["--out", "file/below"], ["--out", "drawn"]])
+def test_what_to_sample_is_looked_at_before_where_to_write(folder, capsys, out):
+    (folder / "file").write_text("")
+    (folder / "drawn").mkdir()
+    (folder / "drawn" / "samples.json").write_text("{}")
+    run_of_no_steps(folder)
+    fails(capsys, ["sample", "r/config.yaml", *out], 4, "r/config.yaml: a file, not a run")
+    fails(capsys, ["sample", folder / "nope", *out], 4, "nope: no such run")
+
+
+def test_an_npz_in_no_folder_writes_nothing(folder, capsys):
+    run_of_no_steps(folder)
+    words = ["sample", "r", "--out", "drawn", "--npz", "nodir/x.npz"]
+    fails(capsys, words, 2, "--npz nodir/x.npz: there is no folder nodir")
+    assert {path.name for path in folder.iterdir()} == {"r"}
+
+
+def damaged_runs(folder):
+    """Runs of which one file each is not what it should be; name of the run -> that file."""
+    damage = {
+        "status.json": ["", "[]", "null", '{"step": 3}', '{"state": 5}', '{"heartbeat": "now"}'],
+        "metrics.jsonl": ["}\n", "3\n", '{"event": "train"}\n', '{"event": "x", "time": "y"}\n'],
+        "evaluation/first.json": ["", "[]", '{"metrics": {"fd": {"name": "fd"}}}'],
+    }
+    found = {}
+    for file, texts in damage.items():
+        for text in [*(text.encode() for text in texts), b"\xff\xfe\n"]:
+            run = folder / "runs" / f"run-{len(found):02d}"
+            (run / file).parent.mkdir(parents=True)
+            (run / "config.yaml").write_text("")
+            (run / file).write_bytes(text)
+            found[run.name] = file
+    return found
+
+
+def test_damaged_runs(folder, capsys):
+    damaged = damaged_runs(folder)
+    (folder / "runs" / "sound").mkdir()
+    (folder / "runs" / "sound" / "config.yaml").write_text("")
+    assert main(["runs", "list"]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    states = {line.split()[0]: line.split()[1] for line in printed.out.splitlines()[1:-1]}
+    assert states.pop("runs/sound") == "not"  # started
+    for name, file in damaged.items():
+        assert (states[f"runs/{name}"] == "damaged") == (file != "evaluation/first.json")
+        shown = fails(capsys, ["runs", "show", f"runs/{name}"], 4, f"runs/{name}/{file}: ")
+        assert shown == ""
 
 
 def test_a_folder_that_is_no_run(folder, capsys):

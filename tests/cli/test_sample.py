@@ -97,11 +97,31 @@ def test_it_writes_pictures_a_grid_and_a_record(labelled, folder, capsys):
 def test_the_defaults_are_those_of_the_contract(labelled, folder):
     shutil.copytree(labelled, folder / "model")
     draw("model")
-    record = json.loads((folder / "model" / "samples" / "0-16" / "samples.json").read_text())
+    record = json.loads((folder / "samples" / "0-16" / "samples.json").read_text())
     settings = record["settings"]
     assert (settings["n"], settings["seed"], settings["steps"]) == (16, 0, 20)
     assert (settings["sampler"], settings["guidance"]) == ("dpmpp_2m", 1.0)
     assert record["nfe"] == 20
+
+
+def test_samples_lie_beside_a_pipeline_and_never_in_it(labelled, folder, monkeypatch):
+    model = shutil.copytree(labelled, folder / "run" / "pipeline")
+    before = {path.name for path in model.iterdir()}
+    few = ("-n", 1, "--steps", 1)
+    draw("run/pipeline", *few)  # not in a run
+    assert (folder / "samples" / "0-1" / "samples.json").exists()
+    (folder / "run" / "config.yaml").write_text("")
+    draw("run/pipeline", *few)
+    assert (folder / "run" / "samples" / "0-1" / "samples.json").exists()
+    monkeypatch.chdir(model)
+    draw(".", *few, "--seed", 2)
+    assert (folder / "run" / "samples" / "2-1" / "samples.json").exists()
+    assert {path.name for path in model.iterdir()} == before
+
+
+def test_an_npz_may_lie_among_the_samples(labelled, folder):
+    draw(labelled, "-n", 1, "--steps", 1, "--out", "new/x", "--npz", "new/x/all.npz")
+    assert (folder / "new" / "x" / "all.npz").exists()
 
 
 def test_the_command_in_the_record_repeats_the_images(labelled, folder):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +172,9 @@ def test_inspect_names_what_it_sets_aside_and_writes_nothing(tmp_path, monkeypat
     assert "200" in printed.out
     assert printed.out.splitlines()[-1] == "next: undrift train photos"
     assert contents(tmp_path) == before
+    wanted = "--size 4 --channels 1 --background '#ffffff' --holdout 0.5"
+    assert main(["inspect", "photos", *shlex.split(wanted)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"next: undrift train photos {wanted}"
     assert main(["inspect", "photos", "--out", "seen"]) == 0
     assert (tmp_path / "seen" / "data.json").exists()
     assert any(path.suffix == ".png" for path in (tmp_path / "seen").iterdir())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,16 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
+from tests.training.small import ALONE
 from torch import Tensor, nn
 
 import undrift
 from undrift.errors import DataError, ModelFileError, UsageError
-from undrift.experiments import closing, journey
+from undrift.experiments import closing, planning
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
+from undrift.runs.log import RunLog
+from undrift.runs.recipes import resolve
+from undrift.runs.settings import TrainSettings
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.lock import FileLock
+from undrift.training.signals import StopSignals
 
 
 @pytest.fixture(autouse=True)
@@ -265,25 +270,57 @@ def test_signals_save_and_resume(tmp_path: Path, number: signal.Signals, code: i
     assert (status["state"], status["step"]) == ("interrupted", step)
 
 
-@pytest.mark.slow
-def test_a_budget_is_met(tmp_path: Path) -> None:
-    """The clock runs from the probe to the last checkpoint; see benchmarks for the tolerance."""
-    started: list[float] = []
-    original = journey.measure
+def test_a_budget_is_stored_and_not_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60 s at 0.5 s a step, less what looking takes: a number of steps that a repeat reuses."""
+    paces = iter([0.5])
+    monkeypatch.setattr(planning, "measure", lambda *_: next(paces))
+    monkeypatch.setattr(planning, "look_seconds", lambda _: 6.0)
+    stop = StopSignals()
+    images = undrift.data.load("digits")
+    asked = resolve("digits", TrainSettings(budget="60s", network="mlp"), images, device="cpu")
+    log = RunLog(Console(quiet=True), None)
+    fitted = planning.fit_to_machine(asked, images, lambda: None, ALONE, stop, log)
+    assert fitted.seconds_per_step == 0.5
+    # 60 s less 6 % and 6 s for looking are 50.4 s
+    assert 95 <= fitted.training.steps <= 100
 
-    def measured(*arguments: object) -> float:
-        started.append(time.time())
-        return original(*arguments)
 
-    journey.measure = measured
-    try:
-        run = undrift.train("digits", out=tmp_path / "run", budget="10s", network="mlp")
-    finally:
-        journey.measure = original
-    last = [e for e in read_events(run.directory / "metrics.jsonl") if e["event"] == "checkpoint"]
-    spent = last[-1]["time"] - started[0]
-    config = (run.directory / "config.yaml").read_text()
-    print(f"a budget of 10 s took {spent:.1f} s")
-    assert "budget: 10s" in config and "seconds_per_step: null" not in config
-    assert spent > 2  # it trained rather than gave up; wall-clock limits are for benchmarks
-    assert os.path.exists(run.report)
+def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "measure", lambda *_: 30.0)
+    images = undrift.data.load("digits")
+    asked = resolve("digits", TrainSettings(budget="20s", network="mlp"), images, device="cpu")
+    log = RunLog(Console(quiet=True), None)
+    with pytest.raises(UsageError, match="too short for one step of 30.0 s"):
+        planning.fit_to_machine(asked, images, lambda: None, ALONE, StopSignals(), log)
+
+
+def test_a_budget_run_is_repeated_by_its_configuration(tmp_path: Path) -> None:
+    first = undrift.train("digits", out=tmp_path / "a", budget="4s", network="mlp")
+    again = undrift.train(config=first.directory / "config.yaml", out=tmp_path / "b")
+    texts = [(run.directory / "config.yaml").read_text() for run in (first, again)]
+    assert texts[0] == texts[1] and "budget: 4s" in texts[0]
+
+
+def test_extend_by_budget_keeps_the_recipe(tmp_path: Path) -> None:
+    """A budget of 20 minutes has a wider recipe; the run that grows keeps its own."""
+    images = undrift.data.load("digits")
+    stored = resolve("digits", TrainSettings(steps=2), images, device="cpu")
+    longer = TrainSettings(budget="20m", extend=True)
+    asked = resolve("digits", longer, images, device="cpu")
+    assert asked.model.network != stored.model.network
+    planned = planning.plan_run(tmp_path, stored, asked, longer, True, images)
+    assert planned.model == stored.model and planned.budget == "20m"
+
+
+def test_extend_wants_a_finished_run(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no run to lengthen"):
+        undrift.train("digits", out=tmp_path / "run", steps=2, network="mlp", extend=True)
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_wrong_init_leaves_no_run(tmp_path: Path) -> None:
+    with pytest.raises(ModelFileError, match="no such run"):
+        undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp", init="absent")
+    undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp")

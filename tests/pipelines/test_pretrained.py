@@ -108,6 +108,32 @@ def test_saving_again_replaces_a_pipeline_and_nothing_else(tmp_path, saved):
     Pipeline.from_pretrained(tmp_path / "empty")
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_saving_again_deletes_nothing_that_is_not_the_pipelines_own(tmp_path, saved, damaged):
+    (saved / "samples").mkdir()
+    (saved / "samples" / "0.png").write_bytes(b"drawn")
+    if damaged:
+        (saved / "MANIFEST.json").write_bytes(b"{")
+    before = {path: path.read_bytes() for path in saved.rglob("*") if path.is_file()}
+    with pytest.raises(UsageError, match="also holds 'samples', which replacing it would delete"):
+        small(seed=1).save_pretrained(saved)
+    assert {path: path.read_bytes() for path in saved.rglob("*") if path.is_file()} == before
+    assert os.listdir(tmp_path) == ["saved"]
+    shutil.rmtree(saved / "samples")
+    small(seed=1).save_pretrained(saved)  # a damaged manifest is no reason not to
+    assert (Pipeline.from_pretrained(saved)(2).images == small(seed=1)(2).images).all()
+
+
+def test_a_file_that_the_old_manifest_lists_is_replaced_too(saved):
+    data = b"of an older version"
+    (saved / "vocabulary.json").write_bytes(data)
+    files = {path.name: path.read_bytes() for path in saved.iterdir() if path.name != manifest.NAME}
+    listing = {name: manifest.facts(content) for name, content in files.items()}
+    (saved / manifest.NAME).write_bytes(manifest.encode(listing))
+    small(seed=1).save_pretrained(saved)
+    assert not (saved / "vocabulary.json").exists()
+
+
 def test_an_interrupted_save_leaves_the_old_pipeline(monkeypatch, tmp_path, saved):
     """Whatever call fails, the old pipeline or the new one is there, whole."""
     new = small(seed=1)

@@ -115,6 +115,15 @@ def test_unwritable_places(tmp_path):
         write_samples(small()(1), tmp_path / "out", COMMAND, npz=tmp_path / "no" / "all.npz")
 
 
+def test_an_npz_without_a_folder_is_found_before_anything_is_written(tmp_path):
+    samples = small()(1)
+    with pytest.raises(UsageError, match="cannot write .*all.npz: there is no directory"):
+        write_samples(samples, tmp_path / "out", COMMAND, npz=tmp_path / "no" / "all.npz")
+    assert os.listdir(tmp_path) == []
+    write_samples(samples, tmp_path / "a" / "b", COMMAND, npz=tmp_path / "a" / "all.npz")
+    assert sorted(os.listdir(tmp_path / "a")) == ["all.npz", "b"]
+
+
 def test_a_column_per_class_where_classes_take_turns():
     assert small()(7, labels="all").grid().width == 3 * (5 * 10 + 2) + 2
     assert small()(7, labels="ant").grid().width == 3 * (5 * 10 + 2) + 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import undrift.data
-from undrift.errors import UsageError
+from undrift.errors import DataError, UsageError
 from undrift.runs import configuration
 from undrift.runs.recipes import resolve
 from undrift.runs.settings import TrainSettings
@@ -84,6 +84,43 @@ def test_what_a_probe_measured_is_no_difference() -> None:
     )
     assert configuration.first_difference(stored, asked) is None
     assert "budget" in (configuration.first_difference(stored, config(budget="61s")) or "")
+
+
+def test_what_changes_no_weights_is_no_difference() -> None:
+    stored = config(steps=5)
+    other = config(steps=5, checkpoint_every=1, grid_every=2, validate_every=3)
+    renamed = replace(other, data=replace(other.data, source="elsewhere/digits/"))
+    assert configuration.first_difference(stored, renamed) is None
+
+
+def test_a_learning_rate_keeps_the_ratio_of_the_optimisers_rates() -> None:
+    usual, slow = config().model.optimizer, config(learning_rate=6e-5).model.optimizer
+    assert slow.learning_rate == pytest.approx(usual.learning_rate / 100)
+    assert slow.rest.learning_rate == pytest.approx(usual.rest.learning_rate / 100)
+
+
+def test_your_own_network_gets_adamw() -> None:
+    images = undrift.data.load("digits")
+    made = resolve("digits", TrainSettings(), images, device="cpu", own_network=True)
+    assert made.model.optimizer.kind == "adamw" and made.model.network is None
+
+
+def test_too_few_images(tmp_path: Path) -> None:
+    import numpy as np
+
+    np.save(tmp_path / "few.npy", np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8))
+    images = undrift.data.load(tmp_path / "few.npy", holdout=0)
+    with pytest.raises(DataError, match="3 images to train on, wanted at least 4"):
+        resolve("few.npy", TrainSettings(), images, device="cpu")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"steps": 0}, {"threads": 0}, {"micro_batch": -4}, {"clip": -1.0}, {"seed": -5}, {"keep": 0}],
+)
+def test_plans_that_cannot_be(change: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(change))):
+        replace(config(steps=3).training, **change)
 
 
 def test_lengths() -> None:

@@ -12,7 +12,7 @@ from undrift.runs.events import EventLog, read_events
 
 def make_run(path: Path) -> RunDirectory:
     run = RunDirectory(path)
-    run.prepare()
+    run.make()
     run.write_text("config.yaml", "{}\n")
     return run
 
@@ -40,20 +40,22 @@ def test_latest_points_at_the_newest_run_in_runs(
 def test_strangers_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(UsageError, match="'thesis.tex' and is not a run"):
-        RunDirectory(tmp_path).prepare()
+        RunDirectory(tmp_path).check()
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
 def test_a_run_killed_before_its_configuration_starts_afresh(tmp_path: Path) -> None:
     for name in ("LOCK", "environment.json", "data.json", "status.json"):
         (tmp_path / name).write_text("{}")
-    RunDirectory(tmp_path).prepare()
+    RunDirectory(tmp_path).check()
 
 
 def test_a_file_in_the_way(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(UsageError, match="cannot be made"):
-        RunDirectory(tmp_path / "out" / "run").prepare()
+        RunDirectory(tmp_path / "out" / "run").make()
+    with pytest.raises(UsageError, match="not a folder"):
+        RunDirectory(tmp_path / "out").check()
 
 
 def test_open_run(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from undrift.experiments import journey
 journey.close_run = lambda *_: None
 undrift.train(
     "digits", out=sys.argv[1], steps={steps}, batch_size=32, threads=1, dropout=0.0,
+    precision="float32",
     checkpoint_every={steps}, grid_every=10_000, validate_every=10_000,
 )
 """

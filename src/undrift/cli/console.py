@@ -9,6 +9,8 @@ from typing import NoReturn
 
 from rich.console import Console
 
+from undrift.cli.dispatch import first_rank
+
 
 class _Console(Console):
     def on_broken_pipe(self) -> NoReturn:
@@ -19,9 +21,16 @@ class _Console(Console):
 def make_console(*, quiet: bool = False) -> Console:
     """A console on stdout: colour and live progress on a terminal, plain whole lines elsewhere.
 
-    Nothing in a message is ever taken for markup, since messages hold the user's file names.
+    Nothing in a message is ever taken for markup, since messages hold the user's file names. Of
+    several processes that train together only the first one speaks.
     """
-    return _Console(quiet=quiet, markup=False, emoji=False, highlight=False, soft_wrap=True)
+    return _Console(
+        quiet=quiet or not first_rank(),
+        markup=False,
+        emoji=False,
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @contextmanager

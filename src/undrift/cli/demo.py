@@ -10,6 +10,7 @@ from undrift.cli.flags import at_least, parse
 from undrift.runs.settings import TrainSettings
 
 SEED = 0
+BUDGET = "60s"
 ROWS = 10
 """Rows of grid.png; each row is every digit once."""
 
@@ -19,13 +20,13 @@ class Demo:
     """Train on the handwritten digits for about a minute, draw a hundred of them and report.
 
     Attributes:
-        budget: time to train for, such as 60s or 2m.
+        budget: time to train for, such as 30s or 2m; 60s by default.
         steps: optimiser updates to make instead.
         out: the run directory; runs/digits-DATE-N by default.
         quiet: print nothing but errors.
     """
 
-    budget: str = "60s"
+    budget: str | None = None
     steps: int | None = None
     out: str | None = None
     quiet: bool = False
@@ -37,7 +38,7 @@ class Demo:
 def run(arguments: list[str]) -> None:
     """Parse ``arguments``, train, draw, and say where everything is."""
     asked = parse(Demo, "demo", arguments)
-    budget = asked.budget if asked.steps is None else None
+    budget = BUDGET if asked.budget is None and asked.steps is None else asked.budget
     settings = TrainSettings(budget=budget, steps=asked.steps, seed=SEED)
     console = make_console(quiet=asked.quiet)
 

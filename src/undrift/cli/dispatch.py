@@ -6,13 +6,17 @@ verb's own module loads tyro for its flags and torch only after they have proved
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 
-from undrift.errors import UndriftError, UsageError
+from undrift.errors import TerminatedError, UndriftError, UsageError
 
 VERBS = {
     "demo": "train on the handwritten digits for a minute, sample and report",
@@ -25,6 +29,11 @@ VERBS = {
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+TERMINATED = 143
+
+
+class _Terminated(BaseException):
+    """SIGTERM, where nothing better is done about it; no ``except Exception`` keeps it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,13 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0, or the exit code of the error, which has then been printed as exactly one line on stderr
-        (``--debug`` lets the traceback through instead).
+        (``--debug`` lets the traceback through instead; of several ranks only the first prints).
     """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
     try:
-        _run([word for word in words if word != "--debug"])
-        sys.stdout.flush()
+        with _terminable():
+            _run(words)
+            sys.stdout.flush()
     except SystemExit as leaving:  # tyro: help (0), or a usage error that it has printed (2)
         return leaving.code if isinstance(leaving.code, int) else 0
     except BrokenPipeError:
@@ -52,6 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail("interrupted", INTERRUPTED)
+    except _Terminated:
+        # Of a run too, one that has not begun or has just ended: schedulers know it by that code.
+        training = "train" in words[:1]
+        return _fail("terminated", TerminatedError.exit_code if training else TERMINATED)
     except UndriftError as error:
         if debug:
             raise
@@ -62,6 +77,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return _fail(f"{what} (unexpected; run again with --debug to see where)", 1)
     return 0
+
+
+def first_rank() -> bool:
+    """Whether this process speaks: of those that ``torchrun`` starts, only the first one does."""
+    return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM end the command like an error; training has a handler of its own meanwhile."""
+    free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not free or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise _Terminated
 
 
 def _run(words: list[str]) -> None:
@@ -100,5 +138,7 @@ def _unknown(verb: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"undrift: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    """Print the line. Only line breaks become blanks: file names keep the blanks that they have."""
+    if first_rank():
+        print(f"undrift: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
     return code

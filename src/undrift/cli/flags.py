@@ -21,6 +21,7 @@ from typing import (
 
 import tyro
 
+from undrift.cli.dispatch import first_rank
 from undrift.errors import UsageError
 
 Command = TypeVar("Command")
@@ -37,6 +38,7 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
         _without_none(command),
         prog=f"undrift {verb}",
         args=arguments,
+        console_outputs=first_rank(),
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
     )
 
@@ -95,10 +97,15 @@ def writable_folder(flag: str, path: Path) -> None:
         raise UsageError(f"{flag} {path}: {ancestor} can't be written; name another place")
 
 
-def writable_file(flag: str, path: Path) -> None:
-    """Refuse a path that can't become a file; see ``writable_folder``."""
+def writable_file(flag: str, path: Path, made: Path) -> None:
+    """Refuse a path that can't become a file; see ``writable_folder``.
+
+    Its folder has to exist, unless it is ``made`` or one above, which will be made before.
+    """
     if path.is_dir():
         raise UsageError(f"{flag} {path}: it is a folder; name a file")
     if path.exists() and not os.access(path, os.W_OK):
         raise UsageError(f"{flag} {path}: it can't be written; name another file")
+    if not path.parent.is_dir() and not made.resolve().is_relative_to(path.parent.resolve()):
+        raise UsageError(f"{flag} {path}: there is no folder {path.parent}; make it first")
     writable_folder(flag, path.parent)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -72,4 +72,14 @@ def run(arguments: list[str]) -> None:
     if out is not None:
         for path in write_inspection(images, out):
             console.print(f"wrote {path}")
-    console.print(following("undrift", "train", asked.data))
+    console.print(following("undrift", "train", asked.data, *_reading(asked)))
+
+
+def _reading(asked: Inspect) -> list[str]:
+    """The flags by which training reads the same images."""
+    words = []
+    for field in fields(Inspect):
+        value = getattr(asked, field.name)
+        if field.name not in ("data", "out") and value != field.default:
+            words += [f"--{field.name}", str(value)]
+    return words

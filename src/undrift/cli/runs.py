@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +15,7 @@ import tyro
 
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.flags import parse
-from undrift.errors import UsageError
+from undrift.errors import ModelFileError, UsageError
 
 if TYPE_CHECKING:
     from undrift.runs.directory import RunDirectory
@@ -56,7 +58,7 @@ def run(arguments: list[str]) -> None:
 
     Raises:
         UsageError: for another action than list and show.
-        ModelFileError: if the run to show is none.
+        ModelFileError: if the run to show is none, or damaged; a list shows that and goes on.
     """
     action, *rest = arguments or ["list"]
     if action in ("-h", "--help"):
@@ -82,10 +84,14 @@ def _list(asked: List) -> None:
         console.print(f"no runs in {asked.root}")
         console.print(following("undrift", "train", "digits"))
         return
-    rows = [("RUN", "STATE", "STEP", "IMAGES", "STARTED")]
+    rows: list[tuple[str, ...]] = [("RUN", "STATE", "STEP", "IMAGES", "STARTED")]
     for found in runs:
-        events = _events(found)
-        rows.append((str(found.path), _state(found), _step(found), _images(events), _age(events)))
+        try:
+            events = _events(found)
+            facts = (_state(found), _step(found), _images(events), _age(events))
+        except ModelFileError:
+            facts = ("damaged", "-", "-", "-")
+        rows.append((str(found.path), *facts))
     for line in columns(rows):
         console.print(line)
     console.print(following("undrift", "runs", "show", runs[-1].path))
@@ -103,7 +109,7 @@ def _show(asked: Show) -> None:
         ("step", _step(found)),
         ("images", _images(events)),
         ("started", _age(events)),
-        *_losses(events),
+        *_losses(found, events),
         *_metrics(found.path / "evaluation" / "first.json"),
         *(("file", str(path)) for path in _files(found)),
     ]
@@ -115,11 +121,48 @@ def _show(asked: Show) -> None:
 def _events(found: RunDirectory) -> list[dict[str, Any]]:
     from undrift.runs.events import read_events
 
-    return read_events(found.events)
+    with _meaning(found.events):
+        events = read_events(found.events)
+        sound = all(
+            isinstance(event["event"], str)
+            and isinstance(event["time"], int | float)
+            and isinstance(event.get("images", 0), int)
+            for event in events
+        )
+    if not sound:
+        raise _damaged(found.events)
+    return events
+
+
+def _status(found: RunDirectory) -> dict[str, Any]:
+    path = found.path / "status.json"
+    with _meaning(path):
+        status = found.status()
+        sound = (
+            isinstance(status.get("state", ""), str)
+            and isinstance(status.get("heartbeat", 0), int | float)
+            and status.keys() >= ({"step", "steps"} if "step" in status else set())
+        )
+    if not sound:
+        raise _damaged(path)
+    return status
+
+
+@contextmanager
+def _meaning(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with what ``path`` says is the fault of a damaged file, not a bug."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> ModelFileError:
+    return ModelFileError(f"{path}: damaged, or not written by undrift; restore or delete it")
 
 
 def _state(found: RunDirectory) -> str:
-    status = found.status()
+    status = _status(found)
     state = status.get("state", "not started")
     silent = time.time() - status.get("heartbeat", time.time())
     if state == "running" and silent > SILENT_AFTER:
@@ -128,7 +171,7 @@ def _state(found: RunDirectory) -> str:
 
 
 def _step(found: RunDirectory) -> str:
-    status = found.status()
+    status = _status(found)
     return f"{status['step']}/{status['steps']}" if "step" in status else "-"
 
 
@@ -141,22 +184,24 @@ def _age(events: list[dict[str, Any]]) -> str:
     return f"{duration(time.time() - events[0]['time'])} ago" if events else "-"
 
 
-def _losses(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _losses(found: RunDirectory, events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     last: dict[str, str] = {}
-    for event in events:
-        if event["event"] == "train":
-            last["loss"] = f"{event['loss']:.4f} at step {event['step']}"
-        elif event["event"] == "validation":
-            name = f"validation ({event['weights']})"
-            last[name] = f"{event['loss']:.4f} at step {event['step']}"
+    with _meaning(found.events):
+        for event in events:
+            if event["event"] == "train":
+                last["loss"] = f"{event['loss']:.4f} at step {event['step']}"
+            elif event["event"] == "validation":
+                name = f"validation ({event['weights']})"
+                last[name] = f"{event['loss']:.4f} at step {event['step']}"
     return list(last.items())
 
 
 def _metrics(path: Path) -> list[tuple[str, str]]:
     if not path.exists():
         return []
-    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"].values()
-    return [(entry["name"], _value(entry)) for entry in metrics]
+    with _meaning(path):
+        metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"].values()
+        return [(entry["name"], _value(entry)) for entry in metrics]
 
 
 def _value(entry: dict[str, Any]) -> str:

@@ -11,7 +11,8 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
-from undrift.errors import UsageError
+from undrift.errors import ModelFileError, UsageError
+from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import check_threads
 
 
@@ -37,7 +38,8 @@ class Sample:
         batch_size: images drawn at once; None picks.
         device: where to draw.
         threads: CPU threads; None leaves torch's choice.
-        out: the folder to write; RUN/samples/SEED-N by default.
+        out: the folder to write; RUN/samples/SEED-N by default, samples/SEED-N for a pipeline
+            that is in no run.
         npz: also write every image and label into this one .npz file.
         quiet: print nothing but errors.
     """
@@ -84,12 +86,14 @@ def run(arguments: list[str]) -> None:
     """
     asked = parse(Sample, "sample", arguments)
     console = make_console(quiet=asked.quiet)
+    if "--labels" in arguments and not asked.labels:
+        raise UsageError("--labels: wanted one name or more, or all")
     out = _destination(asked)
     if (out / "samples.json").exists():
         raise UsageError(f"--out {out}: it holds samples.json already; name another folder")
     writable_folder("--out", out)
     if asked.npz is not None:
-        writable_file("--npz", Path(asked.npz))
+        writable_file("--npz", Path(asked.npz), out)
 
     import torch
 
@@ -127,10 +131,20 @@ def run(arguments: list[str]) -> None:
 
 
 def _destination(asked: Sample) -> Path:
-    if asked.out is not None:
-        return Path(asked.out)
-    target = Path(asked.target)
-    return target / "samples" / f"{asked.seed}-{asked.n}"
+    """Where to write: beside a run's pipeline, never in it, since the next save replaces it.
+
+    Raises:
+        ModelFileError: if the target is neither a run nor a pipeline, whatever ``--out`` is.
+    """
+    target, name = Path(asked.target), f"{asked.seed}-{asked.n}"
+    if target.is_file():
+        raise ModelFileError(f"{target}: a file, not a run; name the folder of a run")
+    if not RunDirectory(target).is_run and (target / "config.json").exists():
+        parent = target.parent if target.name not in ("", "..") else target.resolve().parent
+        owner = parent if RunDirectory(parent).is_run else Path()
+    else:
+        owner = open_run(target).path
+    return Path(asked.out) if asked.out is not None else owner / "samples" / name
 
 
 def _labels(entries: Sequence[str], class_names: Sequence[str]) -> list[str] | str | None:

@@ -11,6 +11,7 @@ import tyro
 from rich.console import Console
 
 from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.dispatch import first_rank
 from undrift.cli.flags import parse, writable_folder
 from undrift.errors import UsageError
 from undrift.runs.settings import TrainSettings, flag
@@ -20,12 +21,14 @@ from undrift.runs.settings import TrainSettings, flag
 class Train(TrainSettings):
     """Train a diffusion model on images, sample it and write a report.
 
-    The same command again resumes a run that was stopped; a finished one says so and stays as it
-    is. What no flag says is chosen from the images, the device and the budget, and stored.
+    With --out, the same command again resumes a run that was stopped; a finished one says so and
+    stays as it is. Without --out every command makes a new run; the line that a stop prints ends
+    with the command that resumes it. What no flag says is chosen from the images, the device and
+    the budget, and stored.
 
     Attributes:
         data: a folder, zip, .npz or .npy of images, a folder of idx files, or the name `digits`.
-        out: the run directory; runs/DATA-DATE-N by default.
+        out: the run directory; a new runs/DATA-DATE-N by default.
         config: repeat the run of this config.yaml, given with --out; excludes the other settings.
         learning_rate: peak of the learning-rate schedule.
         unconditional: ignore the labels that the data has.
@@ -125,7 +128,8 @@ def _print_config(asked: Train) -> None:
         config = configuration.load(asked.config)
     else:
         config = resolve_config(asked.data or "", asked.settings())
-    sys.stdout.write(configuration.dump(config))
+    if first_rank():
+        sys.stdout.write(configuration.dump(config))
 
 
 def _print_cost(asked: Train, console: Console) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from undrift.data import ImageSet
@@ -25,6 +27,9 @@ PIXELS = 64_000
 """Pixels to draw for the first metrics on a CPU: 1,000 digits, or 80 images of 28 x 28."""
 
 FEWEST, MOST = 64, 1000
+
+VIEW_BYTES = 2**29
+"""Pixels of each split that metrics and report look at."""
 
 
 def close_run(
@@ -61,7 +66,7 @@ def close_run(
     log.say(f"drew {len(samples.images)} samples in {sampling:.1f} s")
 
     began = time.perf_counter()
-    train = data.split("train")
+    train = View.of(data.split("train"))
     name, held_out = _held_out(data)
     metrics = first_metrics(
         samples.images,
@@ -84,7 +89,7 @@ def close_run(
 def _report(
     run: RunDirectory,
     config: RunConfig,
-    train: ImageSet,
+    train: View,
     pipeline: DiffusionPipeline,
     samples: Samples,
     seconds: dict[str, float],
@@ -117,9 +122,29 @@ def _count(config: RunConfig) -> int:
     return int(np.clip(PIXELS // (height * width), FEWEST, MOST))
 
 
-def _held_out(data: ImageSet) -> tuple[str, ImageSet | None]:
+def _held_out(data: ImageSet) -> tuple[str, View | None]:
     for name in ("test", "validation"):
         split = data.split(name)
         if len(split):
-            return name, split
+            return name, View.of(split)
     return "test", None
+
+
+@dataclass(frozen=True)
+class View:
+    """Images of a split that fit into memory: all of them, or evenly spaced ones.
+
+    Attributes:
+        images: (n, H, W, C) uint8.
+        labels: (n,) int64, or None.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+
+    @classmethod
+    def of(cls, split: ImageSet) -> View:
+        """The view of ``split``."""
+        most = max(FEWEST, VIEW_BYTES // int(np.prod(split.shape)))
+        rows = np.linspace(0, len(split) - 1, min(len(split), most)).astype(np.int64)
+        return cls(split.take(rows), None if split.labels is None else split.labels[rows])

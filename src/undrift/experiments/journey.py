@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-import shlex
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 
 from undrift.codec import build_codec
 from undrift.data import ImageSet
+from undrift.data.loader import as_batch
 from undrift.errors import (
     DivergedError,
     InterruptedRunError,
@@ -25,8 +25,15 @@ from undrift.errors import (
     UsageError,
 )
 from undrift.experiments.closing import close_run
+from undrift.experiments.planning import (
+    check_longer,
+    fit_to_machine,
+    look_seconds,
+    plan_run,
+    resume_command,
+)
 from undrift.runs import configuration
-from undrift.runs.configuration import RunConfig, first_difference
+from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
 from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
@@ -36,7 +43,7 @@ from undrift.runs.loading import configuration_of, load_pipeline
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.recorder import Recorder
-from undrift.runs.settings import TrainSettings, seconds
+from undrift.runs.settings import TrainSettings
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.distributed import World
 from undrift.training.gaussian import spectrum
@@ -44,14 +51,12 @@ from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.lock import FileLock
 from undrift.training.loop import Trainer
 from undrift.training.memory import is_out_of_memory
-from undrift.training.probe import MOST_SECONDS, SHARE, fit_micro_batch, measure
 from undrift.training.signals import StopSignals
 from undrift.training.snapshots import SnapshotStore
 
-RESERVE = 0.06
-"""Share of a budget kept for looking: validation, grids, checkpoints and the last of each."""
-
-SPECTRUM_IMAGES = 2048
+SPECTRUM_IMAGES = 20_000
+SPECTRUM_CHUNK = 64
+"""Training images that the reference curve is made from, and how many are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -95,28 +100,36 @@ def train_with(
         DataError: images that are missing, empty or too broken.
         ModelFileError: a damaged checkpoint.
         DivergedError: training that cannot go on.
-        TerminatedError: after SIGTERM; the same call resumes.
-        InterruptedRunError: after Ctrl-C; the same call resumes.
+        TerminatedError: after SIGTERM; the message says how to go on.
+        InterruptedRunError: after Ctrl-C; the message says how to go on.
     """
     given = None if config is None else configuration.load(config)
     name = os.fspath(source) if source is not None else (given.data.source if given else "")
     if not name:
         raise UsageError("no data given; name a folder of images, or try `undrift train digits`")
     run = RunDirectory(out) if out is not None else new_directory(name)
+    run.check()
     device = choose_device(given.training.device if given else settings.device)
-    with World.join(device) as world, torch.random.fork_rng():
+    threads = torch.get_num_threads()
+    with World.join(device) as world, torch.random.fork_rng(), StopSignals() as stop:
+        data = load_images(name, settings if given is None else given.data)
+        own = network is not None
+        asked = given or resolve(name, settings, data, device=device, own_network=own)
+        if asked.data.fingerprint != data.fingerprint:
+            raise UsageError(
+                f"--config: {name} does not hold the images that it was made for; "
+                "start a new run with `undrift train DATA`"
+            )
+        lock = FileLock(run.path)
         if world.first:
-            run.prepare()
-        world.barrier()
-        lock, threads = FileLock(run.path), torch.get_num_threads()
-        if world.first:
+            run.make()
             lock.acquire()
+        world.barrier()
         try:
-            with StopSignals() as stop:
-                journey = _Journey(run, console, network, world, lock, stop)
-                return journey.go(name, settings, given, device)
-        except RuntimeError as error:
-            if not is_out_of_memory(error):
+            journey = _Journey(run, console, network, world, lock, stop)
+            return journey.go(data, asked, settings)
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
             raise UsageError(
                 "the training step does not fit into memory; give a smaller --micro-batch, "
@@ -147,17 +160,8 @@ class _Journey:
         self._world = world
         self._probe_seconds = 0.0
 
-    def go(self, source: str, settings: TrainSettings, given: RunConfig | None, device: str) -> Run:
+    def go(self, data: ImageSet, asked: RunConfig, settings: TrainSettings) -> Run:
         stored = configuration_of(self._run) if self._run.is_run else None
-        data = load_images(source, settings if given is None else given.data)
-        asked = given or resolve(
-            source, settings, data, device=device, own_network=self._network is not None
-        )
-        if given is not None and given.data.fingerprint != data.fingerprint:
-            raise UsageError(
-                f"--config: {source} does not hold the images that it was made for; "
-                "start a new run with `undrift train DATA`"
-            )
         status = self._run.status()
         # An extension writes its configuration first: a status of fewer steps is out of date.
         finished = (
@@ -166,103 +170,64 @@ class _Journey:
             and status.get("steps") == stored.training.steps
         )
         self._world.barrier()  # every rank has read before the first one writes
-        if stored is not None and not (finished and settings.extend):
-            asked = self._agreed(stored, asked, settings)
-            if finished:
-                self._log.console.print(f"{self._run.path} is finished; nothing to do")
-                return self._result(trained=False)
-        elif stored is not None:
-            self._check_extension(stored, asked)
-        torch.set_num_threads(asked.training.threads)
-        if stored is None or finished:
-            asked = self._measured(asked, data)
-            if finished and stored is not None and asked.training.steps <= stored.training.steps:
-                raise UsageError(
-                    f"--extend: {asked.training.steps} steps are no more than the "
-                    f"{stored.training.steps} made; ask for more"
-                )
-            self._check_stop("before the first step")
-            self._begin(asked, data)
+        config = plan_run(self._run.path, stored, asked, settings, finished, data)
+        if finished and config == stored:
+            self._log.console.print(f"{self._run.path} is finished; nothing to do")
+            return self._result(trained=False)
+        torch.set_num_threads(config.training.threads)
+        if config != stored:
+            self._initial(config, self._learner(config, copy.deepcopy(self._network)))
+            config = self._measured(config, data)
+            if stored is not None:
+                check_longer(stored, config)
+            if self._stop.received is not None:
+                raise self._stop.error("stopped before the first step; nothing was written")
+            self._begin(config, data)
         try:
-            self._train(asked, data)
+            self._train(config, data)
             if self._world.first:
-                self._close(asked, data)
+                self._close(config, data)
         except (TerminatedError, InterruptedRunError) as error:
-            self._end("interrupted", asked)
-            config, out = str(self._run.config), str(self._run.path)
-            resume = shlex.join(["undrift", "train", "--config", config, "--out", out])
-            raise type(error)(f"{error}; to go on: {resume}") from error
+            self._end("interrupted", config)
+            raise type(error)(f"{error}; to go on: {resume_command(self._run)}") from error
         except DivergedError:
-            self._end("failed", asked)
+            self._end("failed", config)
             raise
         except BaseException:
-            self._end("interrupted", asked)
+            self._end("interrupted", config)
             raise
         return self._result(trained=True)
 
     def _close(self, config: RunConfig, data: ImageSet) -> None:
         def check(*_: int) -> None:
-            self._check_stop("after the last step, before the report")
+            if self._stop.received is not None:
+                raise self._stop.error("stopped after the last step, before the report")
 
         close_run(self._run, config, data, self._log, self._network, check)
         plan = config.training
         self._note("done", step=plan.steps, images=plan.steps * plan.batch_size)
         self._run.write_status("done", plan.steps, plan.steps)
 
-    def _check_stop(self, where: str) -> None:
-        if self._stop.received is not None:
-            raise self._stop.error(f"stopped {where}")
-
-    def _agreed(self, stored: RunConfig, asked: RunConfig, settings: TrainSettings) -> RunConfig:
-        if settings.threads is None:
-            threads = stored.training.threads
-            asked = replace(asked, training=replace(asked.training, threads=threads))
-        if difference := first_difference(stored, asked):
-            raise UsageError(
-                f"--out {self._run.path}: it holds a run with other settings: {difference}; "
-                "name another folder"
-            )
-        return stored
-
-    def _check_extension(self, stored: RunConfig, asked: RunConfig) -> None:
-        """Only the length may differ."""
-        same = replace(
-            asked,
-            budget=stored.budget,
-            training=replace(
-                asked.training, steps=stored.training.steps, threads=stored.training.threads
-            ),
-        )
-        if difference := first_difference(stored, same):
-            raise UsageError(
-                f"--extend: only the length may change, but {difference}; repeat the run's settings"
-            )
-
     def _measured(self, config: RunConfig, data: ImageSet) -> RunConfig:
-        """Fill in what only the machine knows: the micro-batch and, under a budget, the steps."""
-        train = data.split("train")
-        began = time.perf_counter()
+        """Fill in what only the machine knows, unless it is known."""
+        if config.seconds_per_step is not None:
+            return config
 
         def fresh() -> DiffusionLearner:
             return self._learner(config, copy.deepcopy(self._network))
 
-        micro = config.training.micro_batch
-        if config.training.device == "cuda":
-            micro = fit_micro_batch(fresh, config.training, train, self._world)
-        plan = replace(config.training, micro_batch=micro)
-        if config.budget is None:
-            return replace(config, training=plan)
-        allowed = seconds(config.budget)
-        pace = measure(fresh, plan, train, self._world, min(MOST_SECONDS, SHARE * allowed))
-        left = allowed * (1 - RESERVE) - (time.perf_counter() - began)
-        steps = torch.tensor(max(1, int(left / pace)), device=self._world.device)
-        self._world.broadcast([steps])
-        self._log.say(
-            f"probe: {plan.batch_size / pace:.0f} images/s, so {int(steps)} steps of "
-            f"{plan.batch_size} images fit into {config.budget}"
-        )
+        began = time.perf_counter()
+        measured = fit_to_machine(config, data, fresh, self._world, self._stop, self._log)
         self._probe_seconds = time.perf_counter() - began
-        return replace(config, training=replace(plan, steps=int(steps)), seconds_per_step=pace)
+        return measured
+
+    def _initial(self, config: RunConfig, learner: DiffusionLearner) -> None:
+        """Copy the weights that ``--init`` names into ``learner``."""
+        if config.init is None:
+            return
+        source = load_pipeline(config.init, network=copy.deepcopy(self._network))
+        fresh = copy_weights(source, learner)
+        self._log.say(f"starting from {config.init}; new classes: {', '.join(fresh) or 'none'}")
 
     def _begin(self, config: RunConfig, data: ImageSet) -> None:
         """Write what start-up writes; the configuration last."""
@@ -273,6 +238,7 @@ class _Journey:
         self._run.write_text("config.yaml", configuration.dump(config))
         self._run.write_status("running", 0, config.training.steps)
         point_latest(self._run)
+        self._log.say(f"run {self._run.path}; to resume it: {resume_command(self._run)}")
 
     def _train(self, config: RunConfig, data: ImageSet) -> None:
         train, validation = data.split("train"), data.split("validation")
@@ -283,9 +249,8 @@ class _Journey:
             store.sweep(self._lock)
             snapshots.sweep(self._lock)
         checkpoint = self._newest(store)
-        if config.init is not None and checkpoint is None:
-            fresh = copy_weights(load_pipeline(config.init, network=self._network), learner)
-            self._log.say(f"started from {config.init}; new classes: {', '.join(fresh) or 'none'}")
+        if checkpoint is None:
+            self._initial(config, learner)
         events = EventLog(self._run.events) if self._world.first else None
         recorder = None
         if events is not None:
@@ -299,6 +264,7 @@ class _Journey:
             observer=recorder,
             store=store if self._world.first else None,
             snapshots=snapshots if self._world.first else None,
+            look_seconds=look_seconds(config),
         )
         if checkpoint is not None:
             trainer.restore(checkpoint)
@@ -336,10 +302,13 @@ class _Journey:
         )
 
     def _eigenvalues(self, config: RunConfig, train: ImageSet) -> Tensor:
+        codec = build_codec(config.model.codec)
         count = min(len(train), SPECTRUM_IMAGES)
         rows = np.linspace(0, len(train) - 1, count).astype(np.int64)
-        pixels = torch.from_numpy(train.take(rows).transpose(0, 3, 1, 2).copy())
-        return spectrum(build_codec(config.model.codec).encode(pixels))
+        return spectrum(
+            codec.encode(as_batch(train.take(part)))
+            for part in np.array_split(rows, max(1, count // SPECTRUM_CHUNK))
+        )
 
     def _note(self, event: str, **entries: Any) -> None:
         log = EventLog(self._run.events)

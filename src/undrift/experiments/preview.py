@@ -21,6 +21,7 @@ from undrift.runs.settings import TrainSettings, seconds
 from undrift.training.distributed import World
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.probe import measure
+from undrift.training.signals import StopSignals
 
 PROBE_SECONDS = 3.0
 
@@ -78,7 +79,7 @@ def preview(
             config.model, config.training.seed, device, network=copy.deepcopy(network)
         )
         world = World(0, 1, 0, torch.device(device))
-        pace = measure(lambda: learner, config.training, train, world, PROBE_SECONDS)
+        pace = measure(lambda: learner, config.training, train, world, PROBE_SECONDS, StopSignals())
     if config.budget is not None:
         steps = max(1, int(seconds(config.budget) / pace))
         config = replace(config, training=replace(config.training, steps=steps))

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from undrift.errors import UsageError
+from undrift.files import manifest
 from undrift.files.filesystem import LOCAL, Filesystem
 
 
@@ -49,7 +50,8 @@ def write_directory(path: Path, files: Mapping[str, bytes], *, replaceable: str)
         path: the directory; its parents are made.
         files: name -> content.
         replaceable: name of a file by which a directory of the same kind is known; only such a
-            one, or an empty one, is replaced.
+            one, or an empty one, is replaced, and only if it holds nothing but what is written
+            now or listed in its manifest.
 
     Raises:
         UsageError: if ``path`` holds something else or cannot be written.
@@ -59,6 +61,7 @@ def write_directory(path: Path, files: Mapping[str, bytes], *, replaceable: str)
     if path.is_dir() and any(path.iterdir()) and not (path / replaceable).exists():
         raise UsageError(f"{path} holds other files: give a new or an empty directory")
     try:
+        _check_strangers(path, files)
         path.parent.mkdir(parents=True, exist_ok=True)
         with staged(beside(path)) as staging:
             for name, data in files.items():
@@ -106,6 +109,16 @@ def write_synced(path: Path, data: bytes, filesystem: Filesystem = LOCAL) -> Non
 def beside(path: Path) -> Path:
     """A hidden name next to ``path`` that nothing has: ``.<name>.<random>.partial``."""
     return path.parent / f".{path.name}.{secrets.token_hex(6)}.partial"
+
+
+def _check_strangers(path: Path, files: Mapping[str, bytes]) -> None:
+    present = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+    strangers = sorted(present - files.keys() - manifest.listed(path))
+    if strangers:
+        raise UsageError(
+            f"{path} also holds {strangers[0]!r}, which replacing it would delete: "
+            "move that elsewhere, or give another directory"
+        )
 
 
 def _swap(new: Path, path: Path) -> None:

@@ -164,6 +164,15 @@ def read_manifest(
     return Manifest(directory, found["files"], advice, filesystem)
 
 
+def listed(directory: Path) -> frozenset[str]:
+    """Names of the files that are the directory's own; none where no manifest can be read."""
+    try:
+        found = read_manifest(directory, "")
+    except ModelFileError:
+        return frozenset()
+    return frozenset({NAME, *found.listing})
+
+
 def compare(path: Path, found: Facts, wanted: Facts, advice: str) -> None:
     """Compare a file's facts with its entry in the listing.
 

@@ -43,6 +43,8 @@ def write_samples(
     out = Path(out)
     if (out / RECORD).exists():
         raise UsageError(f"{out} holds {RECORD} already: give another directory")
+    if npz is not None and not _will_exist(Path(npz).parent, out):
+        raise UsageError(f"cannot write {npz}: there is no directory {Path(npz).parent}; make it")
     try:
         out.mkdir(parents=True, exist_ok=True)
         entries = []
@@ -72,6 +74,11 @@ def write_samples(
         reason = error.strerror or str(error)
         raise UsageError(f"cannot write {error.filename or out}: {reason}; give another") from error
     return out
+
+
+def _will_exist(directory: Path, out: Path) -> bool:
+    """Whether a directory is there once ``out`` and those above it have been made."""
+    return directory.is_dir() or out.resolve().is_relative_to(directory.resolve())
 
 
 def _label(samples: Samples, i: int) -> dict[str, Any]:

@@ -93,14 +93,21 @@ def load(path: str | os.PathLike[str]) -> RunConfig:
 def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     """The first setting in which two configurations differ, as ``name: stored, asked``.
 
-    What was measured is left out: under a budget the steps, and everything the probe found.
+    Left out is what changes no weights (cadences, the spelling of the data's path: the fingerprint
+    says which images they are) and what was measured: under a budget the steps, and the probe.
     """
     plan = asked.training
     if stored.budget is not None or asked.budget is not None:
         plan = replace(plan, steps=stored.training.steps)
     if plan.micro_batch is None:
         plan = replace(plan, micro_batch=stored.training.micro_batch)
-    masked = replace(asked, seconds_per_step=stored.seconds_per_step, training=plan)
+    free = {name: getattr(stored.training, name) for name in _FREE}
+    masked = replace(
+        asked,
+        data=replace(asked.data, source=stored.data.source),
+        seconds_per_step=stored.seconds_per_step,
+        training=replace(plan, **free),
+    )
     ours, theirs = dict(_leaves(to_plain(stored))), dict(_leaves(to_plain(masked)))
     for name in [*ours, *theirs]:
         if ours.get(name, _MISSING) != theirs.get(name, _MISSING):
@@ -108,6 +115,7 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     return None
 
 
+_FREE = ("checkpoint_every", "grid_every", "validate_every", "keep")
 _MISSING = object()
 
 

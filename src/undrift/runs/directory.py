@@ -89,11 +89,12 @@ class RunDirectory:
         if not path.exists():
             return {}
         try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError:
-            raise ModelFileError(
-                f"{path}: not JSON; delete it, the next start writes it anew"
-            ) from None
+            status = json.loads(path.read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            status = None
+        if not isinstance(status, dict):
+            raise ModelFileError(f"{path}: not a status; delete it, the next start writes it anew")
+        return status
 
     def write_status(self, state: str, step: int, steps: int) -> None:
         """Replace ``status.json``."""
@@ -116,18 +117,19 @@ class RunDirectory:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_file(target, data)
 
-    def prepare(self) -> None:
-        """Make the directory, or make sure that it may become a run.
+    def check(self) -> None:
+        """Make sure that the directory is a run, or may become one; nothing is made.
 
         Raises:
-            UsageError: if something else is there, or it cannot be made.
+            UsageError: if something else is there.
         """
+        if self.path.name == LATEST and self.path.parent.resolve() == ROOT.resolve():
+            raise UsageError(f"--out {self.path}: that name is kept for a link; choose another")
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            present = {entry.name for entry in self.path.iterdir()}
+            present = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
         except OSError as error:
             raise UsageError(
-                f"--out {self.path}: cannot be made ({error.strerror}); name another folder"
+                f"--out {self.path}: not a folder ({error.strerror}); name another one"
             ) from error
         strangers = sorted(n for n in present - _STARTING if not n.startswith("."))
         if not self.is_run and strangers:
@@ -135,6 +137,19 @@ class RunDirectory:
                 f"--out {self.path}: it holds {strangers[0]!r} and is not a run; "
                 "name a new or empty folder"
             )
+
+    def make(self) -> None:
+        """Make the directory.
+
+        Raises:
+            UsageError: if it cannot be made.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.path}: cannot be made ({error.strerror}); name another folder"
+            ) from error
 
 
 def new_directory(data: str, root: Path = ROOT) -> RunDirectory:

@@ -46,7 +46,8 @@ def load_pipeline(
             )
         return DiffusionPipeline.from_pretrained(path, network=network)
     run = open_run(path)
-    if ema is None and weights == "ema" and run.pipeline.is_dir():
+    finished = run.status().get("state") == "done"
+    if ema is None and weights == "ema" and finished and run.pipeline.is_dir():
         return DiffusionPipeline.from_pretrained(run.pipeline, network=network)
     config = configuration_of(run)
     learner = DiffusionLearner(config.model, config.training.seed, network=network)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from undrift.codec import Standardise, codec_config
 from undrift.data import ImageSet
 from undrift.diffusion import VE, EDMWeight, LogNormal
-from undrift.errors import UsageError
+from undrift.errors import DataError, UsageError
 from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetConfig
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
@@ -25,6 +25,9 @@ from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learning_rate import LearningRate
 from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
 from undrift.training.plan import TrainingPlan
+
+FEWEST = 4
+"""Training images below which there is nothing to learn a distribution from."""
 
 MOMENT_IMAGES = 20_000
 """Images that the data's mean and standard deviation are taken from."""
@@ -139,6 +142,11 @@ def resolve(
         UsageError: if settings do not fit the data.
     """
     train = data.split("train")
+    if len(train) < FEWEST:
+        raise DataError(
+            f"{source}: {len(train)} images to train on, wanted at least {FEWEST}; add images or "
+            "lower --holdout"
+        )
     height, width, _ = train.shape
     budget = None if settings.budget is None else seconds(settings.budget)
     recipe = recipe_for(max(height, width), device, settings.network, budget)
@@ -160,7 +168,7 @@ def resolve(
             label_dropout=_or(settings.label_dropout, recipe.label_dropout),
             flip=settings.flip,
             augment=settings.augment,
-            optimizer=_with_rate(recipe.optimizer, settings.learning_rate),
+            optimizer=_optimizer(recipe, settings.learning_rate, own_network),
             compile=settings.compile,
         ),
         training=TrainingPlan(
@@ -252,8 +260,17 @@ def _with_dropout(network: NetworkConfig, dropout: float | None) -> NetworkConfi
     return network if dropout is None else replace(network, dropout=dropout)
 
 
-def _with_rate(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
-    return optimizer if rate is None else replace(optimizer, learning_rate=rate)
+def _optimizer(recipe: Recipe, rate: float | None, own_network: bool) -> OptimizerConfig:
+    """The recipe's optimiser with its peak rate at ``rate``; all its rates keep their ratio."""
+    # Muon goes by the names of our layers; a network of the user's has others.
+    optimizer = AdamWConfig() if own_network else recipe.optimizer
+    if rate is None:
+        return optimizer
+    if isinstance(optimizer, MuonConfig):
+        ratio = rate / optimizer.learning_rate
+        rest = replace(optimizer.rest, learning_rate=optimizer.rest.learning_rate * ratio)
+        return replace(optimizer, learning_rate=rate, rest=rest)
+    return replace(optimizer, learning_rate=rate)
 
 
 def _or(value: float | None, default: float) -> float:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 from torch import Tensor
 
-from undrift.pipelines import DiffusionPipeline, image_grid
+from undrift.pipelines import DiffusionPipeline, SampleSpec, image_grid
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
 from undrift.runs.log import RunLog
@@ -39,7 +39,8 @@ class Recorder:
         self._log = log
         self._console = log.console
         self._beat = 0.0
-        self._spoken = time.monotonic()
+        self._began = self._spoken = time.monotonic()
+        self._first: tuple[int, float] | None = None
         self._latest: dict[str, Any] = {}
         self._bar = Bar(
             TextColumn("training"),
@@ -81,7 +82,10 @@ class Recorder:
                 self._task, completed=progress.step, total=progress.steps, note=self._note()
             )
         elif now - self._spoken >= PLAIN_EVERY:
-            self._console.print(f"step {progress.step}/{progress.steps}  {self._note()}")
+            left = (progress.steps - progress.step) * self._pace(progress, now)
+            self._console.print(
+                f"step {progress.step}/{progress.steps}  {self._note()}  {left:.0f} s left"
+            )
             self._spoken = now
 
     def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
@@ -94,6 +98,13 @@ class Recorder:
             seconds = time.perf_counter() - before
             self.event("grid", step=progress.step, file=file, weights=name, seconds=seconds)
 
+    def _pace(self, progress: Progress, now: float) -> float:
+        """Seconds per step since this process began."""
+        if self._first is None:
+            self._first = (progress.step - 1, self._began)
+        step, began = self._first
+        return (now - began) / max(1, progress.step - step)
+
     def _note(self) -> str:
         if not self._latest:
             return ""
@@ -101,13 +112,19 @@ class Recorder:
         return f"loss {self._latest['loss']:.4f}  {rate:.0f} images/s"
 
 
-def draw_grid(pipeline: DiffusionPipeline, count: int | None = None) -> bytes:
-    """A PNG of samples with fixed seed, one column per class where there are at most 16 classes."""
-    classes = len(pipeline.spec.class_names)
+def grid_shape(spec: SampleSpec) -> tuple[int, int]:
+    """(columns, rows) of a sample grid: a column per class, fewer images where they are large."""
+    classes = len(spec.class_names)
     columns = classes if 2 <= classes <= 16 else 8
-    if count is None:
-        count = columns * max(1, 20 // columns)
-    samples = pipeline(count, labels="all" if classes else None, seed=GRID_SEED)
+    small = max(spec.shape[1:]) <= 40
+    return columns, max(1, 20 // columns) if small else 1
+
+
+def draw_grid(pipeline: DiffusionPipeline) -> bytes:
+    """A PNG of samples with the same seeds and classes every time."""
+    columns, rows = grid_shape(pipeline.spec)
+    labels = "all" if pipeline.spec.class_names else None
+    samples = pipeline(columns * rows, labels=labels, seed=GRID_SEED)
     buffer = io.BytesIO()
     image_grid(samples.images, columns=columns).save(buffer, format="PNG")
     return buffer.getvalue()

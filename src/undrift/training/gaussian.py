@@ -13,6 +13,7 @@ above, it is taken as diagonal in the discrete cosine basis, which natural image
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -20,23 +21,33 @@ from torch import Tensor
 FULL_LIMIT = 1024
 
 
-def spectrum(x: Tensor) -> Tensor:
-    """Eigenvalues of the covariance of ``x``.
+def spectrum(chunks: Iterable[Tensor]) -> Tensor:
+    """Eigenvalues of the covariance of images.
 
     Args:
-        x: (N, C, H, W) in the model's space.
+        chunks: (n, C, H, W) in the model's space, of any n; one is in memory at a time.
 
     Returns:
         float64 of shape (C * H * W,), non-negative.
     """
-    centred = x.double() - x.double().mean(0)
-    dimensions = centred[0].numel()
-    if dimensions <= FULL_LIMIT:
-        flat = centred.flatten(1)
-        return torch.linalg.eigvalsh(flat.T @ flat / max(1, len(flat) - 1)).clamp(min=0)
-    rows, columns = _cosines(x.shape[2]), _cosines(x.shape[3])
-    coefficients = rows @ centred @ columns.T
-    return coefficients.square().mean(0).flatten()
+    count, total, products = 0, torch.zeros(()), torch.zeros(())
+    full = True
+    for chunk in chunks:
+        x = chunk.double()
+        full = x[0].numel() <= FULL_LIMIT
+        if full:
+            x = x.flatten(1)
+            products = products + x.T @ x
+        else:
+            x = _cosines(x.shape[2]) @ x @ _cosines(x.shape[3]).T
+            products = products + x.square().sum(0)
+        count += len(x)
+        total = total + x.sum(0)
+    mean = total / count
+    if full:
+        covariance = (products - count * torch.outer(mean, mean)) / max(1, count - 1)
+        return torch.linalg.eigvalsh(covariance).clamp(min=0)
+    return (products / count - mean.square()).clamp(min=0).flatten()
 
 
 def error(eigenvalues: Tensor, log_snr: Tensor) -> Tensor:

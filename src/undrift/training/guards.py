@@ -46,10 +46,11 @@ class NonFiniteGuard:
             DivergedError: after ``LIMIT`` skipped steps in a row.
         """
         if self.consecutive >= LIMIT:
-            back = "there is no checkpoint" if newest is None else f"go back to step-{newest:06d}"
+            kept = "no checkpoint" if newest is None else f"checkpoint step-{newest:06d}"
             raise DivergedError(
                 f"training diverged: {LIMIT} steps in a row up to step {step} had a non-finite "
-                f"loss or gradient; {back} with a lower --lr"
+                f"loss or gradient ({kept} from before); start anew with a lower --lr and another "
+                "--out, perhaps from this run with --init"
             )
 
 

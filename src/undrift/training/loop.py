@@ -8,7 +8,7 @@ way (checkpoints, grids, validation, logs) draws under its own names and changes
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -19,6 +19,7 @@ from undrift.conditioning import Condition
 from undrift.data import ImageSet
 from undrift.data.loader import Loader
 from undrift.data.order import BalancedStream, EpochStream, Stream
+from undrift.errors import ModelFileError
 from undrift.randomness import Draws, key
 from undrift.training.cadence import Cadence
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
@@ -36,6 +37,9 @@ from undrift.training.optimizers import (
 from undrift.training.plan import TrainingPlan
 from undrift.training.signals import StopSignals
 from undrift.training.snapshots import SnapshotStore, snapshot_due
+
+SLOW = 2.0
+"""Seconds that a look may take and still come early in a run."""
 
 
 class Observer(Protocol):
@@ -66,6 +70,7 @@ class Trainer:
         observer: who is told; None on all ranks but the first, and in probes.
         store: where checkpoints go; None: nowhere.
         snapshots: where EMA snapshots go; None: nowhere.
+        look_seconds: what one validation and one grid are expected to take; slow ones wait.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Trainer:
         observer: Observer | None = None,
         store: CheckpointStore | None = None,
         snapshots: SnapshotStore | None = None,
+        look_seconds: float = 0.0,
     ) -> None:
         self.learner = learner
         self.plan = plan
@@ -99,9 +105,12 @@ class Trainer:
         world.broadcast(tensor for tensor in learner.networks.state_dict().values())
         self._log = LossLog()
         self._checkpointing = Cadence(plan.checkpoint_every, interval=30)
-        self._drawing = Cadence(plan.grid_every, interval=6, growth=1.5)
-        self._validating = Cadence(plan.validate_every, interval=4, growth=1.15)
-        self._logging = Cadence(None, interval=1, growth=1.02)
+        slow = look_seconds if look_seconds > SLOW else 0.0
+        self._drawing = Cadence(plan.grid_every, interval=6, growth=1.5, most=1800, cost=slow)
+        self._validating = Cadence(
+            plan.validate_every, interval=4, growth=1.15, most=600, cost=slow
+        )
+        self._logging = Cadence(None, interval=1, growth=1.02, most=30)
 
     @property
     def progress(self) -> Progress:
@@ -114,8 +123,14 @@ class Trainer:
         Raises:
             ModelFileError: if it belongs to another network or optimiser.
         """
-        self.learner.networks.load_state_dict(checkpoint.tensors["network"])
-        self.learner.buffers.load_state_dict(checkpoint.tensors["buffers"])
+        try:
+            self.learner.networks.load_state_dict(checkpoint.tensors["network"])
+            self.learner.buffers.load_state_dict(checkpoint.tensors["buffers"])
+        except RuntimeError as error:
+            raise ModelFileError(
+                f"checkpoint {checkpoint.step}: it was saved by a run with another network "
+                f"({str(error).splitlines()[0]}); start anew with another --out"
+            ) from error
         self.ema.load_state(checkpoint.tensors["ema"])
         for group in self.learner.groups:
             load_optimizer_tensors(
@@ -131,7 +146,7 @@ class Trainer:
 
         Args:
             stop: looked at between updates; a received signal saves a checkpoint and raises.
-            until: for probes.
+            until: number of updates to have made in all.
 
         Raises:
             DivergedError: after too many non-finite steps in a row.
@@ -139,6 +154,13 @@ class Trainer:
             InterruptedRunError: after Ctrl-C.
         """
         last = self.plan.steps if until is None else until
+        if self.step < last:
+            for step in self.updates(stop):
+                if step >= last:
+                    break
+
+    def updates(self, stop: StopSignals) -> Iterator[int]:
+        """Make one update after another for ever, yielding their number; ``run`` says more."""
         self.learner.networks.train()
         with Loader(
             self.images,
@@ -148,11 +170,10 @@ class Trainer:
             start_step=self.step,
         ) as loader:
             for loaded in loader:
-                if self.step >= last:
-                    break
                 self._update(Batch(loaded.images, _condition(loaded.labels)))
                 self._look(loader.waited)
                 self._stop_if_asked(stop)
+                yield self.step
 
     def _stream(self) -> Stream:
         seed, batch = self.plan.seed, self.plan.batch_size
@@ -179,7 +200,7 @@ class Trainer:
         )
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        total = self._backward(phase, batch)
+        total, statistics = self._backward(phase, batch)
         self._world.sum_gradients(group.module.parameters())
         norm = gradient_norm(group.module)
         # One transfer says whether both are finite; ranks agree, or their weights would part.
@@ -189,14 +210,19 @@ class Trainer:
             clip(group.module, norm, self.plan.clip)
             for optimizer in optimizers:
                 optimizer.step()
+            self.learner.after_step(phase.name, statistics)
             self._log.add(size, rate)
         else:
             self._log.discard()
             self._event("skip", step=self.step + 1, reason=f"loss {loss}, gradient norm {size}")
             self.guard.check(self.step + 1, self._newest())
 
-    def _backward(self, phase: Phase, batch: Batch) -> Tensor:
-        """Accumulate gradients over micro-batches; returns this rank's sum of losses."""
+    def _backward(self, phase: Phase, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Accumulate gradients over micro-batches.
+
+        Returns:
+            This rank's sum of losses, and the statistics of the whole global batch.
+        """
         start, stop = self._rows
         size = self.plan.micro_batch or stop - start
         total = torch.zeros((), device=self._world.device)
@@ -205,27 +231,25 @@ class Trainer:
             dtype=torch.bfloat16,
             enabled=self.plan.precision == "bfloat16",
         )
+        plan, device = self.plan, self._world.device
+        draws = Draws(plan.seed, self.step, plan.batch_size, start, stop, device)
+        statistics: dict[str, list[Tensor]] = {}
         for number, first in enumerate(range(start, stop, size)):
-            rows = slice(first - start, min(first + size, stop) - start)
-            draws = Draws(
-                self.plan.seed,
-                self.step,
-                self.plan.batch_size,
-                first,
-                min(first + size, stop),
-                self._world.device,
-            )
+            end = min(first + size, stop)
+            rows = slice(first - start, end - start)
             part = Batch(batch.images[rows], batch.condition[rows])
             # Dropout inside networks draws from the global stream; naming it makes resumes exact.
             torch.manual_seed(
                 key(self.plan.seed, "dropout", phase.name, self.step, self._world.rank, number)
             )
             with precision:
-                loss = self.learner.loss(phase.name, part, self.progress, draws)
+                loss = self.learner.loss(phase.name, part, self.progress, draws.part(first, end))
             (loss.per_sample.sum() / self.plan.batch_size).backward()
             total += loss.per_sample.detach().sum()
             self._log.collect(loss)
-        return total
+            for name, values in loss.statistics.items():
+                statistics.setdefault(name, []).append(values)
+        return total, {n: self._world.gather(torch.cat(v)) for n, v in statistics.items()}
 
     def _look(self, waited: float) -> None:
         """Everything that watches the run and does not change it."""
@@ -246,7 +270,9 @@ class Trainer:
             self._validating.done(self._timed(self._validate))
         if self._drawing.due(self.step) or final:
             self._drawing.done(self._timed(self._draw))
-        if self._store is not None and (self._checkpointing.due(self.step) or final):
+        # The weights of a failing run must not push out good ones.
+        healthy = self.guard.consecutive == 0
+        if self._store is not None and (final or (healthy and self._checkpointing.due(self.step))):
             self._checkpointing.done(self._timed(self.save))
 
     def _timed(self, task: Any) -> float:  # noqa: ANN401

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from undrift.errors import UsageError
 from undrift.training.ema import DEFAULT_TRACKS
 from undrift.training.learning_rate import LearningRate
 
@@ -46,3 +48,24 @@ class TrainingPlan:
     grid_every: int | None = None
     validate_every: int | None = None
     keep: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch_size", "threads", "keep"):
+            at_least_one(name, getattr(self, name))
+        for name in ("micro_batch", "checkpoint_every", "grid_every", "validate_every"):
+            if getattr(self, name) is not None:
+                at_least_one(name, getattr(self, name))
+        if not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to 2^63 - 1")
+        if not 0 < self.clip < math.inf:
+            raise UsageError(f"clip {self.clip}: wanted a positive finite number")
+
+
+def at_least_one(name: str, value: int) -> None:
+    """Refuse a count below 1.
+
+    Raises:
+        UsageError: if it is.
+    """
+    if value < 1:
+        raise UsageError(f"{name} {value}: wanted a whole number of at least 1")

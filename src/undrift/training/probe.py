@@ -16,7 +16,7 @@ from undrift.training.plan import TrainingPlan
 from undrift.training.signals import StopSignals
 
 WARM_UP = 3
-LEAST = 5
+LEAST = 2
 SHARE = 0.05
 MOST_SECONDS = 20.0
 
@@ -43,25 +43,29 @@ def measure(
     images: ImageSet,
     world: World,
     seconds: float,
+    stop: StopSignals,
 ) -> float:
     """Median seconds per update, spending about ``seconds`` on it.
+
+    Slow updates are few: one to warm up and two to time, however long they take.
 
     Args:
         make_learner: makes a fresh learner; the probe's is thrown away.
         plan: with the micro-batch that will be used.
         images: the training split.
         world: the ranks.
-        seconds: how long to measure after the warm-up.
+        seconds: how long to measure.
+        stop: ends the measurement early when a signal has come.
     """
     trainer = Trainer(make_learner(), plan, images, world=world)
-    stop = StopSignals()
-    trainer.run(stop, until=WARM_UP)
-    chunk, paces = 1, list[float]()
-    began = time.perf_counter()
-    while len(paces) < LEAST or time.perf_counter() - began < seconds:
-        before = time.perf_counter()
-        trainer.run(stop, until=trainer.step + chunk)
-        paces.append((time.perf_counter() - before) / chunk)
-        # Longer chunks hide the start of each run; they grow until one takes half a second.
-        chunk = max(chunk, min(2 * chunk, round(0.5 / paces[-1])))
-    return statistics.median(paces)
+    times: list[float] = []
+    began = before = time.perf_counter()
+    for step in trainer.updates(StopSignals()):
+        now = time.perf_counter()
+        if step > min(WARM_UP, 1 + int(WARM_UP * seconds / 4 / (now - began))):
+            times.append(now - before)
+        before = now
+        over = now - began >= seconds and len(times) >= LEAST
+        if world.any([over or stop.received is not None])[0]:
+            break
+    return statistics.median(times or [before - began])

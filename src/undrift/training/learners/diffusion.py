@@ -25,6 +25,7 @@ from undrift.diffusion import (
     Weighting,
     parameterization,
 )
+from undrift.errors import UsageError
 from undrift.networks import (
     NetworkConfig,
     UNetConfig,
@@ -42,7 +43,8 @@ VALIDATION_LOG_SNR = (7.0, -5.0)
 """Cleanest and noisiest level of the validation curve: noise of 0.03 to 12 standard deviations."""
 
 VALIDATION_LEVELS = 10
-VALIDATION_IMAGES = 256
+VALIDATION_VALUES = 2**18
+"""Image values looked at per level, so that looking costs little: 256 images of 32 x 32 x 1."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,13 @@ class DiffusionConfig:
     augment: float = 0.0
     optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
     compile: bool = False
+
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise UsageError(f"width {self.width}: wanted a whole number of at least 1")
+        for name in ("label_dropout", "augment"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name} {getattr(self, name)}: wanted a share from 0 to 1")
 
 
 class DiffusionLearner:
@@ -186,12 +195,14 @@ class DiffusionLearner:
             ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at
             each), ``gaussian`` (if known) and the mean of the losses, ``loss``.
         """
-        count = min(len(images), VALIDATION_IMAGES)
-        pixels = torch.from_numpy(np.ascontiguousarray(images[:count].transpose(0, 3, 1, 2)))
+        count = min(len(images), validation_count(self.config.spec.shape))
+        # Evenly spaced: the rows of a folder are in the order of its classes.
+        rows = np.linspace(0, len(images) - 1, count).astype(np.int64)
+        pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
         x0 = self.codec.encode(pixels.to(self._device))
         entries = {}
         if labels is not None and self.config.spec.class_names:
-            entries["labels"] = torch.from_numpy(np.array(labels[:count])).to(self._device)
+            entries["labels"] = torch.from_numpy(labels[rows]).to(self._device)
         pipeline = self.pipeline(weights)
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
         condition = Condition(entries)
@@ -231,7 +242,14 @@ class DiffusionLearner:
         )
 
 
+def validation_count(shape: tuple[int, int, int]) -> int:
+    """Held-out images of ``shape`` that a validation looks at, where there are as many."""
+    return int(np.clip(VALIDATION_VALUES // np.prod(shape), 32, 256))
+
+
 def _required(config: NetworkConfig | None) -> NetworkConfig:
     if config is None:
-        raise TypeError("a configuration without a network needs one as an argument")
+        raise UsageError(
+            "this model has a network of its own; load and train it from Python with network=..."
+        )
     return config

@@ -1,0 +1,175 @@
+"""Whether a run starts, goes on or grows, and how many steps it gets."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from undrift.data import ImageSet
+from undrift.errors import UsageError
+from undrift.runs.configuration import RunConfig, first_difference
+from undrift.runs.directory import RunDirectory
+from undrift.runs.log import RunLog
+from undrift.runs.recipes import resolve
+from undrift.runs.recorder import grid_shape
+from undrift.runs.settings import TrainSettings, seconds
+from undrift.training.distributed import World
+from undrift.training.learner import Learner
+from undrift.training.learners.diffusion import VALIDATION_LEVELS, validation_count
+from undrift.training.probe import MOST_SECONDS, SHARE, fit_micro_batch, measure
+from undrift.training.signals import StopSignals
+
+RESERVE = 0.06
+"""Share of a budget kept for validation, grids and checkpoints on the way."""
+
+FEW = 50
+"""Steps below which a budget is called short."""
+
+
+def plan_run(
+    path: Path,
+    stored: RunConfig | None,
+    asked: RunConfig,
+    settings: TrainSettings,
+    finished: bool,
+    data: ImageSet,
+) -> RunConfig:
+    """The configuration to train with: ``stored`` to resume, another to start or to lengthen.
+
+    Args:
+        path: the run's directory.
+        stored: the configuration of the run that is there, if any.
+        asked: what the user asked for, resolved.
+        settings: what the user asked for.
+        finished: whether that run is finished.
+        data: the images.
+
+    Raises:
+        UsageError: if what is there is another run, or cannot be lengthened.
+    """
+    if stored is None:
+        if settings.extend:
+            raise UsageError(f"--extend: {path} holds no run to lengthen; leave --extend out")
+        return asked
+    if settings.threads is None:
+        threads = stored.training.threads
+        asked = replace(asked, training=replace(asked.training, threads=threads))
+    difference = first_difference(stored, asked)
+    if difference is None and not (finished and settings.extend):
+        return stored
+    if not settings.extend:
+        hint = "; --extend lengthens a finished run" if _is_length(difference) else ""
+        raise UsageError(
+            f"--out {path}: it holds a run with other settings: {difference}; "
+            f"name another folder{hint}"
+        )
+    if not finished:
+        raise UsageError(f"--extend: {path} is not finished; finish it first with its own settings")
+    return _longer(stored, asked, settings, data)
+
+
+def _longer(
+    stored: RunConfig, asked: RunConfig, settings: TrainSettings, data: ImageSet
+) -> RunConfig:
+    """``stored`` with the length of ``asked``; a recipe that depends on the budget stays."""
+    same = replace(settings, budget=stored.budget, images=None, steps=None)
+    device = stored.training.device
+    own = stored.model.network is None
+    before = resolve(stored.data.source, same, data, device=device, own_network=own)
+    plan = replace(before.training, steps=stored.training.steps, threads=asked.training.threads)
+    if difference := first_difference(stored, replace(before, training=plan)):
+        raise UsageError(
+            f"--extend: only the length may change, but {difference}; repeat the run's settings"
+        )
+    if asked.budget is None:
+        check_longer(stored, asked)
+    return replace(
+        stored,
+        budget=asked.budget,
+        seconds_per_step=None,
+        training=replace(stored.training, steps=asked.training.steps),
+    )
+
+
+def check_longer(stored: RunConfig, config: RunConfig) -> None:
+    """Refuse an extension that is none.
+
+    Raises:
+        UsageError: if ``config`` has no more steps than ``stored``.
+    """
+    if config.training.steps <= stored.training.steps:
+        raise UsageError(
+            f"--extend: {config.training.steps} steps are no more than the "
+            f"{stored.training.steps} made; ask for more"
+        )
+
+
+def fit_to_machine(
+    config: RunConfig,
+    data: ImageSet,
+    make_learner: Callable[[], Learner],
+    world: World,
+    stop: StopSignals,
+    log: RunLog,
+) -> RunConfig:
+    """Fill in what only the machine knows: the micro-batch and, under a budget, the steps.
+
+    Raises:
+        UsageError: if the budget is too short for one step.
+    """
+    train = data.split("train")
+    began = time.perf_counter()
+    micro = config.training.micro_batch
+    if config.training.device == "cuda":
+        micro = fit_micro_batch(make_learner, config.training, train, world)
+    plan = replace(config.training, micro_batch=micro)
+    if config.budget is None:
+        return replace(config, training=plan)
+    allowed = seconds(config.budget)
+    pace = measure(make_learner, plan, train, world, min(MOST_SECONDS, SHARE * allowed), stop)
+    config = replace(config, training=plan, seconds_per_step=pace)
+    # The last validation and the last grid are made whatever they cost.
+    kept = RESERVE * allowed + look_seconds(config)
+    steps = torch.tensor(int((allowed - kept - (time.perf_counter() - began)) / pace))
+    steps = steps.to(world.device)
+    world.broadcast([steps])
+    if int(steps) < 1:
+        raise UsageError(
+            f"--budget {config.budget}: too short for one step of {pace:.1f} s and a look at the "
+            "result; give more, or a smaller --size or --batch-size"
+        )
+    log.say(
+        f"probe: {plan.batch_size / pace:.0f} images/s, so {int(steps)} steps of "
+        f"{plan.batch_size} images fit into {config.budget}"
+    )
+    if int(steps) < FEW:
+        log.say(f"{int(steps)} steps are few: expect noise; give a longer --budget")
+    return replace(config, training=replace(plan, steps=int(steps)))
+
+
+def look_seconds(config: RunConfig) -> float:
+    """What one validation and one grid, with both sets of weights, are expected to take.
+
+    A forward pass is about a third of an update, and half of one where updates are in bfloat16.
+    """
+    if config.seconds_per_step is None:
+        return 0.0
+    spec = config.model.spec
+    columns, rows = grid_shape(spec)
+    forwards = 2 * (columns * rows * spec.steps + validation_count(spec.shape) * VALIDATION_LEVELS)
+    return forwards * config.seconds_per_step / config.training.batch_size / 2
+
+
+def resume_command(run: RunDirectory) -> str:
+    """What to type to go on with ``run``."""
+    words = ["undrift", "train", "--config", str(run.config), "--out", str(run.path)]
+    return shlex.join(words)
+
+
+def _is_length(difference: str | None) -> bool:
+    return difference is not None and difference.startswith(("training.steps", "budget"))
