@@ -107,6 +107,13 @@ def train_with(
     name = os.fspath(source) if source is not None else (given.data.source if given else "")
     if not name:
         raise UsageError("no data given; name a folder of images, or try `undrift train digits`")
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{name.encode(errors='backslashreplace').decode()}: a name that is not UTF-8 cannot "
+            "be stored in the run; rename the folder"
+        ) from error
     run = RunDirectory(out) if out is not None else new_directory(name)
     run.check()
     device = choose_device(given.training.device if given else settings.device)
