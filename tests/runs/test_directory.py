@@ -18,10 +18,12 @@ def make_run(path: Path) -> RunDirectory:
 
 
 def test_new_directories_are_free_and_named_after_the_data(tmp_path: Path) -> None:
-    first = new_directory("photos/cats.zip", tmp_path)
+    archive = tmp_path / "cats.zip"
+    archive.write_bytes(b"")
+    first = new_directory(str(archive), tmp_path)
     assert first.path.name.startswith("cats-") and first.path.name.endswith("-1")
     first.path.mkdir()
-    assert new_directory("photos/cats.zip", tmp_path).path.name.endswith("-2")
+    assert new_directory(str(archive), tmp_path).path.name.endswith("-2")
 
 
 def test_latest_points_at_the_newest_run_in_runs(

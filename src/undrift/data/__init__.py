@@ -12,8 +12,8 @@ augmentation in :mod:`undrift.data.augmentation`; they import torch, this packag
 from __future__ import annotations
 
 from undrift.data.imageset import ImageSet
-from undrift.data.loading import load
+from undrift.data.loading import load, short_name
 from undrift.data.report import DataReport, Duplicates
 from undrift.data.sources.source import SetAside
 
-__all__ = ["DataReport", "Duplicates", "ImageSet", "SetAside", "load"]
+__all__ = ["DataReport", "Duplicates", "ImageSet", "SetAside", "load", "short_name"]

@@ -24,9 +24,9 @@ from undrift.runs.recorder import draw_grid
 from undrift.training.learners.diffusion import DiffusionLearner
 
 PIXELS = 64_000
-"""Pixels to draw for the first metrics on a CPU: 1,000 digits, or 80 images of 28 x 28."""
+"""Pixels to draw for the first metrics on a CPU: 1,000 digits, or 128 images of 32 x 32."""
 
-FEWEST, MOST = 64, 1000
+FEWEST, MOST = 128, 1000
 
 VIEW_BYTES = 2**29
 """Pixels of each split that metrics and report look at."""

@@ -119,7 +119,12 @@ def train_with(
     device = choose_device(given.training.device if given else settings.device)
     threads = torch.get_num_threads()
     with World.join(device) as world, torch.random.fork_rng(), StopSignals() as stop:
-        data = load_images(name, settings if given is None else given.data)
+
+        def check(*_: int) -> None:
+            if stop.received is not None:
+                raise stop.error("stopped while decoding; nothing was written")
+
+        data = load_images(name, settings if given is None else given.data, check)
         own = network is not None
         asked = given or resolve(name, settings, data, device=device, own_network=own)
         if asked.data.fingerprint != data.fingerprint:

@@ -6,18 +6,21 @@ import copy
 import os
 import resource
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from rich.console import Console
 from torch import nn
 
 from undrift.data import ImageSet
+from undrift.experiments.planning import fit_to_machine
 from undrift.networks import count_parameters
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
+from undrift.runs.log import RunLog
 from undrift.runs.recipes import choose_device, resolve
-from undrift.runs.settings import TrainSettings, seconds
+from undrift.runs.settings import TrainSettings
 from undrift.training.distributed import World
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.probe import measure
@@ -71,19 +74,28 @@ def preview(
         UsageError: settings that cannot be.
         DataError: images that are missing, empty or too broken.
     """
-    config, train = _resolved(source, settings, network)
+    config, data = _resolved(source, settings, network)
+    train = data.split("train")
     device = config.training.device
-    with torch.random.fork_rng():
+
+    def fresh() -> DiffusionLearner:
+        own = copy.deepcopy(network)
+        return DiffusionLearner(config.model, config.training.seed, device, network=own)
+
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(), StopSignals() as stop:
         torch.set_num_threads(config.training.threads)
-        learner = DiffusionLearner(
-            config.model, config.training.seed, device, network=copy.deepcopy(network)
-        )
         world = World(0, 1, 0, torch.device(device))
-        pace = measure(lambda: learner, config.training, train, world, PROBE_SECONDS, StopSignals())
-    if config.budget is not None:
-        steps = max(1, int(seconds(config.budget) / pace))
-        config = replace(config, training=replace(config.training, steps=steps))
-    return Preview(config, count_parameters(learner.networks), len(train), pace, _peak(device))
+        if config.budget is not None:
+            quiet = RunLog(Console(quiet=True), None)
+            config = fit_to_machine(config, data, fresh, world, stop, quiet)
+        pace = config.seconds_per_step
+        if pace is None:
+            pace = measure(fresh, config.training, train, world, PROBE_SECONDS, stop)
+        torch.set_num_threads(threads)
+        if stop.received is not None:
+            raise stop.error("stopped; nothing was written")
+    return Preview(config, count_parameters(fresh().networks), len(train), pace, _peak(device))
 
 
 def _resolved(
@@ -93,7 +105,7 @@ def _resolved(
     data = load_images(name, settings)
     device = choose_device(settings.device)
     config = resolve(name, settings, data, device=device, own_network=network is not None)
-    return config, data.split("train")
+    return config, data
 
 
 def _peak(device: Literal["cpu", "cuda"]) -> float:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections.abc import Mapping
 from datetime import date
@@ -154,9 +153,11 @@ class RunDirectory:
 
 def new_directory(data: str, root: Path = ROOT) -> RunDirectory:
     """A free ``root/<data>-<date>-<n>``; not made yet."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(data).name.split(".")[0] or data).strip("-.")
+    from undrift.data import short_name  # listing runs need not load the image libraries
+
+    stem = short_name(data)
     n = 1
-    while (path := root / f"{stem or 'images'}-{date.today():%Y%m%d}-{n}").exists():
+    while (path := root / f"{stem}-{date.today():%Y%m%d}-{n}").exists():
         n += 1
     return RunDirectory(path)
 
