@@ -5,8 +5,10 @@
 
 Three arms, each trained and sampled in a process of its own, taking turns seed by seed:
 
-- ``undrift``: ``undrift train NPZ --budget T --holdout 0`` and ``undrift sample``, 20 steps of
-  dpmpp_2m. Its clock covers probe, training, grids and checkpoints.
+- ``undrift``: ``undrift train NPZ --budget T --holdout 0`` and ``undrift sample``, 20 network
+  evaluations of dpmpp_2m: 20 steps on the digits; on Fashion-MNIST 10 steps with guidance 1.3, which
+  costs two evaluations each. ``undrift-unguided`` is the same model at 20 steps without guidance.
+  Its clock covers probe, training, grids and checkpoints.
 - ``azula``: azula's MNIST tutorial recipe as documented, DDIM in 64 steps; the clock covers
   training only.
 - ``azula-tuned``: the same given our decay and EMA, with a learning rate to match.
@@ -41,6 +43,12 @@ HERE = Path(__file__).resolve().parent
 ARMS = ("undrift", "azula", "azula-tuned")
 TUNED = ("--lr", "1e-3", "--decay", "0.6", "--ema", "0.1")
 BUDGET = {"digits": 60, "fashion": 300}
+SAMPLING = {
+    "digits": {"undrift": ()},
+    "fashion": {"undrift": ("--steps", "10", "--guidance", "1.3"), "undrift-unguided": ()},
+}
+"""Flags of ``undrift sample`` by the name that their row gets."""
+
 COUNT = {"digits": 1000, "fashion": 2000}
 TARGET = {"digits": 0.15, "fashion": 0.18}
 
@@ -61,11 +69,11 @@ def main() -> None:
         source = training.write(work / f"{options.dataset}.npz")
         for seed in options.seeds:
             for arm in options.arms:
-                samples = work / f"{options.dataset}-{arm}-{seed}.npz"
-                cost = _make(arm, source, samples, seed, seconds, count, options)
-                run = {"arm": arm, "seed": seed, "cost": cost} | _judge(samples, training, held_out)
-                runs.append(run)
-                print(_line(run), flush=True)
+                made = _make(arm, source, work / f"{arm}-{seed}", seed, seconds, count, options)
+                for row, (samples, cost) in made.items():
+                    found = _judge(samples, training, held_out)
+                    runs.append({"arm": row, "seed": seed, "cost": cost} | found)
+                    print(_line(runs[-1]), flush=True)
     summary = summarise(runs)
     result |= {"runs": runs, "summary": summary}
     _print_summary(summary, TARGET[options.dataset])
@@ -89,50 +97,54 @@ def _options() -> argparse.Namespace:
 def _make(
     arm: str,
     source: Path,
-    samples: Path,
+    run: Path,
     seed: int,
     seconds: float,
     count: int,
     options: argparse.Namespace,
-) -> dict[str, Any]:
-    """Train and sample one arm; returns what it cost."""
+) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Train and sample one arm; returns by row its samples and what they cost."""
     if arm == "undrift":
-        return _undrift(source, samples, seed, seconds, count, options.threads)
+        return _undrift(source, run, seed, seconds, count, options)
+    samples = run.with_suffix(".npz")
     command = [sys.executable, str(HERE / "peers" / "azula_recipe.py"), "--data", str(source)]
     command += ["--out", str(samples), "--seconds", str(seconds), "-n", str(count)]
     command += ["--seed", str(seed), "--threads", str(options.threads)]
     output = _run(command + (list(TUNED) if arm == "azula-tuned" else []))
     cost = json.loads(output.splitlines()[-1])
     cost["options"] = {k: v for k, v in cost["options"].items() if k not in ("data", "out")}
-    return cost
+    return {arm: (samples, cost)}
 
 
 def _undrift(
-    source: Path, samples: Path, seed: int, seconds: float, count: int, threads: int
-) -> dict[str, Any]:
-    run = samples.with_suffix("")
+    source: Path, run: Path, seed: int, seconds: float, count: int, options: argparse.Namespace
+) -> dict[str, tuple[Path, dict[str, Any]]]:
     undrift = [sys.executable, "-m", "undrift"]
     train = ["train", str(source), "--budget", f"{seconds:g}s", "--holdout", "0"]
-    train += ["--seed", str(seed), "--threads", str(threads), "--out", str(run)]
+    train += ["--seed", str(seed), "--threads", str(options.threads), "--out", str(run)]
     began = time.perf_counter()
     _run([*undrift, *train])
     whole = time.perf_counter() - began
-    sample = ["sample", str(run), "-n", str(count), "--labels", "all", "--seed", str(seed)]
-    _run([*undrift, *sample, "--npz", str(samples), "--out", str(samples) + ".sampled"])
-    drawn = json.loads((Path(str(samples) + ".sampled") / "samples.json").read_text())
     events = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     last = [event for event in events if event["event"] == "train"][-1]
     started = [event for event in events if event["event"] == "start"][0]
-    return {
+    cost = {
         "peer": "undrift",
         "images": last["images"],
         "steps": last["step"],
         "seconds": round(_elapsed(started, events), 2),
         "wall_seconds_of_the_command": round(whole, 2),
         "images_per_second": last["images_per_second"],
-        "nfe": drawn["nfe"],
-        "sampling_seconds": round(drawn["seconds"], 2),
     }
+    rows = {}
+    for row, flags in SAMPLING[options.dataset].items():
+        samples, folder = run.with_name(f"{row}-{seed}.npz"), run.with_name(f"{row}-{seed}-images")
+        sample = ["sample", str(run), "-n", str(count), "--labels", "all", "--seed", str(seed)]
+        _run([*undrift, *sample, *flags, "--npz", str(samples), "--out", str(folder)])
+        drawn = json.loads((folder / "samples.json").read_text())
+        sampling = {"flags": list(flags), "nfe": drawn["nfe"]}
+        rows[row] = samples, cost | sampling | {"sampling_seconds": round(drawn["seconds"], 2)}
+    return rows
 
 
 def _elapsed(started: dict[str, Any], events: list[dict[str, Any]]) -> float:
@@ -189,7 +201,7 @@ def _median(values: Any) -> float:
 def _line(run: dict[str, Any]) -> str:
     found = {name: record["value"] for name, record in run["metrics"].items()}
     return (
-        f"{run['arm']:12} seed {run['seed']}  FD {found['fd']:.3f} "
+        f"{run['arm']:16} seed {run['seed']}  FD {found['fd']:.3f} "
         f"(floor {run['metrics']['fd']['floor']:.3f})  accuracy {found['label_accuracy']:.3f}  "
         f"coverage {found['coverage']:.3f}  copies {found['copies']:.3f}  "
         f"{run['cost']['images']} images"
@@ -197,11 +209,13 @@ def _line(run: dict[str, Any]) -> str:
 
 
 def _print_summary(summary: dict[str, Any], target: float) -> None:
-    print("\narm           FD      FD-floor  ratio   accuracy (real)   coverage (real)   copies")
+    print(
+        "\narm               FD      FD-floor  ratio   accuracy (real)   coverage (real)   copies"
+    )
     for arm, row in summary.items():
         ratio = row.get("ratio_to_azula")
         print(
-            f"{arm:12}  {row['fd']:6.3f}  {row['above_floor']:6.3f}    "
+            f"{arm:16}  {row['fd']:6.3f}  {row['above_floor']:6.3f}    "
             f"{'-' if ratio is None else f'{ratio:.3f}':6}  "
             f"{row['label_accuracy']:.3f} ({row['label_accuracy_floor']:.3f})     "
             f"{row['coverage']:.3f} ({row['coverage_floor']:.3f})     {row['copies']:.3f}"
