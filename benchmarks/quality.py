@@ -6,9 +6,9 @@
 Three arms, each trained and sampled in a process of its own, taking turns seed by seed:
 
 - ``undrift``: ``undrift train NPZ --budget T --holdout 0`` and ``undrift sample``, 20 network
-  evaluations of dpmpp_2m: 20 steps on the digits; on Fashion-MNIST 10 steps with guidance 1.3, which
-  costs two evaluations each. ``undrift-unguided`` is the same model at 20 steps without guidance.
-  Its clock covers probe, training, grids and checkpoints.
+  evaluations of dpmpp_2m: 20 steps on the digits; on Fashion-MNIST 10 steps with guidance 1.3,
+  which costs two evaluations each. ``undrift-unguided`` is the same model at 20 steps without
+  guidance. Its clock covers probe, training, grids and checkpoints.
 - ``azula``: azula's MNIST tutorial recipe as documented, DDIM in 64 steps; the clock covers
   training only.
 - ``azula-tuned``: the same given our decay and EMA, with a learning rate to match.
