@@ -99,8 +99,8 @@ def theirs(
     batch: int,
     precision: str,
     channels_last: bool,
-) -> tuple[Steps, UNet2DModel]:
-    """Training steps of diffusers' course recipe."""
+) -> tuple[Steps, UNet2DModel, EMAModel]:
+    """Training steps of diffusers' course recipe, its network and the average of its weights."""
     size, channels = images.shape[1], images.shape[3]
     network = diffusers_network(size, channels)
     if channels_last:
@@ -129,7 +129,7 @@ def theirs(
             optimizer.step()
             average.step(network.parameters())
 
-    return steps, network
+    return steps, network, average
 
 
 def their_samples(

@@ -1,9 +1,9 @@
-"""Quality after a fixed training time: undrift against azula, in one feature space.
+"""Quality after a fixed training time: undrift against its peers, in one feature space.
 
     python benchmarks/quality.py digits             60 s of training, 1,000 samples, 3 seeds
     python benchmarks/quality.py fashion           300 s of training, 2,000 samples, 3 seeds
 
-Three arms, each trained and sampled in a process of its own, taking turns seed by seed:
+Four arms, each trained and sampled in a process of its own, taking turns seed by seed:
 
 - ``undrift``: ``undrift train NPZ --budget T --holdout 0`` and ``undrift sample``, 20 network
   evaluations of dpmpp_2m: 20 steps on the digits; on Fashion-MNIST 10 steps with guidance 1.3,
@@ -12,6 +12,7 @@ Three arms, each trained and sampled in a process of its own, taking turns seed 
 - ``azula``: azula's MNIST tutorial recipe as documented, DDIM in 64 steps; the clock covers
   training only.
 - ``azula-tuned``: the same given our decay and EMA, with a learning rate to match.
+- ``diffusers``: its course recipe, DPMSolverMultistepScheduler in 50 steps; same clock as azula.
 
 All samples are judged by ``undrift.metrics.first_metrics``: 64 features of a small classifier
 trained on the training half; Frechet distance, label accuracy and coverage against the held-out
@@ -40,7 +41,7 @@ from record import conditions, warn_if_busy, write
 from undrift.metrics import first_metrics
 
 HERE = Path(__file__).resolve().parent
-ARMS = ("undrift", "azula", "azula-tuned")
+ARMS = ("undrift", "azula", "azula-tuned", "diffusers")
 TUNED = ("--lr", "1e-3", "--decay", "0.6", "--ema", "0.1")
 BUDGET = {"digits": 60, "fashion": 300}
 SAMPLING = {
@@ -107,7 +108,8 @@ def _make(
     if arm == "undrift":
         return _undrift(source, run, seed, seconds, count, options)
     samples = run.with_suffix(".npz")
-    command = [sys.executable, str(HERE / "peers" / "azula_recipe.py"), "--data", str(source)]
+    recipe = HERE / "peers" / f"{arm.removesuffix('-tuned')}_recipe.py"
+    command = [sys.executable, str(recipe), "--data", str(source)]
     command += ["--out", str(samples), "--seconds", str(seconds), "-n", str(count)]
     command += ["--seed", str(seed), "--threads", str(options.threads)]
     output = _run(command + (list(TUNED) if arm == "azula-tuned" else []))

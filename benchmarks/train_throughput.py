@@ -73,7 +73,7 @@ def compare(size: int, channels: int, options: argparse.Namespace) -> list[dict[
     def flops(network: UNetConfig) -> float:
         return our_flops(ours(images, labels, batch=batch, precision="float32", network=network)[1])
 
-    _, other = theirs(images, labels, batch=batch, precision="float32", channels_last=False)
+    _, other, _ = theirs(images, labels, batch=batch, precision="float32", channels_last=False)
     wanted = their_flops(other)
     their_mode, their_steps = _best(
         {

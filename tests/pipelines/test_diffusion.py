@@ -52,6 +52,17 @@ def test_batches_change_nothing(sampler):
         assert part.nfe == whole.nfe
 
 
+@pytest.mark.parametrize("labels", [None, "all"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_set_drawn_in_parts_is_the_set(sampler, labels):
+    pipeline = small(config=SMALL_UNET)
+    whole = pipeline(7, sampler=sampler, labels=labels)
+    parts = [pipeline(n, first=i, sampler=sampler, labels=labels) for i, n in ((0, 3), (3, 4))]
+    assert np.array_equal(np.concatenate([part.labels for part in parts]), whole.labels)
+    assert levels_apart(np.concatenate([part.images for part in parts]), whole.images) <= 1
+    assert parts[1].settings["first"] == 3
+
+
 def test_the_same_call_gives_the_same_bytes_and_another_seed_does_not():
     pipeline = small()
     first = pipeline(4, seed=3)
@@ -236,6 +247,7 @@ def test_with_weights_makes_another_pipeline():
         ({"steps": 1.5}, "steps 1.5"),
         ({"seed": -1}, "seed -1: .* at least 0"),
         ({"batch_size": 0}, "batch_size 0"),
+        ({"first": -1}, "first -1"),
         ({"guidance": float("nan")}, "guidance nan: give a finite"),
         ({"guidance": float("inf")}, "guidance inf"),
         ({"guidance": "2"}, "guidance '2': give a number"),

@@ -117,6 +117,7 @@ class DiffusionPipeline(Pipeline):
         guidance: float | None = None,
         grid: str | None = None,
         batch_size: int | None = None,
+        first: int = 0,
         device: torch.device | str | None = None,
         precision: Precision = "float32",
         on_progress: OnProgress | None = None,
@@ -136,6 +137,8 @@ class DiffusionPipeline(Pipeline):
             guidance: classifier-free guidance scale; 1 is off, other scales need classes.
             grid: how the steps are spaced, one of `undrift.sampling.GRIDS`.
             batch_size: images drawn at once; by default as many as suit their size.
+            first: number of the first image: images ``first`` to ``first + n - 1`` of the seed are
+                drawn, so that a large set can be drawn in parts.
             device: move the pipeline there first; None stays.
             precision: of the network's matrix products; all else is float32.
             on_progress: called as ``on_progress(done, total)`` after each step; to cancel, raise.
@@ -155,10 +158,11 @@ class DiffusionPipeline(Pipeline):
             guidance,
             grid,
             batch_size,
+            first,
             precision,
             self.device if device is None else torch.device(device),
         )
-        classes = resolve_labels(labels, request.n, request.seed, self.spec)
+        classes = resolve_labels(labels, request.n, request.seed, self.spec, request.first)
         times = request.times(self.denoiser)
         if device is not None:
             self.to(device)
@@ -169,7 +173,9 @@ class DiffusionPipeline(Pipeline):
         with _evaluating(self._weights()):
             for k, rows in enumerate(request.batches):
                 strips.append(Strip(self.codec))
-                chosen = None if classes is None else classes[rows.start : rows.stop]
+                chosen = (
+                    None if classes is None else classes[rows.start - first : rows.stop - first]
+                )
                 x = self._draw(
                     request,
                     rows,

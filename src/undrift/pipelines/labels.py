@@ -18,7 +18,9 @@ Labels = str | int | Sequence[str | int] | None
 _LISTED = 12  # class names in an error message, which is one line
 
 
-def resolve_labels(labels: Labels, n: int, seed: int, spec: SampleSpec) -> np.ndarray | None:
+def resolve_labels(
+    labels: Labels, n: int, seed: int, spec: SampleSpec, first: int = 0
+) -> np.ndarray | None:
     """Return the class of each image, int64 (n,), or None for a model without classes.
 
     Args:
@@ -28,6 +30,7 @@ def resolve_labels(labels: Labels, n: int, seed: int, spec: SampleSpec) -> np.nd
         n: number of images.
         seed: the request's seed.
         spec: the classes.
+        first: number of the first image.
 
     Raises:
         UsageError: for an unknown label, no label at all, or any label on a model without classes.
@@ -37,9 +40,9 @@ def resolve_labels(labels: Labels, n: int, seed: int, spec: SampleSpec) -> np.nd
             raise UsageError(f"labels {labels!r}: this model has no classes; leave labels out")
         return None
     if labels is None:
-        return _drawn(n, seed, spec)
+        return _drawn(range(first, first + n), seed, spec)
     entries = _entries(labels, spec)
-    return np.array([entries[i % len(entries)] for i in range(n)], dtype=np.int64)
+    return np.array([entries[i % len(entries)] for i in range(first, first + n)], dtype=np.int64)
 
 
 def _entries(labels: str | int | Sequence[str | int], spec: SampleSpec) -> list[int]:
@@ -71,12 +74,12 @@ def _index(label: str | int, names: tuple[str, ...]) -> int:
     )
 
 
-def _drawn(n: int, seed: int, spec: SampleSpec) -> np.ndarray:
+def _drawn(rows: range, seed: int, spec: SampleSpec) -> np.ndarray:
     frequencies = spec.class_frequencies or (1.0,) * len(spec.class_names)
     edges = np.cumsum(frequencies) / sum(frequencies)
     edges[-1] = 1.0
     uniform = [
         torch.rand((), generator=generator(seed, i, "label"), dtype=torch.float64).item()
-        for i in range(n)
+        for i in rows
     ]
     return np.searchsorted(edges, np.array(uniform), side="right").astype(np.int64)

@@ -36,6 +36,7 @@ class Pipeline(ABC):
         guidance: float | None = None,
         grid: str | None = None,
         batch_size: int | None = None,
+        first: int = 0,
         on_progress: OnProgress | None = None,
     ) -> Samples:
         """Draw ``n`` images; image i depends on the weights, the settings, the seed and i only.
@@ -49,6 +50,8 @@ class Pipeline(ABC):
             guidance: guidance scale; 1 is off.
             grid: name of the grid: how the steps are spaced.
             batch_size: images drawn at once; it changes speed and memory, not what is drawn.
+            first: number of the first image: images ``first`` to ``first + n - 1`` of the seed are
+                drawn, so that a large set can be drawn in parts.
             on_progress: called as ``on_progress(done, total)``; to cancel, raise.
 
         Raises:

@@ -39,6 +39,7 @@ class Request:
         rho: of a karras grid.
         sigma_min: smallest noise of a karras or log_snr grid.
         batch_size: images drawn at once.
+        first: number of the first image.
         precision: of the network.
     """
 
@@ -52,6 +53,7 @@ class Request:
     rho: float
     sigma_min: float
     batch_size: int
+    first: int
     precision: str
 
     @classmethod
@@ -65,6 +67,7 @@ class Request:
         guidance: float | None,
         grid: str | None,
         batch_size: int | None,
+        first: int,
         precision: str,
         device: torch.device,
     ) -> Request:
@@ -97,15 +100,17 @@ class Request:
             rho=spec.rho,
             sigma_min=spec.sigma_min,
             batch_size=_at_least("batch_size", batch_size, 1),
+            first=_at_least("first", first, 0),
             precision=precision,
         )
 
     @property
     def batches(self) -> list[range]:
         """Which images are drawn together."""
+        end = self.first + self.n
         return [
-            range(start, min(start + self.batch_size, self.n))
-            for start in range(0, self.n, self.batch_size)
+            range(start, min(start + self.batch_size, end))
+            for start in range(self.first, end, self.batch_size)
         ]
 
     def times(self, denoiser: Denoiser) -> Tensor:
@@ -130,6 +135,7 @@ class Request:
             labels = [label if isinstance(label, str) else int(label) for label in labels]
         return {
             "n": self.n,
+            "first": self.first,
             "labels": labels,
             "seed": self.seed,
             "sampler": self.sampler,
