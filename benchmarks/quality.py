@@ -14,7 +14,7 @@ Four arms, each trained and sampled in a process of its own, taking turns seed b
 - ``azula-tuned``: the same given our decay and EMA, with a learning rate to match.
 - ``diffusers``: its course recipe, DPMSolverMultistepScheduler in 50 steps; same clock as azula.
 
-All samples are judged by ``undrift.metrics.first_metrics``: 64 features of a small classifier
+All samples are judged by ``undrift.metrics.measure``: 64 features of a small classifier
 trained on the training half; Frechet distance, label accuracy and coverage against the held-out
 half; copies by nearest training image. ``floor`` is the same with real training images in place of
 samples. Needs ``benchmarks/setup_peers.sh`` once.
@@ -38,7 +38,7 @@ import torch
 from halves import DATASETS, Half, halves
 from record import conditions, warn_if_busy, write
 
-from undrift.metrics import first_metrics
+from undrift.metrics import Comparison, Images, measure, open_spaces
 
 HERE = Path(__file__).resolve().parent
 ARMS = ("undrift", "azula", "azula-tuned", "diffusers")
@@ -49,6 +49,8 @@ SAMPLING = {
     "fashion": {"undrift": ("--steps", "10", "--guidance", "1.3"), "undrift-unguided": ()},
 }
 """Flags of ``undrift sample`` by the name that their row gets."""
+
+JUDGED = ("fd", "label_accuracy", "coverage", "memorization")
 
 COUNT = {"digits": 1000, "fashion": 2000}
 TARGET = {"digits": 0.15, "fashion": 0.18}
@@ -163,13 +165,20 @@ def _run(command: list[str]) -> str:
 
 def _judge(samples: Path, training: Half, held_out: Half) -> dict[str, Any]:
     made = np.load(samples)
-    found = first_metrics(made["images"], made["labels"], training, held_out, held_out_name="test")
+    images, real, seen = (
+        Images(part.images, part.labels)
+        for part in (Half(made["images"], made["labels"]), held_out, training)
+    )
+    extractor, classifier = open_spaces(seen)
+    names = tuple(str(k) for k in range(int(seen.labels.max()) + 1))
+    comparison = Comparison(images, real, seen, extractor, classifier, names, 0, "test")
+    found = measure(comparison, JUDGED)
     measured = found["metrics"]
     return {
         "protocol": found["protocol"],
         "metrics": {
-            name: {key: measured[name][key] for key in ("value", "floor", "interval")}
-            for name in ("fd", "label_accuracy", "coverage", "copies")
+            name: {key: measured[name][key] for key in ("value", "floor", "low", "high")}
+            for name in JUDGED
         },
     }
 
@@ -180,7 +189,7 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     for arm in dict.fromkeys(run["arm"] for run in runs):
         mine = [run for run in runs if run["arm"] == arm]
         row: dict[str, Any] = {"seeds": [run["seed"] for run in mine]}
-        for name in ("fd", "label_accuracy", "coverage", "copies"):
+        for name in JUDGED:
             row[name] = _median(run["metrics"][name]["value"] for run in mine)
             row[f"{name}_floor"] = _median(run["metrics"][name]["floor"] for run in mine)
             row[f"{name}_all"] = [round(run["metrics"][name]["value"], 4) for run in mine]
@@ -205,7 +214,7 @@ def _line(run: dict[str, Any]) -> str:
     return (
         f"{run['arm']:16} seed {run['seed']}  FD {found['fd']:.3f} "
         f"(floor {run['metrics']['fd']['floor']:.3f})  accuracy {found['label_accuracy']:.3f}  "
-        f"coverage {found['coverage']:.3f}  copies {found['copies']:.3f}  "
+        f"coverage {found['coverage']:.3f}  copies {found['memorization']:.3f}  "
         f"{run['cost']['images']} images"
     )
 
@@ -220,7 +229,7 @@ def _print_summary(summary: dict[str, Any], target: float) -> None:
             f"{arm:16}  {row['fd']:6.3f}  {row['above_floor']:6.3f}    "
             f"{'-' if ratio is None else f'{ratio:.3f}':6}  "
             f"{row['label_accuracy']:.3f} ({row['label_accuracy_floor']:.3f})     "
-            f"{row['coverage']:.3f} ({row['coverage_floor']:.3f})     {row['copies']:.3f}"
+            f"{row['coverage']:.3f} ({row['coverage_floor']:.3f})     {row['memorization']:.3f}"
         )
     print(f"to reach: undrift's ratio at most {target}")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from undrift.experiments.call import train
+    from undrift.experiments.evaluation import evaluate
     from undrift.experiments.journey import Run
     from undrift.pipelines import Pipeline, Samples
 
@@ -33,6 +34,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "train": "undrift.experiments.call",
+    "evaluate": "undrift.experiments.evaluation",
     "Run": "undrift.experiments.journey",
     "Pipeline": "undrift.pipelines",
     "Samples": "undrift.pipelines",
@@ -58,6 +60,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "data",
+    "evaluate",
     "train",
 ]
 

@@ -160,7 +160,8 @@ def evaluation() -> dict[str, Any]:
         return {
             "name": name,
             "value": value,
-            "interval": interval,
+            "low": interval[0] if interval else None,
+            "high": interval[1] if interval else None,
             "floor": floor,
             "n": 1000,
             "n_reference": 180,
@@ -172,7 +173,7 @@ def evaluation() -> dict[str, Any]:
             "fd": metric("FD[domain@026832a2]", 0.913, [0.71, 1.12], 0.674),
             "label_accuracy": metric("label accuracy[domain@026832a2]", 0.982, [0.97, 0.99], 0.987),
             "coverage": metric("coverage[domain@026832a2]", 0.941, None, 0.967),
-            "copies": metric("copies", 0.012, [0.007, 0.021], 0.011),
+            "memorization": metric("memorization", 0.012, [0.007, 0.021], 0.011),
         },
         "missing": {},
         "features": {"name": "domain@026832a2"},

@@ -324,3 +324,28 @@ def test_a_wrong_init_leaves_no_run(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no such run"):
         undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp", init="absent")
     undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp")
+
+
+def test_evaluations_on_the_way_keep_the_best_weights_and_change_none(tmp_path: Path) -> None:
+    plain, watched = tmp_path / "plain", tmp_path / "watched"
+    undrift.train("digits", out=plain, steps=6, network="mlp")
+    undrift.train("digits", out=watched, steps=6, network="mlp", evaluate_every=2)
+    for name, tensor in weights(plain, 6).items():
+        assert torch.equal(weights(watched, 6)[name], tensor)
+    looks = [e for e in read_events(watched / "metrics.jsonl") if e["event"] == "evaluation"]
+    assert [look["step"] for look in looks] == [2, 4, 6]
+    assert all(look["low"] <= look["kid"] <= look["high"] and look["n"] == 1000 for look in looks)
+    best = json.loads((watched / "best.json").read_text())
+    assert best["kid"] == min(look["kid"] for look in looks)
+    first = json.loads((watched / "evaluation" / "first.json").read_text())
+    assert first["best"]["step"] == best["step"]
+    assert first["best"]["reference"]["split"] == "test"  # chosen on validation, reported on test
+    chosen = undrift.Pipeline.from_pretrained(watched / "best")
+    assert chosen(2, seed=0).images.shape == (2, 8, 8, 1)
+    page = (watched / "report.html").read_text()
+    assert f"validated best, after step {best['step']}" in page
+
+
+def test_evaluations_need_validation_images(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no validation images"):
+        undrift.train("digits", out=tmp_path / "run", steps=2, holdout=0, evaluate_every=1)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.data.real import real
 from tests.data.zoo import build_zoo
 
 import undrift
 from undrift.experiments import closing
 from undrift.runs import recorder
-
-ROOT = Path(os.environ.get("UNDRIFT_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
 
 
 @pytest.fixture(autouse=True)
@@ -49,10 +47,7 @@ def journey(source: Path, out: Path, shape: tuple[int, int, int], **settings: ob
     ],
 )
 def test_real_data(tmp_path: Path, name: str, shape: tuple[int, int, int]) -> None:
-    source = ROOT / name
-    if not source.exists():
-        pytest.skip(f"no {name} in {ROOT}: set UNDRIFT_DATA to the folder of real data sets")
-    journey(source, tmp_path / "run", shape)
+    journey(real(name), tmp_path / "run", shape)
 
 
 @pytest.mark.slow

@@ -112,7 +112,7 @@ def test_every_section_has_its_content(page: Page):
     for words in (
         "A class-conditional diffusion model of 8 × 8 grey images in 10 classes",
         "FD[domain@026832a2]",
-        "how copies was computed",
+        "how memorization was computed",
         "943,617",
         "U-Net (patch 1, width 64, multipliers 1 2)",
         "1,200 steps of 64 images: 76,800 images",

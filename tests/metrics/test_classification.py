@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from undrift.errors import UsageError
-from undrift.metrics import Share, label_accuracy, wilson_interval
+from undrift.metrics.classification import label_accuracy, per_class_accuracy, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -34,16 +34,38 @@ def test_interval_holds_the_truth_about_as_often_as_it_says():
 
 
 def test_label_accuracy_counts_agreement():
-    share = label_accuracy(np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2]))
-    assert share == Share(3, 4)
-    assert share.value == 0.75
-    assert share.interval == wilson_interval(3, 4)
+    found = label_accuracy(np.array([0, 1, 2, 2]), np.array([0, 1, 1, 2]))
+    assert found.value == 0.75
+    assert (found.low, found.high) == wilson_interval(3, 4)
+    assert "4 images" in found.method
+
+
+def test_accuracy_by_class_counts_within_what_was_asked_for():
+    asked = np.array([0, 0, 0, 3, 3, 1])
+    predicted = np.array([0, 0, 3, 3, 3, 0])
+    found = per_class_accuracy(predicted, asked, 5)
+    assert {label: estimate.value for label, estimate in found.items()} == {
+        0: pytest.approx(2 / 3),
+        1: 0.0,
+        3: 1.0,
+    }
+    assert (found[0].low, found[0].high) == wilson_interval(2, 3)
+
+
+def test_the_interval_holds_the_share_itself_at_its_ends():
+    for hits, count in ((0, 7), (7, 7), (3.3, 3.3), (0, 2.5)):
+        low, high = wilson_interval(hits, count)
+        assert 0 <= low <= hits / count <= high <= 1
 
 
 def test_what_makes_no_share_is_refused():
     with pytest.raises(UsageError, match="shapes"):
         label_accuracy(np.zeros(3, int), np.zeros(4, int))
+    with pytest.raises(UsageError, match="shapes"):
+        label_accuracy(np.zeros(0, int), np.zeros(0, int))
     with pytest.raises(UsageError, match="0 in 0"):
-        Share(0, 0)
+        wilson_interval(0, 0)
     with pytest.raises(UsageError, match="5 in 4"):
-        Share(5, 4)
+        wilson_interval(5, 4)
+    with pytest.raises(UsageError, match="3 classes were named"):
+        per_class_accuracy(np.zeros(2, int), np.array([0, 3]), 3)

@@ -1,4 +1,4 @@
-"""Nearest training images against brute force, and what counts as a copy."""
+"""Nearest training images against brute force, and the spacing of the training set around."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from undrift.errors import UsageError
-from undrift.metrics import Neighbours, copies, nearest_training
-from undrift.metrics.resizing import shrink, shrunk_size
+from undrift.metrics.features.resizing import shrink, shrunk_size
+from undrift.metrics.nearest import nearest_features, nearest_training
 
 
 def noise(seed: int, *shape: int) -> np.ndarray:
@@ -44,24 +44,56 @@ def test_large_images_are_compared_small():
     assert found.distances[1] == 0
 
 
-def test_new_images_score_one_percent_and_replayed_ones_all():
-    draws = np.random.default_rng(4)
-    real = np.clip(draws.normal(128, 40, (900, 4, 4, 1)), 0, 255).astype(np.uint8)
-    training, held_out, fresh = real[:300], real[300:600], real[600:]
-    floor = nearest_training(held_out, training)
-    new = copies(nearest_training(fresh, training), floor)
-    assert new.share.value < 0.01 + 4 * np.sqrt(0.01 * 0.99 / 300) + 0.01
-    assert new.held_out.value == pytest.approx(0.01, abs=0.004)
-    near = np.clip(training + draws.normal(0, 2, training.shape), 0, 255).astype(np.uint8)
-    assert copies(nearest_training(near, training), floor).share.value == 1.0
+@pytest.mark.parametrize("chunk", [3, 16, 8192])
+def test_spacing_is_the_mean_of_the_next_nine(chunk: int):
+    images, training = noise(5, 12, 6, 5, 1), noise(6, 40, 6, 5, 1)
+    images[0] = training[7]
+    difference = images[:, None].astype(float) - training[None].astype(float)
+    distances = np.sort(np.sqrt((difference**2).mean(axis=(2, 3, 4))), axis=1)
+    found = nearest_training(images, training, chunk=chunk)
+    np.testing.assert_allclose(found.spacing, distances[:, 1:10].mean(axis=1), rtol=1e-5)
+    np.testing.assert_allclose(found.relative, distances[:, 0] / found.spacing, rtol=1e-5)
+    assert found.relative[0] == 0
+    few = nearest_training(images, training[:3], chunk=chunk)
+    near = np.sort(np.sqrt((difference[:, :3] ** 2).mean(axis=(2, 3, 4))), axis=1)
+    np.testing.assert_allclose(few.spacing, near[:, 1:].mean(axis=1), rtol=1e-5)
 
 
-def test_as_near_as_the_threshold_is_no_copy():
-    held_out = Neighbours(np.zeros(3, int), np.array([5.0, 5.0, 5.0]))
-    samples = Neighbours(np.zeros(4, int), np.array([4.999, 5.0, 6.0, 0.0]))
-    found = copies(samples, held_out)
-    assert found.threshold == 5.0
-    assert (found.share.hits, found.share.count, found.held_out.hits) == (2, 4, 0)
+def test_copies_of_what_repeats_are_at_zero_and_one_image_has_no_spacing():
+    training = np.repeat(noise(7, 1, 6, 6, 1), 30, axis=0)
+    found = nearest_training(training[:2], training)
+    assert found.spacing.tolist() == [0, 0]
+    assert found.relative.tolist() == [0, 0]
+    alone = nearest_training(training[:2], training[:1])
+    assert alone.spacing is None
+    with pytest.raises(UsageError, match="spacing"):
+        _ = alone.relative
+
+
+@pytest.mark.parametrize("chunk", [7, 8192])
+def test_own_rows_are_left_out(chunk: int):
+    training = noise(8, 25, 5, 5, 1)
+    training[9] = training[20]  # another copy is a neighbour all the same
+    rows = np.array([3, 9, 20, 24])
+    found = nearest_training(training[rows], training, chunk, own_rows=rows)
+    difference = training[rows][:, None].astype(float) - training[None].astype(float)
+    distances = np.sqrt((difference**2).mean(axis=(2, 3, 4)))
+    distances[np.arange(4), rows] = np.inf
+    np.testing.assert_array_equal(found.indices, distances.argmin(axis=1))
+    np.testing.assert_allclose(found.distances, distances.min(axis=1), rtol=1e-6)
+    assert found.distances[1] == found.distances[2] == 0
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_features_agree_with_brute_force(offset: float):
+    draws = np.random.default_rng(9)
+    features, training = (offset + draws.normal(size=(n, 20)) for n in (15, 50))
+    features[4] = training[31]
+    distances = np.sqrt(((features[:, None] - training[None]) ** 2).mean(axis=2))
+    found = nearest_features(features, training, chunk=16)
+    np.testing.assert_array_equal(found.indices, distances.argmin(axis=1))
+    np.testing.assert_allclose(found.distances, distances.min(axis=1), rtol=1e-5)
+    assert found.distances[4] == 0
 
 
 def test_shrinking_averages_areas():
@@ -80,3 +112,7 @@ def test_what_cannot_be_compared_is_refused():
         nearest_training(noise(0, 2, 8, 8, 1), noise(0, 2, 8, 9, 1))
     with pytest.raises(UsageError, match="at least one"):
         nearest_training(noise(0, 2, 8, 8, 1), noise(0, 0, 8, 8, 1))
+    with pytest.raises(UsageError, match="own rows"):
+        nearest_training(noise(0, 2, 8, 8, 1), noise(0, 3, 8, 8, 1), own_rows=np.array([1]))
+    with pytest.raises(UsageError, match="one extractor"):
+        nearest_features(np.zeros((3, 4)), np.zeros((3, 5)))

@@ -23,6 +23,7 @@ VERBS = {
     "inspect": "look at a data set before training on it",
     "train": "train a diffusion model on a folder of images",
     "sample": "draw images from a trained model",
+    "evaluate": "measure samples: how good, how diverse, how original",
     "runs": "list the runs, or show one",
     "doctor": "check the environment",
 }

@@ -40,6 +40,7 @@ class Keywords(TypedDict, total=False):
     checkpoint_every: int | None
     grid_every: int | None
     validate_every: int | None
+    evaluate_every: int | None
     device: Literal["auto", "cpu", "cuda"]
     threads: int | None
     precision: Literal["auto", "float32", "bfloat16"]

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import nn
 
 from undrift.data import ImageSet
 from undrift.experiments.report import gather_material, write_report
-from undrift.metrics import first_metrics
+from undrift.metrics import Comparison, Images, measure, open_spaces
+from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
 from undrift.pipelines import DiffusionPipeline, Samples
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
+from undrift.runs.judge import best_so_far
 from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
 from undrift.runs.recorder import draw_grid
@@ -27,6 +28,9 @@ PIXELS = 64_000
 """Pixels to draw for the first metrics on a CPU: 1,000 digits, or 128 images of 32 x 32."""
 
 FEWEST, MOST = 128, 1000
+
+MOST_HELD_OUT = 10_000
+"""Held-out images that samples are compared with."""
 
 VIEW_BYTES = 2**29
 """Pixels of each split that metrics and report look at."""
@@ -66,30 +70,28 @@ def close_run(
     log.say(f"drew {len(samples.images)} samples in {sampling:.1f} s")
 
     began = time.perf_counter()
-    train = View.of(data.split("train"))
-    name, held_out = _held_out(data)
-    metrics = first_metrics(
-        samples.images,
-        samples.labels,
-        train,
-        held_out,
-        held_out_name=name,
-        seed=config.training.seed,
-        device=config.training.device,
-    )
+    train = view(data.split("train"))
+    metrics = _measured(samples, train, data, config)
+    if (best := best_so_far(run)) is not None:
+        chosen = DiffusionPipeline.from_pretrained(run.best, network=network)
+        drawn = chosen.to(pipeline.device)(_count(config), seed=0, on_progress=check)
+        metrics["best"] = best | _measured(drawn, train, data, config)
     run.write_json("evaluation/first.json", metrics)
     measuring = time.perf_counter() - began
     log.say(f"measured them in {measuring:.1f} s")
     for entry in metrics["metrics"].values():
-        floor = "none" if entry["floor"] is None else f"{entry['floor']:.4g}"
-        log.say(f"  {entry['name']}: {entry['value']:.4g} (floor {floor})")
+        low, high, floor = (
+            "none" if entry[name] is None else f"{entry[name]:.4g}"
+            for name in ("low", "high", "floor")
+        )
+        log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
     _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
 
 
 def _report(
     run: RunDirectory,
     config: RunConfig,
-    train: View,
+    train: Images,
     pipeline: DiffusionPipeline,
     samples: Samples,
     seconds: dict[str, float],
@@ -122,29 +124,28 @@ def _count(config: RunConfig) -> int:
     return int(np.clip(PIXELS // (height * width), FEWEST, MOST))
 
 
-def _held_out(data: ImageSet) -> tuple[str, View | None]:
-    for name in ("test", "validation"):
-        split = data.split(name)
-        if len(split):
-            return name, View.of(split)
-    return "test", None
+def _measured(samples: Samples, train: Images, data: ImageSet, config: RunConfig) -> dict[str, Any]:
+    """The quick metrics against the held-out images, or all images where none are held out."""
+    splits = {name: data.split(name) for name in ("test", "validation")}
+    split = next((name for name, part in splits.items() if len(part) >= 2), None)
+    held_out = train if split is None else view(splits[split])
+    labelled = samples.labels if held_out.labels is not None else None
+    extractor, classifier = open_spaces(train, device=config.training.device)
+    comparison = Comparison(
+        Images(samples.images, labelled),
+        held_out.draw(MOST_HELD_OUT, config.training.seed, "reference"),
+        None if split is None else train,
+        extractor,
+        classifier,
+        data.class_names,
+        config.training.seed,
+        split or "training",
+    )
+    return measure(comparison, QUICK)
 
 
-@dataclass(frozen=True)
-class View:
-    """Images of a split that fit into memory: all of them, or evenly spaced ones.
-
-    Attributes:
-        images: (n, H, W, C) uint8.
-        labels: (n,) int64, or None.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64] | None
-
-    @classmethod
-    def of(cls, split: ImageSet) -> View:
-        """The view of ``split``."""
-        most = max(FEWEST, VIEW_BYTES // int(np.prod(split.shape)))
-        rows = np.linspace(0, len(split) - 1, min(len(split), most)).astype(np.int64)
-        return cls(split.take(rows), None if split.labels is None else split.labels[rows])
+def view(split: ImageSet) -> Images:
+    """Images of a split that fit into memory: all of them, or evenly spaced ones."""
+    most = max(FEWEST, VIEW_BYTES // int(np.prod(split.shape)))
+    rows = np.linspace(0, len(split) - 1, min(len(split), most)).astype(np.int64)
+    return Images(split.take(rows), None if split.labels is None else split.labels[rows])

@@ -32,6 +32,7 @@ from undrift.experiments.planning import (
     plan_run,
     resume_command,
 )
+from undrift.files.durable import sweep
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
@@ -39,6 +40,7 @@ from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
 from undrift.runs.images import load_images
 from undrift.runs.initial import copy_weights
+from undrift.runs.judge import Judge
 from undrift.runs.loading import configuration_of, load_pipeline
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import choose_device, resolve
@@ -258,6 +260,7 @@ class _Journey:
         store = CheckpointStore(self._run.checkpoints)
         snapshots = SnapshotStore(self._run.snapshots)
         if self._world.first:
+            sweep(self._run.path)
             store.sweep(self._lock)
             snapshots.sweep(self._lock)
         checkpoint = self._newest(store)
@@ -266,7 +269,7 @@ class _Journey:
         events = EventLog(self._run.events) if self._world.first else None
         recorder = None
         if events is not None:
-            recorder = Recorder(self._run, events, learner, self._log)
+            recorder = Recorder(self._run, events, learner, self._log, self._judge(config, data))
         trainer = Trainer(
             learner,
             config.training,
@@ -295,6 +298,12 @@ class _Journey:
         finally:
             if events is not None:
                 events.close()
+
+    def _judge(self, config: RunConfig, data: ImageSet) -> Judge | None:
+        if config.training.evaluate_every is None:
+            return None
+        train, validation = data.split("train"), data.split("validation")
+        return Judge(self._run, train, validation, config.training.device)
 
     def _newest(self, store: CheckpointStore) -> Checkpoint | None:
         checkpoint = store.newest()

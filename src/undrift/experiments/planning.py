@@ -14,6 +14,7 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.runs.configuration import RunConfig, first_difference
 from undrift.runs.directory import RunDirectory
+from undrift.runs.judge import SAMPLES
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
 from undrift.runs.recorder import grid_shape
@@ -135,7 +136,8 @@ def fit_to_machine(
     config = replace(config, training=plan, seconds_per_step=pace)
     # The last validation and the last grid are made whatever they cost.
     kept = RESERVE * allowed + look_seconds(config)
-    steps = torch.tensor(int((allowed - kept - (time.perf_counter() - began)) / pace))
+    left = allowed - kept - (time.perf_counter() - began)
+    steps = torch.tensor(int(left / (pace + evaluation_seconds(config))))
     steps = steps.to(world.device)
     world.broadcast([steps])
     if int(steps) < 1:
@@ -163,6 +165,15 @@ def look_seconds(config: RunConfig) -> float:
     columns, rows = grid_shape(spec)
     forwards = 2 * (columns * rows * spec.steps + validation_count(spec.shape) * VALIDATION_LEVELS)
     return forwards * config.seconds_per_step / config.training.batch_size / 2
+
+
+def evaluation_seconds(config: RunConfig) -> float:
+    """What evaluations of samples on the way are expected to take, per update."""
+    every = config.training.evaluate_every
+    if every is None or config.seconds_per_step is None:
+        return 0.0
+    forwards = SAMPLES * config.model.spec.steps
+    return forwards * config.seconds_per_step / config.training.batch_size / 2 / every
 
 
 def resume_command(run: RunDirectory) -> str:

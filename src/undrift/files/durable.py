@@ -106,6 +106,20 @@ def write_synced(path: Path, data: bytes, filesystem: Filesystem = LOCAL) -> Non
     filesystem.sync_file(path)
 
 
+def sweep(directory: Path) -> list[Path]:
+    """Delete what killed processes left half-written in ``directory`` and below.
+
+    Only its one writer may call this: others may be about to rename what it would delete.
+
+    Returns:
+        what was deleted.
+    """
+    left = sorted(directory.rglob(".*.partial"))
+    for path in left:
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return left
+
+
 def beside(path: Path) -> Path:
     """A hidden name next to ``path`` that nothing has: ``.<name>.<random>.partial``."""
     return path.parent / f".{path.name}.{secrets.token_hex(6)}.partial"

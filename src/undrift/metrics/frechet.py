@@ -6,16 +6,37 @@ Between N(m_1, S_1) and N(m_2, S_2), the squared 2-Wasserstein distance is
                - 2\,\mathrm{tr}\big((S_1^{1/2} S_2 S_1^{1/2})^{1/2}\big)                       (1)
 
 Symbols: ``m`` (D,) means, ``S`` (D, D) covariances (divided by n - 1), ``n`` images, ``D``
-features. The root in (1) is of a symmetric positive semi-definite matrix, so ``eigh`` gives it,
-also when a covariance is rank-deficient; a general matrix square root does not (it fails in known
-ways).
+features. The last trace is the overlap. Any factors ``S = F F^T`` give it, because the product in
+(1) has the non-zero eigenvalues of ``F_2^T S_1 F_2``:
 
-The estimate is biased upwards by about ``tr(S) D / 2n`` per side, which is why no distance is
-reported without a floor: the same estimate for real images, at the same n.
+    overlap = sum of the roots of the eigenvalues of F_2^T S_1 F_2 = nuclear norm of F_1^T F_2   (2)
+
+One Cholesky factor and the eigenvalues of one symmetric matrix are enough for full covariances.
+With fewer images than features, the centred rows over sqrt(n - 1) are a factor, and no (D, D)
+matrix is needed. A general matrix square root (``sqrtm``) fails in known ways and is not used.
+
+With n images on both sides the estimate is biased upwards, for unit Gaussians by
+``2 D / n + D (D + 1) / 2n``, half of it from either side. That is why no distance is reported
+without a floor: the same estimate for real images, at the same n.
+
+How far chance moves it follows from the first two derivatives of (1) in the first set. With the
+eigenvectors Q and eigenvalues mu of ``F_2^T S_1 F_2``, and ``c = x - m_1``, ``z = Q^T F_2^T c``,
+
+    psi(x)   = 2 c^T (m_1 - m_2) + |c|^2 - sum_a z_a^2 / sqrt(mu_a)                              (3)
+    h(x, x') = c^T c' + sum_ab (z_a z_b - mu_a [a=b]) (z'_a z'_b - mu_a [a=b]) W_ab,
+    W_ab     = 1 / (2 sqrt(mu_a mu_b) (sqrt(mu_a) + sqrt(mu_b)))                                 (4)
+
+one image moves FD by psi / n, two together by 2 h / n^2 beyond that. The variance of (3) over the
+sample holds the noise of (4) twice over, so
+
+    Var FD = v_1 + v_2,   v_2 = 2 E[h^2] / n^2,   v_1 = max(0, Var[psi] / n - 2 v_2)             (5)
+
+where v_1 belongs to the linear part and vanishes for a perfect model, and v_2 is what is left then.
 
 References: Dowson and Landau, "The Frechet distance between multivariate normal distributions"
 (1982); Heusel et al., "GANs trained by a two time-scale update rule converge to a local Nash
-equilibrium" (2017). Influence function: derived below from the gradient of (1).
+equilibrium" (2017); Hampel, "The influence curve and its role in robust estimation" (1974), for
+(3); Efron and Stein, "The jackknife estimate of variance" (1981), for what (5) takes away.
 """
 
 from __future__ import annotations
@@ -23,9 +44,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
+from undrift.metrics.estimate import Estimate
+from undrift.randomness import generator
 
 Array = NDArray[np.float64]
 
@@ -81,82 +105,148 @@ class Moments:
         return self.scatter / (self.count - 1)
 
 
-@dataclass(frozen=True)
-class FrechetEstimate:
-    """A Frechet distance and how well the first set's size fixes it.
-
-    Attributes:
-        value: FD, in squared feature units.
-        standard_error: of ``value`` over redraws of the first set, the second held fixed.
-    """
-
-    value: float
-    standard_error: float
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the biased estimate: sampling noise only, the bias stays in it."""
-        half = 1.959963984540054 * self.standard_error
-        return max(0.0, self.value - half), self.value + half
-
-
-def frechet_distance(first: Moments, second: Moments) -> float:
+def frechet_distance(first: Moments | Array, second: Moments | Array) -> float:
     """Equation (1), never negative; symmetric up to rounding.
+
+    Args:
+        first: moments, or features (n, D), which are faster and more exact where n <= D.
+        second: likewise.
 
     Raises:
         UsageError: different numbers of features, or fewer than two images in a set.
     """
+    one, other = _side(first), _side(second)
+    _check_same(one.moments, other.moments)
+    a, b = one.moments.covariance, other.moments.covariance
+    shift = one.moments.mean - other.moments.mean
+    fixed = float(shift @ shift + np.trace(a) + np.trace(b))
+    return max(0.0, fixed - 2.0 * _overlap(one, other))
+
+
+def frechet_estimate(features: NDArray[np.floating], reference: Moments | Array) -> Estimate:
+    """Equation (1) between ``features`` (n, D) and ``reference``, with a 95 % interval.
+
+    The interval is about the expectation of the estimate at this n, with its bias, over redraws of
+    the first set; the reference is held fixed. Its variance is (5) for n > 2 D. With fewer images
+    the second derivative is not to be had from the sample, and the variance is that of (3) alone,
+    which is too wide for near-perfect models, by up to sqrt(2).
+
+    Raises:
+        UsageError: different numbers of features, or fewer than two images in a set.
+    """
+    rows = np.asarray(features, dtype=np.float64)
+    one, other = _side(rows), _side(reference)
+    _check_same(one.moments, other.moments)
+    count, size = rows.shape
+    a, b = one.moments.covariance, other.moments.covariance
+    shift = one.moments.mean - other.moments.mean
+    centred = rows - one.moments.mean
+    linear = 2.0 * centred @ shift + np.einsum("nd,nd->n", centred, centred)
+    pairs = None
+    if count <= size:
+        # x_i^T T x_i = (n - 1) K_ii for the root K of the images' (n, n) matrix in (2)
+        values, vectors = np.linalg.eigh(_symmetric(_sandwich(centred.T / np.sqrt(count - 1), b)))
+        roots = np.sqrt(_cleared(values))
+        transported = (count - 1) * (vectors**2 @ roots)
+    else:
+        half = factor(b)
+        values, vectors = np.linalg.eigh(_sandwich(half, a))
+        kept = _cleared(values) > 0
+        mu, vectors = values[kept], vectors[:, kept]
+        roots = np.sqrt(mu)
+        z = centred @ (half @ vectors)
+        transported = z**2 @ (1.0 / roots)
+        if count > 2 * size:
+            pairs = _second_order(centred, z, mu)
+    value = float(shift @ shift + np.trace(a) + np.trace(b) - 2.0 * roots.sum())  # (1), (2)
+    variance = float((linear - transported).var(ddof=1)) / count  # (3)
+    if pairs is not None:
+        second = 2.0 * pairs / count**2
+        variance = max(0.0, variance - 2.0 * second) + second  # (5)
+    return Estimate.normal(
+        max(0.0, value),
+        float(np.sqrt(variance)),
+        "influence function over samples; reference fixed; bias not removed",
+        lowest=0.0,
+    )
+
+
+def factor(covariance: Array) -> Array:
+    """F (..., D, D) with ``F F^T`` = ``covariance`` (..., D, D), also if rank-deficient."""
+    try:
+        return np.linalg.cholesky(covariance)
+    except np.linalg.LinAlgError:
+        values, vectors = np.linalg.eigh(_symmetric(covariance))
+        return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+
+
+def overlaps(factors: Array, covariances: Array) -> Array:
+    """Equation (2) for ``factors`` (..., D, r) of one side, ``covariances`` (..., D, D): (...)."""
+    return np.sqrt(_cleared(np.linalg.eigvalsh(_sandwich(factors, covariances)))).sum(axis=-1)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """Moments, and the centred rows over sqrt(n - 1) where they are the smaller factor."""
+
+    moments: Moments
+    rows: Array | None = None
+
+
+def _side(given: Moments | Array) -> _Side:
+    if isinstance(given, Moments):
+        return _Side(given)
+    features = np.asarray(given, dtype=np.float64)
+    moments = Moments.of(features)
+    if not 2 <= moments.count <= moments.mean.size:
+        return _Side(moments)
+    return _Side(moments, (features - moments.mean) / np.sqrt(moments.count - 1))
+
+
+def _check_same(first: Moments, second: Moments) -> None:
     if first.mean.shape != second.mean.shape:
         raise UsageError(
             f"features of {first.mean.size} and {second.mean.size} dimensions cannot be compared: "
             "use one extractor"
         )
-    a, b = first.covariance, second.covariance
-    root = _root(a)
-    cross = _symmetric(root @ b @ root)
-    overlap = np.sqrt(_cleared(np.linalg.eigvalsh(cross))).sum()
-    shift = first.mean - second.mean
-    return max(0.0, float(shift @ shift + np.trace(a) + np.trace(b) - 2.0 * overlap))
 
 
-def frechet_estimate(features: NDArray[np.floating], reference: Moments) -> FrechetEstimate:
-    """Equation (1) between ``features`` (n, D) and ``reference``, with its standard error.
+def _overlap(one: _Side, other: _Side) -> float:
+    if one.rows is not None and other.rows is not None:
+        return float(np.linalg.svd(one.rows @ other.rows.T, compute_uv=False).sum())  # (2)
+    if one.rows is not None:
+        return float(overlaps(one.rows.T, other.moments.covariance))
+    if other.rows is not None:
+        return float(overlaps(other.rows.T, one.moments.covariance))
+    return float(overlaps(factor(other.moments.covariance), one.moments.covariance))
 
-    With the optimal map ``T = S_1^{-1/2} (S_1^{1/2} S_2 S_1^{1/2})^{1/2} S_1^{-1/2}``, the
-    gradient of (1) is ``2 (m_1 - m_2)`` in m_1 and ``I - T`` in S_1, so one image x moves the
-    distance by
 
-        psi(x) / n,   psi(x) = 2 (m_1 - m_2)^T (x - m_1) + (x - m_1)^T (I - T) (x - m_1) - c    (2)
+def _second_order(centred: Array, z: Array, mu: Array, most: int = 4096) -> float:
+    """E[h^2] of equation (4), over random pairs of different rows."""
+    count = len(centred)
+    order = torch.randperm(count, generator=generator(0, "frechet pairs", count)).numpy()
+    i, j = order[:most], np.roll(order, 1)[:most]
+    roots = np.sqrt(mu)
+    weights = 0.5 / (np.outer(roots, roots) * (roots[:, None] + roots[None, :]))
+    own = np.diag(weights) * mu
+    # sum_ab (z_a z_b - mu_a d_ab)(z'_a z'_b - mu_a d_ab) W_ab, multiplied out
+    product = z[i] * z[j]
+    both = np.einsum("na,na->n", product @ weights, product)
+    each = (z[i] ** 2 + z[j] ** 2) @ own
+    h = np.einsum("nd,nd->n", centred[i], centred[j]) + both - each + own @ mu
+    return float((h**2).mean())
 
-    and the standard error is ``sd(psi) / sqrt(n)``: a jackknife in closed form. Directions without
-    variance in the first set are left out of T (pseudo-inverse).
-    """
-    rows = np.asarray(features, dtype=np.float64)
-    first = Moments.of(rows)
-    value = frechet_distance(first, reference)
-    root, inverse_root = _root(first.covariance), _root(first.covariance, power=-0.5)
-    middle = _root(_symmetric(root @ reference.covariance @ root))
-    transport = inverse_root @ middle @ inverse_root
-    centred = rows - first.mean
-    linear = 2.0 * centred @ (first.mean - reference.mean)
-    quadratic = np.einsum("ni,ij,nj->n", centred, np.eye(rows.shape[1]) - transport, centred)
-    influence = linear + quadratic  # equation (2); the constant does not change its spread
-    return FrechetEstimate(value, float(influence.std(ddof=1) / np.sqrt(first.count)))
+
+def _sandwich(factors: Array, covariances: Array) -> Array:
+    return _symmetric(np.swapaxes(factors, -1, -2) @ covariances @ factors)
 
 
 def _symmetric(matrix: Array) -> Array:
-    return (matrix + matrix.T) / 2.0
+    return (matrix + np.swapaxes(matrix, -1, -2)) / 2.0
 
 
-def _root(matrix: Array, power: float = 0.5) -> Array:
-    """``matrix ** power`` of a positive semi-definite matrix, on its range."""
-    values, vectors = np.linalg.eigh(_symmetric(matrix))
-    values = _cleared(values)
-    powers = np.where(values > 0, np.where(values > 0, values, 1.0) ** power, 0.0)
-    return (vectors * powers) @ vectors.T
-
-
-def _cleared(values: NDArray[np.floating]) -> Array:
-    """Eigenvalues, those that only rounding made set to zero: their roots would not be small."""
-    tolerance = values.max(initial=0.0) * len(values) * np.finfo(np.float64).eps
-    return np.where(values > tolerance, values, 0.0).astype(np.float64)
+def _cleared(values: Array) -> Array:
+    """Eigenvalues (..., D), those that rounding made set to zero: their roots are not small."""
+    largest = values.max(axis=-1, keepdims=True, initial=0.0)
+    tolerance = largest * values.shape[-1] * np.finfo(np.float64).eps
+    return np.where(values > tolerance, values, 0.0)

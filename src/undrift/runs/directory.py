@@ -3,7 +3,7 @@
 ::
 
     runs/NAME/  config.yaml  environment.json  data.json  status.json  metrics.jsonl  log.txt
-                samples/  checkpoints/step-000120/  ema/  pipeline/  evaluation/  report.html
+                samples/  checkpoints/step-000120/  ema/  pipeline/  best/  evaluation/  report.html
 
 ``config.yaml`` makes a directory a run; it is written last of what start-up writes, so that a run
 killed before its first step starts afresh. Nothing is ever overwritten but by rename.
@@ -67,6 +67,11 @@ class RunDirectory:
     def pipeline(self) -> Path:
         """Folder of the finished pipeline."""
         return self.path / "pipeline"
+
+    @property
+    def best(self) -> Path:
+        """Folder of the pipeline that validated best, where samples were evaluated on the way."""
+        return self.path / "best"
 
     @property
     def report(self) -> Path:

@@ -184,6 +184,7 @@ def resolve(
             checkpoint_every=settings.checkpoint_every,
             grid_every=settings.grid_every,
             validate_every=settings.validate_every,
+            evaluate_every=settings.evaluate_every,
         ),
         budget=settings.budget,
         init=settings.init,

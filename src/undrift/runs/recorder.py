@@ -14,6 +14,7 @@ from torch import Tensor
 from undrift.pipelines import DiffusionPipeline, SampleSpec, image_grid
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
+from undrift.runs.judge import Judge
 from undrift.runs.log import RunLog
 from undrift.training.learner import Learner, Progress
 
@@ -30,13 +31,22 @@ class Recorder:
         events: the run's log.
         learner: makes the pipelines that grids are drawn with.
         log: where to show progress, and to note what went wrong.
+        judge: measures samples; None where nobody asked for that.
     """
 
-    def __init__(self, run: RunDirectory, events: EventLog, learner: Learner, log: RunLog) -> None:
+    def __init__(
+        self,
+        run: RunDirectory,
+        events: EventLog,
+        learner: Learner,
+        log: RunLog,
+        judge: Judge | None = None,
+    ) -> None:
         self._run = run
         self._events = events
         self._learner = learner
         self._log = log
+        self._judge = judge
         self._console = log.console
         self._beat = 0.0
         self._began = self._spoken = time.monotonic()
@@ -97,6 +107,17 @@ class Recorder:
             self._run.write_bytes(file, picture)
             seconds = time.perf_counter() - before
             self.event("grid", step=progress.step, file=file, weights=name, seconds=seconds)
+
+    def evaluate(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
+        """Measure samples of the averaged weights, and keep the best weights."""
+        if self._judge is None:
+            return
+        before = time.perf_counter()
+        found = self._judge.judge(self._learner.pipeline(weights), progress.step)
+        seconds = time.perf_counter() - before
+        self.event(
+            "evaluation", step=progress.step, images=progress.images, seconds=seconds, **found
+        )
 
     def _pace(self, progress: Progress, now: float) -> float:
         """Seconds per step since this process began."""

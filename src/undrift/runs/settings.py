@@ -45,6 +45,8 @@ class TrainSettings:
         checkpoint_every: steps between checkpoints; None is about every 30 seconds.
         grid_every: steps between sample grids; None spaces them by time.
         validate_every: steps between validations; None spaces them by time.
+        evaluate_every: steps between evaluations: 1,000 samples against the validation images;
+            the best weights are kept beside the last ones. None makes none.
         device: where to train.
         threads: CPU threads; bits depend on it, so it is stored.
         precision: what the network computes in; everything else is float32 or wider.
@@ -76,6 +78,7 @@ class TrainSettings:
     checkpoint_every: int | None = None
     grid_every: int | None = None
     validate_every: int | None = None
+    evaluate_every: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -123,6 +126,7 @@ _COUNTS = (
     "checkpoint_every",
     "grid_every",
     "validate_every",
+    "evaluate_every",
     "threads",
 )
 _SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")

@@ -57,6 +57,10 @@ class Observer(Protocol):
         """Draw a sample grid with each of the named sets of weights."""
         ...
 
+    def evaluate(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
+        """Measure samples drawn with the averaged weights."""
+        ...
+
 
 class Trainer:
     """Trains a learner according to a plan.
@@ -270,6 +274,9 @@ class Trainer:
             self._validating.done(self._timed(self._validate))
         if self._drawing.due(self.step) or final:
             self._drawing.done(self._timed(self._draw))
+        every = self.plan.evaluate_every
+        if every is not None and (self.step % every == 0 or final):
+            self._timed(self._evaluate)
         # The weights of a failing run must not push out good ones.
         healthy = self.guard.consecutive == 0
         if self._store is not None and (final or (healthy and self._checkpointing.due(self.step))):
@@ -304,6 +311,10 @@ class Trainer:
     def _draw(self) -> None:
         if self._observer is not None:
             self._observer.grid(self.progress, self._weights())
+
+    def _evaluate(self) -> None:
+        if self._observer is not None:
+            self._observer.evaluate(self.progress, self.ema.weights(self.plan.ema[0]))
 
     def _weights(self) -> dict[str, Mapping[str, Tensor]]:
         return {

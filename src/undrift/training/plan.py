@@ -30,6 +30,7 @@ class TrainingPlan:
         checkpoint_every: steps between checkpoints; None: about every 30 s.
         grid_every: steps between sample grids; None: spaced by time.
         validate_every: steps between validations; None: spaced by time.
+        evaluate_every: steps between evaluations of samples; None: none are made.
         keep: checkpoints to keep.
     """
 
@@ -47,12 +48,19 @@ class TrainingPlan:
     checkpoint_every: int | None = None
     grid_every: int | None = None
     validate_every: int | None = None
+    evaluate_every: int | None = None
     keep: int = 2
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch_size", "threads", "keep"):
             at_least_one(name, getattr(self, name))
-        for name in ("micro_batch", "checkpoint_every", "grid_every", "validate_every"):
+        for name in (
+            "micro_batch",
+            "checkpoint_every",
+            "grid_every",
+            "validate_every",
+            "evaluate_every",
+        ):
             if getattr(self, name) is not None:
                 at_least_one(name, getattr(self, name))
         if not 0 <= self.seed < 2**63:

@@ -12,12 +12,13 @@ _WORDS = {
     "training": "training steps",
     "validation": "validation",
     "grid": "sample grids",
+    "evaluation": "evaluations on the way",
     "checkpoint": "checkpoints",
     "sampling": "final sampling",
     "metrics": "metrics",
 }
 _ALIASES = {"grids": "grid", "checkpoints": "checkpoint"}
-_LOOKING = ("validation", "grid", "checkpoint")
+_LOOKING = ("validation", "grid", "evaluation", "checkpoint")
 
 
 @dataclass(frozen=True)

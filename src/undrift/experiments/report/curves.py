@@ -175,6 +175,32 @@ def rate_figure(history: History) -> Markup | None:
         return to_svg(figure, "rates", "Learning rate, gradient norm and throughput")
 
 
+def evaluation_figure(history: History) -> Markup | None:
+    """Kernel distance of samples to the validation images on the way; None if none was measured."""
+    looks = history.evaluations
+    if not looks:
+        return None
+    seen = [look["images"] for look in looks]
+    with drawing():
+        figure, (axis,) = panels(1, height=2.8)
+        axis.set_title("Kernel distance of samples to the validation images, with 95% intervals")
+        low, high = ([look[end] for look in looks] for end in ("low", "high"))
+        axis.fill_between(seen, low, high, color=FIRST, alpha=0.18, linewidth=0)
+        axis.plot(seen, [look["kid"] for look in looks], color=FIRST, marker="o", markersize=3.4)
+        axis.axhline(
+            float(looks[-1]["floor"]),
+            color=REFERENCE,
+            linestyle=(0, (4, 3)),
+            linewidth=1.5,
+            label="training images in place of the samples",
+        )
+        best = min(looks, key=lambda look: look["kid"])
+        axis.plot([best["images"]], [best["kid"]], "o", color=GOOD, markersize=7, label="best")
+        axis.legend(loc="upper right")
+        images_axis(axis, history.images)
+        return to_svg(figure, "evaluations", "Kernel distance over images seen")
+
+
 def smoothed(values: Series, share: float = 0.06) -> Series:
     """Centred moving average over ``share`` of the series, narrower at the ends: no lag."""
     half = int(len(values) * share / 2)

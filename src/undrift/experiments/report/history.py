@@ -58,6 +58,7 @@ class History:
         validations: ``validation`` events by step.
         grids: ``grid`` events.
         checkpoints: ``checkpoint`` events.
+        evaluations: ``evaluation`` events by step.
         skips: number of steps skipped as non-finite.
         starts: number of processes that worked on the run.
         probe: the ``probe`` event, if there was one.
@@ -70,6 +71,7 @@ class History:
     validations: tuple[Validation, ...]
     grids: tuple[Record, ...]
     checkpoints: tuple[Record, ...]
+    evaluations: tuple[Record, ...]
     skips: int
     starts: int
     probe: Record | None
@@ -104,6 +106,7 @@ class History:
             validations=tuple(_validation(event) for event in of_kind("validation")),
             grids=of_kind("grid"),
             checkpoints=of_kind("checkpoint"),
+            evaluations=of_kind("evaluation"),
             skips=len(of_kind("skip")),
             starts=starts,
             probe=probe[-1] if probe else None,

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from undrift.metrics import nearest_training
-from undrift.metrics.first import LabelledImages
+from undrift.metrics import Images as LabelledImages
+from undrift.metrics.nearest import nearest_training
 from undrift.randomness import generator
 
 Images = NDArray[np.uint8]

@@ -12,6 +12,16 @@ _READINGS = {
         "Distance between the feature clouds of samples and held-out images. What counts is the "
         "excess over the real images' value; being below it means a replayed training set, or luck."
     ),
+    "kid": (
+        "Another distance between the clouds, without bias: 0 is right, and small values on either "
+        "side of it are chance."
+    ),
+    "precision": (
+        "Share of samples that fall among the held-out images: how believable one of them is. "
+        "Never read it without coverage."
+    ),
+    "recall": "Share of held-out images that fall among the samples: a first look at variety.",
+    "density": "How crowded the samples' places are; above 1 they keep to the most typical images.",
     "label_accuracy": (
         "How often a classifier sees what was asked for. Above its accuracy on real images, "
         "samples are more typical than real ones: cleaner, and less varied."
@@ -20,18 +30,17 @@ _READINGS = {
         "Share of held-out images with a sample in their neighbourhood. Well below the real "
         "images' value, kinds of images are missing from the samples."
     ),
-    "copies": (
+    "memorization": (
         "Share of samples nearer to a training image than 1% of held-out images come. About 1% "
-        "is what new images score; much more means copying."
+        "is what new images score; an interval wholly above it means copying."
     ),
 }
 _TITLES = {
     "fd": "Fréchet distance",
+    "kid": "kernel distance",
     "label_accuracy": "label accuracy",
-    "coverage": "coverage",
-    "copies": "copies",
 }
-_SHARES = ("label_accuracy", "coverage", "copies")
+_SHARES = ("label_accuracy", "coverage", "precision", "recall", "memorization")
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class MetricLine:
     """One metric, formatted.
 
     Attributes:
+        key: its name in the file.
         title: short name.
         name: full name, with the feature space.
         value: formatted.
@@ -48,6 +58,7 @@ class MetricLine:
         protocol: what was computed exactly.
     """
 
+    key: str
     title: str
     name: str
     value: str
@@ -61,15 +72,14 @@ def metric_lines(evaluation: Record) -> list[MetricLine]:
     """Lines of every metric in ``evaluation``, in its order."""
     lines = []
     for key, metric in evaluation.get("metrics", {}).items():
-        interval = metric.get("interval")
+        ends = [metric.get("low"), metric.get("high")]
         lines.append(
             MetricLine(
+                key=key,
                 title=_title(key),
                 name=str(metric.get("name", key)),
                 value=_amount(key, metric.get("value")),
-                interval="-"
-                if interval is None
-                else " to ".join(_amount(key, v) for v in interval),
+                interval="-" if None in ends else " to ".join(_amount(key, v) for v in ends),
                 floor=_amount(key, metric.get("floor")),
                 reading=_READINGS.get(key, ""),
                 protocol=str(metric.get("protocol", "")),

@@ -16,7 +16,12 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 
 from undrift.experiments.report.cost import duration, time_by_part
-from undrift.experiments.report.curves import level_figure, loss_figure, rate_figure
+from undrift.experiments.report.curves import (
+    evaluation_figure,
+    level_figure,
+    loss_figure,
+    rate_figure,
+)
 from undrift.experiments.report.data_summary import Bar, DataSummary, image_kind
 from undrift.experiments.report.figure import short
 from undrift.experiments.report.gallery import (
@@ -44,6 +49,10 @@ _VERDICTS = {
     "memorising": "warn",
     "unknown": "",
 }
+
+
+_TILES = ("fd", "label_accuracy", "coverage", "memorization")
+"""The metrics that stand at the top of the page."""
 
 
 def write_report(directory: Path, material: ReportMaterial | None = None) -> Path:
@@ -95,11 +104,14 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "levels": level_figure(history),
         "losses": loss_figure(history),
         "rates": rate_figure(history),
+        "evaluations": evaluation_figure(history),
         "curves_note": _curves_note(record),
         "timeline": timeline(record),
         "pairs": nearest_pairs(material),
         "frames": denoising_frames(material),
         "metrics": lines,
+        "best": metric_lines(record.evaluation.get("best", {})),
+        "best_step": record.evaluation.get("best", {}).get("step"),
         "metrics_missing": missing_note(record.evaluation),
         "protocol": protocol_rows(record.evaluation),
         "data": DataSummary.of(record.data),
@@ -155,7 +167,8 @@ def _tiles(record: RunRecord, material: ReportMaterial) -> list[dict[str, str]]:
     tiles = [
         {"name": line.title, "value": line.value, "beside": f"real images: {line.floor}"}
         for line in metric_lines(record.evaluation)
-    ][:4]
+        if line.key in _TILES
+    ]
     seen, speeds = record.history.series("images_per_second")
     if len(seen) and len(tiles) < 4:
         speed = float(np.median(speeds))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from undrift.metrics.convnet import FeatureNetwork
+from undrift.metrics.features.convnet import FeatureNetwork
 from undrift.randomness import generator, key
 
 _BLOCK = 1024
@@ -33,27 +34,57 @@ def train(network: FeatureNetwork, images: Tensor, labels: Tensor, seed: int) ->
     count = len(images)
     batch = min(count, 128 if count < 10_000 else 256)
     passes = min(40.0, max(3.0, 48_000 / count))
-    steps = max(1, math.ceil(count * passes / batch))
     shift = max(1, round(max(images.shape[2:]) / 24))
     draws = generator(seed, "feature training")
+
+    def loss(rows: Tensor) -> Tensor:
+        down, right = torch.randint(-shift, shift + 1, (2,), generator=draws).tolist()
+        rows = rows.to(images.device)
+        logits = network(_shifted(images[rows], down, right))[1]
+        return F.cross_entropy(logits, labels[rows])
+
+    descend(network, images, loss, draws, batch=batch, passes=passes, peak_rate=_PEAK_RATE)
+
+
+def descend(
+    network: FeatureNetwork,
+    images: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    draws: torch.Generator,
+    *,
+    batch: int,
+    passes: float,
+    peak_rate: float,
+) -> None:
+    """Train ``network`` in place and set its normalisations and unit.
+
+    Args:
+        network: on the device of ``images``; in eval mode afterwards.
+        images: (n, C, h, w) uint8.
+        loss: of a batch, from its rows of ``images``; it may take more from ``draws``.
+        draws: gives the order of the images.
+        batch: rows per step.
+        passes: times that each image is seen.
+        peak_rate: learning rate of AdamW after its warm-up, before its cosine to zero.
+    """
+    count = len(images)
+    steps = max(1, math.ceil(count * passes / batch))
     _normalise(network, images)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_PEAK_RATE, weight_decay=0.05)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=peak_rate, weight_decay=0.05)
     network.train()
     _lay_out(network, torch.channels_last)
     order = torch.empty(0, dtype=torch.int64)
     for step in range(steps):
         progress = step / steps
-        rate = _PEAK_RATE * min(progress / 0.1, 1.0, 0.5 + 0.5 * math.cos(math.pi * progress))
+        rate = peak_rate * min(progress / 0.1, 1.0, 0.5 + 0.5 * math.cos(math.pi * progress))
         for group in optimizer.param_groups:
             group["lr"] = rate
         while len(order) < batch:
             order = torch.cat([order, torch.randperm(count, generator=draws)])
-        rows, order = order[:batch].to(images.device), order[batch:]
-        down, right = torch.randint(-shift, shift + 1, (2,), generator=draws).tolist()
-        logits = network(_shifted(images[rows], down, right))[1]
-        loss = F.cross_entropy(logits, labels[rows])
+        rows, order = order[:batch], order[batch:]
+        value = loss(rows)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        value.backward()
         optimizer.step()
     _lay_out(network, torch.contiguous_format)
     _set_unit(network, images)

@@ -12,7 +12,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from undrift.errors import UsageError
-from undrift.metrics import DomainClassifier, RandomFeatures, features
+from undrift.metrics.features import DomainClassifier, RandomFeatures, domain
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +65,13 @@ def test_cached_by_content_and_settings(
     images, labels = digits[0][:64], digits[1][:64]
     first = DomainClassifier.fit(images, labels, cache_directory=tmp_path)
     trained: list[int] = []
-    train = features.train
+    train = domain.train
 
     def counted(*arguments):  # noqa: ANN202
         trained.append(1)
         train(*arguments)
 
-    monkeypatch.setattr(features, "train", counted)
+    monkeypatch.setattr(domain, "train", counted)
     assert DomainClassifier.fit(images, labels, cache_directory=tmp_path).name == first.name
     assert not trained
     other = images.copy()

@@ -1,0 +1,144 @@
+"""What is evaluated: the pipeline of a run, a saved pipeline, or images that somebody made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+import undrift.data
+from undrift.data.sources.arrays import npz
+from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.metrics import Images
+from undrift.pipelines import DiffusionPipeline
+from undrift.runs.configuration import RunConfig
+from undrift.runs.directory import RunDirectory
+from undrift.runs.loading import configuration_of, load_pipeline
+
+RECORD = "samples.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A model to draw from, or a set of samples; one of ``pipeline`` and ``given`` is there.
+
+    Attributes:
+        name: as the user gave it.
+        pipeline: draws the samples.
+        given: the samples.
+        classes: names of the samples' labels; empty where they have none or no names.
+        run: the run that it came from.
+        config: that run's configuration.
+    """
+
+    name: str
+    pipeline: DiffusionPipeline | None = None
+    given: Images | None = None
+    classes: tuple[str, ...] = ()
+    run: RunDirectory | None = None
+    config: RunConfig | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C) of the samples."""
+        if self.pipeline is not None:
+            channels, height, width = self.pipeline.spec.shape
+            return height, width, channels
+        height, width, channels = self._given().images.shape[1:]
+        return height, width, channels
+
+    @property
+    def fingerprint(self) -> str:
+        """Hexadecimal; names the weights and their settings, or the samples."""
+        if self.pipeline is None:
+            return content_hash(self._given().images)
+        digest = hashlib.sha256(repr(self.pipeline.spec).encode())
+        for name, tensor in sorted(self.pipeline.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _given(self) -> Images:
+        if self.given is None:
+            raise UsageError(f"{self.name}: neither a pipeline nor samples")
+        return self.given
+
+
+def open_subject(
+    target: str,
+    *,
+    ema: float | None = None,
+    weights: Literal["ema", "raw"] = "ema",
+) -> Subject:
+    """The subject that ``target`` names.
+
+    Args:
+        target: a run, a pipeline, a folder that ``undrift sample`` wrote, an ``.npz`` with
+            ``images`` and perhaps ``labels``, or any folder or file that `undrift.data.load` reads.
+        ema: length of the weight average, of a run.
+        weights: averaged or raw, of a run.
+
+    Raises:
+        ModelFileError: a damaged run or pipeline, or nothing there.
+        DataError: no images there, or no such file.
+        UsageError: flags of runs for what is none.
+    """
+    path = Path(target)
+    run = RunDirectory(path)
+    if run.is_run or (path / "config.json").is_file():
+        pipeline = load_pipeline(path, ema=ema, weights=weights)
+        if not run.is_run and RunDirectory(path.resolve().parent).is_run:
+            run = RunDirectory(path.resolve().parent)
+        if not run.is_run:
+            return Subject(target, pipeline, classes=pipeline.spec.class_names)
+        config = configuration_of(run)
+        return Subject(target, pipeline, None, pipeline.spec.class_names, run, config)
+    if ema is not None or weights == "raw":
+        raise UsageError(f"{target}: no run; --ema and --weights need one")
+    if (path / RECORD).is_file():
+        return _drawn(path)
+    if not path.exists() and path.suffix not in (".npz", ".npy", ".zip"):
+        raise ModelFileError(
+            f"{target}: no such run, pipeline or folder; `undrift runs list` shows what there is"
+        )
+    if path.is_file() and path.suffix == ".npz":
+        # as it is: a data set would be decoded into the cache and refused where it is small
+        rows = npz(path)
+        return Subject(target, None, Images(rows.images, rows.labels), rows.class_names)
+    loaded = undrift.data.load(target, holdout=0)
+    return Subject(target, None, Images(loaded.images, loaded.labels), loaded.class_names)
+
+
+def content_hash(images: NDArray[np.uint8]) -> str:
+    """Hexadecimal; equal for the same images in any order."""
+    rows = sorted(hashlib.sha256(image.tobytes()).digest() for image in images)
+    return hashlib.sha256(str(images.shape[1:]).encode() + b"".join(rows)).hexdigest()
+
+
+def _drawn(folder: Path) -> Subject:
+    """What ``undrift sample`` wrote: the files that its record lists, without the grid."""
+    try:
+        record = json.loads((folder / RECORD).read_text())
+        entries = record["images"]
+        images = np.stack([_pixels(folder / entry["file"]) for entry in entries])
+        labelled = all("label" in entry for entry in entries)
+        labels = np.array([entry["label"] for entry in entries], np.int64) if labelled else None
+        names = {entry["label"]: entry["class"] for entry in entries} if labelled else {}
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise DataError(
+            f"{folder}: {RECORD} or one of its images can't be read ({error}); sample again"
+        ) from error
+    classes = tuple(names.get(k, str(k)) for k in range(max(names, default=-1) + 1))
+    return Subject(str(folder), None, Images(images, labels), classes)
+
+
+def _pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        pixels = np.asarray(picture)
+    return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -1,0 +1,259 @@
+"""One set of samples beside real images: what every metric is computed from, computed once.
+
+Features, neighbours and predictions are made when a metric first asks for them and kept, so that
+the order and number of metrics cost nothing. The same object with real images in place of the
+samples (`Comparison.floor`) gives each metric's floor.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undrift.errors import UsageError
+from undrift.metrics.features import Classifier, FeatureExtractor
+from undrift.metrics.frechet import Moments
+from undrift.metrics.memorization import assign_cells
+from undrift.metrics.nearest import Neighbours, nearest_training
+from undrift.metrics.neighbourhoods import Neighbourhoods, neighbourhoods
+from undrift.randomness import generator
+
+MOST_LOOKED_UP = 10_000
+"""Samples, and held-out images, whose nearest training image is looked for."""
+
+NEIGHBOUR = 5
+"""The neighbour that sets the radius of a ball; Naeem et al. (2020)."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images, and what they show.
+
+    Attributes:
+        images: (n, H, W, C) uint8.
+        labels: (n,) int64, or None.
+    """
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse what is not images, or labels of other images."""
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            raise UsageError(
+                f"images {self.images.dtype} {self.images.shape}: wanted uint8 (n, H, W, C)"
+            )
+        if self.labels is not None and self.labels.shape != (len(self.images),):
+            raise UsageError(f"{len(self.images)} images and labels {self.labels.shape}")
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    def take(self, rows: NDArray[np.int64]) -> Images:
+        """The images at ``rows``."""
+        return Images(self.images[rows], None if self.labels is None else self.labels[rows])
+
+    def draw(self, count: int, seed: int, purpose: str) -> Images:
+        """``count`` of them without replacement, in order; all of them where there are no more."""
+        if count >= len(self):
+            return self
+        order = torch.randperm(len(self), generator=generator(seed, purpose))
+        return self.take(np.sort(order[:count].numpy()))
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Samples, the real images that they are held against, and the space of the distances.
+
+    Attributes:
+        samples: what is measured.
+        reference: real images that the model has not seen, where there are such.
+        training: real images that it has seen; None where nothing is known of them.
+        extractor: the feature space.
+        classifier: names what an image shows; None without labels.
+        classes: names of the labels.
+        seed: of every random choice.
+        split: what the reference is called: "test", "validation", "train" or "all".
+        known_features: (m, D) of the reference, where somebody has them already.
+    """
+
+    samples: Images
+    reference: Images
+    training: Images | None
+    extractor: FeatureExtractor
+    classifier: Classifier | None
+    classes: tuple[str, ...]
+    seed: int
+    split: str
+    known_features: NDArray[np.floating] | None = None
+
+    @cached_property
+    def reference_features(self) -> NDArray[np.floating]:
+        """(m, D)."""
+        if self.known_features is not None:
+            return self.known_features
+        return self.extractor.features(self.reference.images)
+
+    @cached_property
+    def sample_features(self) -> NDArray[np.floating]:
+        """(n, D)."""
+        return self.extractor.features(self.samples.images)
+
+    @cached_property
+    def reference_moments(self) -> Moments:
+        """Mean and covariance of the reference."""
+        return Moments.of(self.reference_features)
+
+    @cached_property
+    def balls(self) -> Neighbourhoods:
+        """Precision, recall, density and coverage, at equal sizes of both sets.
+
+        The coverage of a perfect model depends on both sizes, so they are made equal.
+        """
+        n = min(len(self.samples), len(self.reference))
+        real = self._rows(len(self.reference), n, "balls of the reference")
+        made = self._rows(len(self.samples), n, "balls of the samples")
+        return neighbourhoods(
+            self.reference_features[real], self.sample_features[made], NEIGHBOUR, seed=self.seed
+        )
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """(n,) the label that the classifier sees in each sample."""
+        return self._required_classifier().predict(self.samples.images)
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(n, K) of the classifier."""
+        return self._required_classifier().probabilities(self.samples.images)
+
+    @cached_property
+    def sample_neighbours(self) -> Neighbours:
+        """The nearest training image of each sample; of the first 10,000."""
+        return nearest_training(self.samples.images[:MOST_LOOKED_UP], self.seen.images)
+
+    @cached_property
+    def reference_neighbours(self) -> Neighbours:
+        """The nearest training image of each held-out image; of 10,000 of them.
+
+        Where no images are held out, the nearest other one of the reference.
+        """
+        rows = self._rows(len(self.reference), MOST_LOOKED_UP, "neighbours of the reference")
+        own = rows if self.training is None else None
+        return nearest_training(self.reference.images[rows], self.seen.images, own_rows=own)
+
+    @cached_property
+    def seen(self) -> Images:
+        """What samples may be copies of: the training images, or all of the reference."""
+        return self.reference if self.training is None else self.training
+
+    def own_distances(self, neighbours: Neighbours) -> NDArray[np.float64]:
+        """(n,) how far the nearest training image of each is from its own nearest other."""
+        rows, where = np.unique(neighbours.indices, return_inverse=True)
+        return nearest_training(self.seen.images[rows], self.seen.images, own_rows=rows).distances[
+            where
+        ]
+
+    @cached_property
+    def sample_cells(self) -> NDArray[np.int64]:
+        """The cell of each sample that was looked up."""
+        return self._cells[0]
+
+    @cached_property
+    def reference_cells(self) -> NDArray[np.int64]:
+        """The cell of each reference image that was looked up."""
+        return self._cells[1]
+
+    @cached_property
+    def _cells(self) -> list[NDArray[np.int64]]:
+        """K-means cells of the nearest training images, which stand for those they are near to."""
+        found = (self.sample_neighbours.indices, self.reference_neighbours.indices)
+        rows = np.unique(np.concatenate(found))
+        flat = self.seen.images[rows].reshape(len(rows), -1)
+        kept = np.linspace(0, len(rows) - 1, min(len(rows), MOST_LOOKED_UP)).astype(np.int64)
+        _, cells = assign_cells(flat[kept], flat, seed=self.seed)
+        return [cells[np.searchsorted(rows, part)] for part in found]
+
+    @property
+    def required_labels(self) -> NDArray[np.int64]:
+        """(n,) the labels that the samples were asked with."""
+        if self.samples.labels is None:
+            raise UsageError("the samples have no labels")
+        return self.samples.labels
+
+    @cached_property
+    def class_frequencies(self) -> NDArray[np.float64]:
+        """(K,) share of each class among the reference; even without labels."""
+        if self.reference.labels is None:
+            return np.full(len(self.classes), 1.0 / len(self.classes))
+        counts = np.bincount(self.reference.labels, minlength=len(self.classes))
+        return counts / counts.sum()
+
+    @cached_property
+    def floor(self) -> Comparison:
+        """The same with real images in place of the samples: as many training images.
+
+        Without training images the reference is divided: one half takes the place of the samples.
+        """
+        if self.training is not None:
+            samples = self.training.draw(len(self.samples), self.seed, "floor")
+            return self._with(samples, self.reference, self.reference_features)
+        order = torch.randperm(len(self.reference), generator=generator(self.seed, "halves"))
+        half = len(order) // 2
+        first, second = (np.sort(part.numpy()) for part in (order[:half], order[half : 2 * half]))
+        n = min(half, len(self.samples))
+        made = self._with(
+            self.reference.take(first[:n]),
+            self.reference.take(second),
+            self.reference_features[second],
+        )
+        made.__dict__["sample_features"] = self.reference_features[first[:n]]
+        return made
+
+    @property
+    def floor_words(self) -> str:
+        """What the floor's samples are, for the protocol."""
+        if self.training is not None:
+            return "as many training images in place of the samples"
+        return "one half of the reference in place of the samples, against the other half"
+
+    def without(self, rows: NDArray[np.int64]) -> Comparison:
+        """The same comparison with the samples ``rows`` left out: what a jackknife asks for."""
+        keep = np.setdiff1d(np.arange(len(self.samples)), rows)
+        made = self._with(self.samples.take(keep), self.reference, self.reference_features)
+        made.__dict__["reference_moments"] = self.reference_moments
+        for name in ("sample_features", "predicted", "probabilities"):
+            if name in self.__dict__:
+                made.__dict__[name] = self.__dict__[name][keep]
+        return made
+
+    def _with(
+        self, samples: Images, reference: Images, features: NDArray[np.floating]
+    ) -> Comparison:
+        return Comparison(
+            samples,
+            reference,
+            self.training,
+            self.extractor,
+            self.classifier,
+            self.classes,
+            self.seed,
+            self.split,
+            features,
+        )
+
+    def _rows(self, available: int, wanted: int, purpose: str) -> NDArray[np.int64]:
+        if wanted >= available:
+            return np.arange(available)
+        order = torch.randperm(available, generator=generator(self.seed, purpose))
+        return np.sort(order[:wanted].numpy())
+
+    def _required_classifier(self) -> Classifier:
+        if self.classifier is None:
+            raise UsageError("no classifier: the reference has no labels to train one on")
+        return self.classifier

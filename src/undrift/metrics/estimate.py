@@ -1,0 +1,58 @@
+"""A number with its 95 % interval, and how the interval came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, isfinite, isnan
+
+from undrift.errors import UsageError
+from undrift.metrics.classification import wilson_interval
+
+Z95 = 1.959963984540054
+"""Half the width of a 95 % interval in standard errors."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a metric returns.
+
+    Attributes:
+        value: the estimate.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        method: the interval's estimator and what it holds fixed. Where the estimate is biased at
+            finite n, the interval is about its expectation at that n, not about the limit.
+    """
+
+    value: float
+    low: float
+    high: float
+    method: str
+
+    def __post_init__(self) -> None:
+        """Refuse NaN: a metric that cannot be had is left out with its reason."""
+        if not isfinite(self.value) or isnan(self.low) or isnan(self.high) or self.low > self.high:
+            raise UsageError(
+                f"estimate {self.value} in [{self.low}, {self.high}]: wanted finite numbers in "
+                "order; check the features for constant or non-finite columns"
+            )
+
+    @classmethod
+    def normal(
+        cls,
+        value: float,
+        standard_error: float,
+        method: str,
+        *,
+        lowest: float = -inf,
+        highest: float = inf,
+    ) -> Estimate:
+        """``value +- 1.96 standard_error``, cut to what the metric can be."""
+        half = Z95 * standard_error
+        return cls(value, max(lowest, value - half), min(highest, value + half), method)
+
+    @classmethod
+    def wilson(cls, hits: int, count: int, of: str = "samples") -> Estimate:
+        """The share ``hits / count`` with Wilson's interval, ``of`` what it is a share."""
+        low, high = wilson_interval(hits, count)
+        return cls(hits / count, low, high, f"Wilson, {count} {of}")

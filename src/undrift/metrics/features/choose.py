@@ -1,0 +1,94 @@
+"""From what a user asks for to a feature space."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undrift.errors import UsageError
+from undrift.metrics.features.domain import DomainClassifier
+from undrift.metrics.features.extractor import FeatureExtractor
+from undrift.metrics.features.untrained import RandomFeatures
+
+_NAMES = ("domain", "random", "pixels", "inception", "dinov2", "clip")
+
+
+def open_extractor(
+    spec: str,
+    training_images: NDArray[np.uint8],
+    training_labels: NDArray[np.int64] | None,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    cache_directory: Path | None = None,
+    weights: str | Path | None = None,
+    download: bool = False,
+) -> FeatureExtractor:
+    """The feature space ``spec``, fitted on the training images where it is fitted at all.
+
+    Args:
+        spec: ``domain`` (a classifier of the training labels; without two classes of them, features
+            learned without labels), ``random``, ``pixels``, ``inception``, ``dinov2`` or ``clip``
+            with an optional ``:DIRECTORY_OR_HUB_ID``, ``FILE.pt``, ``FILE.onnx``, or
+            ``module:function``.
+        training_images: (n, H, W, C) uint8.
+        training_labels: (n,), or None.
+        seed: of fitted spaces.
+        device: where networks run.
+        cache_directory: where fitted networks are kept, default the ``features`` folder of
+            ``$UNDRIFT_CACHE``.
+        weights: the weight file, where the space needs one.
+        download: fetch weights that are missing; without it nothing touches the network.
+
+    Raises:
+        UsageError: an unknown space, a setting that it does not have, or weights that are missing.
+        ModelFileError: weights that are damaged or of another network.
+    """
+    kind, _, argument = spec.partition(":")
+    if weights is not None and kind != "inception":
+        raise UsageError(
+            f"features {spec!r} take no weight file: {weights} goes with --features inception"
+        )
+    if kind in ("domain", "random", "pixels", "inception") and argument:
+        raise UsageError(f"features {spec!r}: {kind} takes nothing after a colon")
+    if kind == "domain":
+        if training_labels is not None and len(np.unique(training_labels)) > 1:
+            return DomainClassifier.fit(
+                training_images,
+                training_labels,
+                seed=seed,
+                device=device,
+                cache_directory=cache_directory,
+            )
+        return SelfSupervisedFeatures.fit(
+            training_images, seed=seed, device=device, cache_directory=cache_directory
+        )
+    if kind == "random":
+        return RandomFeatures.fit(training_images, seed=seed, device=device)
+    if kind == "pixels":
+        return PixelFeatures.fit(training_images, seed=seed)
+    if kind == "inception":
+        return InceptionFeatures.open(weights, download=download, device=device)
+    if kind in ("dinov2", "clip"):
+        return PretrainedFeatures.open(kind, argument or None, download=download, device=device)
+    return _own(spec, device)
+
+
+def _own(spec: str, device: torch.device | str) -> FeatureExtractor:
+    suffix = Path(spec).suffix
+    if suffix == ".pt":
+        return TorchScriptFeatures(Path(spec), device=device)
+    if suffix == ".onnx":
+        return OnnxFeatures(Path(spec))
+    if ":" in spec:
+        return FunctionFeatures(spec)
+    close = difflib.get_close_matches(spec, _NAMES, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    raise UsageError(
+        f"unknown features {spec!r}: {hint}give one of {', '.join(_NAMES)}, a file .pt or .onnx, "
+        "or module:function"
+    )

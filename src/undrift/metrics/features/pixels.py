@@ -1,0 +1,121 @@
+r"""Principal components of the pixels: the plainest space there is.
+
+With x the levels of an image as one vector, m their mean over the training images, and u_j the
+eigenvectors of their covariance in order of the eigenvalues lambda_1 >= lambda_2 >= ...:
+
+    f_j(x) = u_j . (x - m) / s,     s^2 = mean of lambda_1 ... lambda_D,                    (1)
+
+so the components keep their own variances (no whitening: noise is not raised to the weight of
+shape), and the mean of these over the training images is 1, as in the other fitted spaces.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undrift.errors import UsageError
+from undrift.metrics.features.resizing import shrink
+from undrift.randomness import generator
+
+_VERSION = 1  # of the recipe below: it is part of the name
+_MOST_COMPONENTS = 64
+_LONGEST_SIDE = 32
+_MOST_IMAGES = 8192
+_BATCH = 4096
+_NEGLIGIBLE = 1e-10  # of the largest eigenvalue: what rounding leaves of a direction without spread
+
+
+class PixelFeatures:
+    """At most 64 principal components of images averaged down to at most 32 pixels a side.
+
+    Args:
+        mean: (P,) float64, m.
+        directions: (P, D) float64, the columns u_j / s.
+        shape: (H, W, C) of the images.
+        content: hex hash of what the space was fitted on. It is not that of mean and directions,
+            whose last bits depend on the machine: the same space has the same name everywhere.
+    """
+
+    description = "principal components of the pixels, fitted on the training images, not whitened"
+
+    def __init__(
+        self, mean: Tensor, directions: Tensor, shape: tuple[int, int, int], content: str
+    ) -> None:
+        self.mean = mean
+        self.directions = directions
+        self.shape = shape
+        self._content = content
+
+    @classmethod
+    def fit(cls, images: NDArray[np.uint8], *, seed: int = 0) -> PixelFeatures:
+        """Fit on ``images`` (n, H, W, C) uint8, or on 8,192 of them that ``seed`` chooses.
+
+        Raises:
+            UsageError: fewer than two images, or images that are all the same.
+        """
+        if images.ndim != 4 or len(images) < 2:
+            raise UsageError(f"pixel features of images {images.shape}: needs at least 2")
+        order = torch.randperm(len(images), generator=generator(seed, "pixel features"))
+        shrunk = shrink(images[np.sort(order[:_MOST_IMAGES].numpy())], _LONGEST_SIDE)
+        rows = shrunk.flatten(1).double()
+        mean = rows.mean(dim=0)
+        rows -= mean
+        count, values = rows.shape
+        # of the covariance and the Gram matrix, which share eigenvalues, the smaller one
+        if values <= count:
+            spread, vectors = torch.linalg.eigh(rows.T @ rows / (count - 1))
+        else:
+            spread, vectors = torch.linalg.eigh(rows @ rows.T / (count - 1))
+        kept = int((spread > _NEGLIGIBLE * spread[-1]).sum()) if spread[-1] > 0 else 0
+        kept = min(kept, _MOST_COMPONENTS)
+        if kept == 0:
+            raise UsageError(f"pixel features of {len(images)} images that are all the same")
+        spread, vectors = spread[-kept:].flip(0), vectors[:, -kept:].flip(1)
+        if values > count:
+            vectors = rows.T @ vectors
+            vectors /= vectors.norm(dim=0)
+        # an eigenvector is known up to its sign: the largest entry is made positive
+        largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
+        directions = vectors * largest.sign() / spread.mean().sqrt()  # (1)
+        shape = (images.shape[1], images.shape[2], images.shape[3])
+        digest = hashlib.sha256(f"{_VERSION}|{shape}|{tuple(shrunk.shape)}|".encode())
+        digest.update(shrunk.numpy().tobytes())
+        return cls(mean, directions, shape, digest.hexdigest())
+
+    @property
+    def name(self) -> str:
+        """``pixels@`` and eight hex digits that name the images it was fitted on."""
+        return f"pixels@{self._content[:8]}"
+
+    @property
+    def dimension(self) -> int:
+        """D <= 64."""
+        return self.directions.shape[1]
+
+    @property
+    def standard_fid(self) -> bool:
+        """False: a distance here is no FID."""
+        return False
+
+    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Features (n, D), float64, of ``images`` (n, H, W, C) uint8, largest variance first.
+
+        Raises:
+            UsageError: images of another size or channel count than those fitted on.
+        """
+        if images.ndim != 4 or images.shape[1:] != self.shape or images.dtype != np.uint8:
+            raise UsageError(
+                f"images {images.dtype} {images.shape}: pixels features were fitted on uint8 "
+                f"(n, {', '.join(map(str, self.shape))})"
+            )
+        parts = [
+            (shrink(images[start : start + _BATCH], _LONGEST_SIDE).flatten(1).double() - self.mean)
+            @ self.directions
+            for start in range(0, len(images), _BATCH)
+        ]
+        return torch.cat(parts).numpy()

@@ -1,0 +1,60 @@
+"""The feature space that distances are measured in, and the classifier that names classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from undrift.metrics.comparison import Images
+from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
+
+
+def open_spaces(
+    known: Images,
+    features: str = "domain",
+    *,
+    device: torch.device | str = "cpu",
+    weights: str | None = None,
+    download: bool = False,
+    cache_directory: Path | None = None,
+) -> tuple[FeatureExtractor, DomainClassifier | None]:
+    """Fit both on real images that samples are not compared with, where there are such.
+
+    Both are drawn with seed 0, whatever the seed of the evaluation: results stay comparable.
+
+    Args:
+        known: real images, and their labels if there are any.
+        features: the space, see `undrift.metrics.features.open_extractor`.
+        device: where its network runs.
+        weights: file with its weights, where it needs one.
+        download: fetch such a file.
+        cache_directory: where trained feature networks are kept.
+
+    Returns:
+        The extractor, and a classifier if ``known`` has two classes or more. In the ``domain``
+        space of labelled images they are the same.
+
+    Raises:
+        UsageError: an unknown space, or weights that are missing.
+        ModelFileError: weights that are damaged.
+    """
+    extractor = open_extractor(
+        features,
+        known.images,
+        known.labels,
+        seed=0,
+        device=device,
+        cache_directory=cache_directory,
+        weights=weights,
+        download=download,
+    )
+    if isinstance(extractor, DomainClassifier):
+        return extractor, extractor
+    if known.labels is None or len(np.unique(known.labels)) < 2:
+        return extractor, None
+    classifier = DomainClassifier.fit(
+        known.images, known.labels, seed=0, device=device, cache_directory=cache_directory
+    )
+    return extractor, classifier

@@ -1,0 +1,129 @@
+"""All metrics of one set of samples: values with intervals, floors and protocols, as plain JSON."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from undrift.errors import UsageError
+from undrift.metrics.catalogue import METRICS, QUICK, Measured, Metric, lacking
+from undrift.metrics.comparison import Comparison
+
+OnMetric = Callable[[str, int, int], None]
+"""Called as (metric, number done before it, metrics in all)."""
+
+
+def chosen_metrics(names: Sequence[str]) -> tuple[str, ...]:
+    """The metrics that ``names`` ask for: their names, ``quick`` or ``all``.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    asked: list[str] = []
+    for name in names:
+        if name in ("all", "quick"):
+            asked.extend(METRICS if name == "all" else QUICK)
+        elif name in METRICS:
+            asked.append(name)
+        else:
+            near = difflib.get_close_matches(name, [*METRICS, "all", "quick"], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else ""
+            known = ", ".join([*METRICS, "quick", "all"])
+            raise UsageError(f"unknown metric {name!r}; {hint or f'there are {known}'}")
+    return tuple(dict.fromkeys(asked))
+
+
+def measure(
+    comparison: Comparison, names: Sequence[str], on_metric: OnMetric | None = None
+) -> dict[str, Any]:
+    """Measure ``names`` in their order.
+
+    Args:
+        comparison: the samples beside the real images.
+        names: keys of `undrift.metrics.catalogue.METRICS`.
+        on_metric: told before each one; raises to stop.
+
+    Returns:
+        ``metrics``: name -> ``name``, ``value``, ``low``, ``high``, ``floor``, ``ideal``, ``n``,
+        ``n_reference``, ``better``, ``interval`` (how it was made), ``protocol``, ``seconds`` and
+        the metric's own numbers; ``missing``: name -> why it could not be had; ``features``,
+        ``reference``, ``classifier``, ``seed`` and ``protocol``, which all of them share.
+
+    Raises:
+        UsageError: fewer than two samples or reference images.
+    """
+    for count, what in ((len(comparison.samples), "samples"), (len(comparison.reference), "real")):
+        if count < 2:
+            raise UsageError(f"metrics of {count} {what} images: needs at least 2 of each")
+    metrics: dict[str, Any] = {}
+    missing: dict[str, str] = {}
+    for done, name in enumerate(names):
+        if on_metric is not None:
+            on_metric(name, done, len(names))
+        metric = METRICS[name]
+        if reason := lacking(metric, comparison):
+            missing[name] = reason
+            continue
+        began = time.perf_counter()
+        try:
+            measured = metric.measure(comparison)
+            floor = metric.floor_of(comparison)
+        except UsageError as error:
+            missing[name] = str(error)
+            continue
+        record = _record(metric, measured, floor, comparison)
+        metrics[name] = record | {"seconds": round(time.perf_counter() - began, 3)}
+    extractor, classifier = comparison.extractor, comparison.classifier
+    return {
+        "metrics": metrics,
+        "missing": missing,
+        "features": {"name": extractor.name, "description": extractor.description},
+        "classifier": None if classifier is None else {"name": classifier.name},
+        "reference": {"split": comparison.split, "count": len(comparison.reference)},
+        "samples": {"count": len(comparison.samples)},
+        "seed": comparison.seed,
+        "protocol": _shared(comparison),
+    }
+
+
+def _record(
+    metric: Metric, measured: Measured, floor: float | None, comparison: Comparison
+) -> dict[str, Any]:
+    estimate = measured.estimate
+    return {
+        "name": metric.full_name(comparison),
+        "value": estimate.value,
+        "low": _finite(estimate.low),
+        "high": _finite(estimate.high),
+        "floor": floor,
+        "ideal": metric.ideal(comparison),
+        "n": measured.n,
+        "n_reference": measured.n_reference,
+        "better": metric.better,
+        "interval": estimate.method,
+        "protocol": (
+            f"{metric.what}; {measured.n} samples, {measured.n_reference} "
+            f"{comparison.split} images; 95 % interval: {estimate.method}; "
+            f"floor: {metric.floor_words or comparison.floor_words}"
+        ),
+        **measured.extras,
+    }
+
+
+def _shared(comparison: Comparison) -> str:
+    height, width, channels = comparison.samples.images.shape[1:]
+    judge = "" if comparison.classifier is None else f"; classifier {comparison.classifier.name}"
+    return (
+        f"{len(comparison.samples)} samples against {len(comparison.reference)} "
+        f"{comparison.split} images of {height}x{width}x{channels}, uint8; features "
+        f"{comparison.extractor.name}: {comparison.extractor.description}{judge}; "
+        f"seed {comparison.seed}"
+    )
+
+
+def _finite(end: float) -> float | None:
+    """An end of an interval; None where it has none, since JSON knows no infinity."""
+    return end if math.isfinite(end) else None

@@ -1,0 +1,170 @@
+"""All metrics of a set of samples on real digits: noise, collapse, wrong labels and replay show."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from undrift.errors import UsageError
+from undrift.metrics import Comparison, Images, chosen_metrics, measure, open_spaces
+from undrift.metrics.catalogue import METRICS, QUICK
+
+NAMES = tuple("0123456789")
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[Images, Images, Images]:
+    """Training, held-out, and fresh images that stand for a perfect model's samples."""
+    data = load_digits()
+    images = np.round(data.images * 255 / 16).astype(np.uint8)[..., None]
+    labels = data.target.astype(np.int64)
+    order = np.random.default_rng(0).permutation(len(images))
+    rows = (order[:600], order[600:1200], order[1200:])
+    training, held_out, fresh = (Images(images[part], labels[part]) for part in rows)
+    return training, held_out, fresh
+
+
+@pytest.fixture(scope="module")
+def spaces(parts: tuple[Images, Images, Images]) -> Any:
+    return open_spaces(parts[0])
+
+
+@pytest.fixture(scope="module")
+def compare(parts: tuple[Images, Images, Images], spaces: Any) -> Any:
+    def made(images: Any, labels: Any, **changed: Any) -> Comparison:
+        asked = {
+            "reference": parts[1],
+            "training": parts[0],
+            "extractor": spaces[0],
+            "classifier": spaces[1],
+            "classes": NAMES,
+            "seed": 0,
+            "split": "test",
+        }
+        return Comparison(Images(images, labels), **(asked | changed))
+
+    return made
+
+
+def quick(compare: Any, images: Any, labels: Any) -> dict[str, Any]:
+    return measure(compare(images, labels), QUICK)["metrics"]
+
+
+def test_unseen_real_images_score_as_real_ones(compare: Any, parts: Any):
+    found = measure(compare(parts[2].images, parts[2].labels), chosen_metrics(["all"]))
+    assert set(found["metrics"]) | {"cmmd"} == set(METRICS)
+    metrics = found["metrics"]
+    for name, metric in metrics.items():
+        assert metric["low"] <= metric["value"] <= metric["high"], name
+        assert metric["floor"] is not None, name
+    assert metrics["fd"]["value"] < 1.5 * metrics["fd"]["floor"]
+    assert metrics["fd_infinity"]["value"] < metrics["fd"]["value"]
+    assert metrics["kid"]["low"] < 0.02
+    assert metrics["label_accuracy"]["value"] > 0.93
+    assert abs(metrics["coverage"]["value"] - metrics["coverage"]["ideal"]) < 0.06
+    assert abs(metrics["density"]["value"] - 1) < 0.15
+    assert metrics["memorization"]["value"] < 0.04 and not metrics["memorization"]["flagged"]
+    assert metrics["memorization"]["floor"] == pytest.approx(0.01, abs=0.01)
+    assert abs(metrics["c_t"]["value"]) < 3
+    assert 0.4 < metrics["authenticity"]["value"] < 0.75
+    assert metrics["modes"]["modes"] == 10
+    assert metrics["cas"]["value"] > 0.85
+    assert 1 < metrics["inception_score"]["value"] < 10
+
+
+def test_noise_moves_every_metric_the_wrong_way(compare: Any, parts: Any):
+    draws, fresh = np.random.default_rng(1), parts[2]
+    values = []
+    for amount in (0, 30, 90):
+        noisy = fresh.images + draws.normal(0, amount, fresh.images.shape)
+        values.append(quick(compare, np.clip(noisy, 0, 255).astype(np.uint8), fresh.labels))
+    for name in ("fd", "kid"):
+        distances = [entry[name]["value"] for entry in values]
+        assert distances[0] < 0.7 * distances[1] < 0.5 * distances[2]
+    for name in ("label_accuracy", "coverage", "precision"):
+        assert values[0][name]["value"] > values[2][name]["value"] + 0.1
+
+
+def test_replay_collapse_and_wrong_labels_show(compare: Any, parts: Any):
+    training, _, fresh = parts
+    replayed = quick(compare, training.images, training.labels)["memorization"]
+    assert replayed["value"] == 1.0 and replayed["flagged"] and replayed["exact"] == 600
+    few = np.repeat(fresh.images[:10], 50, axis=0)
+    collapsed = quick(compare, few, np.repeat(fresh.labels[:10], 50))
+    assert collapsed["coverage"]["value"] < 0.3
+    wrong = quick(compare, fresh.images, (fresh.labels + 1) % 10)
+    assert wrong["label_accuracy"]["value"] < 0.05
+
+
+def test_every_number_carries_its_sizes_floor_and_protocol(compare: Any, parts: Any):
+    found = measure(compare(parts[2].images[:200], parts[2].labels[:200]), QUICK)
+    json.dumps(found, allow_nan=False)
+    space = found["features"]["name"]
+    assert found["metrics"]["fd"]["name"] == f"FD[{space}]"
+    for metric in found["metrics"].values():
+        assert metric["n"] == 200
+        assert metric["n_reference"] > 0
+        assert "200" in metric["protocol"]
+        assert metric["interval"] in metric["protocol"]
+    assert "FID" not in json.dumps(found)
+    assert found["reference"] == {"split": "test", "count": 600}
+
+
+def test_only_the_standard_protocol_is_called_fid(compare: Any, parts: Any):
+    class Standard:
+        name, standard_fid = "inception@6726825d", True
+
+    metric = METRICS["fd"]
+    sizes = {"reference": parts[0], "split": "train", "extractor": Standard()}
+    few = compare(parts[2].images, None, **sizes)
+    assert metric.full_name(few) == "FD[inception@6726825d]"
+    many = np.zeros((50_000, 8, 8, 1), np.uint8)
+    assert metric.full_name(compare(many, None, **sizes)) == "FID"
+    assert "[" in metric.full_name(compare(many, None, extractor=Standard()))
+
+
+def test_without_labels_what_needs_them_is_named(parts: Any):
+    training, held_out, fresh = (Images(part.images) for part in parts)
+    extractor, classifier = open_spaces(training, "random")
+    assert classifier is None
+    made = Comparison(fresh, held_out, training, extractor, None, (), 0, "test")
+    found = measure(made, QUICK)
+    assert found["features"]["name"].startswith("random@")
+    assert "label" in found["missing"]["label_accuracy"]
+
+
+def test_an_undivided_reference_is_its_own_floor_and_its_own_training_set(compare: Any, parts: Any):
+    whole = Images(
+        np.concatenate([parts[0].images, parts[1].images]),
+        np.concatenate([parts[0].labels, parts[1].labels]),
+    )
+    made = compare(parts[2].images, parts[2].labels, reference=whole, training=None, split="all")
+    found = measure(made, QUICK)["metrics"]
+    assert "half of the reference" in found["fd"]["protocol"]
+    assert not found["memorization"]["flagged"]
+    assert found["memorization"]["floor"] == pytest.approx(0.01, abs=0.01)
+    copied = compare(whole.images[:300], whole.labels[:300], reference=whole, training=None)
+    assert measure(copied, ["memorization"])["metrics"]["memorization"]["value"] == 1.0
+
+
+def test_leaving_samples_out_is_measuring_the_rest(compare: Any, parts: Any):
+    whole = compare(parts[2].images, parts[2].labels)
+    measure(whole, QUICK)  # fills what is kept
+    less = whole.without(np.arange(0, 200))
+    fresh = compare(parts[2].images[200:], parts[2].labels[200:])
+    for name in ("fd", "kid", "label_accuracy"):
+        assert METRICS[name].measure(less).estimate.value == pytest.approx(
+            METRICS[name].measure(fresh).estimate.value, rel=1e-9
+        )
+
+
+def test_unknown_metrics_and_too_few_samples_are_refused(compare: Any, parts: Any):
+    with pytest.raises(UsageError, match="did you mean 'coverage'"):
+        chosen_metrics(["covrage"])
+    assert chosen_metrics(["fd", "quick", "fd"])[0] == "fd"
+    with pytest.raises(UsageError, match="at least 2"):
+        measure(compare(parts[2].images[:1], None), QUICK)
