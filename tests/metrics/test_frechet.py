@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from scipy.linalg import sqrtm
+from torchmetrics.image.fid import FrechetInceptionDistance
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Z95, Estimate
-from undrift.metrics.frechet import Moments, frechet_distance, frechet_estimate
+from undrift.metrics.frechet import Moments, frechet_distance, frechet_estimate, second_order
 
 
 def gaussian(mean: np.ndarray, covariance: np.ndarray, count: int = 1000) -> Moments:
     """Moments that are exactly these."""
     return Moments(count, np.asarray(mean, float), np.asarray(covariance, float) * (count - 1))
+
+
+class Features(torch.nn.Module):
+    """Features that come as they are."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.num_features = size
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features
 
 
 def spread(seed: int, size: int) -> np.ndarray:
@@ -63,9 +76,41 @@ def test_fewer_images_than_features():
     exact = ((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * overlap
     assert frechet_distance(Moments.of(x), Moments.of(y)) == pytest.approx(exact, rel=1e-9)
     assert frechet_distance(Moments.of(x), Moments.of(x)) == pytest.approx(0, abs=1e-9)
-    estimate = frechet_estimate(x, Moments.of(y))
-    assert estimate.value == pytest.approx(exact, rel=1e-9)
-    assert estimate.low < estimate.value < estimate.high
+    for first, second in ((x, y), (x, Moments.of(y)), (Moments.of(x), y)):
+        assert frechet_distance(first, second) == pytest.approx(exact, rel=1e-9)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-12)
+    for reference in (y, Moments.of(y)):
+        estimate = frechet_estimate(x, reference)
+        assert estimate.value == pytest.approx(exact, rel=1e-9)
+        assert estimate.low < estimate.value < estimate.high
+
+
+@pytest.mark.parametrize("count", [30, 8, 5])
+def test_estimate_and_distance_are_the_same_number(count: int):
+    draws = np.random.default_rng(count)
+    x, y = draws.normal(size=(count, 8)), draws.normal(size=(50, 8))
+    x[:, 7] = 3.0  # a constant feature
+    found = frechet_estimate(x, Moments.of(y))
+    assert found.value == pytest.approx(frechet_distance(Moments.of(x), Moments.of(y)), rel=1e-9)
+    assert 0 <= found.low < found.value < found.high
+
+
+def test_collapsed_samples_have_a_distance():
+    reference = gaussian(np.zeros(4), np.diag([1.0, 2.0, 3.0, 4.0]))
+    found = frechet_estimate(np.ones((50, 4)), reference)
+    assert found.value == pytest.approx(4 + 10)
+
+
+@pytest.mark.parametrize("count", [200, 10])
+def test_agrees_with_torchmetrics(count: int):
+    draws = np.random.default_rng(count)
+    x, y = draws.normal(size=(count, 12)), 0.3 + 1.2 * draws.normal(size=(150, 12))
+    oracle = FrechetInceptionDistance(feature=Features(12)).set_dtype(torch.float64)
+    oracle.update(torch.from_numpy(y), real=True)
+    oracle.update(torch.from_numpy(x), real=False)
+    wanted = float(oracle.compute())
+    assert frechet_distance(Moments.of(x), Moments.of(y)) == pytest.approx(wanted, abs=1e-6)
+    assert frechet_estimate(x, Moments.of(y)).value == pytest.approx(wanted, abs=1e-6)
 
 
 def test_merged_in_pieces_is_the_same_as_at_once():
@@ -104,6 +149,46 @@ def test_standard_error_is_the_jackknifes():
     left_out = [frechet_distance(Moments.of(np.delete(x, i, 0)), reference) for i in range(150)]
     jackknife = np.sqrt((149 / 150) * ((left_out - np.mean(left_out)) ** 2).sum())
     assert standard_error(frechet_estimate(x, reference)) == pytest.approx(jackknife, rel=0.05)
+
+
+def test_second_order_variance_is_what_a_perfect_model_has():
+    # sd of FD over redraws from the reference itself: the first derivative alone is sqrt(2) over
+    draws, size, count = np.random.default_rng(10), 16, 100
+    variances = np.linspace(0.1, 2, size)
+    reference = gaussian(np.zeros(size), np.diag(variances))
+    found = [
+        frechet_estimate(draws.normal(size=(count, size)) * np.sqrt(variances), reference)
+        for _ in range(200)
+    ]
+    measured = np.std([entry.value for entry in found], ddof=1)
+    claimed = np.mean([standard_error(entry) for entry in found])
+    assert claimed == pytest.approx(measured, rel=4 / np.sqrt(2 * 200))
+
+
+def test_influence_and_second_order_are_the_derivatives():
+    # FD of a sample whose rows weigh 1 + step w: its slope and curvature at step 0
+    draws = np.random.default_rng(11)
+    x, reference = draws.normal(size=(40, 3)), gaussian(np.ones(3), spread(12, 3))
+    weight = draws.uniform(-1, 1, size=40)
+    weight -= weight.mean()
+
+    def along(step: float) -> float:
+        share = (1 + step * weight) / 40
+        mean = share @ x
+        return frechet_distance(
+            gaussian(mean, (x - mean).T @ ((x - mean) * share[:, None])), reference
+        )
+
+    centred, half = x - x.mean(0), np.linalg.cholesky(reference.covariance)
+    mu, vectors = np.linalg.eigh(half.T @ (centred.T @ centred / 40) @ half)
+    z = centred @ half @ vectors
+    i, j = np.divmod(np.arange(1600), 40)
+    table = second_order(z[i], z[j], mu).reshape(40, 40)
+    curvature = (along(1e-3) + along(-1e-3) - 2 * along(0)) / 1e-6
+    assert curvature == pytest.approx(2 * weight @ table @ weight / 40**2, rel=1e-4)
+    psi = 2 * centred @ (x.mean(0) - reference.mean) + (centred**2).sum(1) - z**2 @ mu**-0.5
+    slope = (along(1e-3) - along(-1e-3)) / 2e-3
+    assert slope == pytest.approx(weight @ psi / 40, rel=1e-4)
 
 
 def test_standard_error_is_the_spread_over_redraws():

@@ -266,10 +266,11 @@ class _Journey:
         checkpoint = self._newest(store)
         if checkpoint is None:
             self._initial(config, learner)
+        judge = self._judge(config, data)
         events = EventLog(self._run.events) if self._world.first else None
         recorder = None
         if events is not None:
-            recorder = Recorder(self._run, events, learner, self._log, self._judge(config, data))
+            recorder = Recorder(self._run, events, learner, self._log, judge)
         trainer = Trainer(
             learner,
             config.training,

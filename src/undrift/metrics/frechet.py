@@ -23,11 +23,12 @@ How far chance moves it follows from the first two derivatives of (1) in the fir
 eigenvectors Q and eigenvalues mu of ``F_2^T S_1 F_2``, and ``c = x - m_1``, ``z = Q^T F_2^T c``,
 
     psi(x)   = 2 c^T (m_1 - m_2) + |c|^2 - sum_a z_a^2 / sqrt(mu_a)                              (3)
-    h(x, x') = c^T c' + sum_ab (z_a z_b - mu_a [a=b]) (z'_a z'_b - mu_a [a=b]) W_ab,
+    h(x, x') = sum_a z_a z'_a / sqrt(mu_a)
+               + sum_ab (z_a z_b - mu_a [a=b]) (z'_a z'_b - mu_a [a=b]) W_ab,
     W_ab     = 1 / (2 sqrt(mu_a mu_b) (sqrt(mu_a) + sqrt(mu_b)))                                 (4)
 
-one image moves FD by psi / n, two together by 2 h / n^2 beyond that. The variance of (3) over the
-sample holds the noise of (4) twice over, so
+reweighting images by 1 + w_i moves FD by ``sum_i w_i psi_i / n + sum_ij w_i w_j h_ij / n^2``. The
+variance of (3) over the sample holds the noise of (4) twice over, so
 
     Var FD = v_1 + v_2,   v_2 = 2 E[h^2] / n^2,   v_1 = max(0, Var[psi] / n - 2 v_2)             (5)
 
@@ -157,7 +158,7 @@ def frechet_estimate(features: NDArray[np.floating], reference: Moments | Array)
         z = centred @ (half @ vectors)
         transported = z**2 @ (1.0 / roots)
         if count > 2 * size:
-            pairs = _second_order(centred, z, mu)
+            pairs = _mean_square(z, mu)
     value = float(shift @ shift + np.trace(a) + np.trace(b) - 2.0 * roots.sum())  # (1), (2)
     variance = float((linear - transported).var(ddof=1)) / count  # (3)
     if pairs is not None:
@@ -221,20 +222,23 @@ def _overlap(one: _Side, other: _Side) -> float:
     return float(overlaps(factor(other.moments.covariance), one.moments.covariance))
 
 
-def _second_order(centred: Array, z: Array, mu: Array, most: int = 4096) -> float:
-    """E[h^2] of equation (4), over random pairs of different rows."""
-    count = len(centred)
-    order = torch.randperm(count, generator=generator(0, "frechet pairs", count)).numpy()
-    i, j = order[:most], np.roll(order, 1)[:most]
+def second_order(z: Array, others: Array, mu: Array) -> Array:
+    """Equation (4), h, for pairs of rows (p, r) of z, with eigenvalues ``mu`` (r,): (p,)."""
     roots = np.sqrt(mu)
     weights = 0.5 / (np.outer(roots, roots) * (roots[:, None] + roots[None, :]))
     own = np.diag(weights) * mu
-    # sum_ab (z_a z_b - mu_a d_ab)(z'_a z'_b - mu_a d_ab) W_ab, multiplied out
-    product = z[i] * z[j]
-    both = np.einsum("na,na->n", product @ weights, product)
-    each = (z[i] ** 2 + z[j] ** 2) @ own
-    h = np.einsum("nd,nd->n", centred[i], centred[j]) + both - each + own @ mu
-    return float((h**2).mean())
+    product = z * others
+    # the sum over a and b, multiplied out
+    both = np.einsum("pa,pa->p", product @ weights, product)
+    return product @ (1.0 / roots) + both - (z**2 + others**2) @ own + own @ mu
+
+
+def _mean_square(z: Array, mu: Array, most: int = 4096) -> float:
+    """E[h^2] over random pairs of different rows: rows in order may come class by class."""
+    count = len(z)
+    order = torch.randperm(count, generator=generator(0, "frechet pairs")).numpy()
+    i, j = order[:most], np.roll(order, 1)[:most]
+    return float((second_order(z[i], z[j], mu) ** 2).mean())
 
 
 def _sandwich(factors: Array, covariances: Array) -> Array:

@@ -59,7 +59,7 @@ class Judge:
         """Measure ``pipeline`` after ``step`` updates; keep it if it is the best so far.
 
         Returns:
-            ``kid``, ``low``, ``high``, ``floor``, ``n``, ``name``, and whether it is the ``best``.
+            ``kid``, ``low``, ``high``, ``floor``, ``n``, ``metric``, and whether it is the ``best``.
         """
         samples = pipeline(SAMPLES, seed=SEED)
         training, validation, extractor = self._spaces
@@ -81,8 +81,8 @@ class Judge:
         if best:
             pipeline.save_pretrained(self._run.best)
             self._run.write_json(RECORD, {"step": step, "kid": found["value"]})
-        record = {name: found[name] for name in ("low", "high", "floor", "n", "name")}
-        return {"kid": found["value"], "best": best, **record}
+        record = {name: found[name] for name in ("low", "high", "floor", "n")}
+        return {"kid": found["value"], "best": best, "metric": found["name"], **record}
 
     @cached_property
     def _spaces(self) -> tuple[Images, Images, Any]:

@@ -12,6 +12,11 @@ from numpy.typing import NDArray
 from undrift.errors import UsageError
 from undrift.metrics.features.domain import DomainClassifier
 from undrift.metrics.features.extractor import FeatureExtractor
+from undrift.metrics.features.inception import InceptionFeatures
+from undrift.metrics.features.own import function_features, onnx_features, torchscript_features
+from undrift.metrics.features.pixels import PixelFeatures
+from undrift.metrics.features.pretrained import PretrainedFeatures
+from undrift.metrics.features.selfsupervised import SelfSupervisedFeatures
 from undrift.metrics.features.untrained import RandomFeatures
 
 _NAMES = ("domain", "random", "pixels", "inception", "dinov2", "clip")
@@ -75,17 +80,17 @@ def open_extractor(
         return InceptionFeatures.open(weights, download=download, device=device)
     if kind in ("dinov2", "clip"):
         return PretrainedFeatures.open(kind, argument or None, download=download, device=device)
-    return _own(spec, device)
+    return _own(spec, training_images, device)
 
 
-def _own(spec: str, device: torch.device | str) -> FeatureExtractor:
+def _own(spec: str, example: NDArray[np.uint8], device: torch.device | str) -> FeatureExtractor:
     suffix = Path(spec).suffix
     if suffix == ".pt":
-        return TorchScriptFeatures(Path(spec), device=device)
+        return torchscript_features(Path(spec), example, device)
     if suffix == ".onnx":
-        return OnnxFeatures(Path(spec))
+        return onnx_features(Path(spec), example)
     if ":" in spec:
-        return FunctionFeatures(spec)
+        return function_features(spec, example)
     close = difflib.get_close_matches(spec, _NAMES, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     raise UsageError(

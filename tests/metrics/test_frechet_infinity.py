@@ -1,0 +1,84 @@
+"""The extrapolated Frechet distance: less biased than any it was extrapolated from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from undrift.errors import UsageError
+from undrift.metrics.frechet import Moments, frechet_distance
+from undrift.metrics.frechet_infinity import _Blocks, _Line, frechet_infinity
+
+
+def exact(size: int, mean: float = 0.0) -> Moments:
+    """Moments of N(mean, I), known without error."""
+    return Moments(10**6, np.full(size, mean), np.eye(size) * (10**6 - 1))
+
+
+@pytest.mark.parametrize("reference_known", [True, False])
+def test_bias_is_gone(reference_known: bool):
+    draws, size, count = np.random.default_rng(0), 16, 400
+    plain, extrapolated = [], []
+    for _ in range(12):
+        x, y = draws.normal(size=(count, size)), draws.normal(size=(count, size))
+        reference = exact(size) if reference_known else y
+        plain.append(frechet_distance(x, reference))
+        extrapolated.append(frechet_infinity(x, reference, points=4).value)
+    margin = 4 * np.std(extrapolated, ddof=1) / np.sqrt(12)
+    bias = (2 * size / count + size * (size + 1) / (2 * count)) / (2 if reference_known else 1)
+    assert np.mean(plain) == pytest.approx(bias, rel=0.15)
+    assert abs(np.mean(extrapolated)) < margin + 0.05 * bias
+    assert margin < 0.35 * bias
+
+
+def test_a_shift_is_found_beyond_the_bias():
+    draws = np.random.default_rng(1)
+    x, y = 0.5 + draws.normal(size=(2000, 8)), draws.normal(size=(2000, 8))
+    found = frechet_infinity(x, y)
+    assert found.low < 8 * 0.25 < found.high
+    assert found.value == pytest.approx(8 * 0.25, abs=0.4)
+    assert "reference redrawn" in found.method
+    assert "reference fixed" in frechet_infinity(x, exact(8), points=2).method
+
+
+def test_blocks_give_the_moments_of_their_rows():
+    rows = 100 + np.random.default_rng(2).normal(size=(207, 3))
+    blocks = _Blocks.dealt(rows, 0, "samples")
+    mean, covariance = blocks.of([list(range(20))])
+    np.testing.assert_allclose(mean[0], rows.mean(0), rtol=1e-13)
+    np.testing.assert_allclose(covariance[0], np.cov(rows.T), atol=1e-12)
+    assert blocks.counts.sum() == 207
+    means, covariances = blocks.of([[0, 1, 2], [3]])
+    assert means.shape == (2, 3)
+    assert not np.allclose(covariances[0], covariances[1])
+
+
+def test_lines_go_through_what_is_on_them():
+    line = _Line.through(list(range(20)), 0.2, 15)
+    sizes = np.unique(line.lengths)
+    assert (sizes[0], sizes[-1], len(sizes)) == (4, 20, 15)
+    assert line.intercept(0.7 + 3.0 / line.lengths) == pytest.approx(0.7)
+    everywhere = {block for run in line.runs if len(run) == 4 for block in run}
+    assert everywhere == set(range(20))  # small sets too use every sample
+
+
+def test_depends_on_the_seed_only_through_the_dealing():
+    draws = np.random.default_rng(3)
+    x, y = draws.normal(size=(100, 2)), draws.normal(size=(100, 2))
+    first = frechet_infinity(x, y, seed=5, points=3)
+    assert first == frechet_infinity(x, y, seed=5, points=3)
+    assert first.value != frechet_infinity(x, y, seed=6, points=3).value
+
+
+def test_what_cannot_be_extrapolated_is_refused():
+    x = np.random.default_rng(4).normal(size=(100, 4))
+    with pytest.raises(UsageError, match="too few to extrapolate"):
+        frechet_infinity(np.zeros((100, 40)), exact(40))
+    with pytest.raises(UsageError, match="39 reference images are too few"):
+        frechet_infinity(x, x[:39])
+    with pytest.raises(UsageError, match="one extractor"):
+        frechet_infinity(x, exact(3))
+    with pytest.raises(UsageError, match="1 points"):
+        frechet_infinity(x, x, points=1)
+    with pytest.raises(UsageError, match="NaN"):
+        frechet_infinity(np.full((100, 4), np.nan), x)

@@ -1,0 +1,148 @@
+"""KID and CMMD against closed forms, brute force and another implementation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.image.kid import KernelInceptionDistance
+
+from undrift.errors import UsageError
+from undrift.metrics.estimate import Z95, Estimate
+from undrift.metrics.kernel import gaussian_distance, kernel_distance, subset_kernel_distance
+
+
+def standard_error(estimate: Estimate) -> float:
+    return (estimate.high - estimate.value) / (Z95)
+
+
+class Features(torch.nn.Module):
+    """Features that come as they are."""
+
+    num_features = 12
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+
+def cubic(x: np.ndarray, y: np.ndarray) -> float:
+    return float((x @ y / len(x) + 1) ** 3)
+
+
+def test_agrees_with_the_definition():
+    draws = np.random.default_rng(0)
+    x, y = draws.normal(size=(9, 4)), 0.5 + draws.normal(size=(7, 4))
+    own = [
+        np.mean([cubic(s[i], s[j]) for i in range(len(s)) for j in range(len(s)) if i != j])
+        for s in (x, y)
+    ]
+    exact = sum(own) - 2 * np.mean([cubic(a, b) for a in x for b in y])
+    for chunk in (1, 4, 1024):
+        assert kernel_distance(x, y, chunk=chunk).value == pytest.approx(exact, rel=1e-12)
+    whole = kernel_distance(x, y)
+    assert standard_error(kernel_distance(x, y, chunk=4)) == pytest.approx(standard_error(whole))
+
+
+@pytest.mark.parametrize("scale, mean", [(1.3, 0.0), (1.0, 0.0), (1.0, 0.2)])
+def test_kid_of_gaussians_has_a_closed_form(scale: float, mean: float):
+    size, draws, found = 64, np.random.default_rng(1), []
+    for _ in range(20):
+        y = mean + scale * draws.normal(size=(400, size))
+        found.append(kernel_distance(draws.normal(size=(400, size)), y).value)
+    m = size * mean**2
+    shifted = 3 * m / size + 3 * (m**2 + 2 * m + size) / size**2
+    shifted += (m**3 + 3 * m * (2 * m + size) + 6 * m) / size**3
+    # E k is 1 + 3/d + ... for either; only what differs is left
+    moved = 1 + shifted + (1 + 3 / size) - 2 * (1 + 3 * (size + m) / size**2)
+    exact = moved if mean else 3 * (scale**2 - 1) ** 2 / size
+    error = np.std(found, ddof=1) / np.sqrt(20)
+    assert abs(np.mean(found) - exact) < 4 * error
+    assert error < 0.002  # a biased estimate is 0.01 and more away
+
+
+def test_a_perfect_model_scores_below_zero_half_the_time():
+    draws = np.random.default_rng(2)
+    found = [
+        kernel_distance(*(draws.normal(size=(50, 16)) for _ in range(2))).value for _ in range(100)
+    ]
+    assert 30 <= sum(value < 0 for value in found) <= 75
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 1.0])
+def test_standard_error_is_the_spread_over_redraws(shift: float):
+    draws, found = np.random.default_rng(3), []
+    for _ in range(300):
+        found.append(
+            kernel_distance(shift + draws.normal(size=(60, 16)), draws.normal(size=(90, 16)))
+        )
+    variance = np.mean([standard_error(entry) ** 2 for entry in found])
+    measured = np.var([entry.value for entry in found], ddof=1)
+    assert variance == pytest.approx(measured, rel=4 * np.sqrt(2 / 300))
+
+
+def test_agrees_with_torchmetrics():
+    draws = np.random.default_rng(4)
+    x, y = draws.normal(size=(80, 12)), 0.3 + 1.2 * draws.normal(size=(80, 12))
+    with pytest.warns(UserWarning, match="buffer"):
+        oracle = KernelInceptionDistance(feature=Features(), subsets=1, subset_size=80)
+    oracle.set_dtype(torch.float64)
+    oracle.update(torch.from_numpy(y), real=True)
+    oracle.update(torch.from_numpy(x), real=False)
+    wanted = float(oracle.compute()[0])
+    assert kernel_distance(x, y).value == pytest.approx(wanted, abs=1e-6)
+    subsets = subset_kernel_distance(x, y, subset_size=80, subsets=3)
+    assert subsets.mean == pytest.approx(wanted, abs=1e-6)
+    assert subsets.deviation == pytest.approx(0, abs=1e-9)
+
+
+def test_subsets_agree_with_all_on_average():
+    draws = np.random.default_rng(5)
+    x, y = draws.normal(size=(200, 8)), 0.4 + draws.normal(size=(150, 8))
+    found = subset_kernel_distance(x, y, subset_size=40, subsets=400)
+    margin = 4 * found.deviation / np.sqrt(400)
+    assert abs(found.mean - kernel_distance(x, y).value) < margin
+    assert found == subset_kernel_distance(x, y, subset_size=40, subsets=400)
+    assert found.mean != subset_kernel_distance(x, y, 40, 400, seed=1).mean
+
+
+def test_cmmd_of_gaussians_has_a_closed_form():
+    # E k = |I + (S_1 + S_2) / b^2|^(-1/2) exp(-D^T (b^2 I + S_1 + S_2)^-1 D / 2)
+    size, width, shift, scale = 32, 10.0, 0.7, 1.5
+
+    def expected(a: float, b: float, offset: float) -> float:
+        spread = (a + b) / width**2
+        return (1 + spread) ** (-size / 2) * np.exp(-size * offset**2 / (2 * (width**2 + a + b)))
+
+    exact = expected(1, 1, 0) + expected(scale**2, scale**2, 0) - 2 * expected(1, scale**2, shift)
+    draws, found = np.random.default_rng(6), []
+    for _ in range(12):
+        x, y = draws.normal(size=(500, size)), shift + scale * draws.normal(size=(500, size))
+        found.append(gaussian_distance(x, y).value)
+    error = np.std(found, ddof=1) / np.sqrt(12)
+    assert abs(np.mean(found) - 1000 * exact) < 4 * error
+    assert error < 0.01 * 1000 * exact
+
+
+def test_cmmd_is_unbiased_on_equal_distributions():
+    draws, found = np.random.default_rng(7), []
+    for _ in range(20):
+        rows = draws.normal(size=(200, 768))
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        found.append(gaussian_distance(rows[:100], rows[100:]).value)
+    error = np.std(found, ddof=1) / np.sqrt(20)
+    assert abs(np.mean(found)) < 4 * error
+    assert error < 0.187 / 8  # the original's bias at 100 images is 0.187
+
+
+def test_what_cannot_be_compared_is_refused():
+    rows = np.zeros((10, 4))
+    with pytest.raises(UsageError, match="one extractor"):
+        kernel_distance(rows, np.zeros((10, 5)))
+    with pytest.raises(UsageError, match="needs 4"):
+        kernel_distance(rows, rows[:3])
+    with pytest.raises(UsageError, match="NaN"):
+        gaussian_distance(rows, np.full((10, 4), np.nan))
+    with pytest.raises(UsageError, match="bandwidth"):
+        gaussian_distance(rows, rows, bandwidth=0.0)
+    with pytest.raises(UsageError, match="subsets of 11"):
+        subset_kernel_distance(rows, rows, subset_size=11)
