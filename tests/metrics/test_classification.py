@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from undrift.errors import UsageError
-from undrift.metrics.classification import label_accuracy, per_class_accuracy, wilson_interval
+from undrift.metrics.classification import label_accuracy, per_class_accuracy
+from undrift.metrics.wilson import wilson_interval
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,24 @@ def test_standard_error_is_the_jackknifes():
     assert standard_error(frechet_estimate(x, reference)) == pytest.approx(jackknife, rel=0.05)
 
 
+def test_standard_error_of_few_images_is_the_infinitesimal_jackknifes():
+    draws, count = np.random.default_rng(14), 10
+    x = draws.normal(size=(count, 16))
+    reference = gaussian(x.mean(0), spread(15, 16))
+
+    def weighed(share: np.ndarray) -> float:
+        centred = x - share @ x
+        covariance = (centred.T * share) @ centred * count / (count - 1)
+        return frechet_distance(gaussian(share @ x, covariance), reference)
+
+    step, even = 1e-4, np.full(count, 1 / count)
+    towards = [step * (np.eye(count)[i] - even) for i in range(count)]
+    psi = [(weighed(even + way) - weighed(even - way)) / (2 * step) for way in towards]
+    # a weight counts n / (n - 1) times in a covariance that is divided by n - 1
+    wanted = np.std(psi, ddof=1) / np.sqrt(count) * (count - 1) / count
+    assert standard_error(frechet_estimate(x, reference)) == pytest.approx(wanted, rel=1e-3)
+
+
 def test_second_order_variance_is_what_a_perfect_model_has():
     # sd of FD over redraws from the reference itself: the first derivative alone is sqrt(2) over
     draws, size, count = np.random.default_rng(10), 16, 100

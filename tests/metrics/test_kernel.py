@@ -9,7 +9,14 @@ from torchmetrics.image.kid import KernelInceptionDistance
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Z95, Estimate
-from undrift.metrics.kernel import gaussian_distance, kernel_distance, subset_kernel_distance
+from undrift.metrics.kernel import (
+    _between,
+    _Sums,
+    _within,
+    gaussian_distance,
+    kernel_distance,
+    subset_kernel_distance,
+)
 
 
 def standard_error(estimate: Estimate) -> float:
@@ -68,16 +75,35 @@ def test_a_perfect_model_scores_below_zero_half_the_time():
     assert 30 <= sum(value < 0 for value in found) <= 75
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.1, 1.0])
-def test_standard_error_is_the_spread_over_redraws(shift: float):
+@pytest.mark.parametrize("n, m, shift", [(60, 90, 0.1), (60, 90, 1.0), (20, 200, 0), (200, 20, 0)])
+def test_standard_error_is_the_spread_over_redraws(n: int, m: int, shift: float):
+    # at shift 0, one of the three parts of second order is most of it
     draws, found = np.random.default_rng(3), []
-    for _ in range(300):
+    for _ in range(600):
         found.append(
-            kernel_distance(shift + draws.normal(size=(60, 16)), draws.normal(size=(90, 16)))
+            kernel_distance(shift + draws.normal(size=(n, 64)), draws.normal(size=(m, 64)))
         )
     variance = np.mean([standard_error(entry) ** 2 for entry in found])
     measured = np.var([entry.value for entry in found], ddof=1)
-    assert variance == pytest.approx(measured, rel=4 * np.sqrt(2 / 300))
+    # and a little more where the linear part is cut at zero
+    assert measured * (1 - 4 * np.sqrt(2 / 600)) < variance
+    assert variance < measured * (1.15 + 4 * np.sqrt(2 / 600))
+
+
+def test_what_additive_effects_leave_is_unbiased():
+    draws, within, between = np.random.default_rng(8), [], []
+    for _ in range(2000):
+        effects = torch.from_numpy(draws.normal(size=6))
+        table = torch.from_numpy(draws.normal(size=(6, 6))).triu(1)
+        table = 3 + table + table.T + effects[:, None] + effects[None]
+        table.fill_diagonal_(0.0)
+        sums = _Sums(table.sum(1), table.sum(0), float((table**2).sum()))
+        within.append(_within(sums, 6)[1])
+        table = torch.from_numpy(draws.normal(size=(6, 4))) + effects[:, None]
+        sums = _Sums(table.sum(1), table.sum(0), float((table**2).sum()))
+        between.append(_between(sums, 6, 4)[1])
+    assert np.mean(within) == pytest.approx(1.0, abs=4 * np.std(within) / np.sqrt(2000))
+    assert np.mean(between) == pytest.approx(1.0, abs=4 * np.std(between) / np.sqrt(2000))
 
 
 def test_agrees_with_torchmetrics():

@@ -63,6 +63,7 @@ def test_modes_and_divergence_are_counted():
 def test_collapse_costs_the_logarithm_of_what_is_left():
     found = mode_coverage(np.zeros(100, int), 10)
     assert (found.count, found.kl.value) == (1, pytest.approx(np.log(10)))
+    assert found.kl.low == pytest.approx(found.kl.high)  # no redraw from one class differs
 
 
 def test_frequencies_are_shares_of_any_unit():

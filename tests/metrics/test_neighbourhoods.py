@@ -8,8 +8,8 @@ from prdc import compute_prdc
 from sklearn.datasets import load_digits
 
 from undrift.errors import UsageError
-from undrift.metrics.classification import wilson_interval
 from undrift.metrics.neighbourhoods import Neighbourhoods, expected_coverage, neighbourhoods
+from undrift.metrics.wilson import wilson_interval
 
 NAMES = ("precision", "recall", "density", "coverage")
 

@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
-from undrift.errors import UsageError
-from undrift.metrics.class_frechet import class_frechet
-from undrift.metrics.classification import label_accuracy, per_class_accuracy
+from undrift.metrics import measurements
 from undrift.metrics.comparison import NEIGHBOUR, Comparison
-from undrift.metrics.estimate import Estimate
-from undrift.metrics.frechet import frechet_estimate
-from undrift.metrics.frechet_infinity import frechet_infinity
-from undrift.metrics.kernel import gaussian_distance, kernel_distance
-from undrift.metrics.memorization import authenticity, c_t, memorized_share
-from undrift.metrics.modes import inception_score, mode_coverage
+from undrift.metrics.measurements import Measured
 from undrift.metrics.neighbourhoods import expected_coverage
-from undrift.metrics.sliced import sliced_distance
-from undrift.metrics.usefulness import train_on_generated
-from undrift.metrics.vendi import vendi
 
 STANDARD_FID_SAMPLES = 50_000
 
 Need = Literal["sample labels", "classifier", "neighbours", "clip"]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What measuring one metric gave.
-
-    Attributes:
-        estimate: value and interval.
-        n: samples that went in.
-        n_reference: reference images that went in.
-        extras: more numbers of the same measurement, plain JSON.
-    """
-
-    estimate: Estimate
-    n: int
-    n_reference: int
-    extras: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,124 +91,6 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
     return ""
 
 
-def _whole(estimate: Estimate, c: Comparison, **extras: object) -> Measured:
-    return Measured(estimate, len(c.samples), len(c.reference), extras)
-
-
-def _frechet(c: Comparison) -> Measured:
-    return _whole(frechet_estimate(c.sample_features, c.reference_moments), c)
-
-
-def _infinity(c: Comparison) -> Measured:
-    return _whole(frechet_infinity(c.sample_features, c.reference_features, seed=c.seed), c)
-
-
-def _kernel(c: Comparison) -> Measured:
-    return _whole(kernel_distance(c.sample_features, c.reference_features), c)
-
-
-def _sliced(c: Comparison) -> Measured:
-    return _whole(sliced_distance(c.sample_features, c.reference_features, seed=c.seed), c)
-
-
-def _gaussian(c: Comparison) -> Measured:
-    return _whole(gaussian_distance(c.sample_features, c.reference_features), c)
-
-
-def _ball(name: str, c: Comparison) -> Measured:
-    return Measured(getattr(c.balls, name), c.balls.generated, c.balls.real)
-
-
-def _vendi(c: Comparison) -> Measured:
-    return _whole(vendi(c.sample_features), c)
-
-
-def _entropy(c: Comparison) -> Measured:
-    return _whole(inception_score(c.probabilities, seed=c.seed), c)
-
-
-def _modes(c: Comparison) -> Measured:
-    found = mode_coverage(c.predicted, len(c.classes), c.class_frequencies)
-    return _whole(found.kl, c, modes=found.count, classes=len(c.classes), floor_kl=found.floor_kl)
-
-
-def _accuracy(c: Comparison) -> Measured:
-    asked = c.required_labels
-    by_class = per_class_accuracy(c.predicted, asked, len(c.classes))
-    named = {c.classes[k]: estimate.value for k, estimate in by_class.items()}
-    return _whole(label_accuracy(c.predicted, asked), c, classes=named)
-
-
-def _accuracy_of_reference(c: Comparison) -> float | None:
-    if c.reference.labels is None or c.classifier is None:
-        return None
-    return label_accuracy(c.classifier.predict(c.reference.images), c.reference.labels).value
-
-
-def _by_class(c: Comparison) -> Measured:
-    if c.reference.labels is None:
-        raise UsageError("the reference has no labels")
-    found = class_frechet(
-        c.sample_features, c.required_labels, c.reference_features, c.reference.labels, c.classes
-    )
-    return _whole(found.mean, c, classes=found.values, left_out=found.left_out)
-
-
-def _usefulness(c: Comparison) -> Measured:
-    if c.reference.labels is None:
-        raise UsageError("the reference has no labels")
-    accuracy = train_on_generated(
-        c.samples.images,
-        c.required_labels,
-        c.reference.images,
-        c.reference.labels,
-        classes=len(c.classes),
-        seed=c.seed,
-    )
-    return _whole(accuracy, c)
-
-
-def _memorization(c: Comparison) -> Measured:
-    found = memorized_share(c.sample_neighbours, c.reference_neighbours)
-    return Measured(
-        found.share,
-        len(c.sample_neighbours.distances),
-        len(c.reference_neighbours.distances),
-        {
-            "flagged": found.flagged,
-            "p_value": found.p_value,
-            "exact": found.exact,
-            "threshold": found.threshold,
-            "held_out": found.held_out.value,
-        },
-    )
-
-
-def _memorization_floor(c: Comparison) -> float:
-    return memorized_share(c.sample_neighbours, c.reference_neighbours).held_out.value
-
-
-def _copying(c: Comparison) -> Measured:
-    real, made = c.sample_neighbours, c.reference_neighbours
-    estimate = c_t(real.distances, made.distances, c.sample_cells, c.reference_cells)
-    return Measured(estimate, len(real.distances), len(made.distances))
-
-
-def _copying_floor(c: Comparison) -> float:
-    """Half of the held-out images against the other half."""
-    found, cells = c.reference_neighbours.distances, c.reference_cells
-    return c_t(found[::2], found[1::2], cells[::2], cells[1::2]).value
-
-
-def _authentic(c: Comparison) -> Measured:
-    estimate = authenticity(c.sample_neighbours, c.own_distances(c.sample_neighbours))
-    return Measured(estimate, len(c.sample_neighbours.distances), len(c.seen))
-
-
-def _authentic_floor(c: Comparison) -> float:
-    return authenticity(c.reference_neighbours, c.own_distances(c.reference_neighbours)).value
-
-
 _NEAR = (
     "root mean square difference in levels, images shrunk to at most 32 pixels, in units of the "
     "spacing of the training images around"
@@ -245,7 +100,7 @@ METRICS: dict[str, Metric] = {
     "fd": Metric(
         "FD",
         "lower",
-        _frechet,
+        measurements.frechet,
         "Frechet distance of Gaussians fitted to the features, covariances / (n - 1), float64; "
         "biased upwards by about its floor",
         ideal=lambda _: 0.0,
@@ -253,14 +108,14 @@ METRICS: dict[str, Metric] = {
     "fd_infinity": Metric(
         "FD-infinity",
         "lower",
-        _infinity,
+        measurements.extrapolated,
         "Frechet distance extrapolated to endless samples, linear in 1/n",
         ideal=lambda _: 0.0,
     ),
     "kid": Metric(
         "KID",
         "lower",
-        _kernel,
+        measurements.kernel,
         "squared maximum mean discrepancy with the kernel (x.y/D + 1)^3, unbiased: it may be below "
         "0; all images at once, no subsets",
         ideal=lambda _: 0.0,
@@ -268,14 +123,14 @@ METRICS: dict[str, Metric] = {
     "mind": Metric(
         "MIND",
         "lower",
-        _sliced,
+        measurements.sliced,
         "3 D times the mean over 1,000 directions of the squared Wasserstein-2 distance",
         ideal=lambda _: 0.0,
     ),
     "cmmd": Metric(
         "CMMD",
         "lower",
-        _gaussian,
+        measurements.gaussian,
         "squared maximum mean discrepancy with a Gaussian kernel of width 10, times 1,000, "
         "unbiased: it may be below 0",
         needs=("clip",),
@@ -284,21 +139,21 @@ METRICS: dict[str, Metric] = {
     "precision": Metric(
         "precision",
         "higher",
-        partial(_ball, "precision"),
+        partial(measurements.ball, "precision"),
         f"share of samples strictly inside a real image's ball, k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
     ),
     "recall": Metric(
         "recall",
         "higher",
-        partial(_ball, "recall"),
+        partial(measurements.ball, "recall"),
         f"share of real images strictly inside a sample's ball, k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
     ),
     "density": Metric(
         "density",
         "neither",
-        partial(_ball, "density"),
+        partial(measurements.ball, "density"),
         f"mean number of real balls that a sample lies in, over k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
         ideal=lambda _: 1.0,
@@ -306,7 +161,7 @@ METRICS: dict[str, Metric] = {
     "coverage": Metric(
         "coverage",
         "higher",
-        partial(_ball, "coverage"),
+        partial(measurements.ball, "coverage"),
         f"share of real images with a sample strictly inside their ball, k = {NEIGHBOUR}, equal "
         "sizes",
         needs=("neighbours",),
@@ -315,14 +170,14 @@ METRICS: dict[str, Metric] = {
     "vendi": Metric(
         "Vendi score",
         "neither",
-        _vendi,
+        measurements.variety,
         "exponential of the entropy of the eigenvalues of the cosine kernel: how many different "
         "images the samples amount to",
     ),
     "inception_score": Metric(
         "IS",
         "neither",
-        _entropy,
+        measurements.entropy,
         "exponential of the mean divergence of a sample's class probabilities from their mean, "
         "10 splits",
         needs=("classifier",),
@@ -332,7 +187,7 @@ METRICS: dict[str, Metric] = {
     "modes": Metric(
         "mode KL",
         "lower",
-        _modes,
+        measurements.modes,
         "divergence of the predicted classes' shares from the reference's, in nats; `modes` counts "
         "the classes seen; `floor_kl` is what a perfect sampler scores by chance",
         needs=("classifier",),
@@ -342,17 +197,17 @@ METRICS: dict[str, Metric] = {
     "label_accuracy": Metric(
         "label accuracy",
         "higher",
-        _accuracy,
+        measurements.accuracy,
         "share of samples in which the classifier sees the label asked for",
         needs=("sample labels", "classifier"),
         space="classifier",
-        floor=_accuracy_of_reference,
+        floor=measurements.accuracy_of_reference,
         floor_words="its accuracy on the reference images",
     ),
     "class_fd": Metric(
         "mean FD by class",
         "lower",
-        _by_class,
+        measurements.by_class,
         "Frechet distance of each class's samples to its reference images, mean over classes",
         needs=("sample labels",),
         ideal=lambda _: 0.0,
@@ -360,7 +215,7 @@ METRICS: dict[str, Metric] = {
     "cas": Metric(
         "CAS",
         "higher",
-        _usefulness,
+        measurements.usefulness,
         "accuracy on the reference images of a classifier trained on the samples alone",
         needs=("sample labels", "classifier"),
         space="pixels",
@@ -369,33 +224,33 @@ METRICS: dict[str, Metric] = {
     "memorization": Metric(
         "memorization",
         "lower",
-        _memorization,
+        measurements.memorization,
         "share of samples strictly nearer to a training image than 1 % of real images are; "
         + _NEAR,
         space="pixels",
         ideal=lambda _: 0.01,
-        floor=_memorization_floor,
+        floor=measurements.memorization_floor,
         floor_words="the share of held-out images under the same threshold",
     ),
     "c_t": Metric(
         "C_T",
         "neither",
-        _copying,
+        measurements.copying,
         "z-score of samples' distances to the training set against held-out images', weighted over "
         "3 cells; far below 0: copying, far above: underfit; no flag, blur moves it too",
         space="pixels",
         ideal=lambda _: 0.0,
-        floor=_copying_floor,
+        floor=measurements.copying_floor,
         floor_words="one half of the held-out images against the other half",
     ),
     "authenticity": Metric(
         "authenticity",
         "neither",
-        _authentic,
+        measurements.authentic,
         "share of samples farther from their nearest training image than that is from its own "
         "nearest other; no flag, blur moves it too",
         space="pixels",
-        floor=_authentic_floor,
+        floor=measurements.authentic_floor,
         floor_words="the same of the held-out images",
     ),
 }

@@ -1,47 +1,16 @@
 """Label accuracy: how often a classifier agrees with the label that was asked for.
 
-The share of a Bernoulli event comes with Wilson's interval: with ``p`` the observed share of ``n``
-and ``z`` the normal quantile,
-
-    (p + z^2/2n +- z sqrt(p(1-p)/n + z^2/4n^2)) / (1 + z^2/n)                                    (1)
-
-which stays inside [0, 1] and is honest near 0 and 1, where ours usually are. The classifier is held
-fixed: its own mistakes are in the value, and its accuracy on real images beside it says how large
-they are.
-
-Reference: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+The classifier is held fixed: its own mistakes are in the value, and its accuracy on real images
+beside it says how large they are.
 """
 
 from __future__ import annotations
-
-from math import sqrt
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
-
-if TYPE_CHECKING:
-    from undrift.metrics.estimate import Estimate
-
-_Z95 = 1.959963984540054
-
-
-def wilson_interval(hits: float, count: float, z: float = _Z95) -> tuple[float, float]:
-    """Equation (1), as (low, high); an effective ``count`` need not be whole.
-
-    Raises:
-        UsageError: a share of nothing, or more hits than there were chances.
-    """
-    if not count > 0 or not 0 <= hits <= count:
-        raise UsageError(f"a share of {hits} in {count}: needs 0 <= hits <= count and count > 0")
-    p = hits / count
-    centre = p + z * z / (2 * count)
-    spread = z * sqrt(p * (1 - p) / count + z * z / (4 * count * count))
-    scale = 1 + z * z / count
-    # at 0 and 1 rounding would leave the value itself just outside
-    return max(0.0, min(p, (centre - spread) / scale)), min(1.0, max(p, (centre + spread) / scale))
+from undrift.metrics.estimate import Estimate
 
 
 def label_accuracy(predicted: NDArray[np.integer], asked: NDArray[np.integer]) -> Estimate:
@@ -50,9 +19,6 @@ def label_accuracy(predicted: NDArray[np.integer], asked: NDArray[np.integer]) -
     Raises:
         UsageError: the arrays differ in shape, or hold nothing.
     """
-    # imported here, because an estimate is made of wilson_interval
-    from undrift.metrics.estimate import Estimate
-
     _same_shape(predicted, asked)
     return Estimate.wilson(int((predicted == asked).sum()), len(asked), "images")
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf, isfinite, isnan
 
 from undrift.errors import UsageError
-from undrift.metrics.classification import wilson_interval
+from undrift.metrics.wilson import wilson_interval
 
 Z95 = 1.959963984540054
 """Half the width of a 95 % interval in standard errors."""

@@ -175,15 +175,16 @@ def frechet_estimate(features: NDArray[np.floating], reference: Moments | Array)
 def factor(covariance: Array) -> Array:
     """F (..., D, D) with ``F F^T`` = ``covariance`` (..., D, D), also if rank-deficient."""
     try:
-        return np.linalg.cholesky(covariance)
+        return np.linalg.cholesky(covariance).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
         values, vectors = np.linalg.eigh(_symmetric(covariance))
-        return vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :]
+        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :], np.float64)
 
 
 def overlaps(factors: Array, covariances: Array) -> Array:
     """Equation (2) for ``factors`` (..., D, r) of one side, ``covariances`` (..., D, D): (...)."""
-    return np.sqrt(_cleared(np.linalg.eigvalsh(_sandwich(factors, covariances)))).sum(axis=-1)
+    values = np.linalg.eigvalsh(_sandwich(factors, covariances)).astype(np.float64, copy=False)
+    return np.sqrt(_cleared(values)).sum(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -249,8 +250,8 @@ def _symmetric(matrix: Array) -> Array:
     return (matrix + np.swapaxes(matrix, -1, -2)) / 2.0
 
 
-def _cleared(values: Array) -> Array:
+def _cleared(values: NDArray[np.floating]) -> Array:
     """Eigenvalues (..., D), those that rounding made set to zero: their roots are not small."""
     largest = values.max(axis=-1, keepdims=True, initial=0.0)
     tolerance = largest * values.shape[-1] * np.finfo(np.float64).eps
-    return np.where(values > tolerance, values, 0.0)
+    return np.where(values > tolerance, values, 0.0).astype(np.float64, copy=False)

@@ -46,9 +46,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
-from undrift.metrics.classification import wilson_interval
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.nearest import Neighbours
+from undrift.metrics.wilson import wilson_interval
 from undrift.randomness import key
 
 _QUANTILE = 0.01

@@ -45,9 +45,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift.errors import UsageError
-from undrift.metrics.classification import wilson_interval
 from undrift.metrics.distances import Space
 from undrift.metrics.estimate import Estimate
+from undrift.metrics.wilson import wilson_interval
 from undrift.randomness import generator
 
 # few blocks, as (4) carries the variance from their size to the whole; many cuts, to measure it

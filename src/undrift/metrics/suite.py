@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from undrift.errors import UsageError
-from undrift.metrics.catalogue import METRICS, QUICK, Measured, Metric, lacking
+from undrift.metrics.catalogue import METRICS, QUICK, Metric, lacking
 from undrift.metrics.comparison import Comparison
+from undrift.metrics.measurements import Measured
 
 OnMetric = Callable[[str, int, int], None]
 """Called as (metric, number done before it, metrics in all)."""

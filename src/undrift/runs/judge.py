@@ -59,7 +59,7 @@ class Judge:
         """Measure ``pipeline`` after ``step`` updates; keep it if it is the best so far.
 
         Returns:
-            ``kid``, ``low``, ``high``, ``floor``, ``n``, ``metric``, and whether it is the ``best``.
+            ``kid``, ``low``, ``high``, ``floor``, ``n``, ``metric``, and whether this is ``best``.
         """
         samples = pipeline(SAMPLES, seed=SEED)
         training, validation, extractor = self._spaces

@@ -33,6 +33,26 @@ def test_learns_the_labels(classifier: DomainClassifier, digits: tuple[np.ndarra
     assert (classifier.predict(images[500:]) == labels[500:]).mean() > 0.92
 
 
+def test_probabilities_are_those_of_the_prediction(
+    classifier: DomainClassifier, digits: tuple[np.ndarray, np.ndarray]
+):
+    images, labels = digits[0][500:], digits[1][500:]
+    found = classifier.probabilities(images)
+    assert (found.shape, found.dtype) == ((len(images), classifier.classes), np.float64)
+    assert classifier.classes == 10
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_array_equal(found.argmax(axis=1), classifier.predict(images))
+    # they are probabilities, not scores: what is said to be sure is right more often
+    sure = found.max(axis=1) > 0.99
+    right = found.argmax(axis=1) == labels
+    assert 0.5 < sure.mean() < 1
+    assert right[sure].mean() > 0.97 > right[~sure].mean()
+
+
+def test_says_what_it_is(classifier: DomainClassifier):
+    assert (classifier.dimension, classifier.standard_fid) == (64, False)
+
+
 def test_features_have_unit_variance_and_need_no_company(
     classifier: DomainClassifier, digits: tuple[np.ndarray, np.ndarray]
 ):

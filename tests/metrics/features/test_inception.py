@@ -1,4 +1,4 @@
-"""The standard FID's network: parity with torch-fidelity's, exact resize, and which file it takes."""
+"""The standard FID's network: parity with torch-fidelity's, exact resize, which file it takes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
-
 from tests.golden.inception.random_weights import images, random_weights
+
 from undrift.errors import ModelFileError, UsageError
 from undrift.metrics.features import inception
 from undrift.metrics.features.inception import SHA256, InceptionFeatures

@@ -154,7 +154,9 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
             found["against"] = results[1]
             shared = [name for name in names if name in results[1]["metrics"]]
             found["differences"] = paired_differences(
-                *comparisons, [name for name in shared if name in found["metrics"]]
+                comparisons[0],
+                comparisons[1],
+                [name for name in shared if name in found["metrics"]],
             )
         _write(found, asked, subject)
         return found

@@ -10,7 +10,10 @@ an image library would store them; results are close to those of such a library,
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import importlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,14 +136,15 @@ class PretrainedFeatures:
         local = Path(wanted).is_dir()
         size = f" ({family.size})" if wanted == family.hub_id else ""
         try:
-            network, report = getattr(transformers, family.model).from_pretrained(
-                wanted,
-                local_files_only=local or not download,
-                use_safetensors=True,  # never a pickle
-                dtype=torch.float32,
-                attn_implementation="eager",
-                output_loading_info=True,
-            )
+            with _without_bars(transformers.utils.logging):
+                network, report = getattr(transformers, family.model).from_pretrained(
+                    wanted,
+                    local_files_only=local or not download,
+                    use_safetensors=True,  # never a pickle
+                    dtype=torch.float32,
+                    attn_implementation="eager",
+                    output_loading_info=True,
+                )
         except OSError as error:
             if local:
                 raise ModelFileError(
@@ -215,3 +219,19 @@ class PretrainedFeatures:
             # after the last normalisation, as DINOv2's own forward gives it
             return found.last_hidden_state[:, 0]
         return F.normalize(found.image_embeds, dim=1)
+
+
+@contextlib.contextmanager
+def _without_bars(bars: Any) -> Iterator[None]:
+    """Keep transformers' bar of tensors loaded off the terminal; a download still shows its own."""
+    shown = bars.is_progress_bar_enabled()
+    if not shown:
+        yield
+        return
+    hub = importlib.import_module("huggingface_hub.utils")
+    bars.disable_progress_bar()
+    hub.enable_progress_bars()
+    try:
+        yield
+    finally:
+        bars.enable_progress_bar()

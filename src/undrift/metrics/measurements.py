@@ -1,0 +1,174 @@
+"""One function per metric: from a comparison to what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from undrift.errors import UsageError
+from undrift.metrics.class_frechet import class_frechet
+from undrift.metrics.classification import label_accuracy, per_class_accuracy
+from undrift.metrics.comparison import Comparison
+from undrift.metrics.estimate import Estimate
+from undrift.metrics.frechet import frechet_estimate
+from undrift.metrics.frechet_infinity import frechet_infinity
+from undrift.metrics.kernel import gaussian_distance, kernel_distance
+from undrift.metrics.memorization import authenticity, c_t, memorized_share
+from undrift.metrics.modes import inception_score, mode_coverage
+from undrift.metrics.sliced import sliced_distance
+from undrift.metrics.usefulness import train_on_generated
+from undrift.metrics.vendi import vendi
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What measuring one metric gave.
+
+    Attributes:
+        estimate: value and interval.
+        n: samples that went in.
+        n_reference: reference images that went in.
+        extras: more numbers of the same measurement, plain JSON.
+    """
+
+    estimate: Estimate
+    n: int
+    n_reference: int
+    extras: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _whole(estimate: Estimate, c: Comparison, **extras: object) -> Measured:
+    return Measured(estimate, len(c.samples), len(c.reference), extras)
+
+
+def frechet(c: Comparison) -> Measured:
+    """Frechet distance."""
+    return _whole(frechet_estimate(c.sample_features, c.reference_moments), c)
+
+
+def extrapolated(c: Comparison) -> Measured:
+    """The same, extrapolated to endless samples."""
+    return _whole(frechet_infinity(c.sample_features, c.reference_features, seed=c.seed), c)
+
+
+def kernel(c: Comparison) -> Measured:
+    """KID."""
+    return _whole(kernel_distance(c.sample_features, c.reference_features), c)
+
+
+def sliced(c: Comparison) -> Measured:
+    """MIND."""
+    return _whole(sliced_distance(c.sample_features, c.reference_features, seed=c.seed), c)
+
+
+def gaussian(c: Comparison) -> Measured:
+    """CMMD."""
+    return _whole(gaussian_distance(c.sample_features, c.reference_features), c)
+
+
+def ball(name: str, c: Comparison) -> Measured:
+    """One of precision, recall, density and coverage."""
+    return Measured(getattr(c.balls, name), c.balls.generated, c.balls.real)
+
+
+def variety(c: Comparison) -> Measured:
+    """Vendi score."""
+    return _whole(vendi(c.sample_features), c)
+
+
+def entropy(c: Comparison) -> Measured:
+    """Inception score with our classifier."""
+    return _whole(inception_score(c.probabilities, seed=c.seed), c)
+
+
+def modes(c: Comparison) -> Measured:
+    """Divergence of class shares."""
+    found = mode_coverage(c.predicted, len(c.classes), c.class_frequencies)
+    return _whole(found.kl, c, modes=found.count, classes=len(c.classes), floor_kl=found.floor_kl)
+
+
+def accuracy(c: Comparison) -> Measured:
+    """Label accuracy."""
+    asked = c.required_labels
+    by_class = per_class_accuracy(c.predicted, asked, len(c.classes))
+    named = {c.classes[k]: estimate.value for k, estimate in by_class.items()}
+    return _whole(label_accuracy(c.predicted, asked), c, classes=named)
+
+
+def accuracy_of_reference(c: Comparison) -> float | None:
+    """The classifier on the reference."""
+    if c.reference.labels is None or c.classifier is None:
+        return None
+    return label_accuracy(c.classifier.predict(c.reference.images), c.reference.labels).value
+
+
+def by_class(c: Comparison) -> Measured:
+    """Mean Frechet distance by class."""
+    if c.reference.labels is None:
+        raise UsageError("the reference has no labels")
+    found = class_frechet(
+        c.sample_features, c.required_labels, c.reference_features, c.reference.labels, c.classes
+    )
+    return _whole(found.mean, c, classes=found.values, left_out=found.left_out)
+
+
+def usefulness(c: Comparison) -> Measured:
+    """Accuracy of a classifier trained on the samples."""
+    if c.reference.labels is None:
+        raise UsageError("the reference has no labels")
+    accuracy = train_on_generated(
+        c.samples.images,
+        c.required_labels,
+        c.reference.images,
+        c.reference.labels,
+        classes=len(c.classes),
+        seed=c.seed,
+    )
+    return _whole(accuracy, c)
+
+
+def memorization(c: Comparison) -> Measured:
+    """Share of near-copies."""
+    found = memorized_share(c.sample_neighbours, c.reference_neighbours)
+    return Measured(
+        found.share,
+        len(c.sample_neighbours.distances),
+        len(c.reference_neighbours.distances),
+        {
+            "flagged": found.flagged,
+            "p_value": found.p_value,
+            "exact": found.exact,
+            "threshold": found.threshold,
+            "held_out": found.held_out.value,
+        },
+    )
+
+
+def memorization_floor(c: Comparison) -> float:
+    """The same of held-out images."""
+    return memorized_share(c.sample_neighbours, c.reference_neighbours).held_out.value
+
+
+def copying(c: Comparison) -> Measured:
+    """C_T."""
+    made, real = c.sample_neighbours, c.reference_neighbours
+    estimate = c_t(made.distances, real.distances, c.sample_cells, c.reference_cells)
+    return Measured(estimate, len(made.distances), len(real.distances))
+
+
+def copying_floor(c: Comparison) -> float:
+    """Half of the held-out images against the other half."""
+    found, cells = c.reference_neighbours.distances, c.reference_cells
+    return c_t(found[::2], found[1::2], cells[::2], cells[1::2]).value
+
+
+def authentic(c: Comparison) -> Measured:
+    """Authenticity."""
+    estimate = authenticity(c.sample_neighbours, c.own_distances(c.sample_neighbours))
+    return Measured(estimate, len(c.sample_neighbours.distances), len(c.seen))
+
+
+def authentic_floor(c: Comparison) -> float:
+    """The same of the held-out images."""
+    return authenticity(c.reference_neighbours, c.own_distances(c.reference_neighbours)).value
