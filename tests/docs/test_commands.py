@@ -28,7 +28,10 @@ SHORTER = {
     "--steps 600": "--steps 6",
     "--steps 200": "--steps 3",
     "steps=200": "steps=3",
-    "-n 64": "-n 8",
+    "-n 64": "-n 12",
+    "--n 1000": "--n 24",
+    "--n 500": "--n 24",
+    "--evaluate-every 100": "--evaluate-every 2",
 }
 INSTALLATION = re.compile(r"(python -m venv|\.venv/bin/pip install|make [a-z]+)\b")
 

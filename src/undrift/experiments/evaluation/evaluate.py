@@ -13,7 +13,7 @@ import torch
 
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.drawing import Drawn, OnDrawn, Sampling, draw
-from undrift.experiments.evaluation.reference import Reference, Split, open_reference
+from undrift.experiments.evaluation.reference import Reference, Split, check, open_reference
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.files.durable import write_file
 from undrift.metrics import (
@@ -104,13 +104,9 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
     reference = open_reference(subject, asked.reference, asked.split)
     second = None if asked.against is None else open_subject(asked.against)
-    if second is not None:
-        other = open_reference(second, asked.reference or reference.source, asked.split)
-        if other.fingerprint != reference.fingerprint:
-            raise UsageError(
-                f"{asked.target} and {asked.against} have different references; "
-                "name one by --reference DATA"
-            )
+    for one in (subject, second):
+        if one is not None:
+            check(one, reference)
     with World.join(device) as world:
         watcher.plan(_plan(asked, subject, second, reference))
         drawn = [

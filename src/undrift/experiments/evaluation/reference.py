@@ -16,6 +16,9 @@ from undrift.runs.images import load_images
 
 Split = Literal["test", "validation", "train"]
 
+FEWEST_HELD_OUT = 2
+"""Held-out images below which all images are the reference: one is no distribution."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -53,7 +56,7 @@ def open_reference(subject: Subject, source: str | None, split: Split | None) ->
         split: which part; None is the first there is of test, validation and all.
 
     Raises:
-        UsageError: no reference, no such split, another image size, or the samples themselves.
+        UsageError: no reference, or no such split.
         DataError: data that cannot be read.
     """
     if source is None:
@@ -71,19 +74,29 @@ def open_reference(subject: Subject, source: str | None, split: Split | None) ->
             )
     else:
         data = _load(subject, source)
-    found = _divided(data, source, split)
-    if found.images.images.shape[1:] != subject.shape:
+    return _divided(data, source, split)
+
+
+def check(subject: Subject, reference: Reference) -> None:
+    """Make sure that ``subject`` can be held against ``reference``.
+
+    Raises:
+        UsageError: another image size, or the reference itself.
+    """
+    shape = reference.images.images.shape[1:]
+    if shape != subject.shape:
         raise UsageError(
-            f"samples {_size(subject.shape)} and reference {_size(data.shape)} differ in size or "
+            f"samples {_size(subject.shape)} and reference {_size(shape)} differ in size or "
             "channels; compare images of one size"
         )
-    if subject.given is not None and len(subject.given) == len(found.images):
-        if content_hash(subject.given.images) == content_hash(found.images.images):
-            raise UsageError(
-                f"{subject.name}: the samples are the {found.split} images of {source} themselves; "
-                "give other samples or another --reference"
-            )
-    return found
+    given = subject.given
+    if given is None or len(given) != len(reference.images):
+        return
+    if content_hash(given.images) == content_hash(reference.images.images):
+        raise UsageError(
+            f"{subject.name}: the samples are the {reference.split} images of {reference.source} "
+            "themselves; give other samples or another --reference"
+        )
 
 
 def _load(subject: Subject, source: str) -> ImageSet:
@@ -107,7 +120,8 @@ def _load(subject: Subject, source: str) -> ImageSet:
 def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
     parts = {name: data.split(name) for name in ("test", "validation", "train")}
     if split is None:
-        split = next((name for name in ("test", "validation") if len(parts[name])), None)
+        held_out = (name for name in ("test", "validation") if len(parts[name]) >= FEWEST_HELD_OUT)
+        split = next(held_out, None)
     elif not len(parts[split]):
         there = ", ".join(name for name, part in parts.items() if len(part))
         raise UsageError(f"--split {split}: {source} has no such images; it has {there}")
@@ -115,16 +129,16 @@ def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
     if split is None or not len(training):
         whole = Images(np.asarray(data.images), data.labels)
         return Reference(source, "all", whole, None, data.class_names, data.fingerprint)
-    held_out = parts[split]
+    chosen = parts[split]
     return Reference(
         source,
         split,
-        Images(held_out.images, held_out.labels),
+        Images(chosen.images, chosen.labels),
         Images(training.images, training.labels),
         data.class_names,
         data.fingerprint,
     )
 
 
-def _size(shape: tuple[int, int, int]) -> str:
+def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))

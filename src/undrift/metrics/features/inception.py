@@ -89,7 +89,7 @@ class InceptionFeatures:
         if not path.is_file():
             if weights is not None:
                 raise UsageError(f"no weight file {path}: give the path of {FILE}, from {URL}")
-            if False:
+            if not download:
                 raise UsageError(
                     f"inception features need {FILE} ({_SIZE}): download it from {URL} to {path}, "
                     "name another place by --feature-weights FILE, or allow it with --download"
