@@ -123,7 +123,9 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
             download=asked.download,
         )
         features = cached_features(
-            extractor, held_out.images, key=f"{reference.fingerprint}-{reference.split}-{asked.n}"
+            extractor,
+            held_out.images,
+            key=f"{reference.fingerprint}-{reference.split}-{asked.n}-{asked.seed}",
         )
         comparisons = [
             Comparison(

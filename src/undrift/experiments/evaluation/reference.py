@@ -120,8 +120,8 @@ def _load(subject: Subject, source: str) -> ImageSet:
 def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
     parts = {name: data.split(name) for name in ("test", "validation", "train")}
     if split is None:
-        held_out = (name for name in ("test", "validation") if len(parts[name]) >= FEWEST_HELD_OUT)
-        split = next(held_out, None)
+        candidates: tuple[Split, ...] = ("test", "validation")
+        split = next((name for name in candidates if len(parts[name]) >= FEWEST_HELD_OUT), None)
     elif not len(parts[split]):
         there = ", ".join(name for name, part in parts.items() if len(part))
         raise UsageError(f"--split {split}: {source} has no such images; it has {there}")
