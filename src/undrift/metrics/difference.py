@@ -25,11 +25,8 @@ import torch
 from undrift.errors import UsageError
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.comparison import Comparison
+from undrift.metrics.frechet_infinity import GROUPS, T19
 from undrift.randomness import generator
-
-GROUPS = 20
-T19 = 2.093024054408263
-"""97.5 % quantile of Student's t with 19 degrees of freedom."""
 
 PAIRED = (
     "fd",
