@@ -12,7 +12,7 @@ from torch import nn
 
 from undrift.data import ImageSet
 from undrift.experiments.report import gather_material, write_report
-from undrift.metrics import Comparison, Images, measure, open_spaces
+from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
 from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
 from undrift.pipelines import DiffusionPipeline, Samples
@@ -130,7 +130,7 @@ def _measured(samples: Samples, train: Images, data: ImageSet, config: RunConfig
     split = next((name for name, part in splits.items() if len(part) >= 2), None)
     held_out = train if split is None else view(splits[split])
     labelled = samples.labels if held_out.labels is not None else None
-    extractor, classifier = open_spaces(train, device=config.training.device)
+    extractor, classifier = open_spaces(train, quick_space(train), device=config.training.device)
     comparison = Comparison(
         Images(samples.images, labelled),
         held_out.draw(MOST_HELD_OUT, config.training.seed, "reference"),

@@ -3,7 +3,7 @@
 from undrift.metrics.comparison import Comparison, Images
 from undrift.metrics.difference import paired_differences
 from undrift.metrics.estimate import Estimate
-from undrift.metrics.spaces import open_spaces
+from undrift.metrics.spaces import open_spaces, quick_space
 from undrift.metrics.suite import chosen_metrics, measure
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "measure",
     "open_spaces",
     "paired_differences",
+    "quick_space",
 ]

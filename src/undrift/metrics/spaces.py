@@ -11,6 +11,12 @@ from undrift.metrics.comparison import Images
 from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
 
 
+def quick_space(known: Images) -> str:
+    """The space for a look that must not take minutes: without labels, one that learns nothing."""
+    labelled = known.labels is not None and len(np.unique(known.labels)) > 1
+    return "domain" if labelled else "random"
+
+
 def open_spaces(
     known: Images,
     features: str = "domain",

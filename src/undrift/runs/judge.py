@@ -13,7 +13,7 @@ from typing import Any
 
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.metrics import Comparison, Images, measure, open_spaces
+from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
 from undrift.pipelines import DiffusionPipeline
 from undrift.runs.directory import RunDirectory
 
@@ -90,7 +90,11 @@ class Judge:
             Images(split.images, split.labels).draw(MOST_IMAGES, 0, "judge")
             for split in (self._training, self._validation)
         )
-        return training, validation, open_spaces(training, device=self._device)[0]
+        return (
+            training,
+            validation,
+            open_spaces(training, quick_space(training), device=self._device)[0],
+        )
 
     @cached_property
     def _features(self) -> Any:  # noqa: ANN401 - an array
