@@ -18,8 +18,10 @@ PACKAGES = ("undrift", "torch", "numpy", "azula", "diffusers")
 
 def conditions() -> dict[str, Any]:
     """Command, versions and machine, without naming the machine."""
+    # of a path only its name: where a run lay says nothing to others
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return {
-        "command": shlex.join(["python", "benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join(["python", "benchmarks/" + Path(sys.argv[0]).name, *words]),
         "date": time.strftime("%Y-%m-%d"),
         "python": platform.python_version(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 from scipy.stats import betabinom, binom, mannwhitneyu, norm
 from sklearn.datasets import load_digits
+from tests.data.real import real
 
 from undrift.data import load
 from undrift.errors import UsageError
@@ -22,8 +20,6 @@ from undrift.metrics.memorization import (
     memorized_share,
 )
 from undrift.metrics.nearest import Neighbours, nearest_features, nearest_training
-
-ROOT = Path(os.environ.get("UNDRIFT_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
 
 
 def at(relative: np.ndarray) -> Neighbours:
@@ -226,10 +222,7 @@ def test_what_cannot_be_asked_is_refused():
 
 @pytest.mark.slow
 def test_only_copies_are_flagged_among_changes_of_real_clothes():
-    path = ROOT / "fashion_mnist"
-    if not path.exists():
-        pytest.skip(f"no fashion_mnist in {ROOT}: set UNDRIFT_DATA to the folder of real data sets")
-    data = load(path)
+    data = load(real("fashion_mnist"))
     assert data.labels is not None
     training = data.images[data.splits["train"][:10_000]]
     order = data.splits["test"][np.random.default_rng(0).permutation(10_000)]

@@ -7,7 +7,7 @@ samples (`Comparison.floor`) gives each metric's floor.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -60,10 +60,7 @@ class Images:
 
     def draw(self, count: int, seed: int, purpose: str) -> Images:
         """``count`` of them without replacement, in order; all of them where there are no more."""
-        if count >= len(self):
-            return self
-        order = torch.randperm(len(self), generator=generator(seed, purpose))
-        return self.take(np.sort(order[:count].numpy()))
+        return self if count >= len(self) else self.take(_rows(len(self), count, seed, purpose))
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,8 +113,8 @@ class Comparison:
         The coverage of a perfect model depends on both sizes, so they are made equal.
         """
         n = min(len(self.samples), len(self.reference))
-        real = self._rows(len(self.reference), n, "balls of the reference")
-        made = self._rows(len(self.samples), n, "balls of the samples")
+        real = _rows(len(self.reference), n, self.seed, "balls of the reference")
+        made = _rows(len(self.samples), n, self.seed, "balls of the samples")
         return neighbourhoods(
             self.reference_features[real], self.sample_features[made], NEIGHBOUR, seed=self.seed
         )
@@ -125,7 +122,7 @@ class Comparison:
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """(n,) the label that the classifier sees in each sample."""
-        return self._required_classifier().predict(self.samples.images)
+        return self.probabilities.argmax(axis=1)
 
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
@@ -143,7 +140,7 @@ class Comparison:
 
         Where no images are held out, the nearest other one of the reference.
         """
-        rows = self._rows(len(self.reference), MOST_LOOKED_UP, "neighbours of the reference")
+        rows = _rows(len(self.reference), MOST_LOOKED_UP, self.seed, "neighbours of the reference")
         own = rows if self.training is None else None
         return nearest_training(self.reference.images[rows], self.seen.images, own_rows=own)
 
@@ -202,15 +199,16 @@ class Comparison:
         """
         if self.training is not None:
             samples = self.training.draw(len(self.samples), self.seed, "floor")
-            return self._with(samples, self.reference, self.reference_features)
+            return replace(self, samples=samples, known_features=self.reference_features)
         order = torch.randperm(len(self.reference), generator=generator(self.seed, "halves"))
         half = len(order) // 2
         first, second = (np.sort(part.numpy()) for part in (order[:half], order[half : 2 * half]))
         n = min(half, len(self.samples))
-        made = self._with(
-            self.reference.take(first[:n]),
-            self.reference.take(second),
-            self.reference_features[second],
+        made = replace(
+            self,
+            samples=self.reference.take(first[:n]),
+            reference=self.reference.take(second),
+            known_features=self.reference_features[second],
         )
         made.__dict__["sample_features"] = self.reference_features[first[:n]]
         return made
@@ -225,35 +223,23 @@ class Comparison:
     def without(self, rows: NDArray[np.int64]) -> Comparison:
         """The same comparison with the samples ``rows`` left out: what a jackknife asks for."""
         keep = np.setdiff1d(np.arange(len(self.samples)), rows)
-        made = self._with(self.samples.take(keep), self.reference, self.reference_features)
+        samples = self.samples.take(keep)
+        made = replace(self, samples=samples, known_features=self.reference_features)
         made.__dict__["reference_moments"] = self.reference_moments
         for name in ("sample_features", "predicted", "probabilities"):
             if name in self.__dict__:
                 made.__dict__[name] = self.__dict__[name][keep]
         return made
 
-    def _with(
-        self, samples: Images, reference: Images, features: NDArray[np.floating]
-    ) -> Comparison:
-        return Comparison(
-            samples,
-            reference,
-            self.training,
-            self.extractor,
-            self.classifier,
-            self.classes,
-            self.seed,
-            self.split,
-            features,
-        )
-
-    def _rows(self, available: int, wanted: int, purpose: str) -> NDArray[np.int64]:
-        if wanted >= available:
-            return np.arange(available)
-        order = torch.randperm(available, generator=generator(self.seed, purpose))
-        return np.sort(order[:wanted].numpy())
-
     def _required_classifier(self) -> Classifier:
         if self.classifier is None:
             raise UsageError("no classifier: the reference has no labels to train one on")
         return self.classifier
+
+
+def _rows(available: int, wanted: int, seed: int, purpose: str) -> NDArray[np.int64]:
+    """``wanted`` rows drawn without replacement, in order; all where there are no more."""
+    if wanted >= available:
+        return np.arange(available)
+    order = torch.randperm(available, generator=generator(seed, purpose))
+    return np.sort(order[:wanted].numpy())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -103,15 +104,12 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     device = choose_device(asked.device)
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
     reference = open_reference(subject, asked.reference, asked.split)
-    second = None if asked.against is None else open_subject(asked.against)
-    for one in (subject, second):
-        if one is not None:
-            check(one, reference)
+    subjects = [subject] if asked.against is None else [subject, open_subject(asked.against)]
+    for one in subjects:
+        check(one, reference)
     with World.join(device) as world:
-        watcher.plan(_plan(asked, subject, second, reference))
-        drawn = [
-            _samples(one, asked, world, watcher) for one in (subject, second) if one is not None
-        ]
+        watcher.plan(_plan(asked, subjects, reference))
+        drawn = [_samples(one, asked, world, watcher) for one in subjects]
         if not world.first:
             return {}
         held_out = reference.images.draw(asked.n, asked.seed, "reference")
@@ -139,35 +137,27 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
                 reference.split,
                 features,
             )
-            for one, made in zip((subject, second), drawn, strict=False)
-            if one is not None
+            for one, made in zip(subjects, drawn, strict=True)
         ]
         results = [
             _result(one, made, comparison, names, asked, reference, watcher)
-            for one, made, comparison in zip((subject, second), drawn, comparisons, strict=False)
-            if one is not None
+            for one, made, comparison in zip(subjects, drawn, comparisons, strict=True)
         ]
         found = results[0]
-        if second is not None:
+        if len(results) == 2:
             found["against"] = results[1]
-            shared = [name for name in names if name in results[1]["metrics"]]
-            found["differences"] = paired_differences(
-                comparisons[0],
-                comparisons[1],
-                [name for name in shared if name in found["metrics"]],
-            )
+            shared = [name for name in found["metrics"] if name in results[1]["metrics"]]
+            found["differences"] = paired_differences(comparisons[0], comparisons[1], shared)
         _write(found, asked, subject)
         return found
 
 
-def _plan(
-    asked: Evaluate, subject: Subject, second: Subject | None, reference: Reference
-) -> list[str]:
+def _plan(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) -> list[str]:
     lines = []
-    for one in (subject, second):
-        if one is not None and one.pipeline is not None:
+    for one in subjects:
+        if one.pipeline is not None:
             lines.append(f"{one.name}: up to {asked.n:,} samples to draw")
-        elif one is not None and one.given is not None:
+        elif one.given is not None:
             lines.append(
                 f"{one.name}: {min(asked.n, len(one.given)):,} of {len(one.given):,} samples"
             )
