@@ -76,7 +76,8 @@ def test_parts_of_a_batch_are_the_whole(levels):
     together = objective(denoiser, x0, None, draws)
     for start, stop in ((0, 3), (3, 8)):
         part = objective(denoiser, x0[start:stop], None, replace(draws, start=start, stop=stop))
-        assert torch.equal(part.t, together.t[start:stop])
+        # not bit by bit: vectorised functions round by where a row lies in memory
+        assert torch.allclose(part.t, together.t[start:stop], rtol=1e-12, atol=0)
         assert torch.allclose(part.per_sample, together.per_sample[start:stop], rtol=1e-12)
     # A part that forgot where it stands draws other numbers: the test above can fail.
     lost = objective(denoiser, x0[3:], None, replace(draws, start=0, stop=5))
