@@ -44,7 +44,7 @@ class EvaluateCommand:
         seed: names the samples drawn, and every random choice.
         steps: sampler steps.
         sampler: how to step.
-        grid: how to space the noise levels.
+        grid: how to space the noise levels; see `undrift sample --help`.
         guidance: classifier-free guidance scale; 1 is off.
         ema: length of the weight average to sample with, as a share of training such as 0.05.
         weights: the averaged weights, or the raw ones of the last step.
@@ -71,7 +71,7 @@ class EvaluateCommand:
     seed: int = 0
     steps: int | None = None
     sampler: str | None = None
-    grid: Literal["karras", "log_snr", "uniform"] | None = None
+    grid: str | None = None
     guidance: float | None = None
     ema: float | None = None
     weights: Literal["ema", "raw"] = "ema"

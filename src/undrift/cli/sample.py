@@ -29,7 +29,8 @@ class Sample:
             class in stored order. Without it, labels follow the training frequencies.
         steps: sampler steps; more is slower and closer to the exact solution.
         sampler: how to step; dpmpp_2m serves 10 steps and more, ddpm is stochastic.
-        grid: how to space the noise levels; the sampler's own by default.
+        grid: how to space the noise levels: karras, log_snr, uniform, quadratic, beta, shifted,
+            trailing or leading, perhaps with its number, as shifted:5; the model's own by default.
         guidance: classifier-free guidance scale; 1 is off, more makes labels plainer and images
             more alike.
         seed: names the noise.
@@ -51,7 +52,7 @@ class Sample:
     ] = ()
     steps: int = 20
     sampler: str = "dpmpp_2m"
-    grid: Literal["karras", "log_snr", "uniform"] | None = None
+    grid: str | None = None
     guidance: float = 1.0
     seed: int = 0
     ema: float | None = None

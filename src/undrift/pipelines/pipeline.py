@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 from undrift.pipelines.labels import Labels
+from undrift.pipelines.progress import OnProgress
+from undrift.pipelines.request import Grid
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
-from undrift.sampling import OnProgress
 
 
 class Pipeline(ABC):
@@ -34,7 +35,7 @@ class Pipeline(ABC):
         steps: int | None = None,
         sampler: str | None = None,
         guidance: float | None = None,
-        grid: str | None = None,
+        grid: Grid = None,
         batch_size: int | None = None,
         first: int = 0,
         on_progress: OnProgress | None = None,
@@ -48,15 +49,25 @@ class Pipeline(ABC):
             steps: steps of the sampler, at least 1; None is the spec's default, as below.
             sampler: name of the sampler.
             guidance: guidance scale; 1 is off.
-            grid: name of the grid: how the steps are spaced.
+            grid: how the steps are spaced: a grid's name, or its times.
             batch_size: images drawn at once; it changes speed and memory, not what is drawn.
             first: number of the first image: images ``first`` to ``first + n - 1`` of the seed are
                 drawn, so that a large set can be drawn in parts.
-            on_progress: called as ``on_progress(done, total)``; to cancel, raise.
+            on_progress: told of every step, with a look at the images so far; to cancel, raise.
 
         Raises:
             UsageError: for a value that cannot be used.
         """
+
+    @property
+    @abstractmethod
+    def batch_size(self) -> int:
+        """How many images are drawn at once unless told otherwise."""
+
+    @property
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """Hexadecimal; names the weights and the spec, all that images depend on but settings."""
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:

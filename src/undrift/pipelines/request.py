@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,11 @@ from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
 from undrift.pipelines.labels import Labels
 from undrift.pipelines.spec import SampleSpec
-from undrift.sampling import GRIDS, Solver, solver
+from undrift.sampling import Solver, from_times, parse_grid, solver
 from undrift.sampling import grid as make_grid
+
+Grid = str | Sequence[float] | Tensor | None
+"""A grid's name, or its times: falling, in [0, 1], the last exactly 0."""
 
 _PRECISIONS = ("float32", "bfloat16")
 _BATCHES = (8, 256)  # smallest and largest default batch
@@ -35,7 +39,7 @@ class Request:
         solver: the sampler.
         sampler: its name.
         guidance: guidance scale; 1 is off.
-        grid: name of the grid.
+        grid: name of the grid, or its times.
         rho: of a karras grid.
         sigma_min: smallest noise of a karras or log_snr grid.
         batch_size: images drawn at once.
@@ -49,7 +53,7 @@ class Request:
     solver: Solver[Any]
     sampler: str
     guidance: float
-    grid: str
+    grid: str | tuple[float, ...]
     rho: float
     sigma_min: float
     batch_size: int
@@ -65,7 +69,7 @@ class Request:
         steps: int | None,
         sampler: str | None,
         guidance: float | None,
-        grid: str | None,
+        grid: Grid,
         batch_size: int | None,
         first: int,
         precision: str,
@@ -77,30 +81,26 @@ class Request:
             UsageError: for a value that cannot be used.
         """
         sampler = spec.sampler if sampler is None else sampler
-        grid = spec.grid if grid is None else grid
-        if grid not in GRIDS:
-            raise UsageError(f"unknown grid {grid!r}: choose from {', '.join(GRIDS)}")
+        steps, spacing = _spacing(spec, steps, grid)
         if precision not in _PRECISIONS:
             raise UsageError(
                 f"unknown precision {precision!r}: choose from {', '.join(_PRECISIONS)}"
             )
         if batch_size is None:
-            values = _BATCH_VALUES_CPU if device.type == "cpu" else _BATCH_VALUES
-            least, most = _BATCHES
-            batch_size = max(least, min(most, values // math.prod(spec.shape)))
+            batch_size = suitable_batch(spec.shape, device)
         rule = solver(sampler)
         return cls(
-            n=_at_least("n", n, 1),
-            seed=_at_least("seed", seed, 0),
-            steps=_at_least("steps", spec.steps if steps is None else steps, 1),
+            n=at_least("n", n, 1),
+            seed=at_least("seed", seed, 0),
+            steps=at_least("steps", steps, 1),
             solver=rule,
             sampler=sampler,
             guidance=_scale(spec.guidance if guidance is None else guidance, spec),
-            grid=grid,
+            grid=spacing,
             rho=spec.rho,
             sigma_min=spec.sigma_min,
-            batch_size=_at_least("batch_size", batch_size, 1),
-            first=_at_least("first", first, 0),
+            batch_size=at_least("batch_size", batch_size, 1),
+            first=at_least("first", first, 0),
             precision=precision,
         )
 
@@ -119,12 +119,16 @@ class Request:
         Raises:
             UsageError: if it begins where the network's output says nothing of the image.
         """
-        times = make_grid(
-            self.grid, denoiser.schedule, self.steps, rho=self.rho, sigma_min=self.sigma_min
-        )
+        if isinstance(self.grid, tuple):
+            times = from_times(self.grid)
+        else:
+            times = make_grid(
+                self.grid, denoiser.schedule, self.steps, rho=self.rho, sigma_min=self.sigma_min
+            )
         if not denoiser.parameterization.well_posed_at(denoiser.schedule(times[0])):
+            name = self.grid if isinstance(self.grid, str) else "given"
             raise UsageError(
-                f"grid {self.grid!r} begins in pure noise, where a network that predicts "
+                f"grid {name!r} begins in pure noise, where a network that predicts "
                 f"{denoiser.parameterization.kind} says nothing: use grid 'karras'"
             )
         return times
@@ -140,14 +144,42 @@ class Request:
             "seed": self.seed,
             "sampler": self.sampler,
             "steps": self.steps,
-            "grid": self.grid,
+            "grid": self.grid if isinstance(self.grid, str) else list(self.grid),
             "guidance": self.guidance,
             "batch_size": self.batch_size,
             "precision": self.precision,
         }
 
 
-def _at_least(name: str, value: int, least: int) -> int:
+def _spacing(
+    spec: SampleSpec, steps: int | None, grid: Grid
+) -> tuple[int, str | tuple[float, ...]]:
+    """The number of steps and the grid, each from the other or the spec where it is not given."""
+    if grid is None or isinstance(grid, str):
+        name = spec.grid if grid is None else grid
+        parse_grid(name)
+        return spec.steps if steps is None else steps, name
+    times = from_times(grid)
+    if steps is not None and steps != len(times) - 1:
+        raise UsageError(
+            f"steps {steps}, grid of {len(times)} times: give {len(times) - 1}, or leave steps out"
+        )
+    return len(times) - 1, tuple(times.tolist())
+
+
+def suitable_batch(shape: tuple[int, int, int], device: torch.device) -> int:
+    """How many images of ``shape`` (C, H, W) are best drawn at once on ``device``."""
+    values = _BATCH_VALUES_CPU if device.type == "cpu" else _BATCH_VALUES
+    least, most = _BATCHES
+    return max(least, min(most, values // math.prod(shape)))
+
+
+def at_least(name: str, value: int, least: int) -> int:
+    """``value`` as a plain whole number.
+
+    Raises:
+        UsageError: if it is none, or below ``least``.
+    """
     try:
         whole = operator.index(value)
     except TypeError:

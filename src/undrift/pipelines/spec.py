@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from undrift.errors import UsageError
-from undrift.sampling import GRIDS, solver
+from undrift.sampling import parse_grid, solver
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class SampleSpec:
         class_frequencies: share of each class in the training data, in the same order, of any
             positive sum; empty means equal.
         sampler: default sampler, one of `undrift.sampling.SAMPLERS`.
-        grid: default grid, one of `undrift.sampling.GRIDS`.
+        grid: default grid, a name that `undrift.sampling.grid` knows.
         rho: of the karras grid; what suits a model depends on its data.
         sigma_min: smallest noise of the karras and log_snr grids, as sigma / alpha.
         steps: default number of steps.
@@ -47,8 +47,7 @@ class SampleSpec:
         if self.class_frequencies:
             self._check_frequencies()
         solver(self.sampler)
-        if self.grid not in GRIDS:
-            raise UsageError(f"unknown grid {self.grid!r}: choose from {', '.join(GRIDS)}")
+        parse_grid(self.grid)
         if not (0 < self.rho < math.inf and 0 < self.sigma_min < math.inf):
             raise UsageError(
                 f"default rho {self.rho}, sigma_min {self.sigma_min}: give finite numbers above 0"

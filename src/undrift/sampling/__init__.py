@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 from undrift.sampling.cost import CountedDenoiser
-from undrift.sampling.grids import GRIDS, grid, karras, log_snr, uniform
+from undrift.sampling.grids import (
+    GRIDS,
+    beta,
+    from_ratios,
+    from_times,
+    grid,
+    karras,
+    leading,
+    log_snr,
+    parse_grid,
+    quadratic,
+    shifted,
+    trailing,
+    uniform,
+)
 from undrift.sampling.guidance import ClassifierFree
-from undrift.sampling.integrate import AfterStep, OnProgress, StepNoise, integrate
+from undrift.sampling.integrate import AfterStep, StepNoise, integrate
 from undrift.sampling.noise import ImageNoise
+from undrift.sampling.progress import OnStep, StepDone
 from undrift.sampling.solver import BoundDenoise, Draw, Solver
 from undrift.sampling.solvers import DDPM, SAMPLERS, DPMpp2M, Euler, Heun, solver
 
@@ -23,13 +38,22 @@ __all__ = [
     "Euler",
     "Heun",
     "ImageNoise",
-    "OnProgress",
+    "OnStep",
     "Solver",
+    "StepDone",
     "StepNoise",
+    "beta",
+    "from_ratios",
+    "from_times",
     "grid",
     "integrate",
     "karras",
+    "leading",
     "log_snr",
+    "parse_grid",
+    "quadratic",
+    "shifted",
     "solver",
+    "trailing",
     "uniform",
 ]

@@ -1,14 +1,12 @@
-"""Where a sampler evaluates the denoiser: grids of times that end exactly at t = 0.
+"""Grids laid out in the noise-to-signal ratio ``r = sigma / alpha``.
 
-Karras and log-SNR grids are laid out in the noise-to-signal ratio ``r = sigma / alpha``, in which
-every path is the same equation, so one grid means the same noise levels under every schedule:
+Every path is the same equation in r, so one grid means the same noise levels under every schedule:
 
     karras    r_i = (r_max^(1/rho) + i / (N - 1) (r_min^(1/rho) - r_max^(1/rho)))^rho  (1)
     log_snr   log r_i evenly spaced from log r_max to log r_min                        (2)
-    uniform   t_i evenly spaced from 1                                                 (3)
 
-for i = 0 ... N - 1, and t_N = 0. Reference: (1) is eq. 5 of Karras et al. 2022, "Elucidating the
-Design Space of Diffusion-Based Generative Models".
+for i = 0 ... N - 1, and t_N = 0. References: (1) is eq. 5 of Karras et al. 2022, "Elucidating the
+Design Space of Diffusion-Based Generative Models"; (2) is the grid of Lu et al. 2022, "DPM-Solver".
 """
 
 from __future__ import annotations
@@ -20,6 +18,7 @@ from torch import Tensor
 
 from undrift.diffusion import NoiseSchedule
 from undrift.errors import UsageError
+from undrift.sampling.grids.explicit import check_steps, closed
 
 _LARGEST_RATIO = 80.0  # Karras et al. 2022, table 1, for paths that end in pure noise
 
@@ -54,7 +53,7 @@ def karras(
     ramp = _ramp(steps)
     top, bottom = largest ** (1 / rho), sigma_min ** (1 / rho)
     ratio = (top + ramp * (bottom - top)) ** rho  # (1)
-    return _closed(schedule, ratio.log(), sigma_max)
+    return closed(schedule, ratio.log(), from_end=sigma_max is None)
 
 
 def log_snr(
@@ -67,70 +66,15 @@ def log_snr(
     """Equation (2): evenly spaced in the log-SNR. Arguments, result and errors as in `karras`."""
     largest = _checked_bounds(schedule, steps, sigma_min, sigma_max)
     top, bottom = math.log(largest), math.log(sigma_min)
-    return _closed(schedule, top + _ramp(steps) * (bottom - top), sigma_max)  # (2)
-
-
-def uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
-    """Equation (3): evenly spaced in time, from t = 1 (where alpha may be 0) to t = 0.
-
-    Args:
-        schedule: the path; what "evenly" means depends on it.
-        steps: number of steps, at least 1.
-
-    Returns:
-        Falling times, float64, shape (steps + 1,).
-
-    Raises:
-        UsageError: for steps < 1.
-    """
-    _check_steps(steps)
-    return torch.linspace(1, 0, steps + 1, dtype=torch.float64)  # (3)
-
-
-GRIDS = ("karras", "log_snr", "uniform")
-"""The names of the grids, the default first."""
-
-
-def grid(
-    name: str,
-    schedule: NoiseSchedule,
-    steps: int,
-    *,
-    rho: float = 7.0,
-    sigma_min: float = 0.002,
-) -> Tensor:
-    """Return the grid called ``name``.
-
-    Args:
-        name: one of ``GRIDS``.
-        schedule: the path.
-        steps: number of steps, at least 1.
-        rho: for karras alone.
-        sigma_min: for karras and log_snr.
-
-    Raises:
-        UsageError: for an unknown name, steps < 1 or numbers that the grid refuses.
-    """
-    match name:
-        case "karras":
-            return karras(schedule, steps, rho=rho, sigma_min=sigma_min)
-        case "log_snr":
-            return log_snr(schedule, steps, sigma_min=sigma_min)
-        case "uniform":
-            return uniform(schedule, steps)
-    raise UsageError(f"unknown grid {name!r}: choose from {', '.join(GRIDS)}")
-
-
-def _check_steps(steps: int) -> None:
-    if steps < 1:
-        raise UsageError(f"steps {steps}: a sampler takes at least 1 step")
+    log_ratio = top + _ramp(steps) * (bottom - top)  # (2)
+    return closed(schedule, log_ratio, from_end=sigma_max is None)
 
 
 def _checked_bounds(
     schedule: NoiseSchedule, steps: int, sigma_min: float, sigma_max: float | None
 ) -> float:
     """Check the ends and return the largest ratio."""
-    _check_steps(steps)
+    check_steps(steps)
     own = float(schedule(1.0).ratio)
     largest = sigma_max
     if largest is None:
@@ -149,11 +93,3 @@ def _checked_bounds(
 
 def _ramp(steps: int) -> Tensor:
     return torch.linspace(0, 1, steps, dtype=torch.float64)
-
-
-def _closed(schedule: NoiseSchedule, log_ratio: Tensor, sigma_max: float | None) -> Tensor:
-    """Turn log(sigma / alpha) into times, with the ends put exactly where they belong."""
-    times = schedule.time_at(-2 * log_ratio)
-    if sigma_max is None and bool(schedule(1.0).alpha > 0):
-        times[0] = 1.0  # the inverse may miss the end by a rounding error
-    return torch.cat([times, times.new_zeros(1)])
