@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -11,7 +12,7 @@ from tests.pipelines.models import SMALL_UNET, Own, own, small
 
 from undrift.diffusion import VE, Flow, VPCosine, VPLinear
 from undrift.errors import DivergedError, ModelFileError, UsageError
-from undrift.pipelines import DiffusionPipeline, SampleSpec
+from undrift.pipelines import DiffusionPipeline, Samples, SampleSpec
 from undrift.sampling import SAMPLERS
 
 
@@ -132,19 +133,59 @@ def test_defaults_are_the_specs():
 
 def test_progress_counts_the_steps_of_all_batches_and_may_cancel():
     pipeline, told = small(), []
-    pipeline(5, batch_size=2, steps=2, on_progress=lambda done, total: told.append((done, total)))
-    assert told == [(i, 6) for i in range(1, 7)]
+    samples = pipeline(5, batch_size=2, steps=2, on_progress=told.append)
+    assert [(p.done, p.total, p.finished, p.n) for p in told] == [
+        (i, 6, finished, 5) for i, finished in zip(range(1, 7), (0, 2, 2, 4, 4, 5), strict=True)
+    ]
+    for p in told:
+        look = p.preview
+        assert look.dtype == np.uint8 and p.preview is look
+        images = samples.images[p.rows.start : p.rows.stop]
+        assert look.shape == images.shape
+        assert (look == images).all() == (p.done % 2 == 0)  # the last look is the image
 
     class Cancelled(Exception):
         pass
 
-    def cancel(done, total):
+    def cancel(progress):
         raise Cancelled
 
     pipeline.denoiser.train()
     with pytest.raises(Cancelled):
         pipeline(5, on_progress=cancel)
     assert pipeline.denoiser.training  # and is left as it was
+
+
+def test_a_preview_costs_nothing_until_it_is_looked_at(monkeypatch):
+    pipeline, told = small(), []
+    decoded = []
+    real = pipeline.codec.decode
+    monkeypatch.setattr(pipeline.codec, "decode", lambda z: decoded.append(1) or real(z))
+    pipeline(2, steps=3, on_progress=told.append)
+    assert len(decoded) == 1  # the images themselves
+    told[0].preview  # noqa: B018
+    assert len(decoded) == 2
+
+
+def test_parts_joined_are_the_whole():
+    pipeline = small()
+    whole = pipeline(7, labels="all", seed=3, batch_size=3)
+    parts = [
+        pipeline(n, first=first, labels="all", seed=3, batch_size=3)
+        for first, n in ((0, 3), (3, 3), (6, 1))
+    ]
+    joined = Samples.joined(parts)
+    assert (joined.images == whole.images).all() and (joined.labels == whole.labels).all()
+    assert joined.settings == whole.settings and joined.nfe == whole.nfe
+    assert Samples.joined([pipeline(5, steps=2), pipeline(5, steps=4, first=5)]).nfe == 3
+
+
+def test_the_fingerprint_names_weights_and_defaults():
+    assert small().fingerprint == small().fingerprint
+    assert small(seed=1).fingerprint != small().fingerprint
+    other = small()
+    other.spec = dataclasses.replace(other.spec, rho=5.0)
+    assert other.fingerprint != small().fingerprint
 
 
 def test_dropout_is_off_while_sampling_and_modes_are_restored():
@@ -176,7 +217,7 @@ def test_gradients_are_off_but_weights_stay_trainable():
 
 def test_trajectory_runs_from_noise_to_the_images():
     pipeline = small()
-    samples = pipeline(5, batch_size=2, steps=4, trajectory=True)
+    samples = pipeline(5, batch_size=2, steps=4, trajectory=5)
     way = samples.trajectory
     assert way.noisy.shape == way.denoised.shape == (4, 5, 6, 5, 1)
     assert way.t.shape == way.log_snr.shape == (4,)
@@ -184,6 +225,10 @@ def test_trajectory_runs_from_noise_to_the_images():
     assert (way.denoised[-1] == samples.images).all()  # the last step returns D
     plain = pipeline(5, batch_size=2, steps=4)
     assert (plain.images == samples.images).all()
+    three = pipeline(5, batch_size=2, steps=4, trajectory=3).trajectory
+    assert (three.denoised == way.denoised[:, :3]).all() and (three.noisy == way.noisy[:, :3]).all()
+    with pytest.raises(UsageError, match="trajectory True: give a whole number"):
+        pipeline(5, trajectory=True)
     spread = way.noisy[0].astype(float).std()
     assert 35 < spread < 75  # pure noise at the data's spread, 55
 

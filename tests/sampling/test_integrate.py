@@ -83,23 +83,31 @@ def test_after_step_sees_every_step_and_replaces_the_state():
 
 def test_progress_is_told_and_may_cancel():
     told = []
-    run(
-        torch.ones(3), karras(Flow(), 4), on_progress=lambda done, total: told.append((done, total))
-    )
-    assert told == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    end = run(torch.ones(3), karras(Flow(), 4), on_progress=told.append)
+    assert [(step.done, step.total) for step in told] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    first = MIXTURE.denoiser(Flow())(torch.ones(3), karras(Flow(), 4)[0]).x0
+    assert torch.equal(told[0].x0, first)
+    assert torch.equal(told[-1].x0, end) and not torch.equal(told[-2].x0, end)
 
     class Cancelled(Exception):
         pass
 
-    def cancel(done, total):
-        told.append((done, total))
-        if done == 2:
+    def cancel(step):
+        told.append(step)
+        if step.done == 2:
             raise Cancelled
 
     told.clear()
     with pytest.raises(Cancelled):
         run(torch.ones(3), karras(Flow(), 4), on_progress=cancel)
     assert len(told) == 2
+
+
+def test_a_grid_that_only_rises_has_no_clean_images_yet():
+    told = []
+    x = torch.ones(4000, 1, dtype=torch.float64)
+    run(x, times(0.2, 0.7), noise=BatchNoise(), on_progress=told.append)
+    assert told[0].x0 is None
 
 
 def test_gradients_flow_through():

@@ -42,7 +42,7 @@ def close_run(
     data: ImageSet,
     log: RunLog,
     network: nn.Module | None,
-    check: Callable[[int, int], None],
+    check: Callable[..., None],
 ) -> None:
     """Write ``pipeline/``, ``grid.png``, ``evaluation/first.json`` and ``report.html``.
 
@@ -97,7 +97,7 @@ def _report(
     seconds: dict[str, float],
 ) -> Path:
     spec = config.model.spec
-    trajectory = pipeline(1, seed=0, trajectory=True).trajectory
+    trajectory = pipeline(1, seed=0, trajectory=1).trajectory
     learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
     parameters = sum(count_parameters(module) for module in learnt)
     material = gather_material(

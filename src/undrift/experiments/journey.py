@@ -122,7 +122,7 @@ def train_with(
     threads = torch.get_num_threads()
     with World.join(device) as world, torch.random.fork_rng(), StopSignals() as stop:
 
-        def check(*_: int) -> None:
+        def check(*_: object) -> None:
             if stop.received is not None:
                 raise stop.error("stopped while decoding; nothing was written")
 
@@ -213,7 +213,7 @@ class _Journey:
         return self._result(trained=True)
 
     def _close(self, config: RunConfig, data: ImageSet) -> None:
-        def check(*_: int) -> None:
+        def check(*_: object) -> None:
             if self._stop.received is not None:
                 raise self._stop.error("stopped after the last step, before the report")
 

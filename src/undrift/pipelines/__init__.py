@@ -6,6 +6,7 @@ from undrift.pipelines.diffusion import DiffusionPipeline
 from undrift.pipelines.grid import image_grid
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.pipeline import Pipeline
+from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples, Trajectory
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.writing import write_samples
@@ -13,7 +14,9 @@ from undrift.pipelines.writing import write_samples
 __all__ = [
     "DiffusionPipeline",
     "Labels",
+    "OnProgress",
     "Pipeline",
+    "Progress",
     "SampleSpec",
     "Samples",
     "Trajectory",

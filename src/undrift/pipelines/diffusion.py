@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,7 +21,8 @@ from undrift.errors import UsageError
 from undrift.networks import NetworkConfig, lay_out, memory_format
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.pipeline import Pipeline
-from undrift.pipelines.request import Request
+from undrift.pipelines.progress import OnProgress, Progress
+from undrift.pipelines.request import Grid, Request, at_least, suitable_batch
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.strip import Strip
@@ -30,7 +32,8 @@ from undrift.sampling import (
     ClassifierFree,
     CountedDenoiser,
     ImageNoise,
-    OnProgress,
+    OnStep,
+    StepDone,
     integrate,
 )
 
@@ -77,6 +80,20 @@ class DiffusionPipeline(Pipeline):
         """Where the weights are."""
         return next((weight.device for weight in self._weights().parameters()), torch.device("cpu"))
 
+    @property
+    def batch_size(self) -> int:
+        """See `Pipeline.batch_size`."""
+        return suitable_batch(self.spec.shape, self.device)
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Pipeline.fingerprint`."""
+        digest = hashlib.sha256(repr(self.spec).encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def to(self, device: torch.device | str) -> Self:
         """See `Pipeline.to`."""
         self._weights().to(device)
@@ -115,13 +132,13 @@ class DiffusionPipeline(Pipeline):
         steps: int | None = None,
         sampler: str | None = None,
         guidance: float | None = None,
-        grid: str | None = None,
+        grid: Grid = None,
         batch_size: int | None = None,
         first: int = 0,
         device: torch.device | str | None = None,
         precision: Precision = "float32",
         on_progress: OnProgress | None = None,
-        trajectory: bool = False,
+        trajectory: int = 0,
     ) -> Samples:
         """Draw ``n`` images; image i depends on the weights, the settings, the seed and i only.
 
@@ -135,14 +152,15 @@ class DiffusionPipeline(Pipeline):
             steps: steps of the sampler, at least 1; None is the spec's default, as below.
             sampler: one of `undrift.sampling.SAMPLERS` or an alias.
             guidance: classifier-free guidance scale; 1 is off, other scales need classes.
-            grid: how the steps are spaced, one of `undrift.sampling.GRIDS`.
+            grid: how the steps are spaced: one of `undrift.sampling.GRIDS`, perhaps with numbers
+                as in ``"shifted:5"``, or the times themselves.
             batch_size: images drawn at once; by default as many as suit their size.
             first: number of the first image: images ``first`` to ``first + n - 1`` of the seed are
                 drawn, so that a large set can be drawn in parts.
             device: move the pipeline there first; None stays.
             precision: of the network's matrix products; all else is float32.
-            on_progress: called as ``on_progress(done, total)`` after each step; to cancel, raise.
-            trajectory: also return the way from noise to images.
+            on_progress: told of every step, with a look at the images so far; to cancel, raise.
+            trajectory: of how many images, the first ones, to return the way from noise too.
 
         Raises:
             UsageError: for a value that cannot be used.
@@ -163,26 +181,29 @@ class DiffusionPipeline(Pipeline):
             self.device if device is None else torch.device(device),
         )
         classes = resolve_labels(labels, request.n, request.seed, self.spec, request.first)
+        followed = at_least("trajectory", trajectory, 0)
         times = request.times(self.denoiser)
         if device is not None:
             self.to(device)
         counted = CountedDenoiser(self.denoiser)
         parts: list[np.ndarray] = []
         strips: list[Strip] = []
-        total = len(request.batches) * request.steps
         with _evaluating(self._weights()):
             for k, rows in enumerate(request.batches):
-                strips.append(Strip(self.codec))
-                chosen = (
-                    None if classes is None else classes[rows.start - first : rows.stop - first]
-                )
+                before = rows.start - first
+                chosen = None if classes is None else classes[before : rows.stop - first]
+                seen = max(0, min(len(rows), followed - before))
+                if seen:
+                    strips.append(Strip(self.codec, seen))
                 x = self._draw(
                     request,
                     rows,
                     times,
                     self._conditioned(counted, chosen, len(rows), request),
-                    after_step=strips[-1].after_step if trajectory else None,
-                    on_progress=_shifted(on_progress, k * request.steps, total),
+                    after_step=strips[-1].after_step if seen else None,
+                    on_progress=None
+                    if on_progress is None
+                    else self._told(on_progress, request, k, rows),
                 )
                 parts.append(_as_images(self.codec.decode(x)))
         return Samples(
@@ -192,7 +213,7 @@ class DiffusionPipeline(Pipeline):
             nfe=counted.images / request.n,
             seconds=time.perf_counter() - began,
             settings=request.settings(labels),
-            trajectory=Strip.joined(strips) if trajectory else None,
+            trajectory=Strip.joined(strips) if strips else None,
         )
 
     def save_pretrained(self, directory: str | Path) -> None:
@@ -244,6 +265,31 @@ class DiffusionPipeline(Pipeline):
 
         return denoise
 
+    def _told(self, on_progress: OnProgress, request: Request, k: int, rows: range) -> OnStep:
+        """Tell of the steps of batch ``k``, the images ``rows``, as part of the whole request's."""
+
+        def step_done(step: StepDone) -> None:
+            x0 = step.x0
+            ended = step.done == step.total
+
+            def look() -> np.ndarray:
+                if x0 is None:
+                    raise UsageError("no preview: the sampler has not asked the model yet")
+                return _as_images(self.codec.decode(x0.detach()))
+
+            on_progress(
+                Progress(
+                    done=k * step.total + step.done,
+                    total=len(request.batches) * step.total,
+                    finished=(rows.stop if ended else rows.start) - request.first,
+                    n=request.n,
+                    rows=rows,
+                    look=look,
+                )
+            )
+
+        return step_done
+
     def _draw(
         self,
         request: Request,
@@ -251,7 +297,7 @@ class DiffusionPipeline(Pipeline):
         times: Tensor,
         denoise: BoundDenoise,
         after_step: AfterStep | None,
-        on_progress: OnProgress | None,
+        on_progress: OnStep | None,
     ) -> Tensor:
         """Draw the images ``rows`` of a request, in the model's space."""
         schedule = self.denoiser.schedule
@@ -267,13 +313,6 @@ class DiffusionPipeline(Pipeline):
             after_step=after_step,
             on_progress=on_progress,
         )
-
-
-def _shifted(on_progress: OnProgress | None, before: int, total: int) -> OnProgress | None:
-    """Count the steps of one batch as part of the whole request's."""
-    if on_progress is None:
-        return None
-    return lambda done, _: on_progress(before + done, total)
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """The way from noise to images, one entry per step.
+    """The way of the first n images from noise, one entry per step.
 
     Attributes:
         t: times at which the denoiser was asked, (K,) float64, falling.
@@ -39,7 +40,7 @@ class Samples:
         nfe: network forwards per image, counted; guidance costs two per evaluation.
         seconds: wall clock from the call to the last image.
         settings: everything that, with the weights, determines the images; plain data.
-        trajectory: the way there, if it was asked for.
+        trajectory: the way of the first images, if it was asked for.
     """
 
     images: np.ndarray
@@ -52,6 +53,25 @@ class Samples:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @staticmethod
+    def joined(parts: Sequence[Samples]) -> Samples:
+        """Images of one request that were drawn in parts, one after the other.
+
+        Args:
+            parts: at least one; drawn with the same settings but for ``n`` and ``first``.
+        """
+        n = sum(map(len, parts))
+        labels = [part.labels for part in parts if part.labels is not None]
+        return Samples(
+            images=np.concatenate([part.images for part in parts]),
+            labels=np.concatenate(labels) if labels else None,
+            class_names=parts[0].class_names,
+            nfe=sum(part.nfe * len(part) for part in parts) / n,
+            seconds=sum(part.seconds for part in parts),
+            settings=parts[0].settings | {"n": n},
+            trajectory=parts[0].trajectory,
+        )
 
     def grid(self, columns: int | None = None) -> Image:
         """Return all images as one picture; see `undrift.pipelines.image_grid`."""

@@ -21,10 +21,12 @@ class Strip:
 
     Args:
         codec: of the model.
+        count: how many images of the batch, the first ones, to record.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, codec: Codec, count: int) -> None:
         self._codec = codec
+        self._count = count
         self._levels: list[tuple[float, float]] = []
         self._noisy: list[np.ndarray] = []
         self._denoised: list[np.ndarray] = []
@@ -55,4 +57,4 @@ class Strip:
         )
 
     def _image(self, z: Tensor) -> np.ndarray:
-        return self._codec.decode(z).permute(0, 2, 3, 1).cpu().numpy()
+        return self._codec.decode(z[: self._count]).permute(0, 2, 3, 1).cpu().numpy()

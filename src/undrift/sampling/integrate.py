@@ -12,13 +12,11 @@ from torch import Tensor
 from undrift.diffusion import NoiseSchedule, Prediction
 from undrift.diffusion.markov import transition
 from undrift.errors import UsageError
+from undrift.sampling.progress import OnStep, StepDone
 from undrift.sampling.solver import BoundDenoise, Draw, Solver
 
 AfterStep = Callable[[Tensor, Tensor, Tensor, Prediction, Draw], Tensor]
 """``after_step(x_s, t, s, prediction, draw) -> x_s``: may replace the state after a step t -> s."""
-
-OnProgress = Callable[[int, int], None]
-"""``on_progress(done, total)``, after every step; raising from it cancels the sampling."""
 
 Memory = TypeVar("Memory")
 
@@ -40,7 +38,7 @@ def integrate(
     schedule: NoiseSchedule,
     noise: StepNoise | None = None,
     after_step: AfterStep | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: OnStep | None = None,
 ) -> Tensor:
     """Carry ``x`` along ``grid`` with ``solver``.
 
@@ -57,7 +55,7 @@ def integrate(
         noise: standard normal noise by step; needed by stochastic solvers and rising grids.
         after_step: called after each falling step as ``after_step(x_s, t, s, prediction, draw)``,
             where ``draw(purpose)`` gives this step's noise; what it returns becomes the state.
-        on_progress: called as ``on_progress(done, total)`` after each step; to cancel, raise.
+        on_progress: told of each step and of the clean images it makes out; to cancel, raise.
 
     Returns:
         The state at ``grid[-1]``, in the shape, dtype and device of ``x``.
@@ -68,18 +66,20 @@ def integrate(
     times = _checked(grid)
     levels = [schedule(t) for t in times]
     total = len(times) - 1
-    memory = solver.start(x)
+    x0: Tensor | None = None
+    memory = solver.start(x, schedule)
     for k, (level_t, level_s) in enumerate(pairwise(levels)):
         draw = _drawn_for(k, x, noise)
         if level_s.t > level_t.t:
             x = transition(x, level_t, level_s).sample(draw("forward"))
-            memory = solver.start(x)
+            memory = solver.start(x, schedule)
         else:
             x, memory, prediction = solver.step(denoise, x, level_t, level_s, memory, draw)
             if after_step is not None:
                 x = after_step(x, level_t.t, level_s.t, prediction, draw)
+            x0 = x if float(level_s.sigma) == 0 else prediction.x0
         if on_progress is not None:
-            on_progress(k + 1, total)
+            on_progress(StepDone(k + 1, total, x0))
     return x
 
 
