@@ -77,7 +77,7 @@ def primed(solver: Solver[Any], schedule: NoiseSchedule) -> float:
         levels = [schedule(t) for t in times]
         x = starts(schedule, times[0])
         exact = MIXTURE.flow(x, levels[0], levels[-1])
-        memory = solver.start(x)
+        memory = solver.start(x, schedule)
         for k in range(count):
             stepped, memory, _ = solver.step(
                 denoise, x, levels[k], levels[k + 1], memory, _no_noise
@@ -103,7 +103,7 @@ def in_law(solver: Solver[Any], schedule: NoiseSchedule, steps: tuple[int, ...] 
         mean, variance = _moments(levels[0], mean_0, std_0)
         for level_t, level_s in zip(levels, levels[1:], strict=False):
             rows, _, _ = solver.step(
-                denoise, probe, level_t, level_s, solver.start(probe), lambda purpose: noise
+                denoise, probe, level_t, level_s, solver.start(probe, schedule), lambda purpose: noise
             )
             b, a, c = float(rows[0]), float(rows[1] - rows[0]), float(rows[2] - rows[0])
             mean, variance = a * mean + b, a * a * variance + c * c

@@ -31,7 +31,7 @@ def test_order_of_the_rule_itself(schedule):
 
 @pytest.mark.parametrize("solver", [Euler(), Heun(), DDPM()], ids=lambda s: s.name)
 def test_solvers_without_memory_start_as_they_go_on(solver):
-    assert solver.start(torch.zeros(1)) is None
+    assert solver.start(torch.zeros(1), VPLinear()) is None
     assert solver.order_as_started == solver.order
 
 

@@ -80,7 +80,7 @@ def test_first_step_from_pure_noise(schedule):
     data = denoise(x, level_t.t).x0
     wanted = level_s.alpha * data + level_s.sigma * x / level_t.sigma
     for solver in (Euler(), DPMpp2M()):
-        x_s = solver.step(denoise, x, level_t, level_s, solver.start(x), lambda p: x)[0]
+        x_s = solver.step(denoise, x, level_t, level_s, solver.start(x, schedule), lambda p: x)[0]
         torch.testing.assert_close(x_s, wanted, rtol=0, atol=1e-14)
     noise = torch.full_like(x, 0.5)
     x_s = DDPM().step(denoise, x, level_t, level_s, None, lambda p: noise)[0]

@@ -22,7 +22,7 @@ def two_steps(module, schedule):
     rule = module.DPMpp2M()
     x = torch.ones(1, 1, dtype=torch.float64)
     levels = [schedule(t) for t in (0.7, 0.6, 0.3)]
-    middle, memory, _ = rule.step(denoise, x, levels[0], levels[1], rule.start(x), None)
+    middle, memory, _ = rule.step(denoise, x, levels[0], levels[1], rule.start(x, schedule), None)
     end, _, _ = rule.step(denoise, middle, levels[1], levels[2], memory, None)
     # Solve the second step for the data it assumed, D' of the module's equation (2).
     shrink = levels[2].sigma / levels[1].sigma

@@ -18,7 +18,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from torch import Tensor
 
-from undrift.diffusion import Level, Prediction
+from undrift.diffusion import Level, NoiseSchedule, Prediction
 
 BoundDenoise = Callable[[Tensor, Tensor], Prediction]
 """``denoise(x_t, t) -> Prediction``, its condition bound; x_t (B, ...), t a float64 scalar."""
@@ -48,8 +48,12 @@ class Solver(Protocol[Memory]):
     evaluations_per_step: ClassVar[int]
     stochastic: ClassVar[bool]
 
-    def start(self, x: Tensor) -> Memory:
-        """Return the memory before the first step from ``x`` (B, ...)."""
+    def start(self, x: Tensor, schedule: NoiseSchedule) -> Memory:
+        """Return the memory before the first step from ``x`` (B, ...).
+
+        A rule that evaluates between the ends of its steps remembers ``schedule``, on whose path
+        its levels lie; the others have no need of it.
+        """
         ...
 
     def step(

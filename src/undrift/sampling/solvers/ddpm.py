@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from torch import Tensor
 
-from undrift.diffusion import Level, Prediction
+from undrift.diffusion import Level, NoiseSchedule, Prediction
 from undrift.diffusion.markov import posterior
 from undrift.errors import UsageError
 from undrift.sampling.solver import BoundDenoise, Draw
@@ -42,7 +42,7 @@ class DDPM:
         if self.variance not in ("small", "large"):
             raise UsageError(f"DDPM variance {self.variance!r}: give 'small' or 'large'")
 
-    def start(self, x: Tensor) -> None:
+    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
         """Ancestral sampling is a Markov chain: it remembers nothing."""
         return None
 

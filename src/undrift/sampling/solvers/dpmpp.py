@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from undrift.diffusion import Level, Prediction
+from undrift.diffusion import Level, NoiseSchedule, Prediction
 from undrift.sampling.solver import BoundDenoise, Draw
 from undrift.sampling.solvers.euler import carry
 
@@ -46,7 +46,7 @@ class DPMpp2M:
     evaluations_per_step: ClassVar[int] = 1
     stochastic: ClassVar[bool] = False
 
-    def start(self, x: Tensor) -> LastEvaluation | None:
+    def start(self, x: Tensor, schedule: NoiseSchedule) -> LastEvaluation | None:
         """There is no evaluation yet."""
         return None
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from undrift.diffusion import Level, Prediction
+from undrift.diffusion import Level, NoiseSchedule, Prediction
 from undrift.sampling.solver import BoundDenoise, Draw
 
 
@@ -44,7 +44,7 @@ class Euler:
     evaluations_per_step: ClassVar[int] = 1
     stochastic: ClassVar[bool] = False
 
-    def start(self, x: Tensor) -> None:
+    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
         """Euler remembers nothing."""
         return None
 

@@ -23,7 +23,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from undrift.diffusion import Level, Prediction
+from undrift.diffusion import Level, NoiseSchedule, Prediction
 from undrift.sampling.solver import BoundDenoise, Draw
 from undrift.sampling.solvers.euler import carry
 
@@ -38,7 +38,7 @@ class Heun:
     evaluations_per_step: ClassVar[int] = 2
     stochastic: ClassVar[bool] = False
 
-    def start(self, x: Tensor) -> None:
+    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
         """Heun remembers nothing."""
         return None
 
