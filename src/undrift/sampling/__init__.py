@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from undrift.sampling.brownian import BrownianPaths
 from undrift.sampling.cost import CountedDenoiser
+from undrift.sampling.draw import StepNoise
 from undrift.sampling.grids import (
     GRIDS,
     beta,
@@ -19,7 +21,7 @@ from undrift.sampling.grids import (
     uniform,
 )
 from undrift.sampling.guidance import ClassifierFree
-from undrift.sampling.integrate import AfterStep, StepNoise, integrate
+from undrift.sampling.integrate import AfterStep, integrate
 from undrift.sampling.noise import ImageNoise
 from undrift.sampling.progress import OnStep, StepDone
 from undrift.sampling.solver import BoundDenoise, Draw, Solver
@@ -31,6 +33,7 @@ __all__ = [
     "SAMPLERS",
     "AfterStep",
     "BoundDenoise",
+    "BrownianPaths",
     "ClassifierFree",
     "CountedDenoiser",
     "DPMpp2M",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from undrift.diffusion import NoiseSchedule, Prediction
 from undrift.diffusion.markov import transition
 from undrift.errors import UsageError
+from undrift.sampling.draw import StepDraw, StepNoise
 from undrift.sampling.progress import OnStep, StepDone
 from undrift.sampling.solver import BoundDenoise, Draw, Solver
 
@@ -19,14 +20,6 @@ AfterStep = Callable[[Tensor, Tensor, Tensor, Prediction, Draw], Tensor]
 """``after_step(x_s, t, s, prediction, draw) -> x_s``: may replace the state after a step t -> s."""
 
 Memory = TypeVar("Memory")
-
-
-class StepNoise(Protocol):
-    """A source of standard normal noise that is a function of the step and what it is for."""
-
-    def step(self, k: int, shape: tuple[int, ...], purpose: str) -> Tensor:
-        """Return noise for step ``k`` and ``purpose``: (B, *shape), float32."""
-        ...
 
 
 def integrate(
@@ -52,9 +45,10 @@ def integrate(
         grid: times in [0, 1], float64, shape (N + 1,), neighbours different.
         solver: the step rule.
         schedule: the path.
-        noise: standard normal noise by step; needed by stochastic solvers and rising grids.
+        noise: standard normal noise by step and by level; needed by stochastic solvers and rising
+            grids.
         after_step: called after each falling step as ``after_step(x_s, t, s, prediction, draw)``,
-            where ``draw(purpose)`` gives this step's noise; what it returns becomes the state.
+            where ``draw`` gives this step's noise; what it returns becomes the state.
         on_progress: told of each step and of the clean images it makes out; to cancel, raise.
 
     Returns:
@@ -69,7 +63,7 @@ def integrate(
     x0: Tensor | None = None
     memory = solver.start(x, schedule)
     for k, (level_t, level_s) in enumerate(pairwise(levels)):
-        draw = _drawn_for(k, x, noise)
+        draw = StepDraw(noise, k, x)
         if level_s.t > level_t.t:
             x = transition(x, level_t, level_s).sample(draw("forward"))
             memory = solver.start(x, schedule)
@@ -95,20 +89,3 @@ def _checked(grid: Tensor) -> list[Tensor]:
     if bool((grid.diff() == 0).any()):
         raise UsageError("grid stands still: neighbouring times must differ")
     return list(grid.unbind())
-
-
-def _drawn_for(k: int, x: Tensor, noise: StepNoise | None) -> Draw:
-    def draw(purpose: str) -> Tensor:
-        if noise is None:
-            raise UsageError(
-                f"step {k} draws noise and integrate() has none: give noise=ImageNoise(seed, ...)"
-            )
-        drawn = noise.step(k, tuple(x.shape[1:]), purpose)
-        if drawn.shape != x.shape:
-            raise UsageError(
-                f"noise of shape {tuple(drawn.shape)}, state of {tuple(x.shape)}: "
-                "give one index per image"
-            )
-        return drawn.to(device=x.device, dtype=x.dtype)
-
-    return draw

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from undrift.diffusion import Level
 from undrift.randomness import generator
+from undrift.sampling.brownian import BrownianPaths
 
 
 @dataclass(frozen=True)
 class ImageNoise:
     """Standard normal noise of image i, named by (seed, i, purpose, step) and nothing else.
 
-    Neither the batch size, the position in the batch nor the device changes it: it is always drawn
-    on the CPU, in float32, bit by bit the same.
+    Neither the batch size, the position in the batch nor the device changes it: it is drawn in
+    float32, bit by bit the same. Brownian increments are named by (seed, i) and their two levels:
+    the grid that they are asked on has no part in them either.
 
     Attributes:
         seed: the request's seed.
@@ -43,6 +46,30 @@ class ImageNoise:
             purpose: what it is for; two purposes in one step get different noise.
         """
         return self._drawn(shape, purpose, k)
+
+    def brownian(
+        self,
+        level_t: Level,
+        level_s: Level,
+        shape: tuple[int, ...],
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Return each image's standardised Brownian increment from ``level_t`` to ``level_s``.
+
+        Args:
+            level_t: where it begins, the noisier end; scalar.
+            level_s: where it ends; scalar.
+            shape: of one image.
+            device: where to draw; the bits are the same everywhere.
+
+        Returns:
+            (len(indices), *shape), float32.
+
+        Raises:
+            UsageError: if the levels are closer than the path is resolved, or out of order.
+        """
+        paths = BrownianPaths(self.seed, self.indices)
+        return paths.increment(float(level_t.log_snr), float(level_s.log_snr), shape, device)
 
     def _drawn(self, shape: tuple[int, ...], purpose: str, step: int) -> Tensor:
         return torch.stack(

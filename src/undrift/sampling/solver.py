@@ -23,23 +23,42 @@ from undrift.diffusion import Level, NoiseSchedule, Prediction
 BoundDenoise = Callable[[Tensor, Tensor], Prediction]
 """``denoise(x_t, t) -> Prediction``, its condition bound; x_t (B, ...), t a float64 scalar."""
 
-Draw = Callable[[str], Tensor]
-"""``draw(purpose)``: this step's standard normal noise for that purpose, in the shape of x."""
-
 Memory = TypeVar("Memory")
+
+
+class Draw(Protocol):
+    """This step's noise, standard normal, in the shape, dtype and device of the state."""
+
+    def __call__(self, purpose: str) -> Tensor:
+        """Return noise that belongs to this step and ``purpose``, independent of all other."""
+        ...
+
+    def brownian(self, level_t: Level, level_s: Level) -> Tensor:
+        """Return the increment of the image's Brownian path between two levels, standardised.
+
+        The path belongs to the image, not to the grid: increments over stretches that do not
+        overlap are independent, and those that make up a longer one add up to it, so that finer
+        grids converge. See ``sampling/brownian.py``.
+
+        Args:
+            level_t: where the stretch begins, the noisier end; alpha may be 0.
+            level_s: where it ends; sigma may be 0.
+        """
+        ...
 
 
 class Solver(Protocol[Memory]):
     """One step rule; what it remembers between steps is passed in and handed back.
 
-    The declared facts are measured by ``tests/oracle/test_orders.py``.
+    The declared facts are those of the rule's default settings, measured by the tests in
+    ``tests/oracle``.
 
     Attributes:
         name: how settings, files and the command line call it.
         order: order of convergence of the rule itself, in the largest step (in law, if stochastic).
         order_as_started: the same with the rule's own first steps, before it has a history.
         evaluations_per_step: denoiser calls in an inner step.
-        stochastic: whether it draws noise.
+        stochastic: whether it draws noise; with an ``eta`` of 0 such a rule draws none.
     """
 
     name: ClassVar[str]
