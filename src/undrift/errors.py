@@ -43,12 +43,12 @@ class DivergedError(UndriftError):
 
 
 class TerminatedError(UndriftError):
-    """A run stopped by SIGTERM after saving a checkpoint; the message says how to go on."""
+    """Work stopped by SIGTERM after saving what was done; the message says how to go on."""
 
     exit_code = 75
 
 
 class InterruptedRunError(UndriftError):
-    """A run stopped by Ctrl-C after saving a checkpoint; the message says how to go on."""
+    """Work stopped by Ctrl-C after saving what was done; the message says how to go on."""
 
     exit_code = 130

@@ -28,13 +28,16 @@ VERBS = {
     "doctor": "check the environment",
 }
 
+RESUMABLE = ("train", "sample", "curve")
+"""Verbs that go on where they were stopped when the same command is given again."""
+
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 
 
-class _Terminated(BaseException):
-    """SIGTERM, where nothing better is done about it; no ``except Exception`` keeps it."""
+class Terminated(BaseException):
+    """SIGTERM; no ``except Exception`` keeps it."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail("interrupted", INTERRUPTED)
-    except _Terminated:
-        # Of a run too, one that has not begun or has just ended: schedulers know it by that code.
-        training = "train" in words[:1]
-        return _fail("terminated", TerminatedError.exit_code if training else TERMINATED)
+    except Terminated:
+        # Also before the work has begun or just after: schedulers know by the code to start again.
+        resumable = words[:1] and words[0] in RESUMABLE
+        return _fail("terminated", TerminatedError.exit_code if resumable else TERMINATED)
     except UndriftError as error:
         if debug:
             raise
@@ -100,7 +103,7 @@ def _terminable() -> Iterator[None]:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise _Terminated
+    raise Terminated
 
 
 def _run(words: list[str]) -> None:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
+from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import (
+    InterruptedRunError,
+    ModelFileError,
+    TerminatedError,
+    UndriftError,
+    UsageError,
+)
 from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import check_threads
+
+if TYPE_CHECKING:
+    from undrift.pipelines import Progress, SampleFolder, Samples
+
+FOLLOWED = 4
+"""Images of which a trajectory is shown."""
+
+STRIP, GIF = "trajectory.png", "trajectory.gif"
 
 
 @dataclass(frozen=True)
@@ -42,6 +59,8 @@ class Sample:
         out: the folder to write; RUN/samples/SEED-N by default, samples/SEED-N for a pipeline
             that is in no run.
         npz: also write every image and label into this one .npz file.
+        trajectory: also show how the first images come out of the noise: trajectory.png, a strip,
+            and trajectory.gif.
         quiet: print nothing but errors.
     """
 
@@ -62,6 +81,7 @@ class Sample:
     threads: int | None = None
     out: str | None = None
     npz: str | None = None
+    trajectory: bool = False
     quiet: bool = False
 
     def __post_init__(self) -> None:
@@ -79,18 +99,21 @@ class Sample:
 
 
 def run(arguments: list[str]) -> None:
-    """Parse ``arguments``, draw, and write.
+    """Parse ``arguments``, draw, and write what is finished as it comes.
 
     Raises:
         UsageError: a bad flag, an unknown label, or an ``--out`` that holds samples already.
         ModelFileError: no model there, or a damaged one.
+        DataError: unfinished samples in ``--out`` that cannot be read.
+        InterruptedRunError: Ctrl-C; the same command goes on.
+        TerminatedError: SIGTERM; the same command goes on.
     """
     asked = parse(Sample, "sample", arguments)
     console = make_console(quiet=asked.quiet)
     if "--labels" in arguments and not asked.labels:
         raise UsageError("--labels: wanted one name or more, or all")
     out = _destination(asked)
-    if (out / "samples.json").exists():
+    if (out / "samples.json").exists() and not _unfinished(out):
         raise UsageError(f"--out {out}: it holds samples.json already; name another folder")
     writable_folder("--out", out)
     if asked.npz is not None:
@@ -98,7 +121,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
-    from undrift.pipelines.writing import write_samples
+    from undrift.pipelines.folder import SampleFolder
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
 
@@ -106,29 +129,83 @@ def run(arguments: list[str]) -> None:
         torch.set_num_threads(asked.threads)
     pipeline = load_pipeline(asked.target, ema=asked.ema, weights=asked.weights)
     pipeline = pipeline.to(choose_device(asked.device))
-    with progress(console, "sampling") as on_progress:
-        samples = pipeline(
-            asked.n,
-            labels=_labels(asked.labels, pipeline.spec.class_names),
-            seed=asked.seed,
-            steps=asked.steps,
-            sampler=asked.sampler,
-            guidance=asked.guidance,
-            grid=asked.grid,
-            batch_size=asked.batch_size,
-            on_progress=on_progress,
-        )
+    draw = partial(
+        pipeline,
+        labels=_labels(asked.labels, pipeline.spec.class_names),
+        seed=asked.seed,
+        steps=asked.steps,
+        sampler=asked.sampler,
+        guidance=asked.guidance,
+        grid=asked.grid,
+        batch_size=asked.batch_size,
+    )
+    command = command_line("sample", arguments)
+    folder = SampleFolder(out, command, asked.n, pipeline.fingerprint)
+    if folder.finished:
+        console.print(f"{out}: {folder.finished} of {asked.n} images are there; going on")
     npz = None if asked.npz is None else Path(asked.npz)
-    write_samples(samples, out, command=command_line("sample", arguments), npz=npz)
+    with _saving(folder, asked.n, out), progress(console, "sampling") as show:
+        if asked.trajectory and not (out / GIF).exists():
+            _show_way(draw(min(asked.n, FOLLOWED), trajectory=FOLLOWED), folder, command)
+        while (first := folder.finished) < asked.n:
+            count = min(asked.batch_size or pipeline.batch_size, asked.n - first)
+            folder.add(draw(count, first=first, on_progress=_shown(show, first, asked.n)))
+        samples = folder.close(npz)
     console.print(
         f"{asked.n} images in {samples.seconds:.1f} s, {samples.nfe:g} network evaluations each"
     )
     console.print(f"wrote {out / 'grid.png'}")
+    if asked.trajectory:
+        console.print(f"wrote {out / STRIP} and {out / GIF}")
     if npz is not None:
         console.print(f"wrote {npz}")
     console.print(
         following("undrift", "sample", asked.target, "-n", asked.n, "--seed", asked.seed + 1)
     )
+
+
+def _unfinished(out: Path) -> bool:
+    """Whether the samples in ``out`` were cut short, so that they are to be gone on with."""
+    from undrift.pipelines.folder import unfinished
+
+    return bool(unfinished(out))
+
+
+@contextmanager
+def _saving(folder: SampleFolder, n: int, out: Path) -> Iterator[None]:
+    """However the drawing ends, leave a record of the images that are finished."""
+    try:
+        yield
+    except (KeyboardInterrupt, Terminated) as stop:
+        folder.interrupt()
+        ctrl_c = isinstance(stop, KeyboardInterrupt)
+        kind = InterruptedRunError if ctrl_c else TerminatedError
+        raise kind(
+            f"{'interrupted' if ctrl_c else 'terminated'}: {folder.finished} of {n} images are "
+            f"finished, in {out}; the same command goes on"
+        ) from stop
+    except UndriftError:
+        with suppress(UndriftError):  # the first error is the one to report
+            folder.interrupt()
+        raise
+
+
+def _shown(
+    show: Callable[[int, int], None] | None, first: int, n: int
+) -> Callable[[Progress], None] | None:
+    """Count steps of a part as images of the whole."""
+    if show is None:
+        return None
+    return lambda told: show(int(first + told.n * told.done / told.total), n)
+
+
+def _show_way(followed: Samples, folder: SampleFolder, command: str) -> None:
+    """Write the strip and the moving picture of a few images."""
+    from undrift.pipelines.png import encode_png
+    from undrift.pipelines.way import moving_picture, strip_picture
+
+    folder.write(STRIP, encode_png(strip_picture(followed), {"command": command}))
+    folder.write(GIF, moving_picture(followed))
 
 
 def _destination(asked: Sample) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from undrift.pipelines.diffusion import DiffusionPipeline
+from undrift.pipelines.folder import SampleFolder
 from undrift.pipelines.grid import image_grid
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.pipeline import Pipeline
@@ -17,6 +18,7 @@ __all__ = [
     "OnProgress",
     "Pipeline",
     "Progress",
+    "SampleFolder",
     "SampleSpec",
     "Samples",
     "Trajectory",

@@ -66,7 +66,7 @@ class Samples:
         return Samples(
             images=np.concatenate([part.images for part in parts]),
             labels=np.concatenate(labels) if labels else None,
-            class_names=parts[0].class_names,
+            class_names=parts[-1].class_names,
             nfe=sum(part.nfe * len(part) for part in parts) / n,
             seconds=sum(part.seconds for part in parts),
             settings=parts[0].settings | {"n": n},

@@ -10,18 +10,17 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 import undrift.data
 from undrift.data.sources.arrays import npz
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.metrics import Images
 from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines.folder import RECORD
+from undrift.pipelines.png import read_png
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.loading import configuration_of, load_pipeline
-
-RECORD = "samples.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +121,7 @@ def _drawn(folder: Path) -> Subject:
     try:
         record = json.loads((folder / RECORD).read_text())
         entries = record["images"]
-        images = np.stack([_pixels(folder / entry["file"]) for entry in entries])
+        images = np.stack([read_png(folder / entry["file"]) for entry in entries])
         labelled = all("label" in entry for entry in entries)
         labels = np.array([entry["label"] for entry in entries], np.int64) if labelled else None
         names = {entry["label"]: entry["class"] for entry in entries} if labelled else {}
@@ -132,9 +131,3 @@ def _drawn(folder: Path) -> Subject:
         ) from error
     classes = tuple(names.get(k, str(k)) for k in range(max(names, default=-1) + 1))
     return Subject(str(folder), None, Images(images, labels), classes)
-
-
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    with Image.open(path) as picture:
-        pixels = np.asarray(picture)
-    return pixels[..., None] if pixels.ndim == 2 else pixels
