@@ -6,9 +6,9 @@ import contextlib
 import copy
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ from undrift.diffusion import Denoise, Denoiser, Prediction
 from undrift.errors import UsageError
 from undrift.networks import NetworkConfig, lay_out, memory_format
 from undrift.pipelines.labels import Labels, resolve_labels
+from undrift.pipelines.learned import Learned
+from undrift.pipelines.learned import encode as encode_learned
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.request import Grid, Request, at_least, suitable_batch
@@ -37,6 +39,10 @@ from undrift.sampling import (
     integrate,
 )
 
+if TYPE_CHECKING:
+    from undrift.likelihood import OnScored, Scored
+    from undrift.pipelines.scoring import LikelihoodRequest
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -50,6 +56,10 @@ class DiffusionPipeline(Pipeline):
         spec: shape, classes and default settings.
         network_config: what ``denoiser.network`` was built from; None for the user's own network,
             which `from_pretrained` must then be given again.
+
+    Attributes:
+        learned: samplers that were learned for these weights, by their number of steps; one is
+            taken where its steps are asked for at its guidance, and neither sampler nor grid are.
 
     Raises:
         UsageError: if the encoder's classes are not the spec's.
@@ -74,6 +84,7 @@ class DiffusionPipeline(Pipeline):
         self.codec = codec
         self.spec = spec
         self.network_config = network_config
+        self.learned: Learned = {}
 
     @property
     def device(self) -> torch.device:
@@ -92,6 +103,9 @@ class DiffusionPipeline(Pipeline):
         for name, tensor in sorted(self.state_dict().items()):
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        for name, data in encode_learned(self.learned).items():
+            digest.update(name.encode())
+            digest.update(data)
         return digest.hexdigest()
 
     def to(self, device: torch.device | str) -> Self:
@@ -116,6 +130,7 @@ class DiffusionPipeline(Pipeline):
         made = copy.copy(self)
         made.denoiser, made.encoder = copy.deepcopy((self.denoiser, self.encoder))
         load_weights(made._weights(), state, "weights")
+        made.learned = {}  # they were learned for the weights that this one does not have
         return made
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -150,7 +165,8 @@ class DiffusionPipeline(Pipeline):
             labels: class names or indices, ``"all"``, or None; see `resolve_labels`.
             seed: names the noise, at least 0.
             steps: steps of the sampler, at least 1; None is the spec's default, as below.
-            sampler: one of `undrift.sampling.SAMPLERS` or an alias.
+            sampler: one of `undrift.sampling.SAMPLERS` or an alias, or ``"learned"``; None is the
+                learned one of these steps, if there is any, else the spec's default.
             guidance: classifier-free guidance scale; 1 is off, other scales need classes.
             grid: how the steps are spaced: one of `undrift.sampling.GRIDS`, perhaps with numbers
                 as in ``"shifted:5"``, or the times themselves.
@@ -179,6 +195,7 @@ class DiffusionPipeline(Pipeline):
             first,
             precision,
             self.device if device is None else torch.device(device),
+            self.learned,
         )
         classes = resolve_labels(labels, request.n, request.seed, self.spec, request.first)
         followed = at_least("trajectory", trajectory, 0)
@@ -215,6 +232,38 @@ class DiffusionPipeline(Pipeline):
             settings=request.settings(labels),
             trajectory=Strip.joined(strips) if strips else None,
         )
+
+    def likelihood(
+        self,
+        images: np.ndarray,
+        request: LikelihoodRequest,
+        labels: np.ndarray | None = None,
+        *,
+        numbers: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        on_scored: OnScored | None = None,
+    ) -> Scored:
+        """See `Pipeline.likelihood`; without guidance, which has none, and in float32."""
+        from undrift.pipelines.scoring import score
+
+        with _evaluating(self._weights()):
+            return score(
+                self,
+                images,
+                labels,
+                request,
+                numbers=numbers,
+                batch_size=batch_size,
+                on_scored=on_scored,
+            )
+
+    def bound_denoiser(self, labels: Tensor | None, count: int) -> BoundDenoise:
+        """Return the unguided denoiser for labels (B,), or ``count`` images of unknown class."""
+        context = None
+        if self.encoder is not None:
+            known = Condition({} if labels is None else {"labels": labels})
+            context = self.encoder(known.to(self.device), count)
+        return lambda x_t, t: self.denoiser(x_t, t, context)
 
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json, model.safetensors and MANIFEST.json into ``directory``.
@@ -264,6 +313,44 @@ class DiffusionPipeline(Pipeline):
                 return guided(x_t, t, context)
 
         return denoise
+
+    def bound(
+        self,
+        rows: range,
+        *,
+        seed: int,
+        labels: Labels = None,
+        guidance: float | None = None,
+    ) -> tuple[BoundDenoise, Tensor]:
+        """The denoiser with the conditions of some images bound, and the noise they begin with.
+
+        Args:
+            rows: numbers of the images.
+            seed: names the noise and the labels.
+            labels: as above.
+            guidance: guidance scale; None is the spec's.
+
+        Returns:
+            ``denoise(x_t, t)``, differentiable, and standard normal noise (B, C, H, W).
+        """
+        request = Request.checked(
+            self.spec,
+            len(rows),
+            seed,
+            steps=1,
+            sampler=None,
+            guidance=guidance,
+            grid=None,
+            batch_size=None,
+            first=rows.start,
+            precision="float32",
+            device=self.device,
+            learned={},
+        )
+        classes = resolve_labels(labels, len(rows), seed, self.spec, rows.start)
+        noise = ImageNoise(seed, rows).initial(self.spec.shape).to(self.device)
+        denoise = self._conditioned(self.denoiser, classes, len(rows), request)
+        return denoise, noise.contiguous(memory_format=self._memory_format)
 
     def _told(self, on_progress: OnProgress, request: Request, k: int, rows: range) -> OnStep:
         """Tell of the steps of batch ``k``, the images ``rows``, as part of the whole request's."""

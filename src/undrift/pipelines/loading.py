@@ -1,4 +1,4 @@
-"""Pipelines as files: config.json, model.safetensors and MANIFEST.json.
+"""Pipelines as files: config.json, model.safetensors, MANIFEST.json, and learned samplers' two.
 
 Nothing is pickled, nothing is executed, and every byte is compared with the manifest before it is
 looked at.
@@ -19,11 +19,12 @@ from torch import Tensor, nn
 
 from undrift.codec import CodecConfig, build_codec, codec_config
 from undrift.conditioning import ConditionEncoder, ConditionSpec
-from undrift.diffusion import VE, Denoiser, Flow, Schedule, VPCosine, VPLinear, parameterization
+from undrift.diffusion import Denoiser, Schedule, parameterization
 from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
 from undrift.files.durable import write_directory
 from undrift.networks import ContextSpec, NetworkConfig, build_network
+from undrift.pipelines import learned
 from undrift.pipelines.diffusion import DiffusionPipeline
 from undrift.pipelines.spec import SampleSpec
 from undrift.schema import from_plain, to_plain
@@ -93,10 +94,10 @@ def save(pipeline: DiffusionPipeline, directory: Path) -> None:
     encoder = pipeline.encoder
     rule = pipeline.denoiser.parameterization
     schedule = pipeline.denoiser.schedule
-    if not isinstance(schedule, VPLinear | VPCosine | VE | Flow):
+    if not isinstance(schedule, Schedule):
         raise UsageError(
             f"schedule {type(schedule).__name__} is not one that undrift can build again: "
-            "use VPLinear, VPCosine, VE or Flow to save a pipeline"
+            "use VPLinear, VPCosine, VE, Flow or LogSNR to save a pipeline"
         )
     config = DiffusionFile(
         format=FORMAT,
@@ -118,6 +119,7 @@ def save(pipeline: DiffusionPipeline, directory: Path) -> None:
         CONFIG: json.dumps(to_plain(config), indent=1).encode() + b"\n",
         WEIGHTS: safetensors.torch.save(weights),
     }
+    files |= learned.encode(pipeline.learned)
     listing = {name: manifest.facts(data) for name, data in files.items()}
     files[manifest.NAME] = manifest.encode(listing)
     write_directory(directory, files, replaceable=manifest.NAME)
@@ -130,7 +132,8 @@ def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline
     if not (directory / manifest.NAME).exists() and (directory / "pipeline").is_dir():
         raise ModelFileError(f"{directory} is a run: give {directory / 'pipeline'}")
     files = manifest.read_manifest(directory, _ADVICE)
-    files.require([CONFIG, WEIGHTS])
+    tuned = (learned.FACTS, learned.TABLES) if learned.FACTS in files.listing else ()
+    files.require([CONFIG, WEIGHTS, *tuned])
     config = _config(files.read(CONFIG), str(directory / CONFIG))
     serialised = files.read(WEIGHTS)
     try:
@@ -146,6 +149,8 @@ def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline
             f"{directory / WEIGHTS} is not a safetensors file; save the pipeline again"
         ) from error
     load_weights(pipeline._weights(), weights, str(directory / WEIGHTS))
+    if tuned:
+        pipeline.learned = learned.decode(*map(files.read, tuned), str(directory))
     return pipeline
 
 

@@ -15,9 +15,11 @@ from torch import Tensor
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
 from undrift.pipelines.labels import Labels
+from undrift.pipelines.learned import Learned, LearnedSampler
 from undrift.pipelines.spec import SampleSpec
 from undrift.sampling import Solver, from_times, parse_grid, solver
 from undrift.sampling import grid as make_grid
+from undrift.sampling.learned import Tabled
 
 Grid = str | Sequence[float] | Tensor | None
 """A grid's name, or its times: falling, in [0, 1], the last exactly 0."""
@@ -74,13 +76,19 @@ class Request:
         first: int,
         precision: str,
         device: torch.device,
+        learned: Learned,
     ) -> Request:
         """Fill in the spec's defaults and check every value.
+
+        A sampler out of ``learned`` is taken if its steps are asked for at its guidance, and
+        neither a sampler nor a grid are.
 
         Raises:
             UsageError: for a value that cannot be used.
         """
-        sampler = spec.sampler if sampler is None else sampler
+        guidance = _scale(spec.guidance if guidance is None else guidance, spec)
+        steps = spec.steps if steps is None and (grid is None or isinstance(grid, str)) else steps
+        tuned = _learned(learned, steps, sampler, guidance, grid)
         steps, spacing = _spacing(spec, steps, grid)
         if precision not in _PRECISIONS:
             raise UsageError(
@@ -88,15 +96,15 @@ class Request:
             )
         if batch_size is None:
             batch_size = suitable_batch(spec.shape, device)
-        rule = solver(sampler)
+        sampler = spec.sampler if sampler is None else sampler
         return cls(
             n=at_least("n", n, 1),
             seed=at_least("seed", seed, 0),
             steps=at_least("steps", steps, 1),
-            solver=rule,
-            sampler=sampler,
-            guidance=_scale(spec.guidance if guidance is None else guidance, spec),
-            grid=spacing,
+            solver=solver(sampler) if tuned is None else Tabled(tuned.table),
+            sampler=sampler if tuned is None else Tabled.name,
+            guidance=guidance,
+            grid=spacing if tuned is None else tuple(tuned.table.times.tolist()),
             rho=spec.rho,
             sigma_min=spec.sigma_min,
             batch_size=at_least("batch_size", batch_size, 1),
@@ -133,6 +141,11 @@ class Request:
             )
         return times
 
+    def _spacing(self) -> str | list[float]:
+        if self.sampler == Tabled.name:
+            return Tabled.name
+        return self.grid if isinstance(self.grid, str) else list(self.grid)
+
     def settings(self, labels: Labels) -> dict[str, Any]:
         """Return what repeats the request, as plain data."""
         if isinstance(labels, np.ndarray | list | tuple):
@@ -144,11 +157,32 @@ class Request:
             "seed": self.seed,
             "sampler": self.sampler,
             "steps": self.steps,
-            "grid": self.grid if isinstance(self.grid, str) else list(self.grid),
+            "grid": self._spacing(),
             "guidance": self.guidance,
             "batch_size": self.batch_size,
             "precision": self.precision,
         }
+
+
+def _learned(
+    learned: Learned, steps: int | None, sampler: str | None, guidance: float, grid: Grid
+) -> LearnedSampler | None:
+    """The learned sampler that is asked for by name, or by leaving everything else to us."""
+    named = sampler == Tabled.name
+    if sampler is None and grid is None:
+        found = learned.get(steps) if isinstance(steps, int) else None
+        return found if found is not None and found.facts.guidance == guidance else None
+    if not named:
+        return None
+    if grid is not None:
+        raise UsageError("sampler 'learned' brings its own grid: leave grid out")
+    if steps not in learned:
+        known = ", ".join(map(str, sorted(learned))) or "none"
+        raise UsageError(
+            f"sampler 'learned' of {steps} steps: this pipeline has {known}; "
+            "`undrift tune-sampler` learns one"
+        )
+    return learned[steps]
 
 
 def _spacing(
