@@ -69,7 +69,7 @@ def test_declared_facts_are_what_happens(rule):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_every_sampler_is_found_by_its_name(name):
-    assert solver(name).name == name.removesuffix("_large")
+    assert name.startswith(solver(name).name)
 
 
 @pytest.mark.parametrize(

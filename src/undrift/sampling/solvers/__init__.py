@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from undrift.sampling.solvers.ddpm import DDPM
+from undrift.sampling.solvers.deis import DEIS, DEISLogRho
+from undrift.sampling.solvers.dpm_2 import DPM2
 from undrift.sampling.solvers.dpmpp import DPMpp2M
+from undrift.sampling.solvers.dpmpp_2s import DPMpp2S
+from undrift.sampling.solvers.dpmpp_3m import DPMpp3M, DPMpp3MKD
 from undrift.sampling.solvers.euler import Euler
-from undrift.sampling.solvers.heun import Heun
+from undrift.sampling.solvers.heun import Heun, HeunEDM
+from undrift.sampling.solvers.ipndm import IPNDM
+from undrift.sampling.solvers.lms import LMS
 from undrift.sampling.solvers.lookup import SAMPLERS, solver
+from undrift.sampling.solvers.unipc import UniPC2, UniPC3
 
-__all__ = ["DDPM", "SAMPLERS", "DPMpp2M", "Euler", "Heun", "solver"]
+__all__ = [
+    "DDPM",
+    "DEIS",
+    "DPM2",
+    "IPNDM",
+    "LMS",
+    "SAMPLERS",
+    "DEISLogRho",
+    "DPMpp2M",
+    "DPMpp2S",
+    "DPMpp3M",
+    "DPMpp3MKD",
+    "Euler",
+    "Heun",
+    "HeunEDM",
+    "UniPC2",
+    "UniPC3",
+    "solver",
+]

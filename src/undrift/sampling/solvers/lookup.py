@@ -8,14 +8,34 @@ from typing import Any
 from undrift.errors import UsageError
 from undrift.sampling.solver import Solver
 from undrift.sampling.solvers.ddpm import DDPM
+from undrift.sampling.solvers.deis import DEIS, DEISLogRho
+from undrift.sampling.solvers.dpm_2 import DPM2
 from undrift.sampling.solvers.dpmpp import DPMpp2M
+from undrift.sampling.solvers.dpmpp_2s import DPMpp2S
+from undrift.sampling.solvers.dpmpp_3m import DPMpp3M, DPMpp3MKD
 from undrift.sampling.solvers.euler import Euler
-from undrift.sampling.solvers.heun import Heun
+from undrift.sampling.solvers.heun import Heun, HeunEDM
+from undrift.sampling.solvers.ipndm import IPNDM
+from undrift.sampling.solvers.lms import LMS
+from undrift.sampling.solvers.unipc import UniPC2, UniPC3
 
 _SOLVERS: dict[str, Solver[Any]] = {
     "dpmpp_2m": DPMpp2M(),
     "euler": Euler(),
     "heun": Heun(),
+    "heun_edm": HeunEDM(),
+    "dpm_2": DPM2(),
+    "dpmpp_2s": DPMpp2S(),
+    "dpmpp_3m": DPMpp3M(),
+    "dpmpp_3m_kd": DPMpp3MKD(),
+    "unipc": UniPC3("bh2"),
+    "unipc_bh1": UniPC3("bh1"),
+    "unipc_2": UniPC2("bh2"),
+    "unipc_2_bh1": UniPC2("bh1"),
+    "deis": DEIS(),
+    "deis_logrho": DEISLogRho(),
+    "ipndm": IPNDM(),
+    "lms": LMS(),
     "ddpm": DDPM("small"),
     "ddpm_large": DDPM("large"),
 }
@@ -28,8 +48,28 @@ _ALIASES = {
     "ddimscheduler": "euler",
     "eulerdiscretescheduler": "euler",
     "sampleeuler": "euler",
-    "heundiscretescheduler": "heun",
-    "sampleheun": "heun",
+    "heundiscretescheduler": "heun_edm",
+    "sampleheun": "heun_edm",
+    "kdpm2discretescheduler": "dpm_2",
+    "sampledpm2": "dpm_2",
+    "dpmsolver2": "dpm_2",
+    "dpmsolversinglestepscheduler": "dpmpp_2s",
+    "dpmsolverpp2s": "dpmpp_2s",
+    "dpmsolverpp3m": "dpmpp_3m",
+    "unipcmultistepscheduler": "unipc_2",
+    "unipc3": "unipc",
+    "unipcbh2": "unipc",
+    "deistab3": "deis",
+    "tab3": "deis",
+    "deismultistepscheduler": "deis_logrho",
+    "ipndmscheduler": "ipndm",
+    "ipndm4": "ipndm",
+    "pndmscheduler": "ipndm",
+    "pndm": "ipndm",
+    "plms": "ipndm",
+    "ipndmv": "lms",
+    "lmsdiscretescheduler": "lms",
+    "samplelms": "lms",
     "ancestral": "ddpm",
     "ddpmscheduler": "ddpm",
     "ddpmsmall": "ddpm",
