@@ -6,9 +6,9 @@ import math
 
 import pytest
 import torch
+from tests.oracle.mutation import mutated
 
 import undrift.likelihood.bound as bound_module
-from tests.oracle.mutation import mutated
 from undrift.diffusion import VE, Flow, GaussianMixture, VPCosine, VPLinear
 from undrift.likelihood.bound import continuous_bound, discrete_bound, prior_divergence
 from undrift.likelihood.flow import flow_log_density
@@ -30,7 +30,10 @@ def signs(std: float) -> tuple[torch.Tensor, torch.Tensor]:
     return x0, noise
 
 
-def gaussian_bound(std, schedule=VPLinear(), points=None, steps=None, module=bound_module, s=1.0):
+PATH = VPLinear()
+
+
+def gaussian_bound(std, schedule=PATH, points=None, steps=None, module=bound_module, s=1.0):
     """Expected bound for N(0, std^2): its integrand is quadratic, so four pairs are exact."""
     law = GaussianMixture(torch.zeros(1, 1), [std])
     denoiser = law.denoiser(schedule)
@@ -199,7 +202,10 @@ def test_bound_and_flow_agree_for_an_exact_denoiser():
 
 BOUND_MUTANTS = [
     ("total += (snr[i - 1] - snr[i]) / 2 * error", "total += (snr[i - 1] - snr[i]) * error"),
-    ("squared_error(denoise, x0, schedule, levels[i], noise", "squared_error(denoise, x0, schedule, levels[i - 1], noise"),
+    (
+        "squared_error(denoise, x0, schedule, levels[i], noise",
+        "squared_error(denoise, x0, schedule, levels[i - 1], noise",
+    ),
     ("log_snr.exp() / 2 * error / density", "log_snr.exp() / 2 * error * density"),
     ("log_snr.exp() / 2 * error / density", "error / 2 / density"),
     ("+ per_sample(level.sigma, x0) * noise.to(x0)", ""),

@@ -18,9 +18,11 @@ class Codec(nn.Module, ABC):
 
     Attributes:
         sigma_data: standard deviation of encoded data, for preconditioning.
+        lossless: whether pixels can be had back; only such a codec has a likelihood.
     """
 
     sigma_data: float
+    lossless: bool = True
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:

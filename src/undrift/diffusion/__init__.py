@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from undrift.diffusion.class_mixture import ClassMixture
 from undrift.diffusion.denoiser import Denoise, Denoiser
+from undrift.diffusion.log_snr_schedule import LogSNR
 from undrift.diffusion.markov import MarkovChain
 from undrift.diffusion.mixture import GaussianMixture, MixtureDenoiser
 from undrift.diffusion.noise_levels import LogitNormal, LogNormal, NoiseLevels, Uniform
@@ -17,8 +18,9 @@ from undrift.diffusion.parameterization import (
     edm,
     parameterization,
 )
+from undrift.diffusion.paths import Schedule
 from undrift.diffusion.prediction import Prediction
-from undrift.diffusion.schedule import VE, Flow, Level, NoiseSchedule, Schedule, VPCosine, VPLinear
+from undrift.diffusion.schedule import VE, Flow, Level, NoiseSchedule, VPCosine, VPLinear
 from undrift.diffusion.sde import SDE
 from undrift.diffusion.weighting import SNR, EDMWeight, MinSNR, Unit, Weighting
 
@@ -37,6 +39,7 @@ __all__ = [
     "Flow",
     "GaussianMixture",
     "Level",
+    "LogSNR",
     "LogNormal",
     "LogitNormal",
     "Losses",

@@ -97,18 +97,20 @@ class DenoisingObjective:
 
     def times(self, schedule: NoiseSchedule, draws: Draws) -> Tensor:
         """Draw the times of these rows, (B,) float64, where ``|log-SNR| <= 20``."""
-        if self.levels.stratified:
-            # Strata are dealt out in random order: a row's place in the batch (its class, its
-            # rank) must say nothing about its noise.
-            whole = replace(draws, start=0, stop=draws.total)
-            order = whole.uniform("level order").argsort()
-            quantile = whole.stratified("level")[order][draws.start : draws.stop]
-        else:
-            quantile = draws.uniform("level")
-        t = self.levels.time(schedule, quantile)
+        t = self.levels.time(schedule, self.quantiles(draws))
         least = schedule.time_at(torch.full_like(t, LOG_SNR_LIMIT))
         most = schedule.time_at(torch.full_like(t, -LOG_SNR_LIMIT))
         return t.clamp(least, most)
+
+    def quantiles(self, draws: Draws) -> Tensor:
+        """Draw where these rows lie in the distribution of levels, (B,) float64 in [0, 1)."""
+        if not self.levels.stratified:
+            return draws.uniform("level")
+        # Strata are dealt out in random order: a row's place in the batch (its class, its rank)
+        # must say nothing about its noise.
+        whole = replace(draws, start=0, stop=draws.total)
+        order = whole.uniform("level order").argsort()
+        return whole.stratified("level")[order][draws.start : draws.stop]
 
     def at(
         self, denoiser: Denoiser, x0: Tensor, context: Context | None, t: Tensor, noise: Tensor

@@ -245,8 +245,5 @@ class Flow:
         return torch.sigmoid(-_float64(log_snr) / 2)
 
 
-Schedule = VPLinear | VPCosine | VE | Flow
-
-
 def _float64(value: Tensor | float) -> Tensor:
     return torch.as_tensor(value, dtype=torch.float64)

@@ -18,6 +18,7 @@ from undrift.runs.settings import TrainSettings
 class Keywords(TypedDict, total=False):
     """The fields of ``TrainSettings`` but ``network``; each may be given or left out."""
 
+    recipe: Literal["images", "likelihood"]
     budget: str | None
     images: int | None
     steps: int | None

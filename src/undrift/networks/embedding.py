@@ -87,3 +87,16 @@ def required(context: Context | None, part: str) -> Tensor:
     if tensor is None:
         raise UsageError(f"network: built for context.{part} but got none; pass a Context with it")
     return tensor
+
+
+def with_waves(x: Tensor, frequencies: tuple[float, ...]) -> Tensor:
+    """Put sines and cosines of ``x`` (B, C, H, W) at angular ``frequencies`` behind its channels.
+
+    Returns:
+        (B, C (1 + 2F), H, W), of x's dtype; the angles are float32 or wider.
+    """
+    if not frequencies:
+        return x
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    waves = [wave(frequency * wide) for frequency in frequencies for wave in (torch.sin, torch.cos)]
+    return torch.cat([x, *(wave.to(x.dtype) for wave in waves)], dim=1)

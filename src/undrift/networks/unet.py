@@ -6,7 +6,8 @@ up, and growing crops to what was there before.
 
 References: Ronneberger et al. 2015 (U-Net); Ho et al. 2020 (for diffusion); Dhariwal & Nichol 2021,
 "Diffusion Models Beat GANs" (adaptive group norm, residual resampling); Hoogeboom et al. 2023,
-"simple diffusion" (space-to-depth at the stem).
+"simple diffusion" (space-to-depth at the stem); Kingma et al. 2021, "Variational Diffusion
+Models" (Fourier features of the input).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from undrift.errors import UsageError
 from undrift.networks.blocks import AttentionBlock, ResidualBlock, grow, zeroed
 from undrift.networks.context import Context, ContextSpec
-from undrift.networks.embedding import Embedding
+from undrift.networks.embedding import Embedding, with_waves
 from undrift.networks.norms import group_norm
 from undrift.networks.patches import from_patches, to_patches, with_maps
 
@@ -40,6 +41,8 @@ class UNetConfig:
         head_width: channels per attention head, at most.
         embedding: size of the embedding of noise level and context; 0 means 4 * width.
         dropout: probability in the residual blocks.
+        fourier: angular frequencies of sines and cosines of the input, heard beside it: they tell
+            a fine detail of its values (which level of grey) that convolutions would not see.
     """
 
     kind: Literal["unet"] = "unet"
@@ -51,6 +54,7 @@ class UNetConfig:
     head_width: int = 32
     embedding: int = 0
     dropout: float = 0.0
+    fourier: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
@@ -85,7 +89,7 @@ class UNet(nn.Module):
 
     def __init__(self, config: UNetConfig, *, channels: int, context: ContextSpec) -> None:
         super().__init__()
-        self.patch, self.maps = config.patch, context.maps
+        self.patch, self.maps, self.fourier = config.patch, context.maps, config.fourier
         widths = [config.width * multiplier for multiplier in config.multipliers]
         coarsest = len(widths) - 1
         attending = {level % len(widths) for level in config.attention}
@@ -106,7 +110,8 @@ class UNet(nn.Module):
             )
 
         patched = config.patch**2
-        self.stem = nn.Conv2d((channels + context.maps) * patched, widths[0], 3, padding=1)
+        heard = channels * (1 + 2 * len(config.fourier)) + context.maps
+        self.stem = nn.Conv2d(heard * patched, widths[0], 3, padding=1)
         self.blocks = config.blocks
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         levels = [level for level in range(len(widths)) for _ in range(config.blocks)]
@@ -137,7 +142,8 @@ class UNet(nn.Module):
         """
         size = (x.shape[2], x.shape[3])
         embedding = self.embedding(c_noise, context)
-        h = self.stem(to_patches(with_maps(x, context, self.maps), self.patch))
+        heard = with_maps(with_waves(x, self.fourier), context, self.maps)
+        h = self.stem(to_patches(heard, self.patch))
         skips: list[Tensor] = []
         for position, stage in enumerate(self.down):
             if position and position % self.blocks == 0:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from undrift.errors import UsageError
 from undrift.pipelines.labels import Labels
 from undrift.pipelines.progress import OnProgress
 from undrift.pipelines.request import Grid
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
+
+if TYPE_CHECKING:
+    from undrift.likelihood import OnScored, Scored
+    from undrift.pipelines.scoring import LikelihoodRequest
 
 
 class Pipeline(ABC):
@@ -68,6 +76,35 @@ class Pipeline(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hexadecimal; names the weights and the spec, all that images depend on but settings."""
+
+    def likelihood(
+        self,
+        images: NDArray[np.uint8],
+        request: LikelihoodRequest,
+        labels: NDArray[np.int64] | None = None,
+        *,
+        numbers: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        on_scored: OnScored | None = None,
+    ) -> Scored:
+        """Estimate how likely images are; an ability that not every family has.
+
+        Args:
+            images: uint8 (N, H, W, C).
+            request: method, levels and what is known of the class.
+            labels: (N,) class of each image, for a request that scores given the class.
+            numbers: what names each image's noise; its place by default.
+            batch_size: images scored at once.
+            on_scored: called as ``on_scored(done, total)``; to stop, raise.
+
+        Raises:
+            UsageError: for a pipeline without a likelihood, or a request that does not fit it.
+            DataError: for pixels that are not of the request's levels.
+        """
+        raise UsageError(
+            f"{type(self).__name__} has no likelihood: it draws images without a density; measure "
+            "its samples with `undrift evaluate`, whose coverage and recall say what it leaves out"
+        )
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:

@@ -19,6 +19,7 @@ from undrift.errors import DataError, UsageError
 from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetConfig
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
+from undrift.runs.likelihood_recipe import for_likelihood
 from undrift.runs.settings import TrainSettings, seconds
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
@@ -156,21 +157,24 @@ def resolve(
     if settings.compile:
         check_compiler(device)
     batch = settings.batch_size or recipe.batch_size
+    model = DiffusionConfig(
+        spec=_spec(train, labelled, recipe),
+        codec=codec_config(Standardise.fit(_spread(train))),
+        network=None if own_network else _with_dropout(recipe.network, settings.dropout),
+        schedule=VE(sigma_max=SIGMA_MAX),
+        levels=recipe.levels,
+        weighting=EDMWeight(),
+        label_dropout=_or(settings.label_dropout, recipe.label_dropout),
+        flip=settings.flip,
+        augment=settings.augment,
+        optimizer=_optimizer(recipe, settings.learning_rate, own_network),
+        compile=settings.compile,
+    )
+    if settings.recipe == "likelihood":
+        model = for_likelihood(model, settings, data)
     return RunConfig(
         data=_data(source, settings, data),
-        model=DiffusionConfig(
-            spec=_spec(train, labelled, recipe),
-            codec=codec_config(Standardise.fit(_spread(train))),
-            network=None if own_network else _with_dropout(recipe.network, settings.dropout),
-            schedule=VE(sigma_max=SIGMA_MAX),
-            levels=recipe.levels,
-            weighting=EDMWeight(),
-            label_dropout=_or(settings.label_dropout, recipe.label_dropout),
-            flip=settings.flip,
-            augment=settings.augment,
-            optimizer=_optimizer(recipe, settings.learning_rate, own_network),
-            compile=settings.compile,
-        ),
+        model=model,
         training=TrainingPlan(
             steps=_steps(settings, recipe, batch),
             batch_size=batch,

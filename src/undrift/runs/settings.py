@@ -22,6 +22,7 @@ class TrainSettings:
     """Requested settings of one training run.
 
     Attributes:
+        recipe: what to train for: good ``images``, or ``likelihood``, the least bits per dimension.
         budget: wall-clock time from the start of the probe to the last step: ``60s``, ``2h``.
         images: real images to train on in all; excludes ``budget`` and ``steps``.
         steps: optimiser updates to make; excludes ``budget`` and ``images``.
@@ -55,6 +56,7 @@ class TrainSettings:
         extend: lengthen a finished run instead of refusing.
     """
 
+    recipe: Literal["images", "likelihood"] = "images"
     budget: str | None = None
     images: int | None = None
     steps: int | None = None

@@ -21,11 +21,14 @@ from undrift.diffusion import (
     EDMWeight,
     LogNormal,
     NoiseLevels,
+    Objective,
     Schedule,
     Weighting,
     parameterization,
 )
 from undrift.errors import UsageError
+from undrift.likelihood import BoundMethod, Scorer, ValueGrid
+from undrift.likelihood.learned import LearnedSchedule, VariationalConfig, VariationalObjective
 from undrift.networks import (
     NetworkConfig,
     UNetConfig,
@@ -65,6 +68,8 @@ class DiffusionConfig:
         augment: probability of each non-leaky augmentation.
         optimizer: how the network is updated.
         compile: compile the network.
+        likelihood: train the variational bound over these levels, in place of ``levels`` and
+            ``weighting``.
     """
 
     spec: SampleSpec
@@ -80,6 +85,7 @@ class DiffusionConfig:
     augment: float = 0.0
     optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
     compile: bool = False
+    likelihood: VariationalConfig | None = None
 
     def __post_init__(self) -> None:
         if self.width < 1:
@@ -114,7 +120,6 @@ class DiffusionLearner:
         self._seed = seed
         self._device = torch.device(device)
         self._eigenvalues = eigenvalues
-        self._objective = DenoisingObjective(config.levels, config.weighting)
         condition = ConditionSpec(
             classes=len(config.spec.class_names), augment=PARAMETERS if config.augment else 0
         )
@@ -136,6 +141,12 @@ class DiffusionLearner:
             lay_out(network, self._device)
             self._layout = memory_format(self._device)
         self.buffers = nn.Module()
+        self._schedule: LearnedSchedule | None = None
+        self._objective: Objective = DenoisingObjective(config.levels, config.weighting)
+        if config.likelihood is not None:
+            self._schedule = LearnedSchedule(config.likelihood.span, config.likelihood.bins)
+            self.buffers.add_module("schedule", self._schedule.to(device))
+            self._objective = VariationalObjective(self._schedule)
         self._denoiser = Denoiser(
             network,
             config.schedule,
@@ -175,10 +186,17 @@ class DiffusionLearner:
         x0 = x0.contiguous(memory_format=self._layout)
         context = self._encoder(condition, len(x0))
         losses = self._objective(self._denoiser, x0, context, draws)
-        return Loss(losses.per_sample, {"log_snr": losses.log_snr})
+        statistics = {"log_snr": losses.log_snr}
+        if self._schedule is not None:
+            # 1/2 SNR |x_0 - D|^2: the loss without the share of training spent at its level
+            bare = losses.per_sample.detach() / losses.weight * losses.log_snr.exp() / 2
+            statistics["integrand"] = bare
+        return Loss(losses.per_sample, statistics)
 
     def after_step(self, phase: str, statistics: Mapping[str, Tensor]) -> None:
-        """Nothing adapts to the losses."""
+        """The learned schedule of a likelihood model adapts to the losses; nothing else does."""
+        if self._schedule is not None:
+            self._schedule.learn(statistics["log_snr"], statistics["integrand"])
 
     @torch.no_grad()
     def validate(
@@ -193,7 +211,8 @@ class DiffusionLearner:
 
         Returns:
             ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at
-            each), ``gaussian`` (if known) and the mean of the losses, ``loss``.
+            each), ``gaussian`` (if known) and ``loss``: the mean of the losses, or of a likelihood
+            model the bits per dimension, which are also called ``bits_per_dim``.
         """
         count = min(len(images), validation_count(self.config.spec.shape))
         # Evenly spaced: the rows of a folder are in the order of its classes.
@@ -223,7 +242,31 @@ class DiffusionLearner:
         }
         if self._eigenvalues is not None:
             result["gaussian"] = gaussian_error(self._eigenvalues, log_snr).tolist()
+        if self._schedule is not None:
+            bits = self._bits(pipeline, images[rows], entries.get("labels"))
+            result["loss"] = result["bits_per_dim"] = bits
         return result
+
+    def _bits(
+        self, pipeline: DiffusionPipeline, images: np.ndarray, labels: Tensor | None
+    ) -> float:
+        """Continuous bound in bits per dimension, with the same noise every time."""
+        config, schedule = self.config.likelihood, self._schedule
+        if config is None or schedule is None:
+            raise UsageError("this model is not trained for likelihood; it has no value levels")
+        scorer = Scorer(
+            pipeline.bound_denoiser,
+            pipeline.denoiser.schedule,
+            self.codec,
+            self.codec.sigma_data,
+            ValueGrid(config.value_levels),
+            config.span,
+            BoundMethod(points=VALIDATION_LEVELS),
+            seed=self._seed,
+            proposal=schedule.proposal,
+        )
+        given = None if labels is None else labels.cpu().numpy()
+        return float(scorer(images, given, device=self._device).bits.mean())
 
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> DiffusionPipeline:
         """A pipeline of its own copy of the networks, in evaluation mode."""
@@ -233,6 +276,8 @@ class DiffusionLearner:
             made.load_state_dict(dict(weights))
         denoiser.eval()
         encoder.eval()
+        if self._schedule is not None:
+            denoiser.schedule = self._schedule.path
         return DiffusionPipeline(
             denoiser,
             encoder,

@@ -1,0 +1,8 @@
+"""Every path that a configuration can name."""
+
+from __future__ import annotations
+
+from undrift.diffusion.log_snr_schedule import LogSNR
+from undrift.diffusion.schedule import VE, Flow, VPCosine, VPLinear
+
+Schedule = VPLinear | VPCosine | VE | Flow | LogSNR

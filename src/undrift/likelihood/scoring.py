@@ -1,0 +1,390 @@
+"""From images to the likelihood of each: batches, classes, randomness, cost and protocol.
+
+Everything drawn for an image is named by the seed, its number and the purpose: neither the batch
+nor the other images change its score but by rounding, and all classes are scored with the same
+noise.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undrift.codec import Codec
+from undrift.diffusion import NoiseSchedule
+from undrift.errors import UsageError
+from undrift.likelihood.bound import Bound, continuous_bound, discrete_bound, squared_error
+from undrift.likelihood.combination import importance_bound, over_classes
+from undrift.likelihood.dequantization import TruncatedNormalDequantization, UniformDequantization
+from undrift.likelihood.flow import flow_log_density
+from undrift.likelihood.methods import BoundMethod, FlowMethod, Method
+from undrift.likelihood.proposal import Proposal
+from undrift.likelihood.reconstruction import Reconstruction
+from undrift.likelihood.span import Span
+from undrift.likelihood.trace import ExactTrace, HutchinsonTrace, Trace
+from undrift.likelihood.values import ValueGrid
+from undrift.randomness import generator
+from undrift.sampling import BoundDenoise
+
+Bind = Callable[[Tensor | None, int], BoundDenoise]
+"""``bind(labels, count)``: the denoiser for labels (B,), or for ``count`` images without labels."""
+
+OnScored = Callable[[int, int], None]
+"""``on_scored(done, total)`` after each batch; raising from it stops the scoring."""
+
+_BLOCK = 16  # evaluations whose noise is drawn at once
+_PILOT_IMAGES = 32
+_PILOT_BINS = 32
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Likelihoods of images.
+
+    Attributes:
+        nats: upper bound on - log P of each image, (N,) float64.
+        terms: parts of it that add up to it, where it has such; each (N,).
+        dimensions: values per image.
+        evaluations: network evaluations per image.
+        backwards: backward passes per image.
+        seconds: of wall-clock time.
+        protocol: how it was estimated.
+    """
+
+    nats: NDArray[np.float64]
+    terms: dict[str, NDArray[np.float64]]
+    dimensions: int
+    evaluations: float
+    backwards: float
+    seconds: float
+    protocol: str
+
+    @property
+    def bits(self) -> NDArray[np.float64]:
+        """Bits per dimension of each image, (N,)."""
+        return self.nats / (self.dimensions * math.log(2))
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores images under a model.
+
+    Attributes:
+        bind: the model's denoiser for given labels.
+        schedule: its path.
+        codec: between pixels and the model's space.
+        std: the data's standard deviation in that space.
+        grid: the values that pixels can take.
+        span: noise levels that are counted.
+        method: how.
+        class_weights: P(y) to marginalise over; None scores with the labels given, or without any.
+        seed: names everything random.
+        dtype: in which the network is asked; all sums are float64.
+        proposal: levels that the continuous bound is estimated at; None measures on a few images
+            where they count.
+    """
+
+    bind: Bind
+    schedule: NoiseSchedule
+    codec: Codec
+    std: float
+    grid: ValueGrid
+    span: Span
+    method: Method
+    class_weights: tuple[float, ...] | None = None
+    seed: int = 0
+    dtype: torch.dtype = torch.float32
+    proposal: Proposal | None = None
+
+    def __call__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int64] | None = None,
+        *,
+        device: torch.device | str = "cpu",
+        numbers: Sequence[int] | None = None,
+        batch_size: int | None = None,
+        on_scored: OnScored | None = None,
+    ) -> Scored:
+        """Score images.
+
+        Args:
+            images: uint8 (N, H, W, C).
+            labels: (N,), or None.
+            device: where the model is.
+            numbers: what names each image's noise; its place by default.
+            batch_size: images scored at once.
+            on_scored: progress.
+
+        Raises:
+            UsageError: for a codec that loses something, or labels beside marginalisation.
+            DataError: for pixels that are not of the grid.
+        """
+        if not self.codec.lossless:
+            raise UsageError(
+                f"{type(self.codec).__name__} loses a part of the image, so that the model has no "
+                "likelihood of pixels; score a model that was trained on pixels"
+            )
+        if labels is not None and self.class_weights is not None:
+            raise UsageError("likelihood: labels are given and marginalised over; choose one")
+        began = time.perf_counter()
+        names = list(range(len(images)) if numbers is None else numbers)
+        size = batch_size or suitable_batch(images.shape[1:])
+        dimensions = int(np.prod(images.shape[1:]))
+        with torch.no_grad():
+            index = self.grid.index(torch.from_numpy(np.ascontiguousarray(images)))
+            index = index.permute(0, 3, 1, 2).contiguous()
+            work = _Work(self, index, labels, names, torch.device(device))
+            parts: list[dict[str, Tensor]] = []
+            for start in range(0, len(images), size):
+                rows = slice(start, min(start + size, len(images)))
+                parts.append(work.part(rows))
+                if on_scored is not None:
+                    on_scored(rows.stop, len(images))
+        whole = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
+        return Scored(
+            whole.pop("nats"),
+            whole,
+            dimensions,
+            work.evaluations / len(images),
+            work.backwards / len(images),
+            time.perf_counter() - began,
+            self.protocol(dimensions, labels is not None),
+        )
+
+    def protocol(self, dimensions: int, labelled: bool) -> str:
+        """How an image is scored, in one line."""
+        method = self.method
+        ends = f"log-SNR {self.span.high:.2f} to {self.span.low:.2f}"
+        if isinstance(method, FlowMethod):
+            probes = f"{method.probes} Rademacher probe{'s' if method.probes > 1 else ''}"
+            trace = "exact trace" if method.exact(dimensions) else probes
+            how = (
+                f"rk4, {method.points} points even in log-SNR"
+                if method.solver == "rk4"
+                else f"dopri5, tolerance {method.tolerance:g}"
+            )
+            name = method.dequantization.replace("_", "-")
+            what = (
+                f"probability-flow ODE ({how}, {trace}), {ends}, {name} dequantisation over "
+                f"{self.grid.count} levels, K = {method.samples}"
+            )
+        elif method.steps is not None:
+            what = (
+                f"discrete bound of {method.steps} steps even in log-SNR, {ends}, discretised "
+                f"reconstruction over {self.grid.count} levels"
+            )
+        else:
+            what = (
+                f"continuous bound, {method.points} low-discrepancy levels per image, {ends}, "
+                f"discretised reconstruction over {self.grid.count} levels"
+            )
+        if self.class_weights is not None:
+            return f"{what}; marginal over {len(self.class_weights)} classes, equal noise for all"
+        return f"{what}; {'given the label' if labelled else 'no label'}"
+
+
+class _Work:
+    """One call of a scorer: what its batches share."""
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        index: Tensor,
+        labels: NDArray[np.int64] | None,
+        names: list[int],
+        device: torch.device,
+    ) -> None:
+        self._scorer = scorer
+        self._index = index
+        self._labels = None if labels is None else torch.from_numpy(labels)
+        self._names = names
+        self._device = device
+        self._shape = tuple(index.shape[1:])
+        self.evaluations = 0
+        self.backwards = 0
+        r = math.exp(-scorer.span.high / 2)
+        self._reconstruction = Reconstruction(scorer.grid, scorer.codec, self._shape[0], r)
+        column = torch.zeros((1, *self._shape[:1], 1, 1), dtype=torch.float64, device=device)
+        # one step of the model's space in levels, per channel
+        self._unit = scorer.codec.levels(column + 1) - scorer.codec.levels(column)
+        self._proposal = scorer.proposal or Proposal.uniform(scorer.span)
+        bound = isinstance(scorer.method, BoundMethod) and scorer.method.steps is None
+        if bound and scorer.proposal is None and len(index) >= _PILOT_IMAGES:
+            self._proposal = self._piloted()
+
+    def part(self, rows: slice) -> dict[str, Tensor]:
+        """Score the images ``rows``: ``nats``, and the terms of a bound given its class."""
+        index = self._index[rows].to(self._device)
+        names = self._names[rows]
+        if self._scorer.class_weights is None:
+            labels = None if self._labels is None else self._labels[rows].to(self._device)
+            return self._scored(index, names, self._scorer.bind(labels, len(index)))
+        given = []
+        for label in range(len(self._scorer.class_weights)):
+            same = torch.full((len(index),), label, dtype=torch.int64, device=self._device)
+            given.append(self._scored(index, names, self._scorer.bind(same, len(index)))["nats"])
+        weights = torch.tensor(self._scorer.class_weights, dtype=torch.float64)
+        return {"nats": -over_classes(-torch.stack(given), weights.to(self._device))}
+
+    def _scored(self, index: Tensor, names: list[int], denoise: BoundDenoise) -> dict[str, Tensor]:
+        if isinstance(self._scorer.method, FlowMethod):
+            return {"nats": -self._flow(self._scorer.method, index, names, denoise)}
+        bound = self._bound(self._scorer.method, index, names, denoise)
+        self.evaluations += bound.evaluations * len(index)
+        return {
+            "nats": bound.total,
+            "prior": bound.prior,
+            "diffusion": bound.diffusion,
+            "reconstruction": bound.reconstruction,
+        }
+
+    def _bound(
+        self, method: BoundMethod, index: Tensor, names: list[int], denoise: BoundDenoise
+    ) -> Bound:
+        scorer = self._scorer
+        x0 = self._encoded(index)
+        cost = self._reconstruction(index)
+        noise = _BlockNoise(scorer.seed, names, self._shape, x0)
+        if method.steps is not None:
+            return discrete_bound(
+                denoise,
+                x0,
+                cost,
+                noise,
+                schedule=scorer.schedule,
+                span=scorer.span,
+                std=scorer.std,
+                steps=method.steps,
+            )
+        offset = torch.stack(
+            [torch.rand((), generator=generator(scorer.seed, i, "offset")) for i in names]
+        )
+        return continuous_bound(
+            denoise,
+            x0,
+            cost,
+            noise,
+            offset.double().to(self._device),
+            schedule=scorer.schedule,
+            proposal=self._proposal,
+            std=scorer.std,
+            points=method.points,
+        )
+
+    def _flow(
+        self, method: FlowMethod, index: Tensor, names: list[int], denoise: BoundDenoise
+    ) -> Tensor:
+        scorer = self._scorer
+        tau = math.exp(-scorer.span.high / 2) * self._unit
+        law = (
+            UniformDequantization()
+            if method.dequantization == "uniform"
+            else TruncatedNormalDequantization(tau.flatten())
+        )
+        dimensions = int(np.prod(self._shape))
+        log_weights = []
+        for k in range(method.samples):
+            quantile = self._drawn(names, "dequantize", k, _uniform)
+            made = law.draw(scorer.grid, index, quantile)
+            z = scorer.codec.encode(made.pixels)
+            trace: Trace = ExactTrace(dimensions)
+            if not method.exact(dimensions):
+                # signs, keyed by the image like everything else
+                signs = [self._drawn(names, f"probe {p}", k, _signs) for p in range(method.probes)]
+                trace = HutchinsonTrace(torch.stack(signs))
+            found = flow_log_density(
+                denoise,
+                z,
+                schedule=scorer.schedule,
+                span=scorer.span,
+                std=scorer.std,
+                trace=trace,
+                points=method.points,
+                solver=method.solver,
+                tolerance=method.tolerance,
+                dtype=scorer.dtype,
+            )
+            self.evaluations += found.evaluations * len(index)
+            self.backwards += found.evaluations * trace.backwards * len(index)
+            log_weights.append(found.log_p + scorer.codec.log_abs_det(z) - made.log_q)
+        return importance_bound(torch.stack(log_weights))
+
+    def _piloted(self) -> Proposal:
+        """A density fitted to the squares of the integrand, from a few images and other noise."""
+        scorer = self._scorer
+        chosen = torch.linspace(0, len(self._index) - 1, _PILOT_IMAGES).long()
+        x0 = self._encoded(self._index[chosen].to(self._device))
+        labels = None
+        if self._labels is not None:
+            labels = self._labels[chosen].to(self._device)
+        elif scorer.class_weights is not None:
+            labels = chosen.to(self._device) % len(scorer.class_weights)
+        denoise = scorer.bind(labels, len(x0))
+        moments = []
+        for k in range(_PILOT_BINS):
+            log_snr = scorer.span.low + scorer.span.width * (k + 0.5) / _PILOT_BINS
+            level = torch.tensor(log_snr, dtype=torch.float64, device=self._device)
+            noise = torch.randn(x0.shape, generator=generator(scorer.seed, "pilot", k))
+            error = squared_error(denoise, x0, scorer.schedule, level, noise.to(self._device))
+            moments.append((math.exp(log_snr) * error).square().mean())
+        self.evaluations += _PILOT_BINS * len(x0)
+        return Proposal.fitted(scorer.span, torch.stack(moments).cpu())
+
+    def _encoded(self, index: Tensor) -> Tensor:
+        values = self._scorer.grid.values.to(index.device)[index]
+        return self._scorer.codec.encode(values).to(self._scorer.dtype)
+
+    def _drawn(
+        self,
+        names: list[int],
+        purpose: str,
+        k: int,
+        draw: Callable[[tuple[int, ...], torch.Generator], Tensor],
+    ) -> Tensor:
+        rows = [draw(self._shape, generator(self._scorer.seed, i, purpose, k)) for i in names]
+        return torch.stack(rows).to(self._device)
+
+
+class _BlockNoise:
+    """Standard normal noise of evaluation j of each image, drawn a few evaluations at a time."""
+
+    def __init__(self, seed: int, names: list[int], shape: tuple[int, ...], like: Tensor) -> None:
+        self._seed, self._names, self._shape, self._like = seed, names, shape, like
+        self._block = -1
+        self._drawn = torch.empty(0)
+
+    def __call__(self, j: int) -> Tensor:
+        if j // _BLOCK != self._block:
+            self._block = j // _BLOCK
+            self._drawn = torch.stack(
+                [
+                    torch.randn(
+                        (_BLOCK, *self._shape),
+                        generator=generator(self._seed, i, "bound", self._block),
+                    )
+                    for i in self._names
+                ],
+                dim=1,
+            )
+        return self._drawn[j % _BLOCK].to(self._like)
+
+
+def suitable_batch(shape: Sequence[int]) -> int:
+    """Images of ``shape`` to score at once."""
+    return int(np.clip(2**17 // np.prod(shape), 1, 256))
+
+
+def _uniform(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
+    return torch.rand(shape, generator=source, dtype=torch.float64)
+
+
+def _signs(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
+    return torch.randint(0, 2, shape, generator=source).double() * 2 - 1

@@ -1,0 +1,111 @@
+"""The likelihood of images under a diffusion pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undrift.errors import UsageError
+from undrift.likelihood import (
+    BoundMethod,
+    FlowMethod,
+    OnScored,
+    Scored,
+    Scorer,
+    ValueGrid,
+    span_of,
+)
+
+if TYPE_CHECKING:
+    from undrift.pipelines.diffusion import DiffusionPipeline
+
+Classes = Literal["given", "marginal", "none"]
+"""Score given the label, summed over all classes, or as an image of unknown class."""
+
+
+@dataclass(frozen=True)
+class LikelihoodRequest:
+    """How images are scored.
+
+    Attributes:
+        method: a variational bound, or the probability-flow ODE's density.
+        value_levels: values that a pixel of the data can take, see `undrift.likelihood.ValueGrid`.
+        classes: what is known of the class.
+        log_snr_max: cleanest noise level; None is six standard deviations between values.
+        log_snr_min: noisiest level; None is the path's own end.
+        seed: names everything random.
+    """
+
+    method: BoundMethod | FlowMethod
+    value_levels: int
+    classes: Classes = "none"
+    log_snr_max: float | None = None
+    log_snr_min: float | None = None
+    seed: int = 0
+
+
+def score(
+    pipeline: DiffusionPipeline,
+    images: NDArray[np.uint8],
+    labels: NDArray[np.int64] | None,
+    request: LikelihoodRequest,
+    *,
+    numbers: Sequence[int] | None = None,
+    batch_size: int | None = None,
+    on_scored: OnScored | None = None,
+) -> Scored:
+    """See `undrift.pipelines.Pipeline.likelihood`."""
+    channels, height, width = pipeline.spec.shape
+    if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels) or not len(images):
+        raise UsageError(
+            f"likelihood: images {images.dtype} {images.shape}, wanted uint8 "
+            f"(n, {height}, {width}, {channels}), at least one"
+        )
+    known = len(pipeline.spec.class_names)
+    if request.classes != "none" and not known:
+        raise UsageError(f"classes {request.classes!r}: this model has none; leave it out")
+    weights = None
+    if request.classes == "marginal":
+        labels = None
+        weights = pipeline.spec.class_frequencies or (1.0,) * known
+    elif request.classes == "none":
+        labels = None
+    elif labels is None:
+        raise UsageError("classes 'given': there are no labels; give them, or marginal or none")
+    elif labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= known:
+        raise UsageError(
+            f"labels {labels.shape} from {labels.min()} to {labels.max()}: wanted "
+            f"({len(images)},) numbers from 0 to {known - 1}"
+        )
+    grid = ValueGrid(request.value_levels)
+    span = span_of(
+        pipeline.denoiser.schedule,
+        grid.spacing(pipeline.codec, channels),
+        request.log_snr_min,
+        request.log_snr_max,
+    )
+    scorer = Scorer(
+        pipeline.bound_denoiser,
+        pipeline.denoiser.schedule,
+        pipeline.codec,
+        pipeline.codec.sigma_data,
+        grid,
+        span,
+        request.method,
+        weights,
+        request.seed,
+        dtype=torch.float32,
+    )
+    return scorer(
+        images,
+        labels,
+        device=pipeline.device,
+        numbers=numbers,
+        batch_size=batch_size,
+        on_scored=on_scored,
+    )

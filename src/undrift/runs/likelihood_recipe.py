@@ -1,0 +1,76 @@
+"""The recipe for likelihood: a variational bound, trained as it is measured.
+
+It differs from the recipe for images in what the bound asks for: the full range of noise levels
+down to a sixth of a level of grey, the weight that the bound gives them, a schedule that learns
+where to look, sines and cosines of the input that tell one level of grey from the next (Kingma et
+al. 2021: at 256 levels on [-1, 1] these are their n = 7 and 8), and the images as they are: a
+mirrored image is other data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from undrift.codec import Codec, Standardise, build_codec, codec_config
+from undrift.data import ImageSet
+from undrift.diffusion import SNR, LogSNR, Uniform
+from undrift.errors import UsageError
+from undrift.likelihood import Span, ValueGrid
+from undrift.likelihood.learned import VariationalConfig
+from undrift.likelihood.span import LOWEST, SPACINGS
+from undrift.networks import UNetConfig
+from undrift.runs.settings import TrainSettings
+from undrift.training.learners.diffusion import DiffusionConfig
+
+PERIODS = (1, 2)
+"""Periods of the input's waves, in levels of grey."""
+
+
+def for_likelihood(
+    model: DiffusionConfig, settings: TrainSettings, data: ImageSet
+) -> DiffusionConfig:
+    """The model of the recipe for images, trained for likelihood instead.
+
+    Raises:
+        UsageError: for settings that change the images, or a network without input waves.
+    """
+    for name in ("flip", "augment"):
+        if getattr(settings, name):
+            raise UsageError(
+                f"--recipe likelihood: --{name} trains on images that are not in the data, whose "
+                "likelihood would be less; leave it out"
+            )
+    if model.network is not None and not isinstance(model.network, UNetConfig):
+        raise UsageError(
+            f"--recipe likelihood: the {model.network.kind} has no waves of its input to tell "
+            "levels of grey apart; leave --network out"
+        )
+    grid = ValueGrid.of(data.report.histogram)
+    codec = _of_one_scale(build_codec(model.codec))
+    spacing = grid.spacing(codec, model.spec.shape[0])
+    span = Span(LOWEST, 2 * math.log(SPACINGS / spacing))
+    network = model.network
+    if network is not None:
+        # rounding to bytes moves single values, so that only their mean distance is a period
+        level = 255 / (grid.count - 1) * spacing / grid.smallest
+        waves = tuple(2 * math.pi / (period * level) for period in PERIODS)
+        network = replace(network, fourier=waves)
+    return replace(
+        model,
+        codec=codec_config(codec),
+        network=network,
+        schedule=LogSNR((span.high, span.low)),
+        parameterization="edm",
+        levels=Uniform(),
+        weighting=SNR(),
+        likelihood=VariationalConfig(grid.count, span.high, span.low),
+    )
+
+
+def _of_one_scale(codec: Codec) -> Codec:
+    """The same means with one deviation for all channels: a level of grey is as far in each."""
+    if not isinstance(codec, Standardise):
+        return codec
+    shared = float(codec.std.square().mean().sqrt())
+    return Standardise(codec.mean.flatten().tolist(), (shared,) * codec.channels)
