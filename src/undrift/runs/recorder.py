@@ -50,7 +50,7 @@ class Recorder:
         self._console = log.console
         self._beat = 0.0
         self._began = self._spoken = time.monotonic()
-        self._first: tuple[int, float] | None = None
+        self._resumed_at: int | None = None
         self._latest: dict[str, Any] = {}
         self._bar = Bar(
             TextColumn("training"),
@@ -84,6 +84,8 @@ class Recorder:
     def step(self, progress: Progress) -> None:
         """Show progress and keep the heartbeat of ``status.json``."""
         now = time.monotonic()
+        if self._resumed_at is None:
+            self._resumed_at = progress.step - 1
         if now - self._beat >= HEARTBEAT:
             self._run.write_status("running", progress.step, progress.steps)
             self._beat = now
@@ -92,7 +94,8 @@ class Recorder:
                 self._task, completed=progress.step, total=progress.steps, note=self._note()
             )
         elif now - self._spoken >= PLAIN_EVERY:
-            left = (progress.steps - progress.step) * self._pace(progress, now)
+            pace = (now - self._began) / (progress.step - self._resumed_at)
+            left = (progress.steps - progress.step) * pace
             self._console.print(
                 f"step {progress.step}/{progress.steps}  {self._note()}  {left:.0f} s left"
             )
@@ -118,13 +121,6 @@ class Recorder:
         self.event(
             "evaluation", step=progress.step, images=progress.images, seconds=seconds, **found
         )
-
-    def _pace(self, progress: Progress, now: float) -> float:
-        """Seconds per step since this process began."""
-        if self._first is None:
-            self._first = (progress.step - 1, self._began)
-        step, began = self._first
-        return (now - began) / max(1, progress.step - step)
 
     def _note(self) -> str:
         if not self._latest:

@@ -1,0 +1,31 @@
+"""What a run says of the time that is left."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from undrift.runs import recorder
+from undrift.runs.directory import RunDirectory
+from undrift.runs.log import RunLog
+from undrift.training.learner import Progress
+
+
+@pytest.mark.parametrize("resumed_at", [0, 300])
+def test_time_left_is_that_of_all_steps_so_far(resumed_at, tmp_path, monkeypatch):
+    """The first line comes after many steps: none of them may be left out of the pace."""
+    now = [100.0]
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
+    shown = io.StringIO()
+    run = RunDirectory(tmp_path / "run")
+    run.make()
+    log = RunLog(Console(file=shown, width=200), None)
+    recording = recorder.Recorder(run, None, None, log)  # type: ignore[arg-type]
+    for step in range(resumed_at + 1, resumed_at + 101):
+        now[0] += 0.25
+        recording.step(Progress(step, 1000, 64 * step))
+    first = shown.getvalue().splitlines()[0]
+    assert first.startswith(f"step {resumed_at + 40}/1000")
+    assert first.endswith(f"{(1000 - resumed_at - 40) * 0.25:.0f} s left")
