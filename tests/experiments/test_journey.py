@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -285,6 +286,23 @@ def test_a_budget_is_stored_and_not_measured_again(
     assert fitted.seconds_per_step == 0.5
     # 60 s less 6 % and 6 s for looking are 50.4 s
     assert 95 <= fitted.training.steps <= 100
+
+
+@pytest.mark.parametrize(
+    ("pace", "steps", "early"),
+    [
+        (0.001, 100, True),  # half a tenth of a second: quick
+        (0.1, 2000, True),  # a few seconds of 200
+        (0.1, 100, False),  # the same few of 10
+    ],
+)
+def test_a_look_comes_early_unless_it_takes_a_large_share_of_the_run(pace, steps, early) -> None:
+    images = undrift.data.load("digits")
+    asked = resolve("digits", TrainSettings(steps=steps), images, device="cpu")
+    timed = replace(asked, seconds_per_step=pace)
+    late = planning.late_look_seconds(timed)
+    assert late == (0.0 if early else planning.look_seconds(timed))
+    assert planning.look_seconds(timed) > 0
 
 
 def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:

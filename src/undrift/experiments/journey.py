@@ -28,7 +28,7 @@ from undrift.experiments.closing import close_run
 from undrift.experiments.planning import (
     check_longer,
     fit_to_machine,
-    look_seconds,
+    late_look_seconds,
     plan_run,
     resume_command,
 )
@@ -280,7 +280,7 @@ class _Journey:
             observer=recorder,
             store=store if self._world.first else None,
             snapshots=snapshots if self._world.first else None,
-            look_seconds=look_seconds(config),
+            look_seconds=late_look_seconds(config),
         )
         if checkpoint is not None:
             trainer.restore(checkpoint)

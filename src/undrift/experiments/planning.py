@@ -28,6 +28,12 @@ from undrift.training.signals import StopSignals
 RESERVE = 0.06
 """Share of a budget kept for validation, grids and checkpoints on the way."""
 
+SLOW = 2.0
+"""Seconds that a validation and a grid may always take and still come early in a run."""
+
+EARLY_SHARE = 0.1
+"""Share of a run that the early ones may take: the first grid is worth more than its images."""
+
 FEW = 50
 """Steps below which a budget is called short."""
 
@@ -165,6 +171,13 @@ def look_seconds(config: RunConfig) -> float:
     columns, rows = grid_shape(spec)
     forwards = 2 * (columns * rows * spec.steps + validation_count(spec.shape) * VALIDATION_LEVELS)
     return forwards * config.seconds_per_step / config.training.batch_size / 2
+
+
+def late_look_seconds(config: RunConfig) -> float:
+    """`look_seconds` where that is too much for a look early in the run, and 0 elsewhere."""
+    cost = look_seconds(config)
+    run = config.training.steps * (config.seconds_per_step or 0.0)
+    return cost if cost > max(SLOW, EARLY_SHARE * run) else 0.0
 
 
 def evaluation_seconds(config: RunConfig) -> float:

@@ -38,9 +38,6 @@ from undrift.training.plan import TrainingPlan
 from undrift.training.signals import StopSignals
 from undrift.training.snapshots import SnapshotStore, snapshot_due
 
-SLOW = 2.0
-"""Seconds that a look may take and still come early in a run."""
-
 
 class Observer(Protocol):
     """Who is told what happens; only the first rank has one."""
@@ -74,7 +71,8 @@ class Trainer:
         observer: who is told; None on all ranks but the first, and in probes.
         store: where checkpoints go; None: nowhere.
         snapshots: where EMA snapshots go; None: nowhere.
-        look_seconds: what one validation and one grid are expected to take; slow ones wait.
+        look_seconds: what the first validation and grid have to wait for: they come when they are
+            a small share of the time; 0: early in the run.
     """
 
     def __init__(
@@ -109,10 +107,11 @@ class Trainer:
         world.broadcast(tensor for tensor in learner.networks.state_dict().values())
         self._log = LossLog()
         self._checkpointing = Cadence(plan.checkpoint_every, interval=30)
-        slow = look_seconds if look_seconds > SLOW else 0.0
-        self._drawing = Cadence(plan.grid_every, interval=6, growth=1.5, most=1800, cost=slow)
+        self._drawing = Cadence(
+            plan.grid_every, interval=6, growth=1.5, most=1800, cost=look_seconds
+        )
         self._validating = Cadence(
-            plan.validate_every, interval=4, growth=1.15, most=600, cost=slow
+            plan.validate_every, interval=4, growth=1.15, most=600, cost=look_seconds
         )
         self._logging = Cadence(None, interval=1, growth=1.02, most=30)
 
