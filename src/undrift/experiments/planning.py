@@ -148,8 +148,9 @@ def fit_to_machine(
     world.broadcast([steps])
     if int(steps) < 1:
         raise UsageError(
-            f"--budget {config.budget}: too short for one step of {pace:.1f} s and a look at the "
-            "result; give more, or a smaller --size or --batch-size"
+            f"--budget {config.budget}: too short for one step of {pace:.3g} s and a look at the "
+            f"result of {look_seconds(config):.1f} s; give more, or a smaller --size or "
+            "--batch-size"
         )
     log.say(
         f"probe: {plan.batch_size / pace:.0f} images/s, so {int(steps)} steps of "
