@@ -26,8 +26,11 @@ if TYPE_CHECKING:
         UsageError,
     )
     from undrift.experiments.call import train
+    from undrift.experiments.curve import curve
     from undrift.experiments.evaluation import evaluate
     from undrift.experiments.journey import Run
+    from undrift.experiments.likelihood import bits_per_dim
+    from undrift.experiments.tuning import tune_sampler
     from undrift.pipelines import Pipeline, Samples
 
 __version__ = "0.1.0"
@@ -35,6 +38,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "train": "undrift.experiments.call",
     "evaluate": "undrift.experiments.evaluation",
+    "bits_per_dim": "undrift.experiments.likelihood",
+    "curve": "undrift.experiments.curve",
+    "tune_sampler": "undrift.experiments.tuning",
     "Run": "undrift.experiments.journey",
     "Pipeline": "undrift.pipelines",
     "Samples": "undrift.pipelines",
@@ -59,9 +65,12 @@ __all__ = [
     "UndriftError",
     "UsageError",
     "__version__",
+    "bits_per_dim",
+    "curve",
     "data",
     "evaluate",
     "train",
+    "tune_sampler",
 ]
 
 

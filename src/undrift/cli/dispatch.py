@@ -24,6 +24,9 @@ VERBS = {
     "train": "train a diffusion model on a folder of images",
     "sample": "draw images from a trained model",
     "evaluate": "measure samples: how good, how diverse, how original",
+    "likelihood": "bits per dimension of images, and which of them are unlikely",
+    "curve": "compare samplers: quality against network evaluations and seconds",
+    "tune-sampler": "learn few-step samplers for one model and keep them in it",
     "runs": "list the runs, or show one",
     "doctor": "check the environment",
 }
@@ -118,7 +121,7 @@ def _run(words: list[str]) -> None:
         return
     if verb not in VERBS:
         raise UsageError(_unknown(verb))
-    importlib.import_module(f"undrift.cli.{verb}").run(rest)
+    importlib.import_module(f"undrift.cli.{verb.replace('-', '_')}").run(rest)
 
 
 def _overview() -> str:

@@ -45,7 +45,8 @@ class Sample:
         labels: class names, or indices; image i gets entry i modulo their count. `all` is every
             class in stored order. Without it, labels follow the training frequencies.
         steps: sampler steps; more is slower and closer to the exact solution.
-        sampler: how to step; dpmpp_2m serves 10 steps and more, ddpm is stochastic.
+        sampler: how to step: by default what tune-sampler learned for these steps, else the model's
+            own, dpmpp_2m, which serves 10 steps and more; ddpm is stochastic.
         grid: how to space the noise levels: karras, log_snr, uniform, quadratic, beta, shifted,
             trailing or leading, perhaps with its number, as shifted:5; the model's own by default.
         guidance: classifier-free guidance scale; 1 is off, more makes labels plainer and images
@@ -70,7 +71,7 @@ class Sample:
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
     steps: int = 20
-    sampler: str = "dpmpp_2m"
+    sampler: str | None = None
     grid: str | None = None
     guidance: float = 1.0
     seed: int = 0

@@ -82,7 +82,7 @@ def encode(learned: Learned) -> dict[str, bytes]:
         return {}
     facts = _File(FORMAT, tuple(learned[steps].facts for steps in sorted(learned)))
     tensors = {
-        f"{steps}.{part}": getattr(learned[steps].table, part).contiguous()
+        f"{steps}.{part}": getattr(learned[steps].table, part).clone()
         for steps in sorted(learned)
         for part in _PARTS
     }

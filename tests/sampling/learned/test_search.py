@@ -103,8 +103,8 @@ def test_the_length_of_a_step_is_its_error(schedule):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("(2 * (half[i] - half[h]))", "(half[i] - half[h])"),
-        ("form[:, i] += shrink", "form[:, i] += 1"),
+        ("(2 * (half[i] - half[before]))", "(half[i] - half[before])"),
+        ("-inner[:, j] + shrink * inner[:, i]", "-inner[:, j] + inner[:, i]"),
         ("return spread / torch.sqrt", "return 1 / torch.sqrt"),
     ],
 )

@@ -131,7 +131,9 @@ def errors(cases: Sequence[Cases], table: Table, schedule: NoiseSchedule) -> Ten
 
 
 def _errors(one: Cases, table: Table, schedule: NoiseSchedule) -> Tensor:
-    made = follow(one.denoise, one.start, table, schedule)
+    # from the same noise, wherever the table begins
+    rescaled = schedule(table.times[0]).sigma / schedule(one.path.times[0]).sigma
+    made = follow(one.denoise, one.start * rescaled, table, schedule)
     return (made - one.target).to(torch.float64).flatten(1).square().mean(1).sqrt()
 
 

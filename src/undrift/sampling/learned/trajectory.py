@@ -110,30 +110,35 @@ def step_costs(path: Trajectory, schedule: NoiseSchedule, spread: float) -> Tens
         them; NaN where there is no such step.
     """
     level = schedule(path.times)
-    alpha, sigma = level.alpha, level.sigma
-    count = len(path.denoised)
-    vectors = torch.cat([path.states, path.denoised]).to(torch.float64).flatten(2)
-    inner = torch.einsum("abd,cbd->bac", vectors, vectors) / vectors.shape[2]
+    last = len(path.denoised)
+    inner = _inner_products(path)
+    own = inner[:, last + 1 :, last + 1 :]
+    apart = own.diagonal(dim1=1, dim2=2)
     half, rate = level.log_snr[:-1] / 2, reach(level, spread)
-    cost = torch.full((count + 1,) * 3, torch.nan, dtype=torch.float64)
-    for i in range(count):
-        for j in range(i + 1, count + 1):
-            befores = [i] if i == 0 or j == count else list(range(i))
-            shrink = sigma[j] / sigma[i]
-            gain = alpha[j] - shrink * alpha[i]
-            form = torch.zeros(len(befores), len(vectors), dtype=torch.float64)
-            form[:, j] -= 1
-            form[:, i] += shrink
-            form[:, count + 1 + i] += gain
-            for row, h in enumerate(befores):
-                if h < i and half[h].isfinite():
-                    e = (half[j] - half[i]) / (2 * (half[i] - half[h]))
-                    form[row, count + 1 + i] += gain * e
-                    form[row, count + 1 + h] -= gain * e  # (1)
-            squared = torch.einsum("ra,bac,rc->rb", form, inner, form).clamp_min(0)
-            mean = rate[j] * squared.sqrt().mean(1)
-            if j == count and i > 0:
-                cost[:i, i, j] = mean  # the last step is Euler's, whatever came before
-            else:
-                cost[befores, i, j] = mean
+    cost = torch.full((last + 1,) * 3, torch.nan, dtype=torch.float64)
+    for i in range(last):
+        before = slice(0, max(i, 1))
+        # |D_i - D_h|^2 by image and h
+        turn = apart[:, i, None] - 2 * own[:, i, before] + apart[:, before]
+        for j in range(i + 1, last + 1):
+            shrink = level.sigma[j] / level.sigma[i]
+            gain = level.alpha[j] - shrink * level.alpha[i]
+            missed = -inner[:, j] + shrink * inner[:, i] + gain * inner[:, last + 1 + i]
+            square = -missed[:, j] + shrink * missed[:, i] + gain * missed[:, last + 1 + i]
+            e = torch.zeros(max(i, 1), dtype=torch.float64)
+            if 0 < i and j < last:  # the last step is Euler's, like the first
+                e = (half[j] - half[i]) / (2 * (half[i] - half[before]))
+            along = missed[:, last + 1 + i, None] - missed[:, last + 1 :][:, before]
+            squares = square[:, None] + 2 * gain * e * along + (gain * e) ** 2 * turn  # (1)
+            cost[before, i, j] = rate[j] * squares.clamp_min(0).sqrt().mean(0)
     return cost
+
+
+def _inner_products(path: Trajectory) -> Tensor:
+    """Mean products of states and denoised images with each other, float64 (B, V, V)."""
+    found = []
+    for b in range(path.states.shape[1]):
+        rows = torch.cat([path.states[:, b], path.denoised[:, b]]).flatten(1)
+        rows = rows.to("cpu", torch.float64)
+        found.append(rows @ rows.T / rows.shape[1])
+    return torch.stack(found)

@@ -1,0 +1,154 @@
+"""``undrift tune-sampler RUN``: learn few-step samplers for one model and keep them in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.flags import at_least, finite, parse, writable_file
+from undrift.errors import UsageError
+from undrift.runs.settings import check_threads
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from undrift.experiments.tuning import Watcher
+
+
+@dataclass(frozen=True)
+class TuneSamplerCommand:
+    """Learn the best sampler of a few steps for this model, and store it in the pipeline.
+
+    `undrift sample RUN --steps 6` then uses it, unless --sampler or --grid says otherwise.
+
+    Attributes:
+        target: a finished run, or a folder that save_pretrained wrote.
+        steps: numbers of steps, each its own sampler, such as 5,6,8,10.
+        samples: images to tune on: half to fit, a quarter to choose by, a quarter to judge by.
+        seed: names them; no image of theirs is ever drawn by sample or evaluate.
+        guidance: guidance scale to tune at; the model's own by default.
+        device: where to compute.
+        threads: CPU threads; None leaves torch's choice.
+        out: also write the result into this JSON file; a run keeps its own in evaluation/.
+        quiet: print nothing but errors.
+    """
+
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
+    steps: Annotated[str, tyro.conf.arg(metavar="N,N,...")] = "5,6,8,10"
+    samples: int = 128
+    seed: int = 0
+    guidance: float | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    out: str | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        at_least("--threads", self.threads, 1)
+        check_threads(self.threads)
+        finite("--guidance", self.guidance)
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments``, tune, and print a table.
+
+    Raises:
+        UsageError: a bad flag, or a pipeline that takes no steps.
+        ModelFileError: no model there, a damaged one, or one that changed meanwhile.
+    """
+    asked = parse(TuneSamplerCommand, "tune-sampler", arguments)
+    console = make_console(quiet=asked.quiet)
+    steps = tuple(_whole(part) for part in asked.steps.split(","))
+    if asked.out is not None:
+        writable_file("--out", Path(asked.out), Path(asked.out))
+
+    import torch
+
+    from undrift.experiments.tuning import TuneSampler, run_tuning
+
+    wanted = TuneSampler(
+        target=asked.target,
+        steps=steps,
+        samples=asked.samples,
+        seed=asked.seed,
+        guidance=asked.guidance,
+        device=asked.device,
+        out=asked.out,
+    )
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
+    with _watching(console) as watcher:
+        found = run_tuning(wanted, watcher)
+    for line in table(found):
+        console.print(line)
+    console.print(following("undrift", "sample", asked.target, "--steps", steps[0]))
+
+
+def table(found: dict[str, Any]) -> list[str]:
+    """The result as lines."""
+    rows = [("steps", "best fixed", "error", "searched", "refined", "kept", "reduction", "95 %")]
+    for row in found["rows"]:
+        gain = row["reduction"]
+        rows.append(
+            (
+                str(row["steps"]),
+                row["fixed"]["sampler"],
+                f"{row['fixed']['error']:.4f}",
+                f"{row['searched']['error']:.4f}",
+                f"{row['refined']['error']:.4f}",
+                f"{row['error']:.4f}",
+                f"{gain['value']:.0%}",
+                f"{gain['low']:.0%} to {gain['high']:.0%}",
+            )
+        )
+    lines = columns(rows)
+    for row in found["rows"]:
+        if row["kept"] == row["fixed"]["sampler"]:
+            lines.append(f"{row['steps']} steps: nothing beat {row['kept']}, which is kept")
+    lines.append(f"error: {found['error']}")
+    lines.append(f"stored in the pipeline after {duration(found['seconds'])}")
+    return lines
+
+
+def _whole(part: str) -> int:
+    if not part.strip().isascii() or not part.strip().isdigit():
+        raise UsageError(f"--steps {part.strip()!r}: wanted whole numbers such as 5,6,8,10")
+    return int(part)
+
+
+@contextmanager
+def _watching(console: Console) -> Iterator[Watcher]:
+    """Prints the plan, and one line per result; on a terminal also a bar with the time left."""
+    from rich.progress import Progress
+
+    from undrift.experiments.tuning import Watcher
+
+    live = console.is_terminal and not console.quiet
+    bar = Progress(console=console, transient=True)
+    task = bar.add_task("tuning", total=1.0)
+
+    class Speaking(Watcher):
+        def plan(self, lines: list[str]) -> None:
+            for line in lines:
+                console.print(line)
+
+        def progress(self, doing: str, done: float, left: float) -> None:
+            bar.update(task, completed=done, description=f"{doing}, {duration(left)} left")
+
+        def result(self, row: dict[str, Any]) -> None:
+            console.print(
+                f"{row['steps']} steps: error {row['error']:.4f}, {row['reduction']['value']:.0%} "
+                f"below {row['fixed']['sampler']}"
+            )
+
+    if live:
+        with bar:
+            yield Speaking()
+    else:
+        yield Speaking()

@@ -1,0 +1,147 @@
+"""From what a user names to samplers stored in a pipeline."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from undrift.errors import ModelFileError, UsageError
+from undrift.experiments.tuning.cases import FINE, Source
+from undrift.experiments.tuning.tune import Watcher, tune_all
+from undrift.files import manifest
+from undrift.files.durable import write_file
+from undrift.pipelines import DiffusionPipeline, Pipeline
+from undrift.runs.directory import RunDirectory, open_run
+from undrift.runs.recipes import choose_device
+
+FEWEST, MOST_STEPS = 32, 50
+
+
+@dataclass(frozen=True)
+class TuneSampler:
+    """What to tune, and how.
+
+    Attributes:
+        target: a run or a pipeline.
+        steps: numbers of steps, each its own sampler.
+        samples: images to tune on.
+        seed: names them.
+        guidance: guidance scale; None is the pipeline's.
+        device: where to compute.
+        out: JSON file to write, beside the run's own.
+    """
+
+    target: str
+    steps: tuple[int, ...]
+    samples: int = 128
+    seed: int = 0
+    guidance: float | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    out: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.steps:
+            raise UsageError("--steps: wanted one number of steps or more, such as 5,6,8,10")
+        for count in self.steps:
+            if not 1 <= count <= MOST_STEPS:
+                raise UsageError(f"--steps {count}: wanted 1 to {MOST_STEPS}")
+        if len(set(self.steps)) < len(self.steps):
+            twice = next(count for count in self.steps if self.steps.count(count) > 1)
+            raise UsageError(f"--steps: {twice} is given twice; give each number once")
+        if self.samples < FEWEST:
+            raise UsageError(f"--samples {self.samples}: wanted at least {FEWEST}")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: wanted at least 0")
+
+
+def run_tuning(asked: TuneSampler, watcher: Watcher | None = None) -> dict[str, Any]:
+    """Tune, store the samplers in the pipeline, and return what they are worth.
+
+    The pipeline is written anew and swapped in when everything has been found; until then it stays
+    as it is, whatever happens.
+
+    Raises:
+        UndriftError: what cannot be opened, tuned or written.
+    """
+    watcher = Watcher() if watcher is None else watcher
+    directory, run = _pipeline_directory(asked.target)
+    device = choose_device(asked.device)
+    before = _manifest(directory)
+    pipeline = tunable(Pipeline.from_pretrained(directory)).to(device)
+    guidance = pipeline.spec.guidance if asked.guidance is None else asked.guidance
+    source = Source(pipeline, guidance, asked.seed)
+    found, rows, seconds = tune_all(source, asked.steps, asked.samples, watcher)
+    pipeline.learned = {**pipeline.learned, **found}
+    if _manifest(directory) != before:
+        raise ModelFileError(f"{directory} has changed since the tuning began; tune again")
+    pipeline.to("cpu").save_pretrained(directory)
+    result = _result(asked, guidance, rows, seconds)
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    if run is not None:
+        run.write_text("evaluation/tune-sampler.json", text)
+    if asked.out is not None:
+        try:
+            write_file(Path(asked.out), text.encode())
+        except OSError as error:
+            raise UsageError(
+                f"--out {asked.out}: {error.strerror or error}; name another file"
+            ) from error
+    return result
+
+
+def tunable(pipeline: Pipeline) -> DiffusionPipeline:
+    """The pipeline, made ready: its weights held still.
+
+    Raises:
+        UsageError: if it has no denoiser to ask in few or many steps.
+    """
+    if not isinstance(pipeline, DiffusionPipeline):
+        raise UsageError(
+            f"{type(pipeline).__name__} takes no steps: only diffusion pipelines can be tuned"
+        )
+    for module in (pipeline.denoiser, pipeline.encoder):
+        if module is not None:
+            module.requires_grad_(False)
+    return pipeline
+
+
+def _pipeline_directory(target: str) -> tuple[Path, RunDirectory | None]:
+    path = Path(target)
+    if not RunDirectory(path).is_run and (path / "config.json").is_file():
+        parent = RunDirectory(path.resolve().parent)
+        return path, parent if parent.is_run else None
+    run = open_run(path)
+    if not run.pipeline.is_dir():
+        raise ModelFileError(f"{path}: it has no pipeline yet; finish its training first")
+    return run.pipeline, run
+
+
+def _manifest(directory: Path) -> bytes:
+    try:
+        return (directory / manifest.NAME).read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"{directory / manifest.NAME}: {error.strerror}") from error
+
+
+def _result(
+    asked: TuneSampler, guidance: float, rows: list[dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    from undrift import __version__
+
+    return {
+        "version": __version__,
+        "target": asked.target,
+        "samples": asked.samples,
+        "seed": asked.seed,
+        "guidance": guidance,
+        "fine": FINE,
+        "error": "mean over images of the root mean square difference from the solution in "
+        f"{FINE} evaluations from the same noise, in the model's space",
+        "seconds": round(seconds, 1),
+        "threads": torch.get_num_threads(),
+        "rows": rows,
+    }
