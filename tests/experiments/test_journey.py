@@ -320,7 +320,8 @@ def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_budget_run_is_repeated_by_its_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "look_seconds", lambda _: 0.5)  # however busy the machine is
+    monkeypatch.setattr(planning, "measure", lambda *_: 0.05)  # however busy the machine is
+    monkeypatch.setattr(planning, "look_seconds", lambda _: 0.5)
     first = undrift.train("digits", out=tmp_path / "a", budget="4s", network="mlp")
     again = undrift.train(config=first.directory / "config.yaml", out=tmp_path / "b")
     texts = [(run.directory / "config.yaml").read_text() for run in (first, again)]
