@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
+from tests.oracle.noise import Path, Units
 from torch import Tensor
 
 from undrift.diffusion import VE, Flow, GaussianMixture, NoiseSchedule, VPCosine, VPLinear
@@ -46,9 +48,9 @@ def starts(schedule: NoiseSchedule, t: Tensor) -> Tensor:
     return z * (level.alpha**2 + level.sigma**2).sqrt()
 
 
-def slope(errors: list[float]) -> float:
+def slope(errors: list[float], steps: tuple[int, ...] = STEPS) -> float:
     """Least-squares slope of log error over log step."""
-    x = torch.log2(torch.tensor([float(n) for n in STEPS[: len(errors)]]))
+    x = torch.log2(torch.tensor([float(n) for n in steps[: len(errors)]]))
     y = torch.log2(torch.tensor(errors))
     x, y = x - x.mean(), y - y.mean()
     return -float((x * y).sum() / (x * x).sum())
@@ -90,26 +92,54 @@ def primed(solver: Solver[Any], schedule: NoiseSchedule) -> float:
 def in_law(solver: Solver[Any], schedule: NoiseSchedule, steps: tuple[int, ...] = STEPS) -> float:
     """Weak order on Gaussian data, without any sampling.
 
-    The exact denoiser is linear there, so each step is x_s = a x + b + c noise; three rows reveal
-    a, b and c, and mean and variance follow them exactly.
+    The exact denoiser is linear there, and so is a whole run, in its start and in every number of
+    its noise. One row for each reveals the factors, from which mean and variance follow exactly.
     """
     denoise = GAUSSIAN.denoiser(schedule)
-    probe = torch.tensor([0.0, 1.0, 0.0], dtype=torch.float64)
-    noise = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
     mean_0, std_0 = float(GAUSSIAN.means), float(GAUSSIAN.stds)
     errors = []
     for count in steps:
-        levels = [schedule(t) for t in grid(schedule, count)]
-        mean, variance = _moments(levels[0], mean_0, std_0)
-        for level_t, level_s in zip(levels, levels[1:], strict=False):
-            rows, _, _ = solver.step(
-                denoise, probe, level_t, level_s, solver.start(probe, schedule), lambda purpose: noise
-            )
-            b, a, c = float(rows[0]), float(rows[1] - rows[0]), float(rows[2] - rows[0])
-            mean, variance = a * mean + b, a * a * variance + c * c
-        mean_s, variance_s = _moments(levels[-1], mean_0, std_0)
+        times = grid(schedule, count)
+        x = torch.zeros(2 * count + 2, dtype=torch.float64)
+        x[1] = 1
+        noise = Units(len(x))
+        end = integrate(denoise, x, times, solver, schedule=schedule, noise=noise)
+        mean, variance = _moments(schedule(times[0]), mean_0, std_0)
+        factors = end[1:] - end[0]
+        mean = float(end[0] + factors[0] * mean)
+        variance = float(factors[0] ** 2 * variance + factors[1:].square().sum())
+        mean_s, variance_s = _moments(schedule(times[-1]), mean_0, std_0)
         errors.append(abs(mean - mean_s) + abs(variance**0.5 - variance_s**0.5))
-    return slope(errors)
+    return slope(errors, steps)
+
+
+def strong(
+    solver: Solver[Any],
+    schedule: NoiseSchedule,
+    reference: Tensor,
+    steps: tuple[int, ...],
+    *,
+    per_step: bool = False,
+) -> float:
+    """Strong order: how fast ends come to ``reference``, the end of fine steps on the same path."""
+    errors = []
+    for count in steps:
+        end = on_path(solver, schedule, count, per_step=per_step)
+        errors.append(float((end - reference).square().mean().sqrt()))
+    return slope(errors, steps)
+
+
+def on_path(
+    solver: Solver[Any], schedule: NoiseSchedule, steps: int, *, per_step: bool = False
+) -> Tensor:
+    """Where ``solver`` carries 512 numbers with Brownian paths of their own."""
+    times = grid(schedule, steps)
+    level = schedule(times[0])
+    x = torch.linspace(-2, 2, 512, dtype=torch.float64)
+    x = x * (level.alpha**2 + level.sigma**2).sqrt()
+    noise = Path(len(x), per_step=per_step)
+    denoise = MIXTURE.denoiser(schedule)
+    return integrate(denoise, x, times, solver, schedule=schedule, noise=noise)
 
 
 def _moments(level: Any, mean: float, std: float) -> tuple[float, float]:
@@ -119,3 +149,49 @@ def _moments(level: Any, mean: float, std: float) -> tuple[float, float]:
 
 def _no_noise(purpose: str) -> Tensor:
     raise AssertionError(f"a deterministic solver drew noise for {purpose}")
+
+
+FEW = (32, 128, 512)
+
+
+def log_grid(schedule: NoiseSchedule, steps: int, rough: bool = False) -> Tensor:
+    """From sigma / alpha = 2 to 0.1, evenly in the log-SNR: where the mixture's D bends most."""
+    along = torch.arange(steps + 1, dtype=torch.float64)
+    if rough:
+        along[1:-1:2] += 0.5
+    top, low = -2 * math.log(2.0), -2 * math.log(_LOWEST)
+    return schedule.time_at(top + along / steps * (low - top))
+
+
+def measured(
+    solver: Solver[Any],
+    schedule: NoiseSchedule,
+    grids: Any = log_grid,
+    *,
+    rough: bool = False,
+    history: int = 0,
+    steps: tuple[int, ...] = FEW,
+) -> float:
+    """Order in the root mean square, with the states after the first steps put right.
+
+    Args:
+        solver: the rule.
+        schedule: the path.
+        grids: `log_grid` or `grid`.
+        rough: whether the steps' lengths alternate.
+        history: how many states, from the first step's on, are replaced by the exact ones.
+        steps: the numbers of steps to compare.
+    """
+    denoise = MIXTURE.denoiser(schedule)
+    errors = []
+    for count in steps:
+        levels = [schedule(t) for t in grids(schedule, count, rough)]
+        first = starts(schedule, levels[0].t)
+        x, memory = first, solver.start(first, schedule)
+        for k, (level_t, level_s) in enumerate(pairwise(levels)):
+            x, memory, _ = solver.step(denoise, x, level_t, level_s, memory, _no_noise)
+            if k < history:
+                x = MIXTURE.flow(first, levels[0], level_s)
+        exact = MIXTURE.flow(first, levels[0], levels[-1])
+        errors.append(float((x - exact).square().mean().sqrt()))
+    return slope(errors, steps)
