@@ -83,7 +83,7 @@ def best_rule(times: Tensor, name: str, cases: Sequence[Cases], source: Source) 
 def _on_grid(
     name: str, times: Tensor, samplers: Sequence[str], cases: Sequence[Cases], source: Source
 ) -> list[Candidate]:
-    rules = [solver(sampler) for sampler in samplers]
+    rules = {sampler: solver(sampler) for sampler in samplers}
     return [
         measured(f"{rule} on {name}", table, cases, source)
         for rule, table in tables(rules, source.schedule, times).items()

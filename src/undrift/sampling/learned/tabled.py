@@ -7,7 +7,7 @@ k-th call with the k-th unit vector, whatever it is shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, ClassVar
@@ -117,13 +117,13 @@ def tabulate(rule: Solver[Any], schedule: NoiseSchedule, times: Tensor) -> Table
 
 
 def tables(
-    rules: Sequence[Solver[Any]], schedule: NoiseSchedule, times: Tensor
+    rules: Mapping[str, Solver[Any]], schedule: NoiseSchedule, times: Tensor
 ) -> dict[str, Table]:
-    """The tables of those among ``rules`` that have one on this grid, by name."""
+    """The tables of those among ``rules`` that have one on this grid, by the same names."""
     found = {}
-    for rule in rules:
+    for name, rule in rules.items():
         try:
-            found[rule.name] = tabulate(rule, schedule, times)
+            found[name] = tabulate(rule, schedule, times)
         except UsageError:
             continue
     return found
