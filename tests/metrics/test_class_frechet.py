@@ -7,7 +7,8 @@ import pytest
 
 from undrift.errors import UsageError
 from undrift.metrics.class_frechet import class_frechet
-from undrift.metrics.frechet import Moments, frechet_distance
+from undrift.metrics.frechet import frechet_distance
+from undrift.metrics.moments import Moments
 
 NAMES = ("cat", "dog", "owl")
 

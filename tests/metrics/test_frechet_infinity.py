@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from undrift.errors import UsageError
-from undrift.metrics.frechet import Moments, frechet_distance
+from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_infinity import _Blocks, _Line, frechet_infinity
+from undrift.metrics.moments import Moments
 from undrift.randomness import generator
 
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Z95, Estimate
-from undrift.metrics.frechet import Moments, frechet_estimate
+from undrift.metrics.frechet_estimate import frechet_estimate
+from undrift.metrics.moments import Moments
 
 _FEWEST = 2
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.metrics.features import Classifier, FeatureExtractor
-from undrift.metrics.frechet import Moments
 from undrift.metrics.memorization import assign_cells
+from undrift.metrics.moments import Moments
 from undrift.metrics.nearest import Neighbours, nearest_training
 from undrift.metrics.neighbourhoods import Neighbourhoods, neighbourhoods
 from undrift.randomness import generator
@@ -219,6 +219,14 @@ class Comparison:
         if self.training is not None:
             return "as many training images in place of the samples"
         return "one half of the reference in place of the samples, against the other half"
+
+    def beside(self, samples: Images) -> Comparison:
+        """Other samples against the same images; what does not depend on them is kept."""
+        made = replace(self, samples=samples, known_features=self.reference_features)
+        made.__dict__["reference_moments"] = self.reference_moments
+        if len(samples) == len(self.samples):
+            made.__dict__["floor"] = self.floor
+        return made
 
     def without(self, rows: NDArray[np.int64]) -> Comparison:
         """The same comparison with the samples ``rows`` left out: what a jackknife asks for."""

@@ -1,32 +1,20 @@
-r"""Differences of metrics between two sets of samples that share their reference.
+"""Differences of metrics between two sets of samples that share their reference.
 
 Both sets are measured against the same real images, and where they are drawn with the same seeds
 and labels, sample i of one belongs to sample i of the other. Leaving out the same group g of G from
-both keeps the pairs together: with d the difference and d_(g) the difference without group g, the
-delete-a-group jackknife gives
-
-.. math:: \widehat{\mathrm{Var}}(d) = \frac{G - 1}{G} \sum_g (d_{(g)} - \bar d)^2               (1)
-
-and the interval is d +- t_{G-1} times its root. The reference is held fixed, it is the same in
-both.
-
-Reference: Kott, "The delete-a-group jackknife" (2001).
+both keeps the pairs together in the delete-a-group jackknife. The reference is held fixed, it is
+the same in both.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
-import torch
 
 from undrift.errors import UsageError
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.comparison import Comparison
-from undrift.metrics.frechet_infinity import GROUPS, T19
-from undrift.randomness import generator
+from undrift.metrics.jackknife import GROUPS, groups, half_width
 
 PAIRED = (
     "fd",
@@ -44,7 +32,9 @@ PAIRED = (
 def paired_differences(
     first: Comparison, second: Comparison, names: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
-    """Equation (1) for those of ``names`` that can be had: ``value``, ``low``, ``high``.
+    """Differences, first less second, of those of ``names`` that can be had.
+
+    Each has ``value``, ``low``, ``high`` and ``interval``, how these were made.
 
     Raises:
         UsageError: different numbers of samples, fewer than one per group, or another reference.
@@ -57,20 +47,16 @@ def paired_differences(
         )
     if first.reference is not second.reference:
         raise UsageError("two sets of samples with different references cannot be compared")
-    order = torch.randperm(count, generator=generator(first.seed, "jackknife groups"))
-    groups = [part.numpy() for part in order.tensor_split(GROUPS)]
     found: dict[str, dict[str, Any]] = {}
     wanted = [name for name in names if name in PAIRED]
     whole = {name: _difference(name, first, second) for name in wanted}
     parts: dict[str, list[float]] = {name: [] for name in wanted}
-    for group in groups:
+    for group in groups(count, first.seed, "jackknife groups"):
         one, other = first.without(group), second.without(group)
         for name in wanted:
             parts[name].append(_difference(name, one, other))
     for name in wanted:
-        left_out = np.array(parts[name])
-        variance = (GROUPS - 1) / GROUPS * ((left_out - left_out.mean()) ** 2).sum()  # (1)
-        half = T19 * math.sqrt(variance)
+        half = half_width(parts[name])
         found[name] = {
             "value": whole[name],
             "low": whole[name] - half,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import inf, isfinite, isnan
+from math import inf, isfinite, isnan, sqrt
 
 from undrift.errors import UsageError
 from undrift.metrics.wilson import wilson_interval
@@ -50,6 +50,42 @@ class Estimate:
         """``value +- 1.96 standard_error``, cut to what the metric can be."""
         half = Z95 * standard_error
         return cls(value, max(lowest, value - half), min(highest, value + half), method)
+
+    @classmethod
+    def score(
+        cls,
+        value: float,
+        variance: float,
+        slope: float,
+        least: float,
+        method: str,
+        *,
+        lowest: float = -inf,
+    ) -> Estimate:
+        """All t from which ``value`` is less than 1.96 of *t's* standard errors away.
+
+        Squared distances vary more the larger they are. Were ``variance``, which goes with the
+        value that came out, taken for every t, then intervals would be too narrow after a small
+        value and too wide after a large one. Here the variance at t is
+        ``max(least, variance + slope (t - value))``, as in Wilson's interval of a share.
+
+        Args:
+            value: the estimate.
+            variance: its variance, if the target is the value itself.
+            slope: how much the variance grows with the target, not negative.
+            least: variance for targets near zero.
+            method: how these were estimated, and what was held fixed.
+            lowest: what the target can't be below.
+        """
+        below = above = Z95 * sqrt(least)
+        # (t - value)^2 = 1.96^2 (variance + slope (t - value)) where that exceeds ``least``
+        tilt = Z95**2 * slope / 2
+        root = sqrt(max(0.0, Z95**2 * variance + tilt**2))
+        if variance - slope * below > least:
+            below = root - tilt
+        if variance + slope * above > least:
+            above = root + tilt
+        return cls(value, max(lowest, value - below), value + above, method)
 
     @classmethod
     def wilson(cls, hits: int, count: int, of: str = "samples") -> Estimate:

@@ -11,7 +11,7 @@ from undrift.metrics.class_frechet import class_frechet
 from undrift.metrics.classification import label_accuracy, per_class_accuracy
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.estimate import Estimate
-from undrift.metrics.frechet import frechet_estimate
+from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.frechet_infinity import frechet_infinity
 from undrift.metrics.kernel import gaussian_distance, kernel_distance
 from undrift.metrics.memorization import authenticity, c_t, memorized_share

@@ -9,16 +9,12 @@ in [1, n]: 1 if all features point one way, n if all are orthogonal. With the co
 X the rows scaled to length 1, ``K / n = X X^T / n`` has the non-zero eigenvalues of the (D, D)
 matrix ``X^T X / n``, which is taken where D < n. V looks at no reference: noise has a high score.
 
-The variance is that of the delete-a-group jackknife, with V_(g) the score without group g of G = 20
-
-.. math:: \widehat{\mathrm{Var}} = \frac{G - 1}{G} \sum_g (V_{(g)} - \bar V)^2                   (2)
-
-and the interval uses Student's t with G - 1 degrees of freedom. (The derivative of (1), which would
-be cheaper, gives intervals that are too narrow where n is not far above D.) V of a finite set is
+The interval is a delete-a-group jackknife's. (The derivative of (1), which would be cheaper, gives
+intervals that are too narrow where n is not far above D.) V of a finite set is
 biased downwards; the interval is about its expectation at this n.
 
 References: Friedman and Dieng, "The Vendi score: a diversity evaluation metric for machine
-learning" (2023), for (1); Kott, "The delete-a-group jackknife" (2001), for (2).
+learning" (2023), for (1).
 """
 
 from __future__ import annotations
@@ -27,13 +23,11 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
-from undrift.metrics.estimate import Z95, Estimate
-from undrift.metrics.frechet_infinity import GROUPS, T19
-from undrift.randomness import generator
+from undrift.metrics.estimate import Estimate
+from undrift.metrics.jackknife import GROUPS, groups, half_width
 
 Array = NDArray[np.float64]
 Similarity = Callable[[Array], Array]
@@ -42,7 +36,7 @@ Similarity = Callable[[Array], Array]
 def vendi(
     features: NDArray[np.floating], kernel: Literal["cosine"] | Similarity = "cosine"
 ) -> Estimate:
-    """Equation (1), a number of images in [1, n], with a 95 % interval from (2).
+    """Equation (1), a number of images in [1, n], with a 95 % interval.
 
     Args:
         features: (n, D), n >= 20; a row of zeros has no direction and is refused by "cosine".
@@ -60,22 +54,19 @@ def vendi(
     if not np.isfinite(rows).all():
         raise UsageError("features hold NaN or infinity: check the images they were made from")
     count = len(rows)
-    order = torch.randperm(count, generator=generator(0, "vendi groups")).numpy()
-    groups = np.array_split(order, GROUPS)
+    parts = groups(count, 0, "vendi groups")
     if kernel == "cosine":
         rows = _directions(rows)
         if rows.shape[1] < count:
             scatter = rows.T @ rows
             value = _score(scatter / count)
-            parts = (
-                (scatter - rows[group].T @ rows[group]) / (count - len(group)) for group in groups
-            )
-            return _estimate(value, np.array([_score(part) for part in parts]), count)
+            less = ((scatter - rows[part].T @ rows[part]) / (count - len(part)) for part in parts)
+            return _estimate(value, [_score(one) for one in less], count)
         table = rows @ rows.T
     else:
         table = _table(kernel(rows), count)
-    kept = (np.delete(np.arange(count), group) for group in groups)
-    left_out = np.array([_score(table[np.ix_(rest, rest)] / len(rest)) for rest in kept])
+    kept = (np.delete(np.arange(count), part) for part in parts)
+    left_out = [_score(table[np.ix_(rest, rest)] / len(rest)) for rest in kept]
     return _estimate(_score(table / count), left_out, count)
 
 
@@ -86,15 +77,11 @@ def _score(matrix: Array) -> float:
     return float(np.exp(-(values * np.log(values)).sum()))
 
 
-def _estimate(value: float, left_out: Array, count: int) -> Estimate:
-    variance = (GROUPS - 1) / GROUPS * ((left_out - left_out.mean()) ** 2).sum()  # equation (2)
-    return Estimate.normal(
-        min(max(1.0, value), float(count)),
-        float(np.sqrt(variance)) * T19 / Z95,
-        f"delete-a-group jackknife over samples, {GROUPS} groups; bias not removed",
-        lowest=1.0,
-        highest=float(count),
-    )
+def _estimate(value: float, left_out: list[float], count: int) -> Estimate:
+    half = half_width(left_out)
+    value = min(max(1.0, value), float(count))
+    method = f"delete-a-group jackknife over samples, {GROUPS} groups; bias not removed"
+    return Estimate(value, max(1.0, value - half), min(float(count), value + half), method)
 
 
 def _directions(rows: Array) -> Array:
