@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import Any
 
 from undrift.errors import UsageError
 from undrift.sampling.solver import Solver
+from undrift.sampling.solvers.churn import HeunChurn
+from undrift.sampling.solvers.ddim import DDIM
 from undrift.sampling.solvers.ddpm import DDPM
 from undrift.sampling.solvers.deis import DEIS, DEISLogRho
 from undrift.sampling.solvers.dpm_2 import DPM2
 from undrift.sampling.solvers.dpmpp import DPMpp2M
+from undrift.sampling.solvers.dpmpp_2m_sde import DPMpp2MSDE
 from undrift.sampling.solvers.dpmpp_2s import DPMpp2S
 from undrift.sampling.solvers.dpmpp_3m import DPMpp3M, DPMpp3MKD
+from undrift.sampling.solvers.dpmpp_3m_sde import DPMpp3MSDE
+from undrift.sampling.solvers.dpmpp_sde import DPMppSDE
 from undrift.sampling.solvers.euler import Euler
+from undrift.sampling.solvers.euler_maruyama import EulerMaruyama
 from undrift.sampling.solvers.heun import Heun, HeunEDM
 from undrift.sampling.solvers.ipndm import IPNDM
 from undrift.sampling.solvers.lms import LMS
+from undrift.sampling.solvers.predictor_corrector import PredictorCorrector
 from undrift.sampling.solvers.unipc import UniPC2, UniPC3
 
 _SOLVERS: dict[str, Solver[Any]] = {
@@ -38,6 +46,14 @@ _SOLVERS: dict[str, Solver[Any]] = {
     "lms": LMS(),
     "ddpm": DDPM("small"),
     "ddpm_large": DDPM("large"),
+    "euler_ancestral": DDIM(),
+    "dpmpp_sde": DPMppSDE(),
+    "dpmpp_2m_sde": DPMpp2MSDE(),
+    "dpmpp_2m_sde_heun": DPMpp2MSDE(mean="heun"),
+    "dpmpp_3m_sde": DPMpp3MSDE(),
+    "heun_churn": HeunChurn(),
+    "euler_maruyama": EulerMaruyama(),
+    "predictor_corrector": PredictorCorrector(),
 }
 
 SAMPLERS = tuple(_SOLVERS)
@@ -70,6 +86,19 @@ _ALIASES = {
     "ipndmv": "lms",
     "lmsdiscretescheduler": "lms",
     "samplelms": "lms",
+    "eulera": "euler_ancestral",
+    "eulerancestraldiscretescheduler": "euler_ancestral",
+    "sampleeulerancestral": "euler_ancestral",
+    "dpmsolversdescheduler": "dpmpp_sde",
+    "sampledpmppsde": "dpmpp_sde",
+    "sampledpmpp2msde": "dpmpp_2m_sde",
+    "sampledpmpp3msde": "dpmpp_3m_sde",
+    "edm": "heun_churn",
+    "edmchurn": "heun_churn",
+    "reversesde": "euler_maruyama",
+    "pc": "predictor_corrector",
+    "scoresdevescheduler": "predictor_corrector",
+    "scoresdevpscheduler": "euler_maruyama",
     "ancestral": "ddpm",
     "ddpmscheduler": "ddpm",
     "ddpmsmall": "ddpm",
@@ -85,14 +114,18 @@ def solver(name: str) -> Solver[Any]:
     """Return the solver called ``name``.
 
     Case, spaces, dashes and underscores don't matter and ``+`` is ``p``; the names of diffusers'
-    schedulers and k-diffusion's samplers are understood too.
+    schedulers and k-diffusion's samplers are understood too. A rule that has an eta, the share of
+    noise that it draws anew, takes it after a colon: ``"dpmpp_2m_sde:0.5"``.
 
     Args:
         name: one of `SAMPLERS`, or an alias such as ``"ddim"`` or ``"DPM++ 2M"``.
 
     Raises:
-        UsageError: for an unknown name.
+        UsageError: for an unknown name, or an eta that the rule cannot have.
     """
+    plain, _, eta = name.partition(":")
+    if eta:
+        return _with_eta(plain, eta)
     plain = _plain(name)
     names = {_plain(ours): ours for ours in _SOLVERS} | _ALIASES
     if plain in names:
@@ -100,6 +133,21 @@ def solver(name: str) -> Solver[Any]:
     near = difflib.get_close_matches(plain, names, n=1)
     hint = f"did you mean {names[near[0]]!r}? " if near else ""
     raise UsageError(f"unknown sampler {name!r}: {hint}choose from {', '.join(SAMPLERS)}")
+
+
+def _with_eta(name: str, eta: str) -> Solver[Any]:
+    """The rule called ``name`` with another eta."""
+    rule = DDIM() if _plain(name) in ("ddim", "ddimscheduler") else solver(name)
+    try:
+        value = float(eta)
+    except ValueError:
+        raise UsageError(f"sampler {name}:{eta}: give a number after the colon") from None
+    if not isinstance(rule, DDIM | DPMppSDE | DPMpp2MSDE | DPMpp3MSDE | EulerMaruyama):
+        raise UsageError(
+            f"sampler {name}:{eta}: {rule.name} has no eta; leave it out, or choose ddim, "
+            "dpmpp_sde, dpmpp_2m_sde, dpmpp_3m_sde or euler_maruyama"
+        )
+    return replace(rule, eta=value)
 
 
 def _plain(name: str) -> str:
