@@ -45,7 +45,7 @@ def test_a_dequantisation_is_a_density_on_its_bin(kind, count):
 
 def test_a_uniform_density_gives_uniform_bytes_eight_bits():
     """log p = -log 256 for every pixel; K truncated-normal samples close their gap."""
-    grid, n = ValueGrid(256), 6
+    grid, n = ValueGrid(256), 300
     index = torch.randint(0, 256, (n, 1, 2, 2), generator=generator(0, "bytes"))
     log_p = -4 * math.log(256)
     drawn = generator(1, "quantile")
@@ -54,7 +54,7 @@ def test_a_uniform_density_gives_uniform_bytes_eight_bits():
     torch.testing.assert_close(bits, torch.full((n,), 8.0, dtype=F64), rtol=0, atol=1e-12)
     law = TruncatedNormalDequantization(0.5)
     means = []
-    for k in (1, 8, 512):
+    for k in (1, 4, 32):
         weights = torch.stack(
             [
                 log_p - law.draw(grid, index, torch.rand(index.shape, generator=drawn)).log_q
@@ -62,8 +62,8 @@ def test_a_uniform_density_gives_uniform_bytes_eight_bits():
             ]
         )
         means.append(float(-importance_bound(weights).mean()) / 4 / math.log(2))
-    assert means[0] > means[1] > means[2] > 8 - 0.02
-    assert means[2] == pytest.approx(8, abs=0.01)
+    assert means[0] > means[1] > means[2] > 8 - 0.01
+    assert means[2] == pytest.approx(8, abs=0.02)
 
 
 def test_the_importance_bound_is_the_log_of_the_mean():

@@ -28,7 +28,7 @@ def test_a_dark_or_gappy_photo_still_has_bytes():
     assert ValueGrid.of(histogram([0, 1, 7, 200, 255])).count == 256
 
 
-@pytest.mark.parametrize("count", [2, 4, 6, 17, 52, 64, 128, 255, 256])
+@pytest.mark.parametrize("count", [2, 4, 6, 17, 52, 64, 128, 256])
 def test_a_whole_grid_is_recognised(count):
     values = ValueGrid(count).values.long()
     assert ValueGrid.of(histogram(values)).count == count

@@ -13,8 +13,8 @@ probability of an image by integrating over its bins, so bits per dimension mean
 the handwritten digits have 17 levels, and the probability of one of 256 bins around each value is
 1/16 of what the same density gives to one of 17.
 
-The rule: L is the smallest number of levels whose grid (1) holds every value that occurs; for
-anything that uses the whole range of a byte that is 256.
+The rule: L is the smallest number up to 128 whose grid (1) holds every value that occurs, and 256
+where there is none. Finer grids than 128 can't be told from bytes that happen not to occur.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from undrift.codec import Codec
 from undrift.errors import DataError, UsageError
 
 MOST = 256
+COARSE = 128
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class ValueGrid:
             histogram: per channel, how often each of the 256 values occurs, (C, 256).
         """
         occurring = np.flatnonzero(np.asarray(histogram).sum(axis=0))
-        for count in range(max(2, len(occurring)), MOST):
+        for count in range(max(2, len(occurring)), COARSE + 1):
             if np.isin(occurring, _values(count)).all():
                 return cls(count)
         return cls(MOST)

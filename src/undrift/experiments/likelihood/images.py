@@ -1,0 +1,153 @@
+"""The images that are scored, and the values that their pixels can take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import undrift.data
+from undrift.data import ImageSet
+from undrift.errors import UsageError
+from undrift.experiments.evaluation.subject import Subject
+from undrift.likelihood import ValueGrid
+from undrift.randomness import generator
+from undrift.runs.images import load_images
+
+Split = Literal["test", "validation", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """Images of one split.
+
+    Attributes:
+        source: what the user named.
+        split: which part it is; "all" where nothing is held out.
+        images: uint8 (n, H, W, C).
+        labels: (n,) int64 as the model numbers its classes, or None.
+        numbers: (n,) places in the split, which name each image's noise.
+        names: what each image is called.
+        available: images of the split.
+        value_levels: values that a pixel can take.
+        rule: where that number comes from.
+        fingerprint: of the whole data set.
+    """
+
+    source: str
+    split: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    numbers: NDArray[np.int64]
+    names: tuple[str, ...]
+    available: int
+    value_levels: int
+    rule: str
+    fingerprint: str
+
+
+def open_images(
+    subject: Subject,
+    source: str | None,
+    split: Split | None,
+    n: int | None,
+    value_levels: int | None,
+    seed: int,
+) -> ScoredImages:
+    """Open the images to score.
+
+    Args:
+        subject: the model.
+        source: data; None is what the run was trained on.
+        split: which part; None is the first there is of test, validation and all.
+        n: images at most, drawn by the seed; None is all.
+        value_levels: number of levels; None is the data's own.
+        seed: of the draw.
+
+    Raises:
+        UsageError: no data, no such split, other sizes or classes.
+        DataError: data that cannot be read.
+    """
+    whole, source = _loaded(subject, source)
+    height, width, channels = subject.shape
+    if whole.shape != (height, width, channels):
+        raise UsageError(
+            f"{source}: images of {whole.shape}, the model knows {(height, width, channels)}; "
+            "give images of its size and channels"
+        )
+    found, part = _part(whole, source, split)
+    rows = np.arange(len(part))
+    if n is not None and n < len(part):
+        order = torch.randperm(len(part), generator=generator(seed, "likelihood rows"))
+        rows = np.sort(order[:n].numpy())
+    grid = ValueGrid.of(whole.report.histogram) if value_levels is None else ValueGrid(value_levels)
+    rule = "given" if value_levels is not None else f"from the values that occur in {source}"
+    return ScoredImages(
+        source,
+        found,
+        part.take(rows),
+        _renamed(part, subject, rows),
+        rows,
+        tuple(part.names[i] for i in rows),
+        len(part),
+        grid.count,
+        rule,
+        whole.fingerprint,
+    )
+
+
+def _loaded(subject: Subject, source: str | None) -> tuple[ImageSet, str]:
+    if subject.pipeline is None:
+        raise UsageError(
+            f"{subject.name}: these are samples; a likelihood needs a model, give a run or pipeline"
+        )
+    config = subject.config
+    if source is None:
+        if config is None:
+            raise UsageError(f"{subject.name}: no run, so nothing tells its data; name DATA")
+        data = load_images(config.data.source, config.data)
+        if data.fingerprint != config.data.fingerprint:
+            raise UsageError(
+                f"{config.data.source}: it no longer holds the images that {subject.name} was "
+                "trained on; name DATA"
+            )
+        return data, config.data.source
+    height, width, channels = subject.shape
+    fit = "crop" if config is None else config.data.fit
+    background = None if config is None else config.data.background
+    loaded = undrift.data.load(
+        source,
+        size=(height, width),
+        fit=fit,
+        channels=channels,
+        background=background,
+        holdout=0,
+    )
+    return loaded, source
+
+
+def _part(data: ImageSet, source: str, split: Split | None) -> tuple[str, ImageSet]:
+    if split is not None:
+        part = data.split(split)
+        if not len(part):
+            there = ", ".join(name for name in data.splits if len(data.splits[name]))
+            raise UsageError(f"--split {split}: {source} has no such images; it has {there}")
+        return split, part
+    held_out: tuple[Split, ...] = ("test", "validation")
+    for name in held_out:
+        if len(data.split(name)):
+            return name, data.split(name)
+    return "all", data
+
+
+def _renamed(part: ImageSet, subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Labels by the model's own numbers, or None where either side has none."""
+    if part.labels is None or not subject.classes:
+        return None
+    known = {name: k for k, name in enumerate(subject.classes)}
+    table = np.array([known.get(name, -1) for name in part.class_names], dtype=np.int64)
+    labels = table[part.labels[rows]]
+    return None if (labels < 0).any() else labels
