@@ -1,0 +1,210 @@
+"""The learned schedule, the loss that goes with it, and the recipe that uses both."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.training.small import ALONE, digits, model, plan
+
+import undrift.data
+from undrift.data.augmentation import PARAMETERS
+from undrift.diffusion import Denoiser, GaussianMixture, LogSNR, edm
+from undrift.errors import UsageError
+from undrift.likelihood.learned import LearnedSchedule, VariationalConfig, VariationalObjective
+from undrift.likelihood.span import Span
+from undrift.randomness import Draws, generator
+from undrift.runs import configuration
+from undrift.runs.recipes import resolve
+from undrift.runs.settings import TrainSettings
+from undrift.training.checkpoint import CheckpointStore
+from undrift.training.learners.diffusion import DiffusionLearner
+from undrift.training.loop import Trainer
+from undrift.training.signals import StopSignals
+
+F64 = torch.float64
+SPAN = Span(-8.0, 9.0)
+PATH = LogSNR((9.0, -8.0))
+
+
+class Exact(torch.nn.Module):
+    """What a perfect network with edm's scaling says of N(0, s^2) data."""
+
+    def __init__(self, std: float) -> None:
+        super().__init__()
+        self.law = GaussianMixture(torch.zeros(1, 2), [std])
+
+    def forward(self, x, c_noise, context=None):
+        level = PATH(PATH.time_at(-8 * c_noise.double()))
+        x_t = x.double()  # c_in is 1 on this path
+        rule = edm(1.0)
+        x0 = self.law.posterior_mean(x_t, level)
+        fitted = level.like(x_t)
+        row = rule.row(fitted, 1.0)
+        return ((x0 - row.c_skip * x_t) / row.c_out).to(x.dtype)
+
+
+def diffusion_term(std: float) -> float:
+    low, high = (math.log1p(math.exp(end) * std**2) for end in (SPAN.low, SPAN.high))
+    return (high - low) / 2
+
+
+def losses(schedule: LearnedSchedule, std: float = 0.4, n: int = 4096, step: int = 0):
+    x0 = std * torch.randn((n, 2), generator=generator(0, "data", step), dtype=F64)
+    denoiser = Denoiser(Exact(std), PATH, edm(1.0))
+    return VariationalObjective(schedule)(denoiser, x0, None, Draws(0, step, n, 0, n))
+
+
+@pytest.mark.parametrize("bins", [1, 16])
+def test_the_loss_is_the_bound_in_nats_per_dimension(bins):
+    schedule = LearnedSchedule(SPAN, bins)
+    found = losses(schedule)
+    error = float(found.per_sample.std()) / 64
+    assert abs(float(found.per_sample.mean()) - diffusion_term(0.4)) < 4 * error
+    assert float(found.log_snr.min()) >= SPAN.low and float(found.log_snr.max()) <= SPAN.high
+
+
+def test_what_is_learned_changes_the_variance_and_not_the_mean():
+    schedule = LearnedSchedule(SPAN, 32)
+    before = losses(schedule)
+    for step in range(1, 6):
+        found = losses(schedule, step=step)
+        integrand = found.per_sample / found.weight * found.log_snr.exp() / 2
+        schedule.learn(found.log_snr, integrand)
+    after = losses(schedule, step=9)
+    error = float(after.per_sample.std()) / 64
+    assert abs(float(after.per_sample.mean()) - diffusion_term(0.4)) < 4 * error
+    assert float(after.per_sample.var()) < 0.9 * float(before.per_sample.var())
+    assert schedule.path.knots[0] == 9.0 and schedule.path.knots[-1] == -8.0
+    # time is spent where the integrand is large: the clean half
+    assert schedule.path(0.5).log_snr > 1
+
+
+def test_one_bin_stays_linear():
+    schedule = LearnedSchedule(SPAN, 1)
+    schedule.learn(torch.tensor([3.0, 8.0]), torch.tensor([9.0, 0.1]))
+    torch.testing.assert_close(schedule.path(0.5).log_snr, LogSNR((9.0, -8.0))(0.5).log_snr)
+
+
+def test_a_path_of_knots_goes_there_and_back():
+    path = LogSNR((9.0, 5.0, 4.5, -8.0), start=0.01)
+    t = torch.linspace(0, 1, 201, dtype=F64)
+    level = path(t)
+    assert float(level.sigma[0]) == 0 and float(level.alpha[0]) == 1
+    assert bool((level.log_snr.diff() < 0).all())
+    torch.testing.assert_close(level.alpha**2 + level.sigma**2, torch.ones_like(t))
+    torch.testing.assert_close(path.time_at(level.log_snr[1:]), t[1:])
+    assert float(path.time_at(torch.tensor(math.inf))) == 0
+    assert float(path.time_at(-50.0)) == 1
+    inner = torch.cat([t[1:2] / 2, t[5:200:7] + 1e-4])
+    h = 1e-7
+    ahead, behind = path(inner + h), path(inner - h)
+    at = path(inner)
+    torch.testing.assert_close(
+        (ahead.alpha - behind.alpha) / (2 * h), at.alpha_dot, rtol=1e-4, atol=1e-6
+    )
+    torch.testing.assert_close(
+        (ahead.sigma - behind.sigma) / (2 * h), at.sigma_dot, rtol=1e-4, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: LogSNR((3.0,)), "two or more finite numbers that fall"),
+        (lambda: LogSNR((-3.0, 4.0)), "two or more finite numbers that fall"),
+        (lambda: LogSNR(start=0.0), "between 0 and 1"),
+        (lambda: VariationalConfig(17, 3.0, 4.0), "the lower first"),
+        (lambda: VariationalConfig(17, 4.0, 3.0, bins=0), "at least 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, message):
+    with pytest.raises(UsageError, match=message):
+        make()
+
+
+def variational():
+    images = digits()
+    return model(
+        images,
+        schedule=LogSNR((7.2, -10.0)),
+        likelihood=VariationalConfig(17, 7.2, -10.0, bins=8),
+    )
+
+
+def test_a_likelihood_run_resumes_bit_by_bit(tmp_path):
+    def trainer(store):
+        return Trainer(
+            DiffusionLearner(variational(), 0), plan(steps=6), digits(), world=ALONE, store=store
+        )
+
+    with StopSignals() as stop:
+        whole = trainer(None)
+        whole.run(stop)
+        store = CheckpointStore(tmp_path)
+        first = trainer(store)
+        first.run(stop, until=3)
+        first.save()
+        second = trainer(store)
+        second.restore(store.newest())
+        second.run(stop)
+    wanted, found = whole.learner.buffers.state_dict(), second.learner.buffers.state_dict()
+    assert float(wanted["schedule.visits"].sum()) == 6 * 16
+    assert set(wanted) == {"schedule.moments", "schedule.visits"}
+    for name, tensor in wanted.items():
+        assert torch.equal(tensor, found[name]), name
+    for name, tensor in whole.learner.networks.state_dict().items():
+        assert torch.equal(tensor, second.learner.networks.state_dict()[name]), name
+
+
+def test_validation_is_in_bits_and_the_pipeline_walks_the_learned_path():
+    learner = DiffusionLearner(variational(), 0)
+    images = digits()
+    found = learner.validate(None, images.images[:40], images.labels[:40])
+    assert found["loss"] == found["bits_per_dim"]
+    # a network that answers zero knows the mean and the variance: below log2(17) = 4.09 or so
+    assert 2.5 < found["bits_per_dim"] < 5
+    learner.buffers.schedule.learn(torch.tensor([6.0, 6.1]), torch.tensor([9.0, 9.0]))
+    path = learner.pipeline().denoiser.schedule
+    assert isinstance(path, LogSNR) and len(path.knots) == 9
+
+
+def config(**settings):
+    data = undrift.data.load("digits")
+    return resolve(
+        "digits", TrainSettings(recipe="likelihood", steps=3, **settings), data, device="cpu"
+    )
+
+
+def test_the_recipe_follows_the_levels_of_the_data(tmp_path):
+    made = config()
+    likelihood = made.model.likelihood
+    assert likelihood.value_levels == 17 and likelihood.bins > 1
+    level = 255 / 16 / made.model.codec.std[0]
+    periods = [2 * math.pi / wave for wave in made.model.network.fourier]
+    assert periods == pytest.approx([level, 2 * level])
+    # six standard deviations between levels: 15 bytes apart where rounding brings them nearest
+    assert likelihood.log_snr_max == pytest.approx(2 * math.log(6 * made.model.codec.std[0] / 15))
+    assert made.model.schedule.knots == (likelihood.log_snr_max, likelihood.log_snr_min)
+    path = tmp_path / "config.yaml"
+    path.write_text(configuration.dump(made))
+    assert configuration.load(path) == made
+    plain = resolve("digits", TrainSettings(steps=3), undrift.data.load("digits"), device="cpu")
+    assert plain.model.likelihood is None and plain.model.network.fourier == ()
+    assert replace(plain.model.network, fourier=made.model.network.fourier) == made.model.network
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"flip": True}, "--flip trains on images that are not in the data"),
+        ({"augment": 0.1}, "--augment trains on images that are not in the data"),
+        ({"network": "mlp"}, "the mlp has no waves"),
+    ],
+)
+def test_the_recipe_refuses_what_changes_the_images(settings, message):
+    assert PARAMETERS
+    with pytest.raises(UsageError, match=message):
+        config(**settings)
