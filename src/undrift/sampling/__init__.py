@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from undrift.sampling.adaptive import AdaptiveResult, integrate_adaptive
 from undrift.sampling.brownian import BrownianPaths
 from undrift.sampling.cost import CountedDenoiser
 from undrift.sampling.draw import StepNoise
+from undrift.sampling.first_step import AnalyticFirstStep
 from undrift.sampling.grids import (
     GRIDS,
     beta,
@@ -31,7 +33,9 @@ __all__ = [
     "DDPM",
     "GRIDS",
     "SAMPLERS",
+    "AdaptiveResult",
     "AfterStep",
+    "AnalyticFirstStep",
     "BoundDenoise",
     "BrownianPaths",
     "ClassifierFree",
@@ -50,6 +54,7 @@ __all__ = [
     "from_times",
     "grid",
     "integrate",
+    "integrate_adaptive",
     "karras",
     "leading",
     "log_snr",
