@@ -88,7 +88,10 @@ def _way(samples: Samples) -> Trajectory:
 
 def _noise(log_snr: float) -> str:
     """Sigma / alpha in few figures."""
-    return "pure noise" if log_snr == -math.inf else f"{math.exp(-log_snr / 2):.2g}"
+    if log_snr == -math.inf:
+        return "pure noise"
+    ratio = math.exp(-log_snr / 2)
+    return f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
 
 
 def _grey(picture: Image.Image, level: int) -> int | tuple[int, int, int]:

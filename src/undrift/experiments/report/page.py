@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
 
 from undrift.experiments.report.cost import duration, time_by_part
 from undrift.experiments.report.curves import (
@@ -35,11 +36,12 @@ from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
 from undrift.experiments.report.record import RunRecord
+from undrift.experiments.report.sampler_curve import curve_svg
+from undrift.experiments.report.sampler_table import budget_lines
 from undrift.experiments.report.verdict import judge
 from undrift.experiments.report.words import Row, flat_rows, model_rows, training_rows
 from undrift.runs.directory import RunDirectory
 
-_SOURCE = resources.files("undrift.experiments.report") / "template.html"
 _STATES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": ""}
 _VERDICTS = {
     "learning": "good",
@@ -67,7 +69,7 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
         OSError: the page cannot be written.
     """
     record = RunRecord.read(Path(directory))
-    html = _template().render(
+    html = _template("template.html").render(
         page=_page(record, material or ReportMaterial(), f"{directory}/config.yaml")
     )
     run = RunDirectory(directory)
@@ -75,12 +77,24 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
     return run.report
 
 
+def curve_section(record: RunRecord) -> Markup:
+    """The section about samplers, between its marks; without a curve there are only the marks."""
+    curve = record.curve
+    tables = [
+        (curve["titles"][name], budget_lines(curve, name)) for name in curve.get("metrics", ())
+    ]
+    filled = {
+        "figure": curve_svg(curve),
+        "tables": tables[:1],
+        "note": str(curve.get("protocol", "")),
+    }
+    return Markup(_template("samplers.html").render(curve=filled).strip())
+
+
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     source = (
-        resources.files("undrift.experiments.report")
-        .joinpath("template.html")
-        .read_text(encoding="utf-8")
+        resources.files("undrift.experiments.report").joinpath(name).read_text(encoding="utf-8")
     )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(source)
@@ -114,6 +128,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "best_step": record.evaluation.get("best", {}).get("step"),
         "metrics_missing": missing_note(record.evaluation),
         "protocol": protocol_rows(record.evaluation),
+        "samplers": curve_section(record),
         "data": DataSummary.of(record.data),
         "contact": contact_sheet(material),
         "model": model_rows(record.config, material.parameters),

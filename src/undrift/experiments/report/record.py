@@ -40,6 +40,7 @@ class RunRecord:
         environment: ``environment.json``; empty if missing.
         status: ``status.json``; empty if missing.
         evaluation: ``evaluation/first.json``; empty if missing.
+        curve: ``evaluation/curve.json``; empty if no curve was measured.
         history: ``metrics.jsonl``.
         grids: sample grids that exist, oldest first.
         missing: names of the files that were not there.
@@ -51,6 +52,7 @@ class RunRecord:
     environment: Record
     status: Record
     evaluation: Record
+    curve: Record
     history: History
     grids: tuple[Grid, ...]
     missing: tuple[str, ...]
@@ -78,6 +80,8 @@ class RunRecord:
         environment = plain("environment.json")
         status = plain("status.json")
         evaluation = plain("evaluation/first.json")
+        later = directory / "evaluation/curve.json"
+        curve = _mapping(later) if later.exists() else {}
         events = directory / "metrics.jsonl"
         if not events.exists():
             missing.append(events.name)
@@ -92,6 +96,7 @@ class RunRecord:
             environment,
             status,
             evaluation,
+            curve,
             history,
             grids,
             tuple(missing),

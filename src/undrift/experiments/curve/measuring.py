@@ -1,0 +1,60 @@
+"""Measures one set of samples after another against the same real images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from undrift.experiments.curve.asked import Curve
+from undrift.experiments.evaluation.bench import Bench
+from undrift.experiments.evaluation.reference import Reference
+from undrift.experiments.evaluation.subject import Subject
+from undrift.metrics import Comparison, Images, measure
+
+
+class Measuring:
+    """One feature space and one floor for all samples; opened before any of them is drawn.
+
+    Args:
+        asked: which space, which seed, how many images.
+        subject: the model that draws.
+        reference: the real images.
+        names: the metrics.
+        device: where to compute.
+
+    Raises:
+        UndriftError: a space that cannot be opened.
+    """
+
+    def __init__(
+        self,
+        asked: Curve,
+        subject: Subject,
+        reference: Reference,
+        names: Sequence[str],
+        device: str,
+    ) -> None:
+        self._subject = subject
+        self._names = names
+        self._bench = Bench.open(
+            reference,
+            asked.n,
+            asked.seed,
+            features=asked.features,
+            weights=asked.weights_file,
+            download=asked.download,
+            device=device,
+        )
+        self._before: Comparison | None = None
+
+    def measure(self, samples: Images) -> dict[str, Any]:
+        """What `undrift.metrics.measure` finds of ``samples``.
+
+        Raises:
+            UsageError: samples that cannot be compared.
+        """
+        if self._before is None:
+            self._before = self._bench.comparison(samples, self._subject)
+        else:
+            self._before = self._before.beside(self._bench.renamed(samples, self._subject))
+        return measure(self._before, self._names)

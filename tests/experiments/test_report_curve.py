@@ -1,0 +1,112 @@
+"""The report shows a curve that was measured after it was written."""
+
+from __future__ import annotations
+
+import json
+
+import matplotlib
+import pytest
+from tests.experiments import fake_run
+from tests.experiments.test_report import Page
+
+from undrift.experiments.report import write_report
+from undrift.experiments.report.refresh import refresh_curve
+from undrift.experiments.report.sampler_curve import curve_svg, print_figure
+from undrift.experiments.report.sampler_table import budget_lines
+
+
+def curve(names=("dpmpp_2m", "heun", "euler"), metrics=("fd", "kid", "coverage")):
+    cells = []
+    for place, name in enumerate(names):
+        for nfe in (5, 15, 35):
+            value = (1 + place) * (0.6 + 20 / nfe**1.5)
+            points = {"fd": value, "kid": value / 50 - 0.02, "coverage": 0.97 - value / 12}
+            cells.append(
+                {
+                    "sampler": name,
+                    "nfe": nfe,
+                    "steps": nfe,
+                    "seconds": 0.002 * nfe,
+                    "metrics": {
+                        m: {"value": points[m], "low": points[m] * 0.9, "high": points[m] * 1.1}
+                        for m in metrics
+                    },
+                }
+            )
+    best = {"budget": 5, **cells[0], **cells[0]["metrics"]["fd"]}
+    second = {**cells[3], **cells[3]["metrics"]["fd"]}
+    return {
+        "metrics": list(metrics),
+        "titles": {m: f"{m}[domain]" for m in metrics},
+        "better": {m: "higher" if m == "coverage" else "lower" for m in metrics},
+        "floors": dict.fromkeys(metrics, 0.6) | {"coverage": 0.97},
+        "cells": cells,
+        "best": {"fd": [best | {"runner_up": second, "overlaps": False}]},
+        "protocol": "30 samples <b>against</b> 60 images",
+    }
+
+
+def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    before = write_report(run, fake_run.material()).read_text()
+    assert 'id="samplers"' not in before
+    assert refresh_curve(run) and (run / "report.html").read_text() == before
+
+    (run / "evaluation" / "curve.json").write_text(json.dumps(curve()))
+    assert refresh_curve(run)
+    text = (run / "report.html").read_text()
+    page = Page(text)
+    assert 'id="samplers"' in text and page.tags.count("svg") == 5
+    assert len(page.images) == len(Page(before).images)
+    for words in ("dpmpp_2m, 5 steps", "better beyond its interval", "30 samples <b>against</b>"):
+        assert words in page.said, words
+    assert len(page.ids) == len(set(page.ids))
+    assert not refresh_curve(tmp_path)  # no report there
+    assert write_report(run, fake_run.material()).read_text() == text
+
+    changed = curve(("unipc",))
+    (run / "evaluation" / "curve.json").write_text(json.dumps(changed | {"best": {}}))
+    refresh_curve(run)
+    again = Page((run / "report.html").read_text())
+    assert "unipc" in again.said and "dpmpp_2m, 5 steps" not in again.said
+
+
+def test_a_page_without_the_marks_is_left_alone(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    (run / "report.html").write_text("<html>mine</html>")
+    assert not refresh_curve(run)
+    assert (run / "report.html").read_text() == "<html>mine</html>"
+
+
+@pytest.mark.parametrize("metrics", [("fd",), ("coverage", "kid")])
+def test_the_figure_takes_any_metrics_and_many_samplers(metrics):
+    names = tuple(f"sampler_{k}" for k in range(17))
+    figure = print_figure(curve(names, metrics))
+    assert len(figure.axes) == 2 * len(metrics)
+    left = figure.axes[0]
+    told = {text.get_text() for text in left.texts}
+    assert set(names) <= told and "real images" in told
+    places = sorted(text.get_window_extent().y0 for text in left.texts if text.get_text() in names)
+    gaps = [above - below for below, above in zip(places, places[1:], strict=False)]
+    assert min(gaps) > 0.9 * 11 * figure.dpi / 72  # no name lies on another
+    looks = {
+        (line.get_color(), str(line.get_linestyle()), line.get_marker())
+        for line in left.lines
+        if len(line.get_xdata()) == 3
+    }
+    assert len(looks) == 17
+    assert matplotlib.rcParams["axes.grid"] is False
+
+
+def test_without_a_curve_there_is_no_figure():
+    assert curve_svg({}) is None and budget_lines({}, "fd") == []
+
+
+def test_intervals_that_are_missing():
+    plain = curve(("euler",), ("fd",))
+    for cell in plain["cells"]:
+        cell["metrics"]["fd"] |= {"low": None, "high": None}
+    plain["best"]["fd"][0] |= {"low": None, "high": None, "runner_up": None, "overlaps": None}
+    (line,) = budget_lines(plain, "fd")
+    assert (line.runner_up, line.told_apart) == ("-", "-") and "to" not in line.value
+    assert print_figure(plain).axes
