@@ -140,17 +140,15 @@ def _quality(
     model: Path, names: dict[int, list[str]], options: argparse.Namespace
 ) -> list[dict[str, Any]]:
     asked: list[tuple[str, int, dict[str, Any]]] = []
-    for steps in options.steps:
-        sampler, grid = names[steps]
-        asked.append(("learned", steps, {}))
+    asked += [("learned", steps, {}) for steps in options.steps]
+    others = [(FULL, *name.split("@")) for name in options.full]
+    others += [(steps, *names[steps]) for steps in options.steps]
+    for steps, sampler, grid in others:
         asked.append((f"{sampler} on {grid}", steps, {"sampler": sampler, "grid": grid}))
-    for name in options.full:
-        sampler, _, grid = name.partition("@")
-        asked.append((f"{sampler} on {grid}", FULL, {"sampler": sampler, "grid": grid}))
     rows = []
     for name, steps, how in asked:
         found = undrift.evaluate(
-            model,
+            Path(options.run) / "pipeline" if how else model,
             reference=data_folder(options.data) / "fashion_mnist",
             n=options.n,
             metrics=("fd",),

@@ -102,6 +102,12 @@ def test_tuning_again_adds_and_replaces(model: Path):
     assert DiffusionPipeline.from_pretrained(model).learned[2].facts.seed == 1
 
 
+def test_one_step_is_a_sampler_too(model: Path):
+    (row,) = undrift.tune_sampler(model, [1], samples=32)["rows"]
+    assert len(row["times"]) == 2 and row["error"] <= row["fixed"]["error"] * 1.1
+    assert DiffusionPipeline.from_pretrained(model)(2, steps=1).settings["sampler"] == "learned"
+
+
 def test_the_same_command_finds_the_same(folder: Path):
     rows = []
     for name in ("a", "b"):

@@ -147,7 +147,8 @@ def tune(
     fixed = best_fixed(source, steps, groups.few, choose)
     clock.add(f"{steps} steps: fixed grids", 60 * _FEW * steps)
     nodes = shortest_path(cost, steps)
-    searched = best_rule(fit[0].path.times[nodes], "searched grid", choose, source)
+    rule = best_rule(fit[0].path.times[nodes], "searched grid", groups.few, source)
+    searched = measured(rule.name, rule.table, choose, source)
     on_nodes = [Cases(one.denoise, one.path.at(nodes)) for one in fit]
     regressed = measured("regressed", regress(on_nodes, searched.table, schedule), choose, source)
     clock.add(f"{steps} steps: searched grid", 3 * images * steps)
