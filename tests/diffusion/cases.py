@@ -17,13 +17,14 @@ from undrift.diffusion import (
     Flow,
     GaussianMixture,
     Parameterization,
+    SubVP,
     V,
     VPCosine,
     VPLinear,
     edm,
 )
 
-SCHEDULES = (VPLinear(), VPCosine(), VE(), Flow())
+SCHEDULES = (VPLinear(), VPCosine(), VE(), Flow(), SubVP())
 PARAMETERIZATIONS = (EPSILON, X0, V, FLOW, edm(0.5))
 EVERY_PAIR = tuple(product(SCHEDULES, PARAMETERIZATIONS))
 

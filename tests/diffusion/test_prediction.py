@@ -28,7 +28,7 @@ def test_data_has_the_views_that_exist(schedule):
     assert torch.equal(seen.epsilon, torch.zeros_like(X))
     assert torch.equal(seen.v, torch.zeros_like(X))
     assert bool(torch.isnan(seen.score).all())  # x_0 alone does not tell it
-    if schedule.kind in ("ve", "flow"):
+    if schedule.kind in ("ve", "flow", "sub_vp"):
         assert torch.allclose(seen.velocity, level.alpha_dot * X)
     else:
         assert bool(torch.isnan(seen.velocity).all())

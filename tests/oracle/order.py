@@ -10,10 +10,10 @@ import torch
 from tests.oracle.noise import Path, Units
 from torch import Tensor
 
-from undrift.diffusion import VE, Flow, GaussianMixture, NoiseSchedule, VPCosine, VPLinear
+from undrift.diffusion import VE, Flow, GaussianMixture, NoiseSchedule, SubVP, VPCosine, VPLinear
 from undrift.sampling import Solver, integrate
 
-SCHEDULES = (VE(), VPLinear(), VPCosine(), Flow())
+SCHEDULES = (VE(), VPLinear(), VPCosine(), Flow(), SubVP())
 MIXTURE = GaussianMixture([-1.2, 0.3, 1.1], [0.3, 0.25, 0.35], [0.3, 0.5, 0.2])
 GAUSSIAN = GaussianMixture([0.5], [0.6])
 STEPS = (32, 64, 128, 256, 512)

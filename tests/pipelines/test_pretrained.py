@@ -13,7 +13,7 @@ import safetensors.torch
 import torch
 from tests.pipelines.models import SMALL_MLP, SMALL_UNET, Own, own, small
 
-from undrift.diffusion import VE, Flow, VPCosine, VPLinear
+from undrift.diffusion import VE, Flow, SubVP, VPCosine, VPLinear
 from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
 from undrift.networks import TransformerConfig
@@ -29,7 +29,7 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "schedule", [VE(40.0), VPLinear(0.2, 15.0), VPCosine(0.01), Flow()], ids=repr
+    "schedule", [VE(40.0), VPLinear(0.2, 15.0), VPCosine(0.01), Flow(), SubVP()], ids=repr
 )
 @pytest.mark.parametrize("kind", ["epsilon", "x0", "v", "flow", "edm"])
 def test_round_trip(tmp_path, schedule, kind):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from undrift.diffusion import VE, Flow, VPCosine, VPLinear
+from undrift.diffusion import VE, Flow, SubVP, VPCosine, VPLinear
 from undrift.errors import UsageError
 from undrift.sampling import (
     GRIDS,
@@ -27,7 +27,7 @@ from undrift.sampling import (
     uniform,
 )
 
-SCHEDULES = [VE(), VE(5.0), VPLinear(), VPCosine(), Flow()]
+SCHEDULES = [VE(), VE(5.0), VPLinear(), VPCosine(), Flow(), SubVP()]
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=repr)

@@ -22,12 +22,14 @@ from undrift.diffusion.paths import Schedule
 from undrift.diffusion.prediction import Prediction
 from undrift.diffusion.schedule import VE, Flow, Level, NoiseSchedule, VPCosine, VPLinear
 from undrift.diffusion.sde import SDE
+from undrift.diffusion.sub_vp import SubVP
 from undrift.diffusion.weighting import SNR, EDMWeight, MinSNR, Unit, Weighting
 
 __all__ = [
     "EPSILON",
     "FLOW",
     "SDE",
+    "SubVP",
     "SNR",
     "VE",
     "X0",

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from undrift.diffusion.log_snr_schedule import LogSNR
 from undrift.diffusion.schedule import VE, Flow, VPCosine, VPLinear
+from undrift.diffusion.sub_vp import SubVP
 
-Schedule = VPLinear | VPCosine | VE | Flow | LogSNR
+Schedule = VPLinear | VPCosine | VE | Flow | LogSNR | SubVP

@@ -97,7 +97,7 @@ def save(pipeline: DiffusionPipeline, directory: Path) -> None:
     if not isinstance(schedule, Schedule):
         raise UsageError(
             f"schedule {type(schedule).__name__} is not one that undrift can build again: "
-            "use VPLinear, VPCosine, VE, Flow or LogSNR to save a pipeline"
+            "use VPLinear, VPCosine, VE, Flow, SubVP or LogSNR to save a pipeline"
         )
     config = DiffusionFile(
         format=FORMAT,

@@ -12,6 +12,7 @@ Row = tuple[str, str]
 _SCHEDULES = {
     "vp_linear": "variance preserving, DDPM's linear betas as a continuous path",
     "vp_cosine": "variance preserving, cosine",
+    "sub_vp": "sub-variance preserving: DDPM's signal with less noise",
     "ve": "variance exploding, as in EDM: the image stays, noise is added",
     "flow": "rectified flow: a straight line between image and noise",
 }
