@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
 
 from undrift.cli.dispatch import main
@@ -167,6 +168,7 @@ def test_a_damaged_block_is_drawn_again(tmp_path: Path, trained: Path, monkeypat
         (2, "has no such images", "a.npz --reference ref.npz --split test"),
         (2, "unknown metric 'fdd'", "a.npz --reference ref.npz --metrics fdd"),
         (2, "--n 0", "a.npz --reference ref.npz --n 0"),
+        (2, "no folder", "a.npz --reference ref.npz --out none/x.json"),
         (2, "--guidance nan", "a.npz --reference ref.npz --guidance nan"),
         (2, "need", "a.npz --reference ref.npz --ema 0.1"),
         (2, "unknown", "a.npz --reference ref.npz --features domein"),
@@ -185,7 +187,12 @@ def test_copies_inside_another_set_are_measured_not_refused(tmp_path: Path, digi
     np.savez(tmp_path / "mixed.npz", images=mixed, labels=np.r_[labels[:300], labels[400:440]])
     found = evaluated(tmp_path, tmp_path / "mixed.npz", "--reference", "ref.npz")
     assert found["metrics"]["memorization"]["flagged"]
-    assert found["metrics"]["memorization"]["exact"] == 40
+    record = found["metrics"]["memorization"]
+    assert record["exact"] == 40
+    assert [pair["distance"] for pair in record["closest"]] == [0.0] * 16
+    assert all(pair["sample"] - pair["training"] == 300 for pair in record["closest"])
+    with Image.open(tmp_path / "out-closest.png") as picture:
+        assert picture.size == (16 * 66 + 2, 2 * 66 + 2)
 
 
 def test_damaged_data_under_a_run_is_noticed(tmp_path: Path, digits: Any, capsys: Any):

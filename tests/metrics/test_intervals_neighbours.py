@@ -26,6 +26,22 @@ def test_coverage():
     assert 0.92 < held < 0.975
 
 
+@pytest.mark.slow
+def test_coverage_of_a_model_that_is_off():
+    # about its expectation at these sizes, which the mean of the same draws knows well enough
+    draws, size = np.random.default_rng(4), 100
+    found = [
+        neighbourhoods(
+            draws.normal(size=(size, 4)), 0.5 + 0.6 * draws.normal(size=(size, 4))
+        ).coverage
+        for _ in range(DRAWS)
+    ]
+    wanted = np.mean([each.value for each in found])
+    assert 0.5 < wanted < 0.9
+    held = np.mean([each.low <= wanted <= each.high for each in found])
+    assert 0.92 < held < 0.975
+
+
 def test_accuracy():
     draws, truth, size = np.random.default_rng(1), 0.9, 300
     asked = np.zeros(size, np.int64)

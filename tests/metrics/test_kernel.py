@@ -164,7 +164,7 @@ def test_what_cannot_be_compared_is_refused():
     rows = np.zeros((10, 4))
     with pytest.raises(UsageError, match="one extractor"):
         kernel_distance(rows, np.zeros((10, 5)))
-    with pytest.raises(UsageError, match="needs 4"):
+    with pytest.raises(UsageError, match="n >= 4"):
         kernel_distance(rows, rows[:3])
     with pytest.raises(UsageError, match="NaN"):
         gaussian_distance(rows, np.full((10, 4), np.nan))

@@ -28,16 +28,18 @@ class EvaluateCommand:
     Attributes:
         target: a run, a pipeline, an .npz with images uint8 (N, H, W[, C]) and perhaps labels, or
             a folder of images.
-        reference: real images to compare with: any DATA that `undrift train` takes; by default the
-            held-out images of the run's own data.
+        reference: real images to compare with: any DATA that `undrift train` takes, or a file that
+            --save-reference wrote; by default the held-out images of the run's own data.
+        save_reference: write the reference's features into this .safetensors file, which needs no
+            data afterwards.
         against: a second run, pipeline or set of samples: also measure the differences.
         n: samples, and reference images, at most; fewer where there are fewer.
         metrics: names, `quick`, or `all` (the default): fd fd_infinity kid mind precision recall
             density coverage vendi inception_score modes label_accuracy class_fd cas memorization
             c_t authenticity cmmd.
-        features: feature space: domain (a classifier trained on the reference's training images),
-            random, pixels, inception, dinov2[:DIR], clip[:DIR], FILE.pt, FILE.onnx or
-            module:function.
+        features: feature space: domain (the default: a classifier trained on the reference's
+            training images), random, pixels, inception, dinov2[:DIR], clip[:DIR], FILE.pt,
+            FILE.onnx or module:function.
         feature_weights: file with the weights of inception.
         download: fetch weights that are missing; without it nothing is downloaded.
         split: part of the reference to compare with; test, else validation, else all of it.
@@ -59,12 +61,13 @@ class EvaluateCommand:
         tyro.conf.arg(name="RUN|PIPELINE|SAMPLES", metavar="RUN|PIPELINE|SAMPLES"),
     ]
     reference: str | None = None
+    save_reference: str | None = None
     against: str | None = None
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 10_000
     metrics: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ("all",)
-    features: str = "domain"
+    features: str | None = None
     feature_weights: str | None = None
     download: bool = False
     split: Literal["test", "validation", "train"] | None = None
@@ -106,7 +109,9 @@ def run(arguments: list[str]) -> None:
     asked = parse(EvaluateCommand, "evaluate", arguments)
     console = make_console(quiet=asked.quiet)
     if asked.out is not None:
-        writable_file("--out", Path(asked.out), Path(asked.out))
+        writable_file("--out", Path(asked.out))
+    if asked.save_reference is not None:
+        writable_file("--save-reference", Path(asked.save_reference))
 
     import torch
 
@@ -134,6 +139,7 @@ def run(arguments: list[str]) -> None:
                 weights=asked.weights,
                 device=asked.device,
                 out=asked.out,
+                save_reference=asked.save_reference,
             ),
             watcher,
         )

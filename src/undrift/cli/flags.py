@@ -97,7 +97,7 @@ def writable_folder(flag: str, path: Path) -> None:
         raise UsageError(f"{flag} {path}: {ancestor} can't be written; name another place")
 
 
-def writable_file(flag: str, path: Path, made: Path) -> None:
+def writable_file(flag: str, path: Path, made: Path | None = None) -> None:
     """Refuse a path that can't become a file; see ``writable_folder``.
 
     Its folder has to exist, unless it is ``made`` or one above, which will be made before.
@@ -106,6 +106,8 @@ def writable_file(flag: str, path: Path, made: Path) -> None:
         raise UsageError(f"{flag} {path}: it is a folder; name a file")
     if path.exists() and not os.access(path, os.W_OK):
         raise UsageError(f"{flag} {path}: it can't be written; name another file")
-    if not path.parent.is_dir() and not made.resolve().is_relative_to(path.parent.resolve()):
+    parent = path.parent.resolve()
+    comes = made is not None and made.resolve().is_relative_to(parent)
+    if not path.parent.is_dir() and not comes:
         raise UsageError(f"{flag} {path}: there is no folder {path.parent}; make it first")
     writable_folder(flag, path.parent)

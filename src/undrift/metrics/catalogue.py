@@ -14,7 +14,7 @@ from undrift.metrics.neighbourhoods import expected_coverage
 
 STANDARD_FID_SAMPLES = 50_000
 
-Need = Literal["sample labels", "classifier", "neighbours", "clip"]
+Need = Literal["sample labels", "classifier", "neighbours", "clip", "reference images"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,8 @@ class Metric:
 
     def floor_of(self, comparison: Comparison) -> float | None:
         """What real images score in this metric, or None where that cannot be had."""
+        if not comparison.pixels and self.space == "classifier":
+            return None
         if self.floor is not None:
             return self.floor(comparison)
         return self.measure(comparison.floor).estimate.value
@@ -84,6 +86,8 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             return "the reference has no labels to train a classifier on"
         if need == "clip" and not comparison.extractor.name.startswith("clip"):
             return "it is defined in CLIP's space; choose --features clip"
+        if need == "reference images" and not comparison.pixels:
+            return "the stored reference holds features, no images"
         if need == "neighbours":
             fewest = min(len(comparison.samples), len(comparison.reference))
             if fewest <= NEIGHBOUR:
@@ -217,7 +221,7 @@ METRICS: dict[str, Metric] = {
         "higher",
         measurements.usefulness,
         "accuracy on the reference images of a classifier trained on the samples alone",
-        needs=("sample labels", "classifier"),
+        needs=("sample labels", "classifier", "reference images"),
         space="pixels",
         floor_words="the same trained on as many real images",
     ),
@@ -227,6 +231,7 @@ METRICS: dict[str, Metric] = {
         measurements.memorization,
         "share of samples strictly nearer to a training image than 1 % of real images are; "
         + _NEAR,
+        needs=("reference images",),
         space="pixels",
         ideal=lambda _: 0.01,
         floor=measurements.memorization_floor,
@@ -238,6 +243,7 @@ METRICS: dict[str, Metric] = {
         measurements.copying,
         "z-score of samples' distances to the training set against held-out images', weighted over "
         "3 cells; far below 0: copying, far above: underfit; no flag, blur moves it too",
+        needs=("reference images",),
         space="pixels",
         ideal=lambda _: 0.0,
         floor=measurements.copying_floor,
@@ -249,6 +255,7 @@ METRICS: dict[str, Metric] = {
         measurements.authentic,
         "share of samples farther from their nearest training image than that is from its own "
         "nearest other; no flag, blur moves it too",
+        needs=("reference images",),
         space="pixels",
         floor=measurements.authentic_floor,
         floor_words="the same of the held-out images",

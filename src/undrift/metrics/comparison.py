@@ -56,11 +56,25 @@ class Images:
 
     def take(self, rows: NDArray[np.int64]) -> Images:
         """The images at ``rows``."""
-        return Images(self.images[rows], None if self.labels is None else self.labels[rows])
+        labels = None if self.labels is None else self.labels[rows]
+        if len(self) and not any(self.images.strides):
+            return Images.unseen(len(rows), self.images.shape[1:], labels)
+        return Images(self.images[rows], labels)
+
+    def rows(self, count: int, seed: int, purpose: str) -> NDArray[np.int64]:
+        """Rows of ``count`` of them without replacement, in order; all where there are no more."""
+        return _rows(len(self), count, seed, purpose)
 
     def draw(self, count: int, seed: int, purpose: str) -> Images:
-        """``count`` of them without replacement, in order; all of them where there are no more."""
-        return self if count >= len(self) else self.take(_rows(len(self), count, seed, purpose))
+        """The images of `rows`."""
+        return self if count >= len(self) else self.take(self.rows(count, seed, purpose))
+
+    @classmethod
+    def unseen(
+        cls, count: int, shape: tuple[int, ...], labels: NDArray[np.int64] | None = None
+    ) -> Images:
+        """Stand-ins for images of which only features are known; they take no memory."""
+        return cls(np.broadcast_to(np.uint8(0), (count, *shape)), labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +91,7 @@ class Comparison:
         seed: of every random choice.
         split: what the reference is called: "test", "validation", "train" or "all".
         known_features: (m, D) of the reference, where somebody has them already.
+        pixels: whether the reference images are there, and not their features alone.
     """
 
     samples: Images
@@ -88,6 +103,7 @@ class Comparison:
     seed: int
     split: str
     known_features: NDArray[np.floating] | None = None
+    pixels: bool = True
 
     @cached_property
     def reference_features(self) -> NDArray[np.floating]:
@@ -99,6 +115,8 @@ class Comparison:
     @cached_property
     def sample_features(self) -> NDArray[np.floating]:
         """(n, D)."""
+        if self.classifier is self.extractor:
+            return self._read[0]
         return self.extractor.features(self.samples.images)
 
     @cached_property
@@ -127,7 +145,14 @@ class Comparison:
     @cached_property
     def probabilities(self) -> NDArray[np.float64]:
         """(n, K) of the classifier."""
+        if self.classifier is self.extractor:
+            return self._read[1]
         return self._required_classifier().probabilities(self.samples.images)
+
+    @cached_property
+    def _read(self) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+        """Features and probabilities, where one network gives both."""
+        return self._required_classifier().read(self.samples.images)
 
     @cached_property
     def sample_neighbours(self) -> Neighbours:

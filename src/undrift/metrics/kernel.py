@@ -53,6 +53,7 @@ from torch import Tensor
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Estimate
+from undrift.metrics.rows import pair_of_rows
 from undrift.randomness import generator
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
@@ -140,7 +141,7 @@ def subset_kernel_distance(
     Raises:
         UsageError: fewer rows than ``subset_size``, or as for `kernel_distance`.
     """
-    first, second = _pair(x, y)
+    first, second = pair_of_rows(x, y, fewest=2)
     if not 2 <= subset_size <= min(len(first), len(second)) or subsets < 1:
         raise UsageError(
             f"{subsets} subsets of {subset_size} of {len(first)} and {len(second)} images: a "
@@ -189,9 +190,7 @@ def _two_sample(
     scale: float,
     centred: bool = False,
 ) -> Estimate:
-    a, b = _pair(x, y)
-    if min(len(a), len(b)) < 4:
-        raise UsageError(f"{len(a)} and {len(b)} images: a kernel distance needs 4 of either")
+    a, b = pair_of_rows(x, y, fewest=4)
     if centred:
         centre = (a.mean(dim=0) + b.mean(dim=0)) / 2
         a, b = a - centre, b - centre
@@ -275,20 +274,3 @@ def _between(sums: _Sums, n: int, m: int) -> tuple[float, float]:
     left = sums.squares - n * m * mean**2
     left -= m * float(by_row.square().sum()) + n * float(by_column.square().sum())
     return mean, max(0.0, left) / ((n - 1) * (m - 1))
-
-
-def _pair(x: NDArray[np.floating], y: NDArray[np.floating]) -> tuple[Tensor, Tensor]:
-    found = []
-    for given in (x, y):
-        rows = torch.from_numpy(np.ascontiguousarray(given, dtype=np.float64))
-        if rows.ndim != 2 or rows.shape[1] == 0:
-            raise UsageError(f"features have shape {tuple(rows.shape)}: give an array (n, D)")
-        if not bool(torch.isfinite(rows).all()):
-            raise UsageError("features hold NaN or infinity: check the images they were made from")
-        found.append(rows)
-    if found[0].shape[1] != found[1].shape[1]:
-        raise UsageError(
-            f"features of {found[0].shape[1]} and {found[1].shape[1]} dimensions cannot be "
-            "compared: use one extractor"
-        )
-    return found[0], found[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from undrift.errors import UsageError
@@ -14,7 +14,7 @@ from undrift.metrics.estimate import Estimate
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.frechet_infinity import frechet_infinity
 from undrift.metrics.kernel import gaussian_distance, kernel_distance
-from undrift.metrics.memorization import authenticity, c_t, memorized_share
+from undrift.metrics.memorization import authenticity, c_t, closest_pairs, memorized_share
 from undrift.metrics.modes import inception_score, mode_coverage
 from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.usefulness import train_on_generated
@@ -141,6 +141,7 @@ def memorization(c: Comparison) -> Measured:
             "exact": found.exact,
             "threshold": found.threshold,
             "held_out": found.held_out.value,
+            "closest": [asdict(pair) for pair in closest_pairs(c.sample_neighbours)],
         },
     )
 

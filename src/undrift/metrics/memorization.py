@@ -28,6 +28,10 @@ with w_c the share of held-out images in cell c. Far below 0: copying; far above
 **Authenticity** is the share of samples farther from their nearest training image than that image
 is from its own nearest other: 50-60 % for new draws, 0 for copies.
 
+A training image that is there ten times or more hides faint copies of it: all neighbours that make
+the spacing are then as near as the first, and the relative distance is 1. Exact copies are still
+found. `undrift inspect` reports duplicates.
+
 C_T and authenticity are no flags: blur and a narrow choice of classes move them too.
 
 References: Meehan et al., "A non-parametric test to detect data-copying in generative models"

@@ -36,9 +36,9 @@ class Moments:
         rows = np.asarray(features, dtype=np.float64)
         if rows.ndim != 2 or rows.shape[0] == 0:
             raise UsageError(f"features have shape {rows.shape}: give an array (n, D) with n >= 1")
-        if not np.isfinite(rows).all():
-            raise UsageError("features hold NaN or infinity: check the images they were made from")
         mean = rows.mean(axis=0)
+        if not np.isfinite(mean).all():  # as soon as one row is not
+            raise UsageError("features hold NaN or infinity: check the images they were made from")
         centred = rows - mean
         return cls(rows.shape[0], mean, centred.T @ centred)
 

@@ -44,9 +44,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from undrift.errors import UsageError
 from undrift.metrics.distances import Space
 from undrift.metrics.estimate import Estimate
+from undrift.metrics.rows import pair_of_rows
 from undrift.metrics.wilson import wilson_interval
 from undrift.randomness import generator
 
@@ -102,12 +102,7 @@ def neighbourhoods(
     Raises:
         UsageError: shapes that do not fit, or a set with no k-th neighbour.
     """
-    x, y = _rows(real, "real"), _rows(generated, "generated")
-    if x.shape[1] != y.shape[1]:
-        raise UsageError(
-            f"features of {x.shape[1]} and {y.shape[1]} dimensions cannot be compared: "
-            "use one extractor"
-        )
+    x, y = pair_of_rows(real, generated, fewest=1)
     values = _statistics(x, y, k, chunk)
     fewest = min(len(x), len(y))
     if fewest < _BLOCKS * 2 * (k + 1):
@@ -180,12 +175,3 @@ def _share(value: float, mean: float, variance: float, count: int, method: str) 
     effective = count / max(float(effect), 0.5)
     low, high = wilson_interval(value * effective, effective)
     return Estimate(value, low, high, method)
-
-
-def _rows(features: NDArray[np.floating], what: str) -> Tensor:
-    rows = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float64))
-    if rows.ndim != 2:
-        raise UsageError(f"{what} features have shape {tuple(rows.shape)}: give an array (n, D)")
-    if not bool(torch.isfinite(rows).all()):
-        raise UsageError(f"{what} features hold NaN or infinity: check the images they came from")
-    return rows

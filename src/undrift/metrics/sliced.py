@@ -35,6 +35,7 @@ from torch import Tensor
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Estimate
+from undrift.metrics.rows import pair_of_rows
 from undrift.randomness import generator
 
 _TOGETHER = 1 << 21  # projections held at once, 16 MiB a table
@@ -60,12 +61,7 @@ def sliced_distance(
     Raises:
         UsageError: shapes that do not fit, features that are not finite, or too few rows.
     """
-    a, b = _rows(x), _rows(y)
-    if a.shape[1] != b.shape[1]:
-        raise UsageError(
-            f"features of {a.shape[1]} and {b.shape[1]} dimensions cannot be compared: "
-            "use one extractor"
-        )
+    a, b = pair_of_rows(x, y, fewest=2)
     if directions < 1:
         raise UsageError(f"{directions} directions: wanted at least 1")
     size = a.shape[1]
@@ -131,14 +127,3 @@ def _add_potential(total: Tensor, points: Tensor, targets: Tensor, order: Tensor
     phi[:, 1:] = (points.diff(dim=1) * (lift[:, 1:] + lift[:, :-1])).cumsum(dim=1)
     phi -= phi.mean(dim=1, keepdim=True)
     total.index_add_(0, order.flatten(), phi.flatten())
-
-
-def _rows(features: NDArray[np.floating]) -> Tensor:
-    rows = torch.from_numpy(np.ascontiguousarray(features, dtype=np.float64))
-    if rows.ndim != 2 or rows.shape[0] < 2 or rows.shape[1] == 0:
-        raise UsageError(
-            f"features have shape {tuple(rows.shape)}: give an array (n, D) with n >= 2"
-        )
-    if not bool(torch.isfinite(rows).all()):
-        raise UsageError("features hold NaN or infinity: check the images they were made from")
-    return rows

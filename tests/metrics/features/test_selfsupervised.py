@@ -129,3 +129,22 @@ def test_any_size_and_channel_count(
 def test_too_few_images_are_refused(digits: tuple[np.ndarray, np.ndarray]):
     with pytest.raises(UsageError, match="at least 4"):
         SelfSupervisedFeatures.fit(digits[0][:3])
+
+
+def test_a_large_set_costs_no_more_than_a_smaller_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    seen: list[tuple[int, float]] = []
+
+    def counted(
+        network: object, images: torch.Tensor, *_: object, passes: float, **__: object
+    ) -> None:
+        seen.append((len(images), passes))
+
+    monkeypatch.setattr(selfsupervised, "descend", counted)
+    monkeypatch.setattr(selfsupervised, "_MOST_IMAGES", 20)
+    monkeypatch.setattr(selfsupervised, "_IMAGES_SEEN", 30)
+    images = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 1), dtype=np.uint8)
+    for count in (10, 20, 50):
+        SelfSupervisedFeatures.fit(images[:count], cache_directory=tmp_path)
+    assert seen == [(10, 3.0), (20, 1.5), (20, 1.5)]

@@ -18,7 +18,7 @@ def evaluate(
     against: str | os.PathLike[str] | None = None,
     n: int = 10_000,
     metrics: Sequence[str] | str = "all",
-    features: str = "domain",
+    features: str | None = None,
     feature_weights: str | None = None,
     download: bool = False,
     split: Split | None = None,
@@ -31,6 +31,7 @@ def evaluate(
     weights: Literal["ema", "raw"] = "ema",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     out: str | os.PathLike[str] | None = None,
+    save_reference: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
     """Measure a run, a pipeline or a set of samples; see ``undrift evaluate`` for the keywords.
 
@@ -58,5 +59,6 @@ def evaluate(
             weights=weights,
             device=device,
             out=None if out is None else os.fspath(out),
+            save_reference=None if save_reference is None else os.fspath(save_reference),
         )
     )

@@ -9,23 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 
 from undrift.errors import UsageError
+from undrift.experiments.evaluation.bench import Bench
+from undrift.experiments.evaluation.closest import closest_picture
 from undrift.experiments.evaluation.drawing import Drawn, OnDrawn, Sampling, draw
 from undrift.experiments.evaluation.reference import Reference, Split, check, open_reference
+from undrift.experiments.evaluation.stored_reference import (
+    is_stored,
+    open_stored,
+    store_reference,
+)
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.files.durable import write_file
-from undrift.metrics import (
-    Comparison,
-    Images,
-    chosen_metrics,
-    measure,
-    open_spaces,
-    paired_differences,
-)
-from undrift.metrics.features.stored import cached_features
+from undrift.metrics import Comparison, chosen_metrics, measure, paired_differences
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
 
@@ -40,10 +38,11 @@ class Evaluate:
     Attributes:
         target: run, pipeline, ``.npz`` or folder of images.
         against: another one, to compare with.
-        reference: real images; None is the run's own data.
+        reference: real images, or a file of ``save_reference``; None is the run's own data.
         n: samples, and reference images, at most.
         metrics: names, ``quick`` or ``all``.
-        features: feature space, see `undrift.metrics.features.open_extractor`.
+        features: feature space, see `undrift.metrics.features.open_extractor`; None is ``domain``,
+            or what a stored reference holds.
         weights_file: file with that space's weights, where it needs one.
         download: fetch such a file.
         split: part of the reference.
@@ -53,6 +52,7 @@ class Evaluate:
         weights: averaged or raw, of a run.
         device: where to compute.
         out: JSON file to write, beside the run's own.
+        save_reference: file to store the reference's features in, to be used without the data.
     """
 
     target: str
@@ -60,7 +60,7 @@ class Evaluate:
     reference: str | None = None
     n: int = 10_000
     metrics: tuple[str, ...] = ("all",)
-    features: str = "domain"
+    features: str | None = None
     weights_file: str | None = None
     download: bool = False
     split: Split | None = None
@@ -70,6 +70,7 @@ class Evaluate:
     weights: Literal["ema", "raw"] = "ema"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: str | None = None
+    save_reference: str | None = None
 
 
 class Watcher:
@@ -103,41 +104,50 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     names = chosen_metrics(asked.metrics)
     device = choose_device(asked.device)
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
-    reference = open_reference(subject, asked.reference, asked.split)
+    stored = None
+    if asked.reference is not None and is_stored(asked.reference):
+        stored = open_stored(asked.reference, asked.split)
+        reference = stored.reference
+    else:
+        reference = open_reference(subject, asked.reference, asked.split)
     subjects = [subject] if asked.against is None else [subject, open_subject(asked.against)]
     for one in subjects:
         check(one, reference)
+        if one.given is not None and len(one.given) < FEWEST:
+            raise UsageError(f"{one.name}: {len(one.given)} samples, wanted at least {FEWEST}")
     with World.join(device) as world:
         watcher.plan(_plan(asked, subjects, reference))
+        bench = None
+        if world.first:
+            # before samples are drawn: a wrong weight file must not be found out hours later
+            spec = asked.features or ("domain" if stored is None else stored.header["spec"])
+            weights, download = asked.weights_file, asked.download
+            if stored is None:
+                bench = Bench.open(
+                    reference,
+                    asked.n,
+                    asked.seed,
+                    features=spec,
+                    weights=weights,
+                    download=download,
+                    device=device,
+                )
+            else:
+                bench = stored.bench(
+                    asked.n,
+                    asked.seed,
+                    features=asked.features,
+                    weights=weights,
+                    download=download,
+                    device=device,
+                )
+            if asked.save_reference is not None:
+                store_reference(Path(asked.save_reference), bench, spec)
         drawn = [_samples(one, asked, world, watcher) for one in subjects]
-        if not world.first:
+        if bench is None:
             return {}
-        held_out = reference.images.draw(asked.n, asked.seed, "reference")
-        extractor, classifier = open_spaces(
-            reference.known,
-            asked.features,
-            device=device,
-            weights=asked.weights_file,
-            download=asked.download,
-        )
-        features = cached_features(
-            extractor,
-            held_out.images,
-            key=f"{reference.fingerprint}-{reference.split}-{asked.n}-{asked.seed}",
-        )
         comparisons = [
-            Comparison(
-                _renamed(made.images, one, reference),
-                held_out,
-                reference.training,
-                extractor,
-                classifier,
-                reference.classes,
-                asked.seed,
-                reference.split,
-                features,
-            )
-            for one, made in zip(subjects, drawn, strict=True)
+            bench.comparison(made.images, one) for one, made in zip(subjects, drawn, strict=True)
         ]
         results = [
             _result(one, made, comparison, names, asked, reference, watcher)
@@ -148,7 +158,7 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
             found["against"] = results[1]
             shared = [name for name in found["metrics"] if name in results[1]["metrics"]]
             found["differences"] = paired_differences(comparisons[0], comparisons[1], shared)
-        _write(found, asked, subject)
+        _write(found, closest_picture(comparisons[0], found), asked, subject)
         return found
 
 
@@ -173,37 +183,7 @@ def _samples(subject: Subject, asked: Evaluate, world: World, watcher: Watcher) 
         pipeline = subject.pipeline.to(world.device)
         sampling = replace(asked.sampling, seed=asked.seed)
         return draw(subject, pipeline, asked.n, sampling, world, watcher.drawn(subject.name))
-    given = subject.given
-    if given is None or len(given) < FEWEST:
-        count = 0 if given is None else len(given)
-        raise UsageError(f"{subject.name}: {count} samples, wanted at least {FEWEST}")
-    return Drawn(given.draw(asked.n, asked.seed, "samples"), 0.0, 0.0, {})
-
-
-def _renamed(samples: Images, subject: Subject, reference: Reference) -> Images:
-    """Labels of the samples as the reference numbers its classes.
-
-    They are matched by name; where no name is known there and all are numbers, by number.
-
-    Raises:
-        UsageError: a class that the reference lacks.
-    """
-    if samples.labels is None or reference.images.labels is None:
-        return Images(samples.images)
-    there, names = reference.classes, subject.classes
-    if not set(names) & set(there) and all(name.isdecimal() for name in names):
-        numbers = {name: int(name) for name in names if int(name) < len(there)}
-    else:
-        numbers = {name: there.index(name) for name in names if name in there}
-    used = [names[label] for label in np.unique(samples.labels)]
-    strangers = [name for name in used if name not in numbers]
-    if strangers:
-        raise UsageError(
-            f"{subject.name}: its class {strangers[0]!r} is not in {reference.source}, which has "
-            f"{', '.join(there[:12])}; compare data of the same classes"
-        )
-    table = np.array([numbers.get(name, -1) for name in names], dtype=np.int64)
-    return Images(samples.images, table[samples.labels])
+    return Drawn(subject.samples.draw(asked.n, asked.seed, "samples"), 0.0, 0.0, {})
 
 
 def _result(
@@ -242,18 +222,28 @@ def _result(
     }
 
 
-def _write(found: dict[str, Any], asked: Evaluate, subject: Subject) -> None:
-    """Write the result into the run, if there is one, and to ``asked.out``."""
-    text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+def _write(found: dict[str, Any], closest: bytes | None, asked: Evaluate, subject: Subject) -> None:
+    """Write the result into the run, if there is one, and to ``asked.out``.
+
+    The picture of the closest pairs lies beside it, under its name with ``-closest.png``.
+    """
+    text = (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
     if asked.out is not None:
+        out = Path(asked.out)
         try:
-            write_file(Path(asked.out), text.encode())
+            write_file(out, text)
+            if closest is not None:
+                write_file(out.with_name(f"{out.stem}-closest.png"), closest)
         except OSError as error:
             raise UsageError(
                 f"--out {asked.out}: {error.strerror or error}; name another file"
             ) from error
     if subject.run is not None:
-        subject.run.write_text(f"evaluation/{file_name(asked, found)}", text)
+        name = file_name(asked, found)
+        subject.run.write_bytes(f"evaluation/{name}", text)
+        if closest is not None:
+            stem = name.removesuffix(".json")
+            subject.run.write_bytes(f"evaluation/{stem}-closest.png", closest)
 
 
 def file_name(asked: Evaluate, found: dict[str, Any]) -> str:

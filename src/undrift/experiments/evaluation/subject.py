@@ -49,17 +49,23 @@ class Subject:
         if self.pipeline is not None:
             channels, height, width = self.pipeline.spec.shape
             return height, width, channels
-        height, width, channels = self._given().images.shape[1:]
+        height, width, channels = self.samples.images.shape[1:]
         return height, width, channels
 
     @property
     def fingerprint(self) -> str:
         """Hexadecimal; names the weights and their settings, or the samples."""
         if self.pipeline is None:
-            return content_hash(self._given().images)
+            return content_hash(self.samples.images)
         return self.pipeline.fingerprint
 
-    def _given(self) -> Images:
+    @property
+    def samples(self) -> Images:
+        """The samples of a set; a pipeline has none yet.
+
+        Raises:
+            UsageError: there are none.
+        """
         if self.given is None:
             raise UsageError(f"{self.name}: neither a pipeline nor samples")
         return self.given

@@ -79,8 +79,8 @@ def gather_material(
 ) -> ReportMaterial:
     """Choose examples and look up nearest training images; the rest is passed on.
 
-    Half of the pairs are the samples nearest to a training image, the suspicious ones; half are
-    drawn at random from the first 512.
+    Half of the pairs are the samples nearest to a training image, the suspicious ones, by the
+    relative distance that memorization is judged by; half are drawn at random from the first 512.
 
     Args:
         samples: (n, H, W, C) uint8.
@@ -99,7 +99,8 @@ def gather_material(
     rows = _spread(training.labels, len(training.images), _CONTACT, seed)
     searched = samples[:_SEARCHED]
     found = nearest_training(searched, training.images)
-    order = np.argsort(found.distances, kind="stable")
+    near = found.distances if found.spacing is None else found.relative
+    order = np.lexsort((found.distances, near))
     closest = order[: _PAIRS // 2]
     rest = np.sort(order[_PAIRS // 2 :])
     drawn = rest[_shuffled(len(rest), seed, "report pairs")[: _PAIRS // 2]]

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from undrift.errors import UsageError
+from undrift.errors import ModelFileError, UsageError
+from undrift.metrics.features.convnet import LONGEST_SIDE, FeatureNetwork
 from undrift.metrics.features.domain import DomainClassifier
 from undrift.metrics.features.extractor import FeatureExtractor
+from undrift.metrics.features.fitted import FittedNetwork
 from undrift.metrics.features.inception import InceptionFeatures
 from undrift.metrics.features.own import function_features, onnx_features, torchscript_features
 from undrift.metrics.features.pixels import PixelFeatures
 from undrift.metrics.features.pretrained import PretrainedFeatures
+from undrift.metrics.features.resizing import shrunk_size
 from undrift.metrics.features.selfsupervised import SelfSupervisedFeatures
 from undrift.metrics.features.untrained import RandomFeatures
 
+_FITTED: dict[str, type[FittedNetwork]] = {
+    found.kind: found for found in (DomainClassifier, SelfSupervisedFeatures, RandomFeatures)
+}
 _NAMES = ("domain", "random", "pixels", "inception", "dinov2", "clip")
 
 
@@ -81,6 +89,29 @@ def open_extractor(
     if kind in ("dinov2", "clip"):
         return PretrainedFeatures.open(kind, argument or None, download=download, device=device)
     return _own(spec, training_images, device)
+
+
+def restored(
+    kind: str, weights: Mapping[str, Tensor], shape: tuple[int, int, int]
+) -> FittedNetwork:
+    """A space that was fitted before, from its weights.
+
+    Args:
+        kind: first half of its name.
+        weights: of its network.
+        shape: (H, W, C) of the images.
+
+    Raises:
+        ModelFileError: weights of another network.
+    """
+    try:
+        outputs = len(weights["logits.weight"])
+        size = shrunk_size(shape[0], shape[1], LONGEST_SIDE)
+        network = FeatureNetwork(shape[2], outputs, size)
+        network.load_state_dict(dict(weights))
+        return _FITTED[kind](network, shape)
+    except (KeyError, RuntimeError) as error:
+        raise ModelFileError(f"weights of {kind} features do not fit images {shape}") from error
 
 
 def _own(spec: str, example: NDArray[np.uint8], device: torch.device | str) -> FeatureExtractor:

@@ -74,7 +74,12 @@ class DomainClassifier(FittedNetwork):
 
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probability (n, K) of each class for each of ``images`` (n, H, W, C) uint8."""
-        return self.outputs(images)[1].double().softmax(dim=1).numpy()
+        return self.read(images)[1]
+
+    def read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """``features`` and ``probabilities`` of ``images`` by one pass through the network."""
+        features, logits = self.outputs(images)
+        return features.double().numpy(), logits.double().softmax(dim=1).numpy()
 
     @property
     def classes(self) -> int:

@@ -57,6 +57,10 @@ class Classifier(FeatureExtractor, Protocol):
         """Most probable class (n,) in [0, K) of each of ``images`` (n, H, W, C) uint8."""
         ...
 
+    def read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
+        """``features`` and ``probabilities`` of ``images`` by one pass through the network."""
+        ...
+
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probability (n, K) of each class for each of ``images``; rows sum to 1."""
         ...

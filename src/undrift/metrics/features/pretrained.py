@@ -4,8 +4,9 @@ DINOv2 (Oquab et al., 2023) agrees better with people than Inception does (Stein
 flaws of generative model evaluation metrics", 2023); CLIP (Radford et al., 2021) knows what words
 describe, and CMMD is measured in it (Jayasumana et al., 2024).
 
-Images are resized to a square by torch's bicubic filter with antialiasing and rounded to levels, as
-an image library would store them; results are close to those of such a library, not the same bits.
+Whole images are resized to a square, stretched where they are none (other tools cut out the
+middle), by torch's bicubic filter with antialiasing, and rounded to levels as an image library
+would store them; results are close to those of such a library, not the same bits.
 """
 
 from __future__ import annotations
@@ -177,7 +178,7 @@ class PretrainedFeatures:
         """The space in words."""
         return (
             f"{self._family.words}, {self.dimension} features, bicubic resize with antialiasing "
-            f"to {self.side}"
+            f"to {self.side}x{self.side}, nothing cut off, the aspect not kept"
         )
 
     @property

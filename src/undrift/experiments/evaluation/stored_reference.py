@@ -1,0 +1,191 @@
+"""A reference in one file: features instead of images, so that it can be used without the data.
+
+The file is safetensors: ``features`` (m, D), ``labels`` (m,) where there are any, and the weights
+of the feature network where these were fitted on the data. Its header holds a JSON object: the
+feature space by name and hash, hash and split of the data, the classes, the hash of the images, and
+that of all tensors, by which damage is noticed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from undrift.errors import ModelFileError, UsageError
+from undrift.experiments.evaluation.bench import Bench
+from undrift.experiments.evaluation.reference import Reference
+from undrift.experiments.evaluation.subject import content_hash
+from undrift.files.durable import write_file
+from undrift.metrics import Images
+from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
+from undrift.metrics.features.cache import content_hash as tensor_hash
+from undrift.metrics.features.choose import restored
+from undrift.metrics.features.fitted import FittedNetwork
+
+SUFFIX = ".safetensors"
+_HEADER = "undrift.reference"
+_NETWORK = "network."
+
+
+@dataclass(frozen=True, eq=False)
+class StoredReference:
+    """What a reference file holds.
+
+    Attributes:
+        reference: its images are stand-ins, of which only number, size and labels are true.
+        features: (m, D).
+        header: the JSON object.
+        network: weights of the feature network; empty where these come from elsewhere.
+    """
+
+    reference: Reference
+    features: NDArray[np.floating]
+    header: dict[str, Any]
+    network: dict[str, Tensor]
+
+    def bench(
+        self,
+        n: int,
+        seed: int,
+        *,
+        features: str | None,
+        weights: str | None,
+        download: bool,
+        device: torch.device | str,
+    ) -> Bench:
+        """As `Bench.open`, with the space that the features are of.
+
+        Raises:
+            UsageError: weights that are missing.
+            ModelFileError: ``features`` are another space, or its weights are others.
+        """
+        spec = features or self.header["spec"]
+        extractor = self._extractor(spec, weights, download, device)
+        if extractor.name != self.header["space"]:
+            raise ModelFileError(
+                f"{self.reference.source} holds features of {self.header['space']}, not of "
+                f"{extractor.name}; leave --features out, or store a reference of that space"
+            )
+        rows = self.reference.images.rows(n, seed, "reference")
+        classifier = extractor if isinstance(extractor, DomainClassifier) else None
+        return Bench(
+            self.reference,
+            self.reference.images.take(rows),
+            extractor,
+            classifier,
+            self.features[rows],
+            seed,
+        )
+
+    def _extractor(
+        self, spec: str, weights: str | None, download: bool, device: torch.device | str
+    ) -> FeatureExtractor:
+        shape = self.reference.images.images.shape[1:]
+        kind = self.header["space"].partition("@")[0]
+        if self.network and spec == self.header["spec"]:
+            found = restored(kind, self.network, (shape[0], shape[1], shape[2]))
+            found.network.to(device)
+            return found
+        if self.network or spec in ("domain", "random", "pixels"):
+            raise ModelFileError(
+                f"{self.reference.source} holds features of {self.header['space']}, not of "
+                f"{spec}; leave --features out, or store a reference of that space"
+            )
+        example = np.zeros((2, *shape), np.uint8)
+        return open_extractor(
+            spec, example, None, device=device, weights=weights, download=download
+        )
+
+
+def is_stored(source: str | None) -> bool:
+    """Whether ``source`` names a reference file."""
+    return source is not None and Path(source).suffix == SUFFIX
+
+
+def store_reference(path: Path, bench: Bench, spec: str) -> None:
+    """Write the real images of ``bench`` to ``path``, as features.
+
+    Raises:
+        UsageError: a space that is fitted on the data and can't be stored, or the file can't be
+            written.
+    """
+    kind = bench.extractor.name.partition("@")[0]
+    if kind == "pixels" or path.suffix != SUFFIX:
+        raise UsageError(
+            f"--save-reference {path}: wanted a name that ends in {SUFFIX}, and features other "
+            f"than pixels; these are {bench.extractor.name}"
+        )
+    tensors = {"features": torch.from_numpy(np.ascontiguousarray(bench.features))}
+    if bench.held_out.labels is not None:
+        tensors["labels"] = torch.from_numpy(bench.held_out.labels)
+    if isinstance(bench.extractor, FittedNetwork):
+        weights = bench.extractor.network.state_dict()
+        tensors |= {_NETWORK + name: tensor.cpu() for name, tensor in weights.items()}
+    tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    header = {
+        "space": bench.extractor.name,
+        "spec": spec,
+        "shape": list(bench.held_out.images.shape[1:]),
+        "classes": list(bench.reference.classes),
+        "source": Path(bench.reference.source).name,
+        "split": bench.reference.split,
+        "data": bench.reference.fingerprint,
+        "images": bench.reference.content or content_hash(bench.held_out.images),
+        "sha256": tensor_hash(tensors),
+    }
+    try:
+        write_file(path, save(tensors, {_HEADER: json.dumps(header)}))
+    except OSError as error:
+        raise UsageError(
+            f"--save-reference {path}: {error.strerror or error}; name another file"
+        ) from error
+
+
+def open_stored(source: str, split: str | None) -> StoredReference:
+    """Read a reference file.
+
+    Raises:
+        UsageError: ``split`` is another one than the file's.
+        ModelFileError: no such file, another kind of file, or a damaged one.
+    """
+    try:
+        with safe_open(source, framework="pt") as file:
+            header = json.loads((file.metadata() or {})[_HEADER])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        whole = header["sha256"] == tensor_hash(tensors)
+        features = tensors["features"].numpy()
+        labels = tensors["labels"].numpy() if "labels" in tensors else None
+        images = Images.unseen(len(features), tuple(header["shape"]), labels)
+        reference = Reference(
+            source,
+            header["split"],
+            images,
+            None,
+            tuple(header["classes"]),
+            header["data"],
+            header["images"],
+        )
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(
+            f"{source}: no readable reference file ({type(error).__name__}); make one by "
+            "--save-reference"
+        ) from error
+    if not whole:
+        raise ModelFileError(f"{source}: damaged, its hash is another; make it again")
+    if split is not None and split != reference.split:
+        raise UsageError(f"--split {split}: {source} holds {reference.split} images")
+    network = {
+        name.removeprefix(_NETWORK): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(_NETWORK)
+    }
+    return StoredReference(reference, features, header, network)
