@@ -23,7 +23,7 @@ from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.learned import Learned
 from undrift.pipelines.learned import encode as encode_learned
 from undrift.pipelines.pipeline import Pipeline
-from undrift.pipelines.progress import OnProgress, Progress
+from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Grid, Request, at_least, suitable_batch
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
@@ -35,7 +35,6 @@ from undrift.sampling import (
     CountedDenoiser,
     ImageNoise,
     OnStep,
-    StepDone,
     integrate,
 )
 
@@ -220,9 +219,9 @@ class DiffusionPipeline(Pipeline):
                     after_step=strips[-1].after_step if seen else None,
                     on_progress=None
                     if on_progress is None
-                    else self._told(on_progress, request, k, rows),
+                    else telling(on_progress, request.batches, k, self._look),
                 )
-                parts.append(_as_images(self.codec.decode(x)))
+                parts.append(self._look(x))
         return Samples(
             images=np.concatenate(parts),
             labels=classes,
@@ -352,30 +351,9 @@ class DiffusionPipeline(Pipeline):
         denoise = self._conditioned(self.denoiser, classes, len(rows), request)
         return denoise, noise.contiguous(memory_format=self._memory_format)
 
-    def _told(self, on_progress: OnProgress, request: Request, k: int, rows: range) -> OnStep:
-        """Tell of the steps of batch ``k``, the images ``rows``, as part of the whole request's."""
-
-        def step_done(step: StepDone) -> None:
-            x0 = step.x0
-            ended = step.done == step.total
-
-            def look() -> np.ndarray:
-                if x0 is None:
-                    raise UsageError("no preview: the sampler has not asked the model yet")
-                return _as_images(self.codec.decode(x0.detach()))
-
-            on_progress(
-                Progress(
-                    done=k * step.total + step.done,
-                    total=len(request.batches) * step.total,
-                    finished=(rows.stop if ended else rows.start) - request.first,
-                    n=request.n,
-                    rows=rows,
-                    look=look,
-                )
-            )
-
-        return step_done
+    def _look(self, x0: Tensor) -> np.ndarray:
+        """Images of the model's space as pixels, uint8 (B, H, W, C)."""
+        return _as_images(self.codec.decode(x0.detach()))
 
     def _draw(
         self,

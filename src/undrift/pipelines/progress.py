@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from torch import Tensor
+
+from undrift.errors import UsageError
+from undrift.sampling import OnStep, StepDone
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +45,39 @@ class Progress:
 
 OnProgress = Callable[[Progress], None]
 """``on_progress(progress)``, after every step; raising from it cancels the request."""
+
+
+def telling(
+    on_progress: OnProgress,
+    batches: Sequence[range],
+    k: int,
+    decode: Callable[[Tensor], np.ndarray],
+) -> OnStep:
+    """Tell of the steps of one batch as part of the whole request's.
+
+    Args:
+        on_progress: who is told.
+        batches: numbers of the images of every batch.
+        k: the batch that is drawn.
+        decode: from the model's space (B, ...) to images, uint8 (B, H, W, C).
+    """
+    rows, first, end = batches[k], batches[0].start, batches[-1].stop
+
+    def step_done(step: StepDone) -> None:
+        def look() -> np.ndarray:
+            if step.x0 is None:
+                raise UsageError("no preview: the sampler has not asked the model yet")
+            return decode(step.x0)
+
+        on_progress(
+            Progress(
+                done=k * step.total + step.done,
+                total=len(batches) * step.total,
+                finished=(rows.stop if step.done == step.total else rows.start) - first,
+                n=end - first,
+                rows=rows,
+                look=look,
+            )
+        )
+
+    return step_done

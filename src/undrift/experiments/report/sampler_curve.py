@@ -43,6 +43,10 @@ def print_figure(curve: Record) -> Figure:
         return figure
 
 
+_Name = tuple[float, float, str, str]
+"""Where a line begins, whose it is, and its colour."""
+
+
 @contextmanager
 def _printed() -> Iterator[None]:
     rule, muted = _GREYS["rule"], _GREYS["muted"]
@@ -55,27 +59,35 @@ def _printed() -> Iterator[None]:
 def _figure(curve: Record, tones: Mapping[str, str]) -> Figure:
     """A row of panels per metric: against evaluations, and against seconds."""
     metrics = curve["metrics"]
-    figure = Figure(figsize=(10.4, 3.5 * len(metrics)), layout="constrained")
+    height = max(3.5, 1.2 + 0.17 * len(_samplers(curve)))  # inches; room for every name
+    figure = Figure(figsize=(10.4, height * len(metrics)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08, wspace=0.04)  # type: ignore[union-attr]
     figure.patch.set_alpha(0)
+    named: list[tuple[Axes, list[_Name]]] = []
     for row, metric in enumerate(metrics):
         last = row == len(metrics) - 1
         left = figure.add_subplot(len(metrics), 2, 2 * row + 1)
         right = figure.add_subplot(len(metrics), 2, 2 * row + 2, sharey=left)
         for axis, cost in ((left, "nfe"), (right, "seconds")):
             axis.patch.set_alpha(0)
-            _panel(axis, curve, metric, cost, tones)
+            names = _panel(axis, curve, metric, cost, tones)
+            named += [(axis, names)] if cost == "nfe" else []
         left.set_title(f"{curve['titles'][metric]}, {curve['better'][metric]} is better")
         right.tick_params(labelleft=False)
         if last:
             left.set_xlabel("network evaluations per image (NFE)")
             right.set_xlabel("seconds per image")
+    figure.draw_without_rendering()  # where things are is known once they are laid out
+    for axis, names in named:
+        _label(axis, names)
     return figure
 
 
-def _panel(axis: Axes, curve: Record, metric: str, cost: str, tones: Mapping[str, str]) -> None:
-    """One metric against one cost, every sampler with its intervals."""
-    labels: list[tuple[float, float, str, str]] = []
+def _panel(
+    axis: Axes, curve: Record, metric: str, cost: str, tones: Mapping[str, str]
+) -> list[_Name]:
+    """One metric against one cost, every sampler with its intervals; return the lines' names."""
+    labels: list[_Name] = []
     for place, sampler in enumerate(_samplers(curve)):
         cells = [
             cell
@@ -101,7 +113,7 @@ def _panel(axis: Axes, curve: Record, metric: str, cost: str, tones: Mapping[str
             values,
             color=colour,
             linestyle=_DASHES[place // len(_COLOURS) % len(_DASHES)],
-            marker=_MARKERS[place % len(_MARKERS)],
+            marker=_MARKERS[(place + place // len(_COLOURS)) % len(_MARKERS)],
             markersize=4.2,
             linewidth=1.4,
         )
@@ -132,8 +144,7 @@ def _panel(axis: Axes, curve: Record, metric: str, cost: str, tones: Mapping[str
             color=tones["muted"],
             fontsize=8.5,
         )
-    if cost == "nfe":
-        _label(axis, labels)
+    return labels
 
 
 def _scale(axis: Axes, curve: Record, metric: str, cost: str) -> None:
@@ -158,7 +169,7 @@ def _scale(axis: Axes, curve: Record, metric: str, cost: str) -> None:
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
 
 
-def _label(axis: Axes, labels: Sequence[tuple[float, float, str, str]]) -> None:
+def _label(axis: Axes, labels: Sequence[_Name]) -> None:
     """Write each name beside the beginning of its line, moved apart where they would touch."""
     to_points = 72 / axis.figure.dpi
     heights = [axis.transData.transform((x, y))[1] * to_points for x, y, *_ in labels]
@@ -167,13 +178,16 @@ def _label(axis: Axes, labels: Sequence[tuple[float, float, str, str]]) -> None:
     below = -float("inf")
     for k in order:
         placed[k] = below = max(heights[k], below + _LABEL_GAP)
-    drift = sum(placed[k] - heights[k] for k in order) / max(1, len(order))
+    above = axis.get_window_extent().y1 * to_points
+    for k in reversed(order):  # what has been pushed out at the top comes down again
+        placed[k] = min(placed[k], above)
+        above = placed[k] - _LABEL_GAP
     leftmost = min((x for x, *_ in labels), default=1.0)
     for k, (_, y, name, colour) in enumerate(labels):
-        axis.annotate(
+        note = axis.annotate(
             name,
             (leftmost, y),
-            xytext=(-8, placed[k] - heights[k] - drift),
+            xytext=(-8, placed[k] - heights[k]),
             textcoords="offset points",
             ha="right",
             va="center",
@@ -182,6 +196,7 @@ def _label(axis: Axes, labels: Sequence[tuple[float, float, str, str]]) -> None:
             fontweight="bold",
             annotation_clip=False,
         )
+        note.set_in_layout(False)
 
 
 def _best(curve: Record, metric: str, cost: str) -> list[Record]:
