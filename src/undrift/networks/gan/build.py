@@ -1,0 +1,71 @@
+"""From a configuration to a generator and a discriminator."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from undrift.errors import UsageError
+from undrift.networks.context import ContextSpec
+from undrift.networks.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANGenerator
+from undrift.networks.gan.r3gan import R3GANConfig, R3GANDiscriminator, R3GANGenerator
+from undrift.networks.gan.sngan import SNGANConfig, SNGANDiscriminator, SNGANGenerator
+from undrift.networks.gan.stylegan2 import (
+    StyleGAN2Config,
+    StyleGAN2Discriminator,
+    StyleGAN2Generator,
+)
+
+AdversaryConfig = DCGANConfig | SNGANConfig | StyleGAN2Config | R3GANConfig
+
+
+def build_generator(
+    config: AdversaryConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+) -> DCGANGenerator | SNGANGenerator | StyleGAN2Generator | R3GANGenerator:
+    """Build a network that maps (z, context, truncation) to images.
+
+    Args:
+        config: the family and its shape.
+        channels: of the images.
+        size: (H, W) of the images, multiples of 4.
+        context: sizes of the context's parts; a GAN hears the vector only.
+
+    Raises:
+        UsageError: if the sizes make no sense.
+    """
+    _check(channels, context)
+    match config:
+        case DCGANConfig():
+            return DCGANGenerator(config, channels=channels, size=size, context=context)
+        case SNGANConfig():
+            return SNGANGenerator(config, channels=channels, size=size, context=context)
+        case StyleGAN2Config():
+            return StyleGAN2Generator(config, channels=channels, size=size, context=context)
+        case R3GANConfig():
+            return R3GANGenerator(config, channels=channels, size=size, context=context)
+
+
+def build_discriminator(
+    config: AdversaryConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+) -> nn.Module:
+    """Build a network that maps (images, context) to logits (B,); arguments as above.
+
+    Raises:
+        UsageError: if the sizes make no sense.
+    """
+    _check(channels, context)
+    match config:
+        case DCGANConfig():
+            return DCGANDiscriminator(config, channels=channels, size=size, context=context)
+        case SNGANConfig():
+            return SNGANDiscriminator(config, channels=channels, size=size, context=context)
+        case StyleGAN2Config():
+            return StyleGAN2Discriminator(config, channels=channels, size=size, context=context)
+        case R3GANConfig():
+            return R3GANDiscriminator(config, channels=channels, size=size, context=context)
+
+
+def _check(channels: int, context: ContextSpec) -> None:
+    if channels < 1:
+        raise UsageError(f"GAN: {channels} channels, wanted 1 or more")
+    if context.tokens or context.maps:
+        raise UsageError("GAN: it hears a class only, neither tokens nor maps; leave them out")

@@ -1,0 +1,57 @@
+r"""What every generator is given: a latent vector, and what is known of the image.
+
+.. math:: h = W\,[\,z / \mathrm{rms}(z),\ y / \mathrm{rms}(y)\,] \quad\text{or, for z alone,}\quad z
+
+with :math:`z \sim N(0, 1)` and :math:`y` the context's vector. Truncation by :math:`\psi < 1` draws
+latents towards their mean, which trades diversity for typical images; the mean of z is 0.
+
+Reference: Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis",
+section 3.1 (truncation); Karras et al. 2019, "A Style-Based Generator Architecture", appendix B
+(in the space of styles).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.embedding import required
+
+TINIEST = 1e-8
+
+
+class Generator(Protocol):
+    """A network that turns latent vectors into images."""
+
+    latent: int
+    """Numbers in z."""
+
+    def __call__(
+        self, z: Tensor, context: Context | None = None, truncation: float = 1.0
+    ) -> Tensor:
+        """Return images.
+
+        Args:
+            z: (B, latent), standard normal.
+            context: parts as in the ``ContextSpec`` that the network was built for.
+            truncation: share of the distance from the mean latent that is kept; 1 is off.
+
+        Returns:
+            (B, C, H, W).
+        """
+        ...
+
+
+def with_context(z: Tensor, context: Context | None, spec: ContextSpec) -> Tensor:
+    """Put the context's vector, at unit mean square, behind z: (B, latent + spec.vector)."""
+    if not spec.vector:
+        return z
+    return torch.cat([z, unit(required(context, "vector")).to(z.dtype)], dim=1)
+
+
+def unit(vector: Tensor) -> Tensor:
+    """Rows of ``vector`` (B, D) at unit mean square."""
+    return vector * (vector.square().mean(1, keepdim=True) + TINIEST).rsqrt()

@@ -1,0 +1,164 @@
+r"""R3GAN: residual blocks of grouped convolutions, no normalisation anywhere, alike in G and D.
+
+.. math:: x \leftarrow x + W_3 * a\bigl(W_2 * a(W_1 * x + b_1) + b_2\bigr), \qquad
+          a = \text{leaky ReLU of slope } 0.2
+
+with :math:`W_1` 1x1 to twice as many channels, :math:`W_2` 3x3 in groups, :math:`W_3` 1x1 back. In
+place of normalisation the start keeps variances: :math:`W_3 = 0`, and :math:`W_1, W_2` are scaled
+by :math:`L^{-1/(2m - 2)}` with L residual blocks of m = 3 layers. Resampling is bilinear. The
+generator starts from a learned basis of the coarsest stage, weighted by z; the discriminator ends
+in one.
+
+References: Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Baseline", section
+3.3; Zhang et al. 2019, "Fixup Initialization", section 3; He et al. 2015 (gain of a leaky ReLU).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from undrift.errors import UsageError
+from undrift.networks.blocks import Layer, zeroed
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.gan.head import ProjectionHead
+from undrift.networks.gan.latent import with_context
+from undrift.networks.gan.pyramid import grown, shrunk, sizes
+
+SLOPE = 0.2
+GAIN = math.sqrt(2 / (1 + SLOPE**2))
+LAYERS = 3
+FULL_STAGES = 4
+"""Coarsest stages of full width; each finer one has half the channels of the one before."""
+
+
+@dataclass(frozen=True)
+class R3GANConfig:
+    """Shape of an R3GAN.
+
+    Attributes:
+        kind: tells this configuration from the others in a file.
+        width: channels of the coarsest four stages; each finer one has half.
+        group_width: channels per group of the grouped convolutions, at most.
+        blocks: residual blocks per stage.
+        latent: numbers in z.
+    """
+
+    kind: Literal["r3gan"] = "r3gan"
+    width: int = 128
+    group_width: int = 16
+    blocks: int = 2
+    latent: int = 64
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no network can have."""
+        for name in ("width", "group_width", "blocks", "latent"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"r3gan: {name} is {getattr(self, name)}, wanted 1 or more")
+
+
+class R3GANGenerator(nn.Module):
+    """See `undrift.networks.gan.Generator`."""
+
+    def __init__(
+        self, config: R3GANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        self.latent, self.context = config.latent, context
+        stages = sizes(size)
+        width = _widths(config.width, len(stages))
+        self.basis = nn.Parameter(torch.randn(width[0], *stages[0]))
+        self.stem = _started(nn.Linear(config.latent + context.vector, width[0], bias=False), 1.0)
+        self.stages = nn.ModuleList(
+            _Stage(inward, outward, config, len(stages))
+            for inward, outward in zip([width[0], *width], width, strict=False)
+        )
+        self.out = _started(nn.Conv2d(width[-1], channels, 1), 1.0)
+
+    def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
+        """See `undrift.networks.gan.Generator`; the image has no tanh."""
+        weights = self.stem(with_context(truncation * z, context, self.context))
+        h = weights[:, :, None, None] * self.basis
+        for number, stage in enumerate(self.stages):
+            h = stage(grown(h) if number else h)
+        return self.out(h)
+
+
+class R3GANDiscriminator(nn.Module):
+    """Images (B, C, H, W) and a context to logits (B,)."""
+
+    def __init__(
+        self, config: R3GANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        stages = sizes(size)
+        width = _widths(config.width, len(stages))[::-1]
+        self.stem = _started(nn.Conv2d(channels, width[0], 1), 1.0)
+        self.stages = nn.ModuleList(
+            _Stage(inward, outward, config, len(stages))
+            for inward, outward in zip([width[0], *width], width, strict=False)
+        )
+        # One weight per channel and place of the coarsest stage: a basis to project onto.
+        self.basis = nn.Conv2d(width[-1], width[-1], stages[0], groups=width[-1], bias=False)
+        _started(self.basis, 1.0)
+        self.head = ProjectionHead(width[-1], context)
+
+    def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """(B, C, H, W) -> (B,)."""
+        h = self.stem(x)
+        for number, stage in enumerate(self.stages):
+            h = stage(shrunk(h) if number else h)
+        return self.head(self.basis(h).flatten(1), context)
+
+
+class _Stage(nn.Module):
+    """A change of width, then residual blocks."""
+
+    def __init__(self, inward: int, outward: int, config: R3GANConfig, stages: int) -> None:
+        super().__init__()
+        depth = stages * config.blocks
+        self.transition = (
+            nn.Identity()
+            if inward == outward
+            else _started(nn.Conv2d(inward, outward, 1, bias=False), 1.0)
+        )
+        self.blocks = nn.Sequential(
+            *(_Block(outward, config.group_width, depth) for _ in range(config.blocks))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.transition(x))
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, group_width: int, depth: int) -> None:
+        super().__init__()
+        gain = GAIN * depth ** (-1 / (2 * LAYERS - 2))
+        wide = 2 * width
+        groups = next(n for n in range(-(-wide // group_width), wide + 1) if wide % n == 0)
+        self.expand = _started(nn.Conv2d(width, wide, 1), gain)
+        self.mix = _started(nn.Conv2d(wide, wide, 3, padding=1, groups=groups), gain)
+        self.contract = zeroed(nn.Conv2d(wide, width, 1, bias=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = F.leaky_relu(self.expand(x), SLOPE)
+        return x + self.contract(F.leaky_relu(self.mix(h), SLOPE))
+
+
+def _widths(width: int, stages: int) -> list[int]:
+    """Channels of each stage, coarsest first."""
+    return [max(1, width >> max(0, stage - FULL_STAGES + 1)) for stage in range(stages)]
+
+
+def _started(layer: Layer, gain: float) -> Layer:
+    """Start weights as N(0, gain^2 / inputs) and the bias at 0."""
+    inputs = layer.weight[0].numel()
+    nn.init.normal_(layer.weight, std=gain / math.sqrt(inputs))
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

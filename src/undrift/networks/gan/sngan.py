@@ -1,0 +1,168 @@
+r"""The residual GAN of spectral normalisation; without it, the residual critic of WGAN-GP.
+
+Spectral norm divides a layer's weight, seen as a matrix of outputs by everything else, by its
+largest singular value, so that no linear layer stretches more than that matrix does:
+
+.. math:: \bar W = W / \sigma(W), \qquad \sigma(W) = \max_{\lVert h \rVert = 1} \lVert W h \rVert
+
+estimated by one power iteration per update. The discriminator has no normalisation of what it
+sees, which gradient penalties of single images would not survive.
+
+References: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", eq. 8
+and appendix B.4; Gulrajani et al. 2017, "Improved Training of Wasserstein GANs"; de Vries et al.
+2017 (conditional batch norm of the generator).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from undrift.errors import UsageError
+from undrift.networks.blocks import zeroed
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.embedding import required
+from undrift.networks.gan.head import ProjectionHead, Wrap, plain
+from undrift.networks.gan.latent import unit
+from undrift.networks.gan.pyramid import sizes, widths
+
+
+@dataclass(frozen=True)
+class SNGANConfig:
+    """Shape of a residual GAN.
+
+    Attributes:
+        kind: tells this configuration from the others in a file.
+        width: channels of the finest stage; each coarser one has twice as many, up to four times.
+        latent: numbers in z.
+        spectral_norm: whether the discriminator's layers are spectrally normalised.
+    """
+
+    kind: Literal["sngan"] = "sngan"
+    width: int = 64
+    latent: int = 128
+    spectral_norm: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no network can have."""
+        for name in ("width", "latent"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"sngan: {name} is {getattr(self, name)}, wanted 1 or more")
+
+
+class SNGANGenerator(nn.Module):
+    """See `undrift.networks.gan.Generator`."""
+
+    def __init__(
+        self, config: SNGANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        self.latent = config.latent
+        stages = sizes(size)
+        width = widths(config.width, len(stages), most=4)
+        self.base = (width[0], *stages[0])
+        self.stem = nn.Linear(config.latent, width[0] * stages[0][0] * stages[0][1])
+        self.blocks = nn.ModuleList(
+            _Grow(inward, outward, context)
+            for inward, outward in zip(width, width[1:], strict=False)
+        )
+        self.norm = nn.BatchNorm2d(width[-1])
+        self.out = nn.Conv2d(width[-1], channels, 3, padding=1)
+        _start(self)
+
+    def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
+        """See `undrift.networks.gan.Generator`."""
+        h = self.stem(truncation * z).unflatten(1, self.base)
+        for block in self.blocks:
+            h = block(h, context)
+        return torch.tanh(self.out(F.relu(self.norm(h))))
+
+
+class SNGANDiscriminator(nn.Module):
+    """Images (B, C, H, W) and a context to logits (B,)."""
+
+    def __init__(
+        self, config: SNGANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        wrap = spectral_norm if config.spectral_norm else plain
+        width = widths(config.width, len(sizes(size)), most=4)[::-1]
+        self.stem = wrap(nn.Conv2d(channels, width[0], 3, padding=1))
+        shrinking = [
+            _Shrink(inward, outward, wrap, shrinks=True)
+            for inward, outward in zip(width, width[1:], strict=False)
+        ]
+        last = _Shrink(width[-1], width[-1], wrap, shrinks=False)
+        self.blocks = nn.Sequential(*shrinking, last)
+        self.head = ProjectionHead(width[-1], context, wrap)
+        _start(self)
+
+    def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """(B, C, H, W) -> (B,)."""
+        h = F.relu(self.blocks(self.stem(x)))
+        return self.head(h.sum((2, 3)), context)
+
+
+class _ConditionalBatchNorm(nn.Module):
+    """Batch norm whose scale and shift are linear in the context's vector, where there is one."""
+
+    def __init__(self, width: int, context: ContextSpec) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(width, affine=not context.vector)
+        self.modulation = nn.Linear(context.vector, 2 * width) if context.vector else None
+
+    def forward(self, x: Tensor, context: Context | None) -> Tensor:
+        h = self.norm(x)
+        if self.modulation is None:
+            return h
+        heard = self.modulation(unit(required(context, "vector")))
+        scale, shift = heard[:, :, None, None].chunk(2, dim=1)
+        return torch.addcmul(shift, h, scale + 1)
+
+
+class _Grow(nn.Module):
+    def __init__(self, inward: int, outward: int, context: ContextSpec) -> None:
+        super().__init__()
+        self.norm_in = _ConditionalBatchNorm(inward, context)
+        self.conv_in = nn.Conv2d(inward, outward, 3, padding=1)
+        self.norm_out = _ConditionalBatchNorm(outward, context)
+        self.conv_out = nn.Conv2d(outward, outward, 3, padding=1)
+        self.skip = nn.Conv2d(inward, outward, 1)
+
+    def forward(self, x: Tensor, context: Context | None) -> Tensor:
+        h = F.interpolate(F.relu(self.norm_in(x, context)), scale_factor=2.0)
+        h = self.conv_out(F.relu(self.norm_out(self.conv_in(h), context)))
+        return h + F.interpolate(self.skip(x), scale_factor=2.0)
+
+
+class _Shrink(nn.Module):
+    def __init__(self, inward: int, outward: int, wrap: Wrap, *, shrinks: bool) -> None:
+        super().__init__()
+        self.shrinks = shrinks
+        self.conv_in = wrap(nn.Conv2d(inward, outward, 3, padding=1))
+        self.conv_out = wrap(nn.Conv2d(outward, outward, 3, padding=1))
+        self.skip = nn.Identity() if inward == outward else wrap(nn.Conv2d(inward, outward, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv_out(F.relu(self.conv_in(F.relu(x))))
+        y = self.skip(x)
+        if self.shrinks:
+            h, y = F.avg_pool2d(h, 2), F.avg_pool2d(y, 2)
+        return h + y
+
+
+def _start(network: nn.Module) -> None:
+    """Keep variances at the start; a condition begins without a say."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear) and "weight" in layer._parameters:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    for layer in network.modules():
+        if isinstance(layer, _ConditionalBatchNorm) and layer.modulation is not None:
+            zeroed(layer.modulation)

@@ -1,0 +1,163 @@
+r"""The style-based GAN of Karras et al. 2020, without noise inputs.
+
+A mapping network turns z into a style w, which modulates every convolution of the synthesis; every
+stage adds to an image that grows with it. Without noise inputs an image is a function of its z
+alone. The discriminator is residual, hears the minibatch's spread, and has no normalisation.
+
+Truncation by psi draws styles towards their running mean: w <- mean + psi (w - mean).
+
+References: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; Karras et
+al. 2020, "Training Generative Adversarial Networks with Limited Data", appendix C (sizes, and
+neither style mixing nor path-length regularisation on small images).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from undrift.errors import UsageError
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.gan.equalized import EqualConv, EqualLinear, leaky
+from undrift.networks.gan.head import ProjectionHead
+from undrift.networks.gan.latent import unit, with_context
+from undrift.networks.gan.minibatch import with_spread
+from undrift.networks.gan.modulation import ModulatedConv
+from undrift.networks.gan.pyramid import grown, shrunk, sizes, widths
+
+MEAN_DECAY = 0.998
+"""Of the running mean of styles, per forward pass in training."""
+
+
+@dataclass(frozen=True)
+class StyleGAN2Config:
+    """Shape of a style-based GAN.
+
+    Attributes:
+        kind: tells this configuration from the others in a file.
+        width: channels of the finest stage; each coarser one has twice as many, up to four times.
+        latent: numbers in z, and in w.
+        mapping: layers of the mapping network.
+        group: images in a group of the minibatch standard deviation; 1: none.
+    """
+
+    kind: Literal["stylegan2"] = "stylegan2"
+    width: int = 64
+    latent: int = 128
+    mapping: int = 2
+    group: int = 8
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no network can have."""
+        for name in ("width", "latent", "mapping", "group"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"stylegan2: {name} is {getattr(self, name)}, wanted 1 or more")
+
+
+class StyleGAN2Generator(nn.Module):
+    """See `undrift.networks.gan.Generator`."""
+
+    mean_style: Tensor
+
+    def __init__(
+        self, config: StyleGAN2Config, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        self.latent, self.context = config.latent, context
+        stages = sizes(size)
+        width = widths(config.width, len(stages), most=4)
+        heard = [config.latent + context.vector] + [config.latent] * (config.mapping - 1)
+        # The mapping learns a hundred times slower: its errors reach every layer.
+        self.mapping = nn.ModuleList(EqualLinear(n, config.latent, rate=0.01) for n in heard)
+        self.register_buffer("mean_style", torch.zeros(config.latent))
+        self.base = nn.Parameter(torch.randn(width[0], *stages[0]))
+        self.stages = nn.ModuleList(
+            _Synthesis(inward, outward, channels, config.latent)
+            for inward, outward in zip([width[0], *width], width, strict=False)
+        )
+
+    def style(self, z: Tensor, context: Context | None) -> Tensor:
+        """The styles w (B, latent) of latents z; in training they move the running mean."""
+        w = with_context(unit(z), context, self.context)
+        for layer in self.mapping:
+            w = leaky(layer(w))
+        if self.training:
+            with torch.no_grad():
+                self.mean_style.lerp_(w.float().mean(0), 1 - MEAN_DECAY)
+        return w
+
+    def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
+        """See `undrift.networks.gan.Generator`."""
+        w = self.style(z, context)
+        if truncation != 1:
+            w = self.mean_style.to(w.dtype).lerp(w, truncation)
+        h = self.base.expand(len(w), *self.base.shape)
+        image: Tensor | None = None
+        for number, stage in enumerate(self.stages):
+            if number:
+                h = grown(h)
+            h, seen = stage(h, w)
+            image = seen if image is None else grown(image) + seen
+        if image is None:
+            raise UsageError("stylegan2: it has no stages; give it a size")
+        return image
+
+
+class StyleGAN2Discriminator(nn.Module):
+    """Images (B, C, H, W) and a context to logits (B,)."""
+
+    def __init__(
+        self, config: StyleGAN2Config, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        self.group = config.group
+        stages = sizes(size)
+        width = widths(config.width, len(stages), most=4)[::-1]
+        self.stem = EqualConv(channels, width[0], 1)
+        self.blocks = nn.ModuleList(
+            _Analysis(inward, outward) for inward, outward in zip(width, width[1:], strict=False)
+        )
+        self.conv = EqualConv(width[-1] + int(config.group > 1), width[-1], 3)
+        self.linear = EqualLinear(width[-1] * stages[0][0] * stages[0][1], width[-1])
+        self.head = ProjectionHead(width[-1], context)
+
+    def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """(B, C, H, W) -> (B,)."""
+        h = leaky(self.stem(x))
+        for block in self.blocks:
+            h = block(h)
+        if self.group > 1:
+            h = with_spread(h, self.group)
+        h = leaky(self.linear(leaky(self.conv(h)).flatten(1)))
+        return self.head(h, context)
+
+
+class _Synthesis(nn.Module):
+    def __init__(self, inward: int, outward: int, channels: int, style: int) -> None:
+        super().__init__()
+        self.conv_in = ModulatedConv(inward, outward, 3, style)
+        self.conv_out = ModulatedConv(outward, outward, 3, style)
+        self.bias = nn.Parameter(torch.zeros(2, outward, 1, 1))
+        self.to_image = ModulatedConv(outward, channels, 1, style, demodulates=False)
+        self.image_bias = nn.Parameter(torch.zeros(channels, 1, 1))
+
+    def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        h = leaky(self.conv_in(x, w) + self.bias[0])
+        h = leaky(self.conv_out(h, w) + self.bias[1])
+        return h, self.to_image(h, w) + self.image_bias
+
+
+class _Analysis(nn.Module):
+    def __init__(self, inward: int, outward: int) -> None:
+        super().__init__()
+        self.conv_in = EqualConv(inward, inward, 3)
+        self.conv_out = EqualConv(inward, outward, 3)
+        self.skip = EqualConv(inward, outward, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = shrunk(leaky(self.conv_out(leaky(self.conv_in(x)))))
+        return (h + self.skip(shrunk(x))) / math.sqrt(2)

@@ -1,0 +1,112 @@
+"""Generators and discriminators: shapes, conditions, truncation, second derivatives."""
+
+import pytest
+import torch
+
+from undrift.errors import UsageError
+from undrift.gan import zero_centred
+from undrift.networks import Context, ContextSpec
+from undrift.networks.gan import (
+    DCGANConfig,
+    R3GANConfig,
+    SNGANConfig,
+    StyleGAN2Config,
+    build_discriminator,
+    build_generator,
+)
+
+from ..cases import awaken
+
+CONFIGS = {
+    "dcgan": DCGANConfig(width=4, latent=6),
+    "sngan": SNGANConfig(width=4, latent=6),
+    "wgan_gp": SNGANConfig(width=4, latent=6, spectral_norm=False),
+    "stylegan2": StyleGAN2Config(width=4, latent=6, group=2),
+    "r3gan": R3GANConfig(width=8, latent=6, group_width=4),
+}
+SHAPES = [(1, (8, 8)), (3, (12, 20)), (2, (28, 28)), (4, (4, 4))]
+
+
+def build(name, channels=1, size=(8, 8), vector=0):
+    torch.manual_seed(0)
+    spec = ContextSpec(vector=vector)
+    made = {"channels": channels, "size": size, "context": spec}
+    return build_generator(CONFIGS[name], **made), build_discriminator(CONFIGS[name], **made)
+
+
+def latents(generator, batch=4, seed=0):
+    return torch.randn(batch, generator.latent, generator=torch.Generator().manual_seed(seed))
+
+
+def context(batch=4, seed=1):
+    return Context(vector=torch.randn(batch, 5, generator=torch.Generator().manual_seed(seed)))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize(("channels", "size"), SHAPES)
+def test_shapes(name, channels, size):
+    generator, discriminator = build(name, channels, size)
+    images = generator(latents(generator))
+    assert images.shape == (4, channels, *size)
+    assert discriminator(images).shape == (4,)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_both_hear_the_context(name):
+    generator, discriminator = (awaken(network).eval() for network in build(name, vector=5))
+    z = latents(generator)
+    images = generator(z, context())
+    assert not torch.allclose(images, generator(z, context(seed=2)))
+    assert not torch.allclose(
+        discriminator(images, context()), discriminator(images, context(4, 2))
+    )
+    with pytest.raises(UsageError, match=r"context\.vector"):
+        generator(z)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_parameter_learns_through_both_and_through_a_penalty(name):
+    generator, discriminator = (awaken(network) for network in build(name, vector=5))
+    images = generator(latents(generator), context())
+    discriminator(images, context()).square().sum().backward()
+    for network in (generator, discriminator):
+        silent = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
+        # Batch norm takes out any constant that comes before it.
+        assert [n for n in silent if name not in ("dcgan", "sngan", "wgan_gp")] == []
+    seen = images.detach().requires_grad_()
+    zero_centred(discriminator(seen, context()), seen).sum().backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in discriminator.parameters())
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_truncation_draws_towards_one_image(name):
+    generator = awaken(build(name)[0])
+    with torch.no_grad():
+        generator(latents(generator, 16, 3))
+        generator.eval()
+        z = latents(generator)
+        whole, half, none = (generator(z, None, psi) for psi in (1.0, 0.5, 0.0))
+    torch.testing.assert_close(whole, generator(z).detach())
+    if name == "r3gan":  # without z nothing weighs the basis: black on black, but still one image
+        assert generator.stem.bias is None
+    assert none.std(0).max() < 1e-6 < half.std(0).mean() < whole.std(0).mean()
+
+
+@pytest.mark.parametrize("size", [(10, 8), (8, 6), (2, 2)])
+def test_sides_that_are_no_multiples_of_four_are_refused(size):
+    with pytest.raises(UsageError, match="multiples of 4"):
+        build("r3gan", size=size)
+
+
+def test_tokens_and_maps_are_refused():
+    with pytest.raises(UsageError, match="a class only"):
+        build_generator(CONFIGS["dcgan"], channels=1, size=(8, 8), context=ContextSpec(tokens=3))
+
+
+def test_a_dcgan_has_batch_norm_and_the_others_judge_each_image_alone():
+    for name in CONFIGS.keys() - {"sngan"}:  # whose weights move with every pass in training
+        discriminator = awaken(build(name)[1])
+        images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(5))
+        together = discriminator(images)
+        alone = torch.cat([discriminator(image[None]) for image in images])
+        assert torch.allclose(together, alone, atol=1e-3) == (name not in ("dcgan", "stylegan2"))

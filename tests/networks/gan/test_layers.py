@@ -1,0 +1,92 @@
+"""The layers of the GANs against their equations."""
+
+import torch
+import torch.nn.functional as F
+from tests.oracle.mutation import mutated
+
+from undrift.networks import ContextSpec
+from undrift.networks.gan import R3GANConfig, SNGANConfig, build_discriminator, modulation
+from undrift.networks.gan.minibatch import with_spread
+from undrift.networks.gan.modulation import ModulatedConv
+from undrift.networks.gan.pyramid import grown, shrunk, sizes, widths
+
+
+def seeded(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def critic(**changes):
+    torch.manual_seed(0)
+    config = SNGANConfig(width=8, latent=4, **changes)
+    return build_discriminator(config, channels=1, size=(8, 8), context=ContextSpec(vector=3))
+
+
+def norms(network):
+    layers = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    return torch.stack([torch.linalg.svdvals(m.weight.detach().flatten(1))[0] for m in layers])
+
+
+def test_spectral_norm_is_one():
+    network = critic()
+    with torch.no_grad():
+        for _ in range(60):  # every pass in training makes one power iteration
+            _ = [m.weight for m in network.modules() if hasattr(m, "weight")]
+    found = norms(network.eval())
+    torch.testing.assert_close(found, torch.ones_like(found), rtol=0.02, atol=0)
+    without = norms(critic(spectral_norm=False))
+    assert (without - 1).abs().min() > 0.02
+
+
+def per_image(conv: ModulatedConv, x, w):
+    """Equations 1 to 3 of the paper as they stand: one convolution per image."""
+    weight = conv.conv.scale * conv.conv.weight
+    out = []
+    for image, style in zip(x, conv.affine(w), strict=True):
+        modulated = weight * style[None, :, None, None]
+        modulated = modulated / (modulated.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
+        out.append(F.conv2d(image[None], modulated, padding=1))
+    return torch.cat(out)
+
+
+def test_a_modulated_convolution_is_one_convolution_per_image():
+    torch.manual_seed(0)
+    conv = ModulatedConv(3, 5, 3, style=4)
+    x, w = seeded(2, 3, 6, 6), seeded(2, 4, seed=1)
+    torch.testing.assert_close(conv(x, w), per_image(conv, x, w), rtol=1e-4, atol=1e-5)
+    wrong = mutated(modulation, "s.square() @", "s @").ModulatedConv(3, 5, 3, style=4)
+    wrong.load_state_dict(conv.state_dict())
+    assert not torch.allclose(wrong(x, w), per_image(conv, x, w), atol=1e-2)
+
+
+def test_minibatch_spread_by_hand():
+    """Two groups of two: rows 0 and 2 differ by 2 everywhere, rows 1 and 3 not at all."""
+    x = torch.zeros(4, 1, 2, 2)
+    x[2] = 2.0
+    found = with_spread(x, 2)
+    assert found.shape == (4, 2, 2, 2)
+    torch.testing.assert_close(found[:, 1, 0, 0], torch.tensor([1.0, 1e-4, 1.0, 1e-4]))
+    assert with_spread(x[:3], 2).shape == (3, 2, 2, 2)  # 3 has no divisor of 2: groups of one
+
+
+def test_stages():
+    assert sizes((32, 32)) == [(4, 4), (8, 8), (16, 16), (32, 32)]
+    assert sizes((28, 28)) == [(7, 7), (14, 14), (28, 28)]
+    assert sizes((12, 40)) == [(6, 20), (12, 40)]
+    assert widths(16, 5) == [128, 128, 64, 32, 16]
+
+
+def test_resampling_keeps_constants_and_shrinking_is_the_transpose_of_growing():
+    x, y = seeded(1, 2, 5, 3), seeded(1, 2, 10, 6, seed=1)
+    torch.testing.assert_close((grown(x) * y).sum() / 4, (x * shrunk(y)).sum())
+    torch.testing.assert_close(shrunk(torch.ones(1, 2, 4, 6)), torch.ones(1, 2, 2, 3))
+
+
+def test_residual_blocks_of_r3gan_start_as_the_identity():
+    torch.manual_seed(0)
+    config = R3GANConfig(width=8, group_width=4)
+    network = build_discriminator(config, channels=1, size=(8, 8), context=ContextSpec())
+    x = seeded(2, 8, 4, 4)
+    assert all(torch.equal(block(x), x) for block in network.stages[0].blocks)
+    # 2 stages of 2 blocks of 3 layers: gain 1.387 * 4^(-1/4), over 8 inputs.
+    mix = network.stages[0].blocks[0].expand.weight.detach().std()
+    assert abs(float(mix) - 1.3868 * 4**-0.25 / 8**0.5) < 0.08
