@@ -164,7 +164,7 @@ MUTANTS = [
     (deis, "DEIS", "legendre(-point_t.half_log_snr, -p", "legendre(-point_t.half_log_snr, -2 * p"),
     (deis, "DEISLogRho", "[-point.half_log_snr for", "[point.half_log_snr for"),
     (deis, "DEISLogRho", "_along(points[0], point_s))", "_along(point_s, points[0]))"),
-    (lms, "LMS", "legendre(nodes[0], point_s.ratio)", "legendre(point_s.ratio, nodes[0])"),
+    (lms, "LMS", "legendre(nodes[0], point_s.ratio,", "legendre(point_s.ratio, nodes[0],"),
     (lms, "LMS", "legendre(nodes[0], point_s", "legendre(nodes[-1], point_s"),
     (lms, "LMS", "[point.ratio for", "[point.sigma for"),
     (multistep, "", "(x, prediction.x0, alpha=point_t", "(x, prediction.x0, alpha=point_s"),

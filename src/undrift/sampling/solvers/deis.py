@@ -68,6 +68,6 @@ class DEISLogRho(NoiseMultistep):
 
 def _along(point_t: Point, point_s: Point) -> tuple[list[float], list[float]]:
     """Places of a quadrature in log r, and their masses in r: dr = r dlog r."""
-    log_ratios, masses = legendre(-point_t.half_log_snr, -point_s.half_log_snr)
+    log_ratios, masses = legendre(-point_t.half_log_snr, -point_s.half_log_snr, 12)
     measured = zip(log_ratios, masses, strict=True)
     return log_ratios, [mass * math.exp(place) for place, mass in measured]

@@ -39,5 +39,5 @@ class LMS(NoiseMultistep):
     ) -> list[float]:
         """Return the weights of (1)."""
         nodes = [point.ratio for point in points if point.alpha > 0]
-        places, masses = legendre(nodes[0], point_s.ratio)
+        places, masses = legendre(nodes[0], point_s.ratio, 2)  # exact for cubics
         return lagrange_integrals(nodes, places, masses)  # (1)

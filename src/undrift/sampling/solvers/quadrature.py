@@ -6,8 +6,8 @@ nodes ``xi_j``, so that
     int f(xi) m(ds)  ~  sum_j w_j f_j,    w_j = int L_j(xi) m(ds),                        (1)
     L_j(xi) = prod_{k != j} (xi - xi_k) / (xi_j - xi_k).                                  (2)
 
-The integral is a sum over Gauss-Legendre places ``s_q``, whose number makes it exact to rounding
-for polynomials of degree 23, and for the exponentials that occur here over any step of a sampler.
+The integral is a sum over n Gauss-Legendre places ``s_q``, exact for polynomials of degree 2n - 1.
+With 8 of them those times e^s are exact to 1e-11 over five nats, more than a step of any grid.
 """
 
 from __future__ import annotations
@@ -17,13 +17,23 @@ from math import prod
 
 import numpy as np
 
-_PLACES, _MASSES = (values.tolist() for values in np.polynomial.legendre.leggauss(12))
+_RULES = {
+    count: [values.tolist() for values in np.polynomial.legendre.leggauss(count)]
+    for count in (2, 8, 12)
+}
 
 
-def legendre(low: float, high: float) -> tuple[list[float], list[float]]:
-    """Return places s_q from ``low`` to ``high`` and their masses, so that ``int f = sum m f``."""
+def legendre(low: float, high: float, count: int = 8) -> tuple[list[float], list[float]]:
+    """Return places s_q from ``low`` to ``high`` and their masses, so that ``int f = sum m f``.
+
+    Args:
+        low: where the integral begins.
+        high: where it ends; may lie below.
+        count: how many places: 2, 8 or 12.
+    """
     middle, half = (low + high) / 2, (high - low) / 2
-    return [middle + half * place for place in _PLACES], [half * mass for mass in _MASSES]
+    places, masses = _RULES[count]
+    return [middle + half * place for place in places], [half * mass for mass in masses]
 
 
 def lagrange_integrals(
