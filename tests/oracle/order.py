@@ -125,7 +125,7 @@ def strong(
     errors = []
     for count in steps:
         end = on_path(solver, schedule, count, per_step=per_step)
-        errors.append(float((end - reference).square().mean().sqrt()))
+        errors.append(float((end - reference).abs().mean()))
     return slope(errors, steps)
 
 

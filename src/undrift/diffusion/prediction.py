@@ -10,8 +10,8 @@ Definition: a denoiser's estimate ``x_0`` of ``E[x_0 | x_t]`` fixes, through
 
 At alpha = 0 all of them are defined. At sigma = 0 the sample is the data: it says nothing of the
 noise, whose mean is 0, so ``epsilon`` is 0 there, and ``velocity`` follows wherever sigma_dot is
-finite (ve, flow, sub_vp). The score, and the velocity of a variance-preserving path, are not functions of
-x_0 at sigma = 0: they are NaN.
+finite (ve, flow, sub_vp). The score, and the velocity of a variance-preserving path, are not
+functions of x_0 at sigma = 0: they are NaN.
 """
 
 from __future__ import annotations

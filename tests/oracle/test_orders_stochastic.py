@@ -1,0 +1,319 @@
+"""Stochastic solvers: their order in law, their ODE twins, their strong convergence, their mutants.
+
+In law, mean and variance on Gaussian data are computed without sampling. Image by image, the ends
+of finer and finer steps along one Brownian path come to one point, the same for every rule, which
+noise drawn per step does not allow.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+import torch
+from tests.oracle import order
+from tests.oracle.mutation import mutated
+
+from undrift.diffusion import VE, Prediction, VPCosine, VPLinear
+from undrift.sampling import DDPM, DPMpp2M, Euler, integrate, karras, solvers, uniform
+from undrift.sampling.solvers import (
+    DDIM,
+    DPMpp2MSDE,
+    DPMpp2S,
+    DPMpp3M,
+    DPMpp3MSDE,
+    DPMppSDE,
+    EulerMaruyama,
+    HeunChurn,
+    HeunEDM,
+    PredictorCorrector,
+    ddim,
+    dpmpp_2m_sde,
+    dpmpp_3m_sde,
+    dpmpp_sde,
+    euler_maruyama,
+    predictor_corrector,
+    renewal,
+)
+
+MARGIN = 0.2
+FEW = (64, 192)
+PREDICTOR = PredictorCorrector(corrections=0)
+IN_LAW = [
+    DDIM(),
+    DDIM(eta=0.5),
+    DPMppSDE(),
+    DPMppSDE(eta=0.5),
+    DPMpp2MSDE(),
+    DPMpp2MSDE(eta=0.5),
+    DPMpp2MSDE(mean="heun"),
+    DPMpp3MSDE(),
+    EulerMaruyama(),
+    PREDICTOR,
+]
+
+
+@pytest.mark.parametrize("schedule", order.SCHEDULES, ids=order.kind)
+@pytest.mark.parametrize("solver", IN_LAW, ids=repr)
+def test_order_in_law(solver, schedule):
+    assert order.in_law(solver, schedule, FEW) > solver.order - MARGIN
+    assert solver.order_as_started == solver.order
+
+
+@pytest.mark.parametrize("schedule", [VE(), VPLinear()], ids=order.kind)
+def test_order_in_law_of_euler_maruyama_with_less_noise(schedule):
+    """Where alpha is never 0: from there on its first steps are wrong by a fixed amount.
+
+    Near alpha = 0 the drift grows like 1 / alpha, so those steps are long however many there are,
+    and the new noise that makes up for it takes the longer, the smaller eta is.
+    """
+    assert order.in_law(EulerMaruyama(eta=0.5), schedule, FEW) > EulerMaruyama.order - MARGIN
+    assert order.in_law(EulerMaruyama(eta=0.5), VPCosine(), FEW) < EulerMaruyama.order - MARGIN
+
+
+@pytest.mark.parametrize("schedule", order.SCHEDULES, ids=order.kind)
+@pytest.mark.parametrize(
+    ("solver", "twin", "exactly"),
+    [
+        (DDIM(eta=0.0), Euler(), True),
+        (DPMppSDE(eta=0.0), DPMpp2S(), True),
+        (DPMpp2MSDE(eta=0.0), DPMpp2M(), True),
+        (DPMpp3MSDE(eta=0.0), DPMpp3M(), False),  # the same sums in another order
+        (HeunChurn(gamma=0.0), HeunEDM(), True),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_without_noise_a_solver_is_its_twin(solver, twin, exactly, schedule):
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64) * schedule(1.0).sigma
+    denoise = order.MIXTURE.denoiser(schedule)
+    for times in (karras(schedule, 9), uniform(schedule, 7)):
+        end = integrate(denoise, x, times, solver, schedule=schedule)  # no noise to be had
+        wanted = integrate(denoise, x, times, twin, schedule=schedule)
+        torch.testing.assert_close(end, wanted, rtol=0, atol=0 if exactly else 1e-11)
+
+
+@pytest.mark.parametrize("schedule", order.SCHEDULES, ids=order.kind)
+def test_euler_maruyama_without_noise_follows_the_velocity(schedule):
+    """Its twin is Euler's method in t on the probability-flow ODE."""
+    denoise = order.MIXTURE.denoiser(schedule)
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64)
+    level_t, level_s = schedule(0.7), schedule(0.6)
+    rule = EulerMaruyama(eta=0.0)
+    x_s = rule.step(denoise, x, level_t, level_s, rule.start(x, schedule), None)[0]
+    wanted = x + denoise(x, level_t.t).velocity * (level_s.t - level_t.t)
+    torch.testing.assert_close(x_s, wanted)
+
+
+@pytest.mark.parametrize("schedule", order.SCHEDULES, ids=order.kind)
+def test_ddim_with_all_noise_new_is_the_chains_posterior(schedule):
+    x = torch.linspace(-2, 2, 9, dtype=torch.float64) * schedule(1.0).sigma
+    denoise = order.MIXTURE.denoiser(schedule)
+    noise = torch.linspace(-1, 1, 9, dtype=torch.float64)
+
+    class Same:
+        def step(self, k, shape, purpose):
+            return noise.roll(k)
+
+        def brownian(self, level_t, level_s, shape, device):
+            self.k = getattr(self, "k", -1) + 1
+            return noise.roll(self.k)
+
+    ends = [
+        integrate(denoise, x, karras(schedule, 9), rule, schedule=schedule, noise=Same())
+        for rule in (DDIM(), DDPM(), DDIM(eta=0.5))
+    ]
+    torch.testing.assert_close(ends[0], ends[1], rtol=1e-9, atol=1e-12)
+    assert (ends[2] - ends[1]).abs().max() > 0.01  # and with half of it is not
+
+
+# ------------------------------------------------------------------------ image by image
+
+
+@cache
+def fine(schedule):
+    return order.on_path(DPMpp2MSDE(), schedule, 1024)
+
+
+STRONG = [DDIM(), DPMppSDE(), DPMpp2MSDE(), DPMpp3MSDE(), EulerMaruyama(), PREDICTOR]
+COARSE = (32, 256)
+
+
+@pytest.mark.parametrize("schedule", [VPCosine(), VE()], ids=order.kind)
+@pytest.mark.parametrize("solver", STRONG, ids=lambda rule: rule.name)
+def test_finer_steps_come_to_one_point_on_each_path(solver, schedule):
+    """Strong order 1, towards the fine solution of one of the rules."""
+    assert order.strong(solver, schedule, fine(schedule), COARSE) > 1 - MARGIN
+
+
+@pytest.mark.parametrize("solver", STRONG, ids=lambda rule: rule.name)
+def test_with_noise_drawn_per_step_they_do_not(solver):
+    schedule = VPCosine()
+    assert order.strong(solver, schedule, fine(schedule), COARSE, per_step=True) < 0.3
+
+
+@pytest.mark.slow
+def test_strong_order_down_to_4096_steps():
+    schedule = VPCosine()
+    reference = order.on_path(DPMpp2MSDE(), schedule, 4096)
+    for solver in (DDIM(), DPMpp2MSDE(), EulerMaruyama()):
+        assert order.strong(solver, schedule, reference, (32, 128, 512)) > 1 - MARGIN
+
+
+# ------------------------------------------------------------------------------- mutants
+
+
+@cache
+def genuine_keeps_its_order(name, settings):
+    genuine = getattr(solvers, name)(**dict(settings))
+    return order.in_law(genuine, VPLinear(), FEW) > genuine.order - MARGIN
+
+
+def keeps_its_order(module, name, settings=()):
+    mutant = getattr(module, name)(**dict(settings))
+    return order.in_law(mutant, VPLinear(), FEW) > mutant.order - MARGIN
+
+
+GAP = "(level_t.log_snr - level_s.log_snr)  #"
+FRESH = "eta * level_s.sigma * torch.sqrt(share)"
+
+
+@pytest.mark.parametrize(
+    ("law", "old", "new"),
+    [
+        ("diffused", GAP, "(level_s.log_snr - level_t.log_snr)  #"),  # sign
+        ("diffused", "level_s.sigma * torch.exp(gap / 2)", "level_t.sigma * torch.exp(gap / 2)"),
+        ("diffused", "level_s.sigma * torch.exp(gap / 2)", "level_s.sigma * torch.exp(gap)"),
+        ("diffused", "level_s.sigma * torch.sqrt(-torch", "level_t.sigma * torch.sqrt(-torch"),
+        (
+            "diffused",
+            "level_s.sigma * torch.sqrt(-torch",
+            "0.5 * level_s.sigma * torch.sqrt(-torch",
+        ),
+        ("diffused", "x + s_noise", "x + 0.9 * s_noise"),
+        ("ancestral", "level_s.sigma * torch.sqrt(1 -", "level_t.sigma * torch.sqrt(1 -"),
+        ("ancestral", "eta**2 * share)", "eta * share)"),
+        ("ancestral", FRESH, FRESH.replace("level_s", "level_t")),
+        ("ancestral", FRESH, "eta * level_s.sigma * share"),
+        ("ancestral", "x + s_noise", "x + 0.9 * s_noise"),
+    ],
+)
+def test_mutants_of_the_renewal_lose_their_order(law, old, new, monkeypatch):
+    module, name = {"diffused": (dpmpp_2m_sde, "DPMpp2MSDE"), "ancestral": (dpmpp_sde, "DPMppSDE")}[
+        law
+    ]
+    settings = (("eta", 0.5),)
+    assert genuine_keeps_its_order(name, settings)
+    monkeypatch.setattr(module, law, getattr(mutated(renewal, old, new), law))
+    assert not keeps_its_order(module, name, settings)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "old", "new"),
+    [
+        (ddim, "DDIM", "level_t, renewal.kept", "level_t, level_s"),  # keeps all the old noise
+        (ddim, "DDIM", "x, prediction.x0, level_t", "x, x, level_t"),
+        (ddim, "DDIM", "renewal.onto(x_s,", "renewal.onto(x,"),
+        (ddim, "DDIM", "ancestral(level_t, level_s", "ancestral(level_s, level_t"),
+        (dpmpp_sde, "DPMppSDE", "denoise(x_m, level_m.t)", "denoise(x_m, level_t.t)"),  # index
+        (dpmpp_sde, "DPMppSDE", "x0 = denoise(x_m, level_m.t).x0", "denoise(x_m, level_m.t)"),
+        (dpmpp_sde, "DPMppSDE", "x0, level_t, level_m, draw", "x0, level_t, level_s, draw"),
+        (dpmpp_sde, "DPMppSDE", "x0, level_t, renewal.kept", "x0, level_t, level_s"),
+        (dpmpp_2m_sde, "DPMpp2MSDE", "(2 * step_before)", "(-2 * step_before)"),  # history order
+        (dpmpp_2m_sde, "DPMpp2MSDE", "level_t.log_snr - memory", "level_s.log_snr - memory"),
+        (
+            dpmpp_2m_sde,
+            "DPMpp2MSDE",
+            "Evaluation(prediction.x0, level_t)",
+            "Evaluation(x0, level_t)",
+        ),
+        (
+            dpmpp_2m_sde,
+            "DPMpp2MSDE",
+            "LastEvaluation(prediction.x0, level_t), pred",
+            "memory, pred",
+        ),
+        (dpmpp_2m_sde, "DPMpp2MSDE", "level_t, renewal.kept", "level_t, level_s"),
+        (dpmpp_3m_sde, "DPMpp3MSDE", "(1 + self.eta) *", "(1 - self.eta / 2) *"),
+        (dpmpp_3m_sde, "DPMpp3MSDE", "phi_1 * slope", "phi_2 * slope"),
+        (dpmpp_3m_sde, "DPMpp3MSDE", "(x0 - last.x0)", "(last.x0 - x0)"),  # history order
+        (dpmpp_3m_sde, "DPMpp3MSDE", "level_t, renewal.kept", "level_t, level_s"),
+        (dpmpp_3m_sde, "DPMpp3MSDE", "1 + torch.expm1(-q) / q", "1 - torch.expm1(-q) / q"),
+        (euler_maruyama, "EulerMaruyama", "x - memory", "x + memory"),  # sign
+        (euler_maruyama, "EulerMaruyama", "(prediction, self.eta)", "(prediction, 0.0)"),
+        (euler_maruyama, "EulerMaruyama", "diffusion(level_t.t)", "diffusion(level_t.t) ** 2"),
+        (euler_maruyama, "EulerMaruyama", "* torch.sqrt(step)", "* step"),
+        (predictor_corrector, "PredictorCorrector", "spread**2 *", "spread *"),
+        (predictor_corrector, "PredictorCorrector", "(2 - back)", "back"),  # sign
+        (predictor_corrector, "PredictorCorrector", "+ spread * noise", "+ spread / 2 * noise"),
+        (predictor_corrector, "PredictorCorrector", "spread**2 *", "spread**2 / 2 *"),  # the ODE's
+    ],
+)
+def test_mutants_lose_their_order_in_law(module, name, old, new):
+    settings = (("corrections", 0),) if name == "PredictorCorrector" else ()
+    assert genuine_keeps_its_order(name, settings)
+    assert not keeps_its_order(mutated(module, old, new), name, settings)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("phi_2 * bend)", "phi_2 / 2 * bend)"),  # k-diffusion's slip
+        ("+ phi_2 * bend", "- phi_2 * bend"),
+        ("(d_1 - d_2) * r_1 / (r_1 + r_2)", "(d_1 - d_2) * r_2 / (r_1 + r_2)"),
+        ("memory[1].level.log_snr) / step", "memory[1].level.log_snr) / step * 2"),
+        ("last = memory[0]", "last = memory[-1]"),  # history order
+        ("*memory[:1])", ")"),  # forgets one
+        ("x_s + level_s.alpha", "x_s + level_t.alpha"),
+    ],
+)
+def test_mutants_of_the_parabola_lose_the_third_order(old, new):
+    """At eta = 0, where the rule is of the third order."""
+    mutant = mutated(dpmpp_3m_sde, old, new).DPMpp3MSDE(eta=0.0)
+    settings = {"rough": True, "history": 2}
+    assert order.measured(DPMpp3MSDE(eta=0.0), VPCosine(), **settings) > 3 - MARGIN
+    assert not order.measured(mutant, VPCosine(), **settings) > 3 - MARGIN
+
+
+def line_is_averaged(module, eta):
+    """Whether <D> of a D that is linear in lambda is its mean under exp((1 + eta) lambda)."""
+    schedule = VPLinear()
+
+    def denoise(x, t):
+        level = schedule(t)
+        return Prediction(x, level, (1 + 0.3 * level.log_snr / 2).expand_as(x))
+
+    class NoNoise:
+        def brownian(self, level_t, level_s):
+            return 0.0
+
+    rule = module.DPMpp2MSDE(eta=eta, mean="heun")
+    x = torch.ones(1, dtype=torch.float64)
+    levels = [schedule(t) for t in (0.7, 0.6, 0.3)]
+    middle, memory, _ = rule.step(
+        denoise, x, levels[0], levels[1], rule.start(x, schedule), NoNoise()
+    )
+    end = rule.step(denoise, middle, levels[1], levels[2], memory, NoNoise())[0]
+    kept = renewal.diffused(levels[1], levels[2], eta).kept.sigma / levels[1].sigma
+    mean = (end - kept * middle) / (levels[2].alpha - kept * levels[1].alpha)
+    half = torch.linspace(float(levels[1].log_snr) / 2, float(levels[2].log_snr) / 2, 20_001)
+    weight = torch.exp((1 + eta) * half.double())
+    wanted = torch.trapezoid(weight * (1 + 0.3 * half), half) / torch.trapezoid(weight, half)
+    return abs(float(mean - wanted)) < 1e-6
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
+def test_a_line_is_averaged_exactly(eta):
+    assert line_is_averaged(dpmpp_2m_sde, eta)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("c = -1 / torch.expm1(-q) - 1 / q", "c = 1 / torch.expm1(-q) - 1 / q"),
+        ("c = -1 / torch.expm1(-q) - 1 / q", "c = 1 / 2"),
+        ("c * step / step_before", "c * step_before / step"),
+        ("q = (1 + self.eta)", "q = (1 - self.eta)"),
+    ],
+)
+def test_mutants_of_the_lines_mean_are_caught(old, new):
+    assert not line_is_averaged(mutated(dpmpp_2m_sde, old, new), 0.4)
