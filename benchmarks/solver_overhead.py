@@ -66,9 +66,9 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     with torch.inference_mode():
         denoiser = Denoiser(network, schedule, edm(1.0)).eval()
-        for _ in range(20):
+        for _ in range(5):
             bare()
-        wrapped = [_seconds(lambda: denoiser(x, times[3])) / bare() for _ in range(99)]
+        wrapped = [_seconds(lambda: denoiser(x, times[3])) / bare() for _ in range(options.rounds)]
         for name in SAMPLERS:
             rule = solver(name)
             ratios, added = [], []
@@ -97,7 +97,7 @@ def main() -> None:
                 f"{100 * ratio:5.2f} % of it  (to reach {100 * REACH[rule.stochastic]:.0f} %)",
                 flush=True,
             )
-        network_seconds = statistics.median(bare() for _ in range(50))
+        network_seconds = statistics.median(bare() for _ in range(options.steps))
     result = conditions() | {
         "batch": options.batch,
         "steps": options.steps,
