@@ -213,6 +213,8 @@ def _best(found: dict[str, Any]) -> list[str]:
         if second is not None:
             apart = {None: "", True: ": the intervals overlap", False: ": beyond its interval"}
             rival = f"next {second['sampler']} {_value(second)}{apart[best['overlaps']]}"
+            if best["difference"] is not None:
+                rival += f"; pair by pair {_value(best['difference'])}"
         rows.append(
             (f"  {best['budget']}", best["sampler"], f"{best['steps']} steps", _value(best), rival)
         )

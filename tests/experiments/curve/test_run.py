@@ -38,12 +38,13 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The points that are drawn, in order."""
+    """The points that are drawn to be measured, in order; pairs take theirs from the cache."""
     seen = []
     real = run.draw
 
     def draw(subject, pipeline, n, sampling, *rest):
-        seen.append((sampling.sampler, sampling.steps))
+        if len(rest) == 2:  # told of its progress
+            seen.append((sampling.sampler, sampling.steps))
         return real(subject, pipeline, n, sampling, *rest)
 
     monkeypatch.setattr(run, "draw", draw)
@@ -73,6 +74,11 @@ def test_points_table_files_and_the_same_numbers_as_evaluate(folder, capsys, dra
     assert found["metrics"] == ["fd", "kid", "coverage"]
     assert found["floors"]["fd"] > 0 and "95 %" not in found["titles"]["fd"]
     assert [best["budget"] for best in found["best"]["fd"]] == [3, 4, 5]
+    for best in found["best"]["fd"]:  # the difference of a pair is that of its values
+        paired, second = best["difference"], best["runner_up"]
+        assert paired["value"] == pytest.approx(best["value"] - second["value"], rel=1e-9)
+        assert paired["low"] < paired["value"] < paired["high"]
+    assert any("pair by pair -" in line for line in lines)
     with Image.open(folder / "out" / "curve.png") as picture:
         assert picture.mode in ("RGB", "RGBA") and picture.width > 1000
         assert np.asarray(picture)[0, 0, :3].tolist() == [255, 255, 255]
@@ -159,6 +165,7 @@ def test_metrics_and_guidance_of_ones_own(folder):
         grid="log_snr",
     )
     assert [(cell["nfe"], cell["steps"]) for cell in found["cells"]] == [(4, 2), (6, 3)]
+    assert found["best"]["precision"][0]["difference"] is None
     assert found["skipped"][0]["nfe"] == 5 and found["best"]["precision"][0]["runner_up"] is None
     assert (found["guidance"], found["grid"]) == (2.0, "log_snr")
 

@@ -19,7 +19,8 @@ def best_within(
         One record per budget within which anything was measured: ``budget``, ``sampler``, ``nfe``,
         ``steps``, ``value``, ``low``, ``high``; ``runner_up``, the same of the best other sampler,
         or None; ``overlaps``, whether the two 95 % intervals have a value in common, so that the
-        order may be chance, or None where one of them is missing.
+        order may be chance, or None where one of them is missing; and ``difference``, None until
+        `add_differences` has compared the two.
     """
     found = []
     for budget in sorted(budgets):
@@ -30,7 +31,13 @@ def best_within(
         others = [point for point in points if point["sampler"] != best["sampler"]]
         second = _first(others, better) if others else None
         found.append(
-            {"budget": budget, **best, "runner_up": second, "overlaps": _overlap(best, second)}
+            {
+                "budget": budget,
+                **best,
+                "runner_up": second,
+                "overlaps": _overlap(best, second),
+                "difference": None,
+            }
         )
     return found
 

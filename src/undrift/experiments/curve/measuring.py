@@ -53,8 +53,16 @@ class Measuring:
         Raises:
             UsageError: samples that cannot be compared.
         """
+        return measure(self.comparison(samples), self._names)
+
+    def comparison(self, samples: Images) -> Comparison:
+        """``samples`` beside the real images; what does not depend on them is kept.
+
+        Raises:
+            UsageError: samples that cannot be compared.
+        """
         if self._before is None:
             self._before = self._bench.comparison(samples, self._subject)
         else:
             self._before = self._before.beside(self._bench.renamed(samples, self._subject))
-        return measure(self._before, self._names)
+        return self._before

@@ -14,13 +14,14 @@ from undrift.experiments.curve.asked import Curve
 from undrift.experiments.curve.cells import LEARNED, Cell, Skipped, cells_of
 from undrift.experiments.curve.journal import Journal
 from undrift.experiments.curve.measuring import Measuring
+from undrift.experiments.curve.pairs import add_differences
 from undrift.experiments.curve.result import result_of, write_result
 from undrift.experiments.evaluation.drawing import OnDrawn, Sampling, draw
 from undrift.experiments.evaluation.reference import check, open_reference
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.report.cost import duration
 from undrift.experiments.report.refresh import refresh_curve
-from undrift.metrics import chosen_metrics
+from undrift.metrics import Comparison, chosen_metrics
 from undrift.pipelines import DiffusionPipeline
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
@@ -60,6 +61,11 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
     if subject.pipeline is None:
         raise UsageError(f"{asked.target}: samples, not a model; a curve needs a run or a pipeline")
+    if not isinstance(subject.pipeline, DiffusionPipeline):
+        raise UsageError(
+            f"{asked.target}: a {type(subject.pipeline).__name__} draws in one pass and has no "
+            "samplers to compare; `undrift evaluate` measures it"
+        )
     folder = _folder(asked, subject)
     reference = open_reference(subject, asked.reference, asked.split)
     check(subject, reference)
@@ -82,8 +88,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
             measuring = Measuring(asked, subject, reference, names, device)
         for place, k in enumerate(missing):
             cell = cells[k]
-            grid = None if cell.sampler == LEARNED else asked.grid
-            sampling = Sampling(asked.seed, cell.steps, cell.sampler, asked.guidance, grid)
+            sampling = _sampling(asked, cell)
             drawn = draw(subject, pipeline, asked.n, sampling, world, watcher.drawn(cell))
             if measuring is None:
                 continue
@@ -101,10 +106,37 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         if not world.first:
             return {}
         found = result_of(asked, subject, [r for r in records if r is not None], skipped, names)
+        if any(best["runner_up"] for best in found["best"][names[0]]):
+            if measuring is None:
+                measuring = Measuring(asked, subject, reference, names, device)
+            _pair(found["best"][names[0]], asked, subject, pipeline, measuring, world)
         write_result(folder, found)
         if subject.run is not None and folder == subject.run.path / "evaluation":
             refresh_curve(subject.run.path)
         return found
+
+
+def _sampling(asked: Curve, cell: Cell) -> Sampling:
+    grid = None if cell.sampler == LEARNED else asked.grid
+    return Sampling(asked.seed, cell.steps, cell.sampler, asked.guidance, grid)
+
+
+def _pair(
+    best: list[dict[str, Any]],
+    asked: Curve,
+    subject: Subject,
+    pipeline: DiffusionPipeline,
+    measuring: Measuring,
+    world: World,
+) -> None:
+    """Compare each best point with its runner-up, image by image; the samples are in the cache."""
+    alone = World(0, 1, world.local_rank, world.device)
+
+    def drawn(sampler: str, nfe: int, steps: int) -> Comparison:
+        sampling = _sampling(asked, Cell(sampler, nfe, steps))
+        return measuring.comparison(draw(subject, pipeline, asked.n, sampling, alone).images)
+
+    add_differences(best, chosen_metrics(asked.metrics)[0], drawn)
 
 
 def _folder(asked: Curve, subject: Subject) -> Path:

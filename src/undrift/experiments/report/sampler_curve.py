@@ -21,6 +21,9 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
 _GREYS = {"muted": "#555a61", "reference": "#7d838c", "rule": "#e2e2e2"}
+_ASIDE = 1.01
+"""How far the points of neighbouring samplers are set apart, so that their intervals are seen."""
+
 _LABEL_GAP = 11.0  # points between the baselines of two labels
 
 
@@ -96,9 +99,9 @@ def _panel(
         ]
         if not cells:
             continue
-        cells.sort(key=lambda cell: cell[cost])
+        cells.sort(key=lambda cell: cell["nfe"])
         colour = _COLOURS[place % len(_COLOURS)]
-        costs = [cell[cost] for cell in cells]
+        costs = [_cost(curve, cell, cost) for cell in cells]
         points = [cell["metrics"][metric] for cell in cells]
         values = [point["value"] for point in points]
         ends = [
@@ -120,7 +123,7 @@ def _panel(
         labels.append((costs[0], values[0], sampler, colour))
     for cell in _best(curve, metric, cost):
         axis.plot(
-            [cell[cost]],
+            [_cost(curve, cell, cost)],
             [cell["metrics"][metric]["value"]],
             marker="o",
             markersize=10,
@@ -136,11 +139,10 @@ def _panel(
     if floor is not None and cost == "nfe":
         axis.annotate(
             "real images",
-            (1.0, floor),
+            (0.01, floor),
             xycoords=axis.get_yaxis_transform(),
-            xytext=(-2, -10 if curve["better"][metric] == "lower" else 4),
+            xytext=(0, 3.5),
             textcoords="offset points",
-            ha="right",
             color=tones["muted"],
             fontsize=8.5,
         )
@@ -209,6 +211,14 @@ def _best(curve: Record, metric: str, cost: str) -> list[Record]:
         if not kept or value < sign * kept[-1]["metrics"][metric]["value"]:
             kept.append(cell)
     return kept
+
+
+def _cost(curve: Record, cell: Record, cost: str) -> float:
+    """Where a point stands; those of equal evaluations stand a little beside each other."""
+    if cost != "nfe":
+        return cell[cost]
+    names = _samplers(curve)
+    return cell["nfe"] * _ASIDE ** (names.index(cell["sampler"]) - (len(names) - 1) / 2)
 
 
 def _samplers(curve: Record) -> list[str]:

@@ -37,12 +37,17 @@ def budget_lines(curve: Record, metric: str) -> list[BudgetLine]:
                 f"{entry['sampler']}, {entry['steps']} steps",
                 _value(entry),
                 "-" if second is None else f"{second['sampler']} {_value(second)}",
-                {None: "-", True: "the intervals overlap", False: "better beyond its interval"}[
-                    entry["overlaps"]
-                ],
+                _apart(entry),
             )
         )
     return lines
+
+
+def _apart(entry: Record) -> str:
+    words = {None: "-", True: "the intervals overlap", False: "better beyond its interval"}
+    paired = entry.get("difference")
+    told = words[entry["overlaps"]]
+    return told if paired is None else f"{told}; pair by pair {_value(paired)}"
 
 
 def _value(entry: Record) -> str:
