@@ -12,8 +12,8 @@ relativistic  s(-(f(x) - f(g)))                       (7)  s(-(f(g) - f(x)))    
 ============  ===========================================  ============================
 
 Every loss is per pair of rows: row i of the reals meets row i of the generated. Only (7) and (8)
-couple the two (``pairs``); their generator sees real images too, and because only differences count, a
-discriminator that is right about every pair has no minimum at collapsed modes.
+couple the two (``pairs``): their generator sees real images too, and what counts is that an image
+is rated above the real ones around it, which a generator that has dropped modes cannot have.
 
 References: Goodfellow et al. 2014, "Generative Adversarial Nets" (1, 2); Miyato et al. 2018,
 "Spectral Normalization for Generative Adversarial Networks", eqs. 17-18 (3, 4); Arjovsky et al.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from undrift.pipelines.diffusion import DiffusionPipeline
 from undrift.pipelines.folder import SampleFolder
+from undrift.pipelines.gan import GANPipeline
 from undrift.pipelines.grid import image_grid
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.pipeline import Pipeline
@@ -14,6 +15,7 @@ from undrift.pipelines.writing import write_samples
 
 __all__ = [
     "DiffusionPipeline",
+    "GANPipeline",
     "Labels",
     "OnProgress",
     "Pipeline",

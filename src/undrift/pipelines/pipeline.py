@@ -47,6 +47,7 @@ class Pipeline(ABC):
         batch_size: int | None = None,
         first: int = 0,
         on_progress: OnProgress | None = None,
+        trajectory: int = 0,
     ) -> Samples:
         """Draw ``n`` images; image i depends on the weights, the settings, the seed and i only.
 
@@ -62,6 +63,7 @@ class Pipeline(ABC):
             first: number of the first image: images ``first`` to ``first + n - 1`` of the seed are
                 drawn, so that a large set can be drawn in parts.
             on_progress: told of every step, with a look at the images so far; to cancel, raise.
+            trajectory: of how many images the way from noise is returned too.
 
         Raises:
             UsageError: for a value that cannot be used.
@@ -133,6 +135,11 @@ class Pipeline(ABC):
             ModelFileError: if anything is missing, damaged or does not fit together.
             UsageError: for a network where none is wanted, or none where one is.
         """
+        from undrift.pipelines import gan_file
         from undrift.pipelines.loading import load
 
+        if gan_file.is_gan(Path(directory)):
+            if network is not None:
+                raise UsageError("this pipeline builds its own generator: leave network= out")
+            return gan_file.load(Path(directory))
         return load(Path(directory), network)

@@ -14,7 +14,7 @@ from typing import Any
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
-from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines import Pipeline
 from undrift.runs.directory import RunDirectory
 
 SAMPLES = 1000
@@ -55,7 +55,7 @@ class Judge:
         self._validation = validation
         self._device = device
 
-    def judge(self, pipeline: DiffusionPipeline, step: int) -> dict[str, Any]:
+    def judge(self, pipeline: Pipeline, step: int) -> dict[str, Any]:
         """Measure ``pipeline`` after ``step`` updates; keep it if it is the best so far.
 
         Returns:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 from torch import Tensor
 
-from undrift.pipelines import DiffusionPipeline, SampleSpec, image_grid
+from undrift.pipelines import Pipeline, SampleSpec, image_grid
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
 from undrift.runs.judge import Judge
@@ -137,7 +137,7 @@ def grid_shape(spec: SampleSpec) -> tuple[int, int]:
     return columns, max(1, 20 // columns) if small else 1
 
 
-def draw_grid(pipeline: DiffusionPipeline) -> bytes:
+def draw_grid(pipeline: Pipeline) -> bytes:
     """A PNG of samples with the same seeds and classes every time."""
     columns, rows = grid_shape(pipeline.spec)
     labels = "all" if pipeline.spec.class_names else None

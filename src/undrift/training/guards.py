@@ -15,23 +15,30 @@ LIMIT = 10
 
 
 class NonFiniteGuard:
-    """Counts consecutive non-finite steps.
+    """Counts consecutive non-finite steps, of each phase on its own.
+
+    A generator that is broken stays so however well its discriminator does.
 
     Attributes:
-        consecutive: non-finite steps since the last good one; belongs to the checkpoint.
         skipped: non-finite steps in all; belongs to the checkpoint.
     """
 
     def __init__(self, consecutive: int = 0, skipped: int = 0) -> None:
-        self.consecutive = consecutive
         self.skipped = skipped
+        self._before = consecutive
+        self._phases: dict[str, int] = {}
 
-    def accept(self, finite: bool) -> bool:
-        """Record one step and return whether its update may be made."""
+    @property
+    def consecutive(self) -> int:
+        """Non-finite steps since the last good one, of the worst phase; goes into checkpoints."""
+        return max(self._phases.values(), default=self._before)
+
+    def accept(self, finite: bool, phase: str = "") -> bool:
+        """Record one step of a phase and return whether its update may be made."""
         if finite:
-            self.consecutive = 0
+            self._phases[phase] = 0
             return True
-        self.consecutive += 1
+        self._phases[phase] = self._phases.get(phase, self._before) + 1
         self.skipped += 1
         return False
 

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from undrift.conditioning import Condition
-from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines import Pipeline
 from undrift.randomness import Draws
 from undrift.training.optimizers import OptimizerConfig
 
@@ -123,7 +123,7 @@ class Learner(Protocol):
 
     @property
     def phases(self) -> tuple[Phase, ...]:
-        """The updates of one step, in order."""
+        """The updates of one step, in order; the first, on every step, is the main one."""
         ...
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
@@ -140,6 +140,6 @@ class Learner(Protocol):
         """Entries of a ``validation`` event on held-out images (N, H, W, C), or nothing."""
         ...
 
-    def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> DiffusionPipeline:
+    def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> Pipeline:
         """A pipeline of its own copy of the networks, with ``weights`` if given."""
         ...

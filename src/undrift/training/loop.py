@@ -105,7 +105,7 @@ class Trainer:
         }
         self.ema = PowerEMA(averaged_tensors(learner), plan.ema)
         world.broadcast(tensor for tensor in learner.networks.state_dict().values())
-        self._log = LossLog()
+        self._log = LossLog(learner.phases[0].name)
         self._checkpointing = Cadence(plan.checkpoint_every, interval=30)
         self._drawing = Cadence(
             plan.grid_every, interval=6, growth=1.5, most=1800, cost=look_seconds
@@ -209,12 +209,12 @@ class Trainer:
         # One transfer says whether both are finite; ranks agree, or their weights would part.
         loss, size = torch.stack([total, norm.to(total.device)]).tolist()
         broken = self._world.any([not (_finite(loss) and _finite(size))])[0]
-        if self.guard.accept(not broken):
+        if self.guard.accept(not broken, phase.name):
             clip(group.module, norm, self.plan.clip)
             for optimizer in optimizers:
                 optimizer.step()
             self.learner.after_step(phase.name, statistics)
-            self._log.add(size, rate)
+            self._log.add(phase.name, size, rate)
         else:
             self._log.discard()
             self._event("skip", step=self.step + 1, reason=f"loss {loss}, gradient norm {size}")
@@ -266,7 +266,7 @@ class Trainer:
                 step=self.step,
                 images=self.progress.images,
                 skipped=self.guard.skipped,
-                **self._log.summary(self.plan.batch_size, waited),
+                **self._log.summary(self.plan.batch_size, waited, len(self.learner.phases)),
             )
             self._logging.done(0)
         if self._validation is not None and (self._validating.due(self.step) or final):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from undrift.training.learner import Loss
 
@@ -18,31 +18,36 @@ EDGES = tuple(10 - 2 * i for i in range(BINS + 1))
 class LossLog:
     """Collects losses on their device; they are brought over only when ``summary`` is asked for.
 
-    Attributes:
-        steps: updates since the last summary.
+    Args:
+        main: the phase whose losses are the run's; the others are told of beside it.
     """
 
-    def __init__(self) -> None:
-        self.steps = 0
-        self._pending: list[tuple[Tensor, Tensor | None]] = []
-        self._kept: list[tuple[Tensor, Tensor | None]] = []
-        self._norm = 0.0
-        self._rate = 0.0
+    def __init__(self, main: str) -> None:
+        self._main = main
+        self._pending: list[Loss] = []
+        self._phases: dict[str, _PhaseLog] = {}
         self._since = time.perf_counter()
         self._excluded = 0.0
         self._waited = 0.0
 
+    @property
+    def steps(self) -> int:
+        """Updates of the main phase since the last summary."""
+        return self._phases[self._main].steps if self._main in self._phases else 0
+
     def collect(self, loss: Loss) -> None:
         """Take in the losses of a micro-batch, until the update is made or discarded."""
-        self._pending.append((loss.per_sample.detach(), loss.statistics.get("log_snr")))
+        statistics = {name: value.detach() for name, value in loss.statistics.items()}
+        self._pending.append(Loss(loss.per_sample.detach(), statistics))
 
-    def add(self, norm: float, rate: float) -> None:
-        """Record that the update was made."""
-        self._kept += self._pending
+    def add(self, phase: str, norm: float, rate: float) -> None:
+        """Record that the update of ``phase`` was made."""
+        log = self._phases.setdefault(phase, _PhaseLog())
+        log.losses += self._pending
+        log.norm += norm
+        log.rate = rate
+        log.steps += 1
         self._pending = []
-        self._norm += norm
-        self._rate = rate
-        self.steps += 1
 
     def discard(self) -> None:
         """Record that the update was skipped."""
@@ -52,33 +57,63 @@ class LossLog:
         """Leave time that went into looking out of the training rate."""
         self._excluded += seconds
 
-    def summary(self, batch_size: int, waited: float) -> dict[str, Any]:
+    def summary(self, batch_size: int, waited: float, phases: int = 1) -> dict[str, Any]:
         """Entries of a ``train`` event; starts a new interval.
 
         Args:
             batch_size: images per update.
             waited: seconds that the loader has made the loop wait so far.
+            phases: how many the learner has; of several, each is told of by name.
         """
         now = time.perf_counter()
         seconds = max(1e-9, now - self._since - self._excluded)
-        losses = torch.cat([loss for loss, _ in self._kept]).double().cpu()
+        main = self._phases[self._main]
         entries = {
-            "loss": float(losses.mean()),
-            "grad_norm": self._norm / self.steps,
-            "learning_rate": self._rate,
-            "images_per_second": self.steps * batch_size / seconds,
+            **main.entries(),
+            "images_per_second": main.steps * batch_size / seconds,
             "data_wait": max(0.0, waited - self._waited) / seconds,
-            **_by_level(losses, [levels for _, levels in self._kept if levels is not None]),
+            **_by_level(main.losses),
         }
-        self.steps, self._kept, self._norm = 0, [], 0.0
+        if phases > 1:
+            entries["phases"] = {
+                name: log.entries() | log.means() for name, log in self._phases.items()
+            }
+        self._phases = {}
         self._since, self._excluded, self._waited = now, 0.0, waited
         return entries
 
 
-def _by_level(losses: Tensor, levels: list[Tensor]) -> dict[str, Any]:
+@dataclass
+class _PhaseLog:
+    """Updates of one phase."""
+
+    losses: list[Loss] = field(default_factory=list)
+    norm: float = 0.0
+    rate: float = 0.0
+    steps: int = 0
+
+    def entries(self) -> dict[str, Any]:
+        losses = torch.cat([loss.per_sample for loss in self.losses]).double().cpu()
+        return {
+            "loss": float(losses.mean()),
+            "grad_norm": self.norm / self.steps,
+            "learning_rate": self.rate,
+        }
+
+    def means(self) -> dict[str, float]:
+        """Mean of each statistic."""
+        return {
+            name: float(torch.cat([loss.statistics[name] for loss in self.losses]).double().mean())
+            for name in self.losses[0].statistics
+        }
+
+
+def _by_level(found: list[Loss]) -> dict[str, Any]:
     """Mean loss in each bin of log-SNR; None where a bin is empty."""
-    if not levels:
+    if "log_snr" not in found[0].statistics:
         return {}
+    losses = torch.cat([loss.per_sample for loss in found]).double().cpu()
+    levels = [loss.statistics["log_snr"] for loss in found]
     log_snr = torch.cat(levels).double().cpu().clamp(EDGES[-1] + 1e-6, EDGES[0] - 1e-6)
     index = ((EDGES[0] - log_snr) / (EDGES[0] - EDGES[-1]) * BINS).long()
     counts = torch.bincount(index, minlength=BINS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -47,7 +48,8 @@ def measure(
 ) -> float:
     """Median seconds per update, spending about ``seconds`` on it.
 
-    Slow updates are few: one to warm up and two to time, however long they take.
+    Slow updates are few: one to warm up and two to time, however long they take. Where phases take
+    turns it is the mean over whole rounds of them.
 
     Args:
         make_learner: makes a fresh learner; the probe's is thrown away.
@@ -58,6 +60,7 @@ def measure(
         stop: ends the measurement early when a signal has come.
     """
     trainer = Trainer(make_learner(), plan, images, world=world)
+    turns = math.lcm(*(phase.every for phase in trainer.learner.phases))
     times: list[float] = []
     began = before = time.perf_counter()
     for step in trainer.updates(StopSignals()):
@@ -65,7 +68,9 @@ def measure(
         if step > min(WARM_UP, 1 + int(WARM_UP * seconds / 4 / (now - began))):
             times.append(now - before)
         before = now
-        over = now - began >= seconds and len(times) >= LEAST
+        over = now - began >= seconds and len(times) >= max(LEAST, turns)
         if world.any([over or stop.received is not None])[0]:
             break
+    if turns > 1 and len(times) >= turns:
+        return statistics.fmean(times[-(len(times) // turns * turns) :])
     return statistics.median(times or [before - began])

@@ -1,0 +1,294 @@
+r"""A GAN as the training loop sees it.
+
+The discriminator is the main phase: each of its updates takes a fresh batch of reals, so that a
+generator that is updated on every k-th step only has a discriminator of k steps. Penalties that are
+taken on every k-th step only ("lazily") weigh k times as much then.
+
+The gradient of a penalty is that with respect to what the discriminator sees, behind augmentation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from undrift.codec import build_codec
+from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
+from undrift.data.augmentation import Augmentation, flip_half
+from undrift.gan import AdaptiveProbability, interpolated, two_sided, zero_centred
+from undrift.networks import Context, lay_out, memory_format
+from undrift.networks.gan import build_discriminator, build_generator
+from undrift.pipelines import GANPipeline
+from undrift.randomness import Draws, generator, key
+from undrift.training.learner import Batch, Loss, ParameterGroup, Phase, Progress
+from undrift.training.learners.gan_config import GANConfig
+
+VALIDATION_IMAGES = 256
+"""Held-out images, and generated ones, that a validation asks the discriminator about."""
+
+
+class GANLearner:
+    """Trains a generator against a discriminator.
+
+    Args:
+        config: the model.
+        seed: names the initial weights.
+        device: where to train.
+    """
+
+    def __init__(self, config: GANConfig, seed: int, device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.codec = build_codec(config.codec).to(device)
+        self._seed = seed
+        self._device = torch.device(device)
+        condition = ConditionSpec(classes=len(config.spec.class_names))
+        channels, *size = config.spec.shape
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(seed, "weights"))
+            encoders = [ConditionEncoder(condition, config.width) for _ in range(2)]
+            made = {
+                "channels": channels,
+                "size": (size[0], size[1]),
+                "context": encoders[0].context_spec,
+            }
+            self._generator = build_generator(config.network, **made)
+            self._discriminator = build_discriminator(config.network, **made)
+        self._encoder, self._judge = encoders
+        self.networks = nn.ModuleDict(
+            {
+                "network": self._generator,
+                "encoder": self._encoder,
+                "discriminator": self._discriminator,
+                "discriminator_encoder": self._judge,
+            }
+        ).to(device)
+        for network in (self._generator, self._discriminator):
+            lay_out(network, self._device)
+        self._layout = memory_format(self._device)
+        self.buffers = nn.Module()
+        self._adaptive: AdaptiveProbability | None = None
+        if config.adapt:
+            self._adaptive = AdaptiveProbability(config.adapt)
+            self.buffers.add_module("augmentation", self._adaptive)
+
+    @property
+    def averaged(self) -> Mapping[str, nn.Module]:
+        """The generator and the encoder of its conditions."""
+        return {"network": self._generator, "encoder": self._encoder}
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """Discriminator and generator, each with its encoder and its optimiser."""
+        judging = {"network": self._discriminator, "encoder": self._judge}
+        return (
+            ParameterGroup(
+                "discriminator", nn.ModuleDict(judging), self.config.discriminator_optimizer
+            ),
+            ParameterGroup(
+                "generator", nn.ModuleDict(dict(self.averaged)), self.config.generator_optimizer
+            ),
+        )
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The discriminator, its lazy penalty if there is one, and the generator."""
+        steps, every = self.config.critic_steps, self.config.penalty.every
+        lazy = (Phase("r1", "discriminator", every=every),) if every > 1 else ()
+        last = Phase("generator", "generator", every=steps, offset=steps - 1)
+        return (Phase("discriminator", "discriminator"), *lazy, last)
+
+    def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
+        """Losses of the rows of ``batch`` in one of the phases."""
+        condition = batch.condition if self.config.spec.class_names else Condition()
+        real = self.codec.encode(batch.images)
+        if self.config.flip:
+            real = flip_half(real, draws)
+        real = real.contiguous(memory_format=self._layout)
+        if phase == "discriminator":
+            return self._discriminate(real, condition, progress, draws)
+        if phase == "r1":
+            return self._lazy_penalty(real, condition, progress, draws)
+        return self._generate(real, condition, progress, draws)
+
+    def after_step(self, phase: str, statistics: Mapping[str, Tensor]) -> None:
+        """Adaptive augmentation hears how the discriminator judged its reals."""
+        if phase == "discriminator" and self._adaptive is not None:
+            self._adaptive.update(statistics["real_logit"])
+
+    @torch.no_grad()
+    def validate(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+    ) -> Mapping[str, Any]:
+        """What the discriminator makes of held-out reals and of generated images.
+
+        Args:
+            weights: of the generator, in place of the trained ones.
+            images: uint8 held-out images (N, H, W, C).
+            labels: int64 of shape (N,), or None.
+
+        Returns:
+            ``real_logit`` and ``fake_logit``, ``real_sign`` and ``fake_sign`` (means; a real sign
+            well below that of the training reals is overfitting) and ``accuracy``.
+        """
+        count = min(len(images), VALIDATION_IMAGES)
+        rows = np.linspace(0, len(images) - 1, count).astype(np.int64)
+        pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
+        real = self.codec.encode(pixels.to(self._device)).contiguous(memory_format=self._layout)
+        entries = {}
+        if labels is not None and self.config.spec.class_names:
+            entries["labels"] = torch.from_numpy(labels[rows]).to(self._device)
+        condition = Condition(entries)
+        drawing = self.pipeline(weights)
+        noise = generator(self._seed, "validation")
+        z = torch.randn(count, drawing.generator.latent, generator=noise).to(self._device)
+        fake = drawing.generator(z, drawing.encoder(condition, count))
+        with _evaluating(self._discriminator):
+            heard = self._judge(condition, count)
+            real_logit, fake_logit = (self._discriminator(x, heard) for x in (real, fake))
+        right = torch.cat([real_logit > 0, fake_logit < 0])
+        return {
+            "real_logit": float(real_logit.mean()),
+            "fake_logit": float(fake_logit.mean()),
+            "real_sign": float(real_logit.sign().mean()),
+            "fake_sign": float(fake_logit.sign().mean()),
+            "accuracy": float(right.float().mean()),
+        }
+
+    def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> GANPipeline:
+        """A pipeline of its own copy of the generator, in evaluation mode."""
+        made, encoder = copy.deepcopy((self._generator, self._encoder))
+        if weights is not None:
+            own = nn.ModuleDict({"network": made, "encoder": encoder})
+            own.load_state_dict({name: weights[name] for name in own.state_dict()})
+        return GANPipeline(
+            made, encoder, self.codec, self.config.spec, network_config=self.config.network
+        )
+
+    def _discriminate(
+        self, real: Tensor, condition: Condition, progress: Progress, draws: Draws
+    ) -> Loss:
+        penalty = self.config.penalty
+        weight = 0.0 if penalty.every > 1 else _annealed(1.0, penalty.end, progress.fraction)
+        penalised = bool(weight and (penalty.r1 or penalty.r2 or penalty.two_sided))
+        with torch.no_grad():
+            fake = self._generated(condition, _named(draws, "discriminator"), len(real))
+        real = self._augmented(real, progress, _named(draws, "reals"))
+        fake = self._augmented(fake, progress, _named(draws, "fakes"))
+        heard = self._judge(condition, len(real))
+        with _exact(self._device, penalised):
+            if penalised:
+                real, fake = (x.detach().float().requires_grad_() for x in (real, fake))
+            real_logit = self._discriminator(real, heard)
+            fake_logit = self._discriminator(fake, heard)
+            loss = self.config.loss.discriminator(real_logit.float(), fake_logit.float())
+            statistics = {
+                "real_logit": real_logit.detach().float(),
+                "fake_logit": fake_logit.detach().float(),
+            }
+            if weight and penalty.r1:
+                found = zero_centred(real_logit, real)
+                loss = loss + weight * penalty.r1 * found
+                statistics["r1"] = found.detach()
+            if weight and penalty.r2:
+                found = zero_centred(fake_logit, fake)
+                loss = loss + weight * penalty.r2 * found
+                statistics["r2"] = found.detach()
+            if weight and penalty.two_sided:
+                share = draws.uniform("interpolation")
+                between = interpolated(real.detach(), fake.detach(), share)
+                found = two_sided(self._discriminator(between, heard), between)
+                loss = loss + weight * penalty.two_sided * found
+                statistics["gradient_penalty"] = found.detach()
+        statistics |= {
+            "real_sign": real_logit.detach().float().sign(),
+            "fake_sign": fake_logit.detach().float().sign(),
+            "augment": torch.full_like(loss.detach(), self._probability(progress)),
+        }
+        return Loss(loss, statistics)
+
+    def _lazy_penalty(
+        self, real: Tensor, condition: Condition, progress: Progress, draws: Draws
+    ) -> Loss:
+        penalty = self.config.penalty
+        weight = penalty.every * penalty.r1 * _annealed(1.0, penalty.end, progress.fraction)
+        real = self._augmented(real, progress, _named(draws, "reals")).detach().requires_grad_()
+        with _exact(self._device, True):
+            found = zero_centred(self._discriminator(real, self._judge(condition, len(real))), real)
+        return Loss(weight * found, {"r1": found.detach()})
+
+    def _generate(
+        self, real: Tensor, condition: Condition, progress: Progress, draws: Draws
+    ) -> Loss:
+        fake = self._generated(condition, _named(draws, "generator"), len(real))
+        fake = self._augmented(fake, progress, _named(draws, "generator"))
+        with _still(self._discriminator, self._judge):
+            heard = self._judge(condition, len(real))
+            fake_logit = self._discriminator(fake, heard)
+            real_logit = fake_logit.detach()  # plays no part, unless the loss is one of pairs
+            if self.config.loss.pairs:
+                real = self._augmented(real, progress, _named(draws, "reals"))
+                real_logit = self._discriminator(real, heard)
+        loss = self.config.loss.generator(real_logit.float(), fake_logit.float())
+        return Loss(loss, {"fake_logit": fake_logit.detach().float()})
+
+    def _generated(self, condition: Condition, draws: Draws, count: int) -> Tensor:
+        z = draws.normal("latent", (self._generator.latent,))
+        context: Context = self._encoder(condition, count)
+        return self._generator(z, context).contiguous(memory_format=self._layout)
+
+    def _probability(self, progress: Progress) -> float:
+        """Chance of each augmentation of an image that the discriminator sees."""
+        if self._adaptive is not None:
+            return float(self._adaptive.probability)
+        return self.config.augment * min(1.0, 5 * progress.fraction)
+
+    def _augmented(self, images: Tensor, progress: Progress, draws: Draws) -> Tensor:
+        p = self._probability(progress)
+        return Augmentation(p)(images, draws)[0] if p else images
+
+
+def _annealed(start: float, end: float, fraction: float) -> float:
+    """Half a cosine from ``start`` to ``end``."""
+    return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
+
+
+def _named(draws: Draws, purpose: str) -> Draws:
+    """Draws of their own for what has the same names as something else in this step."""
+    return replace(draws, seed=key(draws.seed, purpose), drawn={})
+
+
+@contextlib.contextmanager
+def _still(*modules: nn.Module) -> Iterator[None]:
+    """Take no gradients of these weights; what is computed from them still has its own."""
+    learning = [p for module in modules for p in module.parameters() if p.requires_grad]
+    for parameter in learning:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in learning:
+            parameter.requires_grad_(True)
+
+
+@contextlib.contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train()
+
+
+def _exact(device: torch.device, penalised: bool) -> contextlib.AbstractContextManager[object]:
+    """A penalty's second derivatives need float32: autocast is off where there is one."""
+    if not penalised:
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, enabled=False)

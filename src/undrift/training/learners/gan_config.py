@@ -1,0 +1,91 @@
+"""What a GAN is made of, as plain data: networks, losses, penalties, augmentation, optimisers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from undrift.codec import CodecConfig, IdentityConfig
+from undrift.errors import UsageError
+from undrift.gan import AdversarialLoss, RelativisticPaired
+from undrift.networks.gan import AdversaryConfig, R3GANConfig
+from undrift.pipelines import SampleSpec
+from undrift.training.optimizers import AdamWConfig, OptimizerConfig
+
+
+@dataclass(frozen=True)
+class PenaltyConfig:
+    """Weights of the penalties on the discriminator's gradient.
+
+    Attributes:
+        r1: gamma of R1, at reals.
+        r2: gamma of R2, at generated images.
+        two_sided: lambda of WGAN-GP's penalty, between the two.
+        end: share of the weights that is left at the end of the run; they fall as a half cosine.
+        every: steps between two times that R1 is taken; above 1 it has an update of its own.
+    """
+
+    r1: float = 0.0
+    r2: float = 0.0
+    two_sided: float = 0.0
+    end: float = 1.0
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("r1", "r2", "two_sided", "end"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"penalty {name} {getattr(self, name)}: wanted a number from 0 up")
+        if self.every < 1:
+            raise UsageError(f"penalty every {self.every}: wanted a whole number of at least 1")
+        if self.every > 1 and (self.r2 or self.two_sided):
+            raise UsageError("penalty every: only R1 alone can be taken lazily; give 1")
+
+
+@dataclass(frozen=True)
+class GANConfig:
+    """A class-conditional or unconditional GAN and its game.
+
+    Attributes:
+        kind: tells this configuration from a diffusion model's in a file.
+        spec: shape and classes.
+        method: what the method is called.
+        codec: between images and the networks' space.
+        network: shape of generator and discriminator.
+        width: length of the encoded condition.
+        loss: what the two minimise.
+        penalty: on the discriminator's gradient.
+        critic_steps: updates of the discriminator per update of the generator.
+        flip: mirror reals at random, so that mirrored images are generated too.
+        augment: probability of each augmentation of what the discriminator sees, reached over the
+            run's first fifth.
+        adapt: reals that the probability takes from 0 to 1 when it adapts to overfitting instead;
+            0: it does not.
+        generator_optimizer: how the generator is updated.
+        discriminator_optimizer: how the discriminator is updated.
+    """
+
+    spec: SampleSpec
+    kind: Literal["gan"] = "gan"
+    method: str = "r3gan"
+    codec: CodecConfig = field(default_factory=IdentityConfig)
+    network: AdversaryConfig = field(default_factory=R3GANConfig)
+    width: int = 64
+    loss: AdversarialLoss = field(default_factory=RelativisticPaired)
+    penalty: PenaltyConfig = field(default_factory=PenaltyConfig)
+    critic_steps: int = 1
+    flip: bool = False
+    augment: float = 0.0
+    adapt: int = 0
+    generator_optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
+    discriminator_optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
+
+    def __post_init__(self) -> None:
+        for name in ("width", "critic_steps"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} {getattr(self, name)}: wanted at least 1")
+        if not 0 <= self.augment <= 1 or self.adapt < 0 or (self.augment and self.adapt):
+            raise UsageError(
+                f"augment {self.augment}, adapt {self.adapt}: wanted a share from 0 to 1, or a "
+                "number of images, not both"
+            )

@@ -1,0 +1,130 @@
+"""GAN pipelines: latents by (seed, i), truncation, files, and what they refuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from undrift.codec import Identity
+from undrift.conditioning import ConditionEncoder, ConditionSpec
+from undrift.errors import ModelFileError, UsageError
+from undrift.networks.gan import R3GANConfig, StyleGAN2Config, build_generator
+from undrift.pipelines import GANPipeline, Pipeline, SampleSpec
+
+CONFIGS = {
+    "stylegan2": StyleGAN2Config(width=4, latent=6),
+    "r3gan": R3GANConfig(width=8, latent=6, group_width=4),
+}
+
+
+def pipeline(name: str = "stylegan2", classes: int = 3) -> GANPipeline:
+    torch.manual_seed(0)
+    encoder = ConditionEncoder(ConditionSpec(classes=classes), 5)
+    size = {"channels": 3, "size": (8, 12), "context": encoder.context_spec}
+    made = build_generator(CONFIGS[name], **size)
+    with torch.no_grad():
+        made.train()(torch.randn(8, 6), encoder(None, 8))
+    names = tuple("abc"[:classes])
+    spec = SampleSpec((3, 8, 12), names, steps=1)
+    return GANPipeline(made, encoder, Identity(), spec, network_config=CONFIGS[name])
+
+
+@pytest.fixture(scope="module")
+def drawing() -> GANPipeline:
+    return pipeline()
+
+
+def close(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
+def test_an_image_depends_on_seed_and_place_only(drawing: GANPipeline) -> None:
+    whole = drawing(6, seed=3)
+    assert whole.images.shape == (6, 8, 12, 3) and whole.images.dtype == np.uint8
+    assert whole.nfe == 1 and whole.labels.shape == (6,)
+    parts = [drawing(2, seed=3, first=4), drawing(6, seed=3, batch_size=4)]
+    assert close(parts[0].images, whole.images[4:]) and close(parts[1].images, whole.images)
+    assert not close(drawing(6, seed=4).images, whole.images)
+
+
+def test_labels_are_heard(drawing: GANPipeline) -> None:
+    one, other = drawing(2, labels="a", seed=0), drawing(2, labels="b", seed=0)
+    assert not close(one.images, other.images)
+    assert other.labels.tolist() == [1, 1]
+
+
+def test_truncation_makes_images_alike(drawing: GANPipeline) -> None:
+    spread = [
+        drawing(8, labels="a", truncation=psi).images.astype(float).std(0).mean()
+        for psi in (0.0, 0.5, 1.0)
+    ]
+    assert spread[0] == 0 < spread[1] < spread[2]
+
+
+def test_progress_is_told_by_batches(drawing: GANPipeline) -> None:
+    told = []
+    drawing(5, batch_size=2, on_progress=told.append)
+    assert [(p.done, p.total, p.finished) for p in told] == [(1, 3, 2), (2, 3, 4), (3, 3, 5)]
+    assert told[0].preview.shape == (2, 8, 12, 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"steps": 20}, "draws in one pass"),
+        ({"sampler": "heun"}, "draws in one pass"),
+        ({"grid": "karras"}, "draws in one pass"),
+        ({"trajectory": 2}, "draws in one pass"),
+        ({"guidance": 2.0}, "its dial is truncation"),
+        ({"truncation": 1.5}, "from 0 to 1"),
+        ({"n": 0}, "at least 1"),
+        ({"labels": "z"}, "z"),
+    ],
+)
+def test_what_a_gan_has_not_is_refused(
+    drawing: GANPipeline, setting: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        drawing(**{"n": 2, **setting})
+
+
+def test_it_has_no_likelihood(drawing: GANPipeline) -> None:
+    with pytest.raises(UsageError, match="has no likelihood"):
+        drawing.likelihood(np.zeros((1, 8, 12, 3), np.uint8), None)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_saved_and_loaded_it_draws_the_same(tmp_path: Path, name: str, classes: int) -> None:
+    made = pipeline(name, classes)
+    made.save_pretrained(tmp_path / "p")
+    loaded = Pipeline.from_pretrained(tmp_path / "p")
+    assert isinstance(loaded, GANPipeline)
+    assert loaded.fingerprint == made.fingerprint
+    np.testing.assert_array_equal(loaded(4, seed=1).images, made(4, seed=1).images)
+    files = {path.name for path in (tmp_path / "p").iterdir()}
+    assert files == {"config.json", "model.safetensors", "MANIFEST.json"}
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+def test_a_changed_byte_is_found(tmp_path: Path, drawing: GANPipeline, file: str) -> None:
+    drawing.save_pretrained(tmp_path / "p")
+    path = tmp_path / "p" / file
+    data = bytearray(path.read_bytes())
+    place = data.index(b"width") if file == "config.json" else len(data) // 2
+    data[place] ^= 1
+    path.write_bytes(bytes(data))
+    with pytest.raises(ModelFileError, match=file):
+        Pipeline.from_pretrained(tmp_path / "p")
+
+
+def test_the_file_is_plain(tmp_path: Path, drawing: GANPipeline) -> None:
+    drawing.save_pretrained(tmp_path / "p")
+    plain = json.loads((tmp_path / "p" / "config.json").read_text())
+    assert plain["kind"] == "gan" and plain["network"]["kind"] == "stylegan2"
+    with pytest.raises(UsageError, match="leave network= out"):
+        Pipeline.from_pretrained(tmp_path / "p", network=torch.nn.Identity())

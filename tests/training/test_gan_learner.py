@@ -1,0 +1,258 @@
+"""GANs through the one training loop: phases, statistics, adaptive augmentation, exact resume."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from undrift.conditioning import Condition
+from undrift.data import ImageSet
+from undrift.errors import DivergedError, UsageError
+from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
+from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
+from undrift.pipelines import SampleSpec
+from undrift.randomness import Draws
+from undrift.training.checkpoint import CheckpointStore
+from undrift.training.learner import Batch, Loss, Progress
+from undrift.training.learners.gan import GANLearner
+from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
+from undrift.training.learning_rate import LearningRate
+from undrift.training.loop import Trainer
+from undrift.training.signals import StopSignals
+
+from .small import ALONE, digits, plan
+
+IMAGES = digits()
+SPEC = SampleSpec(shape=(1, 8, 8), class_names=IMAGES.class_names, steps=1)
+GAMES = {
+    "r3gan": GANConfig(
+        SPEC,
+        network=R3GANConfig(width=8, latent=4, group_width=4, blocks=1),
+        penalty=PenaltyConfig(r1=0.05, r2=0.05, end=0.1),
+        augment=0.5,
+    ),
+    "stylegan2": GANConfig(
+        SPEC,
+        network=StyleGAN2Config(width=4, latent=4, group=2),
+        loss=NonSaturating(),
+        penalty=PenaltyConfig(r1=0.1, every=3),
+        adapt=200,
+    ),
+    "sngan": GANConfig(
+        SPEC, network=SNGANConfig(width=4, latent=4), loss=Hinge(), critic_steps=2, flip=True
+    ),
+    "wgan_gp": GANConfig(
+        SPEC,
+        network=SNGANConfig(width=4, latent=4, spectral_norm=False),
+        loss=Wasserstein(),
+        penalty=PenaltyConfig(two_sided=10.0),
+        critic_steps=3,
+    ),
+    "dcgan": GANConfig(SPEC, network=DCGANConfig(width=4, latent=4), loss=NonSaturating()),
+}
+
+
+class Notes:
+    """An observer that keeps events, and draws when it is asked to look."""
+
+    def __init__(self, learner: GANLearner | None = None) -> None:
+        self.events: list[tuple[str, dict[str, object]]] = []
+        self._learner = learner
+
+    def event(self, name: str, **entries: object) -> None:
+        self.events.append((name, entries))
+
+    def step(self, progress: Progress) -> None: ...
+
+    def grid(self, progress: Progress, weights: dict[str, dict[str, Tensor]]) -> None:
+        for tensors in weights.values():
+            if self._learner is not None:
+                self._learner.pipeline(tensors)(2)
+
+    def of(self, name: str) -> list[dict[str, object]]:
+        return [entries for kind, entries in self.events if kind == name]
+
+
+def trainer(
+    game: GANConfig, *, store: CheckpointStore | None = None, watched: bool = False, steps: int = 7
+) -> Trainer:
+    made = GANLearner(game, seed=0)
+    settings = plan(
+        steps=steps,
+        batch_size=8,
+        learning_rate=LearningRate(warm_up=0, decay=0),
+        clip=1e3,
+        checkpoint_every=1,
+        keep=100,
+        grid_every=1,
+        validate_every=1,
+    )
+    return Trainer(
+        made,
+        settings,
+        IMAGES,
+        validation=IMAGES if watched else None,
+        world=ALONE,
+        observer=Notes(made if watched else None) if watched or store else None,
+        store=store,
+    )
+
+
+def state(done: Trainer) -> dict[str, Tensor]:
+    return {
+        **{f"network/{n}": t for n, t in done.learner.networks.state_dict().items()},
+        **{f"buffers/{n}": t for n, t in done.learner.buffers.state_dict().items()},
+        **{f"ema/{n}": t for n, t in done.ema.state().items()},
+        **{f"optimizer/{n}": t for n, t in done._optimizer_state().items()},
+    }
+
+
+def differences(a: Trainer, b: Trainer) -> list[str]:
+    ours, theirs = state(a), state(b)
+    assert ours.keys() == theirs.keys()
+    return [name for name in ours if not torch.equal(ours[name], theirs[name])]
+
+
+def whole(game: GANConfig) -> Trainer:
+    straight = trainer(game)
+    straight.run(StopSignals())
+    return straight
+
+
+def cut(directory: Path, game: GANConfig, k: int, drop: str = "", watched: bool = True) -> Trainer:
+    """Train k steps while looking as hard as can be, then everything anew to the end."""
+    first = trainer(game, store=CheckpointStore(directory), watched=watched)
+    first.run(StopSignals(), until=k)
+    checkpoint = CheckpointStore(directory).newest()
+    assert checkpoint is not None and checkpoint.step == k
+    second = trainer(game, store=CheckpointStore(directory), watched=watched)
+    untouched = {name: t.clone() for name, t in second.learner.buffers.state_dict().items()}
+    second.restore(checkpoint)
+    if drop == "buffers":
+        second.learner.buffers.load_state_dict(untouched)
+    if drop in second._optimizers:
+        second._optimizers[drop][0].state.clear()
+    second.run(StopSignals())
+    return second
+
+
+@pytest.mark.parametrize("name", GAMES)
+def test_a_cut_run_is_bit_equal_to_a_whole_one(tmp_path: Path, name: str) -> None:
+    """Step 4 is in the middle of everything: of R1's interval, the critic's turns, ADA's count."""
+    assert differences(whole(GAMES[name]), cut(tmp_path, GAMES[name], 5)) == []
+
+
+@pytest.mark.parametrize("drop", ["buffers", "generator", "discriminator"])
+def test_a_checkpoint_without_it_fails(tmp_path: Path, drop: str) -> None:
+    game = GAMES["stylegan2"]
+    assert differences(whole(game), cut(tmp_path, game, 5, drop=drop, watched=False)) != []
+
+
+def test_phases_run_when_they_are_due() -> None:
+    def due(name: str) -> dict[str, list[int]]:
+        learner = GANLearner(GAMES[name], seed=0)
+        return {p.name: [s for s in range(6) if p.due(s)] for p in learner.phases}
+
+    assert due("stylegan2") == {
+        "discriminator": [0, 1, 2, 3, 4, 5],
+        "r1": [0, 3],
+        "generator": [0, 1, 2, 3, 4, 5],
+    }
+    assert due("wgan_gp") == {"discriminator": [0, 1, 2, 3, 4, 5], "generator": [2, 5]}
+
+
+def moved(before: dict[str, Tensor], after: dict[str, Tensor]) -> set[str]:
+    return {name.split(".")[0] for name in after if not torch.equal(before[name], after[name])}
+
+
+def test_each_phase_moves_its_own_networks() -> None:
+    run = trainer(GAMES["wgan_gp"])
+    before = {n: t.clone() for n, t in run.learner.networks.state_dict().items()}
+    run.run(StopSignals(), until=2)
+    learnt = {n: t for n, t in run.learner.networks.state_dict().items() if "running" not in n}
+    learnt = {n: t for n, t in learnt.items() if "num_batches" not in n}
+    assert moved(before, learnt) == {"discriminator", "discriminator_encoder"}
+    run.run(StopSignals(), until=3)
+    assert {"network"} <= moved(before, learnt)
+
+
+def batch(images: ImageSet, count: int = 8) -> tuple[Batch, Draws]:
+    pixels = torch.from_numpy(np.ascontiguousarray(images.images[:count].transpose(0, 3, 1, 2)))
+    condition = Condition({"labels": torch.from_numpy(images.labels[:count])})
+    return Batch(pixels, condition), Draws(0, 0, count, 0, count)
+
+
+def test_the_loss_is_the_games_with_its_penalties() -> None:
+    """Recomputed from the statistics: relativistic loss + gamma (R1 + R2)."""
+    game = replace(GAMES["r3gan"], augment=0.0)
+    rows, draws = batch(IMAGES)
+    loss = GANLearner(game, seed=0).loss("discriminator", rows, Progress(0, 10, 0), draws)
+    parts = loss.statistics
+    wanted = RelativisticPaired().discriminator(parts["real_logit"], parts["fake_logit"])
+    wanted = wanted + 0.05 * (parts["r1"] + parts["r2"])
+    torch.testing.assert_close(loss.per_sample.detach(), wanted)
+    late = GANLearner(game, seed=0).loss("discriminator", rows, Progress(10, 10, 0), draws)
+    assert late.per_sample.detach().sum() < loss.per_sample.detach().sum()  # gamma has fallen
+
+
+def test_a_lazy_penalty_weighs_as_often_as_it_is_left_out() -> None:
+    rows, draws = batch(IMAGES)
+    loss = GANLearner(GAMES["stylegan2"], seed=0).loss("r1", rows, Progress(0, 10, 0), draws)
+    torch.testing.assert_close(loss.per_sample.detach(), 3 * 0.1 * loss.statistics["r1"])
+
+
+def test_generator_and_discriminator_see_different_latents_and_no_stray_gradients() -> None:
+    rows, draws = batch(IMAGES)
+    learner = GANLearner(GAMES["sngan"], seed=0)
+    learner.loss("generator", rows, Progress(0, 10, 0), draws).per_sample.sum().backward()
+    judging, drawing = learner.groups
+    assert all(p.grad is None for p in judging.module.parameters())
+    assert any(p.grad is not None for p in drawing.module.parameters())
+    assert all(p.requires_grad for p in judging.module.parameters())
+    ours, theirs = (
+        torch.randn(8, 4, generator=Draws(key, 0, 8, 0, 8)._generator("latent")) for key in (1, 2)
+    )
+    assert not torch.equal(ours, theirs)
+
+
+def test_the_log_tells_of_every_phase_and_of_held_out_reals() -> None:
+    run = trainer(GAMES["stylegan2"], watched=True, steps=4)
+    run.run(StopSignals())
+    train = run._observer.of("train")[0]
+    assert set(train["phases"]) == {"discriminator", "r1", "generator"}
+    first = train["phases"]["discriminator"]
+    assert {"loss", "grad_norm", "real_sign", "fake_sign", "augment"} <= set(first)
+    assert train["loss"] == first["loss"] and "level_losses" not in train
+    looked = run._observer.of("validation")[0]
+    assert 0 <= looked["accuracy"] <= 1 and -1 <= looked["real_sign"] <= 1
+
+
+def test_adaptive_augmentation_moves_the_probability() -> None:
+    run = whole(GAMES["stylegan2"])
+    assert run.learner.buffers.augmentation.batches == 3  # 7 steps: one adjustment and 3 batches
+
+
+def test_a_generator_that_stays_broken_ends_the_run() -> None:
+    run = trainer(GAMES["dcgan"], steps=30)
+    original = run.learner.loss
+
+    def loss(phase: str, rows: Batch, progress: Progress, draws: Draws) -> Loss:
+        found = original(phase, rows, progress, draws)
+        factor = float("nan") if phase == "generator" else 1.0
+        return Loss(found.per_sample * factor, found.statistics)
+
+    run.learner.loss = loss  # type: ignore[method-assign]
+    with pytest.raises(DivergedError, match="10 steps in a row"):
+        run.run(StopSignals())
+
+
+def test_settings_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(UsageError, match="only R1 alone"):
+        PenaltyConfig(r1=1.0, r2=1.0, every=4)
+    with pytest.raises(UsageError, match="not both"):
+        GANConfig(SPEC, augment=0.1, adapt=100)
