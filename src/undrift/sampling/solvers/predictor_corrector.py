@@ -99,4 +99,4 @@ class PredictorCorrector:
 
 def _norm(x: Tensor) -> Tensor:
     """Euclidean norm of each image of (B, ...), shaped to multiply it."""
-    return x.flatten(1).norm(dim=1).reshape(-1, *[1] * (x.ndim - 1))
+    return x.reshape(len(x), -1).norm(dim=1).reshape(-1, *[1] * (x.ndim - 1))
