@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.pipelines.models import SMALL_UNET, Own, own, small
 
-from undrift.diffusion import VE, Flow, VPCosine, VPLinear
+from undrift.diffusion import VE, Flow, SubVP, VPCosine, VPLinear
 from undrift.errors import DivergedError, ModelFileError, UsageError
 from undrift.pipelines import DiffusionPipeline, Samples, SampleSpec
 from undrift.sampling import SAMPLERS
@@ -233,7 +233,9 @@ def test_trajectory_runs_from_noise_to_the_images():
     assert 35 < spread < 75  # pure noise at the data's spread, 55
 
 
-@pytest.mark.parametrize("schedule", [VE(), VPLinear(), VPCosine(), Flow()], ids=lambda s: s.kind)
+@pytest.mark.parametrize(
+    "schedule", [VE(), VPLinear(), VPCosine(), Flow(), SubVP()], ids=lambda s: s.kind
+)
 @pytest.mark.parametrize("kind", ["epsilon", "x0", "v", "flow", "edm"])
 def test_every_schedule_and_parameterization_samples(schedule, kind):
     pipeline = small(schedule=schedule, kind=kind)
@@ -247,6 +249,18 @@ def test_an_epsilon_network_is_not_asked_about_pure_noise(schedule):
     with pytest.raises(UsageError, match="begins in pure noise.*use grid 'karras'"):
         pipeline(1, grid="uniform")
     small(schedule=schedule, kind="v")(1, grid="uniform")
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_sampler_asks_an_epsilon_network_about_pure_noise(sampler):
+    asked = []
+    pipeline = small(schedule=Flow(), kind="epsilon")
+    pipeline.denoiser.network.register_forward_hook(lambda m, a, out: asked.append(out))
+    for grid in ("uniform", "quadratic", "trailing", "shifted:3", [1.0, 0.4, 0.0]):
+        with pytest.raises(UsageError, match="begins in pure noise"):
+            pipeline(1, grid=grid, sampler=sampler)
+    assert not asked
+    assert np.ptp(pipeline(1, grid="karras", steps=4, sampler=sampler).images) > 0
 
 
 def test_a_network_of_ones_own_in_a_pipeline():
