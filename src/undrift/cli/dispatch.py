@@ -21,7 +21,7 @@ from undrift.errors import TerminatedError, UndriftError, UsageError
 VERBS = {
     "demo": "train on the handwritten digits for a minute, sample and report",
     "inspect": "look at a data set before training on it",
-    "train": "train a diffusion model on a folder of images",
+    "train": "train a diffusion model, or a GAN, on a folder of images",
     "sample": "draw images from a trained model",
     "evaluate": "measure samples: how good, how diverse, how original",
     "likelihood": "bits per dimension of images, and which of them are unlikely",

@@ -25,7 +25,7 @@ from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
-    from undrift.pipelines import Progress, SampleFolder, Samples
+    from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
 
 FOLLOWED = 4
 """Images of which a trajectory is shown."""
@@ -44,13 +44,16 @@ class Sample:
         n: how many images to draw.
         labels: class names, or indices; image i gets entry i modulo their count. `all` is every
             class in stored order. Without it, labels follow the training frequencies.
-        steps: sampler steps; more is slower and closer to the exact solution.
+        steps: sampler steps; more is slower and closer to the exact solution. The model's own by
+            default, 20; a GAN has none.
         sampler: how to step: by default what tune-sampler learned for these steps, else the model's
             own, dpmpp_2m, which serves 10 steps and more; ddpm is stochastic.
         grid: how to space the noise levels: karras, log_snr, uniform, quadratic, beta, shifted,
             trailing or leading, perhaps with its number, as shifted:5; the model's own by default.
         guidance: classifier-free guidance scale; 1 is off, more makes labels plainer and images
-            more alike.
+            more alike. The model's own by default, 1.
+        truncation: of a GAN: share of the distance from the mean latent that is kept, from 0 to 1,
+            which is off; less makes images more typical and more alike.
         seed: names the noise.
         ema: length of the weight average to sample with, as a share of training such as 0.05.
         weights: the averaged weights, or the raw ones of the last step.
@@ -70,10 +73,11 @@ class Sample:
     labels: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
-    steps: int = 20
+    steps: int | None = None
     sampler: str | None = None
     grid: str | None = None
-    guidance: float = 1.0
+    guidance: float | None = None
+    truncation: float | None = None
     seed: int = 0
     ema: float | None = None
     weights: Literal["ema", "raw"] = "ema"
@@ -93,6 +97,8 @@ class Sample:
         check_threads(self.threads)
         at_least("--seed", self.seed, 0)
         finite("--guidance", self.guidance)
+        if self.truncation is not None and not 0 <= self.truncation <= 1:
+            raise UsageError(f"--truncation {self.truncation}: wanted a share from 0 to 1 (off)")
         if self.ema is not None and not 0 < self.ema <= 0.25:
             raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
         if self.ema is not None and self.weights == "raw":
@@ -139,6 +145,7 @@ def run(arguments: list[str]) -> None:
         guidance=asked.guidance,
         grid=asked.grid,
         batch_size=asked.batch_size,
+        **_truncated(pipeline, asked.truncation),
     )
     command = command_line("sample", arguments)
     folder = SampleFolder(out, command, asked.n, pipeline.fingerprint)
@@ -163,6 +170,19 @@ def run(arguments: list[str]) -> None:
     console.print(
         following("undrift", "sample", asked.target, "-n", asked.n, "--seed", asked.seed + 1)
     )
+
+
+def _truncated(pipeline: Pipeline, truncation: float | None) -> dict[str, float]:
+    """The setting that only a GAN has, where it is asked for."""
+    from undrift.pipelines import GANPipeline
+
+    if truncation is None:
+        return {}
+    if not isinstance(pipeline, GANPipeline):
+        raise UsageError(
+            "--truncation: only a GAN has it; a diffusion model's dial is --guidance, leave it out"
+        )
+    return {"truncation": truncation}
 
 
 def _unfinished(out: Path) -> bool:

@@ -19,7 +19,7 @@ from undrift.runs.settings import TrainSettings, flag
 
 @dataclass(frozen=True)
 class Train(TrainSettings):
-    """Train a diffusion model on images, sample it and write a report.
+    """Train a diffusion model, or a GAN, on images, sample it and write a report.
 
     With --out, the same command again resumes a run that was stopped; a finished one says so and
     stays as it is. Without --out every command makes a new run; the line that a stop prints ends

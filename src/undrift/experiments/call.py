@@ -18,6 +18,7 @@ from undrift.runs.settings import TrainSettings
 class Keywords(TypedDict, total=False):
     """The fields of ``TrainSettings`` but ``network``; each may be given or left out."""
 
+    method: Literal["diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan"]
     recipe: Literal["images", "likelihood"]
     budget: str | None
     images: int | None
@@ -59,7 +60,7 @@ def train(
     console: Console | None = None,
     **settings: Unpack[Keywords],
 ) -> Run:
-    """Train a diffusion model on images, sample it and report on it.
+    """Train a diffusion model, or a GAN, on images, sample it and report on it.
 
     Args:
         source: ``digits``, or a folder, zip, npz, npy or idx data set.

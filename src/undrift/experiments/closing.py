@@ -15,14 +15,14 @@ from undrift.experiments.report import gather_material, write_report
 from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
 from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
-from undrift.pipelines import DiffusionPipeline, Samples
+from undrift.pipelines import DiffusionPipeline, GANPipeline, Pipeline, Samples
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.judge import best_so_far
+from undrift.runs.learners import build_learner
 from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
 from undrift.runs.recorder import draw_grid
-from undrift.training.learners.diffusion import DiffusionLearner
 
 PIXELS = 64_000
 """Pixels to draw for the first metrics on a CPU: 1,000 digits, or 128 images of 32 x 32."""
@@ -56,9 +56,7 @@ def close_run(
         network: the user's own network, if the run has one.
         check: called now and then with the sampler's progress; raises to stop.
     """
-    learner = DiffusionLearner(
-        config.model, config.training.seed, config.training.device, network=network
-    )
+    learner = build_learner(config, config.training.device, network=network)
     pipeline = learner.pipeline(load_weights(run, config))
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
@@ -73,7 +71,7 @@ def close_run(
     train = view(data.split("train"))
     metrics = _measured(samples, train, data, config)
     if (best := best_so_far(run)) is not None:
-        chosen = DiffusionPipeline.from_pretrained(run.best, network=network)
+        chosen = Pipeline.from_pretrained(run.best, network=network)
         drawn = chosen.to(pipeline.device)(_count(config), seed=0, on_progress=check)
         metrics["best"] = best | _measured(drawn, train, data, config)
     run.write_json("evaluation/first.json", metrics)
@@ -92,13 +90,18 @@ def _report(
     run: RunDirectory,
     config: RunConfig,
     train: Images,
-    pipeline: DiffusionPipeline,
+    pipeline: Pipeline,
     samples: Samples,
     seconds: dict[str, float],
 ) -> Path:
     spec = config.model.spec
-    trajectory = pipeline(1, seed=0, trajectory=1).trajectory
-    learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
+    trajectory, learnt, sampler = None, [], "one pass of the generator"
+    if isinstance(pipeline, DiffusionPipeline):
+        trajectory = pipeline(1, seed=0, trajectory=1).trajectory
+        learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
+        sampler = f"{spec.sampler}, {spec.steps} steps, guidance {spec.guidance:g}"
+    elif isinstance(pipeline, GANPipeline):
+        learnt = [pipeline.weights]
     parameters = sum(count_parameters(module) for module in learnt)
     material = gather_material(
         samples.images,
@@ -110,7 +113,7 @@ def _report(
         parameters=parameters,
         nfe=samples.nfe,
         sampling_seconds=samples.seconds,
-        sampler=f"{spec.sampler}, {spec.steps} steps, guidance {spec.guidance:g}",
+        sampler=sampler,
         seconds=seconds,
     )
     return write_report(run.path, material)

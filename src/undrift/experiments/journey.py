@@ -41,6 +41,7 @@ from undrift.runs.events import EventLog
 from undrift.runs.images import load_images
 from undrift.runs.initial import copy_weights
 from undrift.runs.judge import Judge
+from undrift.runs.learners import build_learner
 from undrift.runs.loading import configuration_of, load_pipeline
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import choose_device, resolve
@@ -49,7 +50,8 @@ from undrift.runs.settings import TrainSettings
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.distributed import World
 from undrift.training.gaussian import spectrum
-from undrift.training.learners.diffusion import DiffusionLearner
+from undrift.training.learner import Learner
+from undrift.training.learners.gan_config import GANConfig
 from undrift.training.lock import FileLock
 from undrift.training.loop import Trainer
 from undrift.training.memory import is_out_of_memory
@@ -227,7 +229,7 @@ class _Journey:
         if config.seconds_per_step is not None:
             return config
 
-        def fresh() -> DiffusionLearner:
+        def fresh() -> Learner:
             return self._learner(config, copy.deepcopy(self._network))
 
         began = time.perf_counter()
@@ -235,7 +237,7 @@ class _Journey:
         self._probe_seconds = time.perf_counter() - began
         return measured
 
-    def _initial(self, config: RunConfig, learner: DiffusionLearner) -> None:
+    def _initial(self, config: RunConfig, learner: Learner) -> None:
         """Copy the weights that ``--init`` names into ``learner``."""
         if config.init is None:
             return
@@ -314,16 +316,12 @@ class _Journey:
 
     def _learner(
         self, config: RunConfig, network: nn.Module | None, eigenvalues: Tensor | None = None
-    ) -> DiffusionLearner:
-        return DiffusionLearner(
-            config.model,
-            config.training.seed,
-            self._world.device,
-            network=network,
-            eigenvalues=eigenvalues,
-        )
+    ) -> Learner:
+        return build_learner(config, self._world.device, network=network, eigenvalues=eigenvalues)
 
-    def _eigenvalues(self, config: RunConfig, train: ImageSet) -> Tensor:
+    def _eigenvalues(self, config: RunConfig, train: ImageSet) -> Tensor | None:
+        if isinstance(config.model, GANConfig):
+            return None  # a GAN has no errors to compare with a Gaussian's
         codec = build_codec(config.model.codec)
         count = min(len(train), SPECTRUM_IMAGES)
         rows = np.linspace(0, len(train) - 1, count).astype(np.int64)

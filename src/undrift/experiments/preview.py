@@ -18,11 +18,12 @@ from undrift.experiments.planning import fit_to_machine
 from undrift.networks import count_parameters
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
+from undrift.runs.learners import build_learner
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.settings import TrainSettings
 from undrift.training.distributed import World
-from undrift.training.learners.diffusion import DiffusionLearner
+from undrift.training.learner import Learner
 from undrift.training.probe import measure
 from undrift.training.signals import StopSignals
 
@@ -78,9 +79,8 @@ def preview(
     train = data.split("train")
     device = config.training.device
 
-    def fresh() -> DiffusionLearner:
-        own = copy.deepcopy(network)
-        return DiffusionLearner(config.model, config.training.seed, device, network=own)
+    def fresh() -> Learner:
+        return build_learner(config, device, network=copy.deepcopy(network))
 
     threads = torch.get_num_threads()
     with torch.random.fork_rng(), StopSignals() as stop:

@@ -17,6 +17,7 @@ import yaml
 from undrift.errors import UsageError
 from undrift.schema import from_plain, to_plain
 from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learners.gan_config import GANConfig
 from undrift.training.plan import TrainingPlan
 
 
@@ -59,7 +60,7 @@ class RunConfig:
     """
 
     data: DataConfig
-    model: DiffusionConfig
+    model: DiffusionConfig | GANConfig
     training: TrainingPlan
     budget: str | None = None
     seconds_per_step: float | None = None

@@ -6,11 +6,12 @@ from torch import Tensor, nn
 
 from undrift.conditioning import ConditionEncoder
 from undrift.errors import UsageError
-from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines import DiffusionPipeline, Pipeline
+from undrift.training.learner import Learner
 from undrift.training.learners.diffusion import DiffusionLearner
 
 
-def copy_weights(source: DiffusionPipeline, learner: DiffusionLearner) -> list[str]:
+def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     """Copy the weights of ``source`` into ``learner``.
 
     Where the classes differ, classes of the same name keep their embedding, others start anew; all
@@ -24,8 +25,10 @@ def copy_weights(source: DiffusionPipeline, learner: DiffusionLearner) -> list[s
         Names of the classes whose embedding starts anew.
 
     Raises:
-        UsageError: if the networks differ.
+        UsageError: if the networks differ, or one is not a diffusion model's.
     """
+    if not isinstance(source, DiffusionPipeline) or not isinstance(learner, DiffusionLearner):
+        raise UsageError("--init: only diffusion models start from one another; leave it out")
     _copy_all(source.denoiser.network, learner.networks["network"])
     ours, theirs = learner.networks["encoder"], source.encoder
     if not isinstance(ours, ConditionEncoder) or not isinstance(theirs, ConditionEncoder):

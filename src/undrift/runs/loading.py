@@ -10,12 +10,12 @@ from typing import Literal
 from torch import Tensor, nn
 
 from undrift.errors import ModelFileError, UsageError
-from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines import Pipeline
 from undrift.runs.configuration import RunConfig, load
 from undrift.runs.directory import RunDirectory, open_run
+from undrift.runs.learners import build_learner
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import track_name
-from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.snapshots import SnapshotStore
 
 
@@ -25,7 +25,7 @@ def load_pipeline(
     ema: float | None = None,
     weights: Literal["ema", "raw"] = "ema",
     network: nn.Module | None = None,
-) -> DiffusionPipeline:
+) -> Pipeline:
     """The pipeline of a run, finished or not, or one that ``save_pretrained`` wrote.
 
     Args:
@@ -44,13 +44,13 @@ def load_pipeline(
             raise UsageError(
                 f"{path}: a pipeline holds one set of weights; --ema and --weights need a run"
             )
-        return DiffusionPipeline.from_pretrained(path, network=network)
+        return Pipeline.from_pretrained(path, network=network)
     run = open_run(path)
     finished = run.status().get("state") == "done"
     if ema is None and weights == "ema" and finished and run.pipeline.is_dir():
-        return DiffusionPipeline.from_pretrained(run.pipeline, network=network)
+        return Pipeline.from_pretrained(run.pipeline, network=network)
     config = configuration_of(run)
-    learner = DiffusionLearner(config.model, config.training.seed, network=network)
+    learner = build_learner(config, network=network)
     return learner.pipeline(load_weights(run, config, ema=ema, weights=weights))
 
 

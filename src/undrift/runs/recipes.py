@@ -20,6 +20,7 @@ from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetCo
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
 from undrift.runs.likelihood_recipe import for_likelihood
+from undrift.runs.recipes_gan import CLIP, GANRecipe, gan_recipe
 from undrift.runs.settings import TrainSettings, seconds
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
@@ -156,32 +157,26 @@ def resolve(
         raise UsageError("--balance: the data has no labels to balance by; leave it out")
     if settings.compile:
         check_compiler(device)
-    batch = settings.batch_size or recipe.batch_size
-    model = DiffusionConfig(
-        spec=_spec(train, labelled, recipe),
-        codec=codec_config(Standardise.fit(_spread(train))),
-        network=None if own_network else _with_dropout(recipe.network, settings.dropout),
-        schedule=VE(sigma_max=SIGMA_MAX),
-        levels=recipe.levels,
-        weighting=EDMWeight(),
-        label_dropout=_or(settings.label_dropout, recipe.label_dropout),
-        flip=settings.flip,
-        augment=settings.augment,
-        optimizer=_optimizer(recipe, settings.learning_rate, own_network),
-        compile=settings.compile,
-    )
-    if settings.recipe == "likelihood":
+    spec = _spec(train, labelled, recipe)
+    gan = None
+    if settings.method != "diffusion":
+        spec = replace(spec, steps=1)
+        gan = gan_recipe(settings, spec, device, budget, own_network=own_network)
+    batch = settings.batch_size or (gan or recipe).batch_size
+    model = gan.model if gan else _diffusion(settings, train, spec, recipe, own_network)
+    if settings.recipe == "likelihood" and isinstance(model, DiffusionConfig):
         model = for_likelihood(model, settings, data)
     return RunConfig(
         data=_data(source, settings, data),
         model=model,
         training=TrainingPlan(
-            steps=_steps(settings, recipe, batch),
+            steps=_steps(settings, gan or recipe, batch),
             batch_size=batch,
             micro_batch=settings.micro_batch,
             seed=settings.seed,
             balance=settings.balance,
-            learning_rate=recipe.learning_rate,
+            learning_rate=(gan or recipe).learning_rate,
+            clip=CLIP if gan else 1.0,
             precision=_precision(settings, device),
             device="cuda" if device == "cuda" else "cpu",
             threads=settings.threads or torch.get_num_threads(),
@@ -192,6 +187,29 @@ def resolve(
         ),
         budget=settings.budget,
         init=settings.init,
+    )
+
+
+def _diffusion(
+    settings: TrainSettings,
+    train: ImageSet,
+    spec: SampleSpec,
+    recipe: Recipe,
+    own_network: bool,
+) -> DiffusionConfig:
+    """The model of a diffusion run."""
+    return DiffusionConfig(
+        spec=spec,
+        codec=codec_config(Standardise.fit(_spread(train))),
+        network=None if own_network else _with_dropout(recipe.network, settings.dropout),
+        schedule=VE(sigma_max=SIGMA_MAX),
+        levels=recipe.levels,
+        weighting=EDMWeight(),
+        label_dropout=_or(settings.label_dropout, recipe.label_dropout),
+        flip=settings.flip,
+        augment=settings.augment,
+        optimizer=_optimizer(recipe, settings.learning_rate, own_network),
+        compile=settings.compile,
     )
 
 
@@ -243,7 +261,7 @@ def _spread(train: ImageSet) -> NDArray[np.uint8]:
     return train.take(np.linspace(0, len(train) - 1, count).astype(np.int64))
 
 
-def _steps(settings: TrainSettings, recipe: Recipe, batch: int) -> int:
+def _steps(settings: TrainSettings, recipe: Recipe | GANRecipe, batch: int) -> int:
     if settings.budget is not None:
         return 1
     return settings.steps or max(1, (settings.images or recipe.images) // batch)
@@ -252,6 +270,8 @@ def _steps(settings: TrainSettings, recipe: Recipe, batch: int) -> int:
 def _precision(settings: TrainSettings, device: str) -> Literal["float32", "bfloat16"]:
     if settings.precision != "auto":
         return settings.precision
+    if settings.method != "diffusion":
+        return "float32"  # the games are decided by small differences of logits
     return "bfloat16" if device == "cuda" or multiplies_bfloat16() else "float32"
 
 

@@ -22,6 +22,7 @@ class TrainSettings:
     """Requested settings of one training run.
 
     Attributes:
+        method: a diffusion model, or a GAN of this kind.
         recipe: what to train for: good ``images``, or ``likelihood``, the least bits per dimension.
         budget: wall-clock time from the start of the probe to the last step: ``60s``, ``2h``.
         images: real images to train on in all; excludes ``budget`` and ``steps``.
@@ -56,6 +57,7 @@ class TrainSettings:
         extend: lengthen a finished run instead of refusing.
     """
 
+    method: Literal["diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan"] = "diffusion"
     recipe: Literal["images", "likelihood"] = "images"
     budget: str | None = None
     images: int | None = None

@@ -23,7 +23,7 @@ from undrift.experiments.evaluation.subject import Subject
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
 from undrift.metrics import Images
-from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines import Pipeline
 from undrift.training.distributed import World
 
 BLOCK = 250
@@ -71,7 +71,7 @@ class Drawn:
 
 def draw(
     subject: Subject,
-    pipeline: DiffusionPipeline,
+    pipeline: Pipeline,
     n: int,
     sampling: Sampling,
     world: World,
@@ -121,7 +121,7 @@ def draw(
     return Drawn(images, float(notes[0]["nfe"]), seconds, settings)
 
 
-def _forecast(pipeline: DiffusionPipeline, start: int, n: int, sampling: Sampling) -> float:
+def _forecast(pipeline: Pipeline, start: int, n: int, sampling: Sampling) -> float:
     """Seconds that the rest would take one process, from a few images that are thrown away."""
     few = min(16, n - start)
     timed = pipeline(few, first=start, **vars(sampling))
@@ -129,7 +129,7 @@ def _forecast(pipeline: DiffusionPipeline, start: int, n: int, sampling: Samplin
 
 
 def _draw_block(
-    pipeline: DiffusionPipeline, folder: Path, start: int, count: int, sampling: Sampling
+    pipeline: Pipeline, folder: Path, start: int, count: int, sampling: Sampling
 ) -> None:
     samples = pipeline(count, first=start, **vars(sampling))
     notes = {

@@ -15,7 +15,7 @@ import undrift.data
 from undrift.data.sources.arrays import npz
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.metrics import Images
-from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines import Pipeline
 from undrift.pipelines.folder import RECORD
 from undrift.pipelines.png import read_png
 from undrift.runs.configuration import RunConfig
@@ -37,7 +37,7 @@ class Subject:
     """
 
     name: str
-    pipeline: DiffusionPipeline | None = None
+    pipeline: Pipeline | None = None
     given: Images | None = None
     classes: tuple[str, ...] = ()
     run: RunDirectory | None = None

@@ -44,7 +44,12 @@ def loss_figure(history: History) -> Markup | None:
             _absent(left, "no training losses were logged")
         images_axis(left, history.images)
 
-        right.set_title("Validation error of the predicted clean image")
+        in_bits = any(look.in_bits for look in history.validations)
+        right.set_title(
+            "Validation bound in bits per dimension"
+            if in_bits
+            else "Validation error of the predicted clean image"
+        )
         for weights in ("raw", "ema"):
             looks = history.validated(weights)
             if looks:
@@ -59,7 +64,7 @@ def loss_figure(history: History) -> Markup | None:
         main = history.main
         if not main:
             _absent(right, "no validation was made")
-        elif main[-1].gaussian is not None:
+        elif main[-1].gaussian is not None and not in_bits:
             right.axhline(
                 float(main[-1].gaussian.mean()),
                 color=REFERENCE,

@@ -22,10 +22,11 @@ class Validation:
         step: optimiser updates before it.
         images: real images seen before it.
         weights: "ema" or "raw".
-        loss: mean of ``losses``.
+        loss: mean of ``losses``; of a likelihood run, bits per dimension.
         log_snr: (L,) log signal-to-noise ratio of each level.
         losses: (L,) mean squared error of the predicted clean image at each.
         gaussian: (L,) the same of the best Gaussian denoiser, or None if it was not computed.
+        in_bits: whether ``loss`` is bits per dimension.
     """
 
     step: int
@@ -35,6 +36,7 @@ class Validation:
     log_snr: Series
     losses: Series
     gaussian: Series | None
+    in_bits: bool = False
 
     @property
     def noise(self) -> Series:
@@ -56,6 +58,7 @@ class History:
     Attributes:
         train: ``train`` events by step.
         validations: ``validation`` events by step.
+        judged: those of a GAN: what its discriminator made of held-out images.
         grids: ``grid`` events.
         checkpoints: ``checkpoint`` events.
         evaluations: ``evaluation`` events by step.
@@ -69,6 +72,7 @@ class History:
 
     train: tuple[Record, ...]
     validations: tuple[Validation, ...]
+    judged: tuple[Record, ...]
     grids: tuple[Record, ...]
     checkpoints: tuple[Record, ...]
     evaluations: tuple[Record, ...]
@@ -103,7 +107,10 @@ class History:
         done, probe = of_kind("done"), of_kind("probe")
         return cls(
             train=of_kind("train"),
-            validations=tuple(_validation(event) for event in of_kind("validation")),
+            validations=tuple(
+                _validation(event) for event in of_kind("validation") if "losses" in event
+            ),
+            judged=tuple(event for event in of_kind("validation") if "losses" not in event),
             grids=of_kind("grid"),
             checkpoints=of_kind("checkpoint"),
             evaluations=of_kind("evaluation"),
@@ -150,4 +157,5 @@ def _validation(event: Record) -> Validation:
         log_snr=np.array(event.get("log_snr", []), dtype=np.float64),
         losses=np.array(event.get("losses", []), dtype=np.float64),
         gaussian=None if gaussian is None else np.array(gaussian, dtype=np.float64),
+        in_bits="bits_per_dim" in event,
     )

@@ -32,6 +32,7 @@ from undrift.experiments.report.gallery import (
     sample_gallery,
     timeline,
 )
+from undrift.experiments.report.game import game_figure, judge_game
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
@@ -39,7 +40,13 @@ from undrift.experiments.report.record import RunRecord
 from undrift.experiments.report.sampler_curve import curve_svg
 from undrift.experiments.report.sampler_table import budget_lines
 from undrift.experiments.report.verdict import judge
-from undrift.experiments.report.words import Row, flat_rows, model_rows, training_rows
+from undrift.experiments.report.words import (
+    Row,
+    flat_rows,
+    method_name,
+    model_rows,
+    training_rows,
+)
 from undrift.runs.directory import RunDirectory
 
 _STATES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": ""}
@@ -102,6 +109,9 @@ def _template(name: str) -> Template:
 
 def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
     history, verdict = record.history, judge(record.history.main)
+    game = game_figure(history)
+    if game is not None:
+        verdict = judge_game(history)
     state = _state(record)
     lines = metric_lines(record.evaluation)
     looks = np.array([]) if material.samples is None else material.samples[:1]
@@ -116,7 +126,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "verdict": verdict,
         "verdict_tone": _VERDICTS[verdict.state],
         "levels": level_figure(history),
-        "losses": loss_figure(history),
+        "losses": None if game is not None else loss_figure(history),
+        "game": game,
         "rates": rate_figure(history),
         "evaluations": evaluation_figure(history),
         "curves_note": _curves_note(record),
@@ -158,7 +169,8 @@ def _lead(record: RunRecord) -> str:
     data, config = record.data, record.config
     classes = len(data.get("classes", {}))
     kind = "class-conditional" if classes > 1 and _conditional(config) else "unconditional"
-    words = f"A{'n' if kind[0] == 'u' else ''} {kind} diffusion model"
+    made = method_name(config) or "diffusion model"
+    words = f"A{'n' if kind[0] == 'u' else ''} {kind} {made}"
     if shape := image_kind(data):
         words += f" of {shape} images"
     if kind == "class-conditional":

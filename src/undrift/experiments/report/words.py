@@ -38,6 +38,23 @@ _NETWORKS = {
     "unet": "U-Net",
     "transformer": "diffusion transformer",
     "mlp": "multi-layer perceptron",
+    "dcgan": "strided convolutions with batch norm (DCGAN)",
+    "sngan": "residual generator and discriminator (SNGAN)",
+    "stylegan2": "style-based generator, residual discriminator (StyleGAN2)",
+    "r3gan": "grouped residual blocks without normalisation (R3GAN)",
+}
+_METHODS = {
+    "dcgan": "DCGAN",
+    "sngan": "SNGAN",
+    "wgan_gp": "WGAN-GP",
+    "stylegan2": "StyleGAN2",
+    "r3gan": "R3GAN",
+}
+_GAMES = {
+    "non_saturating": "non-saturating",
+    "hinge": "hinge",
+    "wasserstein": "Wasserstein",
+    "relativistic": "relativistic, in pairs of a real and a generated image",
 }
 _CODECS = {
     "identity": "pixels scaled to [-1, 1]",
@@ -73,6 +90,15 @@ def model_rows(config: Record, parameters: int | None) -> list[Row]:
         )
     if weighting := _part(model, "weighting"):
         rows.append(("weight of the loss", _kind(weighting, _WEIGHTS) + _figures(weighting)))
+    if game := _part(model, "loss"):
+        rows.append(("loss", _kind(game, _GAMES)))
+        rows.append(("gradient penalty", _figures(_part(model, "penalty")).strip(" ()")))
+        rows.append(
+            (
+                "updates of the discriminator",
+                f"{model.get('critic_steps')} for each of the generator's",
+            )
+        )
     if names := _part(model, "spec").get("class_names"):
         dropped = model.get("label_dropout")
         hidden = "" if not dropped else f"; hidden {dropped:.0%} of the time, for guidance"
@@ -80,6 +106,15 @@ def model_rows(config: Record, parameters: int | None) -> list[Row]:
     elif model:
         rows.append(("condition", "none"))
     return rows
+
+
+def method_name(config: Record) -> str | None:
+    """What a GAN's method is called; None for a diffusion model."""
+    model = _part(config, "model")
+    if model.get("kind") != "gan":
+        return None
+    method = str(model.get("method", ""))
+    return _METHODS.get(method, method)
 
 
 def training_rows(config: Record) -> list[Row]:
@@ -94,6 +129,10 @@ def training_rows(config: Record) -> list[Row]:
     if optimizer := _part(model, "optimizer"):
         kind = {"adamw": "AdamW", "muon": "Muon for matrices, AdamW for the rest"}
         rows.append(("optimiser", _kind(optimizer, kind) + _figures(optimizer, "rest", "exclude")))
+    for side in ("generator", "discriminator"):
+        if optimizer := _part(model, f"{side}_optimizer"):
+            kind = {"adamw": "AdamW", "muon": "Muon"}
+            rows.append((f"optimiser, {side}", _kind(optimizer, kind) + _figures(optimizer)))
     if rate := _part(training, "learning_rate"):
         rows.append(
             (
@@ -118,7 +157,14 @@ def training_rows(config: Record) -> list[Row]:
     if model.get("flip"):
         augmentation.append("mirrored at random")
     if model.get("augment"):
-        augmentation.append(f"augmented with probability {model['augment']:g}, told to the network")
+        told = (
+            "of what the discriminator sees"
+            if model.get("kind") == "gan"
+            else "told to the network"
+        )
+        augmentation.append(f"augmented with probability {model['augment']:g}, {told}")
+    if model.get("adapt"):
+        augmentation.append("of what the discriminator sees, as far as it overfits")
     if augmentation:
         rows.append(("augmentation", ", ".join(augmentation)))
     return rows

@@ -1,0 +1,38 @@
+"""From a run's configuration to the learner that it trains."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from undrift.errors import UsageError
+from undrift.runs.configuration import RunConfig
+from undrift.training.learners.diffusion import DiffusionLearner
+from undrift.training.learners.gan import GANLearner
+from undrift.training.learners.gan_config import GANConfig
+
+
+def build_learner(
+    config: RunConfig,
+    device: torch.device | str = "cpu",
+    *,
+    network: nn.Module | None = None,
+    eigenvalues: Tensor | None = None,
+) -> DiffusionLearner | GANLearner:
+    """Make the learner of a run, at its initial weights.
+
+    Args:
+        config: the run.
+        device: where to train.
+        network: the user's own network; diffusion models only.
+        eigenvalues: see `DiffusionLearner`; a GAN has no use for them.
+
+    Raises:
+        UsageError: a network of the user's own for a GAN.
+    """
+    model, seed = config.model, config.training.seed
+    if isinstance(model, GANConfig):
+        if network is not None:
+            raise UsageError(f"{model.method}: a GAN builds its own networks; leave network= out")
+        return GANLearner(model, seed, device)
+    return DiffusionLearner(model, seed, device, network=network, eigenvalues=eigenvalues)

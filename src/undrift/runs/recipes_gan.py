@@ -1,0 +1,230 @@
+"""Recipes of the GANs: what each method is trained with by default.
+
+Losses, penalties and optimisers are the papers'; sizes follow the images, the device and the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from undrift.codec import IdentityConfig
+from undrift.errors import UsageError
+from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
+from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
+from undrift.networks.gan.pyramid import sizes
+from undrift.pipelines import SampleSpec
+from undrift.runs.settings import TrainSettings, flag
+from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
+from undrift.training.learning_rate import LearningRate
+from undrift.training.optimizers import AdamWConfig
+
+CLIP = 1000.0
+"""Largest gradient norm: GANs are trained without clipping, so far above any healthy one."""
+
+LAZY = 16
+"""Steps between two times that StyleGAN2 takes R1."""
+
+LONG = 900.0
+"""Seconds of training from which a CPU gets the wide networks too."""
+
+
+@dataclass(frozen=True)
+class GANRecipe:
+    """What a method is trained with.
+
+    Attributes:
+        model: networks, game and optimisers.
+        batch_size: images of the global batch.
+        images: real images to train on in all where nobody says.
+        learning_rate: schedule.
+    """
+
+    model: GANConfig
+    batch_size: int
+    images: int
+    learning_rate: LearningRate
+
+
+def gan_recipe(
+    settings: TrainSettings,
+    spec: SampleSpec,
+    device: str,
+    budget: float | None,
+    *,
+    own_network: bool = False,
+) -> GANRecipe:
+    """The recipe of ``settings.method`` for images and classes as ``spec`` says.
+
+    Args:
+        settings: what the user asked for.
+        spec: shape and classes.
+        device: ``cpu`` or ``cuda``.
+        budget: seconds to train for, if that is limited.
+        own_network: the user brings a network.
+
+    Raises:
+        UsageError: for a setting that the method has no use for, or a size that it cannot make.
+    """
+    _check(settings, own_network)
+    sizes((spec.shape[1], spec.shape[2]))
+    cuda = device == "cuda"
+    batch = settings.batch_size or 64
+    share = 1 if cuda or (budget is not None and budget >= LONG) else 2
+    # Lightness: images of more than 64 pixels have more stages, of which the last cost the most.
+    share *= 1 if max(spec.shape[1:]) <= 64 else 2
+    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda))
+    model = replace(recipe.model, method=settings.method, flip=settings.flip)
+    if settings.augment:
+        model = replace(model, augment=settings.augment, adapt=0)
+    if settings.learning_rate is not None:
+        model = _at_rate(model, settings.learning_rate)
+    return replace(recipe, model=model, batch_size=batch)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a method's recipe depends on."""
+
+    spec: SampleSpec
+    batch: int
+    share: int
+    cuda: bool
+
+    @property
+    def side(self) -> int:
+        return max(self.spec.shape[1:])
+
+    @property
+    def images(self) -> int:
+        return 10_000_000 if self.cuda else 200_000
+
+    def recipe(self, model: GANConfig, learning_rate: LearningRate | None = None) -> GANRecipe:
+        constant = LearningRate(warm_up=0.0, decay=0.0)
+        return GANRecipe(model, self.batch, self.images, learning_rate or constant)
+
+
+def _dcgan(asked: _Asked) -> GANRecipe:
+    adam = AdamWConfig(learning_rate=2e-4, betas=(0.5, 0.999))
+    return asked.recipe(
+        GANConfig(
+            asked.spec,
+            codec=IdentityConfig(),
+            network=DCGANConfig(width=64 // asked.share),
+            loss=NonSaturating(),
+            generator_optimizer=adam,
+            discriminator_optimizer=adam,
+        )
+    )
+
+
+def _sngan(asked: _Asked) -> GANRecipe:
+    adam = AdamWConfig(learning_rate=2e-4, betas=(0.5, 0.999))
+    return asked.recipe(
+        GANConfig(
+            asked.spec,
+            network=SNGANConfig(width=64 // asked.share),
+            loss=Hinge(),
+            critic_steps=5,
+            generator_optimizer=adam,
+            discriminator_optimizer=adam,
+        )
+    )
+
+
+def _wgan_gp(asked: _Asked) -> GANRecipe:
+    adam = AdamWConfig(learning_rate=2e-4, betas=(0.0, 0.9))
+    return asked.recipe(
+        GANConfig(
+            asked.spec,
+            network=SNGANConfig(width=64 // asked.share, spectral_norm=False),
+            loss=Wasserstein(),
+            penalty=PenaltyConfig(two_sided=10.0),
+            critic_steps=5,
+            generator_optimizer=adam,
+            discriminator_optimizer=adam,
+        ),
+        LearningRate(warm_up=0.0, decay=1.0),
+    )
+
+
+def _stylegan2(asked: _Asked) -> GANRecipe:
+    adam = AdamWConfig(learning_rate=2.5e-3, betas=(0.0, 0.99))
+    # An optimiser that also makes the penalty's steps, one in 16, is slowed down as often.
+    correction = LAZY / (LAZY + 1)
+    lazy = replace(
+        adam,
+        learning_rate=adam.learning_rate * correction,
+        betas=(0.0, adam.betas[1] ** correction),
+    )
+    return asked.recipe(
+        GANConfig(
+            asked.spec,
+            network=StyleGAN2Config(width=64 // asked.share),
+            loss=NonSaturating(),
+            # Karras et al. 2020: gamma = 0.0002 pixels / batch
+            penalty=PenaltyConfig(r1=2e-4 * asked.side**2 / asked.batch, every=LAZY),
+            # the papers' 500,000 are a fiftieth of their runs, which ours on a CPU are far below
+            adapt=500_000 if asked.cuda else 100_000,
+            generator_optimizer=adam,
+            discriminator_optimizer=lazy,
+        )
+    )
+
+
+def _r3gan(asked: _Asked) -> GANRecipe:
+    adam = AdamWConfig(learning_rate=2e-4, betas=(0.0, 0.99))
+    # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
+    # smaller batches want more.
+    gamma = 0.05 * (asked.side / 32) ** 2 * 512 / asked.batch
+    return asked.recipe(
+        GANConfig(
+            asked.spec,
+            network=R3GANConfig(width=(256 if asked.cuda else 128) // asked.share),
+            loss=RelativisticPaired(),
+            penalty=PenaltyConfig(r1=gamma, r2=gamma, end=0.1),
+            generator_optimizer=adam,
+            discriminator_optimizer=adam,
+        ),
+        LearningRate(warm_up=0.0, decay=0.5),
+    )
+
+
+_METHODS: dict[str, Callable[[_Asked], GANRecipe]] = {
+    "dcgan": _dcgan,
+    "sngan": _sngan,
+    "wgan_gp": _wgan_gp,
+    "stylegan2": _stylegan2,
+    "r3gan": _r3gan,
+}
+
+_DIFFUSION_ONLY = ("network", "label_dropout", "dropout", "init", "compile")
+
+
+def _check(settings: TrainSettings, own_network: bool) -> None:
+    """Refuse what only a diffusion model has a use for."""
+    for name in _DIFFUSION_ONLY:
+        if getattr(settings, name) not in (None, False):
+            raise UsageError(
+                f"{flag(name)}: --method {settings.method} has no use for it; leave it out"
+            )
+    if settings.recipe != "images":
+        raise UsageError(
+            f"--recipe {settings.recipe}: --method {settings.method} has no likelihood to train "
+            "for; leave it out"
+        )
+    if own_network:
+        raise UsageError(
+            f"network=: --method {settings.method} builds its own networks; leave it out"
+        )
+
+
+def _at_rate(model: GANConfig, rate: float) -> GANConfig:
+    """The same with the generator's rate at ``rate``; the discriminator's keeps its ratio to it."""
+    ratio = rate / model.generator_optimizer.learning_rate
+    judging = model.discriminator_optimizer
+    return replace(
+        model,
+        generator_optimizer=replace(model.generator_optimizer, learning_rate=rate),
+        discriminator_optimizer=replace(judging, learning_rate=judging.learning_rate * ratio),
+    )

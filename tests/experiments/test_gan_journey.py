@@ -1,0 +1,124 @@
+"""``undrift train digits --method r3gan``, then sample and evaluate, as a user would."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+import undrift
+from undrift.cli.dispatch import main
+from undrift.errors import UsageError
+from undrift.experiments import closing
+from undrift.experiments.preview import resolve_config
+from undrift.pipelines import GANPipeline
+from undrift.runs.events import read_events
+from undrift.runs.loading import load_pipeline
+from undrift.runs.settings import TrainSettings
+
+METHODS = ("r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("gan") / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closing, "FEWEST", 16)
+        patch.setattr(closing, "PIXELS", 0)
+        undrift.train("digits", out=out, method="stylegan2", steps=4, batch_size=8, threads=1)
+    return out
+
+
+def test_a_run_leaves_what_every_run_leaves(run: Path) -> None:
+    assert {"config.yaml", "report.html", "pipeline", "grid.png", "metrics.jsonl"} <= {
+        path.name for path in run.iterdir()
+    }
+    page = (run / "report.html").read_text()
+    assert "class-conditional StyleGAN2 of" in page and "held-out" in page
+    assert "best Gaussian denoiser" not in page and "From noise to image" not in page
+    first = json.loads((run / "evaluation" / "first.json").read_text())
+    assert "fd" in first["metrics"]
+
+
+def test_the_same_command_again_changes_nothing(run: Path) -> None:
+    before = (run / "report.html").stat().st_mtime_ns
+    again = undrift.train("digits", out=run, method="stylegan2", steps=4, batch_size=8, threads=1)
+    assert not again.trained and (run / "report.html").stat().st_mtime_ns == before
+    with pytest.raises(UsageError, match="other settings"):
+        undrift.train("digits", out=run, method="r3gan", steps=4, batch_size=8, threads=1)
+
+
+def test_it_samples(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "s"
+    words = ["sample", str(run), "-n", "4", "--labels", "3", "--truncation", "0.5"]
+    assert main([*words, "--out", str(out)]) == 0
+    record = json.loads((out / "samples.json").read_text())
+    assert record["nfe"] == 1 and record["settings"]["truncation"] == 0.5
+    assert main(["sample", str(run), "-n", "4", "--steps", "5", "--out", str(tmp_path / "t")]) == 2
+    assert "a GAN draws in one pass" in capsys.readouterr().err
+    raw = load_pipeline(run, weights="raw")
+    assert isinstance(raw, GANPipeline)
+
+
+def test_it_is_evaluated(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
+    out = tmp_path / "e.json"
+    words = ["evaluate", str(run), "-n", "100", "--metrics", "kid", "--features", "pixels"]
+    assert main([*words, "--out", str(out), "--quiet"]) == 0
+    assert json.loads(out.read_text())["metrics"]["kid"]["value"] > 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["likelihood"], "has no likelihood"),
+        (["curve"], "no samplers to compare"),
+        (["tune-sampler"], "takes no steps"),
+    ],
+)
+def test_what_a_gan_cannot_do_is_refused(
+    run: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*words, str(run)]) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_has_a_recipe_that_is_stored_whole(method: str, tmp_path: Path) -> None:
+    from undrift.runs import configuration
+
+    config = resolve_config("digits", TrainSettings(method=method, steps=2))
+    path = tmp_path / "config.yaml"
+    path.write_text(configuration.dump(config))
+    assert configuration.load(path) == config
+    plain = yaml.safe_load(path.read_text())
+    assert plain["model"]["kind"] == "gan" and plain["model"]["method"] == method
+    assert plain["training"]["precision"] == "float32"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"network": "unet"}, "--network"),
+        ({"label_dropout": 0.1}, "--label-dropout"),
+        ({"recipe": "likelihood"}, "no likelihood"),
+        ({"size": 10}, "multiples of 4"),
+        ({"init": "elsewhere"}, "--init"),
+    ],
+)
+def test_settings_that_a_gan_has_no_use_for_are_refused(
+    settings: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve_config("digits", TrainSettings(method="r3gan", **settings))
+
+
+def test_the_log_tells_of_both_sides(run: Path) -> None:
+    events = list(read_events(run / "metrics.jsonl"))
+    trained = [event for event in events if event["event"] == "train"]
+    assert {"discriminator", "generator"} <= set(trained[-1]["phases"])
+    judged = [event for event in events if event["event"] == "validation"]
+    assert {"accuracy", "real_sign", "fake_sign"} <= set(judged[-1])
