@@ -47,7 +47,12 @@ def test_ddpm_order_in_law(variance, schedule):
         (euler, "Euler", "level_s.alpha - shrink", "level_s.alpha + shrink"),  # sign
         (euler, "Euler", "level_s.sigma / level_t.sigma", "level_s.sigma / level_s.sigma"),
         (euler, "Euler", "shrink * level_t.alpha) * x0", "shrink * level_s.alpha) * x0"),
-        (heun, "Heun", "denoise(x_s, level_s.t)", "denoise(x_s, level_t.t)"),  # index
+        (
+            heun,
+            "Heun",
+            "x_s, level_s.t)\n        return",
+            "x_s, level_t.t)\n        return",
+        ),  # index
         (heun, "Heun", "(prediction.x0 + landed.x0) / 2", "landed.x0"),
         (heun, "Heun", "(prediction.x0 + landed.x0)", "(prediction.x0 - landed.x0)"),  # sign
         (dpmpp, "DPMpp2M", "(x0 - memory.x0)", "(memory.x0 - x0)"),  # history order

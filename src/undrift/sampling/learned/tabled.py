@@ -17,6 +17,7 @@ from torch import Tensor
 
 from undrift.diffusion import Level, NoiseSchedule, Prediction
 from undrift.errors import UsageError
+from undrift.sampling.draw import StepDraw
 from undrift.sampling.integrate import integrate
 from undrift.sampling.learned.table import Table
 from undrift.sampling.solver import BoundDenoise, Draw, Solver
@@ -77,7 +78,7 @@ def follow(denoise: BoundDenoise, x: Tensor, table: Table, schedule: NoiseSchedu
     levels = [schedule(t) for t in table.times]
     memory = rule.start(x, schedule)
     for level_t, level_s in pairwise(levels):
-        x, memory, _ = rule.step(denoise, x, level_t, level_s, memory, _no_noise)
+        x, memory, _ = rule.step(denoise, x, level_t, level_s, memory, StepDraw(None, 0, x))
     return x
 
 
@@ -127,7 +128,3 @@ def tables(
         except UsageError:
             continue
     return found
-
-
-def _no_noise(purpose: str) -> Tensor:
-    raise UsageError("a learned sampler draws no noise")
