@@ -57,7 +57,7 @@ class Child:
         return os.waitstatus_to_exitcode(status)
 
 
-def start(directory: Path) -> Child:
+def start(directory: Path, method: str) -> Child:
     reader, writer = os.pipe()
     pid = os.fork()
     if pid:
@@ -77,6 +77,7 @@ def start(directory: Path) -> Child:
         undrift.train(
             "digits",
             out=directory,
+            method=method,  # type: ignore[arg-type]
             steps=STEPS,
             checkpoint_every=EVERY,
             grid_every=10_000,
@@ -106,9 +107,9 @@ def staging(directory: Path) -> bool:
     )
 
 
-def kill_once(directory: Path, chance: random.Random) -> tuple[bool, bool]:
+def kill_once(directory: Path, method: str, chance: random.Random) -> tuple[bool, bool]:
     """Start or resume, kill at a random step; returns whether it was killed, and inside a write."""
-    child = start(directory)
+    child = start(directory, method)
     first = child.step()
     if first is None:
         assert child.wait() == 0, "the run could not be resumed"
@@ -132,11 +133,13 @@ def kill_once(directory: Path, chance: random.Random) -> tuple[bool, bool]:
 
 
 @pytest.mark.slow
-def test_kills(tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["diffusion", "stylegan2"])
+def test_kills(tmp_path: Path, method: str) -> None:
+    """A GAN too: two optimisers, R1 on every 16th step, augmentation that adapts."""
     seed = int(os.environ.get("UNDRIFT_KILL_SEED", "1"))
     chance = random.Random(seed)
     undisturbed = tmp_path / "undisturbed"
-    child = start(undisturbed)
+    child = start(undisturbed, method)
     while child.step() is not None:
         continue
     assert child.wait() == 0
@@ -149,10 +152,10 @@ def test_kills(tmp_path: Path) -> None:
         for _ in range(PER_RUN):
             if killed == KILLS or RunDirectory(directory).status().get("state") == "done":
                 break
-            hit, within = kill_once(directory, chance)
+            hit, within = kill_once(directory, method, chance)
             killed += hit
             inside += hit and within
-        child = start(directory)
+        child = start(directory, method)
         while child.step() is not None:
             continue
         assert child.wait() == 0, "the run could not be resumed"
