@@ -180,7 +180,11 @@ def _r3gan(asked: _Asked) -> GANRecipe:
     return asked.recipe(
         GANConfig(
             asked.spec,
-            network=R3GANConfig(width=(256 if asked.cuda else 128) // asked.share),
+            # the paper's four stages of one width are dear: on a CPU they would see few images
+            network=R3GANConfig(
+                width=(256 if asked.cuda else 128) // asked.share,
+                full_stages=4 if asked.cuda else 1,
+            ),
             loss=RelativisticPaired(),
             penalty=PenaltyConfig(r1=gamma, r2=gamma, end=0.1),
             generator_optimizer=adam,

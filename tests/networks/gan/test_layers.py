@@ -81,6 +81,12 @@ def test_resampling_keeps_constants_and_shrinking_is_the_transpose_of_growing():
     torch.testing.assert_close(shrunk(torch.ones(1, 2, 4, 6)), torch.ones(1, 2, 2, 3))
 
 
+def test_stages_of_r3gan_are_wide_only_where_they_are_coarse():
+    config = R3GANConfig(width=16, full_stages=2, group_width=4, blocks=1)
+    network = build_discriminator(config, channels=1, size=(32, 32), context=ContextSpec())
+    assert [stage.blocks[0].expand.in_channels for stage in network.stages] == [4, 8, 16, 16]
+
+
 def test_residual_blocks_of_r3gan_start_as_the_identity():
     torch.manual_seed(0)
     config = R3GANConfig(width=8, group_width=4)

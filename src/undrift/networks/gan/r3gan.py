@@ -33,8 +33,6 @@ from undrift.networks.gan.pyramid import grown, shrunk, sizes
 SLOPE = 0.2
 GAIN = math.sqrt(2 / (1 + SLOPE**2))
 LAYERS = 3
-FULL_STAGES = 4
-"""Coarsest stages of full width; each finer one has half the channels of the one before."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,9 @@ class R3GANConfig:
 
     Attributes:
         kind: tells this configuration from the others in a file.
-        width: channels of the coarsest four stages; each finer one has half.
+        width: channels of the coarsest stages.
+        full_stages: how many stages those are; each finer one has half the channels of the one
+            before, which keeps its cost.
         group_width: channels per group of the grouped convolutions, at most.
         blocks: residual blocks per stage.
         latent: numbers in z.
@@ -51,13 +51,14 @@ class R3GANConfig:
 
     kind: Literal["r3gan"] = "r3gan"
     width: int = 128
+    full_stages: int = 4
     group_width: int = 16
     blocks: int = 2
     latent: int = 64
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "group_width", "blocks", "latent"):
+        for name in ("width", "full_stages", "group_width", "blocks", "latent"):
             if getattr(self, name) < 1:
                 raise UsageError(f"r3gan: {name} is {getattr(self, name)}, wanted 1 or more")
 
@@ -71,7 +72,7 @@ class R3GANGenerator(nn.Module):
         super().__init__()
         self.latent, self.context = config.latent, context
         stages = sizes(size)
-        width = _widths(config.width, len(stages))
+        width = _widths(config, len(stages))
         self.basis = nn.Parameter(torch.randn(width[0], *stages[0]))
         self.stem = _started(nn.Linear(config.latent + context.vector, width[0], bias=False), 1.0)
         self.stages = nn.ModuleList(
@@ -97,7 +98,7 @@ class R3GANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         stages = sizes(size)
-        width = _widths(config.width, len(stages))[::-1]
+        width = _widths(config, len(stages))[::-1]
         self.stem = _started(nn.Conv2d(channels, width[0], 1), 1.0)
         self.stages = nn.ModuleList(
             _Stage(inward, outward, config, len(stages))
@@ -150,9 +151,10 @@ class _Block(nn.Module):
         return x + self.contract(F.leaky_relu(self.mix(h), SLOPE))
 
 
-def _widths(width: int, stages: int) -> list[int]:
+def _widths(config: R3GANConfig, stages: int) -> list[int]:
     """Channels of each stage, coarsest first."""
-    return [max(1, width >> max(0, stage - FULL_STAGES + 1)) for stage in range(stages)]
+    halvings = (max(0, stage - config.full_stages + 1) for stage in range(stages))
+    return [max(1, config.width >> times) for times in halvings]
 
 
 def _started(layer: Layer, gain: float) -> Layer:
