@@ -176,7 +176,7 @@ def _learned(
         return None
     if grid is not None:
         raise UsageError("sampler 'learned' brings its own grid: leave grid out")
-    if steps not in learned:
+    if steps is None or steps not in learned:
         known = ", ".join(map(str, sorted(learned))) or "none"
         raise UsageError(
             f"sampler 'learned' of {steps} steps: this pipeline has {known}; "
