@@ -119,7 +119,7 @@ def _overlap(one: _Side, other: _Side) -> float:
         return float(overlaps(other.rows.T, one.moments.covariance))
     a, b = one.moments.covariance, other.moments.covariance
     try:
-        half = np.linalg.cholesky(b)
+        half = np.linalg.cholesky(b).astype(np.float64, copy=False)
     except np.linalg.LinAlgError:
         return float(overlaps(factor(b), a))
     return float(np.sqrt(cleared(np.linalg.eigvalsh(triangular_sandwich(half, a)))).sum())

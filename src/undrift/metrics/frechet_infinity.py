@@ -92,7 +92,7 @@ def frechet_infinity(
     line = _Line.through(list(range(BLOCKS)), share, points)
     distances = _distances(first, second, fixed, line.runs)
     value, whole = line.intercept(distances), float(distances[-1])  # the last run is everything
-    own = spread(x, Moments.of(y) if y is not None else reference)
+    own = spread(x, reference if isinstance(reference, Moments) else Moments.of(reference))
     linear, weight = own.linear / len(x), 1 / len(x)
     if y is not None:
         linear += spread(y, Moments.of(x)).linear / len(y)

@@ -150,7 +150,9 @@ def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline
         ) from error
     load_weights(pipeline._weights(), weights, str(directory / WEIGHTS))
     if tuned:
-        pipeline.learned = learned.decode(*map(files.read, tuned), str(directory))
+        pipeline.learned = learned.decode(
+            files.read(learned.FACTS), files.read(learned.TABLES), str(directory)
+        )
     return pipeline
 
 

@@ -24,6 +24,7 @@ class FittedNetwork:
     """
 
     kind = ""
+    description = ""
 
     def __init__(self, network: FeatureNetwork, shape: tuple[int, int, int]) -> None:
         self.network = network.eval().requires_grad_(False)
