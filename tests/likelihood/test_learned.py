@@ -184,7 +184,7 @@ def test_the_recipe_follows_the_levels_of_the_data(tmp_path):
     assert likelihood.value_levels == 17 and likelihood.bins > 1
     level = 255 / 16 / made.model.codec.std[0]
     periods = [2 * math.pi / wave for wave in made.model.network.fourier]
-    assert periods == pytest.approx([level, 2 * level])
+    assert periods == pytest.approx([level * n for n in (1, 2, 4, 8, 16, 32)])
     # six standard deviations between levels: 15 bytes apart where rounding brings them nearest
     assert likelihood.log_snr_max == pytest.approx(2 * math.log(6 * made.model.codec.std[0] / 15))
     assert made.model.schedule.knots == (likelihood.log_snr_max, likelihood.log_snr_min)

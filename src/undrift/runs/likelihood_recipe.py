@@ -3,8 +3,8 @@
 It differs from the recipe for images in what the bound asks for: the full range of noise levels
 down to a sixth of a level of grey, the weight that the bound gives them, a schedule that learns
 where to look, sines and cosines of the input that tell one level of grey from the next (Kingma et
-al. 2021: at 256 levels on [-1, 1] these are their n = 7 and 8), and the images as they are: a
-mirrored image is other data.
+al. 2021 have the two shortest of them: at 256 levels on [-1, 1] their n = 7 and 8), and the images
+as they are: a mirrored image is other data.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ from undrift.networks import UNetConfig
 from undrift.runs.settings import TrainSettings
 from undrift.training.learners.diffusion import DiffusionConfig
 
-PERIODS = (1, 2)
-"""Periods of the input's waves, in levels of grey."""
+PERIODS = (1, 2, 4, 8, 16, 32)
+"""Periods of the input's waves, in levels of grey.
+
+At every level of noise one of them is a few deviations of it long, and shows the network by how
+much a pixel is off: 4.65 bits/dim become 4.22 after 16,000 images of Fashion-MNIST (docs/log.md).
+"""
 
 
 def for_likelihood(
