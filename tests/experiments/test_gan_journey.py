@@ -37,6 +37,7 @@ def test_a_run_leaves_what_every_run_leaves(run: Path) -> None:
     }
     page = (run / "report.html").read_text()
     assert "class-conditional StyleGAN2 of" in page and "held-out" in page
+    assert 'id="watch-' in page and "within a class of what real ones do" in page
     assert "best Gaussian denoiser" not in page and "From noise to image" not in page
     first = json.loads((run / "evaluation" / "first.json").read_text())
     assert "fd" in first["metrics"]
@@ -121,4 +122,8 @@ def test_the_log_tells_of_both_sides(run: Path) -> None:
     trained = [event for event in events if event["event"] == "train"]
     assert {"discriminator", "generator"} <= set(trained[-1]["phases"])
     judged = [event for event in events if event["event"] == "validation"]
-    assert {"accuracy", "real_sign", "fake_sign"} <= set(judged[-1])
+    wanted = {"accuracy", "ranking", "overfitting", "diversity", "real_class_diversity"}
+    wanted |= {f"{kind}_sign" for kind in ("real", "fake", "seen")}
+    assert wanted <= set(judged[-1])
+    for side in ("discriminator", "generator"):
+        assert trained[-1]["phases"][side]["grad_norm"] > 0

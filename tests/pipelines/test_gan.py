@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -12,12 +13,20 @@ import torch
 from undrift.codec import Identity
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.errors import ModelFileError, UsageError
-from undrift.networks.gan import R3GANConfig, StyleGAN2Config, build_generator
+from undrift.networks.gan import (
+    DCGANConfig,
+    R3GANConfig,
+    SNGANConfig,
+    StyleGAN2Config,
+    build_generator,
+)
 from undrift.pipelines import GANPipeline, Pipeline, SampleSpec
 
 CONFIGS = {
     "stylegan2": StyleGAN2Config(width=4, latent=6),
     "r3gan": R3GANConfig(width=8, latent=6, group_width=4),
+    "sngan": SNGANConfig(width=4, latent=6),
+    "dcgan": DCGANConfig(width=4, latent=6),
 }
 
 
@@ -57,12 +66,38 @@ def test_labels_are_heard(drawing: GANPipeline) -> None:
     assert other.labels.tolist() == [1, 1]
 
 
-def test_truncation_makes_images_alike(drawing: GANPipeline) -> None:
-    spread = [
-        drawing(8, labels="a", truncation=psi).images.astype(float).std(0).mean()
-        for psi in (0.0, 0.5, 1.0)
+def mean_difference(images: np.ndarray) -> float:
+    """Mean over pairs of different images of their root mean square difference."""
+    flat = torch.from_numpy(images.reshape(len(images), -1)).double()
+    return float(torch.pdist(flat).mean()) / flat.shape[1] ** 0.5
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("classes", [0, 3])
+def test_truncation_is_a_dial_of_diversity(name: str, classes: int) -> None:
+    made = pipeline(name, classes)
+    with torch.no_grad():
+        for parameter in made.generator.parameters():
+            parameter.mul_(1.5)  # away from the start, whose images differ by few levels
+    label = "a" if classes else None
+    found = [
+        mean_difference(made(12, labels=label, truncation=psi).images)
+        for psi in (0.0, 0.25, 0.5, 0.75, 1.0)
     ]
-    assert spread[0] == 0 < spread[1] < spread[2]
+    assert found[0] == 0 and all(a < b for a, b in itertools.pairwise(found)), found
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "r3gan"])
+def test_truncation_keeps_the_class(name: str) -> None:
+    """A mean style over all classes would lead every class to one image."""
+    images = pipeline(name)(6, labels="all", truncation=0.0).images
+    assert close(images[:3], images[3:])
+    assert not close(images[0], images[1]) and not close(images[1], images[2])
+
+
+def test_a_truncated_image_depends_on_seed_and_place_only(drawing: GANPipeline) -> None:
+    whole = drawing(6, seed=3, truncation=0.5)
+    assert close(drawing(2, seed=3, first=4, truncation=0.5).images, whole.images[4:])
 
 
 def test_progress_is_told_by_batches(drawing: GANPipeline) -> None:

@@ -9,6 +9,7 @@ from undrift.gan.losses import (
     Wasserstein,
 )
 from undrift.gan.penalties import interpolated, two_sided, zero_centred
+from undrift.gan.transformation import transformed
 
 __all__ = [
     "AdaptiveProbability",
@@ -18,6 +19,7 @@ __all__ = [
     "RelativisticPaired",
     "Wasserstein",
     "interpolated",
+    "transformed",
     "two_sided",
     "zero_centred",
 ]

@@ -2,7 +2,8 @@
 
 Events and their entries: ``start`` (step), ``probe`` (seconds_per_step, steps, seconds), ``train``
 (step, images, loss, grad_norm, learning_rate, images_per_second, data_wait, skipped, level_bins,
-level_losses), ``validation`` (step, images, weights, loss, log_snr, losses, gaussian, seconds),
+level_losses, of a GAN phases), ``validation`` (step, images, weights, seconds; loss, log_snr, losses,
+gaussian, or of a GAN what `training.learners.gan_watch` says), ``evaluation`` (see `runs.judge`),
 ``grid`` (step, file, weights, seconds), ``checkpoint`` (step, seconds, bytes), ``skip`` (step,
 reason), ``done`` (step, images). Each has ``time``, seconds since the epoch.
 """

@@ -40,7 +40,7 @@ _TITLES = {
     "kid": "kernel distance",
     "label_accuracy": "label accuracy",
 }
-_SHARES = ("label_accuracy", "coverage", "precision", "recall", "memorization")
+SHARES = ("label_accuracy", "coverage", "precision", "recall", "memorization")
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ def metric_lines(evaluation: Record) -> list[MetricLine]:
         lines.append(
             MetricLine(
                 key=key,
-                title=_title(key),
+                title=title_of(key),
                 name=str(metric.get("name", key)),
-                value=_amount(key, metric.get("value")),
-                interval="-" if None in ends else " to ".join(_amount(key, v) for v in ends),
-                floor=_amount(key, metric.get("floor")),
+                value=amount(key, metric.get("value")),
+                interval="-" if None in ends else " to ".join(amount(key, v) for v in ends),
+                floor=amount(key, metric.get("floor")),
                 reading=_READINGS.get(key, ""),
                 protocol=str(metric.get("protocol", "")),
             )
@@ -99,14 +99,16 @@ def protocol_rows(evaluation: Record) -> list[Row]:
 def missing_note(evaluation: Record) -> str:
     """Which metrics could not be had, and why."""
     absent = evaluation.get("missing", {})
-    return "; ".join(f"No {_title(key)}: {reason}" for key, reason in absent.items())
+    return "; ".join(f"No {title_of(key)}: {reason}" for key, reason in absent.items())
 
 
-def _title(key: str) -> str:
+def title_of(key: str) -> str:
+    """What a page calls a metric."""
     return _TITLES.get(key, key.replace("_", " "))
 
 
-def _amount(key: str, value: float | None) -> str:
+def amount(key: str, value: float | None) -> str:
+    """A metric's value as a page shows it: shares in percent, a dash for none."""
     if value is None:
         return "-"
-    return f"{value:.1%}" if key in _SHARES else f"{value:.3g}"
+    return f"{value:.1%}" if key in SHARES else f"{value:.3g}"

@@ -32,7 +32,7 @@ from undrift.experiments.report.gallery import (
     sample_gallery,
     timeline,
 )
-from undrift.experiments.report.game import game_figure, judge_game
+from undrift.experiments.report.game import game_figure, judge_game, watch_figure
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
@@ -77,7 +77,8 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
     """
     record = RunRecord.read(Path(directory))
     html = _template("template.html").render(
-        page=_page(record, material or ReportMaterial(), f"{directory}/config.yaml")
+        page=_page(record, material or ReportMaterial(), f"{directory}/config.yaml"),
+        style=style(),
     )
     run = RunDirectory(directory)
     run.write_text(run.report.name, html)
@@ -99,12 +100,20 @@ def curve_section(record: RunRecord) -> Markup:
 
 
 @cache
+def style() -> Markup:
+    """The style sheet that every page of ours has inside."""
+    return Markup(_source("style.css"))
+
+
+@cache
 def _template(name: str) -> Template:
-    source = (
-        resources.files("undrift.experiments.report").joinpath(name).read_text(encoding="utf-8")
-    )
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(source)
+    return environment.from_string(_source(name))
+
+
+def _source(name: str) -> str:
+    folder = resources.files("undrift.experiments.report")
+    return folder.joinpath(name).read_text(encoding="utf-8")
 
 
 def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
@@ -128,6 +137,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "levels": level_figure(history),
         "losses": None if game is not None else loss_figure(history),
         "game": game,
+        "watch": watch_figure(history),
         "rates": rate_figure(history),
         "evaluations": evaluation_figure(history),
         "curves_note": _curves_note(record),

@@ -15,12 +15,12 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocat
 from undrift.experiments.report.figure import MUTED, REFERENCE, RULE, drawing, to_svg
 from undrift.experiments.report.history import Record
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
 """Okabe and Ito's, told apart by readers of any colour vision; yellow is too faint on white."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
-_GREYS = {"muted": "#555a61", "reference": "#7d838c", "rule": "#e2e2e2"}
+GREYS = {"muted": "#555a61", "reference": "#7d838c", "rule": "#e2e2e2"}
 _ASIDE = 1.01
 """How far the points of neighbouring samplers are set apart, so that their intervals are seen."""
 
@@ -39,8 +39,8 @@ def curve_svg(curve: Record) -> Markup | None:
 
 def print_figure(curve: Record) -> Figure:
     """The figure on white, for print."""
-    with drawing(), _printed():
-        figure = _figure(curve, _GREYS)
+    with drawing(), printed():
+        figure = _figure(curve, GREYS)
         figure.patch.set(facecolor="white", alpha=1)
         figure.draw_without_rendering()  # the layout, while the style holds
         return figure
@@ -51,8 +51,9 @@ _Name = tuple[float, float, str, str]
 
 
 @contextmanager
-def _printed() -> Iterator[None]:
-    rule, muted = _GREYS["rule"], _GREYS["muted"]
+def printed() -> Iterator[None]:
+    """Draw inside in greys that print well, whatever the page's theme."""
+    rule, muted = GREYS["rule"], GREYS["muted"]
     style = {"axes.edgecolor": muted, "grid.color": rule, "xtick.color": muted}
     style |= {"ytick.color": muted, "axes.labelcolor": muted, "xtick.labelcolor": muted}
     with matplotlib.rc_context({**style, "ytick.labelcolor": muted}):  # type: ignore[arg-type]
@@ -100,7 +101,7 @@ def _panel(
         if not cells:
             continue
         cells.sort(key=lambda cell: cell["nfe"])
-        colour = _COLOURS[place % len(_COLOURS)]
+        colour = COLOURS[place % len(COLOURS)]
         costs = [_cost(curve, cell, cost) for cell in cells]
         points = [cell["metrics"][metric] for cell in cells]
         values = [point["value"] for point in points]
@@ -115,8 +116,8 @@ def _panel(
             costs,
             values,
             color=colour,
-            linestyle=_DASHES[place // len(_COLOURS) % len(_DASHES)],
-            marker=_MARKERS[(place + place // len(_COLOURS)) % len(_MARKERS)],
+            linestyle=_DASHES[place // len(COLOURS) % len(_DASHES)],
+            marker=_MARKERS[(place + place // len(COLOURS)) % len(_MARKERS)],
             markersize=4.2,
             linewidth=1.4,
         )

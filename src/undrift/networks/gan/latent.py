@@ -3,11 +3,14 @@ r"""What every generator is given: a latent vector, and what is known of the ima
 .. math:: h = W\,[\,z / \mathrm{rms}(z),\ y / \mathrm{rms}(y)\,] \quad\text{or, for z alone,}\quad z
 
 with :math:`z \sim N(0, 1)` and :math:`y` the context's vector. Truncation by :math:`\psi < 1` draws
-latents towards their mean, which trades diversity for typical images; the mean of z is 0.
+latents towards their mean, which trades diversity for typical images. In the space of styles that
+is :math:`\bar w + \psi (w - \bar w)`; where there is none, z is scaled, :math:`\psi z` (its mean is
+0), which is sampling at a lower temperature. Unlike latents drawn again while they are large, both
+go continuously, image by image, from all of the diversity to none.
 
-Reference: Brock et al. 2019, "Large Scale GAN Training for High Fidelity Natural Image Synthesis",
-section 3.1 (truncation); Karras et al. 2019, "A Style-Based Generator Architecture", appendix B
-(in the space of styles).
+Reference: Karras et al. 2019, "A Style-Based Generator Architecture", appendix B (in the space of
+styles); Kingma & Dhariwal 2018, "Glow", section 6 (temperature); Brock et al. 2019, "Large Scale
+GAN Training for High Fidelity Natural Image Synthesis", section 3.1 (latents drawn again).
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ class R3GANGenerator(nn.Module):
         weights = self.stem(with_context(truncation * z, context, self.context))
         h = weights[:, :, None, None] * self.basis
         for number, stage in enumerate(self.stages):
-            h = stage(grown(h) if number else h)
+            h = stage(h, grows=number > 0)
         return self.out(h)
 
 
@@ -132,8 +132,10 @@ class _Stage(nn.Module):
             *(_Block(outward, config.group_width, depth) for _ in range(config.blocks))
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.transition(x))
+    def forward(self, x: Tensor, *, grows: bool = False) -> Tensor:
+        h = self.transition(x)
+        # Behind the change of width, which it commutes with, growing costs less.
+        return self.blocks(grown(h) if grows else h)
 
 
 class _Block(nn.Module):

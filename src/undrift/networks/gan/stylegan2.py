@@ -4,7 +4,12 @@ A mapping network turns z into a style w, which modulates every convolution of t
 stage adds to an image that grows with it. Without noise inputs an image is a function of its z
 alone. The discriminator is residual, hears the minibatch's spread, and has no normalisation.
 
-Truncation by psi draws styles towards their running mean: w <- mean + psi (w - mean).
+Truncation by psi draws styles towards the mean over z of those of the same condition,
+
+.. math:: w \leftarrow \bar w(y) + \psi\,(w - \bar w(y)), \qquad \bar w(y) = E_z[f(z, y)],
+
+so that a truncated image still shows what was asked for. (A mean over all conditions, as the
+running mean of the paper is, would lead every class to one image.)
 
 References: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; Karras et
 al. 2020, "Training Generative Adversarial Networks with Limited Data", appendix C (sizes, and
@@ -22,15 +27,16 @@ from torch import Tensor, nn
 
 from undrift.errors import UsageError
 from undrift.networks.context import Context, ContextSpec
-from undrift.networks.gan.equalized import EqualConv, EqualLinear, leaky
+from undrift.networks.embedding import required
+from undrift.networks.gan.equalized import EqualConv, EqualLinear, equalized, leaky
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import unit, with_context
 from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.modulation import ModulatedConv
 from undrift.networks.gan.pyramid import grown, shrunk, sizes, widths
 
-MEAN_DECAY = 0.998
-"""Of the running mean of styles, per forward pass in training."""
+CENTRE_LATENTS = 2048
+"""Latents that a mean style is computed from: it is off by a fiftieth of the styles' spread."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +67,6 @@ class StyleGAN2Config:
 class StyleGAN2Generator(nn.Module):
     """See `undrift.networks.gan.Generator`."""
 
-    mean_style: Tensor
-
     def __init__(
         self, config: StyleGAN2Config, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
@@ -73,33 +77,37 @@ class StyleGAN2Generator(nn.Module):
         heard = [config.latent + context.vector] + [config.latent] * (config.mapping - 1)
         # The mapping learns a hundred times slower: its errors reach every layer.
         self.mapping = nn.ModuleList(EqualLinear(n, config.latent, rate=0.01) for n in heard)
-        self.register_buffer("mean_style", torch.zeros(config.latent))
         self.base = nn.Parameter(torch.randn(width[0], *stages[0]))
         self.stages = nn.ModuleList(
-            _Synthesis(inward, outward, channels, config.latent)
-            for inward, outward in zip([width[0], *width], width, strict=False)
+            _Synthesis(inward, outward, channels, config.latent, grows=number > 0)
+            for number, (inward, outward) in enumerate(zip([width[0], *width], width, strict=False))
         )
 
     def style(self, z: Tensor, context: Context | None) -> Tensor:
-        """The styles w (B, latent) of latents z; in training they move the running mean."""
+        """The styles w (B, latent) of latents z."""
         w = with_context(unit(z), context, self.context)
         for layer in self.mapping:
             w = leaky(layer(w))
-        if self.training:
-            with torch.no_grad():
-                self.mean_style.lerp_(w.float().mean(0), 1 - MEAN_DECAY)
         return w
+
+    def centre(self, context: Context | None, count: int) -> Tensor:
+        """The mean style of each row's condition: (count, latent)."""
+        noise = torch.Generator().manual_seed(0)
+        z = torch.randn(CENTRE_LATENTS, self.latent, generator=noise).to(self.base.device)
+        if not self.context.vector:
+            return self.style(z, None).mean(0).expand(count, -1)
+        known, place = required(context, "vector").unique(dim=0, return_inverse=True)
+        means = [self.style(z, Context(vector=row.expand(len(z), -1))).mean(0) for row in known]
+        return torch.stack(means)[place]
 
     def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
         """See `undrift.networks.gan.Generator`."""
         w = self.style(z, context)
         if truncation != 1:
-            w = self.mean_style.to(w.dtype).lerp(w, truncation)
+            w = self.centre(context, len(w)).to(w.dtype).lerp(w, truncation)
         h = self.base.expand(len(w), *self.base.shape)
         image: Tensor | None = None
-        for number, stage in enumerate(self.stages):
-            if number:
-                h = grown(h)
+        for stage in self.stages:
             h, seen = stage(h, w)
             image = seen if image is None else grown(image) + seen
         if image is None:
@@ -123,7 +131,7 @@ class StyleGAN2Discriminator(nn.Module):
         )
         self.conv = EqualConv(width[-1] + int(config.group > 1), width[-1], 3)
         self.linear = EqualLinear(width[-1] * stages[0][0] * stages[0][1], width[-1])
-        self.head = ProjectionHead(width[-1], context)
+        self.head = ProjectionHead(width[-1], context, equalized)
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
@@ -137,8 +145,11 @@ class StyleGAN2Discriminator(nn.Module):
 
 
 class _Synthesis(nn.Module):
-    def __init__(self, inward: int, outward: int, channels: int, style: int) -> None:
+    def __init__(
+        self, inward: int, outward: int, channels: int, style: int, *, grows: bool
+    ) -> None:
         super().__init__()
+        self.grows = grows
         self.conv_in = ModulatedConv(inward, outward, 3, style)
         self.conv_out = ModulatedConv(outward, outward, 3, style)
         self.bias = nn.Parameter(torch.zeros(2, outward, 1, 1))
@@ -146,7 +157,9 @@ class _Synthesis(nn.Module):
         self.image_bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        h = leaky(self.conv_in(x, w) + self.bias[0])
+        h = self.conv_in(x, w)
+        # Grown behind the convolution, which costs a quarter of what it would in front.
+        h = leaky((grown(h) if self.grows else h) + self.bias[0])
         h = leaky(self.conv_out(h, w) + self.bias[1])
         return h, self.to_image(h, w) + self.image_bias
 
@@ -159,5 +172,5 @@ class _Analysis(nn.Module):
         self.skip = EqualConv(inward, outward, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = shrunk(leaky(self.conv_out(leaky(self.conv_in(x)))))
+        h = leaky(self.conv_out(shrunk(leaky(self.conv_in(x)))))
         return (h + self.skip(shrunk(x))) / math.sqrt(2)

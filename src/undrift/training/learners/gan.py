@@ -22,17 +22,15 @@ from torch import Tensor, nn
 
 from undrift.codec import build_codec
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
-from undrift.data.augmentation import Augmentation, flip_half
-from undrift.gan import AdaptiveProbability, interpolated, two_sided, zero_centred
+from undrift.data.augmentation import flip_half
+from undrift.gan import AdaptiveProbability, interpolated, transformed, two_sided, zero_centred
 from undrift.networks import Context, lay_out, memory_format
 from undrift.networks.gan import build_discriminator, build_generator
 from undrift.pipelines import GANPipeline
 from undrift.randomness import Draws, generator, key
 from undrift.training.learner import Batch, Loss, ParameterGroup, Phase, Progress
 from undrift.training.learners.gan_config import GANConfig
-
-VALIDATION_IMAGES = 256
-"""Held-out images, and generated ones, that a validation asks the discriminator about."""
+from undrift.training.learners.gan_watch import RecentBatches, diversity, standing, usable
 
 
 class GANLearner:
@@ -73,6 +71,7 @@ class GANLearner:
         for network in (self._generator, self._discriminator):
             lay_out(network, self._device)
         self._layout = memory_format(self._device)
+        self._recent = RecentBatches()
         self.buffers = nn.Module()
         self._adaptive: AdaptiveProbability | None = None
         if config.adapt:
@@ -107,7 +106,9 @@ class GANLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Losses of the rows of ``batch`` in one of the phases."""
-        condition = batch.condition if self.config.spec.class_names else Condition()
+        condition = self._heard(batch.condition)
+        if phase == "discriminator":
+            self._recent.add(batch)
         real = self.codec.encode(batch.images)
         if self.config.flip:
             real = flip_half(real, draws)
@@ -127,7 +128,7 @@ class GANLearner:
     def validate(
         self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
     ) -> Mapping[str, Any]:
-        """What the discriminator makes of held-out reals and of generated images.
+        """How the game stands; see `gan_watch`.
 
         Args:
             weights: of the generator, in place of the trained ones.
@@ -135,32 +136,39 @@ class GANLearner:
             labels: int64 of shape (N,), or None.
 
         Returns:
-            ``real_logit`` and ``fake_logit``, ``real_sign`` and ``fake_sign`` (means; a real sign
-            well below that of the training reals is overfitting) and ``accuracy``.
+            ``accuracy``, ``ranking``, ``overfitting``; ``real_``, ``fake_`` and ``seen_logit`` and
+            ``_sign`` of held-out, generated and training images; ``diversity`` and
+            ``real_diversity``, and the same with ``class_`` where there are classes.
         """
-        count = min(len(images), VALIDATION_IMAGES)
-        rows = np.linspace(0, len(images) - 1, count).astype(np.int64)
+        count = usable(len(images))
+        order = torch.randperm(len(images), generator=generator(self._seed, "validation rows"))
+        rows = order[:count].numpy()
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
-        real = self.codec.encode(pixels.to(self._device)).contiguous(memory_format=self._layout)
-        entries = {}
+        pixels = pixels.to(self._device)
+        known = None
         if labels is not None and self.config.spec.class_names:
-            entries["labels"] = torch.from_numpy(labels[rows]).to(self._device)
-        condition = Condition(entries)
+            known = torch.from_numpy(labels[rows]).to(self._device)
+        condition = Condition({} if known is None else {"labels": known})
         drawing = self.pipeline(weights)
         noise = generator(self._seed, "validation")
         z = torch.randn(count, drawing.generator.latent, generator=noise).to(self._device)
         fake = drawing.generator(z, drawing.encoder(condition, count))
-        with _evaluating(self._discriminator):
-            heard = self._judge(condition, count)
-            real_logit, fake_logit = (self._discriminator(x, heard) for x in (real, fake))
-        right = torch.cat([real_logit > 0, fake_logit < 0])
-        return {
-            "real_logit": float(real_logit.mean()),
-            "fake_logit": float(fake_logit.mean()),
-            "real_sign": float(real_logit.sign().mean()),
-            "fake_sign": float(fake_logit.sign().mean()),
-            "accuracy": float(right.float().mean()),
-        }
+        recent = self._recent.newest()
+        stand = standing(
+            self._discriminator,
+            self._judge,
+            held_out=self._encoded(pixels),
+            generated=fake.contiguous(memory_format=self._layout),
+            condition=condition,
+            seen=None
+            if recent is None
+            else (self._encoded(recent.images), self._heard(recent.condition)),
+        )
+        if count < 2:
+            return stand
+        real = diversity(pixels, known)
+        ours = diversity(self.codec.decode(fake), known)
+        return stand | ours | {f"real_{name}": value for name, value in real.items()}
 
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> GANPipeline:
         """A pipeline of its own copy of the generator, in evaluation mode."""
@@ -239,6 +247,13 @@ class GANLearner:
         loss = self.config.loss.generator(real_logit.float(), fake_logit.float())
         return Loss(loss, {"fake_logit": fake_logit.detach().float()})
 
+    def _heard(self, condition: Condition) -> Condition:
+        """What of a batch's condition the networks are told."""
+        return condition if self.config.spec.class_names else Condition()
+
+    def _encoded(self, pixels: Tensor) -> Tensor:
+        return self.codec.encode(pixels).contiguous(memory_format=self._layout)
+
     def _generated(self, condition: Condition, draws: Draws, count: int) -> Tensor:
         z = draws.normal("latent", (self._generator.latent,))
         context: Context = self._encoder(condition, count)
@@ -251,8 +266,7 @@ class GANLearner:
         return self.config.augment * min(1.0, 5 * progress.fraction)
 
     def _augmented(self, images: Tensor, progress: Progress, draws: Draws) -> Tensor:
-        p = self._probability(progress)
-        return Augmentation(p)(images, draws)[0] if p else images
+        return transformed(images, self._probability(progress), draws)
 
 
 def _annealed(start: float, end: float, fraction: float) -> float:
@@ -276,15 +290,6 @@ def _still(*modules: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
-
-
-@contextlib.contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    module.eval()
-    try:
-        yield
-    finally:
-        module.train()
 
 
 def _exact(device: torch.device, penalised: bool) -> contextlib.AbstractContextManager[object]:
