@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from dataclasses import replace
 
 import pytest
@@ -14,7 +15,9 @@ from undrift.data.augmentation import PARAMETERS
 from undrift.diffusion import Denoiser, GaussianMixture, LogSNR, edm
 from undrift.errors import UsageError
 from undrift.likelihood.learned import LearnedSchedule, VariationalConfig, VariationalObjective
+from undrift.likelihood.reconstruction import Reconstruction
 from undrift.likelihood.span import Span
+from undrift.likelihood.values import ValueGrid
 from undrift.randomness import Draws, generator
 from undrift.runs import configuration
 from undrift.runs.recipes import resolve
@@ -159,16 +162,60 @@ def test_a_likelihood_run_resumes_bit_by_bit(tmp_path):
         assert torch.equal(tensor, second.learner.networks.state_dict()[name]), name
 
 
+def unschooled_bits(second_moment: float) -> float:
+    """Expected bits of a network that answers 0, so that D = alpha x_t on a path of variance 1.
+
+    SNR E|x_0 - D|^2 = alpha^2 sigma^2 m + alpha^4 per dimension. It knows nothing of levels and
+    pays for the noise at the clean end, a sixth of a level: more than log2(17) bits.
+    """
+    high, low = 7.2, -10.0
+    alpha2 = [1 / (1 + math.exp(-end)) for end in (high, low)]
+    softplus = [math.log1p(math.exp(end)) for end in (high, low)]
+    diffusion = (softplus[0] - softplus[1] + (second_moment - 1) * (alpha2[0] - alpha2[1])) / 2
+    sigma2 = 1 - alpha2[1]
+    prior = (sigma2 + alpha2[1] * second_moment - 1 - math.log(sigma2)) / 2
+    return (diffusion + prior) / math.log(2)
+
+
 def test_validation_is_in_bits_and_the_pipeline_walks_the_learned_path():
-    learner = DiffusionLearner(variational(), 0)
     images = digits()
-    found = learner.validate(None, images.images[:40], images.labels[:40])
-    assert found["loss"] == found["bits_per_dim"]
-    # a network that answers zero knows the mean and the variance: below log2(17) = 4.09 or so
-    assert 2.5 < found["bits_per_dim"] < 5
+    found = []
+    for seed in range(8):
+        learner = DiffusionLearner(variational(), seed)
+        validated = learner.validate(None, images.images[:40], images.labels[:40])
+        assert validated["loss"] == validated["bits_per_dim"]
+        found.append(validated["bits_per_dim"])
+    shown = torch.from_numpy(images.images[:40]).permute(0, 3, 1, 2)
+    codec = learner.codec
+    grid = ValueGrid(17)
+    cost = Reconstruction(grid, codec, 1, math.exp(-7.2 / 2))(grid.index(shown)).mean() / 64
+    wanted = unschooled_bits(float(codec.encode(shown).square().mean()))
+    wanted += float(cost) / math.log(2)
+    error = statistics.stdev(found) / math.sqrt(len(found))
+    assert error < 0.06 and abs(statistics.mean(found) - wanted) < 4 * error
     learner.buffers.schedule.learn(torch.tensor([6.0, 6.1]), torch.tensor([9.0, 9.0]))
     path = learner.pipeline().denoiser.schedule
     assert isinstance(path, LogSNR) and len(path.knots) == 9
+
+
+def test_losses_by_level_are_those_of_the_level_wherever_the_schedule_has_gone():
+    images = digits().images[:40]
+    learner = DiffusionLearner(variational(), 0)
+    linear = learner.validate(None, images, None)
+    for _ in range(20):
+        learner.buffers.schedule.learn(torch.tensor([-9.5, 6.0]), torch.tensor([0.2, 9.0]))
+    assert abs(float(learner.buffers.schedule.path(0.5).log_snr) - (7.2 - 10) / 2) > 1
+    bent = learner.validate(None, images, None)
+    x0 = learner.codec.encode(torch.from_numpy(images).permute(0, 3, 1, 2)).double()
+    assert bent["log_snr"] == linear["log_snr"]
+    for i, log_snr in enumerate(bent["log_snr"]):
+        alpha2 = 1 / (1 + math.exp(-log_snr))
+        noise = torch.randn(x0.shape, generator=generator(0, "validation", i)).double()
+        x_t = math.sqrt(alpha2) * x0 + math.sqrt(1 - alpha2) * noise
+        # the network answers 0
+        wanted = float((math.sqrt(alpha2) * x_t - x0).square().mean())
+        assert bent["losses"][i] == pytest.approx(wanted, rel=1e-4)
+        assert linear["losses"][i] == pytest.approx(wanted, rel=1e-4)
 
 
 def config(**settings):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from undrift.codec import Standardise
 from undrift.diffusion import Prediction
 from undrift.diffusion.schedule import per_sample
+from undrift.likelihood.proposal import Proposal
 
 
 class DiscreteDenoiser:
@@ -51,6 +53,36 @@ class BoxDenoiser:
         density = lambda z: -z.square() / 2 - math.log(2 * math.pi) / 2  # noqa: E731
         shift = torch.exp(density(a) - log_mass) - torch.exp(density(b) - log_mass)
         return Prediction(x_t, level, (u + sign * r * shift).to(x_t.dtype))
+
+
+class Integrand(NamedTuple):
+    """Mean and mean square of ``1/2 SNR |x_0 - D|^2`` of each value at each level, (L, N)."""
+
+    log_snr: Tensor
+    mean: Tensor
+    square: Tensor
+
+    def variance(self, proposal: Proposal) -> Tensor:
+        """Variance of the integral at one level drawn from a proposal, (L,)."""
+        density = proposal.masses[proposal.bin(self.log_snr)]
+        density = density * len(proposal.masses) / proposal.span.width
+        whole = torch.trapezoid(self.mean, self.log_snr)
+        return torch.trapezoid(self.square / density, self.log_snr) - whole.square()
+
+
+def integrand(denoiser: DiscreteDenoiser, log_snr: Tensor) -> Integrand:
+    """The integrand of 1-pixel images by quadrature over the noise."""
+    eps = torch.linspace(-8.5, 8.5, 681, dtype=torch.float64)
+    weight = (-eps.square() / 2).exp()
+    weight = weight / weight.sum()
+    values = denoiser.values[:, None, None]
+    t = denoiser.schedule.time_at(log_snr)
+    level = denoiser.schedule(t)
+    x_t = level.alpha[:, None] * values + level.sigma[:, None] * eps  # (L, N, nodes)
+    asked = x_t.permute(1, 0, 2)
+    x0 = denoiser(asked, t).x0.permute(1, 0, 2)
+    found = log_snr.exp()[:, None] / 2 * (values - x0).square()
+    return Integrand(log_snr, (found * weight).sum(2), (found.square() * weight).sum(2))
 
 
 def standardised(std: float = 50.0, mean: float = 100.0, channels: int = 1) -> Standardise:

@@ -61,4 +61,4 @@ class Reconstruction:
     def __call__(self, index: Tensor) -> Tensor:
         """Levels (B, C, H, W) int64 -> cost (B,), float64, in nats."""
         channel = torch.arange(index.shape[1], device=index.device).reshape(1, -1, 1, 1)
-        return self.costs[channel, index].flatten(1).sum(1)
+        return self.costs.to(index.device)[channel, index].flatten(1).sum(1)

@@ -1,8 +1,9 @@
 """From images to the likelihood of each: batches, classes, randomness, cost and protocol.
 
-Everything drawn for an image is named by the seed, its number and the purpose: neither the batch
-nor the other images change its score but by rounding, and all classes are scored with the same
-noise.
+Everything drawn for an image is named by the seed, its number and the purpose: its batch changes
+its score by rounding at most, and all classes are scored with the same noise. Only the density of
+levels that the continuous bound is estimated at is fitted to all images together, where there are
+enough of them.
 """
 
 from __future__ import annotations
@@ -20,12 +21,15 @@ from torch import Tensor
 from undrift.codec import Codec
 from undrift.diffusion import NoiseSchedule
 from undrift.errors import UsageError
-from undrift.likelihood.bound import Bound, continuous_bound, discrete_bound, squared_error
+from undrift.likelihood import pilot
+from undrift.likelihood.bound import Bound, continuous_bound, discrete_bound
 from undrift.likelihood.combination import importance_bound, over_classes
 from undrift.likelihood.dequantization import TruncatedNormalDequantization, UniformDequantization
+from undrift.likelihood.draws import BoundNoise, Drawing, per_image, signs, uniform
 from undrift.likelihood.flow import flow_log_density
 from undrift.likelihood.methods import BoundMethod, FlowMethod, Method
 from undrift.likelihood.proposal import Proposal
+from undrift.likelihood.protocol import protocol
 from undrift.likelihood.reconstruction import Reconstruction
 from undrift.likelihood.span import Span
 from undrift.likelihood.trace import ExactTrace, HutchinsonTrace, Trace
@@ -38,10 +42,6 @@ Bind = Callable[[Tensor | None, int], BoundDenoise]
 
 OnScored = Callable[[int, int], None]
 """``on_scored(done, total)`` after each batch; raising from it stops the scoring."""
-
-_BLOCK = 16  # evaluations whose noise is drawn at once
-_PILOT_IMAGES = 32
-_PILOT_BINS = 32
 
 
 @dataclass(frozen=True)
@@ -156,39 +156,15 @@ class Scorer:
             work.evaluations / len(images),
             work.backwards / len(images),
             time.perf_counter() - began,
-            self.protocol(dimensions, labels is not None),
+            protocol(
+                self.method, self.grid, self.span, dimensions, self._known(labels is not None)
+            ),
         )
 
-    def protocol(self, dimensions: int, labelled: bool) -> str:
-        """How an image is scored, in one line."""
-        method = self.method
-        ends = f"log-SNR {self.span.high:.2f} to {self.span.low:.2f}"
-        if isinstance(method, FlowMethod):
-            probes = f"{method.probes} Rademacher probe{'s' if method.probes > 1 else ''}"
-            trace = "exact trace" if method.exact(dimensions) else probes
-            how = (
-                f"rk4, {method.points} points even in log-SNR"
-                if method.solver == "rk4"
-                else f"dopri5, tolerance {method.tolerance:g}"
-            )
-            name = method.dequantization.replace("_", "-")
-            what = (
-                f"probability-flow ODE ({how}, {trace}), {ends}, {name} dequantisation over "
-                f"{self.grid.count} levels, K = {method.samples}"
-            )
-        elif method.steps is not None:
-            what = (
-                f"discrete bound of {method.steps} steps even in log-SNR, {ends}, discretised "
-                f"reconstruction over {self.grid.count} levels"
-            )
-        else:
-            what = (
-                f"continuous bound, {method.points} low-discrepancy levels per image, {ends}, "
-                f"discretised reconstruction over {self.grid.count} levels"
-            )
+    def _known(self, labelled: bool) -> str:
         if self.class_weights is not None:
-            return f"{what}; marginal over {len(self.class_weights)} classes, equal noise for all"
-        return f"{what}; {'given the label' if labelled else 'no label'}"
+            return f"marginal over {len(self.class_weights)} classes, equal noise for all"
+        return "given the label" if labelled else "no label"
 
 
 class _Work:
@@ -217,7 +193,7 @@ class _Work:
         self._unit = scorer.codec.levels(column + 1) - scorer.codec.levels(column)
         self._proposal = scorer.proposal or Proposal.uniform(scorer.span)
         bound = isinstance(scorer.method, BoundMethod) and scorer.method.steps is None
-        if bound and scorer.proposal is None and len(index) >= _PILOT_IMAGES:
+        if bound and scorer.proposal is None and len(index) >= pilot.IMAGES:
             self._proposal = self._piloted()
 
     def part(self, rows: slice) -> dict[str, Tensor]:
@@ -252,7 +228,7 @@ class _Work:
         scorer = self._scorer
         x0 = self._encoded(index)
         cost = self._reconstruction(index)
-        noise = _BlockNoise(scorer.seed, names, self._shape, x0)
+        noise = BoundNoise(scorer.seed, names, self._shape, x0)
         if method.steps is not None:
             return discrete_bound(
                 denoise,
@@ -292,14 +268,13 @@ class _Work:
         dimensions = int(np.prod(self._shape))
         log_weights = []
         for k in range(method.samples):
-            quantile = self._drawn(names, "dequantize", k, _uniform)
+            quantile = self._drawn(uniform, names, "dequantize", k)
             made = law.draw(scorer.grid, index, quantile)
             z = scorer.codec.encode(made.pixels)
             trace: Trace = ExactTrace(dimensions)
             if not method.exact(dimensions):
-                # signs, keyed by the image like everything else
-                signs = [self._drawn(names, f"probe {p}", k, _signs) for p in range(method.probes)]
-                trace = HutchinsonTrace(torch.stack(signs))
+                probes = [self._drawn(signs, names, f"probe {p}", k) for p in range(method.probes)]
+                trace = HutchinsonTrace(torch.stack(probes))
             found = flow_log_density(
                 denoise,
                 z,
@@ -318,73 +293,33 @@ class _Work:
         return importance_bound(torch.stack(log_weights))
 
     def _piloted(self) -> Proposal:
-        """A density fitted to the squares of the integrand, from a few images and other noise."""
+        """The density of levels that suits these images."""
         scorer = self._scorer
-        chosen = torch.linspace(0, len(self._index) - 1, _PILOT_IMAGES).long()
+        chosen = torch.linspace(0, len(self._index) - 1, pilot.IMAGES).long()
+        chosen = chosen.repeat(pilot.repeats(self._shape))
         x0 = self._encoded(self._index[chosen].to(self._device))
         labels = None
         if self._labels is not None:
             labels = self._labels[chosen].to(self._device)
         elif scorer.class_weights is not None:
             labels = chosen.to(self._device) % len(scorer.class_weights)
-        denoise = scorer.bind(labels, len(x0))
-        moments = []
-        for k in range(_PILOT_BINS):
-            log_snr = scorer.span.low + scorer.span.width * (k + 0.5) / _PILOT_BINS
-            level = torch.tensor(log_snr, dtype=torch.float64, device=self._device)
-            noise = torch.randn(x0.shape, generator=generator(scorer.seed, "pilot", k))
-            error = squared_error(denoise, x0, scorer.schedule, level, noise.to(self._device))
-            moments.append((math.exp(log_snr) * error).square().mean())
-        self.evaluations += _PILOT_BINS * len(x0)
-        return Proposal.fitted(scorer.span, torch.stack(moments).cpu())
+        self.evaluations += pilot.BINS * len(x0)
+        return pilot.pilot(
+            scorer.bind(labels, len(x0)),
+            x0,
+            schedule=scorer.schedule,
+            span=scorer.span,
+            seed=scorer.seed,
+        )
+
+    def _drawn(self, draw: Drawing, names: list[int], purpose: str, k: int) -> Tensor:
+        return per_image(draw, self._shape, self._scorer.seed, names, purpose, k).to(self._device)
 
     def _encoded(self, index: Tensor) -> Tensor:
         values = self._scorer.grid.values.to(index.device)[index]
         return self._scorer.codec.encode(values).to(self._scorer.dtype)
 
-    def _drawn(
-        self,
-        names: list[int],
-        purpose: str,
-        k: int,
-        draw: Callable[[tuple[int, ...], torch.Generator], Tensor],
-    ) -> Tensor:
-        rows = [draw(self._shape, generator(self._scorer.seed, i, purpose, k)) for i in names]
-        return torch.stack(rows).to(self._device)
-
-
-class _BlockNoise:
-    """Standard normal noise of evaluation j of each image, drawn a few evaluations at a time."""
-
-    def __init__(self, seed: int, names: list[int], shape: tuple[int, ...], like: Tensor) -> None:
-        self._seed, self._names, self._shape, self._like = seed, names, shape, like
-        self._block = -1
-        self._drawn = torch.empty(0)
-
-    def __call__(self, j: int) -> Tensor:
-        if j // _BLOCK != self._block:
-            self._block = j // _BLOCK
-            self._drawn = torch.stack(
-                [
-                    torch.randn(
-                        (_BLOCK, *self._shape),
-                        generator=generator(self._seed, i, "bound", self._block),
-                    )
-                    for i in self._names
-                ],
-                dim=1,
-            )
-        return self._drawn[j % _BLOCK].to(self._like)
-
 
 def suitable_batch(shape: Sequence[int]) -> int:
     """Images of ``shape`` to score at once."""
     return int(np.clip(2**17 // np.prod(shape), 1, 256))
-
-
-def _uniform(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
-    return torch.rand(shape, generator=source, dtype=torch.float64)
-
-
-def _signs(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
-    return torch.randint(0, 2, shape, generator=source).double() * 2 - 1

@@ -22,7 +22,7 @@ from torch import Tensor
 
 Function = Callable[[Tensor], Tensor]
 
-_ROWS_AT_ONCE = 64  # unit vectors that share one backward pass over a batch
+_ROWS_AT_ONCE = 16  # unit vectors that share one backward pass over a batch
 
 
 class Trace(Protocol):

@@ -226,12 +226,14 @@ class DiffusionLearner:
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
         condition = Condition(entries)
         context = None if pipeline.encoder is None else pipeline.encoder(condition, count)
+        # The denoiser reads its times by its own path, which of a likelihood model is learned.
+        schedule = pipeline.denoiser.schedule
         errors = []
-        for i, t in enumerate(self.config.schedule.time_at(log_snr)):
+        for i, t in enumerate(schedule.time_at(log_snr)):
             noise = torch.randn(
                 x0.shape, generator=generator(self._seed, "validation", i), dtype=torch.float32
             ).to(self._device)
-            level = self.config.schedule(t)
+            level = schedule(t)
             x_t = float(level.alpha) * x0 + float(level.sigma) * noise
             prediction = pipeline.denoiser(x_t, t.to(self._device), context)
             errors.append(float((prediction.x0 - x0).square().mean()))
