@@ -189,6 +189,43 @@ def test_what_a_model_can_not_do_is_refused(labelled, unlabelled, capsys):
         refused(capsys, 2, "--device cuda", labelled, "--device", "cuda", "--out", "x")
 
 
+def test_an_adaptive_sampler_reports_what_each_image_took(labelled, folder, capsys):
+    words = [labelled, "-n", 3, "--sampler", "dpm_adaptive", "--tolerance", 0.05]
+    draw(*words, "--out", "x", "--batch-size", 2)
+    record = json.loads((folder / "x" / "samples.json").read_text())
+    costs = [entry["nfe"] for entry in record["images"]]
+    assert record["nfe_of_images"] == {"mean": np.mean(costs), "max": max(costs)}
+    assert min(costs) >= 3 and record["nfe"] >= np.mean(costs)
+    assert record["settings"]["sampler"] == "dpmpp_adaptive"
+    assert record["settings"]["tolerance"] == 0.05
+    assert f"on average, at most {max(costs):g}" in capsys.readouterr().out
+
+
+def test_a_threshold_and_an_analytic_first_step_are_recorded(labelled, folder):
+    words = [labelled, "-n", 2, "--steps", 3, "--guidance", 5, "--labels", "cat"]
+    draw(*words, "--out", "x", "--threshold", "dynamic:0.9", "--analytic-first-step")
+    record = json.loads((folder / "x" / "samples.json").read_text())
+    assert record["nfe"] == 4  # of six
+    assert record["settings"]["threshold"] == "dynamic:0.9"
+    assert record["settings"]["analytic_first_step"] is True
+
+
+def test_settings_that_exclude_each_other_are_refused(labelled, folder, capsys):
+    for pattern, *words in (
+        ("leave steps out", "--sampler", "dopri5", "--steps", 5),
+        ("leave grid out", "--sampler", "dopri5", "--grid", "karras"),
+        ("leave trajectory out", "--sampler", "dopri5", "--trajectory"),
+        ("above 0", "--sampler", "dopri5", "--tolerance", 0),
+        ("--tolerance nan", "--sampler", "dopri5", "--tolerance", "nan"),
+        ("name one of dopri5", "--tolerance", 0.01),
+        ("analytic first step", "--sampler", "dopri5", "--analytic-first-step"),
+        ("1 step", "--steps", 1, "--analytic-first-step"),
+        ("choose static", "--threshold", "soft"),
+    ):
+        refused(capsys, 2, pattern, labelled, *words, "--out", "x")
+    assert not (folder / "x").exists()
+
+
 def test_samples_of_the_same_name_are_refused(labelled, folder, capsys):
     draw(labelled, "-n", 1, "--steps", 1, "--out", "x", "--quiet")
     before = (folder / "x" / "samples.json").read_bytes()

@@ -251,7 +251,7 @@ def listed(files):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (lambda c: c.update(kind="gan"), "not of a diffusion pipeline"),
+        (lambda c: c.update(kind="flow"), "not of a diffusion pipeline"),
         (lambda c: c.update(format=99), "format 99, this version of undrift reads 1"),
         (lambda c: c.update(sampel=1), "unknown key 'sampel'"),
         (lambda c: c.pop("codec"), "'codec' is missing"),

@@ -11,9 +11,9 @@ from tests.oracle.mutation import mutated
 from torchdiffeq import odeint
 
 from undrift.diffusion import VE, Flow, Prediction, VPCosine
-from undrift.errors import UsageError
-from undrift.sampling import embedded
-from undrift.sampling.adaptive import PAIRS, integrate_adaptive
+from undrift.errors import DivergedError, UsageError
+from undrift.sampling import embedded, solver
+from undrift.sampling.adaptive import PAIRS, adaptive_name, integrate_adaptive
 
 START = math.atan(2.0)
 END = math.atan(0.1)
@@ -49,7 +49,7 @@ def orders(pair, counts):
     return order.slope(errors, counts), order.slope(gaps, counts)
 
 
-COUNTS = {"dopri5": (16, 64), "exponential": (32, 128)}
+COUNTS = {"dopri5": (16, 64), "dpmpp_adaptive": (32, 128)}
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -83,7 +83,7 @@ def test_orders_of_the_pairs(name):
     ],
 )
 def test_mutants_of_the_pairs_lose_them(pair, old, new):
-    name = "dopri5" if pair == "DormandPrince" else "exponential"
+    name = "dopri5" if pair == "DormandPrince" else "dpmpp_adaptive"
     # the series of Phi only counts where steps are short
     counts = (8, 1500) if "h**2" in old else COUNTS[name]
     if "h**2" in old:
@@ -187,7 +187,7 @@ def test_evaluations_are_counted(method):
     x = torch.tensor([0.7], dtype=torch.float64)
     result = integrate_adaptive(denoise, x, schedule, method=method, rtol=1e-4, atol=1e-4)
     assert result.forwards == len(calls)
-    unused = int(result.rejected[0]) if method == "exponential" else 0
+    unused = int(result.rejected[0]) if method == "dpmpp_adaptive" else 0
     assert int(result.evaluations[0]) == len(calls) - unused
     assert all(t.shape == (1,) and t.dtype == torch.float64 for t in calls)
 
@@ -211,7 +211,7 @@ def test_images_in_float32_land_on_the_denoised_image(method):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "rk45"}, "choose from dopri5, exponential"),
+        ({"method": "rk45"}, "choose from dopri5, dpmpp_adaptive"),
         ({"rtol": 0.0}, "above 0"),
         ({"atol": float("nan")}, "above 0"),
         ({"start": 0.5, "end": 0.6}, "end < start"),
@@ -230,5 +230,28 @@ def test_a_denoiser_that_fails_is_named():
     def denoise(x, t):
         return Prediction(x, VE()(t), x * torch.tensor([1.0, float("nan")]))
 
-    with pytest.raises(UsageError, match="image 1 of the batch is not finite"):
+    with pytest.raises(DivergedError, match="image 1 of the batch is not finite"):
         integrate_adaptive(denoise, torch.ones(2), VE())
+
+
+@pytest.mark.parametrize("method", PAIRS)
+def test_progress_is_told_in_thousandths_up_to_the_end(method):
+    told = []
+    integrate_adaptive(
+        order.MIXTURE.denoiser(Flow()), torch.tensor([-2.0, 3.0]), Flow(), method=method,
+        on_progress=lambda step: told.append((step.done, step.total, step.x0.shape)),
+    )  # fmt: skip
+    done = [entry[0] for entry in told]
+    assert done == sorted(done) and done[-1] == 1000
+    assert 0 <= done[0] < 500
+    assert {entry[1:] for entry in told} == {(1000, (2,))}
+
+
+def test_names_of_the_field_are_understood():
+    assert [adaptive_name(n) for n in ("DOPRI5", "dpm_adaptive", "sample_dpm_adaptive")] == [
+        "dopri5", "dpmpp_adaptive", "dpmpp_adaptive"
+    ]  # fmt: skip
+    assert adaptive_name("DPM++ adaptive") == "dpmpp_adaptive"
+    assert adaptive_name("heun") is None
+    with pytest.raises(UsageError, match="'dopri5' is adaptive"):
+        solver("dopri5")

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -47,11 +47,18 @@ class Sample:
         steps: sampler steps; more is slower and closer to the exact solution. The model's own by
             default, 20; a GAN has none.
         sampler: how to step: by default what tune-sampler learned for these steps, else the model's
-            own, dpmpp_2m, which serves 10 steps and more; ddpm is stochastic.
+            own, dpmpp_2m, which serves 10 steps and more; ddpm is stochastic; dopri5 and
+            dpmpp_adaptive choose their steps by a tolerance, for each image its own.
         grid: how to space the noise levels: karras, log_snr, uniform, quadratic, beta, shifted,
             trailing or leading, perhaps with its number, as shifted:5; the model's own by default.
+        tolerance: of dopri5 and dpmpp_adaptive, in place of steps: the error of a step, where the
+            data varies by 1; less is slower and closer to the exact solution. 0.001 by default.
+        analytic_first_step: answer the first evaluation without the network, which in pure noise
+            can tell next to nothing; one evaluation less.
         guidance: classifier-free guidance scale; 1 is off, more makes labels plainer and images
             more alike. The model's own by default, 1.
+        threshold: keep every denoised image in the range of pixels: static clips, dynamic, perhaps
+            with a quantile as dynamic:0.995, scales down; of use where guidance is strong.
         truncation: of a GAN: share of the distance from the mean latent that is kept, from 0 to 1,
             which is off; less makes images more typical and more alike.
         seed: names the noise.
@@ -76,7 +83,10 @@ class Sample:
     steps: int | None = None
     sampler: str | None = None
     grid: str | None = None
+    tolerance: float | None = None
+    analytic_first_step: bool = False
     guidance: float | None = None
+    threshold: str | None = None
     truncation: float | None = None
     seed: int = 0
     ema: float | None = None
@@ -97,6 +107,7 @@ class Sample:
         check_threads(self.threads)
         at_least("--seed", self.seed, 0)
         finite("--guidance", self.guidance)
+        finite("--tolerance", self.tolerance)
         if self.truncation is not None and not 0 <= self.truncation <= 1:
             raise UsageError(f"--truncation {self.truncation}: wanted a share from 0 to 1 (off)")
         if self.ema is not None and not 0 < self.ema <= 0.25:
@@ -145,7 +156,7 @@ def run(arguments: list[str]) -> None:
         guidance=asked.guidance,
         grid=asked.grid,
         batch_size=asked.batch_size,
-        **_truncated(pipeline, asked.truncation),
+        **_of_its_family(pipeline, asked),
     )
     command = command_line("sample", arguments)
     folder = SampleFolder(out, command, asked.n, pipeline.fingerprint)
@@ -159,9 +170,7 @@ def run(arguments: list[str]) -> None:
             count = min(asked.batch_size or pipeline.batch_size, asked.n - first)
             folder.add(draw(count, first=first, on_progress=_shown(show, first, asked.n)))
         samples = folder.close(npz)
-    console.print(
-        f"{asked.n} images in {samples.seconds:.1f} s, {samples.nfe:g} network evaluations each"
-    )
+    console.print(f"{asked.n} images in {samples.seconds:.1f} s, {_cost(samples)}")
     console.print(f"wrote {out / 'grid.png'}")
     if asked.trajectory:
         console.print(f"wrote {out / STRIP} and {out / GIF}")
@@ -172,17 +181,33 @@ def run(arguments: list[str]) -> None:
     )
 
 
-def _truncated(pipeline: Pipeline, truncation: float | None) -> dict[str, float]:
-    """The setting that only a GAN has, where it is asked for."""
-    from undrift.pipelines import GANPipeline
+def _of_its_family(pipeline: Pipeline, asked: Sample) -> dict[str, Any]:
+    """The settings that only one family of models has, where they are asked for."""
+    from undrift.pipelines import DiffusionPipeline, GANPipeline
 
-    if truncation is None:
-        return {}
-    if not isinstance(pipeline, GANPipeline):
-        raise UsageError(
-            "--truncation: only a GAN has it; a diffusion model's dial is --guidance, leave it out"
-        )
-    return {"truncation": truncation}
+    families: tuple[tuple[type[Pipeline], dict[str, Any], str], ...] = (
+        (
+            GANPipeline,
+            {"truncation": asked.truncation},
+            "only a GAN has it; a diffusion model's dial is --guidance",
+        ),
+        (
+            DiffusionPipeline,
+            {
+                "threshold": asked.threshold,
+                "tolerance": asked.tolerance,
+                "analytic_first_step": asked.analytic_first_step or None,
+            },
+            "only a diffusion model has it; a GAN draws in one pass",
+        ),
+    )
+    own: dict[str, Any] = {}
+    for family, settings, only in families:
+        given = {name: value for name, value in settings.items() if value is not None}
+        if given and not isinstance(pipeline, family):
+            raise UsageError(f"--{next(iter(given)).replace('_', '-')}: {only}, leave it out")
+        own |= given
+    return own
 
 
 def _unfinished(out: Path) -> bool:
@@ -190,6 +215,14 @@ def _unfinished(out: Path) -> bool:
     from undrift.pipelines.folder import unfinished
 
     return bool(unfinished(out))
+
+
+def _cost(samples: Samples) -> str:
+    """Network evaluations of an image, in words."""
+    costs = samples.nfe_by_image
+    if costs is None:
+        return f"{samples.nfe:g} network evaluations each"
+    return f"{costs.mean():.4g} network evaluations each on average, at most {costs.max():g}"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -16,33 +16,26 @@ from torch import Tensor, nn
 
 from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
-from undrift.diffusion import Denoise, Denoiser, Prediction
+from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
 from undrift.networks import NetworkConfig, lay_out, memory_format
+from undrift.pipelines.binding import Binding, Limit, limit_of
+from undrift.pipelines.call import Call, Grid, Precision
+from undrift.pipelines.drawing import Drawing
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.learned import Learned
 from undrift.pipelines.learned import encode as encode_learned
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.progress import OnProgress, telling
-from undrift.pipelines.request import Grid, Request, at_least, suitable_batch
+from undrift.pipelines.request import Request, suitable_batch
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.strip import Strip
-from undrift.sampling import (
-    AfterStep,
-    BoundDenoise,
-    ClassifierFree,
-    CountedDenoiser,
-    ImageNoise,
-    OnStep,
-    integrate,
-)
+from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
 
 if TYPE_CHECKING:
     from undrift.likelihood import OnScored, Scored
     from undrift.pipelines.scoring import LikelihoodRequest
-
-Precision = Literal["float32", "bfloat16"]
 
 
 class DiffusionPipeline(Pipeline):
@@ -151,6 +144,9 @@ class DiffusionPipeline(Pipeline):
         first: int = 0,
         device: torch.device | str | None = None,
         precision: Precision = "float32",
+        threshold: str | None = None,
+        tolerance: float | None = None,
+        analytic_first_step: bool = False,
         on_progress: OnProgress | None = None,
         trajectory: int = 0,
     ) -> Samples:
@@ -164,7 +160,8 @@ class DiffusionPipeline(Pipeline):
             labels: class names or indices, ``"all"``, or None; see `resolve_labels`.
             seed: names the noise, at least 0.
             steps: steps of the sampler, at least 1; None is the spec's default, as below.
-            sampler: one of `undrift.sampling.SAMPLERS` or an alias, or ``"learned"``; None is the
+            sampler: one of `undrift.sampling.SAMPLERS` or an alias; one of
+                `undrift.sampling.ADAPTIVE`, which takes no steps; or ``"learned"``. None is the
                 learned one of these steps, if there is any, else the spec's default.
             guidance: classifier-free guidance scale; 1 is off, other scales need classes.
             grid: how the steps are spaced: one of `undrift.sampling.GRIDS`, perhaps with numbers
@@ -174,16 +171,22 @@ class DiffusionPipeline(Pipeline):
                 drawn, so that a large set can be drawn in parts.
             device: move the pipeline there first; None stays.
             precision: of the network's matrix products; all else is float32.
+            threshold: keeps every denoised image in the range of bytes: ``"static"`` clips,
+                ``"dynamic"`` or ``"dynamic:QUANTILE"`` scales down what strays far; see
+                `undrift.sampling.thresholding`.
+            tolerance: of an adaptive sampler: the error of a step in units of the data's spread;
+                1e-3 by default.
+            analytic_first_step: answer the first evaluation without the network, for Gaussian data
+                of the codec's spread; see `undrift.sampling.AnalyticFirstStep`.
             on_progress: told of every step, with a look at the images so far; to cancel, raise.
             trajectory: of how many images, the first ones, to return the way from noise too.
 
         Raises:
-            UsageError: for a value that cannot be used.
+            UsageError: for a value that cannot be used, or two that exclude each other.
             DivergedError: if the model gives numbers that are not finite.
         """
         began = time.perf_counter()
-        request = Request.checked(
-            self.spec,
+        call = Call(
             n,
             seed,
             steps,
@@ -193,16 +196,31 @@ class DiffusionPipeline(Pipeline):
             batch_size,
             first,
             precision,
-            self.device if device is None else torch.device(device),
-            self.learned,
+            threshold,
+            tolerance,
+            analytic_first_step,
         )
+        place = self.device if device is None else torch.device(device)
+        request = Request.checked(call, self.spec, place, self.learned)
         classes = resolve_labels(labels, request.n, request.seed, self.spec, request.first)
-        followed = at_least("trajectory", trajectory, 0)
-        times = request.times(self.denoiser)
+        followed = request.followed(trajectory)
+        times = request.stepping.times(self.denoiser)
+        limit = limit_of(request.threshold, self.codec, self.spec.shape[0])
         if device is not None:
             self.to(device)
+        binding = self._binding(request, limit)
+        drawing = Drawing(
+            request.stepping,
+            self.denoiser.schedule,
+            times,
+            self.codec.sigma_data,
+            self.spec.shape,
+            self.device,
+            self._memory_format,
+        )
         counted = CountedDenoiser(self.denoiser)
         parts: list[np.ndarray] = []
+        costs: list[np.ndarray] = []
         strips: list[Strip] = []
         with _evaluating(self._weights()):
             for k, rows in enumerate(request.batches):
@@ -211,17 +229,17 @@ class DiffusionPipeline(Pipeline):
                 seen = max(0, min(len(rows), followed - before))
                 if seen:
                     strips.append(Strip(self.codec, seen))
-                x = self._draw(
-                    request,
-                    rows,
-                    times,
-                    self._conditioned(counted, chosen, len(rows), request),
+                asked = counted.images
+                drawn = drawing(
+                    binding(counted, chosen, len(rows)),
+                    ImageNoise(request.seed, rows),
                     after_step=strips[-1].after_step if seen else None,
                     on_progress=None
                     if on_progress is None
                     else telling(on_progress, request.batches, k, self._look),
                 )
-                parts.append(self._look(x))
+                parts.append(self._look(drawn.x))
+                costs += drawn.nfe_by_image(counted.images - asked)
         return Samples(
             images=np.concatenate(parts),
             labels=classes,
@@ -230,6 +248,7 @@ class DiffusionPipeline(Pipeline):
             seconds=time.perf_counter() - began,
             settings=request.settings(labels),
             trajectory=Strip.joined(strips) if strips else None,
+            nfe_by_image=np.concatenate(costs) if costs else None,
         )
 
     def likelihood(
@@ -295,23 +314,9 @@ class DiffusionPipeline(Pipeline):
             modules["encoder"] = self.encoder
         return nn.ModuleDict(modules)
 
-    def _conditioned(
-        self, denoiser: Denoise, classes: np.ndarray | None, count: int, request: Request
-    ) -> BoundDenoise:
-        """Encode the conditions once, and put guidance and precision around the denoiser."""
-        context, guided = None, denoiser
-        if self.encoder is not None:
-            known = {} if classes is None else {"labels": torch.from_numpy(classes)}
-            context = self.encoder(Condition(known).to(self.device), count)
-            if request.guidance != 1:
-                guided = ClassifierFree(denoiser, request.guidance, self.encoder(None, count))
+    def _binding(self, request: Request, limit: Limit | None = None) -> Binding:
         low = request.precision == "bfloat16"
-
-        def denoise(x_t: Tensor, t: Tensor) -> Prediction:
-            with torch.autocast(x_t.device.type, torch.bfloat16, enabled=low):
-                return guided(x_t, t, context)
-
-        return denoise
+        return Binding(self.encoder, request.guidance, low, self.device, limit)
 
     def bound(
         self,
@@ -332,52 +337,16 @@ class DiffusionPipeline(Pipeline):
         Returns:
             ``denoise(x_t, t)``, differentiable, and standard normal noise (B, C, H, W).
         """
-        request = Request.checked(
-            self.spec,
-            len(rows),
-            seed,
-            steps=1,
-            sampler=None,
-            guidance=guidance,
-            grid=None,
-            batch_size=None,
-            first=rows.start,
-            precision="float32",
-            device=self.device,
-            learned={},
-        )
+        call = Call(len(rows), seed, guidance=guidance, first=rows.start)
+        request = Request.checked(call, self.spec, self.device, {})
         classes = resolve_labels(labels, len(rows), seed, self.spec, rows.start)
         noise = ImageNoise(seed, rows).initial(self.spec.shape).to(self.device)
-        denoise = self._conditioned(self.denoiser, classes, len(rows), request)
+        denoise = self._binding(request)(self.denoiser, classes, len(rows))
         return denoise, noise.contiguous(memory_format=self._memory_format)
 
     def _look(self, x0: Tensor) -> np.ndarray:
         """Images of the model's space as pixels, uint8 (B, H, W, C)."""
         return _as_images(self.codec.decode(x0.detach()))
-
-    def _draw(
-        self,
-        request: Request,
-        rows: range,
-        times: Tensor,
-        denoise: BoundDenoise,
-        after_step: AfterStep | None,
-        on_progress: OnStep | None,
-    ) -> Tensor:
-        """Draw the images ``rows`` of a request, in the model's space."""
-        schedule = self.denoiser.schedule
-        noise = ImageNoise(request.seed, rows)
-        x = noise.initial(self.spec.shape) * schedule(times[0]).sigma
-        return integrate(
-            denoise,
-            x.to(self.device).contiguous(memory_format=self._memory_format),
-            times,
-            request.solver,
-            schedule=schedule,
-            noise=noise,
-            after_step=after_step,
-            on_progress=on_progress,
-        )
 
 
 @contextlib.contextmanager

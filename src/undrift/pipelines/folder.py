@@ -130,6 +130,7 @@ class SampleFolder:
             "finished": len(samples),
             "interrupted": interrupted,
             "nfe": samples.nfe,
+            **_nfe_of_images(samples),
             "seconds": samples.seconds,
             "settings": samples.settings | {"n": self._n},
             "model": self._model,
@@ -159,6 +160,7 @@ class SampleFolder:
             entries = record["images"]
             images = np.stack([read_png(self._out / entry["file"]) for entry in entries])
             labels = [int(entry["label"]) for entry in entries if "label" in entry]
+            costs = [float(entry["nfe"]) for entry in entries if "nfe" in entry]
             known = {int(entry["label"]): entry["class"] for entry in entries if "label" in entry}
             return Samples(
                 images=images,
@@ -167,6 +169,7 @@ class SampleFolder:
                 nfe=float(record["nfe"]),
                 seconds=float(record["seconds"]),
                 settings=dict(record["settings"]),
+                nfe_by_image=np.array(costs) if costs else None,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -202,10 +205,20 @@ def unfinished(out: Path) -> dict[str, Any]:
 
 def _entry(samples: Samples, i: int, number: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"file": f"{number:06d}.png"}
+    if samples.nfe_by_image is not None:
+        entry["nfe"] = float(samples.nfe_by_image[i])
     if samples.labels is None:
         return entry
     label = int(samples.labels[i])
     return entry | {"label": label, "class": samples.class_names[label]}
+
+
+def _nfe_of_images(samples: Samples) -> dict[str, Any]:
+    """What the images needed, where each has its own number."""
+    costs = samples.nfe_by_image
+    if costs is None:
+        return {}
+    return {"nfe_of_images": {"mean": float(costs.mean()), "max": float(costs.max())}}
 
 
 def _npz(samples: Samples) -> bytes:

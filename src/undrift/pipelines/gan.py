@@ -15,12 +15,14 @@ from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.errors import UsageError
 from undrift.networks.gan import AdversaryConfig, Generator
+from undrift.pipelines.call import Grid
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.progress import OnProgress, Progress
-from undrift.pipelines.request import Grid, at_least, suitable_batch
+from undrift.pipelines.request import suitable_batch
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
+from undrift.pipelines.whole_number import at_least
 from undrift.sampling import ImageNoise
 
 

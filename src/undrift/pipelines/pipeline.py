@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from undrift.errors import UsageError
+from undrift.pipelines.call import Grid
 from undrift.pipelines.labels import Labels
 from undrift.pipelines.progress import OnProgress
-from undrift.pipelines.request import Grid
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
 

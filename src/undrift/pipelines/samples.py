@@ -41,6 +41,8 @@ class Samples:
         seconds: wall clock from the call to the last image.
         settings: everything that, with the weights, determines the images; plain data.
         trajectory: the way of the first images, if it was asked for.
+        nfe_by_image: network forwards that each image needed, float64 (n,), where each has its own
+            number, as with an adaptive sampler; ``nfe`` counts the waiting for its batch-mates too.
     """
 
     images: np.ndarray
@@ -50,6 +52,7 @@ class Samples:
     seconds: float
     settings: dict[str, Any]
     trajectory: Trajectory | None = None
+    nfe_by_image: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -63,6 +66,7 @@ class Samples:
         """
         n = sum(map(len, parts))
         labels = [part.labels for part in parts if part.labels is not None]
+        costs = [part.nfe_by_image for part in parts if part.nfe_by_image is not None]
         return Samples(
             images=np.concatenate([part.images for part in parts]),
             labels=np.concatenate(labels) if labels else None,
@@ -71,6 +75,7 @@ class Samples:
             seconds=sum(part.seconds for part in parts),
             settings=parts[0].settings | {"n": n},
             trajectory=parts[0].trajectory,
+            nfe_by_image=np.concatenate(costs) if costs else None,
         )
 
     def grid(self, columns: int | None = None) -> Image:

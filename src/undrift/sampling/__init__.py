@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from undrift.sampling.adaptive import AdaptiveResult, integrate_adaptive
+from undrift.sampling.adaptive import ADAPTIVE, AdaptiveResult, adaptive_name, integrate_adaptive
 from undrift.sampling.brownian import BrownianPaths
 from undrift.sampling.cost import CountedDenoiser
 from undrift.sampling.draw import StepNoise
@@ -30,6 +30,7 @@ from undrift.sampling.solver import BoundDenoise, Draw, Solver
 from undrift.sampling.solvers import DDPM, SAMPLERS, DPMpp2M, Euler, Heun, solver
 
 __all__ = [
+    "ADAPTIVE",
     "DDPM",
     "GRIDS",
     "SAMPLERS",
@@ -49,6 +50,7 @@ __all__ = [
     "Solver",
     "StepDone",
     "StepNoise",
+    "adaptive_name",
     "beta",
     "from_ratios",
     "from_times",

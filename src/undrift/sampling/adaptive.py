@@ -24,12 +24,32 @@ from torch import Tensor
 
 from undrift.diffusion import NoiseSchedule
 from undrift.diffusion.schedule import per_sample
-from undrift.errors import UsageError
+from undrift.errors import DivergedError, UsageError
 from undrift.sampling.embedded import DormandPrince, Exponential, Pair
-from undrift.sampling.solver import BoundDenoise
+from undrift.sampling.progress import OnStep, StepDone
+from undrift.sampling.solver import BoundDenoise, plain_name
 
-PAIRS: dict[str, Pair] = {"dopri5": DormandPrince(), "exponential": Exponential()}
+PAIRS: dict[str, Pair] = {"dopri5": DormandPrince(), "dpmpp_adaptive": Exponential()}
 """The methods by name."""
+
+ADAPTIVE = tuple(PAIRS)
+"""Their names."""
+
+_ALIASES = {
+    "dpmadaptive": "dpmpp_adaptive",
+    "sampledpmadaptive": "dpmpp_adaptive",
+    "exponential": "dpmpp_adaptive",
+}
+
+
+def adaptive_name(name: str) -> str | None:
+    """Which of `ADAPTIVE` is meant by ``name``; None is no adaptive method.
+
+    Case, spaces, dashes and underscores don't matter and ``+`` is ``p``; k-diffusion's
+    ``dpm_adaptive`` is understood too.
+    """
+    plain = plain_name(name)
+    return ({plain_name(ours): ours for ours in ADAPTIVE} | _ALIASES).get(plain)
 
 
 @dataclass(frozen=True)
@@ -63,6 +83,7 @@ def integrate_adaptive(
     end: float = 0.0,
     sigma_min: float = 0.002,
     most_evaluations: int = 1000,
+    on_progress: OnStep | None = None,
 ) -> AdaptiveResult:
     """Carry ``x`` from ``start`` to ``end`` along the probability-flow ODE, to a tolerance.
 
@@ -71,8 +92,8 @@ def integrate_adaptive(
             shape (B,).
         x: states at ``start``, (B, ...), float32 or wider.
         schedule: the path.
-        method: ``"dopri5"`` (orders 5 and 4) or ``"exponential"`` (orders 3 and 2, the cheaper one
-            at loose tolerances).
+        method: ``"dopri5"`` (orders 5 and 4) or ``"dpmpp_adaptive"`` (orders 3 and 2, the cheaper
+            one at loose tolerances).
         rtol: tolerated error of a step in units of the state, above 0.
         atol: the same in units of a state of variance 1, above 0.
         start: time to begin at, in (0, 1]; alpha may be 0 there.
@@ -80,13 +101,16 @@ def integrate_adaptive(
         sigma_min: sigma / alpha at which an ``end`` without noise is reached in one step, as on
             `karras` grids.
         most_evaluations: per image, at least 10.
+        on_progress: told after every step that was tried, in thousandths of the way of the image
+            that has come least far; to cancel, raise.
 
     Returns:
         The states at ``end`` with the cost of each image.
 
     Raises:
         UsageError: for arguments out of range, and where an image needs more than
-            ``most_evaluations`` or meets values that are not finite.
+            ``most_evaluations``.
+        DivergedError: where an image meets values that are not finite.
     """
     pair = _checked(method, rtol, atol, start, end, sigma_min, most_evaluations)
     level_t, level_s = schedule(start), schedule(end)
@@ -96,7 +120,7 @@ def integrate_adaptive(
     phi = torch.full((count,), math.atan2(level_t.sigma, level_t.alpha), dtype=torch.float64)
     if not bool((phi > finish).all()):
         raise UsageError(f"sigma_min {sigma_min:g} is above the noise at start {start}: lower it")
-    forwards = 0
+    forwards, first = 0, float(phi[0])
 
     def evaluate(y: Tensor, angle: Tensor) -> Tensor:
         nonlocal forwards
@@ -134,11 +158,23 @@ def integrate_adaptive(
         phi = torch.where(good, target, phi)
         busy = phi > finish
         _check_cost(evaluations, busy, most_evaluations, rtol)
+        if on_progress is not None:
+            on_progress(StepDone(_thousandths(phi, first, finish), 1000, data))
     if lands:
         x = float(level_s.alpha) * data
     else:
         x = math.hypot(level_s.alpha, level_s.sigma) * y
     return AdaptiveResult(x, evaluations, accepted, rejected, forwards)
+
+
+def _thousandths(phi: Tensor, first: float, finish: float) -> int:
+    """How far the slowest image is, on a clock of the log-SNR that pure noise is within reach of.
+
+    The clock is (1) of ``sampling/brownian.py``.
+    """
+    angles = torch.stack([phi.new_tensor(first), phi.max(), phi.new_tensor(finish)])
+    began, now, done = torch.sigmoid(-angles.tan().log() / 2).tolist()
+    return math.floor(1000 * (now - began) / (done - began))
 
 
 def _ratio(error: Tensor, y: Tensor, reached: Tensor, rtol: float, atol: float) -> Tensor:
@@ -173,7 +209,7 @@ def _check_finite(ratio: Tensor, busy: Tensor, phi: Tensor) -> None:
     lost = busy & ~ratio.isfinite()
     if bool(lost.any()):
         row = int(lost.nonzero()[0])
-        raise UsageError(
+        raise DivergedError(
             f"image {row} of the batch is not finite any more at sigma / alpha = "
             f"{math.tan(float(phi[row])):.3g}: the denoiser returned NaN or infinity there"
         )

@@ -24,7 +24,7 @@ Understanding", section 2.3, for (2) with m = 0 and h = 1.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -101,6 +101,70 @@ class DataRange:
         return self.low.to(x).reshape(shape), self.high.to(x).reshape(shape)
 
 
+QUANTILE = 0.995
+"""q of (2) unless told otherwise, a usual choice."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Which of the two, by name.
+
+    Attributes:
+        kind: clip (1), or draw back (2).
+        quantile: q of (2); (1) has none.
+
+    Raises:
+        UsageError: for a quantile outside (0, 1].
+    """
+
+    kind: Literal["static", "dynamic"]
+    quantile: float = QUANTILE
+
+    def __post_init__(self) -> None:
+        check_quantile(self.quantile)
+
+    @classmethod
+    def parse(cls, name: str) -> Threshold:
+        """Return the threshold called ``static``, ``dynamic`` or ``dynamic:QUANTILE``.
+
+        Raises:
+            UsageError: for anything else.
+        """
+        kind, colon, rest = name.partition(":")
+        if name == "static":
+            return cls("static")
+        if kind != "dynamic":
+            raise UsageError(
+                f"threshold {name!r}: choose static, or dynamic, perhaps with its quantile as in "
+                f"dynamic:{QUANTILE}"
+            )
+        try:
+            return cls("dynamic", float(rest) if colon else QUANTILE)
+        except ValueError:
+            raise UsageError(
+                f"threshold {name!r}: give a number after the colon, as in dynamic:{QUANTILE}"
+            ) from None
+
+    def __str__(self) -> str:
+        return "static" if self.kind == "static" else f"dynamic:{self.quantile:g}"
+
+    def around(self, denoiser: Denoise, data: DataRange) -> Denoise:
+        """Return ``denoiser``, guidance included, with its images kept in the range ``data``."""
+        if self.kind == "static":
+            return StaticThreshold(denoiser, data)
+        return DynamicThreshold(denoiser, data, self.quantile)
+
+
+def check_quantile(quantile: float) -> None:
+    """Refuse a q of (2) outside (0, 1].
+
+    Raises:
+        UsageError: for such a one.
+    """
+    if not 0 < quantile <= 1:
+        raise UsageError(f"quantile {quantile}: give a number above 0 and up to 1")
+
+
 class StaticThreshold:
     """A denoiser whose images are clipped to the data's range, by (1).
 
@@ -135,9 +199,8 @@ class DynamicThreshold:
         UsageError: for a quantile outside (0, 1].
     """
 
-    def __init__(self, denoiser: Denoise, data: DataRange, quantile: float = 0.995) -> None:
-        if not 0 < quantile <= 1:
-            raise UsageError(f"quantile {quantile}: give a number above 0 and up to 1")
+    def __init__(self, denoiser: Denoise, data: DataRange, quantile: float = QUANTILE) -> None:
+        check_quantile(quantile)
         self.denoiser = denoiser
         self.data = data
         self.quantile = quantile

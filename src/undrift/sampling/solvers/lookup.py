@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from undrift.errors import UsageError
-from undrift.sampling.solver import Solver
+from undrift.sampling.adaptive import adaptive_name
+from undrift.sampling.solver import Solver, plain_name
 from undrift.sampling.solvers.churn import HeunChurn
 from undrift.sampling.solvers.ddim import DDIM
 from undrift.sampling.solvers.ddpm import DDPM
@@ -126,10 +127,15 @@ def solver(name: str) -> Solver[Any]:
     plain, _, eta = name.partition(":")
     if eta:
         return _with_eta(plain, eta)
-    plain = _plain(name)
-    names = {_plain(ours): ours for ours in _SOLVERS} | _ALIASES
+    plain = plain_name(name)
+    names = {plain_name(ours): ours for ours in _SOLVERS} | _ALIASES
     if plain in names:
         return _SOLVERS[names[plain]]
+    if (pair := adaptive_name(name)) is not None:
+        raise UsageError(
+            f"sampler {name!r} is adaptive: {pair} chooses its own steps, so it serves where no "
+            "number of them is asked for, as in `undrift sample --tolerance`"
+        )
     near = difflib.get_close_matches(plain, names, n=1)
     hint = f"did you mean {names[near[0]]!r}? " if near else ""
     raise UsageError(f"unknown sampler {name!r}: {hint}choose from {', '.join(SAMPLERS)}")
@@ -137,7 +143,7 @@ def solver(name: str) -> Solver[Any]:
 
 def _with_eta(name: str, eta: str) -> Solver[Any]:
     """The rule called ``name`` with another eta."""
-    rule = DDIM() if _plain(name) in ("ddim", "ddimscheduler") else solver(name)
+    rule = DDIM() if plain_name(name) in ("ddim", "ddimscheduler") else solver(name)
     try:
         value = float(eta)
     except ValueError:
@@ -148,7 +154,3 @@ def _with_eta(name: str, eta: str) -> Solver[Any]:
             "dpmpp_sde, dpmpp_2m_sde, dpmpp_3m_sde or euler_maruyama"
         )
     return replace(rule, eta=value)
-
-
-def _plain(name: str) -> str:
-    return "".join(c for c in name.lower().replace("+", "p") if c.isalnum())
