@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy.linalg import sqrtm
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Z95, Estimate
@@ -24,17 +22,6 @@ from undrift.metrics.moments import Moments
 def gaussian(mean: np.ndarray, covariance: np.ndarray, count: int = 1000) -> Moments:
     """Moments that are exactly these."""
     return Moments(count, np.asarray(mean, float), np.asarray(covariance, float) * (count - 1))
-
-
-class Features(torch.nn.Module):
-    """Features that come as they are."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.num_features = size
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return features
 
 
 def spread(seed: int, size: int) -> np.ndarray:
@@ -114,18 +101,6 @@ def test_collapsed_samples_have_a_distance():
     reference = gaussian(np.zeros(4), np.diag([1.0, 2.0, 3.0, 4.0]))
     found = frechet_estimate(np.ones((50, 4)), reference)
     assert found.value == pytest.approx(4 + 10)
-
-
-@pytest.mark.parametrize("count", [200, 10])
-def test_agrees_with_torchmetrics(count: int):
-    draws = np.random.default_rng(count)
-    x, y = draws.normal(size=(count, 12)), 0.3 + 1.2 * draws.normal(size=(150, 12))
-    oracle = FrechetInceptionDistance(feature=Features(12)).set_dtype(torch.float64)
-    oracle.update(torch.from_numpy(y), real=True)
-    oracle.update(torch.from_numpy(x), real=False)
-    wanted = float(oracle.compute())
-    assert frechet_distance(Moments.of(x), Moments.of(y)) == pytest.approx(wanted, abs=1e-6)
-    assert frechet_estimate(x, Moments.of(y)).value == pytest.approx(wanted, abs=1e-6)
 
 
 def test_merged_in_pieces_is_the_same_as_at_once():
