@@ -35,9 +35,10 @@ class CurveCommand:
         nfe: budgets, in network evaluations per image; guidance costs two an evaluation.
         n: samples of each point, and reference images, at most.
         metrics: names as in undrift evaluate; the first one decides what is printed as best.
-        reference: real images to compare with: any DATA that `undrift train` takes; by default the
-            held-out images of the run's own data.
-        features: feature space, as in undrift evaluate.
+        reference: real images to compare with: any DATA that `undrift train` takes, or a file that
+            `undrift evaluate --save-reference` wrote; by default the held-out images of the run's
+            own data.
+        features: feature space, as in undrift evaluate; domain by default, or that of the file.
         feature_weights: file with the weights of inception.
         download: fetch weights that are missing; without it nothing is downloaded.
         split: part of the reference to compare with; test, else validation, else all of it.
@@ -75,7 +76,7 @@ class CurveCommand:
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ("fd", "kid", "coverage")
     reference: str | None = None
-    features: str = "domain"
+    features: str | None = None
     feature_weights: str | None = None
     download: bool = False
     split: Literal["test", "validation", "train"] | None = None

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.pipelines.models import small
+from tests.pipelines.test_learned import learned
 
 import undrift
 from undrift.cli.dispatch import Terminated, main
@@ -168,6 +169,52 @@ def test_metrics_and_guidance_of_ones_own(folder):
     assert found["best"]["precision"][0]["difference"] is None
     assert found["skipped"][0]["nfe"] == 5 and found["best"]["precision"][0]["runner_up"] is None
     assert (found["guidance"], found["grid"]) == (2.0, "log_snr")
+
+
+def test_samplers_that_were_learned_stand_beside_the_others(folder, drawn):
+    pipeline = small()
+    pipeline.learned = {3: learned(pipeline, 3), 5: learned(pipeline, 5, guidance=2.0)}
+    pipeline.save_pretrained("model")
+    words = ("--samplers", "learned,euler", "--nfe", "3,5", "--grid", "log_snr", "--out", "out")
+    assert main([*WORDS, *words]) == 0
+    assert drawn == [("learned", 3), ("euler", 3), ("euler", 5)]
+    found = json.loads((folder / "out" / "curve.json").read_text())
+    (missing,) = found["skipped"]
+    assert (missing["sampler"], missing["nfe"]) == ("learned", 5)
+    assert "this guidance" in missing["reason"]
+    alone = undrift.evaluate(
+        "model", reference="real.npz", features="pixels", n=30, metrics=["fd"], steps=3,
+        sampler="learned",
+    )  # fmt: skip
+    ours = values(found)["learned", 3]["fd"]
+    assert ours == pytest.approx(alone["metrics"]["fd"]["value"], rel=1e-9)
+    assert ours != pytest.approx(values(found)["euler", 3]["fd"], rel=1e-3)
+    assert found["best"]["fd"][0]["runner_up"] is not None  # one of the two, and the other
+
+
+def test_a_stored_reference_serves_without_its_images(folder, capsys, drawn):
+    few = ("--samplers", "euler", "--nfe", "3", "--n", "30", "--metrics", "fd,coverage")
+    space = ("--features", "random")
+    words = ("curve", "model", *few, "--reference", "real.npz", *space, "--out", "whole")
+    assert main([*words]) == 0
+    assert main(
+        ["evaluate", "model", "--n", "30", "--steps", "3", "--reference", "real.npz", *space,
+         "--metrics", "fd", "--save-reference", "real.safetensors", "--out", "x.json"]
+    ) == 0  # fmt: skip
+    (folder / "real.npz").unlink()
+    words = ("curve", "model", *few, "--reference", "real.safetensors")
+    assert main([*words, "--out", "stored"]) == 0
+    whole, stored = (
+        json.loads((folder / name / "curve.json").read_text()) for name in ("whole", "stored")
+    )
+    assert values(stored) == values(whole)
+    assert stored["floors"]["fd"] == whole["floors"]["fd"]
+    capsys.readouterr()
+    drawn.clear()
+    assert main([*words, "--features", "pixels", "--out", "stored"]) == 4
+    assert "not of pixels" in capsys.readouterr().err
+    assert main([*words, "--out", "stored"]) == 0
+    assert drawn == []  # the point is in the journal
 
 
 @pytest.mark.parametrize(

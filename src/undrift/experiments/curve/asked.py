@@ -28,8 +28,9 @@ class Curve:
         nfe: network forwards per image.
         n: samples of each point, and reference images, at most.
         metrics: names; the first one decides what is called best.
-        reference: real images; None is the run's own data.
-        features: feature space, see `undrift.metrics.features.open_extractor`.
+        reference: real images, or a file of their features; None is the run's own data.
+        features: feature space, see `undrift.metrics.features.open_extractor`; None is that of
+            the file, else the domain's own.
         weights_file: file with that space's weights, where it needs one.
         download: fetch such a file.
         split: part of the reference.
@@ -48,7 +49,7 @@ class Curve:
     n: int = 2000
     metrics: tuple[str, ...] = ("fd", "kid", "coverage")
     reference: str | None = None
-    features: str = "domain"
+    features: str | None = None
     weights_file: str | None = None
     download: bool = False
     split: Split | None = None

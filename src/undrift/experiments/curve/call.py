@@ -19,7 +19,7 @@ def curve(
     n: int = 2000,
     metrics: Sequence[str] | str = Curve.metrics,
     reference: str | os.PathLike[str] | None = None,
-    features: str = "domain",
+    features: str | None = None,
     feature_weights: str | None = None,
     download: bool = False,
     split: Split | None = None,

@@ -8,8 +8,12 @@ from typing import Any
 from undrift.experiments.curve.asked import Curve
 from undrift.experiments.evaluation.bench import Bench
 from undrift.experiments.evaluation.reference import Reference
+from undrift.experiments.evaluation.stored_reference import StoredReference
 from undrift.experiments.evaluation.subject import Subject
 from undrift.metrics import Comparison, Images, measure
+
+FEATURES = "domain"
+"""The feature space unless one is named, or the reference is features already."""
 
 
 class Measuring:
@@ -18,7 +22,7 @@ class Measuring:
     Args:
         asked: which space, which seed, how many images.
         subject: the model that draws.
-        reference: the real images.
+        reference: the real images, or what a file holds of them.
         names: the metrics.
         device: where to compute.
 
@@ -30,21 +34,32 @@ class Measuring:
         self,
         asked: Curve,
         subject: Subject,
-        reference: Reference,
+        reference: Reference | StoredReference,
         names: Sequence[str],
         device: str,
     ) -> None:
         self._subject = subject
         self._names = names
-        self._bench = Bench.open(
-            reference,
-            asked.n,
-            asked.seed,
-            features=asked.features,
-            weights=asked.weights_file,
-            download=asked.download,
-            device=device,
-        )
+        weights, download = asked.weights_file, asked.download
+        if isinstance(reference, StoredReference):
+            self._bench = reference.bench(
+                asked.n,
+                asked.seed,
+                features=asked.features,
+                weights=weights,
+                download=download,
+                device=device,
+            )
+        else:
+            self._bench = Bench.open(
+                reference,
+                asked.n,
+                asked.seed,
+                features=asked.features or FEATURES,
+                weights=weights,
+                download=download,
+                device=device,
+            )
         self._before: Comparison | None = None
 
     def measure(self, samples: Images) -> dict[str, Any]:

@@ -13,11 +13,16 @@ from undrift.errors import UsageError
 from undrift.experiments.curve.asked import Curve
 from undrift.experiments.curve.cells import LEARNED, Cell, Skipped, cells_of
 from undrift.experiments.curve.journal import Journal
-from undrift.experiments.curve.measuring import Measuring
+from undrift.experiments.curve.measuring import FEATURES, Measuring
 from undrift.experiments.curve.pairs import add_differences
 from undrift.experiments.curve.result import result_of, write_result
 from undrift.experiments.evaluation.drawing import OnDrawn, Sampling, draw
-from undrift.experiments.evaluation.reference import check, open_reference
+from undrift.experiments.evaluation.reference import Reference, check, open_reference
+from undrift.experiments.evaluation.stored_reference import (
+    StoredReference,
+    is_stored,
+    open_stored,
+)
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.report.cost import duration
 from undrift.experiments.report.refresh import refresh_curve
@@ -67,7 +72,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
             "samplers to compare; `undrift evaluate` measures it"
         )
     folder = _folder(asked, subject)
-    reference = open_reference(subject, asked.reference, asked.split)
+    stored, reference = _reference(asked, subject)
     check(subject, reference)
     with World.join(device) as world:
         pipeline = subject.pipeline.to(world.device)
@@ -76,7 +81,11 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         )
         if not cells:
             raise UsageError(f"no point can be had: {skipped[0].sampler}, {skipped[0].reason}")
-        journal = Journal(folder, _depends_on(asked, subject, reference.fingerprint, names, device))
+        depends = _depends_on(asked, subject, reference.fingerprint, names, device)
+        if stored is not None:
+            spec = asked.features or stored.header["spec"]
+            depends |= {"features": [spec, asked.weights_file], "images": stored.header["images"]}
+        journal = Journal(folder, depends)
         records = [journal.read(cell) for cell in cells]
         missing = [k for k, record in enumerate(records) if record is None]
         pace = _pace(pipeline, asked) if missing else 0.0
@@ -85,7 +94,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         world.barrier()  # nobody reads the journal any more
         measuring = None
         if world.first and missing:
-            measuring = Measuring(asked, subject, reference, names, device)
+            measuring = Measuring(asked, subject, stored or reference, names, device)
         for place, k in enumerate(missing):
             cell = cells[k]
             sampling = _sampling(asked, cell)
@@ -108,12 +117,20 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         found = result_of(asked, subject, [r for r in records if r is not None], skipped, names)
         if any(best["runner_up"] for best in found["best"][names[0]]):
             if measuring is None:
-                measuring = Measuring(asked, subject, reference, names, device)
+                measuring = Measuring(asked, subject, stored or reference, names, device)
             _pair(found["best"][names[0]], asked, subject, pipeline, measuring, world)
         write_result(folder, found)
         if subject.run is not None and folder == subject.run.path / "evaluation":
             refresh_curve(subject.run.path)
         return found
+
+
+def _reference(asked: Curve, subject: Subject) -> tuple[StoredReference | None, Reference]:
+    """The file of features that is named, if it is one, and the real images."""
+    if asked.reference is not None and is_stored(asked.reference):
+        stored = open_stored(asked.reference, asked.split)
+        return stored, stored.reference
+    return None, open_reference(subject, asked.reference, asked.split)
 
 
 def _sampling(asked: Curve, cell: Cell) -> Sampling:
@@ -157,7 +174,7 @@ def _depends_on(
         "model": subject.fingerprint,
         "reference": reference,
         "split": asked.split,
-        "features": [asked.features, asked.weights_file],
+        "features": [asked.features or FEATURES, asked.weights_file],
         "n": asked.n,
         "metrics": list(names),
         "seed": asked.seed,
