@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -18,6 +19,13 @@ from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
 from undrift.runs.settings import TrainSettings
 
+SETTINGS: dict[str, Any] = {
+    "method": "stylegan2",
+    "steps": 4,
+    "batch_size": 8,
+    "threads": 1,
+    "evaluate_every": 2,
+}
 METHODS = ("r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
 
 
@@ -27,7 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(closing, "FEWEST", 16)
         patch.setattr(closing, "PIXELS", 0)
-        undrift.train("digits", out=out, method="stylegan2", steps=4, batch_size=8, threads=1)
+        undrift.train("digits", out=out, **SETTINGS)
     return out
 
 
@@ -45,10 +53,10 @@ def test_a_run_leaves_what_every_run_leaves(run: Path) -> None:
 
 def test_the_same_command_again_changes_nothing(run: Path) -> None:
     before = (run / "report.html").stat().st_mtime_ns
-    again = undrift.train("digits", out=run, method="stylegan2", steps=4, batch_size=8, threads=1)
+    again = undrift.train("digits", out=run, **SETTINGS)
     assert not again.trained and (run / "report.html").stat().st_mtime_ns == before
     with pytest.raises(UsageError, match="other settings"):
-        undrift.train("digits", out=run, method="r3gan", steps=4, batch_size=8, threads=1)
+        undrift.train("digits", out=run, **(SETTINGS | {"method": "r3gan"}))
 
 
 def test_it_samples(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +99,7 @@ def test_what_a_gan_cannot_do_is_refused(
 def test_every_method_has_a_recipe_that_is_stored_whole(method: str, tmp_path: Path) -> None:
     from undrift.runs import configuration
 
-    config = resolve_config("digits", TrainSettings(method=method, steps=2))
+    config = resolve_config("digits", TrainSettings(method=method, steps=5))
     path = tmp_path / "config.yaml"
     path.write_text(configuration.dump(config))
     assert configuration.load(path) == config
@@ -108,13 +116,15 @@ def test_every_method_has_a_recipe_that_is_stored_whole(method: str, tmp_path: P
         ({"recipe": "likelihood"}, "no likelihood"),
         ({"size": 10}, "multiples of 4"),
         ({"init": "elsewhere"}, "--init"),
+        ({"method": "wgan_gp", "steps": 4}, "every 5th step only; give at least --steps 5"),
+        ({"method": "sngan", "images": 64}, "1 steps: --method sngan"),
     ],
 )
 def test_settings_that_a_gan_has_no_use_for_are_refused(
     settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        resolve_config("digits", TrainSettings(method="r3gan", **settings))
+        resolve_config("digits", TrainSettings(**({"method": "r3gan"} | settings)))
 
 
 def test_the_log_tells_of_both_sides(run: Path) -> None:
@@ -125,5 +135,8 @@ def test_the_log_tells_of_both_sides(run: Path) -> None:
     wanted = {"accuracy", "ranking", "overfitting", "diversity", "real_class_diversity"}
     wanted |= {f"{kind}_sign" for kind in ("real", "fake", "seen")}
     assert wanted <= set(judged[-1])
+    looks = [event for event in events if event["event"] == "evaluation"]
+    assert len(looks) == 2 and {"fd", "fd_low", "coverage", "state", "fraction"} <= set(looks[0])
+    assert "looks" in (run / "report.html").read_text()
     for side in ("discriminator", "generator"):
         assert trained[-1]["phases"][side]["grad_norm"] > 0

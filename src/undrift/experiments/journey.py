@@ -206,8 +206,10 @@ class _Journey:
         except (TerminatedError, InterruptedRunError) as error:
             self._end("interrupted", config)
             raise type(error)(f"{error}; to go on: {resume_command(self._run)}") from error
-        except DivergedError:
+        except DivergedError as error:
             self._end("failed", config)
+            if self._world.first:
+                self._note("verdict", state="not_finite", verdict=str(error))
             raise
         except BaseException:
             self._end("interrupted", config)

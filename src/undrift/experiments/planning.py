@@ -17,6 +17,7 @@ from undrift.runs.directory import RunDirectory
 from undrift.runs.judge import SAMPLES
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
+from undrift.runs.recipes_gan import fewest_steps
 from undrift.runs.recorder import grid_shape
 from undrift.runs.settings import TrainSettings, seconds
 from undrift.training.distributed import World
@@ -146,9 +147,10 @@ def fit_to_machine(
     steps = torch.tensor(int(left / (pace + evaluation_seconds(config))))
     steps = steps.to(world.device)
     world.broadcast([steps])
-    if int(steps) < 1:
+    if int(steps) < (fewest := fewest_steps(config.model)):
+        wanted = "one step" if fewest == 1 else f"{fewest} steps"
         raise UsageError(
-            f"--budget {config.budget}: too short for one step of {pace:.3g} s and a look at the "
+            f"--budget {config.budget}: too short for {wanted} of {pace:.3g} s and a look at the "
             f"result of {look_seconds(config):.1f} s; give more, or a smaller --size or "
             "--batch-size"
         )

@@ -1,21 +1,26 @@
-"""A cheap look at samples while a run trains: the kernel distance to the validation images.
+"""A cheap look at samples while a run trains: their distance to the validation images.
 
 The kernel distance has no bias, so that a thousand samples say as much on average as many do; only
 its interval is wider. It is measured on validation images, which may then choose the best weights;
-the report measures the chosen ones on test images.
+the report measures the chosen ones on test images. Frechet distance and coverage tell whether the
+run has failed (`undrift.runs.collapse`).
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from undrift.data import ImageSet
-from undrift.errors import UsageError
+from undrift.errors import DivergedError, UsageError
 from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
 from undrift.pipelines import Pipeline
+from undrift.runs.collapse import Look, sentence, states
 from undrift.runs.directory import RunDirectory
+from undrift.runs.events import read_events
 
 SAMPLES = 1000
 """Samples of one evaluation."""
@@ -55,34 +60,67 @@ class Judge:
         self._validation = validation
         self._device = device
 
-    def judge(self, pipeline: Pipeline, step: int) -> dict[str, Any]:
+    def judge(self, pipeline: Pipeline, step: int, fraction: float) -> dict[str, Any]:
         """Measure ``pipeline`` after ``step`` updates; keep it if it is the best so far.
 
+        Args:
+            pipeline: of the averaged weights.
+            step: updates made.
+            fraction: share of the run that they are.
+
         Returns:
-            ``kid``, ``low``, ``high``, ``floor``, ``n``, ``metric``, and whether this is ``best``.
+            ``kid``, ``low``, ``high``, ``floor``, ``n``, ``metric``, and whether this is ``best``;
+            ``fd``, ``fd_low``, ``fd_high``, ``coverage``, ``coverage_low``, ``coverage_high``; the
+            ``state`` that they put the run in, and ``verdict``, a sentence where it is not healthy.
+            Where the samples are not finite, there are ``state``, ``verdict`` and ``reason`` alone.
         """
-        samples = pipeline(SAMPLES, seed=SEED)
+        try:
+            samples = pipeline(SAMPLES, seed=SEED)
+        except DivergedError as error:
+            broken = {"fraction": fraction, "fd": None, "reason": str(error), "best": False}
+            return broken | self._verdict(broken, step)
+        found = self._measured(Images(samples.images))
+        kid = found["kid"]
+        before = best_so_far(self._run)
+        # A step that is made again after a resume must not lose against itself.
+        best = before is None or kid["value"] < before["kid"] or before["step"] == step
+        if best:
+            pipeline.save_pretrained(self._run.best)
+            self._run.write_json(RECORD, {"step": step, "kid": kid["value"]})
+        record = {name: kid[name] for name in ("low", "high", "floor", "n")}
+        record |= {"kid": kid["value"], "best": best, "metric": kid["name"], "fraction": fraction}
+        for name in ("fd", "coverage"):
+            ends = found.get(name, {})
+            record |= {name: ends.get("value")}
+            record |= {f"{name}_{end}": ends.get(end) for end in ("low", "high")}
+        return record | self._verdict(record, step)
+
+    def _measured(self, samples: Images) -> dict[str, Any]:
+        """What is known of ``samples``, by metric."""
         training, validation, extractor = self._spaces
         comparison = Comparison(
-            Images(samples.images),
+            samples,
             validation,
             training,
             extractor,
             None,
-            pipeline.spec.class_names,
+            (),
             0,
             "validation",
             self._features,
         )
-        found = measure(comparison, ["kid"])["metrics"]["kid"]
-        before = best_so_far(self._run)
-        # A step that is made again after a resume must not lose against itself.
-        best = before is None or found["value"] < before["kid"] or before["step"] == step
-        if best:
-            pipeline.save_pretrained(self._run.best)
-            self._run.write_json(RECORD, {"step": step, "kid": found["value"]})
-        record = {name: found[name] for name in ("low", "high", "floor", "n")}
-        return {"kid": found["value"], "best": best, "metric": found["name"], **record}
+        return dict(measure(comparison, ["kid", "fd", "coverage"])["metrics"])
+
+    def _verdict(self, record: Mapping[str, Any], step: int) -> dict[str, str]:
+        """State and sentence after this look and those before it, also of a run cut short."""
+        latest = {
+            event["step"]: event
+            for event in read_events(self._run.events)
+            if event["event"] == "evaluation" and event["step"] < step
+        }
+        looks = looks_of([*(latest[key] for key in sorted(latest)), record])
+        state, words = states(looks)[-1], sentence(looks)
+        return {"state": state, "verdict": words} if words else {"state": state}
 
     @cached_property
     def _spaces(self) -> tuple[Images, Images, Any]:
@@ -100,6 +138,32 @@ class Judge:
     def _features(self) -> Any:  # noqa: ANN401 - an array
         _, validation, extractor = self._spaces
         return extractor.features(validation.images)
+
+
+def looks_of(records: Sequence[Mapping[str, Any]]) -> list[Look]:
+    """What a detector of failures reads in ``evaluation`` events; those without a distance are out.
+
+    A distance that was measured and is null was not finite.
+    """
+
+    def number(record: Mapping[str, Any], name: str) -> float:
+        return math.nan if record.get(name) is None else float(record[name])
+
+    def share(record: Mapping[str, Any], name: str) -> float | None:
+        return None if record.get(name) is None else float(record[name])
+
+    return [
+        Look(
+            float(record["fraction"]),
+            number(record, "fd"),
+            number(record, "fd_low"),
+            number(record, "fd_high"),
+            share(record, "coverage"),
+            share(record, "coverage_high"),
+        )
+        for record in records
+        if "fd" in record and "fraction" in record
+    ]
 
 
 def best_so_far(run: RunDirectory) -> dict[str, Any] | None:

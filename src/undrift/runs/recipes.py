@@ -20,7 +20,7 @@ from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetCo
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
 from undrift.runs.likelihood_recipe import for_likelihood
-from undrift.runs.recipes_gan import CLIP, GANRecipe, gan_recipe
+from undrift.runs.recipes_gan import CLIP, GANRecipe, fewest_steps, gan_recipe
 from undrift.runs.settings import TrainSettings, seconds
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
@@ -166,11 +166,17 @@ def resolve(
     model = gan.model if gan else _diffusion(settings, train, spec, recipe, own_network)
     if settings.recipe == "likelihood" and isinstance(model, DiffusionConfig):
         model = for_likelihood(model, settings, data)
+    steps = _steps(settings, gan or recipe, batch)
+    if settings.budget is None and steps < (fewest := fewest_steps(model)):
+        raise UsageError(
+            f"{steps} steps: --method {settings.method} updates its generator at every "
+            f"{fewest}th step only; give at least --steps {fewest}"
+        )
     return RunConfig(
         data=_data(source, settings, data),
         model=model,
         training=TrainingPlan(
-            steps=_steps(settings, gan or recipe, batch),
+            steps=steps,
             batch_size=batch,
             micro_batch=settings.micro_batch,
             seed=settings.seed,

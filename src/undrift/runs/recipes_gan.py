@@ -173,7 +173,8 @@ def _stylegan2(asked: _Asked) -> GANRecipe:
 
 
 def _r3gan(asked: _Asked) -> GANRecipe:
-    adam = AdamWConfig(learning_rate=2e-4, betas=(0.0, 0.99))
+    # The paper's rate is for 40,000 updates and more; a CPU makes some thousands.
+    adam = AdamWConfig(learning_rate=2e-4 if asked.cuda else 1e-3, betas=(0.0, 0.99))
     # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
     # smaller batches want more.
     gamma = 0.05 * (asked.side / 32) ** 2 * 512 / asked.batch
@@ -201,6 +202,12 @@ _METHODS: dict[str, Callable[[_Asked], GANRecipe]] = {
     "stylegan2": _stylegan2,
     "r3gan": _r3gan,
 }
+
+
+def fewest_steps(model: object) -> int:
+    """Updates below which a model's images would be those of its initial weights."""
+    return model.critic_steps if isinstance(model, GANConfig) else 1
+
 
 _DIFFUSION_ONLY = ("network", "label_dropout", "dropout", "init", "compile")
 

@@ -116,11 +116,14 @@ class Recorder:
         if self._judge is None:
             return
         before = time.perf_counter()
-        found = self._judge.judge(self._learner.pipeline(weights), progress.step)
+        pipeline = self._learner.pipeline(weights)
+        found = self._judge.judge(pipeline, progress.step, progress.fraction)
         seconds = time.perf_counter() - before
         self.event(
             "evaluation", step=progress.step, images=progress.images, seconds=seconds, **found
         )
+        if "verdict" in found:  # it is told, and the run goes on: its user decides
+            self._log.say(f"step {progress.step}: {found['verdict']}")
 
     def _note(self) -> str:
         if not self._latest:

@@ -61,7 +61,9 @@ class History:
         judged: those of a GAN: what its discriminator made of held-out images.
         grids: ``grid`` events.
         checkpoints: ``checkpoint`` events.
-        evaluations: ``evaluation`` events by step.
+        evaluations: ``evaluation`` events by step, of samples that could be measured.
+        looks: all ``evaluation`` events by step.
+        verdict: the ``verdict`` event, if the run had to stop.
         skips: number of steps skipped as non-finite.
         starts: number of processes that worked on the run.
         probe: the ``probe`` event, if there was one.
@@ -76,6 +78,8 @@ class History:
     grids: tuple[Record, ...]
     checkpoints: tuple[Record, ...]
     evaluations: tuple[Record, ...]
+    looks: tuple[Record, ...]
+    verdict: Record | None
     skips: int
     starts: int
     probe: Record | None
@@ -104,7 +108,8 @@ class History:
             found = [event for (name, _, _), event in latest.items() if name == kind]
             return tuple(sorted(found, key=lambda event: event.get("step", 0)))
 
-        done, probe = of_kind("done"), of_kind("probe")
+        done, probe, verdict = of_kind("done"), of_kind("probe"), of_kind("verdict")
+        looks = of_kind("evaluation")
         return cls(
             train=of_kind("train"),
             validations=tuple(
@@ -113,7 +118,9 @@ class History:
             judged=tuple(event for event in of_kind("validation") if "losses" not in event),
             grids=of_kind("grid"),
             checkpoints=of_kind("checkpoint"),
-            evaluations=of_kind("evaluation"),
+            evaluations=tuple(look for look in looks if look.get("kid") is not None),
+            looks=looks,
+            verdict=verdict[-1] if verdict and not done else None,
             skips=len(of_kind("skip")),
             starts=starts,
             probe=probe[-1] if probe else None,

@@ -33,6 +33,7 @@ from undrift.experiments.report.gallery import (
     timeline,
 )
 from undrift.experiments.report.game import game_figure, judge_game, watch_figure
+from undrift.experiments.report.health import health_figure, health_note
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
@@ -140,6 +141,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "watch": watch_figure(history),
         "rates": rate_figure(history),
         "evaluations": evaluation_figure(history),
+        "health": health_figure(history),
+        "health_note": health_note(history),
         "curves_note": _curves_note(record),
         "timeline": timeline(record),
         "pairs": nearest_pairs(material),

@@ -1,0 +1,138 @@
+"""Looks at samples while a run trains: what is told when they collapse, break or come back."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from undrift.data import ImageSet
+from undrift.errors import DivergedError
+from undrift.experiments.report.health import health_figure, health_note
+from undrift.experiments.report.history import History
+from undrift.pipelines import Samples
+from undrift.runs import judge
+from undrift.runs.directory import RunDirectory
+from undrift.runs.events import EventLog, read_events
+from undrift.runs.images import load_images
+from undrift.runs.judge import Judge
+from undrift.runs.log import RunLog
+from undrift.runs.recorder import Recorder
+from undrift.runs.settings import TrainSettings
+from undrift.training.learner import Progress
+
+STEPS = 16
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare few samples in pixels: nothing is to be fitted first."""
+    monkeypatch.setattr(judge, "quick_space", lambda _: "pixels")
+    monkeypatch.setattr(judge, "SAMPLES", 200)
+
+
+@pytest.fixture(scope="module")
+def digits() -> ImageSet:
+    return load_images("digits", TrainSettings(), lambda *_: None)
+
+
+class Drawing:
+    """A pipeline that returns so many different digits, one white image, or breaks at 0."""
+
+    def __init__(self, images: np.ndarray, kinds: int) -> None:
+        self.images, self.kinds = images, kinds
+
+    def __call__(self, n: int, *, seed: int) -> Samples:
+        if self.kinds == 0:
+            raise DivergedError("decode: 3 of 9 values are not finite")
+        if self.kinds == 1:
+            return Samples(np.full((n, 8, 8, 1), 255, np.uint8), None, (), 1.0, 0.0, {})
+        chosen = np.random.default_rng(seed).integers(0, self.kinds, n)
+        return Samples(self.images[chosen], None, (), 1.0, 0.0, {})
+
+    def save_pretrained(self, directory: Path) -> None:
+        directory.mkdir(exist_ok=True)
+
+
+class Learning:
+    """A learner whose weights are how many kinds of images it makes."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self.images = images
+
+    def pipeline(self, kinds: int) -> Drawing:
+        return Drawing(self.images, kinds)
+
+
+def watched(path: Path, digits: ImageSet, kinds: list[int]) -> tuple[RunDirectory, str]:
+    """Look at a run that makes so many kinds of images at each look."""
+    run, shown = RunDirectory(path), io.StringIO()
+    run.make()
+    train, validation = digits.split("train"), digits.split("validation")
+    log = EventLog(run.events)
+    recording = Recorder(
+        run,
+        log,
+        Learning(train.images),  # type: ignore[arg-type]
+        RunLog(Console(file=shown, width=200), run.path / "log.txt"),
+        Judge(run, train, validation, "cpu"),
+    )
+    for k, count in enumerate(kinds, start=1):
+        recording.evaluate(Progress(k, STEPS, 64 * k), count)  # type: ignore[arg-type]
+    log.close()
+    return run, shown.getvalue()
+
+
+def states(run: RunDirectory) -> list[str]:
+    return [event["state"] for event in read_events(run.events)]
+
+
+def test_a_planted_collapse_is_told_and_stops_nothing(tmp_path: Path, digits: ImageSet) -> None:
+    run, shown = watched(tmp_path / "run", digits, [1000, 1000, 1, 1, 1000])
+    assert states(run) == ["healthy", "healthy", "suspect", "collapsed", "healthy"]
+    lines = shown.splitlines()
+    assert lines[0].startswith("step 3: suspect") and lines[1].startswith("step 4: collapsed")
+    assert len(lines) == 2 and "coverage" in lines[1]
+    assert "collapsed" in (run.path / "log.txt").read_text()
+    history = History.of(read_events(run.events))
+    assert "At 1 of 5 looks the run had failed" in health_note(history)
+    assert "It came back at 320 images" in health_note(history)
+    assert health_figure(history) is not None
+
+
+def test_samples_that_are_not_finite_are_told(tmp_path: Path, digits: ImageSet) -> None:
+    run, shown = watched(tmp_path / "run", digits, [1000, 0])
+    assert states(run) == ["healthy", "not_finite"]
+    assert "step 2: not finite" in shown
+    event = read_events(run.events)[-1]
+    assert event["fd"] is None and "3 of 9" in event["reason"]
+    history = History.of(read_events(run.events))
+    assert len(history.evaluations) == 1 and len(history.looks) == 2
+    assert "not finite" in health_note(history) and health_figure(history) is not None
+
+
+def test_healthy_looks_are_silent(tmp_path: Path, digits: ImageSet) -> None:
+    run, shown = watched(tmp_path / "run", digits, [400, 1000, 900])
+    assert states(run) == ["healthy"] * 3 and shown == ""
+    note = health_note(History.of(read_events(run.events)))
+    assert note.startswith("At none of 3 looks had it diverged or collapsed")
+
+
+def test_a_run_that_goes_on_remembers_and_a_look_made_again_counts_once(
+    tmp_path: Path, digits: ImageSet
+) -> None:
+    """The second process makes steps 2 and 3 again: of what came after step 1 nothing counts."""
+    watched(tmp_path / "run", digits, [1000, 1, 1])
+    run, _ = watched(tmp_path / "run", digits, [1000, 1])
+    assert states(run) == ["healthy", "suspect", "collapsed", "healthy", "suspect"]
+
+
+def test_older_runs_and_runs_that_nobody_looked_at_are_no_failures() -> None:
+    assert health_note(History.of([])) == "" and health_figure(History.of([])) is None
+    older = [{"event": "evaluation", "step": 1, "images": 64, "kid": 0.1}]
+    assert health_note(History.of(older)) == "" and len(History.of(older).evaluations) == 1
+    stopped = [{"event": "verdict", "state": "not_finite", "verdict": "training diverged: 10"}]
+    assert "was stopped: training diverged: 10" in health_note(History.of(stopped))
