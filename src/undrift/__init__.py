@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from undrift.experiments.call import train
+    from undrift.experiments.compare import compare
     from undrift.experiments.curve import curve
     from undrift.experiments.evaluation import evaluate
     from undrift.experiments.journey import Run
@@ -39,6 +40,7 @@ _HOMES = {
     "train": "undrift.experiments.call",
     "evaluate": "undrift.experiments.evaluation",
     "bits_per_dim": "undrift.experiments.likelihood",
+    "compare": "undrift.experiments.compare",
     "curve": "undrift.experiments.curve",
     "tune_sampler": "undrift.experiments.tuning",
     "Run": "undrift.experiments.journey",
@@ -66,6 +68,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "bits_per_dim",
+    "compare",
     "curve",
     "data",
     "evaluate",

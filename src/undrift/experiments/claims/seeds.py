@@ -1,0 +1,73 @@
+"""Numbers that were measured once per training seed: their mean and its interval.
+
+With ``x_1 ... x_n`` of n seeds, ``m`` their mean and ``s`` their standard deviation,
+
+    m +- t_(0.975, n-1) s / sqrt(n)                                                              (1)
+
+holds the mean over all seeds that one might have taken in 95 % of cases, for values that are about
+normal. Two methods that ran with the same seeds are compared by (1) of the differences within each
+seed. What does not change from seed to seed, such as the reference images, is outside the interval.
+
+Reference: Student, "The probable error of a mean" (1908); why seeds, and not images of one model,
+are the unit: Bouthillier et al., "Accounting for variance in machine learning benchmarks" (2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from math import isfinite, sqrt
+
+from scipy.stats import t as student
+
+from undrift.errors import UsageError
+
+
+@dataclass(frozen=True)
+class OverSeeds:
+    """A mean over seeds.
+
+    Attributes:
+        n: seeds.
+        value: mean.
+        low: lower end of its 95 % interval; None for one seed, which says nothing of others.
+        high: upper end.
+        deviation: standard deviation between seeds; None for one seed.
+    """
+
+    n: int
+    value: float
+    low: float | None
+    high: float | None
+    deviation: float | None
+
+
+def over_seeds(values: Mapping[int, float]) -> OverSeeds | None:
+    """Equation (1) of ``values``, seed -> number; None where there are none.
+
+    Raises:
+        UsageError: a number that is not finite: a failed run has none, and is left out.
+    """
+    if not values:
+        return None
+    numbers = [values[seed] for seed in sorted(values)]
+    if not all(isfinite(number) for number in numbers):
+        raise UsageError(f"values over seeds {dict(values)}: wanted finite numbers")
+    n = len(numbers)
+    mean = sum(numbers) / n
+    if n == 1:
+        return OverSeeds(1, mean, None, None, None)
+    deviation = sqrt(sum((number - mean) ** 2 for number in numbers) / (n - 1))
+    half = _quantile(n - 1) * deviation / sqrt(n)  # (1)
+    return OverSeeds(n, mean, mean - half, mean + half, deviation)
+
+
+def paired_over_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> OverSeeds | None:
+    """Equation (1) of first less second, over the seeds that both have; None if there are none."""
+    return over_seeds({seed: first[seed] - second[seed] for seed in first if seed in second})
+
+
+@cache
+def _quantile(freedom: int) -> float:
+    return float(student.ppf(0.975, freedom))

@@ -1,0 +1,115 @@
+"""From an interval to a verdict: a rule, not an impression.
+
+With ``d`` an effect in the claimed direction, ``[low, high]`` its interval over seeds and ``delta``
+the margin, differences within ``[-delta, delta]`` are too small to matter, and the claim "better by
+more than delta" is
+
+    supported      if low > delta                                                                (1)
+    not supported  if high < delta                                                               (2)
+    inconclusive   otherwise: more seeds could still decide either way                           (3)
+
+Of several parts that a claim has (methods, metrics), all supported is supported, none supported and
+none open is not supported, some of either is mixed, and else it stays inconclusive.
+
+Reference: Schuirmann, "A comparison of the two one-sided tests procedure" (1987), for equivalence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from undrift.errors import UsageError
+
+Verdict = Literal["supported", "mixed", "not supported", "inconclusive"]
+
+Standing = Literal["better", "worse", "alike", "open"]
+"""``alike``: the whole interval lies within the margin; ``open``: it leaves that undecided."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim and what was found.
+
+    Attributes:
+        name: of the claim.
+        question: what was asked.
+        verdict: the answer.
+        value: the effect; None where nothing could be measured.
+        low: lower end of its 95 % interval over seeds.
+        high: upper end.
+        unit: of ``value``.
+        reason: what the verdict rests on, or why there is no number.
+    """
+
+    name: str
+    question: str
+    verdict: Verdict
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a report's ``claims``."""
+        return dict(vars(self))
+
+
+def judge(low: float | None, high: float | None, delta: float) -> Verdict:
+    """Equations (1) to (3) for an effect whose larger values speak for the claim.
+
+    Args:
+        low: lower end of the effect's interval; None where one seed gives none.
+        high: upper end.
+        delta: margin, at least 0.
+
+    Raises:
+        UsageError: a margin below 0, or ends out of order.
+    """
+    if not delta >= 0:
+        raise UsageError(f"margin {delta}: wanted a number from 0 up")
+    if low is None or high is None:
+        return "inconclusive"
+    if not low <= high:
+        raise UsageError(f"interval from {low} to {high}: wanted its ends in order")
+    if low > delta:
+        return "supported"  # (1)
+    return "not supported" if high < delta else "inconclusive"  # (2), (3)
+
+
+def standing(
+    low: float | None, high: float | None, delta: float, better: Literal["lower", "higher"]
+) -> Standing:
+    """How a method stands to another, from the interval of its difference to that one.
+
+    Raises:
+        UsageError: as `judge`.
+    """
+    if low is None or high is None:
+        return "open"
+    gain = (low, high) if better == "higher" else (-high, -low)
+    loss = (-gain[1], -gain[0])
+    ahead, behind = judge(*gain, delta), judge(*loss, delta)
+    if ahead == "supported":
+        return "better"
+    if behind == "supported":
+        return "worse"
+    return "alike" if ahead == behind == "not supported" else "open"
+
+
+def combined(parts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a claim that has several parts.
+
+    Raises:
+        UsageError: no parts.
+    """
+    if not parts:
+        raise UsageError("a verdict on nothing: give one part or more")
+    kinds = set(parts)
+    if len(kinds) == 1:
+        return parts[0]
+    return (
+        "mixed" if kinds >= {"supported", "not supported"} or "mixed" in kinds else "inconclusive"
+    )

@@ -1,0 +1,169 @@
+"""What a comparison is asked for, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+from undrift.errors import UsageError
+from undrift.experiments.compare.cells import Cell, Ledger
+from undrift.experiments.evaluation.reference import Split
+from undrift.metrics import chosen_metrics
+from undrift.metrics.catalogue import METRICS
+from undrift.runs.settings import TrainSettings
+
+METHODS = ("diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
+
+_FLAGS = {"weights_file": "feature_weights", "conditional": "unconditional"}
+"""Fields whose flags are called otherwise."""
+
+FEWEST = 10
+"""Samples of a run below which they say nothing."""
+
+
+@dataclass(frozen=True)
+class Compare:
+    """Which methods to train on what, for how long, and how to measure them.
+
+    Attributes:
+        data: what ``undrift train`` takes.
+        out: folder of the comparison.
+        methods: names of methods; the others are contrasted with the first.
+        seeds: training runs of each method and ledger.
+        budget: wall-clock time of each run: the ledger of equal seconds.
+        images: real images of each run: the ledger of equal images.
+        metrics: names; the first one decides what is said first.
+        n: samples of each run, and reference images, at most.
+        reference: real images; None is the held-out part of ``data``.
+        features: feature space, see `undrift.metrics.features.open_extractor`.
+        weights_file: file with that space's weights, where it needs one.
+        download: fetch such a file.
+        split: part of the reference.
+        seed: of the first run, the others follow it; also names samples and every random choice.
+        size: side of the square images.
+        channels: 1, 3 or 4.
+        batch_size: images of every method's batch; None leaves it to the recipes.
+        flip: mirror images at random.
+        conditional: learn the labels where the data has them.
+        holdout: share of the training images held out.
+        evaluate_every: steps between evaluations while training, for curves of quality.
+        workers: runs at a time.
+        threads: CPU threads of each run; None divides the cores among the workers.
+        device: where to compute.
+    """
+
+    data: str
+    out: str
+    methods: tuple[str, ...] = ("diffusion", "r3gan")
+    seeds: int = 5
+    budget: str | None = None
+    images: int | None = None
+    metrics: tuple[str, ...] = ("fd", "kid", "coverage", "label_accuracy", "memorization")
+    n: int = 2000
+    reference: str | None = None
+    features: str = "domain"
+    weights_file: str | None = None
+    download: bool = False
+    split: Split | None = None
+    seed: int = 0
+    size: int | None = None
+    channels: Literal[1, 3, 4] | None = None
+    batch_size: int | None = None
+    flip: bool = False
+    conditional: bool = True
+    holdout: float = 0.05
+    evaluate_every: int | None = None
+    workers: int = 1
+    threads: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be compared; see `run_comparison`."""
+        if self.budget is None and self.images is None:
+            raise UsageError(
+                "compare needs --budget 2m (equal seconds), --images 200000 (equal images), or both"
+            )
+        for place, method in enumerate(self.methods):
+            if method not in METHODS:
+                raise UsageError(f"--methods {method}: wanted some of {', '.join(METHODS)}")
+            if method in self.methods[:place]:
+                raise UsageError(f"--methods: {method} is there twice; name each once")
+        if not self.methods:
+            raise UsageError("--methods: wanted one or more")
+        for flag, value, least in (
+            ("--seeds", self.seeds, 1),
+            ("--workers", self.workers, 1),
+            ("--n", self.n, FEWEST),
+        ):
+            if value < least:
+                raise UsageError(f"{flag} {value}: wanted a whole number of at least {least}")
+        for name in chosen_metrics(self.metrics):
+            if METRICS[name].better == "neither":
+                raise UsageError(
+                    f"--metrics {name}: it has no better and worse; choose among "
+                    + ", ".join(n for n, one in METRICS.items() if one.better != "neither")
+                )
+        for ledger in self.ledgers:
+            self.settings(Cell(self.methods[0], ledger, self.seed))
+
+    @property
+    def ledgers(self) -> tuple[Ledger, ...]:
+        """What is equal in turn: seconds, images, or first one and then the other."""
+        found = []
+        if self.budget is not None:
+            found.append(Ledger("seconds", self.budget.strip()))
+        if self.images is not None:
+            found.append(Ledger("images", str(self.images)))
+        return tuple(found)
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Every run, seed by seed, so that a comparison that is cut short is a balanced one."""
+        return tuple(
+            Cell(method, ledger, self.seed + place)
+            for place in range(self.seeds)
+            for ledger in self.ledgers
+            for method in self.methods
+        )
+
+    def settings(self, cell: Cell) -> TrainSettings:
+        """What ``cell`` is trained with, but for its threads.
+
+        Raises:
+            UsageError: settings that cannot be.
+        """
+        lengths = cell.ledger.length
+        method: Any = cell.method  # one of METHODS, which the settings know too
+        return TrainSettings(method=method, seed=cell.seed, **lengths, **self.alike)
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What to type for the same comparison, without flags that are at their defaults."""
+        words = ["undrift", "compare", self.data]
+        for field in fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value == field.default:
+                continue
+            name = _FLAGS.get(field.name, field.name).replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{name}")
+            else:
+                words += [f"--{name}", ",".join(value) if isinstance(value, tuple) else str(value)]
+        return tuple(words)
+
+    @property
+    def alike(self) -> dict[str, Any]:
+        """The settings that all runs share."""
+        return {
+            name: getattr(self, name)
+            for name in (
+                "size",
+                "channels",
+                "batch_size",
+                "flip",
+                "conditional",
+                "holdout",
+                "evaluate_every",
+                "device",
+            )
+        }

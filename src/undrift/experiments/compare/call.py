@@ -1,0 +1,83 @@
+"""``undrift.compare``: the command's flags as keywords."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from undrift.experiments.compare.asked import Compare
+from undrift.experiments.compare.executor import Executor
+from undrift.experiments.compare.run import run_comparison
+from undrift.experiments.evaluation.reference import Split
+
+
+def compare(
+    data: str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    methods: Sequence[str] = Compare.methods,
+    seeds: int = 5,
+    budget: str | None = None,
+    images: int | None = None,
+    metrics: Sequence[str] | str = Compare.metrics,
+    n: int = 2000,
+    reference: str | os.PathLike[str] | None = None,
+    features: str = "domain",
+    feature_weights: str | None = None,
+    download: bool = False,
+    split: Split | None = None,
+    seed: int = 0,
+    size: int | None = None,
+    channels: Literal[1, 3, 4] | None = None,
+    batch_size: int | None = None,
+    flip: bool = False,
+    conditional: bool = True,
+    holdout: float = 0.05,
+    evaluate_every: int | None = None,
+    workers: int = 1,
+    threads: int | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    executor: Executor | None = None,
+) -> dict[str, Any]:
+    """Train methods alike and compare what they learnt; see ``undrift compare`` for the keywords.
+
+    The same call again goes on where it was stopped. ``executor`` says where runs are made, by
+    default in processes on this machine.
+
+    Returns:
+        ``result["ledgers"][0]["methods"]``, per method its metrics as means over seeds with
+        intervals, its costs, its share of failed runs, and its contrasts to the first method.
+
+    Raises:
+        UndriftError: what the command would print; see ``undrift.errors``.
+    """
+    return run_comparison(
+        Compare(
+            data=os.fspath(data),
+            out=os.fspath(out),
+            methods=tuple(methods),
+            seeds=seeds,
+            budget=budget,
+            images=images,
+            metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
+            n=n,
+            reference=None if reference is None else os.fspath(reference),
+            features=features,
+            weights_file=feature_weights,
+            download=download,
+            split=split,
+            seed=seed,
+            size=size,
+            channels=channels,
+            batch_size=batch_size,
+            flip=flip,
+            conditional=conditional,
+            holdout=holdout,
+            evaluate_every=evaluate_every,
+            workers=workers,
+            threads=threads,
+            device=device,
+        ),
+        executor=executor,
+    )

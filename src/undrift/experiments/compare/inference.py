@@ -1,0 +1,70 @@
+"""What it costs to draw an image: network forwards, arithmetic, and time alone and in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from undrift.networks import count_parameters
+from undrift.pipelines import Pipeline
+from undrift.runs.configuration import RunConfig
+from undrift.runs.learners import build_learner
+from undrift.runs.loading import load_pipeline
+
+SINGLE, BATCH = 1, 64
+_SINGLES, _BATCHES = 9, 3
+"""Timed draws of each, after one that is thrown away; their median is what is told."""
+
+
+def parameters_of(config: RunConfig) -> dict[str, int]:
+    """Learnt numbers of what draws images, and of everything that is trained."""
+    learner = build_learner(config)
+    return {
+        "generator": sum(count_parameters(module) for module in learner.averaged.values()),
+        "all": count_parameters(learner.networks),
+    }
+
+
+def speed_of(run: Path, device: str, threads: int) -> dict[str, Any]:
+    """Draw with a finished run and take the time; nothing else should be running meanwhile.
+
+    Returns:
+        ``nfe``, network forwards per image; ``flops`` per image (matrix products, convolutions and
+        attention, two per multiply-add), ``single_ms``, one image alone, ``batch_ms``, per image in
+        batches of 64, medians both.
+
+    Raises:
+        ModelFileError: a run that cannot be loaded.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        pipeline = load_pipeline(run).to(device)
+        with FlopCounterMode(display=False) as counter:
+            drawn = pipeline(SINGLE, batch_size=SINGLE)
+        single = _median(lambda: pipeline(SINGLE, batch_size=SINGLE).seconds, _SINGLES)
+        batch = _median(lambda: _seconds(pipeline), _BATCHES) / BATCH
+    finally:
+        torch.set_num_threads(before)
+    return {
+        "nfe": drawn.nfe,
+        "flops": counter.get_total_flops(),
+        "single_ms": 1000 * single,
+        "batch_ms": 1000 * batch,
+        "batch": BATCH,
+        "threads": threads,
+    }
+
+
+def _seconds(pipeline: Pipeline) -> float:
+    return pipeline(BATCH, batch_size=BATCH).seconds
+
+
+def _median(draw: Callable[[], float], times: int) -> float:
+    draw()
+    return median(draw() for _ in range(times))

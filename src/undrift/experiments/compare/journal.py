@@ -1,0 +1,136 @@
+"""What is finished of a comparison, as files: a comparison that was cut short goes on behind it.
+
+::
+
+    OUT/  protocol.json   what all runs share; a command with other settings is refused
+          runs/CELL/      the runs themselves, as ``undrift train`` writes them
+          logs/CELL.txt   what their commands printed
+          cells/          CELL-training.json, CELL-KEY.json (its result), CELL-speed.json
+          compare.json  compare-*.png  report.html
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from undrift.errors import UsageError
+from undrift.experiments.compare.cells import Cell
+from undrift.files.durable import write_file
+
+PROTOCOL = "protocol.json"
+
+
+class Journal:
+    """The files of one comparison.
+
+    Args:
+        folder: of the comparison.
+        measured_by: plain data that says how runs are measured; results of another way stay apart.
+    """
+
+    def __init__(self, folder: Path, measured_by: Mapping[str, Any]) -> None:
+        self.folder = folder
+        text = json.dumps(dict(measured_by), sort_keys=True)
+        self._key = hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    def run(self, cell: Cell) -> Path:
+        """Folder of the run of ``cell``."""
+        return self.folder / "runs" / cell.name
+
+    def log(self, cell: Cell) -> Path:
+        """What the commands of ``cell`` print."""
+        return self.folder / "logs" / f"{cell.name}.txt"
+
+    def evaluation(self, cell: Cell) -> Path:
+        """Where the run of ``cell`` is measured into."""
+        return self.folder / "cells" / f"{cell.name}-{self._key}-evaluation.json"
+
+    def prepare(self, protocol: Mapping[str, Any]) -> None:
+        """Make the folders; keep ``protocol``, or compare it with the one that is there.
+
+        Raises:
+            UsageError: what is there was trained in another way, or cannot be written.
+        """
+        path = self.folder / PROTOCOL
+        try:
+            for name in ("runs", "logs", "cells"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                _check_same(self.folder, read_json(path) or {}, protocol)
+            else:
+                self._write(path, protocol)
+        except OSError as error:
+            raise UsageError(
+                f"--out {self.folder}: {error.strerror or error}; name another folder"
+            ) from error
+
+    def trained(self, cell: Cell) -> dict[str, Any] | None:
+        """How the training of ``cell`` went; None if it never began."""
+        return read_json(self._cells(f"{cell.name}-training"))
+
+    def write_trained(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        """Keep how the training of ``cell`` went.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        self._write(self._cells(f"{cell.name}-training"), record)
+
+    def result(self, cell: Cell) -> dict[str, Any] | None:
+        """The result of ``cell``; None if there is none yet, or its file is damaged."""
+        record = read_json(self._cells(f"{cell.name}-{self._key}"))
+        return record if record is not None and record.get("name") == cell.name else None
+
+    def write_result(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        """Keep the result of ``cell``.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        self._write(self._cells(f"{cell.name}-{self._key}"), record)
+
+    def speed(self, cell: Cell) -> dict[str, Any] | None:
+        """How fast ``cell`` draws; None if that was not measured."""
+        return read_json(self._cells(f"{cell.name}-speed"))
+
+    def write_speed(self, cell: Cell, record: Mapping[str, Any]) -> None:
+        """Keep how fast ``cell`` draws.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        self._write(self._cells(f"{cell.name}-speed"), record)
+
+    def _cells(self, name: str) -> Path:
+        return self.folder / "cells" / f"{name}.json"
+
+    def _write(self, path: Path, record: Mapping[str, Any]) -> None:
+        try:
+            data = json.dumps(dict(record), indent=1, allow_nan=False)
+            write_file(path, data.encode() + b"\n", durable=False)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path}: {error.strerror or error}; name another --out"
+            ) from error
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in ``path``; None where there is none that can be read."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _check_same(folder: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for name in [*now, *there]:
+        if there.get(name) != now.get(name):
+            raise UsageError(
+                f"--out {folder}: it holds a comparison with other settings: {name} is "
+                f"{there.get(name)!r} there and {now.get(name)!r} now; name another folder"
+            )

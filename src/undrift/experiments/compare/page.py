@@ -1,0 +1,145 @@
+"""``report.html`` of a comparison: one page, complete in itself, readable on a telephone.
+
+It takes the style, the figures and the words of a run's report. Everything is inline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from undrift.errors import UsageError
+from undrift.experiments.compare.figures import curve_panels, point_panels, quality_panel
+from undrift.experiments.compare.sentences import lead_of, verdict_lines
+from undrift.experiments.compare.tables import (
+    cost_rows,
+    heads,
+    metric_rows,
+    protocol_of,
+    run_rows,
+)
+from undrift.experiments.report.history import History
+from undrift.experiments.report.page import style
+from undrift.experiments.report.pictures import Picture, thumbnail
+from undrift.experiments.report.record import RunRecord
+from undrift.experiments.report.words import model_rows, training_rows
+from undrift.files.durable import write_file
+from undrift.runs.configuration import RunConfig
+from undrift.schema import to_plain
+
+Record = dict[str, Any]
+
+_GRIDS = 3
+"""Seeds whose sample grids are shown."""
+
+_SIDE = 420
+"""CSS pixels of a grid at most."""
+
+
+def write_page(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> Path:
+    """Write the page of ``found`` into ``folder``, by rename, and return its path.
+
+    Raises:
+        UsageError: it cannot be written.
+        ModelFileError: a file of a run is damaged.
+    """
+    html = _template().render(page=_page(folder, found, configs), style=style())
+    path = folder / "report.html"
+    try:
+        write_file(path, html.encode())
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; name another --out"
+        ) from error
+    return path
+
+
+@cache
+def _template() -> Template:
+    file = resources.files("undrift.experiments.compare").joinpath("comparison.html")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.from_string(file.read_text(encoding="utf-8"))
+
+
+def _page(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> Record:
+    return {
+        "title": f"{', '.join(found['methods'])} on {Path(found['data']).name or found['data']}",
+        "lead": lead_of(found),
+        "remarks": found["remarks"],
+        "heads": heads(found),
+        "ledgers": [_ledger(folder, found, place) for place in range(len(found["ledgers"]))],
+        "protocol": protocol_of(found),
+        "methods": _recipes(found, configs),
+        "missing": [f"no {name}: {reason}" for name, reason in found["missing"].items()],
+        "command": found["command"],
+    }
+
+
+def _ledger(folder: Path, found: Record, place: int) -> Record:
+    table = found["ledgers"][place]
+    mine = [
+        run
+        for run in found["runs"]
+        if (run["ledger"], run["amount"]) == (table["kind"], table["amount"])
+    ]
+    histories: dict[str, list[tuple[int, History]]] = {}
+    for run in mine:
+        path = folder / "runs" / run["name"]
+        if path.is_dir():
+            histories.setdefault(run["method"], []).append((run["seed"], _history(path)))
+    return {
+        "kind": table["kind"],
+        "words": table["words"],
+        "rows": metric_rows(found, table),
+        "verdicts": verdict_lines(found, table),
+        "points": point_panels(found, place),
+        "grids": _grids(folder, found, mine),
+        "quality": quality_panel(found["methods"], table["kind"], histories),
+        "curves": curve_panels(found["methods"], table["kind"], histories),
+        "costs": cost_rows(found, table),
+        "runs": run_rows(found, mine),
+    }
+
+
+def _history(path: Path) -> History:
+    return RunRecord.read(path).history
+
+
+def _grids(folder: Path, found: Record, runs: list[Record]) -> list[Record]:
+    """Sample grids by seed, all methods beside each other: the same noise, the same classes."""
+    rows = []
+    for seed in found["seeds"][:_GRIDS]:
+        pictures: list[tuple[str, Picture | None]] = []
+        for method in found["methods"]:
+            run = next((r for r in runs if (r["method"], r["seed"]) == (method, seed)), None)
+            path = folder / "runs" / (run["name"] if run else "") / "grid.png"
+            shown = None
+            if run is not None and path.is_file():
+                shown = thumbnail(path, f"Samples of {method}, seed {seed}", side=_SIDE)
+            pictures.append((method, shown))
+        if any(picture for _, picture in pictures):
+            rows.append({"seed": seed, "pictures": pictures})
+    return rows
+
+
+def _recipes(found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> list[Record]:
+    """What each method is and how it is trained; one entry where it is the same in both ledgers."""
+    made: list[Record] = []
+    for kind, by_method in configs.items():
+        for name, config in by_method.items():
+            plain = to_plain(config)
+            count = found["parameters"][kind][name]
+            sizes = f"{count['generator']:,} of the generator, {count['all']:,} in all"
+            own = ("length", "seed", "budget")  # each run's own
+            rows = [
+                row for row in model_rows(plain, None) + training_rows(plain) if row[0] not in own
+            ]
+            entry = {"name": name, "rows": [("parameters", sizes), *rows]}
+            if entry not in made:
+                made.append(entry)
+    return made

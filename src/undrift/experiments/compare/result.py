@@ -1,0 +1,92 @@
+"""The result of a comparison as plain data and as pictures for print."""
+
+from __future__ import annotations
+
+import io
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from undrift.errors import UsageError
+from undrift.experiments.claims import MARGINS
+from undrift.experiments.compare.asked import Compare
+from undrift.experiments.compare.figures import print_points
+from undrift.experiments.compare.summary import ledger_table, remarks
+from undrift.files.durable import write_file
+from undrift.metrics import chosen_metrics
+from undrift.metrics.catalogue import METRICS
+
+
+def result_of(
+    asked: Compare,
+    records: Sequence[dict[str, Any]],
+    parameters: dict[str, dict[str, dict[str, int]]],
+    speeds: dict[str, Any],
+    protocol: dict[str, Any],
+    threads: int,
+) -> dict[str, Any]:
+    """What ``compare.json`` holds, from the records of all runs."""
+    from undrift import __version__
+
+    names = list(chosen_metrics(asked.metrics))
+    done = [record for record in records if record["state"] == "done"]
+    measured = [name for name in names if any(name in one["metrics"] for one in done)]
+    found: dict[str, Any] = {
+        "version": __version__,
+        "command": shlex.join(asked.command),
+        "data": asked.data,
+        "methods": list(asked.methods),
+        "seeds": [asked.seed + place for place in range(asked.seeds)],
+        "metrics": measured,
+        "titles": {
+            name: next(one["metrics"][name]["name"] for one in done if name in one["metrics"])
+            for name in measured
+        },
+        "better": {name: METRICS[name].better for name in measured},
+        "margins": {name: MARGINS[name].words for name in measured if name in MARGINS},
+        "ledgers": [
+            ledger_table(ledger, asked.methods, records, measured) for ledger in asked.ledgers
+        ],
+        "missing": {
+            name: reason
+            for one in done
+            for name, reason in one["missing"].items()
+            if name not in measured
+        },
+        "parameters": parameters,
+        "speeds": speeds,
+        "protocol": {
+            **protocol,
+            "n": asked.n,
+            "sample_seed": asked.seed,
+            "workers": asked.workers,
+            "threads": threads,
+            "measuring": done[0]["protocol"] if done else "",
+        },
+        "runs": list(records),
+    }
+    return {**found, "remarks": remarks(found)}
+
+
+def write_result(folder: Path, found: dict[str, Any]) -> None:
+    """Write ``compare.json`` and ``compare-seconds.png`` or ``compare-images.png``, or both.
+
+    Raises:
+        UsageError: if that cannot be done.
+    """
+    text = json.dumps(found, indent=1, allow_nan=False) + "\n"
+    try:
+        for place, table in enumerate(found["ledgers"]):
+            figure = print_points(found, place)
+            if figure is not None:
+                buffer = io.BytesIO()
+                figure.savefig(buffer, format="png", dpi=160)
+                write_file(folder / f"compare-{table['kind']}.png", buffer.getvalue())
+        write_file(folder / "compare.json", text.encode())
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}; name another "
+            "--out"
+        ) from error

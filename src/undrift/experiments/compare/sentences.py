@@ -1,0 +1,94 @@
+"""A comparison in sentences: what was found first, each with its number and its interval."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from undrift.experiments.report.metric_table import SHARES, amount, title_of
+
+Record = dict[str, Any]
+
+STANDINGS = {
+    "better": ("good", "better"),
+    "worse": ("bad", "worse"),
+    "alike": ("", "alike"),
+    "open": ("warn", "open"),
+}
+"""Tone and word of each standing."""
+
+_REASONS = {
+    "better": "better, by more than the margin",
+    "worse": "worse, by more than the margin",
+    "alike": "alike: any difference is within the margin",
+    "open": "open: the interval does not settle whether a difference beyond the margin is there",
+}
+
+
+def lead_of(found: Record) -> str:
+    """What was compared, on what and for how long."""
+    shape = "x".join(map(str, found["protocol"]["shape"]))
+    seeds = len(found["seeds"])
+    runs, done = len(found["runs"]), sum(run["state"] == "done" for run in found["runs"])
+    lost = "" if done == runs else f"; {runs - done} of {runs} runs failed"
+    ledgers = " and at ".join(table["words"] for table in found["ledgers"])
+    return (
+        f"{', '.join(found['methods'])}: each trained with {seeds} "
+        f"seed{'' if seeds == 1 else 's'} on the same {found['protocol']['train_images']:,} images "
+        f"of {shape}, at {ledgers}, and measured alike{lost}."
+    )
+
+
+def verdict_lines(found: Record, table: Record) -> list[Record]:
+    """How each method stands to the first one in the first metrics, as tone, word and sentence."""
+    first = found["methods"][0]
+    lines = []
+    for row in table["methods"][1:]:
+        for metric, entry in row["contrasts"].items():
+            tone, word = STANDINGS[entry["standing"]]
+            lines.append(
+                {
+                    "tone": tone,
+                    "word": word,
+                    "method": row["method"],
+                    "metric": title_of(metric),
+                    "difference": signed(metric, entry["value"]),
+                    "interval": interval(metric, entry),
+                    "margin": size(metric, entry["margin"]),
+                    "n": entry["n"],
+                    "reason": f"{_REASONS[entry['standing']]} (against {first})",
+                }
+            )
+    return lines
+
+
+def signed(metric: str, value: float) -> str:
+    """A difference: ``+0.12``, or ``+3.1 points`` of a hundred between shares."""
+    sign = "" if value == 0 else "+" if value > 0 else "−"
+    return f"{sign}{size(metric, abs(value))}"
+
+
+def size(metric: str, value: float) -> str:
+    """How large a difference is: shares differ by points, not by percent of each other."""
+    return f"{100 * value:.3g} points" if metric in SHARES else amount(metric, value)
+
+
+def interval(metric: str, entry: Record) -> str:
+    """``-0.1 to +0.3``; for one seed there is none."""
+    if entry["low"] is None:
+        return "no interval: one seed"
+    low, high = signed(metric, entry["low"]), signed(metric, entry["high"])
+    return f"{low.removesuffix(' points')} to {high}"
+
+
+def said(found: Record) -> list[str]:
+    """The first metric of every ledger and method, as lines for a terminal."""
+    lines = []
+    for table in found["ledgers"]:
+        for row in table["methods"][1:]:
+            for metric, entry in list(row["contrasts"].items())[:1]:
+                lines.append(
+                    f"{table['words']}: {row['method']} less {found['methods'][0]} in "
+                    f"{title_of(metric)} {signed(metric, entry['value'])} "
+                    f"({interval(metric, entry)}; {entry['n']} seeds): {entry['standing']}"
+                )
+    return lines

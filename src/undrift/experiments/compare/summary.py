@@ -1,0 +1,172 @@
+"""From the records of all runs to one table per ledger: means over seeds, and contrasts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, Literal, cast
+
+from undrift.experiments.claims import (
+    MARGINS,
+    OverSeeds,
+    over_seeds,
+    paired_over_seeds,
+    standing,
+)
+from undrift.experiments.compare.cells import Ledger
+from undrift.metrics.catalogue import METRICS
+from undrift.metrics.wilson import wilson_interval
+
+Record = dict[str, Any]
+
+_COSTS = ("images", "steps", "seconds", "cpu_seconds", "processor_share", "nfe")
+
+
+def ledger_table(
+    ledger: Ledger, methods: Sequence[str], records: Sequence[Record], names: Sequence[str]
+) -> Record:
+    """What ``records`` say of one ledger.
+
+    Returns:
+        ``methods``, one record each: ``runs``, ``done``, ``failed`` (``value``, ``low``, ``high``,
+        Wilson's), ``reasons`` of failures, ``metrics``: name -> mean over seeds with its interval
+        and ``values`` by seed, ``costs``: likewise, and ``contrasts`` to the first method, paired
+        by seed, with ``margin`` and ``standing``; ``floors``: name -> what real images score.
+    """
+    mine = [
+        one for one in records if (one["ledger"], one["amount"]) == (ledger.kind, ledger.amount)
+    ]
+    rows = [
+        _method(name, [one for one in mine if one["method"] == name], names) for name in methods
+    ]
+    for row in rows[1:]:
+        row["contrasts"] = {
+            name: found
+            for name in names
+            if (found := _contrast(name, row["metrics"], rows[0]["metrics"])) is not None
+        }
+    return {
+        "kind": ledger.kind,
+        "amount": ledger.amount,
+        "words": ledger.words,
+        "methods": rows,
+        "floors": _floors(mine, names),
+    }
+
+
+def _method(method: str, records: Sequence[Record], names: Sequence[str]) -> Record:
+    done = [one for one in records if one["state"] == "done"]
+    failed = [one for one in records if one["state"] != "done"]
+    low, high = wilson_interval(len(failed), len(records)) if records else (None, None)
+    return {
+        "method": method,
+        "runs": len(records),
+        "done": len(done),
+        "failed": {
+            "value": len(failed) / len(records) if records else None,
+            "low": low,
+            "high": high,
+        },
+        "reasons": [f"seed {one['seed']}: {one['reason']}" for one in failed],
+        "metrics": {
+            name: found
+            for name in names
+            if (found := _mean({one["seed"]: _value(one, name) for one in done})) is not None
+        },
+        "missing": {
+            name: reason for one in done for name, reason in one["missing"].items() if name in names
+        },
+        "costs": {
+            name: found
+            for name in _COSTS
+            if (found := _mean({one["seed"]: one.get(name) for one in done})) is not None
+        },
+        "contrasts": {},
+    }
+
+
+def _value(record: Record, name: str) -> float | None:
+    entry = record["metrics"].get(name)
+    return None if entry is None else entry["value"]
+
+
+def _mean(values: dict[int, float | None]) -> Record | None:
+    known = {seed: float(value) for seed, value in values.items() if value is not None}
+    found = over_seeds(known)
+    return None if found is None else {**vars(found), "values": known}
+
+
+def _contrast(name: str, mine: Record, first: Record) -> Record | None:
+    """The method less the first one, seed by seed, and how it stands to it."""
+    if name not in mine or name not in first:
+        return None
+    found = paired_over_seeds(mine[name]["values"], first[name]["values"])
+    if found is None:
+        return None
+    margin = MARGINS[name].of(_paired_mean(first[name]["values"], found, mine[name]["values"]))
+    better = cast(Literal["lower", "higher"], METRICS[name].better)
+    stands = standing(found.low, found.high, margin, better)
+    return {**vars(found), "margin": margin, "standing": stands}
+
+
+def _paired_mean(first: dict[int, float], found: OverSeeds, mine: dict[int, float]) -> float:
+    """The first method's mean over the seeds that are compared."""
+    return sum(value for seed, value in first.items() if seed in mine) / found.n
+
+
+def _floors(records: Sequence[Record], names: Sequence[str]) -> dict[str, float]:
+    floors: dict[str, float] = {}
+    for name in names:
+        known = [
+            one["metrics"][name]["floor"]
+            for one in records
+            if one["state"] == "done" and one["metrics"].get(name, {}).get("floor") is not None
+        ]
+        if known:
+            floors[name] = fmean(known)
+    return floors
+
+
+def remarks(found: Record) -> list[str]:
+    """What a reader has to know before the tables: everything that is not as it should be."""
+    lines = _unlike(found["runs"])
+    for table in found["ledgers"]:
+        for line in _parameters(found["parameters"][table["kind"]]):
+            lines += [] if line in lines else [line]
+        for row in table["methods"]:
+            lost = row["runs"] - row["done"]
+            if lost:
+                lines.append(
+                    f"{row['method']}, {table['words']}: {lost} of {row['runs']} runs failed and "
+                    f"are in no mean ({row['reasons'][0]})"
+                )
+        if any(row["done"] == 1 for row in table["methods"]):
+            lines.append(f"{table['words']}: one seed says nothing of others; give more --seeds")
+    shares = [one["processor_share"] for one in found["runs"] if one["processor_share"]]
+    if shares and min(shares) < 0.9 and found["protocol"]["device"] == "cpu":
+        lines.append(
+            f"runs got {min(shares):.0%} to {max(shares):.0%} of a processor core: something else "
+            "used it, so seconds do not compare, and equal seconds were not equal work; repeat on "
+            "an idle machine"
+        )
+    return lines
+
+
+def _parameters(parameters: dict[str, Record]) -> list[str]:
+    """Generators are meant to be of one size, within 10 %."""
+    sizes = {name: entry["generator"] for name, entry in parameters.items()}
+    first, size = next(iter(sizes.items()))
+    far = {name: count for name, count in sizes.items() if abs(count / size - 1) > 0.1}
+    if not far:
+        return []
+    words = ", ".join(f"{name} {count:,} ({count / size:.2g} times)" for name, count in far.items())
+    return [f"generators are not of one size within 10 %: {first} {size:,}, {words}"]
+
+
+def _unlike(runs: Sequence[Record]) -> list[str]:
+    """Numbers of different spaces or references are no comparison."""
+    for what, key in (("feature spaces", "features"), ("references", "reference")):
+        kinds = {repr(sorted(one[key].items())) for one in runs if one["state"] == "done"}
+        if len(kinds) > 1:
+            return [f"runs were measured with different {what}: their numbers do not compare"]
+    return []

@@ -1,0 +1,216 @@
+"""The tables of a comparison's page, in words and formatted numbers."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+from undrift.experiments.report.cost import duration
+from undrift.experiments.report.figure import short
+from undrift.experiments.report.metric_table import SHARES, amount, title_of
+from undrift.metrics.catalogue import METRICS
+
+Record = dict[str, Any]
+
+_DISTANCES = ("fd", "class_fd")
+"""Metrics that cannot be below 0; those without bias can."""
+
+_SOLVED = {"done": "good", "diverged": "bad", "failed": "bad"}
+
+
+def heads(found: Record) -> list[Record]:
+    """A column per metric: its name, and which way is better."""
+    return [
+        {"key": name, "title": title_of(name), "better": f"{METRICS[name].better} is better"}
+        for name in found["metrics"]
+    ]
+
+
+def metric_rows(found: Record, table: Record) -> list[Record]:
+    """A row per method, and one of real images."""
+    rows = []
+    for row in table["methods"]:
+        rows.append(
+            {
+                "name": row["method"],
+                "note": _note(found, table, row),
+                "cells": [
+                    _cell(title_of(name), name, row["metrics"].get(name))
+                    for name in found["metrics"]
+                ],
+            }
+        )
+    floors = table["floors"]
+    rows.append(
+        {
+            "name": "real images",
+            "note": "the floor of each metric",
+            "cells": [
+                {"title": title_of(name), "value": amount(name, floors.get(name)), "beside": ""}
+                for name in found["metrics"]
+            ],
+        }
+    )
+    return rows
+
+
+def _note(found: Record, table: Record, row: Record) -> str:
+    """What a reader must know before reading the row."""
+    parts = [f"{row['done']} of {row['runs']} runs" if row["done"] < row["runs"] else ""]
+    if not row["done"] and row["reasons"]:
+        parts.append(row["reasons"][0])
+    sizes = found["parameters"][table["kind"]]
+    ratio = sizes[row["method"]]["generator"] / sizes[found["methods"][0]]["generator"]
+    if abs(ratio - 1) > 0.1:
+        parts.append(f"{ratio:.2g} times the parameters of {found['methods'][0]}")
+    return "; ".join(part for part in parts if part)
+
+
+def _cell(title: str, name: str, entry: Record | None) -> Record:
+    if entry is None:
+        return {"title": title, "value": "-", "beside": "not measured"}
+    if entry["low"] is None:
+        beside = "one seed"
+    elif entry["low"] == entry["high"]:
+        beside = "the same with every seed"  # which is no promise of another's
+    else:
+        low, high = within(name, entry["low"], entry["high"])
+        beside = f"{amount(name, low)} to {amount(name, high)}"
+    return {"title": title, "value": amount(name, entry["value"]), "beside": beside}
+
+
+def within(name: str, low: float, high: float) -> tuple[float, float]:
+    """An interval cut where the metric itself ends: a mean of few seeds knows no such ends."""
+    least = 0.0 if name in SHARES or name in _DISTANCES else -inf
+    return max(least, low), min(1.0 if name in SHARES else inf, high)
+
+
+def cost_rows(found: Record, table: Record) -> list[list[tuple[str, str]]]:
+    """What each method cost, in training and in drawing; a cell is its column and its text."""
+    rows = []
+    for row in table["methods"]:
+        method, costs = row["method"], row["costs"]
+        speed = found["speeds"][table["kind"]].get(method, {})
+        sizes = found["parameters"][table["kind"]][method]
+        failed = row["failed"]
+        share = "-"
+        if failed["value"] is not None:
+            share = f"{failed['value']:.0%} ({failed['low']:.0%} to {failed['high']:.0%})"
+        rows.append(
+            [
+                ("method", method),
+                ("failed runs", share),
+                ("images seen", _span(costs.get("images"), short)),
+                ("updates", _span(costs.get("steps"), short)),
+                ("training", _span(costs.get("seconds"), duration)),
+                ("processor time", _span(costs.get("cpu_seconds"), duration)),
+                ("share of a core", _span(costs.get("processor_share"), _percent)),
+                ("parameters, generator", f"{sizes['generator']:,}"),
+                ("parameters, all", f"{sizes['all']:,}"),
+                ("NFE", f"{speed['nfe']:g}" if speed else "-"),
+                ("FLOPs per image", short(speed["flops"]) if speed else "-"),
+                ("one image", _time(speed.get("single_ms"))),
+                ("in batches", _time(speed.get("batch_ms"))),
+            ]
+        )
+    return rows
+
+
+def _span(entry: Record | None, words: Any) -> str:  # noqa: ANN401 - any function of a number
+    """A mean over seeds, with its least and most where they differ visibly."""
+    if entry is None:
+        return "-"
+    low, high = (words(end(entry["values"].values())) for end in (min, max))
+    mean = words(entry["value"])
+    return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def _time(milliseconds: float | None) -> str:
+    if milliseconds is None:
+        return "-"
+    return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.3g} s"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}"
+
+
+def run_rows(found: Record, runs: list[Record]) -> list[Record]:
+    """Every run of a ledger, and what became of it."""
+    rows = []
+    for run in runs:
+        metrics = run.get("metrics", {})
+        rows.append(
+            {
+                "name": run["method"],
+                "seed": str(run["seed"]),
+                "state": run["state"],
+                "tone": _SOLVED[run["state"]],
+                "cells": [
+                    amount(name, metrics.get(name, {}).get("value")) for name in found["metrics"]
+                ],
+                "seconds": duration(run["seconds"]),
+                "images": f"{run['images']:,}",
+                "reason": run.get("reason", ""),
+            }
+        )
+    return rows
+
+
+def protocol_of(found: Record) -> list[tuple[str, str]]:
+    """What was the same for all, and how the numbers came about."""
+    facts = found["protocol"]
+    margins = [f"{title_of(name)}: {words}" for name, words in found["margins"].items()]
+    rows = [
+        ("data", f"{found['data']}, fingerprint {facts['fingerprint'][:16]}"),
+        ("split", f"{facts['train_images']:,} training images; the rest is held out"),
+        ("classes", str(facts["classes"]) if facts["classes"] else "not used"),
+        ("batch", str(facts["batch_size"] or "each recipe's own")),
+        ("mirrored", "at random, for all" if facts["flip"] else "no"),
+        ("settings", "each method's recipe; nothing was tuned here, for no method"),
+        ("seeds", ", ".join(map(str, found["seeds"]))),
+        ("machine", _machine(facts)),
+        ("measured", facts["measuring"]),
+        ("samples", f"{facts['n']:,} of each run, drawn with seed {facts['sample_seed']}"),
+        (
+            "intervals",
+            "95 %, Student's t over training seeds: what other seeds would give, on the same "
+            "data and reference images. Not corrected for there being several; cut where a metric "
+            "ends (0, or 0 and 100%).",
+        ),
+        ("differences", "within each seed, less the first method's"),
+        ("margins", "; ".join(margins)),
+        (
+            "verdicts",
+            "better or worse: the whole interval lies beyond the margin; alike: within it; else "
+            "open. Margins are the program's, fixed before any run.",
+        ),
+        (
+            "images seen",
+            "real images of the main phase; a GAN's discriminator sees as many of the generator's "
+            "beside them",
+        ),
+        (
+            "training time",
+            "wall clock from the probe to the last step, looks on the way included; processor "
+            "time is of the whole process, samples and report included",
+        ),
+        (
+            "FLOPs",
+            "of drawing one image: matrix products, convolutions and attention, two per "
+            "multiply-add",
+        ),
+        (
+            "speed",
+            "median time to draw one image alone, and per image in a batch of 64, of one run of "
+            "each method, one after the other when all runs had ended",
+        ),
+        ("version", f"undrift {found['version']}"),
+    ]
+    return rows
+
+
+def _machine(facts: Record) -> str:
+    runs = f"{facts['workers']} run{'' if facts['workers'] == 1 else 's'} at a time"
+    threads = f"{facts['threads']} thread{'' if facts['threads'] == 1 else 's'}"
+    return f"{facts['device']}, {runs}, {threads} each"

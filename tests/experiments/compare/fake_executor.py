@@ -1,0 +1,139 @@
+"""An executor that trains and measures nothing: it writes what the commands would have written."""
+
+from __future__ import annotations
+
+import io
+import json
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from undrift.experiments.compare.executor import Command, Outcome
+
+FD = {"diffusion": 2.0, "r3gan": 5.0, "dcgan": 5.05}
+"""What each method reaches; seeds shift all methods by the same."""
+
+IMAGES = 640
+
+
+def option(words: tuple[str, ...], flag: str) -> str:
+    return words[words.index(flag) + 1]
+
+
+class FakeExecutor:
+    """Does each command at once, and remembers it.
+
+    Args:
+        codes: cell name -> exit code of its training.
+        cpu: processor time of each command, of a second.
+        places: commands at a time.
+        before: called with each command; raises to interrupt.
+    """
+
+    def __init__(
+        self,
+        codes: Mapping[str, int] | None = None,
+        *,
+        cpu: float = 1.0,
+        places: int = 1,
+        before: Callable[[Command], None] | None = None,
+    ) -> None:
+        self.places = places
+        self.commands: list[tuple[str, ...]] = []
+        self.stopped: list[str] = []
+        self._codes = dict(codes or {})
+        self._cpu = cpu
+        self._before = before
+
+    def start(self, command: Command) -> Any:
+        if self._before is not None:
+            self._before(command)
+        self.commands.append(command.words)
+        name = Path(option(command.words, "--out")).name
+        code = self._codes.get(name, 0) if command.words[0] == "train" else 0
+        if command.words[0] == "evaluate":
+            evaluate(command.words)
+        elif code == 0:
+            train(command.words)
+        else:
+            command.log.write_text("step 3\nundrift: no finite loss; lower --lr\n")
+        return FakeJob(self, name, Outcome(code, 1.0, self._cpu))
+
+    @property
+    def verbs(self) -> list[str]:
+        """``train`` and ``evaluate``, in order."""
+        return [words[0] for words in self.commands]
+
+
+class FakeJob:
+    def __init__(self, executor: FakeExecutor, name: str, outcome: Outcome) -> None:
+        self._executor, self._name, self._outcome = executor, name, outcome
+
+    def poll(self) -> Outcome | None:
+        return self._outcome
+
+    def stop(self) -> None:
+        self._executor.stopped.append(self._name)
+
+    def kill(self) -> None:
+        pass
+
+
+def train(words: tuple[str, ...]) -> None:
+    """A run that is done: its events, its grid, its status."""
+    run, method, seed = Path(option(words, "--out")), option(words, "--method"), 1
+    run.mkdir(parents=True, exist_ok=True)
+    events: list[dict[str, Any]] = [{"event": "start", "time": 100.0, "step": 0}]
+    for step in range(1, 11):
+        event: dict[str, Any] = {"event": "train", "time": 100.0 + step, "step": step}
+        event |= {"images": step * IMAGES // 10, "loss": 1.0 / step}
+        if method != "diffusion":
+            event["phases"] = {
+                "discriminator": {"loss": 0.5 + 0.1 * seed / step},
+                "generator": {"loss": 1.0 / step},
+            }
+        events.append(event)
+    events.append({"event": "done", "time": 150.0, "step": 10, "images": IMAGES})
+    (run / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (run / "status.json").write_text(json.dumps({"state": "done", "step": 10, "steps": 10}))
+    picture = io.BytesIO()
+    Image.fromarray(np.full((18, 18), 90, np.uint8)).save(picture, "PNG")
+    (run / "grid.png").write_bytes(picture.getvalue())
+
+
+def evaluate(words: tuple[str, ...]) -> None:
+    """A result with planted numbers, the same shift for all methods of a seed."""
+    method, _, seed = Path(words[1]).name.split("-")
+    jitter = zlib.crc32(words[1].encode()) % 100 / 1000
+    fd = FD[method] + 10.0 * int(seed) + jitter * 0.1
+    metrics = {
+        "fd": metric("FD[domain@0]", fd, 0.5),
+        "coverage": metric("coverage[domain@0]", 0.9 if method == "diffusion" else 0.6, 0.95),
+    }
+    found = {
+        "metrics": metrics,
+        "missing": {"kid": "not asked"},
+        "features": {"name": "domain@0"},
+        "reference": {"source": "digits", "split": "test", "count": 100},
+        "protocol": "100 samples against 100 test images",
+        "sampling": {"steps": 20},
+        "cost": {"nfe": 20.0 if method == "diffusion" else 1.0},
+    }
+    Path(option(words, "--out")).write_text(json.dumps(found))
+
+
+def metric(name: str, value: float, floor: float) -> dict[str, Any]:
+    return {
+        "name": name,
+        "value": value,
+        "low": value - 1,
+        "high": value + 1,
+        "floor": floor,
+        "n": 100,
+        "n_reference": 100,
+        "protocol": f"how {name} was computed",
+    }

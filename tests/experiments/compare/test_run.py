@@ -1,0 +1,200 @@
+"""Comparisons from beginning to end, on runs with planted results: alike, resumable, truthful."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.experiments.compare.fake_executor import IMAGES, FakeExecutor, option
+
+from undrift.errors import UsageError
+from undrift.experiments.compare import Compare, result, run, run_comparison
+
+ASKED = Compare(
+    data="digits",
+    out="out",
+    methods=("diffusion", "r3gan", "dcgan"),
+    seeds=3,
+    images=IMAGES,
+    metrics=("fd", "coverage"),
+    n=100,
+    threads=1,
+)
+SPEED = {"flops": 1e6, "single_ms": 2.0, "batch_ms": 0.5, "batch": 64, "nfe": 1.0, "threads": 1}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "write_page", lambda *_: None)  # its tests are beside
+    monkeypatch.setattr(result, "print_points", lambda *_: None)
+    return tmp_path
+
+
+def by_method(found, place=0):
+    return {row["method"]: row for row in found["ledgers"][place]["methods"]}
+
+
+def test_every_run_is_trained_and_measured_alike():
+    executor = FakeExecutor()
+    found = run_comparison(ASKED, executor=executor)
+    assert executor.verbs == ["train", "evaluate"] * 9
+    names = [Path(option(words, "--out")).name for words in executor.commands[::2]]
+    assert names[:4] == ["diffusion-640images-0", "r3gan-640images-0", "dcgan-640images-0"] + [
+        "diffusion-640images-1"  # seed by seed: cut short, it is a balanced one
+    ]
+    own = ("--method", "--seed", "--out")
+    alike = {
+        tuple(w for k, w in enumerate(words) if words[k - 1] not in own)
+        for words in executor.commands[::2]
+    }
+    assert len(alike) == 1 and "--images" in alike.pop()
+    measured = {words[2:-1] for words in executor.commands[1::2]}
+    assert len(measured) == 1  # features, n, seed, all but the run and where the result goes
+    assert [one["state"] for one in found["runs"]] == ["done"] * 9
+    assert all(one["images"] == IMAGES and one["seconds"] == 10.0 for one in found["runs"])
+
+
+def test_means_intervals_contrasts_and_verdicts_come_from_the_planted_numbers():
+    found = run_comparison(ASKED, executor=FakeExecutor())
+    rows = by_method(found)
+    assert rows["diffusion"]["metrics"]["fd"]["value"] == pytest.approx(12.0, abs=0.02)
+    wide = rows["r3gan"]["metrics"]["fd"]
+    assert wide["low"] < 0 < wide["high"] and wide["n"] == 3  # seeds differ by 10
+    paired = rows["r3gan"]["contrasts"]["fd"]  # which cancels within each seed
+    assert paired["value"] == pytest.approx(3.0, abs=0.02) and paired["high"] - paired["low"] < 0.1
+    assert paired["margin"] == pytest.approx(1.2, abs=0.01) and paired["standing"] == "worse"
+    assert rows["r3gan"]["contrasts"]["coverage"]["standing"] == "worse"
+    assert not rows["diffusion"]["contrasts"]
+    assert found["ledgers"][0]["floors"] == pytest.approx({"fd": 0.5, "coverage": 0.95})
+    sizes = found["parameters"]["images"]
+    assert sizes["r3gan"]["all"] > sizes["r3gan"]["generator"] > 0
+    assert sizes["diffusion"]["all"] == sizes["diffusion"]["generator"]
+    assert any("not of one size" in line for line in found["remarks"])
+    assert json.loads(Path("out/compare.json").read_text())["ledgers"] == json.loads(
+        json.dumps(found["ledgers"])
+    )
+
+
+def test_finished_runs_are_not_repeated_and_new_seeds_join_them():
+    first = run_comparison(ASKED, executor=FakeExecutor())
+    again = FakeExecutor()
+    assert run_comparison(ASKED, executor=again)["ledgers"] == first["ledgers"]
+    assert again.commands == []
+    more = FakeExecutor()
+    found = run_comparison(replace(ASKED, seeds=4), executor=more)
+    assert more.verbs == ["train", "evaluate"] * 3
+    assert by_method(found)["dcgan"]["metrics"]["fd"]["n"] == 4
+
+
+def test_measuring_otherwise_trains_nothing_again():
+    run_comparison(ASKED, executor=FakeExecutor())
+    other = FakeExecutor()
+    run_comparison(replace(ASKED, n=50), executor=other)
+    assert other.verbs == ["evaluate"] * 9
+
+
+def test_a_folder_with_another_comparison_is_refused():
+    run_comparison(ASKED, executor=FakeExecutor())
+    with pytest.raises(UsageError, match=r"flip is False there and True now; name another folder"):
+        run_comparison(replace(ASKED, flip=True), executor=FakeExecutor())
+
+
+def test_a_run_that_diverges_is_a_result_and_one_that_is_killed_is_tried_again():
+    executor = FakeExecutor({"r3gan-640images-1": 5, "dcgan-640images-0": -9})
+    found = run_comparison(ASKED, executor=executor)
+    states = {one["name"]: one["state"] for one in found["runs"]}
+    assert states["r3gan-640images-1"] == "diverged" and states["dcgan-640images-0"] == "failed"
+    row = by_method(found)["r3gan"]
+    assert (row["runs"], row["done"]) == (3, 2)
+    assert row["failed"]["value"] == pytest.approx(1 / 3)
+    assert row["failed"]["low"] < 1 / 3 < row["failed"]["high"]
+    assert row["reasons"] == ["seed 1: no finite loss; lower --lr"]
+    assert row["metrics"]["fd"]["n"] == 2 and row["contrasts"]["fd"]["n"] == 2
+    assert by_method(found)["dcgan"]["reasons"] == ["seed 0: killed by signal SIGKILL"]
+    assert sum("runs failed and are in no mean" in line for line in found["remarks"]) == 2
+
+    again = FakeExecutor()
+    found = run_comparison(ASKED, executor=again)
+    assert [Path(words[-1]).name for words in again.commands[:1]] == ["dcgan-640images-0"]
+    assert again.verbs == ["train", "evaluate"]
+    assert by_method(found)["dcgan"]["done"] == 3 and by_method(found)["r3gan"]["done"] == 2
+
+
+def test_when_no_run_can_be_measured_the_reason_is_the_error():
+    codes = {cell.name: 2 for cell in ASKED.cells}
+    with pytest.raises(UsageError, match="no run could be measured: no finite loss"):
+        run_comparison(ASKED, executor=FakeExecutor(codes))
+
+
+def test_an_interruption_keeps_what_is_finished():
+    seen = []
+
+    def before(command):
+        seen.append(command)
+        if len(seen) == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_comparison(ASKED, executor=FakeExecutor(before=before))
+    rest = FakeExecutor()
+    run_comparison(ASKED, executor=rest)
+    # two cells were whole, the third was trained and not measured
+    assert rest.verbs == ["evaluate"] + ["train", "evaluate"] * 6
+
+
+def test_two_ledgers_stand_apart():
+    asked = replace(ASKED, budget="10s", methods=("diffusion", "r3gan"))
+    found = run_comparison(asked, executor=FakeExecutor())
+    assert [table["kind"] for table in found["ledgers"]] == ["seconds", "images"]
+    assert {one["name"] for one in found["runs"]} >= {"r3gan-10s-0", "r3gan-640images-0"}
+    assert len(found["runs"]) == 12 and by_method(found, 1)["r3gan"]["runs"] == 3
+
+
+def test_one_seed_says_so_and_a_shared_processor_is_told():
+    executor = FakeExecutor(cpu=0.4)
+    found = run_comparison(replace(ASKED, seeds=1), executor=executor)
+    entry = by_method(found)["r3gan"]["contrasts"]["fd"]
+    assert entry["low"] is None and entry["standing"] == "open"
+    assert any("one seed says nothing of others" in line for line in found["remarks"])
+    assert any("got 40% to 40% of a processor core" in line for line in found["remarks"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "pattern"),
+    [
+        ({"images": None}, "--budget 2m .*--images"),
+        ({"methods": ("diffusion", "biggan")}, "--methods biggan: wanted some of diffusion"),
+        ({"methods": ("r3gan", "r3gan")}, "r3gan is there twice"),
+        ({"methods": ()}, "wanted one or more"),
+        ({"seeds": 0}, "--seeds 0"),
+        ({"n": 3}, "--n 3: .*at least 10"),
+        ({"metrics": ("vendi",)}, "vendi: it has no better and worse"),
+        ({"budget": "soon"}, "--budget soon"),
+        ({"workers": 0}, "--workers 0"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_at_once(changes, pattern):
+    with pytest.raises(UsageError, match=pattern):
+        replace(ASKED, **changes)
+
+
+def test_what_the_data_does_not_allow_is_refused_before_any_run():
+    executor = FakeExecutor()
+    with pytest.raises(UsageError, match="multiple"):
+        run_comparison(replace(ASKED, size=10), executor=executor)
+    with pytest.raises(UsageError, match="--workers 99 of 1 thread"):
+        run_comparison(replace(ASKED, workers=99), executor=executor)
+    assert executor.commands == []
+
+
+def test_the_command_that_repeats_it_says_what_is_not_the_default():
+    asked = replace(ASKED, weights_file="w.pth", conditional=False, flip=True, budget="2m")
+    assert " ".join(asked.command) == (
+        "undrift compare digits --out out --methods diffusion,r3gan,dcgan --seeds 3 --budget 2m "
+        "--images 640 --metrics fd,coverage --n 100 --feature-weights w.pth --flip "
+        "--unconditional --threads 1"
+    )
