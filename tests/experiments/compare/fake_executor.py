@@ -29,6 +29,7 @@ class FakeExecutor:
 
     Args:
         codes: cell name -> exit code of its training.
+        health: cell name -> what its looks at samples say in the end.
         cpu: processor time of each command, of a second.
         places: commands at a time.
         before: called with each command; raises to interrupt.
@@ -38,6 +39,7 @@ class FakeExecutor:
         self,
         codes: Mapping[str, int] | None = None,
         *,
+        health: Mapping[str, str] | None = None,
         cpu: float = 1.0,
         places: int = 1,
         before: Callable[[Command], None] | None = None,
@@ -47,6 +49,7 @@ class FakeExecutor:
         self.stopped: list[str] = []
         self._codes = dict(codes or {})
         self._cpu = cpu
+        self._health = dict(health or {})
         self._before = before
 
     def start(self, command: Command) -> Any:
@@ -58,7 +61,7 @@ class FakeExecutor:
         if command.words[0] == "evaluate":
             evaluate(command.words)
         elif code == 0:
-            train(command.words)
+            train(command.words, self._health.get(name, "healthy"))
         else:
             command.log.write_text("step 3\nundrift: no finite loss; lower --lr\n")
         return FakeJob(self, name, Outcome(code, 1.0, self._cpu))
@@ -83,7 +86,7 @@ class FakeJob:
         pass
 
 
-def train(words: tuple[str, ...]) -> None:
+def train(words: tuple[str, ...], health: str) -> None:
     """A run that is done: its events, its grid, its status."""
     run, method, seed = Path(option(words, "--out")), option(words, "--method"), 1
     run.mkdir(parents=True, exist_ok=True)
@@ -97,6 +100,8 @@ def train(words: tuple[str, ...]) -> None:
                 "generator": {"loss": 1.0 / step},
             }
         events.append(event)
+    look = {"kid": 1.0, "low": 0.5, "high": 1.5, "floor": 0.0, "state": health}
+    events.append({"event": "evaluation", "time": 110.0, "step": 10, "images": IMAGES, **look})
     events.append({"event": "done", "time": 150.0, "step": 10, "images": IMAGES})
     (run / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     (run / "status.json").write_text(json.dumps({"state": "done", "step": 10, "steps": 10}))

@@ -146,16 +146,15 @@ def test_training_time_leaves_out_pauses_between_processes_and_what_follows_the_
         '{"event": "probe", "time": 100, "seconds": 2.5}',
         '{"event": "train", "time": 110, "step": 5, "images": 320}',
         '{"event": "start", "time": 500, "step": 5}',
+        '{"event": "evaluation", "time": 501, "step": 6, "state": "healthy"}',
         '{"event": "train", "time": 504, "step": 9, "images": 576}',
+        '{"event": "evaluation", "time": 504, "step": 9, "state": "suspect"}',
         '{"event": "checkpoint", "time": 505, "step": 9}',
         '{"event": "done", "time": 900, "step": 9, "images": 576}',
     ]
     (tmp_path / "metrics.jsonl").write_text("\n".join(events) + "\n")
     found = training_facts(tmp_path)
-    assert found == {"steps": 9, "images": 576, "seconds": 17.5, "starts": 2}
-    assert training_facts(tmp_path / "absent") == {
-        "steps": 0,
-        "images": 0,
-        "seconds": 0.0,
-        "starts": 0,
-    }
+    health = {"health": "suspect"}
+    assert found == {"steps": 9, "images": 576, "seconds": 17.5, "starts": 2} | health
+    absent = training_facts(tmp_path / "absent")
+    assert absent["images"] == absent["seconds"] == 0 and absent["health"] is None

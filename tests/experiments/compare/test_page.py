@@ -68,9 +68,14 @@ def test_failures_sizes_and_reasons_are_told(made):
 
 def test_curves_are_drawn_for_both_families_and_points_for_every_metric(made):
     _, text = made
-    for name in ("curves-images-diffusion", "curves-seconds-r3gan", "points-images-coverage"):
+    for name in (
+        "curves-images-diffusion",
+        "curves-seconds-r3gan",
+        "quality-images",
+        "points-images-coverage",
+    ):
         assert f'id="{name}-' in text
-    assert text.count('class="plot"') == 2 * (2 + 3)
+    assert text.count('class="plot"') == 2 * (2 + 3 + 1)
 
 
 def test_a_comparison_without_any_mean_has_a_page_too(tmp_path, monkeypatch):

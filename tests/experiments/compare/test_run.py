@@ -124,6 +124,16 @@ def test_a_run_that_diverges_is_a_result_and_one_that_is_killed_is_tried_again()
     assert by_method(found)["dcgan"]["done"] == 3 and by_method(found)["r3gan"]["done"] == 2
 
 
+def test_a_run_that_collapsed_counts_as_failed_and_keeps_its_numbers():
+    found = run_comparison(ASKED, executor=FakeExecutor(health={"r3gan-640images-2": "collapsed"}))
+    row = by_method(found)["r3gan"]
+    assert row["done"] == 3 and row["metrics"]["fd"]["n"] == 3
+    assert row["failed"]["value"] == pytest.approx(1 / 3)
+    assert row["reasons"] == ["seed 2: collapsed in the end, by its looks at samples"]
+    assert any("1 of 3 runs ended collapsed or diverged" in line for line in found["remarks"])
+    assert by_method(found)["dcgan"]["failed"]["value"] == 0
+
+
 def test_when_no_run_can_be_measured_the_reason_is_the_error():
     codes = {cell.name: 2 for cell in ASKED.cells}
     with pytest.raises(UsageError, match="no run could be measured: no finite loss"):

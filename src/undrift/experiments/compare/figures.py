@@ -151,11 +151,8 @@ def quality_panel(
     methods: Sequence[str], kind: str, histories: Mapping[str, Sequence[tuple[int, History]]]
 ) -> Markup | None:
     """Kernel distance while training, all methods on the same axes; None where none was taken."""
-    looks = {
-        method: [history.evaluations for _, history in runs if history.evaluations]
-        for method, runs in histories.items()
-    }
-    if not any(looks.values()):
+    looks = {method: [_kids(history) for _, history in runs] for method, runs in histories.items()}
+    if not any(kids for runs in looks.values() for kids in runs):
         return None
     with drawing():
         figure, (axis,) = panels(1, width=2 * _WIDTH, height=3.2)
@@ -163,8 +160,8 @@ def quality_panel(
         for method in methods:
             for number, run in enumerate(looks.get(method, ())):
                 axis.plot(
-                    [look["images"] for look in run],
-                    [look["kid"] for look in run],
+                    [seen for seen, _ in run],
+                    [kid for _, kid in run],
                     color=colour_of(methods, method),
                     label=method if number == 0 else None,
                     linewidth=_THIN,
@@ -173,6 +170,12 @@ def quality_panel(
         images_axis(axis)
         axis.legend(loc="upper right")
         return to_svg(figure, f"quality-{kind}", "Kernel distance over images seen, every seed")
+
+
+def _kids(history: History) -> list[tuple[float, float]]:
+    """Images seen and kernel distance; samples that were not finite have none."""
+    known = [look for look in history.evaluations if look.get("kid") is not None]
+    return [(look["images"], look["kid"]) for look in known]
 
 
 def _lines(axis: Axes, runs: Sequence[tuple[int, History]], phase: str, colour: str) -> None:

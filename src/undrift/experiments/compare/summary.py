@@ -16,6 +16,7 @@ from undrift.experiments.claims import (
 from undrift.experiments.compare.cells import Ledger
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.wilson import wilson_interval
+from undrift.runs.collapse import FAILED
 
 Record = dict[str, Any]
 
@@ -28,10 +29,11 @@ def ledger_table(
     """What ``records`` say of one ledger.
 
     Returns:
-        ``methods``, one record each: ``runs``, ``done``, ``failed`` (``value``, ``low``, ``high``,
-        Wilson's), ``reasons`` of failures, ``metrics``: name -> mean over seeds with its interval
-        and ``values`` by seed, ``costs``: likewise, and ``contrasts`` to the first method, paired
-        by seed, with ``margin`` and ``standing``; ``floors``: name -> what real images score.
+        ``methods``, one record each: ``runs``, ``done``, ``failed`` (the share without samples or
+        with samples that went bad: ``value``, ``low``, ``high``, Wilson's), ``reasons`` of them,
+        ``metrics``: name -> mean over seeds with its interval and ``values`` by seed, ``costs``:
+        likewise, and ``contrasts`` to the first method, paired by seed, with ``margin`` and
+        ``standing``; ``floors``: name -> what real images score.
     """
     mine = [
         one for one in records if (one["ledger"], one["amount"]) == (ledger.kind, ledger.amount)
@@ -56,7 +58,7 @@ def ledger_table(
 
 def _method(method: str, records: Sequence[Record], names: Sequence[str]) -> Record:
     done = [one for one in records if one["state"] == "done"]
-    failed = [one for one in records if one["state"] != "done"]
+    failed = [one for one in records if one["state"] != "done" or one["health"] in FAILED]
     low, high = wilson_interval(len(failed), len(records)) if records else (None, None)
     return {
         "method": method,
@@ -67,7 +69,7 @@ def _method(method: str, records: Sequence[Record], names: Sequence[str]) -> Rec
             "low": low,
             "high": high,
         },
-        "reasons": [f"seed {one['seed']}: {one['reason']}" for one in failed],
+        "reasons": [f"seed {one['seed']}: {_reason(one)}" for one in failed],
         "metrics": {
             name: found
             for name in names
@@ -83,6 +85,13 @@ def _method(method: str, records: Sequence[Record], names: Sequence[str]) -> Rec
         },
         "contrasts": {},
     }
+
+
+def _reason(record: Record) -> str:
+    """Why a run counts as failed: it has no samples, or its samples went bad and stayed bad."""
+    if record["state"] != "done":
+        return record["reason"]
+    return f"{record['health'].replace('_', ' ')} in the end, by its looks at samples"
 
 
 def _value(record: Record, name: str) -> float | None:
@@ -134,11 +143,16 @@ def remarks(found: Record) -> list[str]:
         for line in _parameters(found["parameters"][table["kind"]]):
             lines += [] if line in lines else [line]
         for row in table["methods"]:
-            lost = row["runs"] - row["done"]
+            where, lost = f"{row['method']}, {table['words']}", row["runs"] - row["done"]
             if lost:
                 lines.append(
-                    f"{row['method']}, {table['words']}: {lost} of {row['runs']} runs failed and "
-                    f"are in no mean ({row['reasons'][0]})"
+                    f"{where}: {lost} of {row['runs']} runs failed and are in no mean "
+                    f"({row['reasons'][0]})"
+                )
+            if bad := len(row["reasons"]) - lost:
+                lines.append(
+                    f"{where}: {bad} of {row['runs']} runs ended collapsed or diverged by their "
+                    "looks at samples; they are in the means, and count as failed"
                 )
         if any(row["done"] == 1 for row in table["methods"]):
             lines.append(f"{table['words']}: one seed says nothing of others; give more --seeds")

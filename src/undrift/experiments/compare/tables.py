@@ -9,13 +9,12 @@ from undrift.experiments.report.cost import duration
 from undrift.experiments.report.figure import short
 from undrift.experiments.report.metric_table import SHARES, amount, title_of
 from undrift.metrics.catalogue import METRICS
+from undrift.runs.collapse import FAILED
 
 Record = dict[str, Any]
 
 _DISTANCES = ("fd", "class_fd")
 """Metrics that cannot be below 0; those without bias can."""
-
-_SOLVED = {"done": "good", "diverged": "bad", "failed": "bad"}
 
 
 def heads(found: Record) -> list[Record]:
@@ -144,8 +143,8 @@ def run_rows(found: Record, runs: list[Record]) -> list[Record]:
             {
                 "name": run["method"],
                 "seed": str(run["seed"]),
-                "state": run["state"],
-                "tone": _SOLVED[run["state"]],
+                "state": _state(run),
+                "tone": "good" if _state(run) == "done" else "bad",
                 "cells": [
                     amount(name, metrics.get(name, {}).get("value")) for name in found["metrics"]
                 ],
@@ -155,6 +154,11 @@ def run_rows(found: Record, runs: list[Record]) -> list[Record]:
             }
         )
     return rows
+
+
+def _state(run: Record) -> str:
+    """How a run ended; one that ended with bad samples says so."""
+    return run["health"].replace("_", " ") if run["health"] in FAILED else run["state"]
 
 
 def protocol_of(found: Record) -> list[tuple[str, str]]:
@@ -184,6 +188,11 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
             "verdicts",
             "better or worse: the whole interval lies beyond the margin; alike: within it; else "
             "open. Margins are the program's, fixed before any run.",
+        ),
+        (
+            "failed runs",
+            "without samples, or, where --evaluate-every looked on the way, collapsed, diverged or "
+            "not finite in the end by one rule for all methods",
         ),
         (
             "images seen",

@@ -18,13 +18,14 @@ def training_facts(directory: Path) -> dict[str, Any]:
     Returns:
         ``steps`` and real ``images`` that were made; ``seconds`` of wall clock from the probe to
         the last step, looks on the way included, over all processes that worked on it; ``starts``,
-        how many those were.
+        how many those were; ``health``, the state that the last evaluation on the way put the run
+        in (see `undrift.runs.collapse`), or None where none was made.
 
     Raises:
         ModelFileError: events that cannot be read.
     """
     steps = images = starts = 0
-    seconds, began = 0.0, None
+    seconds, began, health = 0.0, None, None
     last = 0.0
     for event in read_events(RunDirectory(directory).events):
         kind, time = event.get("event"), float(event.get("time", 0.0))
@@ -35,7 +36,15 @@ def training_facts(directory: Path) -> dict[str, Any]:
             last = time
         if kind == "train":
             steps, images = int(event["step"]), int(event["images"])
+        if kind == "evaluation":
+            health = event.get("state")
         if kind == "probe":
             seconds += float(event.get("seconds", 0.0))
     seconds += 0.0 if began is None else last - began
-    return {"steps": steps, "images": images, "seconds": seconds, "starts": starts}
+    return {
+        "steps": steps,
+        "images": images,
+        "seconds": seconds,
+        "starts": starts,
+        "health": health,
+    }
