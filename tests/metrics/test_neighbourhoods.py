@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from prdc import compute_prdc
-from sklearn.datasets import load_digits
 
 from undrift.errors import UsageError
-from undrift.metrics.neighbourhoods import Neighbourhoods, expected_coverage, neighbourhoods
+from undrift.metrics.neighbourhoods import (
+    NAMES,
+    Neighbourhoods,
+    expected_coverage,
+    neighbourhood_values,
+    neighbourhoods,
+)
 from undrift.metrics.wilson import wilson_interval
-
-NAMES = ("precision", "recall", "density", "coverage")
 
 
 def values(found: Neighbourhoods) -> dict[str, float]:
@@ -45,33 +47,8 @@ def test_agrees_with_the_definitions(chunk: int):
     y[3] = x[9]
     found = neighbourhoods(x, y, k=3, chunk=chunk)
     assert values(found) == pytest.approx(brute_force(x, y, k=3), abs=1e-12)
+    assert neighbourhood_values(x, y, k=3, chunk=chunk) == values(found)
     assert (found.real, found.generated, found.k) == (40, 29, 3)
-
-
-def gaussian() -> tuple[np.ndarray, np.ndarray]:
-    draws = np.random.default_rng(1)
-    return draws.normal(size=(300, 16)), 0.1 + 0.9 * draws.normal(size=(250, 16))
-
-
-def duplicates() -> tuple[np.ndarray, np.ndarray]:
-    # whole numbers, which prdc's cancelling distances get exactly right too
-    draws = np.random.default_rng(2)
-    points = draws.integers(-3, 4, (60, 5)).astype(float)
-    return points[draws.integers(0, 60, 400)], points[draws.integers(0, 40, 300)]
-
-
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    pixels = load_digits().data
-    return pixels[:500], pixels[700:1100]
-
-
-@pytest.mark.parametrize("data", [gaussian, duplicates, digits])
-def test_agrees_with_prdc(data: object, capsys: pytest.CaptureFixture[str]):
-    x, y = data()  # type: ignore[operator]
-    for k in (1, 5):
-        wanted = {name: float(value) for name, value in compute_prdc(x, y, nearest_k=k).items()}
-        assert values(neighbourhoods(x, y, k=k)) == pytest.approx(wanted, abs=1e-12)
-    capsys.readouterr()  # prdc prints
 
 
 def test_a_point_on_the_border_is_outside():
@@ -158,7 +135,8 @@ def test_duplicates_do_not_cover_each_other():
 
 
 def test_blocks_are_named_by_the_seed_and_few_rows_have_no_interval():
-    x, y = gaussian()
+    draws = np.random.default_rng(1)
+    x, y = draws.normal(size=(300, 16)), 0.1 + 0.9 * draws.normal(size=(250, 16))
     first, again, other = (neighbourhoods(x, y, seed=seed) for seed in (0, 0, 1))
     assert first == again
     assert values(first) == values(other)

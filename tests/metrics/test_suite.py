@@ -151,6 +151,105 @@ def test_an_undivided_reference_is_its_own_floor_and_its_own_training_set(compar
     assert measure(copied, ["memorization"])["metrics"]["memorization"]["value"] == 1.0
 
 
+def test_training_images_as_reference_still_tell_copies_from_new_images(compare: Any, parts: Any):
+    training, held_out, fresh = parts
+    itself = {"reference": training, "own_rows": np.arange(len(training)), "split": "train"}
+    new = measure(compare(fresh.images, fresh.labels, **itself), ["memorization", "c_t"])
+    memorization = new["metrics"]["memorization"]
+    assert memorization["threshold"] > 0 and not memorization["flagged"]
+    assert memorization["floor"] == pytest.approx(0.01, abs=0.01)
+    assert abs(new["metrics"]["c_t"]["value"]) < 4
+    mixed = np.concatenate([fresh.images[:100], training.images[:20]])
+    copied = measure(compare(mixed, None, **itself), ["memorization"])["metrics"]["memorization"]
+    assert copied["flagged"] and copied["exact"] == 20
+    assert {pair["sample"] for pair in copied["closest"]} <= set(range(100, 120))
+
+
+def test_a_part_of_an_undivided_set_is_compared_with_the_rest_and_copies_of_all_are_found(
+    compare: Any, parts: Any
+):
+    training, held_out, _ = parts
+    whole = Images(np.concatenate([training.images, held_out.images]))
+    rows = np.arange(0, len(whole), 4)
+    part = {"reference": whole.take(rows), "training": whole, "own_rows": rows, "split": "all"}
+    made = compare(whole.images[1:400:2], None, **part)  # none of them is in the reference
+    found = measure(made, ["fd", "memorization"])["metrics"]
+    assert found["memorization"]["value"] == 1.0
+    assert "floor: 200 other real images in place of the samples" in found["fd"]["protocol"]
+    assert found["fd"]["value"] < 2 * found["fd"]["floor"]  # both are real, of one size
+    many = compare(whole.images[1:1000], None, **part)
+    assert "one half of the reference" in measure(many, ["fd"])["metrics"]["fd"]["protocol"]
+
+
+def test_a_value_without_a_floor_is_still_a_value(compare: Any, parts: Any):
+    # 400 images are enough to extrapolate, their halves are not
+    few = compare(parts[2].images, None, reference=parts[1].take(np.arange(400)), training=None)
+    record = measure(few, ["fd_infinity"])["metrics"]["fd_infinity"]
+    assert record["floor"] is None
+    assert "floor: 200 samples are too few to extrapolate" in record["protocol"]
+
+
+def test_only_10000_samples_are_looked_up_from_all_over_the_set(
+    compare: Any, parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("undrift.metrics.comparison.MOST_LOOKED_UP", 50)
+    copies = np.concatenate([parts[2].images[:400], parts[0].images[:100]])
+    found = measure(compare(copies, None), ["memorization"])["metrics"]["memorization"]
+    assert found["n"] == 50 and 0 < found["exact"] < 50
+    exact = [pair for pair in found["closest"] if pair["distance"] == 0]
+    assert exact and all(pair["sample"] - pair["training"] == 400 for pair in exact)
+
+
+def test_the_classifiers_accuracy_stands_beside_its_name(compare: Any, parts: Any):
+    found = measure(compare(parts[2].images, parts[2].labels), ["fd", "label_accuracy"])
+    assert found["classifier"]["accuracy"] == found["metrics"]["label_accuracy"]["floor"] > 0.9
+
+
+def test_kernel_distances_in_the_standard_space_are_also_made_as_published_ones(
+    compare: Any, parts: Any, monkeypatch: pytest.MonkeyPatch
+):
+    class Standard:
+        name, description, standard_fid = "inception@6726825d", "", True
+
+        def features(self, images: np.ndarray) -> np.ndarray:
+            return images.reshape(len(images), -1)[:, ::4] / 16.0
+
+    made = compare(parts[2].images, None, extractor=Standard(), classifier=None)
+    assert "as_published" not in measure(made, ["kid"])["metrics"]["kid"]  # fewer than 1,000
+    monkeypatch.setattr("undrift.metrics.measurements.SUBSET", 200)
+    record = measure(made, ["kid"])["metrics"]["kid"]
+    published = record["as_published"]
+    assert (published["subset_size"], published["subsets"]) == (200, 100)
+    assert published["mean"] == pytest.approx(record["value"], abs=published["deviation"])
+
+
+def test_features_that_know_classes_give_the_inception_score_themselves(parts: Any):
+    class Halves:
+        """Two classes: which half of an image is brighter."""
+
+        name, description, dimension, standard_fid, classes = "halves@0", "", 2, False, 2
+
+        def features(self, images: np.ndarray) -> np.ndarray:
+            return images.reshape(len(images), 2, -1).mean(axis=2)
+
+        def predict(self, images: np.ndarray) -> np.ndarray:
+            return self.features(images).argmax(axis=1)
+
+        def probabilities(self, images: np.ndarray) -> np.ndarray:
+            return np.eye(2)[self.predict(images)]
+
+        def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return self.features(images), self.probabilities(images)
+
+    training, held_out, fresh = (Images(part.images) for part in parts)
+    made = Comparison(fresh, held_out, training, Halves(), None, (), 0, "test")
+    found = measure(made, ["inception_score", "modes"])
+    record = found["metrics"]["inception_score"]
+    assert record["name"] == "IS[halves@0]" and 1.5 < record["value"] <= 2
+    assert record["floor"] is not None
+    assert "labels" in found["missing"]["modes"]  # these are about the reference's classes
+
+
 def test_leaving_samples_out_is_measuring_the_rest(compare: Any, parts: Any):
     whole = compare(parts[2].images, parts[2].labels)
     measure(whole, QUICK)  # fills what is kept

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from undrift.experiments.evaluation import Watcher
 
+_WORTH_TELLING = 10.0
+"""Seconds of computing features from which on they are announced."""
+
 
 @dataclass(frozen=True)
 class EvaluateCommand:
@@ -34,6 +37,7 @@ class EvaluateCommand:
             data afterwards.
         against: a second run, pipeline or set of samples: also measure the differences.
         n: samples, and reference images, at most; fewer where there are fewer.
+        reference_n: reference images at most, where that is to be another number.
         metrics: names, `quick`, or `all` (the default): fd fd_infinity kid mind precision recall
             density coverage vendi inception_score modes label_accuracy class_fd cas memorization
             c_t authenticity cmmd.
@@ -64,6 +68,7 @@ class EvaluateCommand:
     save_reference: str | None = None
     against: str | None = None
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 10_000
+    reference_n: int | None = None
     metrics: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ("all",)
@@ -85,6 +90,7 @@ class EvaluateCommand:
 
     def __post_init__(self) -> None:
         at_least("--n", self.n, 1)
+        at_least("--reference-n", self.reference_n, 1)
         at_least("--seed", self.seed, 0)
         at_least("--steps", self.steps, 1)
         at_least("--threads", self.threads, 1)
@@ -128,6 +134,7 @@ def run(arguments: list[str]) -> None:
                 against=asked.against,
                 reference=asked.reference,
                 n=asked.n,
+                reference_n=asked.reference_n,
                 metrics=wanted,
                 features=asked.features,
                 weights_file=asked.feature_weights,
@@ -206,6 +213,10 @@ def _watching(console: Console) -> Iterator[Watcher]:
         def plan(self, lines: list[str]) -> None:
             for line in lines:
                 console.print(line)
+
+        def features(self, count: int, seconds: float) -> None:
+            if seconds >= _WORTH_TELLING:
+                console.print(f"features of up to {count:,} images, about {duration(seconds)}")
 
         def drawn(self, name: str) -> Any:  # noqa: ANN401 - a callable, see Watcher
             task = bar.add_task(f"sampling {name}", total=None)

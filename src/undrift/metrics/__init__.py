@@ -1,10 +1,11 @@
 """Measures of generated images against real ones, each with its interval, floor and protocol."""
 
-from undrift.metrics.comparison import Comparison, Images
+from undrift.metrics.comparison import Comparison
 from undrift.metrics.difference import paired_differences
 from undrift.metrics.estimate import Estimate
+from undrift.metrics.images import Images
 from undrift.metrics.spaces import open_spaces, quick_space
-from undrift.metrics.suite import chosen_metrics, measure
+from undrift.metrics.suite import chosen_metrics, measure, needs_classifier
 
 __all__ = [
     "Comparison",
@@ -12,6 +13,7 @@ __all__ = [
     "Images",
     "chosen_metrics",
     "measure",
+    "needs_classifier",
     "open_spaces",
     "paired_differences",
     "quick_space",

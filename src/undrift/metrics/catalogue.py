@@ -14,7 +14,7 @@ from undrift.metrics.neighbourhoods import expected_coverage
 
 STANDARD_FID_SAMPLES = 50_000
 
-Need = Literal["sample labels", "classifier", "neighbours", "clip", "reference images"]
+Need = Literal["sample labels", "classifier", "judge", "neighbours", "clip", "reference images"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Metric:
         measure: measures it.
         what: what is computed, for the protocol.
         needs: what it cannot do without.
-        space: whose name it carries: the features', the classifier's, or nobody's.
+        space: whose name it carries: the features', the classifier's, that of whose classes the
+            inception score is over, or nobody's.
         ideal: what a perfect model scores, where that is known.
         floor: what real images score; by default the same with real images as samples.
         floor_words: what that is, for the protocol.
@@ -38,14 +39,14 @@ class Metric:
     measure: Callable[[Comparison], Measured]
     what: str
     needs: tuple[Need, ...] = ()
-    space: Literal["features", "classifier", "pixels"] = "features"
+    space: Literal["features", "classifier", "judge", "pixels"] = "features"
     ideal: Callable[[Comparison], float | None] = lambda _: None
     floor: Callable[[Comparison], float | None] | None = None
     floor_words: str = ""
 
     def floor_of(self, comparison: Comparison) -> float | None:
         """What real images score in this metric, or None where that cannot be had."""
-        if not comparison.pixels and self.space == "classifier":
+        if not comparison.pixels and self.space in ("classifier", "judge"):
             return None
         if self.floor is not None:
             return self.floor(comparison)
@@ -55,8 +56,9 @@ class Metric:
         """The title with the space: numbers of different spaces are different metrics."""
         if self.space == "pixels":
             return self.title
-        if self.space == "classifier" and comparison.classifier is not None:
-            return f"{self.title}[{comparison.classifier.name}]"
+        asked = comparison.judge if self.space == "judge" else comparison.classifier
+        if self.space != "features" and asked is not None:
+            return f"{self.title}[{asked.name}]"
         if self.title == "FD" and standard_fid(comparison):
             return "FID"
         return f"{self.title}[{comparison.extractor.name}]"
@@ -84,6 +86,8 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             return "the samples, or the reference, have no labels"
         if need == "classifier" and comparison.classifier is None:
             return "the reference has no labels to train a classifier on"
+        if need == "judge" and comparison.judge is None:
+            return "neither the features nor labels of the reference give a classifier"
         if need == "clip" and not comparison.extractor.name.startswith("clip"):
             return "it is defined in CLIP's space; choose --features clip"
         if need == "reference images" and not comparison.pixels:
@@ -146,6 +150,7 @@ METRICS: dict[str, Metric] = {
         partial(measurements.ball, "precision"),
         f"share of samples strictly inside a real image's ball, k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
+        floor=partial(measurements.ball_floor, "precision"),
     ),
     "recall": Metric(
         "recall",
@@ -153,6 +158,7 @@ METRICS: dict[str, Metric] = {
         partial(measurements.ball, "recall"),
         f"share of real images strictly inside a sample's ball, k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
+        floor=partial(measurements.ball_floor, "recall"),
     ),
     "density": Metric(
         "density",
@@ -160,6 +166,7 @@ METRICS: dict[str, Metric] = {
         partial(measurements.ball, "density"),
         f"mean number of real balls that a sample lies in, over k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
+        floor=partial(measurements.ball_floor, "density"),
         ideal=lambda _: 1.0,
     ),
     "coverage": Metric(
@@ -169,6 +176,7 @@ METRICS: dict[str, Metric] = {
         f"share of real images with a sample strictly inside their ball, k = {NEIGHBOUR}, equal "
         "sizes",
         needs=("neighbours",),
+        floor=partial(measurements.ball_floor, "coverage"),
         ideal=lambda c: expected_coverage(c.balls.real, c.balls.generated, NEIGHBOUR),
     ),
     "vendi": Metric(
@@ -184,9 +192,8 @@ METRICS: dict[str, Metric] = {
         measurements.entropy,
         "exponential of the mean divergence of a sample's class probabilities from their mean, "
         "10 splits",
-        needs=("classifier",),
-        space="classifier",
-        ideal=lambda c: float(len(c.classes)),
+        needs=("judge",),
+        space="judge",
     ),
     "modes": Metric(
         "mode KL",

@@ -16,10 +16,15 @@ from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.metrics.features import Classifier, FeatureExtractor
+from undrift.metrics.images import Images, rows_of
 from undrift.metrics.memorization import assign_cells
 from undrift.metrics.moments import Moments
 from undrift.metrics.nearest import Neighbours, nearest_training
-from undrift.metrics.neighbourhoods import Neighbourhoods, neighbourhoods
+from undrift.metrics.neighbourhoods import (
+    Neighbourhoods,
+    neighbourhood_values,
+    neighbourhoods,
+)
 from undrift.randomness import generator
 
 MOST_LOOKED_UP = 10_000
@@ -29,54 +34,6 @@ NEIGHBOUR = 5
 """The neighbour that sets the radius of a ball; Naeem et al. (2020)."""
 
 
-@dataclass(frozen=True)
-class Images:
-    """Images, and what they show.
-
-    Attributes:
-        images: (n, H, W, C) uint8.
-        labels: (n,) int64, or None.
-    """
-
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64] | None = None
-
-    def __post_init__(self) -> None:
-        """Refuse what is not images, or labels of other images."""
-        if self.images.ndim != 4 or self.images.dtype != np.uint8:
-            raise UsageError(
-                f"images {self.images.dtype} {self.images.shape}: wanted uint8 (n, H, W, C)"
-            )
-        if self.labels is not None and self.labels.shape != (len(self.images),):
-            raise UsageError(f"{len(self.images)} images and labels {self.labels.shape}")
-
-    def __len__(self) -> int:
-        """Number of images."""
-        return len(self.images)
-
-    def take(self, rows: NDArray[np.int64]) -> Images:
-        """The images at ``rows``."""
-        labels = None if self.labels is None else self.labels[rows]
-        if len(self) and not any(self.images.strides):
-            return Images.unseen(len(rows), self.images.shape[1:], labels)
-        return Images(self.images[rows], labels)
-
-    def rows(self, count: int, seed: int, purpose: str) -> NDArray[np.int64]:
-        """Rows of ``count`` of them without replacement, in order; all where there are no more."""
-        return _rows(len(self), count, seed, purpose)
-
-    def draw(self, count: int, seed: int, purpose: str) -> Images:
-        """The images of `rows`."""
-        return self if count >= len(self) else self.take(self.rows(count, seed, purpose))
-
-    @classmethod
-    def unseen(
-        cls, count: int, shape: tuple[int, ...], labels: NDArray[np.int64] | None = None
-    ) -> Images:
-        """Stand-ins for images of which only features are known; they take no memory."""
-        return cls(np.broadcast_to(np.uint8(0), (count, *shape)), labels)
-
-
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """Samples, the real images that they are held against, and the space of the distances.
@@ -84,7 +41,8 @@ class Comparison:
     Attributes:
         samples: what is measured.
         reference: real images that the model has not seen, where there are such.
-        training: real images that it has seen; None where nothing is known of them.
+        training: real images that it has seen, or may have; None where there are none beside the
+            reference.
         extractor: the feature space.
         classifier: names what an image shows; None without labels.
         classes: names of the labels.
@@ -92,6 +50,8 @@ class Comparison:
         split: what the reference is called: "test", "validation", "train" or "all".
         known_features: (m, D) of the reference, where somebody has them already.
         pixels: whether the reference images are there, and not their features alone.
+        own_rows: (m,) the row of ``training`` that each of ``reference`` is, where nothing was held
+            out; None where the two are apart.
     """
 
     samples: Images
@@ -104,6 +64,7 @@ class Comparison:
     split: str
     known_features: NDArray[np.floating] | None = None
     pixels: bool = True
+    own_rows: NDArray[np.int64] | None = None
 
     @cached_property
     def reference_features(self) -> NDArray[np.floating]:
@@ -115,7 +76,7 @@ class Comparison:
     @cached_property
     def sample_features(self) -> NDArray[np.floating]:
         """(n, D)."""
-        if self.classifier is self.extractor:
+        if isinstance(self.extractor, Classifier):
             return self._read[0]
         return self.extractor.features(self.samples.images)
 
@@ -126,16 +87,25 @@ class Comparison:
 
     @cached_property
     def balls(self) -> Neighbourhoods:
-        """Precision, recall, density and coverage, at equal sizes of both sets.
+        """Precision, recall, density and coverage, at equal sizes of both sets."""
+        real, made = self._equal_sizes
+        return neighbourhoods(real, made, NEIGHBOUR, seed=self.seed)
+
+    @cached_property
+    def ball_values(self) -> dict[str, float]:
+        """The same by name and without intervals, for floors and jackknives."""
+        return neighbourhood_values(*self._equal_sizes, NEIGHBOUR)
+
+    @property
+    def _equal_sizes(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """As many features of the reference as of the samples.
 
         The coverage of a perfect model depends on both sizes, so they are made equal.
         """
         n = min(len(self.samples), len(self.reference))
-        real = _rows(len(self.reference), n, self.seed, "balls of the reference")
-        made = _rows(len(self.samples), n, self.seed, "balls of the samples")
-        return neighbourhoods(
-            self.reference_features[real], self.sample_features[made], NEIGHBOUR, seed=self.seed
-        )
+        real = rows_of(len(self.reference), n, self.seed, "balls of the reference")
+        made = rows_of(len(self.samples), n, self.seed, "balls of the samples")
+        return self.reference_features[real], self.sample_features[made]
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -149,24 +119,44 @@ class Comparison:
             return self._read[1]
         return self._required_classifier().probabilities(self.samples.images)
 
+    @property
+    def judge(self) -> Classifier | None:
+        """Whose classes the inception score is over: the features' own, else the classifier's."""
+        return self.extractor if isinstance(self.extractor, Classifier) else self.classifier
+
+    @cached_property
+    def judged(self) -> NDArray[np.float64]:
+        """(n, K) probabilities of the judge."""
+        return self._read[1] if self.judge is self.extractor else self.probabilities
+
     @cached_property
     def _read(self) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
         """Features and probabilities, where one network gives both."""
-        return self._required_classifier().read(self.samples.images)
+        if not isinstance(self.extractor, Classifier):
+            raise UsageError(f"{self.extractor.name} knows no classes")
+        return self.extractor.read(self.samples.images)
+
+    @cached_property
+    def looked_up(self) -> NDArray[np.int64]:
+        """Rows of the samples whose nearest training image is looked for: 10,000 at the most."""
+        return rows_of(len(self.samples), MOST_LOOKED_UP, self.seed, "neighbours of the samples")
 
     @cached_property
     def sample_neighbours(self) -> Neighbours:
-        """The nearest training image of each sample; of the first 10,000."""
-        return nearest_training(self.samples.images[:MOST_LOOKED_UP], self.seen.images)
+        """The nearest training image of each sample of `looked_up`."""
+        return nearest_training(self.samples.images[self.looked_up], self.seen.images)
 
     @cached_property
     def reference_neighbours(self) -> Neighbours:
         """The nearest training image of each held-out image; of 10,000 of them.
 
-        Where no images are held out, the nearest other one of the reference.
+        Where no images are held out, the nearest other one.
         """
-        rows = _rows(len(self.reference), MOST_LOOKED_UP, self.seed, "neighbours of the reference")
-        own = rows if self.training is None else None
+        rows = rows_of(
+            len(self.reference), MOST_LOOKED_UP, self.seed, "neighbours of the reference"
+        )
+        among = np.arange(len(self.reference)) if self.training is None else self.own_rows
+        own = None if among is None else among[rows]
         return nearest_training(self.reference.images[rows], self.seen.images, own_rows=own)
 
     @cached_property
@@ -217,14 +207,27 @@ class Comparison:
         return counts / counts.sum()
 
     @cached_property
-    def floor(self) -> Comparison:
-        """The same with real images in place of the samples: as many training images.
+    def classifier_accuracy(self) -> float | None:
+        """Share of reference images of which the classifier knows the label; None without them."""
+        if self.reference.labels is None or self.classifier is None or not self.pixels:
+            return None
+        predicted = self.classifier.predict(self.reference.images)
+        return float((predicted == self.reference.labels).mean())
 
-        Without training images the reference is divided: one half takes the place of the samples.
+    @cached_property
+    def floor(self) -> Comparison:
+        """The same with other real images in place of the samples: as many training images.
+
+        Where too few are left beside the reference, one half of it takes the place of the samples.
         """
         if self.training is not None:
-            samples = self.training.draw(len(self.samples), self.seed, "floor")
-            return replace(self, samples=samples, known_features=self.reference_features)
+            apart = np.arange(len(self.training))
+            if self.own_rows is not None:
+                apart = np.setdiff1d(apart, self.own_rows)
+            if self.own_rows is None or len(apart) >= len(self.samples):
+                rows = apart[rows_of(len(apart), len(self.samples), self.seed, "floor")]
+                samples = self.training.take(rows)
+                return replace(self, samples=samples, known_features=self.reference_features)
         order = torch.randperm(len(self.reference), generator=generator(self.seed, "halves"))
         half = len(order) // 2
         first, second = (np.sort(part.numpy()) for part in (order[:half], order[half : 2 * half]))
@@ -234,6 +237,7 @@ class Comparison:
             samples=self.reference.take(first[:n]),
             reference=self.reference.take(second),
             known_features=self.reference_features[second],
+            own_rows=None if self.own_rows is None else self.own_rows[second],
         )
         made.__dict__["sample_features"] = self.reference_features[first[:n]]
         return made
@@ -241,14 +245,17 @@ class Comparison:
     @property
     def floor_words(self) -> str:
         """What the floor's samples are, for the protocol."""
-        if self.training is not None:
-            return "as many training images in place of the samples"
-        return "one half of the reference in place of the samples, against the other half"
+        n, m = len(self.floor.samples), len(self.floor.reference)
+        if m < len(self.reference):
+            return f"{n} images, one half of the reference, in place of the samples, against {m}"
+        kind = "training" if self.own_rows is None else "other real"
+        return f"{n} {kind} images in place of the samples"
 
     def beside(self, samples: Images) -> Comparison:
         """Other samples against the same images; what does not depend on them is kept."""
         made = replace(self, samples=samples, known_features=self.reference_features)
         made.__dict__["reference_moments"] = self.reference_moments
+        made.__dict__["classifier_accuracy"] = self.classifier_accuracy
         if len(samples) == len(self.samples):
             made.__dict__["floor"] = self.floor
         return made
@@ -259,7 +266,7 @@ class Comparison:
         samples = self.samples.take(keep)
         made = replace(self, samples=samples, known_features=self.reference_features)
         made.__dict__["reference_moments"] = self.reference_moments
-        for name in ("sample_features", "predicted", "probabilities"):
+        for name in ("sample_features", "predicted", "probabilities", "judged"):
             if name in self.__dict__:
                 made.__dict__[name] = self.__dict__[name][keep]
         return made
@@ -268,11 +275,3 @@ class Comparison:
         if self.classifier is None:
             raise UsageError("no classifier: the reference has no labels to train one on")
         return self.classifier
-
-
-def _rows(available: int, wanted: int, seed: int, purpose: str) -> NDArray[np.int64]:
-    """``wanted`` rows drawn without replacement, in order; all where there are no more."""
-    if wanted >= available:
-        return np.arange(available)
-    order = torch.randperm(available, generator=generator(seed, purpose))
-    return np.sort(order[:wanted].numpy())

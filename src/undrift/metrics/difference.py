@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from undrift.errors import UsageError
+from undrift.metrics import neighbourhoods
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.jackknife import GROUPS, groups, half_width
@@ -20,10 +21,7 @@ PAIRED = (
     "fd",
     "kid",
     "mind",
-    "precision",
-    "recall",
-    "density",
-    "coverage",
+    *neighbourhoods.NAMES,
     "label_accuracy",
 )
 """Metrics that are cheap enough to be measured once per group."""
@@ -67,5 +65,10 @@ def paired_differences(
 
 
 def _difference(name: str, first: Comparison, second: Comparison) -> float:
-    measure = METRICS[name].measure
-    return measure(first).estimate.value - measure(second).estimate.value
+    return _value(name, first) - _value(name, second)
+
+
+def _value(name: str, comparison: Comparison) -> float:
+    if name in neighbourhoods.NAMES:
+        return comparison.ball_values[name]
+    return METRICS[name].measure(comparison).estimate.value

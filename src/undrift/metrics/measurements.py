@@ -13,12 +13,15 @@ from undrift.metrics.comparison import Comparison
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.frechet_infinity import frechet_infinity
-from undrift.metrics.kernel import gaussian_distance, kernel_distance
+from undrift.metrics.kernel import gaussian_distance, kernel_distance, subset_kernel_distance
 from undrift.metrics.memorization import authenticity, c_t, closest_pairs, memorized_share
 from undrift.metrics.modes import inception_score, mode_coverage
 from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.usefulness import train_on_generated
 from undrift.metrics.vendi import vendi
+
+SUBSET = 1000
+"""Images of each subset that published KIDs are means over."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,12 @@ def extrapolated(c: Comparison) -> Measured:
 
 
 def kernel(c: Comparison) -> Measured:
-    """KID."""
-    return _whole(kernel_distance(c.sample_features, c.reference_features), c)
+    """KID, and in the space of published numbers also the way that these are made."""
+    estimate = kernel_distance(c.sample_features, c.reference_features)
+    if not c.extractor.standard_fid or min(len(c.samples), len(c.reference)) < SUBSET:
+        return _whole(estimate, c)
+    published = subset_kernel_distance(c.sample_features, c.reference_features, SUBSET, seed=c.seed)
+    return _whole(estimate, c, as_published=asdict(published))
 
 
 def sliced(c: Comparison) -> Measured:
@@ -72,14 +79,19 @@ def ball(name: str, c: Comparison) -> Measured:
     return Measured(getattr(c.balls, name), c.balls.generated, c.balls.real)
 
 
+def ball_floor(name: str, c: Comparison) -> float:
+    """The same of real images."""
+    return c.floor.ball_values[name]
+
+
 def variety(c: Comparison) -> Measured:
     """Vendi score."""
     return _whole(vendi(c.sample_features), c)
 
 
 def entropy(c: Comparison) -> Measured:
-    """Inception score with our classifier."""
-    return _whole(inception_score(c.probabilities, seed=c.seed), c)
+    """Inception score, by the features' own classes or by our classifier."""
+    return _whole(inception_score(c.judged, seed=c.seed), c)
 
 
 def modes(c: Comparison) -> Measured:
@@ -98,9 +110,7 @@ def accuracy(c: Comparison) -> Measured:
 
 def accuracy_of_reference(c: Comparison) -> float | None:
     """The classifier on the reference."""
-    if c.reference.labels is None or c.classifier is None:
-        return None
-    return label_accuracy(c.classifier.predict(c.reference.images), c.reference.labels).value
+    return c.classifier_accuracy
 
 
 def by_class(c: Comparison) -> Measured:
@@ -141,7 +151,10 @@ def memorization(c: Comparison) -> Measured:
             "exact": found.exact,
             "threshold": found.threshold,
             "held_out": found.held_out.value,
-            "closest": [asdict(pair) for pair in closest_pairs(c.sample_neighbours)],
+            "closest": [
+                asdict(pair) | {"sample": int(c.looked_up[pair.sample])}
+                for pair in closest_pairs(c.sample_neighbours)
+            ],
         },
     )
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from undrift.metrics.comparison import Images
 from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
+from undrift.metrics.images import Images
 
 
 def quick_space(known: Images) -> str:
@@ -21,6 +21,7 @@ def open_spaces(
     known: Images,
     features: str = "domain",
     *,
+    classify: bool = True,
     device: torch.device | str = "cpu",
     weights: str | None = None,
     download: bool = False,
@@ -33,14 +34,15 @@ def open_spaces(
     Args:
         known: real images, and their labels if there are any.
         features: the space, see `undrift.metrics.features.open_extractor`.
+        classify: whether a classifier is asked for where the space itself is none.
         device: where its network runs.
         weights: file with its weights, where it needs one.
         download: fetch such a file.
         cache_directory: where trained feature networks are kept.
 
     Returns:
-        The extractor, and a classifier if ``known`` has two classes or more. In the ``domain``
-        space of labelled images they are the same.
+        The extractor, and a classifier if one is asked for and ``known`` has two classes or more.
+        In the ``domain`` space of labelled images they are the same.
 
     Raises:
         UsageError: an unknown space, or weights that are missing.
@@ -58,7 +60,7 @@ def open_spaces(
     )
     if isinstance(extractor, DomainClassifier):
         return extractor, extractor
-    if known.labels is None or len(np.unique(known.labels)) < 2:
+    if not classify or known.labels is None or len(np.unique(known.labels)) < 2:
         return extractor, None
     classifier = DomainClassifier.fit(
         known.images, known.labels, seed=0, device=device, cache_directory=cache_directory

@@ -37,6 +37,11 @@ def chosen_metrics(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(asked))
 
 
+def needs_classifier(names: Sequence[str]) -> bool:
+    """Whether one of the metrics ``names`` cannot do without a classifier."""
+    return any({"classifier", "judge"} & set(METRICS[name].needs) for name in names)
+
+
 def measure(
     comparison: Comparison, names: Sequence[str], on_metric: OnMetric | None = None
 ) -> dict[str, Any]:
@@ -71,18 +76,19 @@ def measure(
         began = time.perf_counter()
         try:
             measured = metric.measure(comparison)
-            floor = metric.floor_of(comparison)
         except UsageError as error:
             missing[name] = str(error)
             continue
-        record = _record(metric, measured, floor, comparison)
+        record = _record(metric, measured, comparison)
         metrics[name] = record | {"seconds": round(time.perf_counter() - began, 3)}
     extractor, classifier = comparison.extractor, comparison.classifier
     return {
         "metrics": metrics,
         "missing": missing,
         "features": {"name": extractor.name, "description": extractor.description},
-        "classifier": None if classifier is None else {"name": classifier.name},
+        "classifier": None
+        if classifier is None
+        else {"name": classifier.name, "accuracy": comparison.classifier_accuracy},
         "reference": {"split": comparison.split, "count": len(comparison.reference)},
         "samples": {"count": len(comparison.samples)},
         "seed": comparison.seed,
@@ -90,10 +96,15 @@ def measure(
     }
 
 
-def _record(
-    metric: Metric, measured: Measured, floor: float | None, comparison: Comparison
-) -> dict[str, Any]:
+def _record(metric: Metric, measured: Measured, comparison: Comparison) -> dict[str, Any]:
     estimate = measured.estimate
+    try:
+        floor = metric.floor_of(comparison)
+        words = metric.floor_words or comparison.floor_words
+        if floor is None:
+            words = "none, it needs images and a classifier of the reference's labels"
+    except UsageError as error:  # what can be measured is worth having without its floor
+        floor, words = None, str(error)
     return {
         "name": metric.full_name(comparison),
         "value": estimate.value,
@@ -108,7 +119,7 @@ def _record(
         "protocol": (
             f"{metric.what}; {measured.n} samples, {measured.n_reference} "
             f"{comparison.split} images; 95 % interval: {estimate.method}; "
-            f"floor: {metric.floor_words or comparison.floor_words}"
+            f"floor: {words}"
         ),
         **measured.extras,
     }
@@ -117,9 +128,11 @@ def _record(
 def _shared(comparison: Comparison) -> str:
     height, width, channels = comparison.samples.images.shape[1:]
     judge = "" if comparison.classifier is None else f"; classifier {comparison.classifier.name}"
+    apart = comparison.own_rows is None and comparison.split in ("test", "validation")
     return (
         f"{len(comparison.samples)} samples against {len(comparison.reference)} "
-        f"{comparison.split} images of {height}x{width}x{channels}, uint8; features "
+        f"{comparison.split} images of {height}x{width}x{channels}, uint8, "
+        f"{'held out' if apart else 'not held out'} from what was fitted; features "
         f"{comparison.extractor.name}: {comparison.extractor.description}{judge}; "
         f"seed {comparison.seed}"
     )

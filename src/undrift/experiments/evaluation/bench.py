@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from undrift.errors import UsageError
 from undrift.experiments.evaluation.reference import Reference
 from undrift.experiments.evaluation.subject import Subject
 from undrift.metrics import Comparison, Images, open_spaces
 from undrift.metrics.features import Classifier, FeatureExtractor
 from undrift.metrics.features.stored import cached_features
+
+OnFeatures = Callable[[float], None]
+"""Called with the expected seconds per image, before any features are computed."""
+
+_TIMED = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,16 +32,21 @@ class Bench:
         held_out: those that samples are compared with.
         extractor: the feature space.
         classifier: names what an image shows; None without labels.
-        features: (m, D) of ``held_out``.
         seed: of every random choice.
+        key: what ``held_out`` are called in the cache.
+        known: (m, D) features of ``held_out``, where somebody has them already.
+        own_rows: (m,) rows of the reference's training images that ``held_out`` are, where nothing
+            was held out; else None.
     """
 
     reference: Reference
     held_out: Images
     extractor: FeatureExtractor
     classifier: Classifier | None
-    features: NDArray[np.floating]
     seed: int
+    key: str = ""
+    known: NDArray[np.floating] | None = None
+    own_rows: NDArray[np.int64] | None = None
 
     @classmethod
     def open(
@@ -47,8 +59,10 @@ class Bench:
         weights: str | None,
         download: bool,
         device: torch.device | str,
+        classify: bool = True,
+        on_features: OnFeatures | None = None,
     ) -> Bench:
-        """Draw at most ``n`` real images and open the spaces.
+        """Draw at most ``n`` real images and open the spaces, see `undrift.metrics.open_spaces`.
 
         Raises:
             UsageError: an unknown space, or weights that are missing.
@@ -56,14 +70,25 @@ class Bench:
         """
         held_out = reference.images.draw(n, seed, "reference")
         extractor, classifier = open_spaces(
-            reference.known, features, device=device, weights=weights, download=download
+            reference.known,
+            features,
+            classify=classify,
+            device=device,
+            weights=weights,
+            download=download,
         )
-        known = cached_features(
-            extractor,
-            held_out.images,
-            key=f"{reference.fingerprint}-{reference.split}-{n}-{seed}",
-        )
-        return cls(reference, held_out, extractor, classifier, known, seed)
+        if on_features is not None:
+            on_features(seconds_per_image(extractor, held_out.images))
+        key = f"{reference.fingerprint}-{reference.split}-{n}-{seed}"
+        own = None if reference.held_out else reference.images.rows(n, seed, "reference")
+        return cls(reference, held_out, extractor, classifier, seed, key, own_rows=own)
+
+    @cached_property
+    def features(self) -> NDArray[np.floating]:
+        """(m, D) of ``held_out``; computed when first asked for, after samples were drawn."""
+        if self.known is not None:
+            return self.known
+        return cached_features(self.extractor, self.held_out.images, key=self.key)
 
     def comparison(self, samples: Images, subject: Subject) -> Comparison:
         """The samples of ``subject`` beside the real images.
@@ -81,30 +106,23 @@ class Bench:
             self.seed,
             self.reference.split,
             self.features,
-            self.reference.content is None,
+            self.reference.training is not None,
+            self.own_rows,
         )
 
     def renamed(self, samples: Images, subject: Subject) -> Images:
         """Samples with their labels as the reference numbers its classes.
 
-        They are matched by name; where no name is known there and all are numbers, by number.
-
         Raises:
             UsageError: a class that the reference lacks.
         """
-        if samples.labels is None or self.reference.images.labels is None:
-            return Images(samples.images)
-        there, names = self.reference.classes, subject.classes
-        if not set(names) & set(there) and all(name.isdecimal() for name in names):
-            numbers = {name: int(name) for name in names if int(name) < len(there)}
-        else:
-            numbers = {name: there.index(name) for name in names if name in there}
-        used = [names[label] for label in np.unique(samples.labels)]
-        strangers = [name for name in used if name not in numbers]
-        if strangers:
-            raise UsageError(
-                f"{subject.name}: its class {strangers[0]!r} is not in {self.reference.source}, "
-                f"which has {', '.join(there[:12])}; compare data of the same classes"
-            )
-        table = np.array([numbers.get(name, -1) for name in names], dtype=np.int64)
-        return Images(samples.images, table[samples.labels])
+        return Images(samples.images, self.reference.labels_of(subject, samples.labels))
+
+
+def seconds_per_image(extractor: FeatureExtractor, images: NDArray[np.uint8]) -> float:
+    """What the features of one image take, by those of the first few."""
+    few = images[:_TIMED]
+    extractor.features(few[:1])  # the first call of a network takes longer
+    began = time.perf_counter()
+    extractor.features(few)
+    return (time.perf_counter() - began) / len(few)

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from undrift.experiments.evaluation.asked import Evaluate
 from undrift.experiments.evaluation.drawing import Sampling
-from undrift.experiments.evaluation.evaluate import Evaluate, run_evaluation
+from undrift.experiments.evaluation.evaluate import run_evaluation
 from undrift.experiments.evaluation.reference import Split
 
 
@@ -17,6 +18,7 @@ def evaluate(
     reference: str | os.PathLike[str] | None = None,
     against: str | os.PathLike[str] | None = None,
     n: int = 10_000,
+    reference_n: int | None = None,
     metrics: Sequence[str] | str = "all",
     features: str | None = None,
     feature_weights: str | None = None,
@@ -48,6 +50,7 @@ def evaluate(
             against=None if against is None else os.fspath(against),
             reference=None if reference is None else os.fspath(reference),
             n=n,
+            reference_n=reference_n,
             metrics=(metrics,) if isinstance(metrics, str) else tuple(metrics),
             features=features,
             weights_file=feature_weights,

@@ -6,6 +6,7 @@ import io
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undrift.metrics import Comparison
 from undrift.pipelines.grid import image_grid
@@ -29,3 +30,16 @@ def closest_picture(comparison: Comparison, found: dict[str, Any]) -> bytes | No
     buffer = io.BytesIO()
     image_grid(np.concatenate([samples, training]), columns=len(pairs)).save(buffer, format="PNG")
     return buffer.getvalue()
+
+
+def number_closest(found: dict[str, Any], rows: NDArray[np.int64] | None) -> None:
+    """Give the samples of the closest pairs the numbers that they have where they come from.
+
+    Args:
+        found: a result; its pairs are changed in place.
+        rows: (n,) number of each sample there; None leaves the pairs as they are.
+    """
+    if rows is None:
+        return
+    for pair in found["metrics"].get("memorization", {}).get("closest", []):
+        pair["sample"] = int(rows[pair["sample"]])

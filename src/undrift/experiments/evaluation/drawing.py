@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject
@@ -61,12 +62,14 @@ class Drawn:
         nfe: network evaluations per image.
         seconds: of sampling, over all processes.
         settings: what the images depend on.
+        rows: (n,) what number each image has in the set it was taken from; None for 0 to n - 1.
     """
 
     images: Images
     nfe: float
     seconds: float
     settings: dict[str, Any]
+    rows: NDArray[np.int64] | None = None
 
 
 def draw(

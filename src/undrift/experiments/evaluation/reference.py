@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 import undrift.data
 from undrift.data import ImageSet
@@ -21,6 +23,28 @@ FEWEST_HELD_OUT = 2
 
 
 @dataclass(frozen=True, eq=False)
+class WholeSet:
+    """A set of real images that samples must not be.
+
+    Attributes:
+        name: "test", "validation", "train", or "all".
+        count: of its images.
+        images: (count, H, W, C), None where only their hash is known.
+        known: that hash.
+    """
+
+    name: str
+    count: int
+    images: NDArray[np.uint8] | None = None
+    known: str = ""
+
+    @cached_property
+    def content(self) -> str:
+        """Hexadecimal, see `content_hash`."""
+        return self.known if self.images is None else content_hash(self.images)
+
+
+@dataclass(frozen=True, eq=False)
 class Reference:
     """Real images, split.
 
@@ -28,11 +52,11 @@ class Reference:
         source: what the user named.
         split: what ``images`` are called: "test", "validation", "train", or "all".
         images: what samples are compared with.
-        training: what the model was trained on, and the classifier is; None where the reference is
-            one undivided set, on all of which the classifier is trained.
+        training: what the model was trained on, and the classifier is; all of ``images`` where
+            nothing was held out, None where only features are here.
         classes: names of the labels.
         fingerprint: names the pixels, labels and splits.
-        content: hash of the images where only their features are here, else None.
+        sets: what samples must not be: these images, and all of the data.
     """
 
     source: str
@@ -41,12 +65,47 @@ class Reference:
     training: Images | None
     classes: tuple[str, ...]
     fingerprint: str
-    content: str | None = None
+    sets: tuple[WholeSet, ...]
 
     @property
     def known(self) -> Images:
         """What a feature space is fitted on."""
         return self.images if self.training is None else self.training
+
+    @property
+    def held_out(self) -> bool:
+        """Whether a model and the feature space may not have seen ``images``."""
+        return self.training is not self.images
+
+    def labels_of(
+        self, subject: Subject, labels: NDArray[np.int64] | None
+    ) -> NDArray[np.int64] | None:
+        """``labels`` (n,) of ``subject`` as the reference numbers its classes.
+
+        They are matched by name; where no name is known there and all are numbers, by number.
+
+        Returns:
+            None where either side has none.
+
+        Raises:
+            UsageError: a class that the reference lacks.
+        """
+        if labels is None or self.images.labels is None:
+            return None
+        there, names = self.classes, subject.classes
+        if not set(names) & set(there) and all(name.isdecimal() for name in names):
+            numbers = {name: int(name) for name in names if int(name) < len(there)}
+        else:
+            numbers = {name: there.index(name) for name in names if name in there}
+        used = [names[label] for label in np.unique(labels)]
+        strangers = [name for name in used if name not in numbers]
+        if strangers:
+            raise UsageError(
+                f"{subject.name}: its class {strangers[0]!r} is not in {self.source}, "
+                f"which has {', '.join(there[:12])}; compare data of the same classes"
+            )
+        table = np.array([numbers.get(name, -1) for name in names], dtype=np.int64)
+        return table[labels]
 
 
 def open_reference(subject: Subject, source: str | None, split: Split | None) -> Reference:
@@ -80,10 +139,11 @@ def open_reference(subject: Subject, source: str | None, split: Split | None) ->
 
 
 def check(subject: Subject, reference: Reference) -> None:
-    """Make sure that ``subject`` can be held against ``reference``.
+    """Make sure that ``subject`` can be held against ``reference``: the one place that does.
 
     Raises:
-        UsageError: another image size, or the reference itself.
+        UsageError: another image size or number of channels, classes that the reference lacks, the
+            reference itself, or features of other data than a run's own.
     """
     shape = reference.images.images.shape[1:]
     if shape != subject.shape:
@@ -91,15 +151,28 @@ def check(subject: Subject, reference: Reference) -> None:
             f"samples {_size(subject.shape)} and reference {_size(shape)} differ in size or "
             "channels; compare images of one size"
         )
-    given = subject.given
-    if given is None or len(given) != len(reference.images):
-        return
-    content = reference.content or content_hash(reference.images.images)
-    if content_hash(given.images) == content:
+    config = subject.config
+    if (
+        reference.training is None
+        and config is not None
+        and config.data.fingerprint != reference.fingerprint
+    ):
         raise UsageError(
-            f"{subject.name}: the samples are the {reference.split} images of {reference.source} "
-            "themselves; give other samples or another --reference"
+            f"{reference.source} holds features of other data ({reference.fingerprint[:8]}) than "
+            f"{subject.name} was trained on ({config.data.fingerprint[:8]}); name the images "
+            "themselves by --reference DATA, or store a reference of the run"
         )
+    given = subject.given
+    every = np.arange(len(subject.classes)) if subject.classes else None
+    reference.labels_of(subject, every if given is None else given.labels)
+    for whole in reference.sets:
+        if given is None or len(given) != whole.count:
+            continue
+        if content_hash(given.images) == whole.content:
+            raise UsageError(
+                f"{subject.name}: the samples are the {whole.name} images of {reference.source} "
+                "themselves; give other samples or another --reference"
+            )
 
 
 def _load(subject: Subject, source: str) -> ImageSet:
@@ -122,25 +195,24 @@ def _load(subject: Subject, source: str) -> ImageSet:
 
 def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
     parts = {name: data.split(name) for name in ("test", "validation", "train")}
-    if split is None:
+    training = parts["train"]
+    if split is None and len(training):
         candidates: tuple[Split, ...] = ("test", "validation")
         split = next((name for name in candidates if len(parts[name]) >= FEWEST_HELD_OUT), None)
-    elif not len(parts[split]):
+    elif split is not None and not len(parts[split]):
         there = ", ".join(name for name, part in parts.items() if len(part))
         raise UsageError(f"--split {split}: {source} has no such images; it has {there}")
-    training = parts["train"]
-    if split is None or not len(training):
-        whole = Images(np.asarray(data.images), data.labels)
-        return Reference(source, "all", whole, None, data.class_names, data.fingerprint)
-    chosen = parts[split]
-    return Reference(
-        source,
-        split,
-        Images(chosen.images, chosen.labels),
-        Images(training.images, training.labels),
-        data.class_names,
-        data.fingerprint,
-    )
+    everything = WholeSet("all", len(data), data.images)
+    if split is None:
+        images = Images(np.asarray(data.images), data.labels)
+        name, seen, sets = "all", images, (everything,)
+    else:
+        chosen = parts[split]
+        images = Images(chosen.images, chosen.labels)
+        apart = split != "train" and len(training)
+        seen = Images(training.images, training.labels) if apart else images
+        name, sets = split, (WholeSet(split, len(chosen), chosen.images), everything)
+    return Reference(source, name, images, seen, data.class_names, data.fingerprint, sets)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -2,8 +2,8 @@
 
 The file is safetensors: ``features`` (m, D), ``labels`` (m,) where there are any, and the weights
 of the feature network where these were fitted on the data. Its header holds a JSON object: the
-feature space by name and hash, hash and split of the data, the classes, the hash of the images, and
-that of all tensors, by which damage is noticed.
+feature space by name and hash, hash and split of the data, the classes, hashes of the sets that
+samples must not be, and that of all tensors, by which damage is noticed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from undrift.errors import ModelFileError, UsageError
-from undrift.experiments.evaluation.bench import Bench
-from undrift.experiments.evaluation.reference import Reference
-from undrift.experiments.evaluation.subject import content_hash
+from undrift.experiments.evaluation.bench import Bench, OnFeatures, seconds_per_image
+from undrift.experiments.evaluation.reference import Reference, WholeSet
 from undrift.files.durable import write_file
 from undrift.metrics import Images
 from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
@@ -61,6 +60,7 @@ class StoredReference:
         weights: str | None,
         download: bool,
         device: torch.device | str,
+        on_features: OnFeatures | None = None,
     ) -> Bench:
         """As `Bench.open`, with the space that the features are of.
 
@@ -75,6 +75,8 @@ class StoredReference:
                 f"{self.reference.source} holds features of {self.header['space']}, not of "
                 f"{extractor.name}; leave --features out, or store a reference of that space"
             )
+        if on_features is not None:
+            on_features(seconds_per_image(extractor, self.reference.images.images))
         rows = self.reference.images.rows(n, seed, "reference")
         classifier = extractor if isinstance(extractor, DomainClassifier) else None
         return Bench(
@@ -82,8 +84,8 @@ class StoredReference:
             self.reference.images.take(rows),
             extractor,
             classifier,
-            self.features[rows],
             seed,
+            known=self.features[rows],
         )
 
     def _extractor(
@@ -139,7 +141,7 @@ def store_reference(path: Path, bench: Bench, spec: str) -> None:
         "source": Path(bench.reference.source).name,
         "split": bench.reference.split,
         "data": bench.reference.fingerprint,
-        "images": bench.reference.content or content_hash(bench.held_out.images),
+        "sets": [[whole.name, whole.count, whole.content] for whole in bench.reference.sets],
         "sha256": tensor_hash(tensors),
     }
     try:
@@ -172,7 +174,7 @@ def open_stored(source: str, split: str | None) -> StoredReference:
             None,
             tuple(header["classes"]),
             header["data"],
-            header["images"],
+            tuple(WholeSet(name, count, known=content) for name, count, content in header["sets"]),
         )
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(

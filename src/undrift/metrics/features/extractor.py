@@ -7,7 +7,7 @@ preprocessing.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ class FeatureExtractor(Protocol):
         ...
 
 
+@runtime_checkable
 class Classifier(FeatureExtractor, Protocol):
     """A feature space that also knows classes."""
 

@@ -155,9 +155,14 @@ class InceptionFeatures:
 
         The published inception score left the bias out (Salimans et al., 2016, their code).
         """
+        return self.read(images)[1]
+
+    def read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """``features`` and ``probabilities`` of ``images`` by one pass through the network."""
+        features = self.features(images)
         weight = self.network.fc.weight.double().cpu()
-        features = torch.from_numpy(self.features(images)).double()
-        return (features @ weight.T).softmax(dim=1).numpy()
+        logits = torch.from_numpy(features).double() @ weight.T
+        return features, logits.softmax(dim=1).numpy()
 
     def _run(self, levels: Tensor) -> Tensor:
         # convolutions of 10 bits (TF32), the default on recent GPUs, would move the features

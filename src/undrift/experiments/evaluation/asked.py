@@ -1,0 +1,58 @@
+"""What ``undrift evaluate`` was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from undrift.experiments.evaluation.drawing import Sampling
+from undrift.experiments.evaluation.reference import Split
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """What to evaluate, and how.
+
+    Attributes:
+        target: run, pipeline, ``.npz`` or folder of images.
+        against: another one, to compare with.
+        reference: real images, or a file of ``save_reference``; None is the run's own data.
+        n: samples at most.
+        reference_n: reference images at most; None is ``n``.
+        metrics: names, ``quick`` or ``all``.
+        features: feature space, see `undrift.metrics.features.open_extractor`; None is ``domain``,
+            or what a stored reference holds.
+        weights_file: file with that space's weights, where it needs one.
+        download: fetch such a file.
+        split: part of the reference.
+        seed: of the samples and of every random choice.
+        sampling: how a pipeline is sampled.
+        ema: length of the weight average, of a run.
+        weights: averaged or raw, of a run.
+        device: where to compute.
+        out: JSON file to write, beside the run's own.
+        save_reference: file to store the reference's features in, to be used without the data.
+    """
+
+    target: str
+    against: str | None = None
+    reference: str | None = None
+    n: int = 10_000
+    reference_n: int | None = None
+    metrics: tuple[str, ...] = ("all",)
+    features: str | None = None
+    weights_file: str | None = None
+    download: bool = False
+    split: Split | None = None
+    seed: int = 0
+    sampling: Sampling = Sampling()
+    ema: float | None = None
+    weights: Literal["ema", "raw"] = "ema"
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    out: str | None = None
+    save_reference: str | None = None
+
+    @property
+    def most_real(self) -> int:
+        """Reference images at most."""
+        return self.n if self.reference_n is None else self.reference_n

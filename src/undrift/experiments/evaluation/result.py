@@ -1,0 +1,96 @@
+"""The result of an evaluation as plain JSON, and where it is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from undrift.errors import UsageError
+from undrift.experiments.evaluation.asked import Evaluate
+from undrift.experiments.evaluation.drawing import Drawn
+from undrift.experiments.evaluation.reference import Reference
+from undrift.experiments.evaluation.subject import Subject
+from undrift.experiments.evaluation.watcher import Watcher
+from undrift.files.durable import write_file
+from undrift.metrics import Comparison, measure
+
+
+def result_of(
+    subject: Subject,
+    drawn: Drawn,
+    comparison: Comparison,
+    names: tuple[str, ...],
+    asked: Evaluate,
+    reference: Reference,
+    watcher: Watcher,
+) -> dict[str, Any]:
+    """Measure ``names`` of one subject; with what its samples and the metrics cost."""
+    from undrift import __version__
+
+    began = time.perf_counter()
+    found = measure(comparison, names, watcher.metric)
+    available = len(subject.given) if subject.given is not None else None
+    return {
+        "version": __version__,
+        "target": subject.name,
+        **found,
+        "samples": {"count": len(comparison.samples), "available": available},
+        "reference": {
+            "source": reference.source,
+            "split": reference.split,
+            "count": len(comparison.reference),
+            "available": len(reference.images),
+            "fingerprint": reference.fingerprint,
+        },
+        "sampling": drawn.settings,
+        "cost": {
+            "nfe": drawn.nfe,
+            "sampling_seconds": round(drawn.seconds, 3),
+            "metrics_seconds": round(time.perf_counter() - began, 3),
+            "threads": torch.get_num_threads(),
+        },
+    }
+
+
+def write_result(
+    found: dict[str, Any], closest: bytes | None, asked: Evaluate, subject: Subject
+) -> None:
+    """Write the result into the run, if there is one, and to ``asked.out``.
+
+    The picture of the closest pairs lies beside it, under its name with ``-closest.png``.
+    """
+    text = (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
+    if asked.out is not None:
+        out = Path(asked.out)
+        try:
+            write_file(out, text)
+            if closest is not None:
+                write_file(out.with_name(f"{out.stem}-closest.png"), closest)
+        except OSError as error:
+            raise UsageError(
+                f"--out {asked.out}: {error.strerror or error}; name another file"
+            ) from error
+    if subject.run is not None:
+        name = file_name(asked, found)
+        subject.run.write_bytes(f"evaluation/{name}", text)
+        if closest is not None:
+            stem = name.removesuffix(".json")
+            subject.run.write_bytes(f"evaluation/{stem}-closest.png", closest)
+
+
+def file_name(asked: Evaluate, found: dict[str, Any]) -> str:
+    """Name of a run's result: what tells it from the others, so that none is overwritten by it."""
+    space = found["features"]["name"].replace("@", "-").replace("/", "-")
+    settings = found["sampling"]
+    steps = f"{settings.get('sampler', '')}-{settings.get('steps', '')}"
+    rest = [settings, asked.reference_n, asked.ema, asked.weights, asked.metrics, asked.against]
+    rest.append(found["reference"]["fingerprint"])
+    digest = hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:6]
+    pair = "-against" if asked.against else ""
+    split = found["reference"]["split"]
+    return f"{space}-{split}-{steps}-{asked.n}-{asked.seed}-{digest}{pair}.json"

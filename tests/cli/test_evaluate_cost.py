@@ -1,0 +1,74 @@
+"""What an evaluation will cost is told before it is paid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from undrift.errors import UsageError
+from undrift.experiments.evaluation import Evaluate, Watcher, run_evaluation
+
+
+class Told(Watcher):
+    """Notes what it is told, in order."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[Any, ...]] = []
+
+    def plan(self, lines: list[str]) -> None:
+        self.events.append(("plan", *lines))
+
+    def features(self, count: int, seconds: float) -> None:
+        self.events.append(("features", count, seconds > 0))
+
+    def metric(self, name: str, done: int, total: int) -> None:
+        self.events.append(("metric", name, done, total))
+
+
+@pytest.fixture
+def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
+    draws = np.random.default_rng(0)
+    for name, count in (("a", 40), ("b", 40), ("few", 30), ("real", 60)):
+        images = draws.integers(0, 256, (count, 8, 8, 1), dtype=np.uint8)
+        np.savez(tmp_path / f"{name}.npz", images=images)
+    return tmp_path
+
+
+def asked(sets: Path, **changed: Any) -> Evaluate:
+    words = {"target": str(sets / "a.npz"), "reference": str(sets / "real.npz"), "n": 50}
+    return Evaluate(**(words | {"features": "random", "metrics": ("fd", "kid")} | changed))
+
+
+def test_counts_and_the_cost_of_features_come_before_all_else(sets: Path):
+    told = Told()
+    file = str(sets / "real.safetensors")
+    run_evaluation(asked(sets, against=str(sets / "b.npz"), save_reference=file), told)
+    (plan, features, *metrics) = told.events
+    assert plan[0] == "plan" and "40 of 40 samples" in plan[1] and "50 of 60" in plan[3]
+    assert features == ("features", 50 + 2 * (40 + 40), True)
+    assert [event[:2] for event in metrics] == [("metric", "fd"), ("metric", "kid")] * 2
+    again = Told()
+    run_evaluation(asked(sets, reference=file, features=None), again)
+    assert again.events[1] == ("features", 50 + 2 * 40, True)
+
+
+def test_samples_and_reference_can_differ_in_number(sets: Path):
+    found = run_evaluation(asked(sets, n=20, reference_n=55, metrics=("fd", "coverage")))
+    assert found["samples"]["count"] == 20 and found["reference"]["count"] == 55
+    assert found["metrics"]["fd"]["n_reference"] == 55
+    assert found["metrics"]["coverage"]["n_reference"] == 20  # which depends on equal sizes
+    with pytest.raises(UsageError, match="--reference-n 5"):
+        run_evaluation(asked(sets, reference_n=5))
+
+
+def test_sets_that_cannot_be_paired_are_refused_before_they_are_measured(sets: Path):
+    told = Told()
+    with pytest.raises(UsageError, match="40 samples --against 30: .* give --n 30"):
+        run_evaluation(asked(sets, against=str(sets / "few.npz")), told)
+    assert told.events == []
+    found = run_evaluation(asked(sets, against=str(sets / "few.npz"), n=30), told)
+    assert set(found["differences"]) == {"fd", "kid"}
