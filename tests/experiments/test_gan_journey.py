@@ -108,6 +108,25 @@ def test_every_method_has_a_recipe_that_is_stored_whole(method: str, tmp_path: P
     assert plain["training"]["precision"] == "float32"
 
 
+def test_the_constants_are_the_papers() -> None:
+    """Worked by hand for 8 x 8 pixels in batches of 64 on a CPU."""
+    styled = resolve_config("digits", TrainSettings(method="stylegan2", device="cpu")).model
+    assert styled.penalty.every == 16 and styled.penalty.r1 == pytest.approx(0.01 / 16)
+    share = 16 / 17  # the discriminator also makes the lazy penalty's steps
+    assert styled.generator_optimizer.learning_rate == 0.0025
+    assert styled.generator_optimizer.betas == (0.0, 0.99)
+    assert styled.discriminator_optimizer.learning_rate == pytest.approx(0.0025 * share)
+    assert styled.discriminator_optimizer.betas == pytest.approx((0.0, 0.99**share))
+    paired = resolve_config("digits", TrainSettings(method="r3gan", device="cpu")).model
+    assert paired.penalty.r1 == paired.penalty.r2 == pytest.approx(0.05 / 16 * 512 / 64)
+    assert (paired.penalty.every, paired.penalty.end) == (1, 0.1)
+    both = (paired.generator_optimizer, paired.discriminator_optimizer)
+    assert all((rule.betas, rule.beta2_start) == ((0.0, 0.99), 0.9) for rule in both)
+    critic = resolve_config("digits", TrainSettings(method="wgan_gp", device="cpu")).model
+    assert (critic.critic_steps, critic.penalty.two_sided) == (5, 10.0)
+    assert critic.generator_optimizer.betas == (0.0, 0.9)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

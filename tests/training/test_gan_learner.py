@@ -23,6 +23,7 @@ from undrift.training.learners.gan import GANLearner
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
 from undrift.training.loop import Trainer
+from undrift.training.optimizers import AdamWConfig
 from undrift.training.signals import StopSignals
 
 from .small import ALONE, digits, plan
@@ -35,6 +36,7 @@ GAMES = {
         network=R3GANConfig(width=8, latent=4, group_width=4, blocks=1),
         penalty=PenaltyConfig(r1=0.05, r2=0.05, end=0.1),
         augment=0.5,
+        generator_optimizer=AdamWConfig(betas=(0.0, 0.99), beta2_start=0.9),
     ),
     "stylegan2": GANConfig(
         SPEC,

@@ -266,3 +266,37 @@ def test_nothing_to_train() -> None:
         build_optimizers(
             [("weight", nn.Parameter(torch.zeros(2), requires_grad=False))], CONFIGS[0]
         )
+
+
+def test_beta2_goes_over_as_half_a_cosine() -> None:
+    parameter = nn.Parameter(torch.ones(3, 3))
+    config = AdamWConfig(betas=(0.0, 0.99), beta2_start=0.9)
+    optimizers = build_optimizers([("weight", parameter)], config)
+    found = []
+    for fraction in (0.0, 0.25, 0.5, 1.0):
+        set_learning_rate(optimizers, 1.0, fraction)
+        found.append(optimizers[0].param_groups[0]["betas"])
+    quarter = 0.99 - 0.09 * (1 + 2**-0.5) / 2
+    assert [first for first, _ in found] == [0.0] * 4
+    assert [second for _, second in found] == pytest.approx([0.9, quarter, 0.945, 0.99])
+
+
+def test_a_changing_beta2_decides_the_second_moment() -> None:
+    """v <- b v + (1 - b) g^2 with b = 0.5 at the first update and 0.9 at the second."""
+    parameter = nn.Parameter(torch.zeros(1, 1))
+    config = AdamWConfig(betas=(0.0, 0.9), beta2_start=0.5)
+    optimizers = build_optimizers([("weight", parameter)], config)
+    for fraction, gradient in ((0.0, 1.0), (1.0, 2.0)):
+        set_learning_rate(optimizers, 1.0, fraction)
+        parameter.grad = torch.full_like(parameter, gradient)
+        optimizers[0].step()
+    second = float(optimizers[0].state[parameter]["exp_avg_sq"])
+    assert second == pytest.approx(0.9 * (0.5 * 1) + 0.1 * 4)
+
+
+def test_a_constant_beta2_stays_and_an_impossible_start_is_refused() -> None:
+    optimizers = build_optimizers([("weight", nn.Parameter(torch.ones(3, 3)))], AdamWConfig())
+    set_learning_rate(optimizers, 1.0, 0.0)
+    assert optimizers[0].param_groups[0]["betas"] == (0.9, 0.99)
+    with pytest.raises(UsageError, match="betas in"):
+        AdamWConfig(beta2_start=1.0)

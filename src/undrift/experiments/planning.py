@@ -23,6 +23,8 @@ from undrift.runs.settings import TrainSettings, seconds
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
 from undrift.training.learners.diffusion import VALIDATION_LEVELS, validation_count
+from undrift.training.learners.gan_config import GANConfig
+from undrift.training.learners.gan_watch import MOST
 from undrift.training.probe import MOST_SECONDS, SHARE, fit_micro_batch, measure
 from undrift.training.signals import StopSignals
 
@@ -34,6 +36,9 @@ SLOW = 2.0
 
 EARLY_SHARE = 0.1
 """Share of a run that the early ones may take: the first grid is worth more than its images."""
+
+GAN_PASSES = 4
+"""Passes that a look at a GAN's game makes over its images."""
 
 FEW = 50
 """Steps below which a budget is called short."""
@@ -172,7 +177,11 @@ def look_seconds(config: RunConfig) -> float:
         return 0.0
     spec = config.model.spec
     columns, rows = grid_shape(spec)
-    forwards = 2 * (columns * rows * spec.steps + validation_count(spec.shape) * VALIDATION_LEVELS)
+    if isinstance(config.model, GANConfig):
+        looked = GAN_PASSES * MOST
+    else:
+        looked = validation_count(spec.shape) * VALIDATION_LEVELS
+    forwards = 2 * (columns * rows * spec.steps + looked)
     return forwards * config.seconds_per_step / config.training.batch_size / 2
 
 

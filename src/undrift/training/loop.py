@@ -199,7 +199,9 @@ class Trainer:
         group = next(g for g in self.learner.groups if g.name == phase.group)
         optimizers = self._optimizers[group.name]
         rate = set_learning_rate(
-            optimizers, self.plan.learning_rate.factor(self.step, self.plan.steps)
+            optimizers,
+            self.plan.learning_rate.factor(self.step, self.plan.steps),
+            self.progress.fraction,
         )
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)

@@ -6,6 +6,7 @@ parameter's name, so a checkpoint does not depend on that order and a mismatch h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -30,6 +31,8 @@ class AdamWConfig:
         epsilon: added to the root of the second moment.
         weight_decay: decoupled decay of parameters with two or more dimensions; biases, gains and
             other vectors are not decayed.
+        beta2_start: decay of the second moments at the start of the run, from where it goes over to
+            ``betas`` as half a cosine (Huang et al. 2024); None: it is constant.
     """
 
     kind: Literal["adamw"] = "adamw"
@@ -37,12 +40,14 @@ class AdamWConfig:
     betas: tuple[float, float] = (0.9, 0.99)
     epsilon: float = 1e-8
     weight_decay: float = 0.0
+    beta2_start: float | None = None
 
     def __post_init__(self) -> None:
         _check_rates(self.learning_rate, self.weight_decay)
-        if not all(0 <= beta < 1 for beta in self.betas) or not self.epsilon > 0:
+        betas = [*self.betas, *([] if self.beta2_start is None else [self.beta2_start])]
+        if not all(0 <= beta < 1 for beta in betas) or not self.epsilon > 0:
             raise UsageError(
-                f"AdamW betas {self.betas}, epsilon {self.epsilon}: wanted betas in [0, 1) and a "
+                f"AdamW betas {betas}, epsilon {self.epsilon}: wanted betas in [0, 1) and a "
                 "positive epsilon"
             )
 
@@ -113,8 +118,15 @@ def build_optimizers(
     return optimizers
 
 
-def set_learning_rate(optimizers: Sequence[Optimizer], factor: float) -> float:
-    """Scale every peak learning rate by ``factor``.
+def set_learning_rate(
+    optimizers: Sequence[Optimizer], factor: float, fraction: float = 1.0
+) -> float:
+    """Scale every peak learning rate by ``factor``, and move decays that change with the run.
+
+    Args:
+        optimizers: of one parameter group.
+        factor: of the learning rate.
+        fraction: share of the run that is done.
 
     Returns:
         The first optimiser's learning rate, for the log.
@@ -122,6 +134,10 @@ def set_learning_rate(optimizers: Sequence[Optimizer], factor: float) -> float:
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
+            if "beta2" in group:
+                start, end = group["beta2"]
+                beta2 = end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
+                group["betas"] = (group["betas"][0], beta2)
     return optimizers[0].param_groups[0]["lr"]
 
 
@@ -202,6 +218,9 @@ def _adamw(parameters: list[Parameter], config: AdamWConfig) -> AdamW:
         fused=True,
     )
     _remember_peaks(optimizer)
+    if config.beta2_start is not None:
+        for group in optimizer.param_groups:
+            group["beta2"] = (config.beta2_start, config.betas[1])
     return optimizer
 
 
