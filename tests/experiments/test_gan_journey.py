@@ -11,13 +11,15 @@ import yaml
 
 import undrift
 from undrift.cli.dispatch import main
-from undrift.errors import UsageError
+from undrift.errors import DivergedError, UsageError
 from undrift.experiments import closing
 from undrift.experiments.preview import resolve_config
 from undrift.pipelines import GANPipeline
 from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
 from undrift.runs.settings import TrainSettings
+from undrift.training.learner import Loss
+from undrift.training.learners.gan import GANLearner
 
 SETTINGS: dict[str, Any] = {
     "method": "stylegan2",
@@ -106,6 +108,27 @@ def test_every_method_has_a_recipe_that_is_stored_whole(method: str, tmp_path: P
     plain = yaml.safe_load(path.read_text())
     assert plain["model"]["kind"] == "gan" and plain["model"]["method"] == method
     assert plain["training"]["precision"] == "float32"
+
+
+def test_a_planted_nan_ends_the_run_and_is_its_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = GANLearner.loss
+
+    def loss(learner: GANLearner, phase: str, *rest: Any) -> Loss:
+        found = sound(learner, phase, *rest)
+        factor = float("nan") if phase == "generator" and rest[1].step >= 2 else 1.0
+        return Loss(found.per_sample * factor, found.statistics)
+
+    monkeypatch.setattr(GANLearner, "loss", loss)
+    settings = SETTINGS | {"method": "dcgan", "steps": 30, "evaluate_every": None}
+    with pytest.raises(DivergedError, match="10 steps in a row"):
+        undrift.train("digits", out=tmp_path / "run", **settings)
+    events = read_events(tmp_path / "run" / "metrics.jsonl")
+    assert sum(event["event"] == "skip" for event in events) == 10
+    (told,) = [event for event in events if event["event"] == "verdict"]
+    assert told["state"] == "not_finite" and "training diverged" in told["verdict"]
+    assert json.loads((tmp_path / "run" / "status.json").read_text())["state"] == "failed"
 
 
 def test_the_constants_are_the_papers() -> None:
