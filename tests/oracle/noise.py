@@ -57,6 +57,7 @@ class Path:
     def __init__(self, count: int, seed: int = 0, *, scale: float = 1.0, per_step: bool = False):
         self.count, self.seed, self.scale, self.per_step = count, seed, scale, per_step
         self.drawn = 0
+        self.paths = BrownianPaths(seed, [0])
 
     def step(self, k: int, shape: tuple[int, ...], purpose: str) -> Tensor:
         made = generator(self.seed, purpose, k)
@@ -68,6 +69,5 @@ class Path:
         if self.per_step:
             self.drawn += 1
             return self.step(self.drawn, shape, "brownian")
-        paths = BrownianPaths(self.seed, [0])
         ends = float(level_t.log_snr), float(level_s.log_snr)
-        return self.scale * paths.increment(*ends, (self.count, *shape))[0].double()
+        return self.scale * self.paths.increment(*ends, (self.count, *shape))[0].double()

@@ -18,8 +18,11 @@ from undrift.diffusion import VE, Prediction, VPCosine, VPLinear
 from undrift.sampling import DDPM, DPMpp2M, Euler, integrate, karras, solvers, uniform
 from undrift.sampling.solvers import (
     DDIM,
+    DPM2,
+    DPM2Ancestral,
     DPMpp2MSDE,
     DPMpp2S,
+    DPMpp2SAncestral,
     DPMpp3M,
     DPMpp3MSDE,
     DPMppSDE,
@@ -34,6 +37,7 @@ from undrift.sampling.solvers import (
     euler_maruyama,
     predictor_corrector,
     renewal,
+    singlestep_ancestral,
 )
 
 MARGIN = 0.2
@@ -42,6 +46,9 @@ PREDICTOR = PredictorCorrector(corrections=0)
 IN_LAW = [
     DDIM(),
     DDIM(eta=0.5),
+    DPM2Ancestral(),
+    DPM2Ancestral(eta=0.5),
+    DPMpp2SAncestral(),
     DPMppSDE(),
     DPMppSDE(eta=0.5),
     DPMpp2MSDE(),
@@ -76,6 +83,8 @@ def test_order_in_law_of_euler_maruyama_with_less_noise(schedule):
     ("solver", "twin", "exactly"),
     [
         (DDIM(eta=0.0), Euler(), True),
+        (DPM2Ancestral(eta=0.0), DPM2(), True),
+        (DPMpp2SAncestral(eta=0.0), DPMpp2S(), True),
         (DPMppSDE(eta=0.0), DPMpp2S(), True),
         (DPMpp2MSDE(eta=0.0), DPMpp2M(), True),
         (DPMpp3MSDE(eta=0.0), DPMpp3M(), False),  # the same sums in another order
@@ -134,7 +143,15 @@ def fine(schedule):
     return order.on_path(DPMpp2MSDE(), schedule, 1024)
 
 
-STRONG = [DDIM(), DPMppSDE(), DPMpp2MSDE(), DPMpp3MSDE(), EulerMaruyama(), PREDICTOR]
+STRONG = [
+    DDIM(),
+    DPM2Ancestral(),
+    DPMppSDE(),
+    DPMpp2MSDE(),
+    DPMpp3MSDE(),
+    EulerMaruyama(),
+    PREDICTOR,
+]
 COARSE = (32, 256)
 
 
@@ -214,6 +231,14 @@ def test_mutants_of_the_renewal_lose_their_order(law, old, new, monkeypatch):
         (ddim, "DDIM", "x, prediction.x0, level_t", "x, x, level_t"),
         (ddim, "DDIM", "renewal.onto(x_s,", "renewal.onto(x,"),
         (ddim, "DDIM", "ancestral(level_t, level_s", "ancestral(level_s, level_t"),
+        (singlestep_ancestral, "DPM2Ancestral", "renewal.kept, memory", "level_s, memory"),
+        (singlestep_ancestral, "DPM2Ancestral", "renewal.onto(x_d,", "renewal.onto(x,"),
+        (
+            singlestep_ancestral,
+            "DPMpp2SAncestral",
+            "(level_t, level_s, self.eta)",
+            "(level_s, level_t, self.eta)",
+        ),
         (dpmpp_sde, "DPMppSDE", "denoise(x_m, level_m.t)", "denoise(x_m, level_t.t)"),  # index
         (dpmpp_sde, "DPMppSDE", "x0 = denoise(x_m, level_m.t).x0", "denoise(x_m, level_m.t)"),
         (dpmpp_sde, "DPMppSDE", "x0, level_t, level_m, draw", "x0, level_t, level_s, draw"),

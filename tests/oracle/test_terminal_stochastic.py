@@ -15,7 +15,9 @@ from undrift.randomness import generator
 from undrift.sampling import ImageNoise, integrate, uniform
 from undrift.sampling.solvers import (
     DDIM,
+    DPM2Ancestral,
     DPMpp2MSDE,
+    DPMpp2SAncestral,
     DPMpp3MSDE,
     DPMppSDE,
     EulerMaruyama,
@@ -28,7 +30,7 @@ from undrift.sampling.solvers import (
 
 CHURN = HeunChurn(gamma=0.1, s_min=0.0, s_max=1e9, s_noise=1.0)
 RULES = [DDIM(), DPMppSDE(), DPMpp2MSDE(), DPMpp3MSDE(), EulerMaruyama(), CHURN]
-EVERY = [*RULES, PredictorCorrector()]
+EVERY = [*RULES, DPM2Ancestral(), DPMpp2SAncestral(), PredictorCorrector()]
 
 
 def ends(rule, schedule, steps, scale=1.0):

@@ -44,6 +44,24 @@ def test_each_image_has_its_own_cost_and_nothing_to_do_with_its_batch(sampler):
     assert (joined.nfe_by_image == pipeline(5, sampler=sampler).nfe_by_image).all()
 
 
+def test_an_adaptive_sampler_begins_where_the_models_own_grid_does():
+    pipeline, seen = small(schedule=VPCosine()), []
+
+    def asked(x_t, t, context=None):
+        seen.append(float(t.max()))
+        return type(pipeline.denoiser).forward(pipeline.denoiser, x_t, t, context)
+
+    pipeline.denoiser.forward = asked
+    for grid in ("leading", "uniform", "karras"):
+        object.__setattr__(pipeline.spec, "grid", grid)
+        pipeline(1, sampler="dopri5", tolerance=0.1)
+        first = seen[0]
+        seen.clear()
+        pipeline(1)
+        assert first == pytest.approx(seen[0], abs=1e-9), grid
+        seen.clear()
+
+
 def test_a_looser_tolerance_is_cheaper_and_repeated_by_its_settings():
     pipeline = small()
     loose, tight = (pipeline(2, sampler="dopri5", tolerance=x) for x in (1e-2, 1e-5))

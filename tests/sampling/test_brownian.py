@@ -80,7 +80,32 @@ def test_drawing_in_blocks_changes_nothing(monkeypatch):
     paths = BrownianPaths(7, range(3))
     whole = paths.increment(-1.0, 0.3, SHAPE)
     monkeypatch.setattr(brownian, "_BLOCK", 100)
-    assert torch.equal(paths.increment(-1.0, 0.3, SHAPE), whole)
+    assert torch.equal(BrownianPaths(7, range(3)).increment(-1.0, 0.3, SHAPE), whole)
+
+
+@pytest.mark.parametrize("kept", [brownian._KEPT, 500, 0])
+def test_what_is_kept_from_one_stretch_to_the_next_changes_nothing_but_the_cost(kept, monkeypatch):
+    """Forward, overlapping, backward, and between shapes."""
+    monkeypatch.setattr(brownian, "_KEPT", kept)
+    drawn, real = [], brownian.normals
+
+    def counted(keys, count):
+        drawn.append(keys.numel())
+        return real(keys, count)
+
+    monkeypatch.setattr(brownian, "normals", counted)
+    cuts = torch.linspace(-7, 9, 41).tolist()
+    stretches = [*itertools.pairwise(cuts), (-3.0, 4.0), (-6.9, -6.8)]
+    walking = BrownianPaths(5, [4, 0])
+    made = [walking.increment(*ends, SHAPE) for ends in stretches]
+    cost = sum(drawn)
+    drawn.clear()
+    fresh = [BrownianPaths(5, [4, 0]).increment(*ends, SHAPE) for ends in stretches]
+    for one, other in zip(made, fresh, strict=True):
+        assert torch.equal(one, other)
+    assert cost < (0.6 if kept > 500 else 1.0) * sum(drawn)
+    other_shape = walking.increment(*stretches[-1], (3,))
+    assert torch.equal(other_shape, BrownianPaths(5, [4, 0]).increment(*stretches[-1], (3,)))
 
 
 def test_every_part_of_the_name_counts():

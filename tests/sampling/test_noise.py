@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
 import torch
 
 from undrift.sampling import ImageNoise
@@ -46,8 +47,10 @@ def test_every_part_of_the_name_counts():
         assert not torch.equal(one, other)
 
 
-def test_noise_is_standard_normal():
-    noise = ImageNoise(0, range(50)).initial((1, 20, 20)).double()
+@pytest.mark.parametrize("of", ["initial", "step"])
+def test_noise_is_standard_normal(of):
+    noise, shape = ImageNoise(0, range(50)), (1, 20, 20)
+    noise = (noise.initial(shape) if of == "initial" else noise.step(3, shape)).double()
     count = noise.numel()
     assert noise.dtype == torch.float64
     assert abs(float(noise.mean())) < 4 / count**0.5
@@ -58,4 +61,7 @@ def test_a_value_is_pinned():
     """Same seed, same image, next year: a change here breaks everybody's seeds."""
     made = ImageNoise(0, [0]).initial((4,))
     wanted = torch.tensor([[-0.1485375, -0.9571370, 1.6149980, 1.0646349]])
+    torch.testing.assert_close(made, wanted, rtol=0, atol=1e-6)
+    made = ImageNoise(0, [0]).step(2, (4,))
+    wanted = torch.tensor([[0.4631644, -0.5200752, -0.0036976, 1.2487746]])
     torch.testing.assert_close(made, wanted, rtol=0, atol=1e-6)

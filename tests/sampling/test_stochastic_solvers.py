@@ -73,6 +73,13 @@ def test_an_eta_follows_a_colon():
     assert solver("dpmpp_2m_sde_heun:0.3") == DPMpp2MSDE(eta=0.3, mean="heun")
 
 
+def test_other_rules_have_other_numbers():
+    assert solver("heun_churn:0.3") == HeunChurn(gamma=0.3)
+    assert solver("pc:0.1") == PredictorCorrector(snr=0.1)
+    with pytest.raises(UsageError, match="between 0 and sqrt"):
+        solver("edm:0.5")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

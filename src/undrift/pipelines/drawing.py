@@ -53,7 +53,7 @@ class Drawing:
     Attributes:
         stepping: the sampler and its steps.
         schedule: the path.
-        times: the grid, or the time to begin at alone.
+        times: the grid, of which an adaptive sampler takes the beginning alone.
         sigma_data: standard deviation of the data in the model's space.
         shape: of one image there.
         device: where to draw.

@@ -79,22 +79,24 @@ class AdaptiveSteps:
     Attributes:
         sampler: its name, one of `undrift.sampling.ADAPTIVE`.
         tolerance: error of a step that stands, in units of a state of variance 1.
-        grid: name of the grid that says where to begin.
+        grid: name of the grid that says where to begin, the model's own.
+        steps: of that grid.
         sigma_min: sigma / alpha from which the last step leads to 0.
     """
 
     sampler: str
     tolerance: float
     grid: str
+    steps: int
     sigma_min: float
 
     def times(self, denoiser: Denoiser) -> Tensor:
-        """Return the times to begin at, where the model's own grid does, and to end at, (2,).
+        """Return the model's own grid, float64; its first time is the one to begin at.
 
         Raises:
             UsageError: if the network's output says nothing of the image there.
         """
-        times = make_grid(self.grid, denoiser.schedule, 1, sigma_min=self.sigma_min)
+        times = make_grid(self.grid, denoiser.schedule, self.steps, sigma_min=self.sigma_min)
         check_start(denoiser, times[0], self.grid)
         return times
 
@@ -171,7 +173,7 @@ def _adaptive(pair: str, call: Call, spec: SampleSpec) -> AdaptiveSteps:
     number = isinstance(tolerance, int | float | np.number) and not isinstance(tolerance, bool)
     if not number or not 0 < tolerance < math.inf:
         raise UsageError(f"tolerance {tolerance!r}: give a number above 0 (1e-3 is usual)")
-    return AdaptiveSteps(pair, float(tolerance), spec.grid, spec.sigma_min)
+    return AdaptiveSteps(pair, float(tolerance), spec.grid, spec.steps, spec.sigma_min)
 
 
 def _check_first_step(steps: int, tuned: LearnedSampler | None) -> None:

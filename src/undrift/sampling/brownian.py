@@ -30,8 +30,8 @@ Reference: Levy 1948, "Processus stochastiques et mouvement brownien", chapter I
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -43,6 +43,22 @@ from undrift.sampling.counter import keys_of, normals
 _DEPTH = 20
 _SCALE = 4.0  # of the clock, in units of log-SNR
 _BLOCK = 1 << 20  # numbers drawn at once: more only fills memory
+_KEPT = 1 << 23  # numbers kept from one stretch to the next, 32 MB
+
+
+@dataclass(eq=False)
+class _Kept:
+    """What the last stretch needed.
+
+    Attributes:
+        paths: keys of the paths, (B,) int64.
+        count: numbers of an image.
+        numbers: of the nodes, (B, count) each.
+    """
+
+    paths: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    count: int = 0
+    numbers: dict[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,7 @@ class BrownianPaths:
 
     seed: int
     indices: Sequence[int]
+    _kept: _Kept = field(default_factory=_Kept, init=False, repr=False, compare=False)
 
     def increment(
         self,
@@ -85,19 +102,39 @@ class BrownianPaths:
                 "its Brownian path: give fewer steps or another grid"
             )
         weights = _weights(start, stop)
-        nodes = torch.tensor(list(weights), device=device)
-        names = [key(self.seed, int(i), "brownian") for i in self.indices]
-        paths = torch.tensor(names, dtype=torch.int64, device=device)
-        count = math.prod(shape)
-        total = torch.zeros(len(names), count, device=device)
-        factors = list(weights.values())
-        at_once = max(1, _BLOCK // max(1, len(names) * count))
-        for first in range(0, len(nodes), at_once):
-            drawn = normals(keys_of(paths, nodes[first : first + at_once]), count)
+        total = torch.zeros(len(self.indices), math.prod(shape), device=device)
+        for factor, z in zip(weights.values(), self._numbers(list(weights), total), strict=True):
             # One product and one sum at a time: a fused or reordered sum has other last bits.
-            for factor, z in zip(factors[first:], drawn, strict=False):
-                total += factor * z
-        return total.reshape(len(names), *shape)
+            total += factor * z
+        return total.reshape(len(self.indices), *shape)
+
+    def _numbers(self, nodes: list[int], like: Tensor) -> Iterator[Tensor]:
+        """The number of each node, in their order, shaped ``like`` (B, N); drawn, or still kept.
+
+        Of the nodes of a stretch, half or more are those of the one before: they are kept, coarse
+        ones first, up to a size.
+        """
+        kept = self._kept
+        if kept.paths.device != like.device or kept.count != like.shape[1]:
+            names = [key(self.seed, int(i), "brownian") for i in self.indices]
+            kept.paths = torch.tensor(names, dtype=torch.int64, device=like.device)
+            kept.count, kept.numbers = like.shape[1], {}
+        before, kept.numbers = kept.numbers, {}
+        room, at_once = (max(1, size // max(1, like.numel())) for size in (_KEPT, _BLOCK))
+        missing = [node for node in nodes if node not in before]
+        drawn = (
+            z
+            for first in range(0, len(missing), at_once)
+            for z in normals(
+                keys_of(kept.paths, torch.tensor(missing[first : first + at_once]).to(like.device)),
+                kept.count,
+            )
+        )
+        for node in nodes:
+            z = before[node] if node in before else next(drawn)
+            if len(kept.numbers) < room:
+                kept.numbers[node] = z
+            yield z
 
 
 def tick(log_snr: float) -> int:

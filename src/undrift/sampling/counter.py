@@ -28,6 +28,8 @@ _GAMMA = 0x9E3779B97F4A7C15 - 2**64  # as signed 64-bit integers, which wrap aro
 _FIRST = 0xBF58476D1CE4E5B9 - 2**64
 _SECOND = 0x94D049BB133111EB - 2**64
 
+_SIGN = -(2**31)
+
 _PIECES = 9  # log2 of the pieces in an octave
 _REST = 23 - _PIECES  # bits of a float32's fraction that say where in a piece it lies
 _LOWEST = -1  # octave of the smallest a + 1/2
@@ -67,21 +69,24 @@ def normals(keys: Tensor, count: int) -> Tensor:
         (*keys.shape, count) float32 on the device of ``keys``, the same bits on every device.
     """
     halves = words(keys, (count + 1) // 2).view(torch.int32)[..., :count]
-    bits = ((halves & 0x7FFFFFFF).to(torch.float32) + 0.5).view(torch.int32)  # of a + 1/2
-    piece = (bits >> _REST) - ((127 + _LOWEST) << _PIECES)
-    along = (bits & ((1 << _REST) - 1)).to(torch.float32)
+    bits = (halves & 0x7FFFFFFF).to(torch.float32).add_(0.5).view(torch.int32)  # of a + 1/2
+    piece = (bits >> _REST).sub_((127 + _LOWEST) << _PIECES).flatten()
+    along = bits.bitwise_and_((1 << _REST) - 1).to(torch.float32)
     start, slope = _quantiles(str(keys.device))
-    flat = piece.flatten()
-    rise = slope.index_select(0, flat).reshape(piece.shape) * along
-    size = start.index_select(0, flat).reshape(piece.shape) + rise
-    return torch.where(halves < 0, -size, size)  # (2)
+    size = slope.index_select(0, piece).reshape(along.shape).mul_(along)
+    size.add_(start.index_select(0, piece).reshape(along.shape))
+    size.view(torch.int32).bitwise_or_(halves & _SIGN)  # (2)
+    return size
 
 
 def _mixed(z: Tensor) -> Tensor:
-    """Scramble 64 bits; torch shifts signed numbers, so the copies of the sign are masked off."""
-    z = (z ^ ((z >> 30) & 0x3_FFFF_FFFF)) * _FIRST
-    z = (z ^ ((z >> 27) & 0x1F_FFFF_FFFF)) * _SECOND
-    return z ^ ((z >> 31) & 0x1_FFFF_FFFF)
+    """Scramble 64 bits, in place.
+
+    Torch shifts signed numbers, so the copies of the sign are masked off.
+    """
+    z.bitwise_xor_((z >> 30).bitwise_and_(0x3_FFFF_FFFF)).mul_(_FIRST)
+    z.bitwise_xor_((z >> 27).bitwise_and_(0x1F_FFFF_FFFF)).mul_(_SECOND)
+    return z.bitwise_xor_((z >> 31).bitwise_and_(0x1_FFFF_FFFF))
 
 
 @lru_cache(maxsize=8)

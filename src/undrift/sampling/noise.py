@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from undrift.diffusion import Level
-from undrift.randomness import generator
+from undrift.randomness import generator, key
 from undrift.sampling.brownian import BrownianPaths
+from undrift.sampling.counter import keys_of, normals
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,12 @@ class ImageNoise:
         Args:
             shape: of one image, e.g. (C, H, W).
         """
-        return self._drawn(shape, "initial", 0)
+        return torch.stack(
+            [
+                torch.randn(shape, generator=generator(self.seed, int(i), "initial", 0))
+                for i in self.indices
+            ]
+        )
 
     def step(self, k: int, shape: tuple[int, ...], purpose: str = "step") -> Tensor:
         """Return the noise of step ``k`` for ``purpose``: (len(indices), *shape), float32, CPU.
@@ -45,7 +53,11 @@ class ImageNoise:
             shape: of one image.
             purpose: what it is for; two purposes in one step get different noise.
         """
-        return self._drawn(shape, purpose, k)
+        if purpose not in self._streams:
+            names = [key(self.seed, int(i), purpose) for i in self.indices]
+            self._streams[purpose] = torch.tensor(names, dtype=torch.int64)
+        (keys,) = keys_of(self._streams[purpose], torch.tensor([k]))
+        return normals(keys, math.prod(shape)).reshape(len(keys), *shape)
 
     def brownian(
         self,
@@ -68,13 +80,15 @@ class ImageNoise:
         Raises:
             UsageError: if the levels are closer than the path is resolved, or out of order.
         """
-        paths = BrownianPaths(self.seed, self.indices)
-        return paths.increment(float(level_t.log_snr), float(level_s.log_snr), shape, device)
+        ends = float(level_t.log_snr), float(level_s.log_snr)
+        return self._paths.increment(*ends, shape, device)
 
-    def _drawn(self, shape: tuple[int, ...], purpose: str, step: int) -> Tensor:
-        return torch.stack(
-            [
-                torch.randn(shape, generator=generator(self.seed, int(i), purpose, step))
-                for i in self.indices
-            ]
-        )
+    @cached_property
+    def _streams(self) -> dict[str, Tensor]:
+        """Keys of the images by purpose, (B,) int64; a step is a counter in each."""
+        return {}
+
+    @cached_property
+    def _paths(self) -> BrownianPaths:
+        """One for all steps, since it keeps what neighbouring steps share."""
+        return BrownianPaths(self.seed, self.indices)

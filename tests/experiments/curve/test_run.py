@@ -221,6 +221,7 @@ def test_a_stored_reference_serves_without_its_images(folder, capsys, drawn):
     ("words", "pattern"),
     [
         ("--samplers euler dpm9", "unknown sampler 'dpm9'"),
+        ("--samplers euler dopri5", "'dopri5' is adaptive: dopri5 chooses its own steps"),
         ("--samplers euler,euler", "--samplers: euler is there twice"),
         ("--samplers euler ddim,euler", "--samplers: "),
         ("--samplers ,", "--samplers: wanted one or more"),

@@ -20,11 +20,14 @@ from undrift.sampling.solvers.ipndm import IPNDM
 from undrift.sampling.solvers.lms import LMS
 from undrift.sampling.solvers.lookup import SAMPLERS, solver
 from undrift.sampling.solvers.predictor_corrector import PredictorCorrector
+from undrift.sampling.solvers.singlestep_ancestral import DPM2Ancestral, DPMpp2SAncestral
 from undrift.sampling.solvers.unipc import UniPC2, UniPC3
 
 __all__ = [
     "DDIM",
+    "DPM2Ancestral",
     "DPMpp2MSDE",
+    "DPMpp2SAncestral",
     "DPMpp3MSDE",
     "DPMppSDE",
     "EulerMaruyama",

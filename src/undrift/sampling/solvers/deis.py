@@ -21,6 +21,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar
 
 import torch
@@ -44,9 +45,7 @@ class DEIS(NoiseMultistep):
         self, points: Sequence[Point], point_s: Point, schedule: NoiseSchedule
     ) -> list[float]:
         """Return the weights of (1) with (2)."""
-        log_ratios, masses = _along(points[0], point_s)
-        times = schedule.time_at(-2 * torch.tensor(log_ratios, dtype=torch.float64)).tolist()
-        return lagrange_integrals([point.t for point in points], times, masses)
+        return _in_time(tuple(points), point_s, schedule)
 
 
 @dataclass(frozen=True)
@@ -62,8 +61,23 @@ class DEISLogRho(NoiseMultistep):
         self, points: Sequence[Point], point_s: Point, schedule: NoiseSchedule
     ) -> list[float]:
         """Return the weights of (1) with (3)."""
-        nodes = [-point.half_log_snr for point in points if point.alpha > 0]
-        return lagrange_integrals(nodes, *_along(points[0], point_s))
+        return _in_log_ratio(tuple(points), point_s)
+
+
+# Every batch of a request walks the same grid: its weights are computed once.
+@lru_cache(maxsize=1024)
+def _in_time(points: tuple[Point, ...], point_s: Point, schedule: NoiseSchedule) -> list[float]:
+    """Weights (1) with (2)."""
+    log_ratios, masses = _along(points[0], point_s)
+    times = schedule.time_at(-2 * torch.tensor(log_ratios, dtype=torch.float64)).tolist()
+    return lagrange_integrals([point.t for point in points], times, masses)
+
+
+@lru_cache(maxsize=1024)
+def _in_log_ratio(points: tuple[Point, ...], point_s: Point) -> list[float]:
+    """Weights (1) with (3)."""
+    nodes = [-point.half_log_snr for point in points if point.alpha > 0]
+    return lagrange_integrals(nodes, *_along(points[0], point_s))
 
 
 def _along(point_t: Point, point_s: Point) -> tuple[list[float], list[float]]:

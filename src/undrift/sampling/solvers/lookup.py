@@ -26,6 +26,7 @@ from undrift.sampling.solvers.heun import Heun, HeunEDM
 from undrift.sampling.solvers.ipndm import IPNDM
 from undrift.sampling.solvers.lms import LMS
 from undrift.sampling.solvers.predictor_corrector import PredictorCorrector
+from undrift.sampling.solvers.singlestep_ancestral import DPM2Ancestral, DPMpp2SAncestral
 from undrift.sampling.solvers.unipc import UniPC2, UniPC3
 
 _SOLVERS: dict[str, Solver[Any]] = {
@@ -48,6 +49,8 @@ _SOLVERS: dict[str, Solver[Any]] = {
     "ddpm": DDPM("small"),
     "ddpm_large": DDPM("large"),
     "euler_ancestral": DDIM(),
+    "dpm_2_ancestral": DPM2Ancestral(),
+    "dpmpp_2s_ancestral": DPMpp2SAncestral(),
     "dpmpp_sde": DPMppSDE(),
     "dpmpp_2m_sde": DPMpp2MSDE(),
     "dpmpp_2m_sde_heun": DPMpp2MSDE(mean="heun"),
@@ -64,6 +67,8 @@ _ALIASES = {
     "ddim": "euler",
     "ddimscheduler": "euler",
     "eulerdiscretescheduler": "euler",
+    "edmeulerscheduler": "euler",
+    "flowmatcheulerdiscretescheduler": "euler",
     "sampleeuler": "euler",
     "heundiscretescheduler": "heun_edm",
     "sampleheun": "heun_edm",
@@ -90,11 +95,17 @@ _ALIASES = {
     "eulera": "euler_ancestral",
     "eulerancestraldiscretescheduler": "euler_ancestral",
     "sampleeulerancestral": "euler_ancestral",
+    "dpm2a": "dpm_2_ancestral",
+    "kdpm2ancestraldiscretescheduler": "dpm_2_ancestral",
+    "sampledpm2ancestral": "dpm_2_ancestral",
+    "dpmpp2sa": "dpmpp_2s_ancestral",
+    "sampledpmpp2sancestral": "dpmpp_2s_ancestral",
     "dpmsolversdescheduler": "dpmpp_sde",
     "sampledpmppsde": "dpmpp_sde",
     "sampledpmpp2msde": "dpmpp_2m_sde",
     "sampledpmpp3msde": "dpmpp_3m_sde",
     "edm": "heun_churn",
+    "karrasvescheduler": "heun_churn",
     "edmchurn": "heun_churn",
     "reversesde": "euler_maruyama",
     "pc": "predictor_corrector",
@@ -104,6 +115,7 @@ _ALIASES = {
     "ddpmscheduler": "ddpm",
     "ddpmsmall": "ddpm",
     "dpmsolvermultistepscheduler": "dpmpp_2m",
+    "edmdpmsolvermultistepscheduler": "dpmpp_2m",
     "dpmsolverpp": "dpmpp_2m",
     "dpmsolverpp2m": "dpmpp_2m",
     "dpmpp": "dpmpp_2m",
@@ -116,17 +128,18 @@ def solver(name: str) -> Solver[Any]:
 
     Case, spaces, dashes and underscores don't matter and ``+`` is ``p``; the names of diffusers'
     schedulers and k-diffusion's samplers are understood too. A rule that has an eta, the share of
-    noise that it draws anew, takes it after a colon: ``"dpmpp_2m_sde:0.5"``.
+    noise that it draws anew, takes it after a colon: ``"dpmpp_2m_sde:0.5"``; so do ``heun_churn``
+    its gamma, EDM's S_churn over the number of steps, and ``predictor_corrector`` its snr.
 
     Args:
         name: one of `SAMPLERS`, or an alias such as ``"ddim"`` or ``"DPM++ 2M"``.
 
     Raises:
-        UsageError: for an unknown name, or an eta that the rule cannot have.
+        UsageError: for an unknown name, or a number that the rule cannot have.
     """
-    plain, _, eta = name.partition(":")
-    if eta:
-        return _with_eta(plain, eta)
+    plain, _, number = name.partition(":")
+    if number:
+        return _with_number(plain, number)
     plain = plain_name(name)
     names = {plain_name(ours): ours for ours in _SOLVERS} | _ALIASES
     if plain in names:
@@ -141,16 +154,27 @@ def solver(name: str) -> Solver[Any]:
     raise UsageError(f"unknown sampler {name!r}: {hint}choose from {', '.join(SAMPLERS)}")
 
 
-def _with_eta(name: str, eta: str) -> Solver[Any]:
-    """The rule called ``name`` with another eta."""
-    rule = DDIM() if plain_name(name) in ("ddim", "ddimscheduler") else solver(name)
+_NUMBERS: tuple[tuple[str, tuple[type[Any], ...]], ...] = (
+    ("eta", (DDIM, DPM2Ancestral, DPMppSDE, DPMpp2MSDE, DPMpp3MSDE, EulerMaruyama)),
+    ("gamma", (HeunChurn,)),
+    ("snr", (PredictorCorrector,)),
+)
+"""What the number after the colon is, and of which rules."""
+
+
+def _with_number(name: str, number: str) -> Solver[Any]:
+    """The rule called ``name`` with its number."""
+    plain_ddim = plain_name(name) in ("ddim", "ddimscheduler")
+    rule: Any = DDIM() if plain_ddim else solver(name)
     try:
-        value = float(eta)
+        value = float(number)
     except ValueError:
-        raise UsageError(f"sampler {name}:{eta}: give a number after the colon") from None
-    if not isinstance(rule, DDIM | DPMppSDE | DPMpp2MSDE | DPMpp3MSDE | EulerMaruyama):
-        raise UsageError(
-            f"sampler {name}:{eta}: {rule.name} has no eta; leave it out, or choose ddim, "
-            "dpmpp_sde, dpmpp_2m_sde, dpmpp_3m_sde or euler_maruyama"
-        )
-    return replace(rule, eta=value)
+        raise UsageError(f"sampler {name}:{number}: give a number after the colon") from None
+    for setting, rules in _NUMBERS:
+        if isinstance(rule, rules):
+            return replace(rule, **{setting: value})
+    raise UsageError(
+        f"sampler {name}:{number}: {rule.name} has no eta; leave it out, or choose ddim, "
+        "dpm_2_ancestral, dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m_sde, dpmpp_3m_sde or "
+        "euler_maruyama"
+    )

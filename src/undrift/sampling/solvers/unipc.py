@@ -33,6 +33,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import ClassVar, Literal
 
 import torch
@@ -117,7 +118,8 @@ class UniPC2:
         """Weights w of D_t, D_1, ... in (2)."""
         point_t = points[0]
         if len(points) > 2:
-            return _exponential([point.half_log_snr for point in points], point_t, point_s)
+            nodes = tuple(point.half_log_snr for point in points)
+            return _exponential(nodes, point_t, point_s)
         euler = point_s.alpha - point_s.sigma / point_t.sigma * point_t.alpha
         if len(points) == 1:
             return [euler]
@@ -130,7 +132,7 @@ class UniPC2:
         """Weights v of D_s, D_t, D_1, ... in (3)."""
         point_t = points[0]
         if len(points) > 1:
-            nodes = [point.half_log_snr for point in (point_s, *points)]
+            nodes = tuple(point.half_log_snr for point in (point_s, *points))
             return _exponential(nodes, point_t, point_s)
         euler = point_s.alpha - point_s.sigma / point_t.sigma * point_t.alpha
         slope = point_s.alpha * self._b(point_s.half_log_snr - point_t.half_log_snr) / 2  # (5)
@@ -149,7 +151,8 @@ class UniPC3(UniPC2):
     terms: ClassVar[int] = 3
 
 
-def _exponential(nodes: Sequence[float], point_t: Point, point_s: Point) -> list[float]:
+@lru_cache(maxsize=1024)  # every batch of a request walks the same grid
+def _exponential(nodes: tuple[float, ...], point_t: Point, point_s: Point) -> list[float]:
     """Weights of (2) through these nodes, for a step from ``point_t`` to ``point_s``."""
     places, masses = legendre(point_t.half_log_snr, point_s.half_log_snr)
     measured = zip(places, masses, strict=True)
