@@ -56,6 +56,19 @@ def test_counts_and_the_cost_of_features_come_before_all_else(sets: Path):
     assert again.events[1] == ("features", 50 + 2 * 40, True)
 
 
+def test_a_stored_reference_keeps_the_floor_of_its_own_size(sets: Path):
+    file = str(sets / "real.safetensors")
+    words = {"n": 30, "metrics": ("fd", "kid", "coverage")}
+    whole = run_evaluation(asked(sets, save_reference=file, **words))["metrics"]
+    stored = run_evaluation(asked(sets, reference=file, features=None, **words))["metrics"]
+    for name, record in whole.items():
+        assert "30 other real images in place of the samples" in record["protocol"]
+        assert stored[name]["floor"] == pytest.approx(record["floor"], rel=1e-9)
+        assert stored[name]["protocol"] == record["protocol"]
+    few = run_evaluation(asked(sets, reference=file, features=None, n=20, metrics=("fd",)))
+    assert "20 other real images" in few["metrics"]["fd"]["protocol"]
+
+
 def test_samples_and_reference_can_differ_in_number(sets: Path):
     found = run_evaluation(asked(sets, n=20, reference_n=55, metrics=("fd", "coverage")))
     assert found["samples"]["count"] == 20 and found["reference"]["count"] == 55

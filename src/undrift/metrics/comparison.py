@@ -52,6 +52,8 @@ class Comparison:
         pixels: whether the reference images are there, and not their features alone.
         own_rows: (m,) the row of ``training`` that each of ``reference`` is, where nothing was held
             out; None where the two are apart.
+        known_floor: (k, D) features of other real images for the floor, where these are not here.
+        floor_labels: (k,) what they show.
     """
 
     samples: Images
@@ -65,6 +67,8 @@ class Comparison:
     known_features: NDArray[np.floating] | None = None
     pixels: bool = True
     own_rows: NDArray[np.int64] | None = None
+    known_floor: NDArray[np.floating] | None = None
+    floor_labels: NDArray[np.int64] | None = None
 
     @cached_property
     def reference_features(self) -> NDArray[np.floating]:
@@ -220,6 +224,13 @@ class Comparison:
 
         Where too few are left beside the reference, one half of it takes the place of the samples.
         """
+        if self.known_floor is not None:
+            rows = rows_of(len(self.known_floor), len(self.samples), self.seed, "floor")
+            labels = None if self.floor_labels is None else self.floor_labels[rows]
+            shape = self.reference.images.shape[1:]
+            made = replace(self, samples=Images.unseen(len(rows), shape, labels))
+            made.__dict__["sample_features"] = self.known_floor[rows]
+            return made
         if self.training is not None:
             apart = np.arange(len(self.training))
             if self.own_rows is not None:
@@ -248,7 +259,8 @@ class Comparison:
         n, m = len(self.floor.samples), len(self.floor.reference)
         if m < len(self.reference):
             return f"{n} images, one half of the reference, in place of the samples, against {m}"
-        kind = "training" if self.own_rows is None else "other real"
+        apart = self.own_rows is None and self.known_floor is None
+        kind = "training" if apart else "other real"
         return f"{n} {kind} images in place of the samples"
 
     def beside(self, samples: Images) -> Comparison:

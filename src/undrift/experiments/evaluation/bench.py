@@ -37,6 +37,8 @@ class Bench:
         known: (m, D) features of ``held_out``, where somebody has them already.
         own_rows: (m,) rows of the reference's training images that ``held_out`` are, where nothing
             was held out; else None.
+        known_floor: features of other real images, and
+        floor_labels: what they show, where there are no training images.
     """
 
     reference: Reference
@@ -47,6 +49,8 @@ class Bench:
     key: str = ""
     known: NDArray[np.floating] | None = None
     own_rows: NDArray[np.int64] | None = None
+    known_floor: NDArray[np.floating] | None = None
+    floor_labels: NDArray[np.int64] | None = None
 
     @classmethod
     def open(
@@ -96,8 +100,20 @@ class Bench:
         Raises:
             UsageError: a class that the reference lacks.
         """
+        return self._beside(self.renamed(samples, subject))
+
+    @property
+    def floor(self) -> Comparison | None:
+        """As many other real images as ``held_out`` beside these; None where there are not so many.
+
+        Its samples and their features are what a stored reference needs for floors.
+        """
+        made = self._beside(self.held_out).floor
+        return made if len(made.reference) == len(self.held_out) else None
+
+    def _beside(self, samples: Images) -> Comparison:
         return Comparison(
-            self.renamed(samples, subject),
+            samples,
             self.held_out,
             self.reference.training,
             self.extractor,
@@ -108,6 +124,8 @@ class Bench:
             self.features,
             self.reference.training is not None,
             self.own_rows,
+            self.known_floor,
+            self.floor_labels,
         )
 
     def renamed(self, samples: Images, subject: Subject) -> Images:

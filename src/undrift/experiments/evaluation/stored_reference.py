@@ -1,9 +1,10 @@
 """A reference in one file: features instead of images, so that it can be used without the data.
 
-The file is safetensors: ``features`` (m, D), ``labels`` (m,) where there are any, and the weights
-of the feature network where these were fitted on the data. Its header holds a JSON object: the
-feature space by name and hash, hash and split of the data, the classes, hashes of the sets that
-samples must not be, and that of all tensors, by which damage is noticed.
+The file is safetensors: ``features`` (m, D), ``labels`` (m,) where there are any, ``floor`` and
+``floor_labels``, the same of as many other real images where there are so many, and the weights of
+the feature network where these were fitted on the data. Its header holds a JSON object: the feature
+space by name and hash, hash and split of the data, the classes, hashes of the images and of the
+sets that samples must not be, and that of all tensors, by which damage is noticed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor
 from undrift.errors import ModelFileError, UsageError
 from undrift.experiments.evaluation.bench import Bench, OnFeatures, seconds_per_image
 from undrift.experiments.evaluation.reference import Reference, WholeSet
+from undrift.experiments.evaluation.subject import content_hash
 from undrift.files.durable import write_file
 from undrift.metrics import Images
 from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
@@ -42,12 +44,16 @@ class StoredReference:
     Attributes:
         reference: its images are stand-ins, of which only number, size and labels are true.
         features: (m, D).
+        floor: the same of other real images, and
+        floor_labels: what they show; None where there were too few.
         header: the JSON object.
         network: weights of the feature network; empty where these come from elsewhere.
     """
 
     reference: Reference
     features: NDArray[np.floating]
+    floor: NDArray[np.floating] | None
+    floor_labels: NDArray[np.int64] | None
     header: dict[str, Any]
     network: dict[str, Tensor]
 
@@ -86,6 +92,8 @@ class StoredReference:
             classifier,
             seed,
             known=self.features[rows],
+            known_floor=self.floor,
+            floor_labels=self.floor_labels,
         )
 
     def _extractor(
@@ -129,6 +137,10 @@ def store_reference(path: Path, bench: Bench, spec: str) -> None:
     tensors = {"features": torch.from_numpy(np.ascontiguousarray(bench.features))}
     if bench.held_out.labels is not None:
         tensors["labels"] = torch.from_numpy(bench.held_out.labels)
+    if (floor := bench.floor) is not None:
+        tensors["floor"] = torch.from_numpy(np.ascontiguousarray(floor.sample_features))
+        if floor.samples.labels is not None:
+            tensors["floor_labels"] = torch.from_numpy(floor.samples.labels)
     if isinstance(bench.extractor, FittedNetwork):
         weights = bench.extractor.network.state_dict()
         tensors |= {_NETWORK + name: tensor.cpu() for name, tensor in weights.items()}
@@ -141,6 +153,7 @@ def store_reference(path: Path, bench: Bench, spec: str) -> None:
         "source": Path(bench.reference.source).name,
         "split": bench.reference.split,
         "data": bench.reference.fingerprint,
+        "images": _content(bench),
         "sets": [[whole.name, whole.count, whole.content] for whole in bench.reference.sets],
         "sha256": tensor_hash(tensors),
     }
@@ -150,6 +163,14 @@ def store_reference(path: Path, bench: Bench, spec: str) -> None:
         raise UsageError(
             f"--save-reference {path}: {error.strerror or error}; name another file"
         ) from error
+
+
+def _content(bench: Bench) -> str:
+    """Names the images that the features are of; where these are not here, by their set and n."""
+    if bench.reference.training is not None:
+        return content_hash(bench.held_out.images)
+    whole = bench.reference.sets[0].content
+    return f"{whole}-{len(bench.held_out)}-{bench.seed}"
 
 
 def open_stored(source: str, split: str | None) -> StoredReference:
@@ -190,4 +211,7 @@ def open_stored(source: str, split: str | None) -> StoredReference:
         for name, tensor in tensors.items()
         if name.startswith(_NETWORK)
     }
-    return StoredReference(reference, features, header, network)
+    floor, floor_labels = (
+        tensors[name].numpy() if name in tensors else None for name in ("floor", "floor_labels")
+    )
+    return StoredReference(reference, features, floor, floor_labels, header, network)
