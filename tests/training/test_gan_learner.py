@@ -239,6 +239,19 @@ def test_adaptive_augmentation_moves_the_probability() -> None:
     assert run.learner.buffers.augmentation.batches == 3  # 7 steps: one adjustment and 3 batches
 
 
+@pytest.mark.parametrize("name", GAMES)
+def test_a_checkpoints_averages_which_have_no_counters_make_a_pipeline(name: str) -> None:
+    learner = GANLearner(GAMES[name], seed=0)
+    weights = {
+        f"{part}.{key}": tensor + 0.01
+        for part, module in learner.averaged.items()
+        for key, tensor in module.state_dict().items()
+        if tensor.is_floating_point()
+    }
+    made = learner.pipeline(weights).state_dict()
+    assert all(torch.equal(made[key], tensor) for key, tensor in weights.items())
+
+
 def test_a_generator_that_stays_broken_ends_the_run() -> None:
     run = trainer(GAMES["dcgan"], steps=30)
     original = run.learner.loss

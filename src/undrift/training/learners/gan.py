@@ -175,7 +175,10 @@ class GANLearner:
         made, encoder = copy.deepcopy((self._generator, self._encoder))
         if weights is not None:
             own = nn.ModuleDict({"network": made, "encoder": encoder})
-            own.load_state_dict({name: weights[name] for name in own.state_dict()})
+            # averages of a checkpoint have no counters, as batch norm's, which evaluation ignores
+            counters = {k: v for k, v in own.state_dict().items() if not v.is_floating_point()}
+            known = counters | dict(weights)
+            own.load_state_dict({name: known[name] for name in own.state_dict()})
         return GANPipeline(
             made, encoder, self.codec, self.config.spec, network_config=self.config.network
         )
