@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +113,23 @@ def test_samples_that_are_not_finite_are_told(tmp_path: Path, digits: ImageSet) 
     history = History.of(read_events(run.events))
     assert len(history.evaluations) == 1 and len(history.looks) == 2
     assert "not finite" in health_note(history) and health_figure(history) is not None
+
+
+def test_a_distance_that_cannot_be_had_is_no_failure(
+    tmp_path: Path, digits: ImageSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = judge.measure
+
+    def without(*asked: Any) -> dict[str, Any]:
+        found = whole(*asked)
+        del found["metrics"]["fd"]
+        return found | {"missing": {"fd": "too few images"}}
+
+    monkeypatch.setattr(judge, "measure", without)
+    run, shown = watched(tmp_path / "run", digits, [1000])
+    (event,) = read_events(run.events)
+    assert event["reason"] == "too few images" and "state" not in event and shown == ""
+    assert health_note(History.of([event])) == ""
 
 
 def test_healthy_looks_are_silent(tmp_path: Path, digits: ImageSet) -> None:

@@ -72,14 +72,16 @@ class Judge:
             ``kid``, ``low``, ``high``, ``floor``, ``n``, ``metric``, and whether this is ``best``;
             ``fd``, ``fd_low``, ``fd_high``, ``coverage``, ``coverage_low``, ``coverage_high``; the
             ``state`` that they put the run in, and ``verdict``, a sentence where it is not healthy.
-            Where the samples are not finite, there are ``state``, ``verdict`` and ``reason`` alone.
+            Where the distance cannot be had of so few images, there is its ``reason`` instead;
+            where the samples are not finite, ``state``, ``verdict`` and ``reason`` alone.
         """
         try:
             samples = pipeline(SAMPLES, seed=SEED)
         except DivergedError as error:
             broken = {"fraction": fraction, "fd": None, "reason": str(error), "best": False}
             return broken | self._verdict(broken, step)
-        found = self._measured(Images(samples.images))
+        measured = self._measured(Images(samples.images))
+        found = measured["metrics"]
         kid = found["kid"]
         before = best_so_far(self._run)
         # A step that is made again after a resume must not lose against itself.
@@ -89,6 +91,8 @@ class Judge:
             self._run.write_json(RECORD, {"step": step, "kid": kid["value"]})
         record = {name: kid[name] for name in ("low", "high", "floor", "n")}
         record |= {"kid": kid["value"], "best": best, "metric": kid["name"], "fraction": fraction}
+        if "fd" not in found:
+            return record | {"reason": measured["missing"]["fd"]}
         for name in ("fd", "coverage"):
             ends = found.get(name, {})
             record |= {name: ends.get("value")}
@@ -96,7 +100,7 @@ class Judge:
         return record | self._verdict(record, step)
 
     def _measured(self, samples: Images) -> dict[str, Any]:
-        """What is known of ``samples``, by metric."""
+        """What ``measure`` says of ``samples``."""
         training, validation, extractor = self._spaces
         comparison = Comparison(
             samples,
@@ -109,7 +113,7 @@ class Judge:
             "validation",
             self._features,
         )
-        return dict(measure(comparison, ["kid", "fd", "coverage"])["metrics"])
+        return measure(comparison, ["kid", "fd", "coverage"])
 
     def _verdict(self, record: Mapping[str, Any], step: int) -> dict[str, str]:
         """State and sentence after this look and those before it, also of a run cut short."""
