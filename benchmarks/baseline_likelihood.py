@@ -1,7 +1,24 @@
-"""Densities of discrete images that need no network: what a diffusion model has to beat.
+r"""Densities of discrete images that need no network: what a diffusion model has to beat.
 
-Both treat pixels as independent given their position; each gives every image a probability over
-the data's own levels, so that their bits per dimension compare with any other likelihood.
+Definition: all treat pixels as independent given their position, and perhaps the class; each gives
+every image a probability over the data's own L levels, so that their bits per dimension compare
+with any other likelihood. Of one pixel,
+
+    histogram             P(k) = (n_k + c) / sum_j (n_j + c),                                    (1)
+    discretised logistic  P(k) = sigma((b_k - m) / s) - sigma((a_k - m) / s)                     (2)
+                               = sigma(b) sigma(-a) (1 - e^{a - b}),                             (3)
+    mixture               sum_i w_i P_i(k),   each P_i of the form (2),                          (4)
+
+with ``[a_k, b_k]`` the bin of level k, the outer two bins open. Logistics are given a share of the
+uniform law,
+
+    (1 - e) P(k) + e / L,                                                                        (5)
+
+without which a border pixel that is black in every training image makes one lighter test image
+impossible. ``c`` of (1) and ``e`` of (5) are chosen on validation images. (3) is (2) without the
+difference of two numbers near 1, and without infinite ends, whose gradients are not numbers.
+
+References: Salimans et al. 2017, "PixelCNN++", section 2.1 (discretised logistics).
 """
 
 from __future__ import annotations
@@ -12,80 +29,136 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 BATCH = 2000
+PSEUDO_COUNTS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+UNIFORM_SHARES = (1e-4, 1e-3, 3e-3, 1e-2, 2e-2, 3e-2, 5e-2, 0.1, 0.2)
+FIT_SHARE = 0.03
+"""e of (5) while fitting: a logistic need not widen for the few pixels that are far away."""
 
 
-def categorical(training: NDArray[np.int64], levels: int) -> Tensor:
-    """Log-probability of each level at each pixel, (D, L): counts, smoothed on validation data."""
-    counts = torch.stack(
-        [torch.bincount(column, minlength=levels) for column in torch.from_numpy(training).T]
-    ).double()
-    return counts
+def counted(images: NDArray[np.int64], levels: int) -> Tensor:
+    """How often each level occurs at each pixel of images (N, D): (D, L) float64."""
+    columns = torch.from_numpy(images).T.contiguous()
+    return torch.stack([torch.bincount(column, minlength=levels) for column in columns]).double()
 
 
-def smoothed(counts: Tensor, validation: NDArray[np.int64]) -> tuple[Tensor, float]:
-    """Counts plus the pseudo-count that suits the validation images best, as log-probabilities."""
-    best: tuple[float, Tensor, float] | None = None
-    for pseudo in (0.03, 0.1, 0.3, 1.0, 3.0, 10.0):
-        table = ((counts + pseudo) / (counts + pseudo).sum(1, keepdim=True)).log()
-        score = float(log_likelihood(table, validation).mean())
-        if best is None or score > best[0]:
-            best = (score, table, pseudo)
-    assert best is not None
-    return best[1], best[2]
-
-
-def log_likelihood(table: Tensor, images: NDArray[np.int64]) -> Tensor:
-    """Log P of each image (N, D) under independent pixels: (N,) float64, in nats."""
-    pixel = torch.arange(images.shape[1])
-    rows = [
-        table[pixel, torch.from_numpy(part)].sum(1)
-        for part in np.array_split(images, max(1, len(images) // BATCH))
-    ]
-    return torch.cat(rows)
-
-
-def logistic_table(values: Tensor, edges: tuple[Tensor, Tensor], parameters: Tensor) -> Tensor:
-    """Log-probabilities (D, L) of mixtures of discretised logistics.
+def log_likelihood(
+    table: Tensor, images: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+) -> Tensor:
+    """Log P of each image (N, D) under independent pixels: (N,) float64, in nats.
 
     Args:
-        values: of the levels (L,).
-        edges: lower and upper ends of their bins, (L,) each; the outer bins are open.
-        parameters: (3, D, K): logits, means and log-scales.
+        table: log-probabilities (D, L), or (classes, D, L) beside ``labels``.
+        images: levels.
+        labels: (N,) class of each image.
+    """
+    pixel = torch.arange(images.shape[1])
+    parts = []
+    for start in range(0, len(images), BATCH):
+        rows = torch.from_numpy(images[start : start + BATCH])
+        if labels is None:
+            parts.append(table[pixel, rows].sum(1))
+        else:
+            label = torch.from_numpy(labels[start : start + BATCH])[:, None]
+            parts.append(table[label, pixel, rows].sum(1))
+    return torch.cat(parts)
+
+
+def smoothed(
+    counts: Tensor, validation: NDArray[np.int64], labels: NDArray[np.int64] | None = None
+) -> tuple[Tensor, float]:
+    """(1) as log-probabilities, with the c that suits the validation images best.
+
+    Args:
+        counts: (D, L), or (classes, D, L) beside ``labels``.
+        validation: levels (N, D).
+        labels: of the validation images.
+    """
+
+    def table(pseudo: float) -> Tensor:
+        raised = counts + pseudo
+        return (raised / raised.sum(-1, keepdim=True)).log()  # (1)
+
+    def score(pseudo: float) -> float:
+        return float(log_likelihood(table(pseudo), validation, labels).mean())
+
+    best = max(PSEUDO_COUNTS, key=score)
+    return table(best), best
+
+
+def with_uniform(table: Tensor, share: float) -> Tensor:
+    """(5) for log-probabilities (..., L)."""
+    even = torch.tensor(math.log(share / table.shape[-1]), dtype=table.dtype)
+    return torch.logaddexp(table + math.log1p(-share), even)
+
+
+def widened(table: Tensor, validation: NDArray[np.int64]) -> tuple[Tensor, float]:
+    """(5) with the e that suits the validation images best."""
+
+    def score(share: float) -> float:
+        return float(log_likelihood(with_uniform(table, share), validation).mean())
+
+    best = max(UNIFORM_SHARES, key=score)
+    return with_uniform(table, best), best
+
+
+def logistic_table(ends: Tensor, parameters: Tensor) -> Tensor:
+    """(4) as log-probabilities (D, L).
+
+    Args:
+        ends: of the bins, the L - 1 between neighbours, rising.
+        parameters: (3, D, K): logits of w, m, and log s.
     """
     logits, mean, log_scale = parameters
-    lower, upper = edges[0].clone(), edges[1].clone()
-    lower[0], upper[-1] = -math.inf, math.inf
-    scale = log_scale.exp()[..., None]
-    high = torch.sigmoid((upper - mean[..., None]) / scale)
-    low = torch.sigmoid((lower - mean[..., None]) / scale)
-    share = (high - low).clamp(min=1e-12).log()
-    return torch.logsumexp(logits.log_softmax(1)[..., None] + share, dim=1)
+    inverse = (-log_scale).exp()[..., None]
+    z = (ends - mean[..., None]) * inverse  # (D, K, L - 1)
+    below = logsigmoid(z)
+    above = below - z
+    inner = below[..., 1:] + above[..., :-1] + (-torch.expm1(-ends.diff() * inverse)).log()  # (3)
+    share = torch.cat([below[..., :1], inner, above[..., -1:]], dim=2)
+    return torch.logsumexp(logits.log_softmax(1)[..., None] + share, dim=1)  # (4)
+
+
+def beginning(counts: Tensor, values: Tensor, components: int) -> Tensor:
+    """Parameters (3, D, K) to start from: means at even quantiles of a pixel, scales to touch."""
+    share = counts / counts.sum(1, keepdim=True)
+    quantile = (torch.arange(components, dtype=torch.float64) + 0.5) / components
+    place = torch.searchsorted(share.cumsum(1), quantile.expand(len(counts), -1).contiguous())
+    means = values[place.clamp(max=len(values) - 1)]
+    centre = (share * values).sum(1, keepdim=True)
+    spread = (share * (values - centre).square()).sum(1, keepdim=True).sqrt().clamp(min=0.5)
+    if components == 1:
+        means = centre
+    scales = (spread * math.sqrt(3) / math.pi / components).log().expand(-1, components)
+    return torch.stack([torch.zeros_like(means), means, scales])
 
 
 def fit_logistics(
-    counts: Tensor, values: Tensor, edges: tuple[Tensor, Tensor], components: int, steps: int
+    counts: Tensor, values: Tensor, ends: Tensor, components: int, steps: int
 ) -> Tensor:
-    """Fit one mixture of discretised logistics per pixel to its counts (D, L), by Adam."""
-    dimensions = len(counts)
+    """Fit (4) to the counts (D, L) of each pixel by Adam: log-probabilities (D, L).
+
+    Args:
+        counts: of the training images.
+        values: of the levels, (L,).
+        ends: of the bins, as for `logistic_table`.
+        components: K.
+        steps: of Adam, all pixels at once.
+    """
     share = counts / counts.sum(1, keepdim=True)
-    mean = (share * values).sum(1)
-    spread = ((share * (values - mean[:, None]).square()).sum(1)).sqrt().clamp(min=0.5)
-    place = (torch.arange(components, dtype=torch.float64) + 0.5) / components * 2 - 1
-    means = mean[:, None] + spread[:, None] * place * (components > 1)
-    scales = (spread / components / 2).log()[:, None].expand(-1, components)
-    parameters = torch.stack([torch.zeros_like(means), means, scales]).clone().requires_grad_()
     # a step moves means by levels and the rest by fractions
-    rate = torch.tensor([1.0, 20.0, 1.0]).reshape(3, 1, 1)
-    scaled = (parameters.detach() / rate).requires_grad_()
-    optimizer = torch.optim.Adam([scaled], lr=0.05)
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = 0.05 * (1 - step / steps)
+    rate = torch.tensor([1.0, 20.0, 1.0], dtype=torch.float64).reshape(3, 1, 1)
+    scaled = (beginning(counts, values, components) / rate).requires_grad_()
+    optimizer = torch.optim.Adam([scaled], lr=0.1)
+    decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+    for _ in range(steps):
         optimizer.zero_grad()
-        table = logistic_table(values, edges, scaled * rate)
-        loss = -(share * table).sum() / dimensions
+        table = with_uniform(logistic_table(ends, scaled * rate), FIT_SHARE)
+        loss = -(share * table).sum(1).sum()
         loss.backward()
         optimizer.step()
-    return logistic_table(values, edges, (scaled * rate).detach())
+        decay.step()
+    with torch.no_grad():
+        return logistic_table(ends, scaled * rate)

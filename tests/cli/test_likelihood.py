@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.pipelines.models import CLASSES, small
+from tests.pipelines.test_gan import pipeline as gan
 
 import undrift
 from undrift.cli.dispatch import main
@@ -22,6 +23,7 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     small(kind="edm").save_pretrained(made / "model")
     small(classes=()).save_pretrained(made / "plain")
+    gan().save_pretrained(made / "gan")
     noise = np.random.default_rng(0)
     images = noise.integers(0, 256, (40, 6, 5, 1)).astype(np.uint8)
     labels = np.arange(40) % 3
@@ -52,10 +54,11 @@ def test_both_methods_with_their_gap_and_a_score_per_image(tmp_path, capsys):
     assert elbo["nfe"] == 3 and elbo["n"] == 6 and elbo["dimensions"] == 30
     assert ode["nfe"] == 8 and ode["backward_passes"] == 30 * 8
     assert "exact trace" in ode["protocol"] and "given the label" in elbo["protocol"]
+    assert all(found["methods"][name]["protocol"].endswith("; float32") for name in ("elbo", "ode"))
     assert sum(elbo["terms"].values()) == pytest.approx(elbo["bits_per_dim"])
     assert elbo["low"] < elbo["bits_per_dim"] < elbo["high"]
     assert found["gap"]["value"] == pytest.approx(ode["bits_per_dim"] - elbo["bits_per_dim"])
-    table = list(csv.DictReader(rows.open()))
+    table = list(csv.DictReader(rows.read_text().splitlines()))
     assert len(table) == 6
     bits = [float(row["elbo_bits_per_dim"]) for row in table]
     assert np.mean(bits) == pytest.approx(elbo["bits_per_dim"], abs=1e-5)
@@ -69,8 +72,11 @@ def test_a_part_of_the_images_scores_as_in_the_whole(tmp_path):
         words = ["likelihood", "plain", "data.npz", "-n", str(n), "--points", "2", "--quiet"]
         # fewer images than the pilot needs: both are estimated at the same levels
         assert main([*words, "--chain", "3", "--per-image", str(path)]) == 0
-    found = {row["number"]: row["elbo_bits_per_dim"] for row in csv.DictReader(whole.open())}
-    rows = list(csv.DictReader(part.open()))
+    found = {
+        row["number"]: row["elbo_bits_per_dim"]
+        for row in csv.DictReader(whole.read_text().splitlines())
+    }
+    rows = list(csv.DictReader(part.read_text().splitlines()))
     assert len(found) == 40 and len(rows) == 5
     for row in rows:
         wanted = float(found[row["number"]])
@@ -103,6 +109,8 @@ def test_unlabelled_data_are_summed_over_classes_and_say_so(capsys):
         (["plain", "data.npz", "--classes", "marginal"], 2, "this model has none"),
         (["model", "data.npz", "--split", "test"], 2, "it has"),
         (["model", "data.npz", "--log-snr-max", "-20", *QUICK], 2, "the lower first"),
+        (["gan"], 2, "GANPipeline has no likelihood: it draws images without a density"),
+        (["gan", "data.npz", "--method", "ode"], 2, "GANPipeline has no likelihood"),
         (["model", "data.npz", "--per-image", "no/where.csv"], 2, "there is no folder"),
     ],
 )
@@ -118,6 +126,7 @@ def test_a_family_without_a_likelihood_says_so():
         def to(self, device): ...
         def save_pretrained(self, directory): ...
 
+        batch_size = 1
         fingerprint = ""
 
     with pytest.raises(UsageError, match="Sampler has no likelihood: it draws images without a"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from tests.likelihood.worlds import BoxDenoiser, DiscreteDenoiser, integrand, st
 from tests.oracle.mutation import mutated
 
 import undrift.likelihood.scoring as scoring_module
-from undrift.diffusion import VE, VPLinear
+from undrift.diffusion import VE, Prediction, VPLinear
 from undrift.errors import UsageError
 from undrift.likelihood import (
     BoundMethod,
@@ -242,6 +243,30 @@ def test_a_lossy_codec_has_no_likelihood():
     lossy.lossless = False
     with pytest.raises(UsageError, match="has no likelihood of pixels"):
         scorer(BoundMethod(points=2), codec=lossy)(world(1))
+
+
+def test_half_precision_is_refused_and_the_callers_is_left_out():
+    with pytest.raises(UsageError, match="the network is asked in bfloat16"):
+        replace(scorer(BoundMethod(points=2)), dtype=torch.bfloat16)
+    weight = torch.full((1, 1), 0.3)
+    asked = []
+
+    def denoise(x_t, t):
+        found = x_t.flatten(1) @ weight.to(x_t)
+        asked.append(found.dtype)
+        return Prediction(x_t, PATH(t), found.reshape(x_t.shape))
+
+    def bind(labels, count):
+        asked.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+        return denoise
+
+    for method in (BoundMethod(points=2), FlowMethod(points=3)):
+        made = replace(scorer(method), bind=bind, dtype=torch.float32)
+        alone = made(world(1)).nats
+        with torch.autocast("cpu", torch.bfloat16):
+            inside = made(world(1)).nats
+        np.testing.assert_array_equal(inside, alone)
+    assert set(asked) == {torch.float32}
 
 
 SCORING_MUTANTS = [

@@ -119,7 +119,7 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     for flag, path in (("--out", asked.out), ("--per-image", asked.per_image)):
         if path is not None:
-            writable_file(flag, Path(path), Path(path))
+            writable_file(flag, Path(path))
 
     import torch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from undrift.likelihood.methods import BoundMethod, FlowMethod, Method
+from undrift.likelihood.precision import refuse_narrow
 from undrift.likelihood.proposal import Proposal
 from undrift.likelihood.scoring import OnScored, Scored, Scorer
 from undrift.likelihood.span import Span, span_of
@@ -18,5 +19,6 @@ __all__ = [
     "Scorer",
     "Span",
     "ValueGrid",
+    "refuse_narrow",
     "span_of",
 ]

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import torch
+
 from undrift.likelihood.methods import FlowMethod, Method
 from undrift.likelihood.span import Span
 from undrift.likelihood.values import ValueGrid
 
 
-def protocol(method: Method, grid: ValueGrid, span: Span, dimensions: int, known: str) -> str:
+def protocol(
+    method: Method,
+    grid: ValueGrid,
+    span: Span,
+    dimensions: int,
+    known: str,
+    dtype: torch.dtype,
+) -> str:
     """Describe a score.
 
     Args:
@@ -16,7 +25,9 @@ def protocol(method: Method, grid: ValueGrid, span: Span, dimensions: int, known
         span: noise levels that are counted.
         dimensions: values per image.
         known: what is known of the class.
+        dtype: in which the network is asked.
     """
+    known = f"{known}; {str(dtype).removeprefix('torch.')}"
     ends = f"log-SNR {span.high:.2f} to {span.low:.2f}"
     if isinstance(method, FlowMethod):
         return (

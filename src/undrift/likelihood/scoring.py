@@ -28,6 +28,7 @@ from undrift.likelihood.dequantization import TruncatedNormalDequantization, Uni
 from undrift.likelihood.draws import BoundNoise, Drawing, per_image, signs, uniform
 from undrift.likelihood.flow import flow_log_density
 from undrift.likelihood.methods import BoundMethod, FlowMethod, Method
+from undrift.likelihood.precision import full_precision, refuse_narrow
 from undrift.likelihood.proposal import Proposal
 from undrift.likelihood.protocol import protocol
 from undrift.likelihood.reconstruction import Reconstruction
@@ -86,7 +87,7 @@ class Scorer:
         method: how.
         class_weights: P(y) to marginalise over; None scores with the labels given, or without any.
         seed: names everything random.
-        dtype: in which the network is asked; all sums are float64.
+        dtype: in which the network is asked, float32 or float64; all sums are float64.
         proposal: levels that the continuous bound is estimated at; None measures on a few images
             where they count.
     """
@@ -102,6 +103,9 @@ class Scorer:
     seed: int = 0
     dtype: torch.dtype = torch.float32
     proposal: Proposal | None = None
+
+    def __post_init__(self) -> None:
+        refuse_narrow("the network is asked", self.dtype)
 
     def __call__(
         self,
@@ -138,7 +142,7 @@ class Scorer:
         names = list(range(len(images)) if numbers is None else numbers)
         size = batch_size or suitable_batch(images.shape[1:])
         dimensions = int(np.prod(images.shape[1:]))
-        with torch.no_grad():
+        with torch.no_grad(), full_precision(torch.device(device)):
             index = self.grid.index(torch.from_numpy(np.ascontiguousarray(images)))
             index = index.permute(0, 3, 1, 2).contiguous()
             work = _Work(self, index, labels, names, torch.device(device))
@@ -157,7 +161,12 @@ class Scorer:
             work.backwards / len(images),
             time.perf_counter() - began,
             protocol(
-                self.method, self.grid, self.span, dimensions, self._known(labels is not None)
+                self.method,
+                self.grid,
+                self.span,
+                dimensions,
+                self._known(labels is not None),
+                self.dtype,
             ),
         )
 

@@ -103,7 +103,11 @@ class Pipeline(ABC):
             UsageError: for a pipeline without a likelihood, or a request that does not fit it.
             DataError: for pixels that are not of the request's levels.
         """
-        raise UsageError(
+        raise self.no_likelihood()
+
+    def no_likelihood(self) -> UsageError:
+        """What a family without `likelihood` answers when it is asked for one."""
+        return UsageError(
             f"{type(self).__name__} has no likelihood: it draws images without a density; measure "
             "its samples with `undrift evaluate`, whose coverage and recall say what it leaves out"
         )

@@ -18,6 +18,7 @@ from undrift.likelihood import (
     Scored,
     Scorer,
     ValueGrid,
+    refuse_narrow,
     span_of,
 )
 
@@ -66,6 +67,8 @@ def score(
             f"likelihood: images {images.dtype} {images.shape}, wanted uint8 "
             f"(n, {height}, {width}, {channels}), at least one"
         )
+    for name, weight in pipeline.state_dict().items():
+        refuse_narrow(f"weights {name}", weight.dtype)
     known = len(pipeline.spec.class_names)
     if request.classes != "none" and not known:
         raise UsageError(f"classes {request.classes!r}: this model has none; leave it out")

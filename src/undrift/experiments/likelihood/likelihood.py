@@ -109,6 +109,8 @@ def run_likelihood(asked: Likelihood, watcher: Watcher | None = None) -> dict[st
         raise UsageError(
             f"{subject.name}: these are samples; a likelihood needs a model, give a run or pipeline"
         )
+    if type(subject.pipeline).likelihood is Pipeline.likelihood:
+        raise subject.pipeline.no_likelihood()  # before its data are opened, or asked for
     device = choose_device(asked.device)
     images = open_images(subject, asked.data, asked.split, asked.n, asked.value_levels, asked.seed)
     if len(images.images) < FEWEST:
