@@ -79,6 +79,16 @@ def test_means_intervals_contrasts_and_verdicts_come_from_the_planted_numbers():
     )
 
 
+def test_claims_about_the_two_families_get_their_verdicts():
+    found = run_comparison(replace(ASKED, seeds=5), executor=FakeExecutor())
+    covered, stable = found["ledgers"][0]["claims"]
+    assert covered["name"] == "coverage" and covered["verdict"] == "supported"
+    assert covered["value"] == pytest.approx(0.3) and stable["name"] == "stability"
+    assert stable["verdict"] == "inconclusive" and stable["value"] == 0
+    alone = run_comparison(replace(ASKED, methods=("r3gan", "dcgan")), executor=FakeExecutor())
+    assert alone["ledgers"][0]["claims"] == []
+
+
 def test_finished_runs_are_not_repeated_and_new_seeds_join_them():
     first = run_comparison(ASKED, executor=FakeExecutor())
     again = FakeExecutor()

@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from undrift.errors import UsageError
 from undrift.experiments.compare.figures import curve_panels, point_panels, quality_panel
-from undrift.experiments.compare.sentences import lead_of, verdict_lines
+from undrift.experiments.compare.sentences import claim_lines, lead_of, verdict_lines
 from undrift.experiments.compare.tables import (
     cost_rows,
     heads,
@@ -97,6 +97,7 @@ def _ledger(folder: Path, found: Record, place: int) -> Record:
         "words": table["words"],
         "rows": metric_rows(found, table),
         "verdicts": verdict_lines(found, table),
+        "claims": claim_lines(table),
         "points": point_panels(found, place),
         "grids": _grids(folder, found, mine),
         "quality": quality_panel(found["methods"], table["kind"], histories),

@@ -188,9 +188,9 @@ def _plan(
     before: int,
     threads: int,
 ) -> list[str]:
-    total = len(asked.cells)
+    total, s = len(asked.cells), "" if asked.seeds == 1 else "s"
     lines = [
-        f"{asked.data}: {total} runs, {', '.join(asked.methods)}, {asked.seeds} seeds each",
+        f"{asked.data}: {total} runs, {', '.join(asked.methods)}, {asked.seeds} seed{s} each",
         *(ledger.words for ledger in asked.ledgers),
         *(
             f"{name}: {count['generator']:,} parameters of the generator, {count['all']:,} in all"

@@ -61,6 +61,35 @@ def verdict_lines(found: Record, table: Record) -> list[Record]:
     return lines
 
 
+VERDICTS = {"supported": "good", "not supported": "bad", "mixed": "warn", "inconclusive": "warn"}
+"""Tone of each verdict."""
+
+
+def claim_lines(table: Record) -> list[Record]:
+    """Each claim with its verdict, its number and what that rests on."""
+    lines = []
+    for claim in table["claims"]:
+        number = "nothing to measure"
+        if claim["value"] is not None:
+            number = _points(claim["value"])
+            if claim["low"] is not None:
+                low, high = (_points(claim[end]) for end in ("low", "high"))
+                number += f" (95% interval {low.removesuffix(' points')} to {high})"
+        lines.append(
+            {
+                "tone": VERDICTS[claim["verdict"]],
+                "verdict": claim["verdict"],
+                "question": claim["question"],
+                "number": f"{number}: {claim['unit']}; {claim['reason']}.",
+            }
+        )
+    return lines
+
+
+def _points(share: float) -> str:
+    return signed("coverage", share)
+
+
 def signed(metric: str, value: float) -> str:
     """A difference: ``+0.12``, or ``+3.1 points`` of a hundred between shares."""
     sign = "" if value == 0 else "+" if value > 0 else "−"

@@ -9,8 +9,10 @@ from typing import Any, Literal, cast
 from undrift.experiments.claims import (
     MARGINS,
     OverSeeds,
+    coverage,
     over_seeds,
     paired_over_seeds,
+    stability,
     standing,
 )
 from undrift.experiments.compare.cells import Ledger
@@ -33,7 +35,8 @@ def ledger_table(
         with samples that went bad: ``value``, ``low``, ``high``, Wilson's), ``reasons`` of them,
         ``metrics``: name -> mean over seeds with its interval and ``values`` by seed, ``costs``:
         likewise, and ``contrasts`` to the first method, paired by seed, with ``margin`` and
-        ``standing``; ``floors``: name -> what real images score.
+        ``standing``; ``floors``: name -> what real images score; ``claims``: verdicts on those
+        that such a table can decide, where a diffusion model is held against GANs.
     """
     mine = [
         one for one in records if (one["ledger"], one["amount"]) == (ledger.kind, ledger.amount)
@@ -53,6 +56,7 @@ def ledger_table(
         "words": ledger.words,
         "methods": rows,
         "floors": _floors(mine, names),
+        "claims": _claims(rows),
     }
 
 
@@ -65,6 +69,7 @@ def _method(method: str, records: Sequence[Record], names: Sequence[str]) -> Rec
         "runs": len(records),
         "done": len(done),
         "failed": {
+            "count": len(failed),
             "value": len(failed) / len(records) if records else None,
             "low": low,
             "high": high,
@@ -121,6 +126,26 @@ def _contrast(name: str, mine: Record, first: Record) -> Record | None:
 def _paired_mean(first: dict[int, float], found: OverSeeds, mine: dict[int, float]) -> float:
     """The first method's mean over the seeds that are compared."""
     return sum(value for seed, value in first.items() if seed in mine) / found.n
+
+
+def _claims(rows: Sequence[Record]) -> list[Record]:
+    """Verdicts on what is said of the two families, if both are there."""
+    family = {row["method"]: row for row in rows}
+    diffusion = family.pop("diffusion", None)
+    if diffusion is None or not family:
+        return []
+
+    def covered(row: Record) -> dict[int, float]:
+        return row["metrics"].get("coverage", {}).get("values", {})
+
+    def failures(row: Record) -> tuple[int, int]:
+        return row["failed"]["count"], row["runs"]
+
+    findings = (
+        coverage(covered(diffusion), {name: covered(row) for name, row in family.items()}),
+        stability(failures(diffusion), {name: failures(row) for name, row in family.items()}),
+    )
+    return [finding.to_json() for finding in findings]
 
 
 def _floors(records: Sequence[Record], names: Sequence[str]) -> dict[str, float]:
