@@ -53,6 +53,18 @@ def test_a_run_leaves_what_every_run_leaves(run: Path) -> None:
     assert "fd" in first["metrics"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["r3gan", "wgan_gp", "sngan", "dcgan"])
+def test_every_method_goes_the_whole_way(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(closing, "FEWEST", 16)
+    monkeypatch.setattr(closing, "PIXELS", 0)
+    settings = SETTINGS | {"method": method, "steps": 5, "evaluate_every": None}
+    assert undrift.train("digits", out=tmp_path / "run", **settings).report.exists()
+    assert isinstance(load_pipeline(tmp_path / "run", ema=0.1), GANPipeline)
+
+
 def test_the_same_command_again_changes_nothing(run: Path) -> None:
     before = (run / "report.html").stat().st_mtime_ns
     again = undrift.train("digits", out=run, **SETTINGS)
