@@ -43,7 +43,7 @@ def evaluated(
     script = folder / "evaluate.py"
     script.write_text(SCRIPT)
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    words = [str(run), "--n", "150", "--steps", "2", "--features", "pixels", "--threads", "1"]
+    words = [str(run), "-n", "150", "--steps", "2", "--features", "pixels", "--threads", "1"]
     words += ["--metrics", "fd,kid,coverage", "--out", str(folder / "out.json")]
     done = subprocess.run(
         [sys.executable, *(launcher if ranks > 1 else []), str(script), str(drawn), *words],
