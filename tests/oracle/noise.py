@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -57,7 +58,6 @@ class Path:
     def __init__(self, count: int, seed: int = 0, *, scale: float = 1.0, per_step: bool = False):
         self.count, self.seed, self.scale, self.per_step = count, seed, scale, per_step
         self.drawn = 0
-        self.paths = BrownianPaths(seed, [0])
 
     def step(self, k: int, shape: tuple[int, ...], purpose: str) -> Tensor:
         made = generator(self.seed, purpose, k)
@@ -70,4 +70,15 @@ class Path:
             self.drawn += 1
             return self.step(self.drawn, shape, "brownian")
         ends = float(level_t.log_snr), float(level_s.log_snr)
-        return self.scale * self.paths.increment(*ends, (self.count, *shape))[0].double()
+        return self.scale * _increment(self.seed, *ends, (self.count, *shape)).double()
+
+
+@lru_cache(maxsize=2048)
+def _increment(seed: int, log_snr_t: float, log_snr_s: float, shape: tuple[int, ...]) -> Tensor:
+    """Of path 0: most solvers walk the same grids, and meet the same stretches there."""
+    return _paths(seed).increment(log_snr_t, log_snr_s, shape)[0]
+
+
+@cache
+def _paths(seed: int) -> BrownianPaths:
+    return BrownianPaths(seed, [0])
