@@ -12,7 +12,6 @@ from tests.experiments.compare.fake_executor import FakeExecutor
 from tests.experiments.compare.test_run import SPEED
 
 from undrift.cli.dispatch import main
-from undrift.experiments import closing
 from undrift.experiments.compare import run
 
 WORDS = ("compare", "digits", "--out", "out", "--seeds", "2", "--n", "100", "--threads", "1")
@@ -82,13 +81,12 @@ def test_ctrl_c_says_how_far_it_came_and_the_same_command_goes_on(capsys, monkey
 
 
 @pytest.mark.slow
-def test_real_runs_of_two_methods_by_processes(capsys, monkeypatch, folder):
+def test_real_runs_of_two_methods_by_processes(capsys, folder):
     noise = np.random.default_rng(0)
     (folder / "photos").mkdir()
     for i in range(40):
         pixels = np.clip(noise.normal(60 + 3 * i, 30, (8, 8, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / "photos" / f"{i:02d}.png")
-    monkeypatch.setattr(closing, "PIXELS", 0)
     words = ["compare", "photos", "--methods", "r3gan,dcgan", "--seeds", "1", "--images", "64"]
     words += ["--batch-size", "16", "--n", "24", "--metrics", "fd", "--features", "pixels"]
     assert main([*words, "--threads", "1", "--out", "out"]) == 0, capsys.readouterr().err

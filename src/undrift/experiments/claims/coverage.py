@@ -39,7 +39,7 @@ def coverage(diffusion: Mapping[int, float], gans: Mapping[str, Mapping[int, flo
     margin = MARGINS["coverage"].of(0.0)
     verdict = combined([_verdict(effect, margin) for effect in effects.values()])
     name, least = min(effects.items(), key=lambda entry: entry[1].value)
-    reason = f"against {name}, {least.n} seeds, margin {margin:g}"
+    reason = f"against {name}, {least.n} seeds, margin {100 * margin:g} points"
     if min(effect.n for effect in effects.values()) < SEEDS:
         reason += f"; fewer than the {SEEDS} seeds that were fixed decide nothing"
     return Finding(NAME, QUESTION, verdict, least.value, least.low, least.high, UNIT, reason)

@@ -65,6 +65,7 @@ def print_points(found: Record, place: int) -> Figure | None:
     rows = -(-len(names) // columns)
     with drawing(), printed():
         figure = Figure(figsize=(3.6 * columns, _height(found) * rows), layout="constrained")
+        figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)  # type: ignore[union-attr]
         for number, metric in enumerate(names):
             axis = figure.add_subplot(rows, columns, number + 1)
             _points(axis, found, table, metric, _PRINT)
