@@ -17,8 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from undrift.errors import UsageError
-
 
 class EqualLinear(nn.Module):
     """A linear layer.
@@ -63,18 +61,6 @@ class EqualConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, inward, H, W) -> (B, outward, H, W)."""
         return F.conv2d(x, self.scale * self.weight, self.bias, padding=self.padding)
-
-
-def equalized(layer: nn.Module) -> nn.Module:
-    """An ``EqualLinear`` in place of a linear layer, of the same sizes.
-
-    Raises:
-        UsageError: for another kind of layer.
-    """
-    if not isinstance(layer, nn.Linear):
-        raise UsageError(f"equalized: {type(layer).__name__}, wanted a Linear")
-    bias = None if layer.bias is None else 0.0
-    return EqualLinear(layer.in_features, layer.out_features, bias=bias)
 
 
 def leaky(x: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from undrift.errors import UsageError
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import required
-from undrift.networks.gan.equalized import EqualConv, EqualLinear, equalized, leaky
+from undrift.networks.gan.equalized import EqualConv, EqualLinear, leaky
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import unit, with_context
 from undrift.networks.gan.minibatch import with_spread
@@ -79,8 +79,8 @@ class StyleGAN2Generator(nn.Module):
         self.mapping = nn.ModuleList(EqualLinear(n, config.latent, rate=0.01) for n in heard)
         self.base = nn.Parameter(torch.randn(width[0], *stages[0]))
         self.stages = nn.ModuleList(
-            _Synthesis(inward, outward, channels, config.latent, grows=number > 0)
-            for number, (inward, outward) in enumerate(zip([width[0], *width], width, strict=False))
+            _Synthesis(inward, outward, channels, config.latent)
+            for inward, outward in zip([width[0], *width], width, strict=False)
         )
 
     def style(self, z: Tensor, context: Context | None) -> Tensor:
@@ -107,7 +107,9 @@ class StyleGAN2Generator(nn.Module):
             w = self.centre(context, len(w)).to(w.dtype).lerp(w, truncation)
         h = self.base.expand(len(w), *self.base.shape)
         image: Tensor | None = None
-        for stage in self.stages:
+        for number, stage in enumerate(self.stages):
+            if number:
+                h = grown(h)
             h, seen = stage(h, w)
             image = seen if image is None else grown(image) + seen
         if image is None:
@@ -131,7 +133,7 @@ class StyleGAN2Discriminator(nn.Module):
         )
         self.conv = EqualConv(width[-1] + int(config.group > 1), width[-1], 3)
         self.linear = EqualLinear(width[-1] * stages[0][0] * stages[0][1], width[-1])
-        self.head = ProjectionHead(width[-1], context, equalized)
+        self.head = ProjectionHead(width[-1], context)
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
@@ -145,11 +147,8 @@ class StyleGAN2Discriminator(nn.Module):
 
 
 class _Synthesis(nn.Module):
-    def __init__(
-        self, inward: int, outward: int, channels: int, style: int, *, grows: bool
-    ) -> None:
+    def __init__(self, inward: int, outward: int, channels: int, style: int) -> None:
         super().__init__()
-        self.grows = grows
         self.conv_in = ModulatedConv(inward, outward, 3, style)
         self.conv_out = ModulatedConv(outward, outward, 3, style)
         self.bias = nn.Parameter(torch.zeros(2, outward, 1, 1))
@@ -157,9 +156,7 @@ class _Synthesis(nn.Module):
         self.image_bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        h = self.conv_in(x, w)
-        # Grown behind the convolution, which costs a quarter of what it would in front.
-        h = leaky((grown(h) if self.grows else h) + self.bias[0])
+        h = leaky(self.conv_in(x, w) + self.bias[0])
         h = leaky(self.conv_out(h, w) + self.bias[1])
         return h, self.to_image(h, w) + self.image_bias
 
@@ -172,5 +169,5 @@ class _Analysis(nn.Module):
         self.skip = EqualConv(inward, outward, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = leaky(self.conv_out(shrunk(leaky(self.conv_in(x)))))
+        h = shrunk(leaky(self.conv_out(leaky(self.conv_in(x)))))
         return (h + self.skip(shrunk(x))) / math.sqrt(2)
