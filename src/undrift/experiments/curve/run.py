@@ -25,7 +25,7 @@ from undrift.experiments.evaluation.stored_reference import (
 )
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.report.cost import duration
-from undrift.experiments.report.refresh import refresh_curve
+from undrift.experiments.report.refresh import refresh
 from undrift.metrics import Comparison, chosen_metrics
 from undrift.pipelines import DiffusionPipeline
 from undrift.runs.recipes import choose_device
@@ -121,7 +121,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
             _pair(found["best"][names[0]], asked, subject, pipeline, measuring, world)
         write_result(folder, found)
         if subject.run is not None and folder == subject.run.path / "evaluation":
-            refresh_curve(subject.run.path)
+            refresh(subject.run.path)
         return found
 
 

@@ -16,6 +16,7 @@ from undrift.experiments.evaluation.drawing import Drawn
 from undrift.experiments.evaluation.reference import Reference
 from undrift.experiments.evaluation.subject import Subject
 from undrift.experiments.evaluation.watcher import Watcher
+from undrift.experiments.report.refresh import refresh
 from undrift.files.durable import write_file
 from undrift.metrics import Comparison, measure
 
@@ -60,7 +61,7 @@ def result_of(
 def write_result(
     found: dict[str, Any], closest: bytes | None, asked: Evaluate, subject: Subject
 ) -> None:
-    """Write the result into the run, if there is one, and to ``asked.out``.
+    """Write the result into the run and its report, if there is one, and to ``asked.out``.
 
     The picture of the closest pairs lies beside it, under its name with ``-closest.png``.
     """
@@ -81,6 +82,7 @@ def write_result(
         if closest is not None:
             stem = name.removesuffix(".json")
             subject.run.write_bytes(f"evaluation/{stem}-closest.png", closest)
+        refresh(subject.run.path)
 
 
 def file_name(asked: Evaluate, found: dict[str, Any]) -> str:

@@ -100,6 +100,28 @@ def curve_section(record: RunRecord) -> Markup:
     return Markup(_template("samplers.html").render(curve=filled).strip())
 
 
+def evaluations_section(record: RunRecord) -> Markup:
+    """The section of what was measured later, between its marks; if nothing was, only the marks."""
+    found = [
+        {
+            "title": _measured_how(evaluation),
+            "metrics": metric_lines(evaluation),
+            "missing": missing_note(evaluation),
+            "protocol": protocol_rows(evaluation),
+        }
+        for evaluation in record.evaluations
+    ]
+    return Markup(_template("evaluations.html").render(evaluations=found).strip())
+
+
+def _measured_how(evaluation: Record) -> str:
+    """Sizes and sampling settings of one evaluation, in a line."""
+    samples, reference = evaluation["samples"]["count"], evaluation["reference"]
+    held = f"{samples:,} samples against {reference['count']:,} images of {reference['split']}"
+    settings = [f"{name} {value}" for name, value in evaluation["sampling"].items() if value]
+    return ", ".join([held, *settings])
+
+
 @cache
 def style() -> Markup:
     """The style sheet that every page of ours has inside."""
@@ -152,6 +174,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "best_step": record.evaluation.get("best", {}).get("step"),
         "metrics_missing": missing_note(record.evaluation),
         "protocol": protocol_rows(record.evaluation),
+        "later": evaluations_section(record),
         "samplers": curve_section(record),
         "data": DataSummary.of(record.data),
         "contact": contact_sheet(material),

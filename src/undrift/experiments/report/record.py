@@ -41,6 +41,7 @@ class RunRecord:
         status: ``status.json``; empty if missing.
         evaluation: ``evaluation/first.json``; empty if missing.
         curve: ``evaluation/curve.json``; empty if no curve was measured.
+        evaluations: what ``undrift evaluate`` measured of this run, latest first.
         history: ``metrics.jsonl``.
         grids: sample grids that exist, oldest first.
         missing: names of the files that were not there.
@@ -53,6 +54,7 @@ class RunRecord:
     status: Record
     evaluation: Record
     curve: Record
+    evaluations: tuple[Record, ...]
     history: History
     grids: tuple[Grid, ...]
     missing: tuple[str, ...]
@@ -97,10 +99,22 @@ class RunRecord:
             status,
             evaluation,
             curve,
+            _evaluations(directory / "evaluation"),
             history,
             grids,
             tuple(missing),
         )
+
+
+def _evaluations(folder: Path) -> tuple[Record, ...]:
+    """The results there that were measured after the run, as `undrift evaluate` writes them."""
+    paths = [
+        path for path in folder.glob("*.json") if path.name not in ("first.json", "curve.json")
+    ]
+    paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    return tuple(
+        found for path in paths if {"metrics", "sampling"} <= (found := _mapping(path)).keys()
+    )
 
 
 def _mapping(path: Path) -> Record:

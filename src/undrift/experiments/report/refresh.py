@@ -1,7 +1,7 @@
-"""Puts a curve that was measured later into a report that is there already.
+"""Puts what was measured later into a report that is there already.
 
 The report holds pictures that only the process that trained had at hand, so it is not written anew:
-the section between two marks is replaced.
+the sections between their marks are replaced.
 """
 
 from __future__ import annotations
@@ -9,18 +9,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from undrift.experiments.report.page import curve_section
+from undrift.experiments.report.page import curve_section, evaluations_section
 from undrift.experiments.report.record import RunRecord
 from undrift.runs.directory import RunDirectory
 
-_SECTION = re.compile(r"<!-- samplers -->.*?<!-- /samplers -->", re.DOTALL)
+_SECTIONS = {"samplers": curve_section, "evaluations": evaluations_section}
 
 
-def refresh_curve(directory: Path) -> bool:
-    """Show the run's ``evaluation/curve.json`` in its report, by rename.
+def refresh(directory: Path) -> bool:
+    """Show the run's curve and its later evaluations in its report, by rename.
 
     Returns:
-        Whether there is a report that shows it.
+        Whether there is a report that shows them.
 
     Raises:
         ModelFileError: a file of the run cannot be read.
@@ -29,9 +29,14 @@ def refresh_curve(directory: Path) -> bool:
     run = RunDirectory(directory)
     if not run.report.is_file():
         return False
-    page = run.report.read_text(encoding="utf-8")
-    section = curve_section(RunRecord.read(Path(directory)))
-    made, count = _SECTION.subn(lambda _: section, page)
-    if count == 1 and made != page:
+    page = made = run.report.read_text(encoding="utf-8")
+    record = RunRecord.read(Path(directory))
+    for name, section in _SECTIONS.items():
+        marked = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
+        new = section(record)
+        made, count = marked.subn(lambda _, new=new: new, made)
+        if count != 1:
+            return False
+    if made != page:
         run.write_text(run.report.name, made)
-    return count == 1
+    return True

@@ -1,8 +1,9 @@
-"""The report shows a curve that was measured after it was written."""
+"""The report shows curves and evaluations that were measured after it was written."""
 
 from __future__ import annotations
 
 import json
+import os
 
 import matplotlib
 import pytest
@@ -10,7 +11,7 @@ from tests.experiments import fake_run
 from tests.experiments.test_report import Page
 
 from undrift.experiments.report import write_report
-from undrift.experiments.report.refresh import refresh_curve
+from undrift.experiments.report.refresh import refresh
 from undrift.experiments.report.sampler_curve import curve_svg, print_figure
 from undrift.experiments.report.sampler_table import budget_lines
 
@@ -51,10 +52,10 @@ def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
     run = fake_run.make_run(tmp_path / "run")
     before = write_report(run, fake_run.material()).read_text()
     assert 'id="samplers"' not in before
-    assert refresh_curve(run) and (run / "report.html").read_text() == before
+    assert refresh(run) and (run / "report.html").read_text() == before
 
     (run / "evaluation" / "curve.json").write_text(json.dumps(curve()))
-    assert refresh_curve(run)
+    assert refresh(run)
     text = (run / "report.html").read_text()
     page = Page(text)
     assert 'id="samplers"' in text and page.tags.count("svg") == 5
@@ -62,20 +63,62 @@ def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
     for words in ("dpmpp_2m, 5 steps", "better beyond its interval", "30 samples <b>against</b>"):
         assert words in page.said, words
     assert len(page.ids) == len(set(page.ids))
-    assert not refresh_curve(tmp_path)  # no report there
+    assert not refresh(tmp_path)  # no report there
     assert write_report(run, fake_run.material()).read_text() == text
 
     changed = curve(("unipc",))
     (run / "evaluation" / "curve.json").write_text(json.dumps(changed | {"best": {}}))
-    refresh_curve(run)
+    refresh(run)
     again = Page((run / "report.html").read_text())
     assert "unipc" in again.said and "dpmpp_2m, 5 steps" not in again.said
+
+
+def evaluation(value, count=2000):
+    return {
+        "target": "run",
+        "metrics": {
+            "fd": {
+                "name": "FD[domain@01234567]",
+                "value": value,
+                "low": value - 0.1,
+                "high": value + 0.1,
+                "floor": 0.25,
+                "protocol": "Frechet distance of <features>",
+            }
+        },
+        "missing": {"cas": "no labels"},
+        "samples": {"count": count},
+        "reference": {"count": 900, "split": "test"},
+        "sampling": {"sampler": "heun", "steps": 9, "guidance": None},
+        "protocol": "2,000 samples",
+    }
+
+
+def test_later_evaluations_join_the_report_latest_first(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    before = write_report(run, fake_run.material()).read_text()
+    assert 'id="evaluations"' not in before
+    for age, (name, value) in enumerate([("b", 3.25), ("a", 1.75)]):
+        path = run / "evaluation" / f"{name}.json"
+        path.write_text(json.dumps(evaluation(value)))
+        os.utime(path, (1000 + age, 1000 + age))
+    (run / "evaluation" / "likelihood-elbo.json").write_text(json.dumps({"methods": {}}))
+    assert refresh(run)
+    text = (run / "report.html").read_text()
+    page = Page(text)
+    for words in ("1.75", "3.25", "Frechet distance of <features>", "No cas: no labels"):
+        assert words in page.said, words
+    assert "2,000 samples against 900 images of test, sampler heun, steps 9" in page.said
+    section = text[text.index('id="evaluations"') :]
+    assert section.index("1.75") < section.index("3.25")
+    assert len(page.ids) == len(set(page.ids))
+    assert write_report(run, fake_run.material()).read_text() == text
 
 
 def test_a_page_without_the_marks_is_left_alone(tmp_path):
     run = fake_run.make_run(tmp_path / "run")
     (run / "report.html").write_text("<html>mine</html>")
-    assert not refresh_curve(run)
+    assert not refresh(run)
     assert (run / "report.html").read_text() == "<html>mine</html>"
 
 
