@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from undrift.pipelines.gan import GANPipeline
 
 ITERATIONS = 100
-"""Of Adam, unless told otherwise: more fit the known pixels better, and the hidden ones no more."""
+"""Of Adam, unless told otherwise: more fit the known pixels better, and hidden ones hardly so."""
 
 TAU = 0.4
 """Deviation of the known pixels' error, in units of the data's.
@@ -37,7 +37,8 @@ Chosen on held-out digits with an R3GAN, where 0.2 and 0.6 fill about as well: l
 pixels more closely, more makes the fills of an image more alike.
 """
 
-_PROBE = 4  # iterations by which the pace is measured
+_PROBE = 4  # iterations by which the pace is measured,
+_PROBED = 0.05  # over and over until this share of the time is spent
 
 
 @dataclass(frozen=True)
@@ -259,10 +260,15 @@ def _measured(
 def _fitting(descent: _Descending, seconds: float, times: float) -> int:
     """Iterations that ``seconds`` suffice for, where all takes ``times`` as long as ``descent``."""
     began = time.perf_counter()
-    descent(_PROBE)
-    spent = time.perf_counter() - began
-    pace = spent / (_PROBE + 1)  # two looks and the last image take about an iteration
-    return max(0, int((seconds - spent) / (pace * times)) - 1)
+    descent(1)  # a network's first pass takes longer
+    warm = time.perf_counter()
+    probes, spent = 0, 0.0
+    while not probes or spent < _PROBED * seconds:
+        descent(_PROBE)
+        probes, spent = probes + 1, time.perf_counter() - warm
+    pace = spent / probes / (_PROBE + 1)  # two looks and the last image take about an iteration
+    left = seconds - (time.perf_counter() - began)
+    return max(0, int(left / (pace * times)) - 1)
 
 
 def _cut(count: int, size: int) -> Iterator[range]:
