@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -53,7 +54,6 @@ def run_comparison(
         DataError: images that are missing, empty or too broken.
     """
     watcher = Watcher() if watcher is None else watcher
-    executor = LocalExecutor(asked.workers) if executor is None else executor
     threads = _threads(asked)
     device = choose_device(asked.device)
     configs, protocol = _resolved(asked, device, threads)
@@ -70,7 +70,11 @@ def run_comparison(
             for kind, by_method in configs.items()
         }
         watcher.plan(_plan(asked, parameters, before, threads), before, len(works))
-        _work_off(works, executor, watcher)
+        if executor is not None:
+            _work_off(works, executor, watcher)
+        else:
+            with contextlib.closing(LocalExecutor(asked.workers)) as local:
+                _work_off(works, local, watcher)
         records = [work.record for work in works if work.record is not None]
         if all(record["state"] == "failed" for record in records):
             raise UsageError(f"no run could be measured: {records[0]['reason']}")
