@@ -123,12 +123,12 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     writable_folder("--out", Path(asked.out))
 
-    from undrift.experiments.compare import Compare, run_comparison
+    from undrift.experiments.compare import Compare, arms_of, run_comparison
 
     wanted = Compare(
         data=asked.data,
         out=asked.out,
-        methods=_parts(asked.methods),
+        arms=arms_of(_parts(asked.methods)),
         seeds=asked.seeds,
         budget=asked.budget,
         images=asked.images,

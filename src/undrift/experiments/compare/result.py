@@ -37,7 +37,8 @@ def result_of(
         "version": __version__,
         "command": shlex.join(asked.command),
         "data": asked.data,
-        "methods": list(asked.methods),
+        "methods": [arm.name for arm in asked.arms],
+        "arms": [arm.to_json() for arm in asked.arms],
         "seeds": [asked.seed + place for place in range(asked.seeds)],
         "metrics": measured,
         "titles": {
@@ -47,7 +48,7 @@ def result_of(
         "better": {name: METRICS[name].better for name in measured},
         "margins": {name: MARGINS[name].words for name in measured if name in MARGINS},
         "ledgers": [
-            ledger_table(ledger, asked.methods, records, measured) for ledger in asked.ledgers
+            ledger_table(ledger, asked.arms, records, measured) for ledger in asked.ledgers
         ],
         "missing": {
             name: reason
