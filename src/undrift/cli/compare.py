@@ -32,7 +32,7 @@ class CompareCommand:
 
     Attributes:
         data: what `undrift train` takes.
-        out: folder of the comparison: compare.json, report.html and the runs themselves.
+        out: folder of the comparison: report.json, report.html and the runs themselves.
         methods: names as in `undrift train --method`; all are contrasted with the first.
         seeds: runs of each method.
         budget: the same wall-clock time for every run: 60s, 30m, 2h.
@@ -155,7 +155,7 @@ def run(arguments: list[str]) -> None:
         found = run_comparison(wanted, watcher)
     for line in _told(found):
         console.print(line)
-    console.print(f"wrote {Path(asked.out) / 'compare.json'}")
+    console.print(f"wrote {Path(asked.out) / 'report.json'}")
     console.print(f"report  {Path(asked.out) / 'report.html'}")
     done = next((one["name"] for one in found["runs"] if one["state"] == "done"), None)
     if done is not None:

@@ -82,7 +82,7 @@ def test_means_intervals_contrasts_and_verdicts_come_from_the_planted_numbers():
     assert sizes["r3gan"]["all"] > sizes["r3gan"]["generator"] > 0
     assert sizes["diffusion"]["all"] == sizes["diffusion"]["generator"]
     assert any("not of one size" in line for line in found["remarks"])
-    assert json.loads(Path("out/compare.json").read_text())["ledgers"] == json.loads(
+    assert json.loads(Path("out/report.json").read_text())["ledgers"] == json.loads(
         json.dumps(found["ledgers"])
     )
 
@@ -93,6 +93,8 @@ def test_claims_about_the_two_families_get_their_verdicts():
     assert covered["name"] == "coverage" and covered["verdict"] == "supported"
     assert covered["value"] == pytest.approx(0.3) and stable["name"] == "stability"
     assert stable["verdict"] == "inconclusive" and stable["value"] == 0
+    top = json.loads(Path("out/report.json").read_text())["claims"]
+    assert top == [{**claim, "ledger": "images"} for claim in (covered, stable)]
     alone = run_comparison(
         replace(ASKED, arms=arms_of(("r3gan", "dcgan"))), executor=FakeExecutor()
     )

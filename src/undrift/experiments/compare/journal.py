@@ -7,7 +7,7 @@
           runs/CELL/      the runs themselves, as ``undrift train`` writes them
           logs/CELL.txt   what their commands printed
           cells/          CELL-training.json, CELL-KEY.json (its result), CELL-speed.json
-          compare.json  compare-*.png  report.html
+          report.json  compare-*.png  report.html
 """
 
 from __future__ import annotations

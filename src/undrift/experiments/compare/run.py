@@ -39,7 +39,7 @@ class Watcher:
 def run_comparison(
     asked: Compare, watcher: Watcher | None = None, executor: Executor | None = None
 ) -> dict[str, Any]:
-    """Train and measure every cell, and write ``compare.json``, pictures and ``report.html``.
+    """Train and measure every cell, and write ``report.json``, pictures and ``report.html``.
 
     Runs that are finished under the same protocol are not repeated.
 
