@@ -90,7 +90,7 @@ def test_real_runs_of_two_methods_by_processes(capsys, folder):
     words = ["compare", "photos", "--methods", "r3gan,dcgan", "--seeds", "1", "--images", "64"]
     words += ["--batch-size", "16", "--n", "24", "--metrics", "fd", "--features", "pixels"]
     assert main([*words, "--threads", "1", "--out", "out"]) == 0, capsys.readouterr().err
-    found = json.loads((folder / "out" / "compare.json").read_text())
+    found = json.loads((folder / "out" / "report.json").read_text())
     for one in found["runs"]:
         assert one["state"] == "done" and one["images"] == 64 and one["nfe"] == 1.0
         assert one["metrics"]["fd"]["value"] > 0 and one["seconds"] > 0

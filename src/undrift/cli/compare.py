@@ -32,7 +32,7 @@ class CompareCommand:
 
     Attributes:
         data: what `undrift train` takes.
-        out: folder of the comparison: compare.json, report.html and the runs themselves.
+        out: folder of the comparison: report.json, report.html and the runs themselves.
         methods: names as in `undrift train --method`; all are contrasted with the first.
         seeds: runs of each method.
         budget: the same wall-clock time for every run: 60s, 30m, 2h.
@@ -123,12 +123,12 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     writable_folder("--out", Path(asked.out))
 
-    from undrift.experiments.compare import Compare, run_comparison
+    from undrift.experiments.compare import Compare, arms_of, run_comparison
 
     wanted = Compare(
         data=asked.data,
         out=asked.out,
-        methods=_parts(asked.methods),
+        arms=arms_of(_parts(asked.methods)),
         seeds=asked.seeds,
         budget=asked.budget,
         images=asked.images,
@@ -155,7 +155,7 @@ def run(arguments: list[str]) -> None:
         found = run_comparison(wanted, watcher)
     for line in _told(found):
         console.print(line)
-    console.print(f"wrote {Path(asked.out) / 'compare.json'}")
+    console.print(f"wrote {Path(asked.out) / 'report.json'}")
     console.print(f"report  {Path(asked.out) / 'report.html'}")
     done = next((one["name"] for one in found["runs"] if one["state"] == "done"), None)
     if done is not None:

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from undrift.errors import UsageError
-from undrift.experiments.compare.cells import Cell, Ledger
+from undrift.experiments.compare.cells import Arm, Cell, Ledger
 from undrift.experiments.evaluation.reference import Split
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
 from undrift.runs.settings import TrainSettings
-
-METHODS = ("diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
 
 _FLAGS = {"weights_file": "feature_weights", "conditional": "unconditional"}
 """Fields whose flags are called otherwise."""
 
 FEWEST = 10
 """Samples of a run below which they say nothing."""
+
+
+def arms_of(methods: Sequence[str]) -> tuple[Arm, ...]:
+    """Each method by its recipe.
+
+    Raises:
+        UsageError: a method that there is not.
+    """
+    return tuple(Arm(method, method) for method in methods)
 
 
 @dataclass(frozen=True)
@@ -28,8 +36,9 @@ class Compare:
     Attributes:
         data: what ``undrift train`` takes.
         out: folder of the comparison.
-        methods: names of methods; the others are contrasted with the first.
-        seeds: training runs of each method and ledger.
+        arms: methods, by their recipes or with settings of their own; the others are contrasted
+            with the first.
+        seeds: training runs of each arm and ledger.
         budget: wall-clock time of each run: the ledger of equal seconds.
         images: real images of each run: the ledger of equal images.
         metrics: names; the first one decides what is said first.
@@ -54,7 +63,7 @@ class Compare:
 
     data: str
     out: str
-    methods: tuple[str, ...] = ("diffusion", "r3gan")
+    arms: tuple[Arm, ...] = arms_of(("diffusion", "r3gan"))
     seeds: int = 5
     budget: str | None = None
     images: int | None = None
@@ -83,12 +92,11 @@ class Compare:
             raise UsageError(
                 "compare needs --budget 2m (equal seconds), --images 200000 (equal images), or both"
             )
-        for place, method in enumerate(self.methods):
-            if method not in METHODS:
-                raise UsageError(f"--methods {method}: wanted some of {', '.join(METHODS)}")
-            if method in self.methods[:place]:
-                raise UsageError(f"--methods: {method} is there twice; name each once")
-        if not self.methods:
+        names = [arm.name for arm in self.arms]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"--methods: {name} is there twice; name each once")
+        if not names:
             raise UsageError("--methods: wanted one or more")
         for flag, value, least in (
             ("--seeds", self.seeds, 1),
@@ -103,8 +111,8 @@ class Compare:
                     f"--metrics {name}: it has no better and worse; choose among "
                     + ", ".join(n for n, one in METRICS.items() if one.better != "neither")
                 )
-        for ledger in self.ledgers:
-            self.settings(Cell(self.methods[0], ledger, self.seed))
+        for cell in self.cells[: len(self.ledgers) * len(self.arms)]:
+            self.settings(cell)
 
     @property
     def ledgers(self) -> tuple[Ledger, ...]:
@@ -120,10 +128,10 @@ class Compare:
     def cells(self) -> tuple[Cell, ...]:
         """Every run, seed by seed, so that a comparison that is cut short is a balanced one."""
         return tuple(
-            Cell(method, ledger, self.seed + place)
+            Cell(arm, ledger, self.seed + place)
             for place in range(self.seeds)
             for ledger in self.ledgers
-            for method in self.methods
+            for arm in self.arms
         )
 
     def settings(self, cell: Cell) -> TrainSettings:
@@ -132,17 +140,28 @@ class Compare:
         Raises:
             UsageError: settings that cannot be.
         """
-        lengths = cell.ledger.length
-        method: Any = cell.method  # one of METHODS, which the settings know too
-        return TrainSettings(method=method, seed=cell.seed, **lengths, **self.alike)
+        method: Any = cell.arm.method  # one of METHODS, which the settings know too
+        return TrainSettings(method=method, seed=cell.seed, **cell.ledger.length, **self.own(cell))
+
+    def own(self, cell: Cell) -> dict[str, Any]:
+        """The settings that all runs share, but for those that the arm of ``cell`` has its own."""
+        return {**self.alike, **cell.arm.settings}
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What to type for the same comparison, without flags that are at their defaults."""
+        """What to type for the same comparison, without flags that are at their defaults.
+
+        Nothing where arms have settings of their own, which no flag says.
+        """
+        if not all(arm.plain for arm in self.arms):
+            return ()
         words = ["undrift", "compare", self.data]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if value == field.default:
+                continue
+            if field.name == "arms":
+                words += ["--methods", ",".join(arm.name for arm in self.arms)]
                 continue
             name = _FLAGS.get(field.name, field.name).replace("_", "-")
             if isinstance(value, bool):
@@ -153,7 +172,7 @@ class Compare:
 
     @property
     def alike(self) -> dict[str, Any]:
-        """The settings that all runs share."""
+        """The settings that all runs share, unless an arm has its own."""
         return {
             name: getattr(self, name)
             for name in (

@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from undrift.experiments.compare.asked import Compare
+from undrift.experiments.compare.asked import Compare, arms_of
+from undrift.experiments.compare.cells import Arm
 from undrift.experiments.compare.executor import Executor
 from undrift.experiments.compare.run import run_comparison
 from undrift.experiments.evaluation.reference import Split
@@ -16,7 +17,7 @@ def compare(
     data: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str],
-    methods: Sequence[str] = Compare.methods,
+    methods: Sequence[str | Arm] = Compare.arms,
     seeds: int = 5,
     budget: str | None = None,
     images: int | None = None,
@@ -42,8 +43,9 @@ def compare(
 ) -> dict[str, Any]:
     """Train methods alike and compare what they learnt; see ``undrift compare`` for the keywords.
 
-    The same call again goes on where it was stopped. ``executor`` says where runs are made, by
-    default in processes on this machine.
+    ``methods`` are names, or an `Arm` for a method with settings of its own. The same call again
+    goes on where it was stopped. ``executor`` says where runs are made, by default in processes on
+    this machine.
 
     Returns:
         ``result["ledgers"][0]["methods"]``, per method its metrics as means over seeds with
@@ -56,7 +58,7 @@ def compare(
         Compare(
             data=os.fspath(data),
             out=os.fspath(out),
-            methods=tuple(methods),
+            arms=tuple(arms_of([one])[0] if isinstance(one, str) else one for one in methods),
             seeds=seeds,
             budget=budget,
             images=images,

@@ -27,17 +27,19 @@ def result_of(
     protocol: dict[str, Any],
     threads: int,
 ) -> dict[str, Any]:
-    """What ``compare.json`` holds, from the records of all runs."""
+    """What ``report.json`` holds, from the records of all runs."""
     from undrift import __version__
 
     names = list(chosen_metrics(asked.metrics))
     done = [record for record in records if record["state"] == "done"]
     measured = [name for name in names if any(name in one["metrics"] for one in done)]
+    ledgers = [ledger_table(ledger, asked.arms, records, measured) for ledger in asked.ledgers]
     found: dict[str, Any] = {
         "version": __version__,
         "command": shlex.join(asked.command),
         "data": asked.data,
-        "methods": list(asked.methods),
+        "methods": [arm.name for arm in asked.arms],
+        "arms": [arm.to_json() for arm in asked.arms],
         "seeds": [asked.seed + place for place in range(asked.seeds)],
         "metrics": measured,
         "titles": {
@@ -46,9 +48,10 @@ def result_of(
         },
         "better": {name: METRICS[name].better for name in measured},
         "margins": {name: MARGINS[name].words for name in measured if name in MARGINS},
-        "ledgers": [
-            ledger_table(ledger, asked.methods, records, measured) for ledger in asked.ledgers
+        "claims": [
+            {**claim, "ledger": table["kind"]} for table in ledgers for claim in table["claims"]
         ],
+        "ledgers": ledgers,
         "missing": {
             name: reason
             for one in done
@@ -71,7 +74,7 @@ def result_of(
 
 
 def write_result(folder: Path, found: dict[str, Any]) -> None:
-    """Write ``compare.json`` and ``compare-seconds.png`` or ``compare-images.png``, or both.
+    """Write ``report.json`` and ``compare-seconds.png`` or ``compare-images.png``, or both.
 
     Raises:
         UsageError: if that cannot be done.
@@ -84,7 +87,7 @@ def write_result(folder: Path, found: dict[str, Any]) -> None:
                 buffer = io.BytesIO()
                 figure.savefig(buffer, format="png", dpi=160)
                 write_file(folder / f"compare-{table['kind']}.png", buffer.getvalue())
-        write_file(folder / "compare.json", text.encode())
+        write_file(folder / "report.json", text.encode())
     except OSError as error:
         raise UsageError(
             f"cannot write {error.filename or folder}: {error.strerror or error}; name another "

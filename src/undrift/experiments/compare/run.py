@@ -1,4 +1,4 @@
-"""``undrift compare``: train every method with every seed alike, measure all alike, and report."""
+"""``undrift compare``: train every arm with every seed alike, measure all alike, and report."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Watcher:
 def run_comparison(
     asked: Compare, watcher: Watcher | None = None, executor: Executor | None = None
 ) -> dict[str, Any]:
-    """Train and measure every cell, and write ``compare.json``, pictures and ``report.html``.
+    """Train and measure every cell, and write ``report.json``, pictures and ``report.html``.
 
     Runs that are finished under the same protocol are not repeated.
 
@@ -59,15 +59,22 @@ def run_comparison(
     configs, protocol = _resolved(asked, device, threads)
     folder = Path(asked.out)
     journal = Journal(folder, _measured_by(asked, device, threads))
-    journal.prepare(protocol)
+    journal.prepare(
+        protocol,
+        {
+            f"{arm.name}-{ledger.name}": {"method": arm.method, **arm.settings}
+            for ledger in asked.ledgers
+            for arm in asked.arms
+        },
+    )
     lock = FileLock(folder)
     lock.acquire()
     try:
         works = [CellWork(asked, cell, journal, threads) for cell in asked.cells]
         before = sum(work.record is not None for work in works)
         parameters = {
-            kind: {name: parameters_of(config) for name, config in by_method.items()}
-            for kind, by_method in configs.items()
+            kind: {name: parameters_of(config) for name, config in by_arm.items()}
+            for kind, by_arm in configs.items()
         }
         watcher.plan(_plan(asked, parameters, before, threads), before, len(works))
         if executor is not None:
@@ -117,20 +124,20 @@ def _threads(asked: Compare) -> int:
 def _resolved(
     asked: Compare, device: str, threads: int
 ) -> tuple[dict[str, dict[str, RunConfig]], dict[str, Any]]:
-    """What each method is trained with in each ledger, and what all of them share."""
+    """What each arm is trained with in each ledger, and what all of them share."""
     from undrift import __version__
 
     first = asked.settings(asked.cells[0])
     data = load_images(asked.data, first)
     configs = {
         ledger.kind: {
-            method: resolve(
+            arm.name: resolve(
                 asked.data,
-                asked.settings(Cell(method, ledger, asked.seed)),
+                asked.settings(Cell(arm, ledger, asked.seed)),
                 data,
                 device=device,
             )
-            for method in asked.methods
+            for arm in asked.arms
         }
         for ledger in asked.ledgers
     }
@@ -171,18 +178,18 @@ def _speeds(
     device: str,
     threads: int,
 ) -> dict[str, Any]:
-    """How fast each method draws: one finished run of each ledger, one after the other."""
+    """How fast each arm draws: one finished run of each ledger, one after the other."""
     done = {record["name"] for record in records if record["state"] == "done"}
     speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in asked.ledgers}
     for cell in asked.cells:
         known = speeds[cell.ledger.kind]
-        if cell.name not in done or cell.method in known:
+        if cell.name not in done or cell.arm.name in known:
             continue
         found = journal.speed(cell)
         if found is None:
             found = speed_of(journal.run(cell), device, threads)
             journal.write_speed(cell, found)
-        known[cell.method] = {**found, "run": cell.name}
+        known[cell.arm.name] = {**found, "run": cell.name}
     return speeds
 
 
@@ -193,8 +200,9 @@ def _plan(
     threads: int,
 ) -> list[str]:
     total, s = len(asked.cells), "" if asked.seeds == 1 else "s"
+    names = ", ".join(arm.name for arm in asked.arms)
     lines = [
-        f"{asked.data}: {total} runs, {', '.join(asked.methods)}, {asked.seeds} seed{s} each",
+        f"{asked.data}: {total} runs, {names}, {asked.seeds} seed{s} each",
         *(ledger.words for ledger in asked.ledgers),
         *(
             f"{name}: {count['generator']:,} parameters of the generator, {count['all']:,} in all"
