@@ -190,6 +190,7 @@ def resolve(
             grid_every=settings.grid_every,
             validate_every=settings.validate_every,
             evaluate_every=settings.evaluate_every,
+            evaluate_samples=settings.evaluate_samples,
         ),
         budget=settings.budget,
         init=settings.init,
