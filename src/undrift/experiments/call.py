@@ -37,6 +37,7 @@ class Keywords(TypedDict, total=False):
     balance: bool
     conditional: bool
     label_dropout: float | None
+    parameters: str | None
     learning_rate: float | None
     dropout: float | None
     checkpoint_every: int | None

@@ -20,8 +20,9 @@ from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetCo
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
 from undrift.runs.likelihood_recipe import for_likelihood
+from undrift.runs.parameters import with_parameters
 from undrift.runs.recipes_gan import CLIP, GANRecipe, fewest_steps, gan_recipe
-from undrift.runs.settings import TrainSettings, seconds
+from undrift.runs.settings import TrainSettings, parameter_count, seconds
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learning_rate import LearningRate
@@ -166,6 +167,8 @@ def resolve(
     model = gan.model if gan else _diffusion(settings, train, spec, recipe, own_network)
     if settings.recipe == "likelihood" and isinstance(model, DiffusionConfig):
         model = for_likelihood(model, settings, data)
+    if settings.parameters is not None:
+        model = with_parameters(model, parameter_count(settings.parameters))
     steps = _steps(settings, gan or recipe, batch)
     if settings.budget is None and steps < (fewest := fewest_steps(model)):
         raise UsageError(

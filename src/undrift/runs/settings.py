@@ -15,6 +15,8 @@ from undrift.errors import UsageError
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKM]?)")
+_TIMES = {"": 1, "k": 1000, "K": 1000, "M": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class TrainSettings:
         conditional: learn the labels where the data has them.
         label_dropout: share of labels hidden from the network, for guidance, in [0, 1].
         network: family of network.
+        parameters: learnt numbers of the network that draws images, of a GAN its generator:
+            ``500000``, ``0.5M``; the recipe's width follows, within a tenth.
         learning_rate: peak of the learning-rate schedule.
         dropout: dropout inside the network, in [0, 1).
         checkpoint_every: steps between checkpoints; None is about every 30 seconds.
@@ -79,6 +83,7 @@ class TrainSettings:
     conditional: bool = True
     label_dropout: float | None = None
     network: Literal["unet", "transformer", "mlp"] | None = None
+    parameters: str | None = None
     learning_rate: float | None = None
     dropout: float | None = None
     checkpoint_every: int | None = None
@@ -103,6 +108,8 @@ class TrainSettings:
             raise UsageError(f"{flags} exclude each other; give one of them")
         if self.budget is not None:
             seconds(self.budget)
+        if self.parameters is not None:
+            parameter_count(self.parameters)
         for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -173,3 +180,16 @@ def seconds(budget: str) -> float:
     if match is None or float(match[1]) == 0:
         raise UsageError(f"--budget {budget}: wanted a time such as 60s, 30m or 2h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def parameter_count(text: str) -> int:
+    """Parameters in a text such as ``500000``, ``500k`` or ``0.5M``.
+
+    Raises:
+        UsageError: for anything else, or none at all.
+    """
+    match = _COUNT.fullmatch(text.strip())
+    count = round(float(match[1]) * _TIMES[match[2]]) if match else 0
+    if count < 1:
+        raise UsageError(f"--parameters {text}: wanted a number such as 500000, 500k or 0.5M")
+    return count
