@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup
 
 from undrift.errors import UsageError
 from undrift.experiments.compare.figures import curve_panels, point_panels, quality_panel
@@ -48,7 +49,10 @@ def write_page(folder: Path, found: Record, configs: Mapping[str, Mapping[str, R
         UsageError: it cannot be written.
         ModelFileError: a file of a run is damaged.
     """
-    html = _template().render(page=_page(folder, found, configs), style=style())
+    page = page_of(folder, found, configs)
+    html = _template("comparison.html").render(
+        page=page, sections=sections(page), style=style(), own_style=own_style()
+    )
     path = folder / "report.html"
     try:
         write_file(path, html.encode())
@@ -59,14 +63,30 @@ def write_page(folder: Path, found: Record, configs: Mapping[str, Mapping[str, R
     return path
 
 
+def sections(page: Record) -> Markup:
+    """Everything below the head of the page: tables, grids, curves, costs, protocol, runs."""
+    return Markup(_template("sections.html").render(page=page))
+
+
 @cache
-def _template() -> Template:
-    file = resources.files("undrift.experiments.compare").joinpath("comparison.html")
+def own_style() -> Markup:
+    """What the sections need beside the style of all pages."""
+    return Markup(_source("comparison.css"))
+
+
+@cache
+def _template(name: str) -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(file.read_text(encoding="utf-8"))
+    return environment.from_string(_source(name))
 
 
-def _page(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> Record:
+def _source(name: str) -> str:
+    file = resources.files("undrift.experiments.compare").joinpath(name)
+    return file.read_text(encoding="utf-8")
+
+
+def page_of(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> Record:
+    """What the page shows of ``found``, in words, pictures and figures."""
     return {
         "title": f"{', '.join(found['methods'])} on {Path(found['data']).name or found['data']}",
         "lead": lead_of(found),

@@ -38,11 +38,21 @@ class Watcher:
 
 
 def run_comparison(
-    asked: Compare, watcher: Watcher | None = None, executor: Executor | None = None
+    asked: Compare,
+    watcher: Watcher | None = None,
+    executor: Executor | None = None,
+    *,
+    brief: bool = False,
 ) -> dict[str, Any]:
     """Train and measure every cell, and write ``report.json``, pictures and ``report.html``.
 
     Runs that are finished under the same protocol are not repeated.
+
+    Args:
+        asked: the comparison.
+        watcher: told how it goes on.
+        executor: where runs are made; by default in processes on this machine.
+        brief: leave out the times of drawing, the pictures and the page.
 
     Returns:
         ``ledgers``: see `ledger_table`; ``runs``: every record; ``parameters``, ``speeds``,
@@ -56,7 +66,7 @@ def run_comparison(
     watcher = Watcher() if watcher is None else watcher
     threads = _threads(asked)
     device = choose_device(asked.device)
-    configs, protocol = _resolved(asked, device, threads)
+    configs, protocol = resolved(asked, device, threads)
     folder = Path(asked.out)
     journal = Journal(folder, _measured_by(asked, device, threads))
     journal.prepare(
@@ -85,10 +95,12 @@ def run_comparison(
         records = [work.record for work in works if work.record is not None]
         if all(record["state"] == "failed" for record in records):
             raise UsageError(f"no run could be measured: {records[0]['reason']}")
-        speeds = _speeds(asked, journal, records, device, threads)
+        timed = [] if brief else records
+        speeds = _speeds(asked, journal, timed, device, threads)
         found = result_of(asked, records, parameters, speeds, protocol, threads)
-        write_result(folder, found)
-        write_page(folder, found, configs)
+        write_result(folder, found, pictures=not brief)
+        if not brief:
+            write_page(folder, found, configs)
         return found
     finally:
         lock.release()
@@ -121,10 +133,16 @@ def _threads(asked: Compare) -> int:
     return threads
 
 
-def _resolved(
+def resolved(
     asked: Compare, device: str, threads: int
 ) -> tuple[dict[str, dict[str, RunConfig]], dict[str, Any]]:
-    """What each arm is trained with in each ledger, and what all of them share."""
+    """What each arm is trained with in each ledger, and what all of them share.
+
+    Args:
+        asked: the comparison.
+        device: ``cpu`` or ``cuda``.
+        threads: CPU threads of each run.
+    """
     from undrift import __version__
 
     first = asked.settings(asked.cells[0])
