@@ -23,6 +23,7 @@ from undrift.experiments.compare.tables import (
     protocol_of,
     run_rows,
 )
+from undrift.experiments.compare.tuning_table import tuning_heads, tuning_rows
 from undrift.experiments.report.history import History
 from undrift.experiments.report.page import style
 from undrift.experiments.report.pictures import Picture, thumbnail
@@ -73,6 +74,7 @@ def _page(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunCon
         "remarks": found["remarks"],
         "heads": heads(found),
         "ledgers": [_ledger(folder, found, place) for place in range(len(found["ledgers"]))],
+        "tuning": [] if found["tuning"] is None else tuning_heads(found["tuning"]),
         "protocol": protocol_of(found),
         "methods": _recipes(found, configs),
         "missing": [f"no {name}: {reason}" for name, reason in found["missing"].items()],
@@ -103,6 +105,7 @@ def _ledger(folder: Path, found: Record, place: int) -> Record:
         "quality": quality_panel(found["methods"], table["kind"], histories),
         "curves": curve_panels(found["methods"], table["kind"], histories),
         "costs": cost_rows(found, table),
+        "trials": [] if found["tuning"] is None else tuning_rows(found["tuning"], table["kind"]),
         "runs": run_rows(found, mine),
     }
 
