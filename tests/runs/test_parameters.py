@@ -140,5 +140,5 @@ def test_numbers_of_parameters_are_read(text, count):
 
 @pytest.mark.parametrize("text", ["", "M", "0", "0.1", "-5", "1G", "1e6", "many", "nan"])
 def test_other_texts_are_refused(text):
-    with pytest.raises(UsageError, match="--parameters .*wanted a number such as 500000"):
+    with pytest.raises(UsageError, match="--parameters .*wanted a number such as 0.5M"):
         TrainSettings(parameters=text)

@@ -45,6 +45,11 @@ class CompareCommand:
         download: fetch weights that are missing; without it nothing is downloaded.
         split: part of the reference to compare with; test, else validation, else all of it.
         seed: of the first run, the next ones follow it; also names the samples.
+        parameters: of the network that draws images, for every method, within a tenth: a number
+            such as 0.5M, or `recipe`, each recipe's own; by default those of the first method.
+        trials: settings that are tried for each method before its runs, the recipe being the
+            first; the best on validation images is used. 0 leaves every recipe as it is.
+        trial_share: length of a trial, as a share of a run's.
         size: side of the square images to train on, in pixels.
         channels: 1 grey, 3 colour, 4 colour and alpha.
         batch_size: images of a batch, for every method; by default each recipe's own.
@@ -78,6 +83,9 @@ class CompareCommand:
     download: bool = False
     split: Literal["test", "validation", "train"] | None = None
     seed: int = 0
+    parameters: str | None = None
+    trials: int = 0
+    trial_share: float = 1.0
     size: int | None = None
     channels: Literal[1, 3, 4] | None = None
     batch_size: int | None = None
@@ -145,6 +153,9 @@ def run(arguments: list[str]) -> None:
         download=asked.download,
         split=asked.split,
         seed=asked.seed,
+        parameters=asked.parameters,
+        trials=asked.trials,
+        trial_share=asked.trial_share,
         size=asked.size,
         channels=asked.channels,
         batch_size=asked.batch_size,
@@ -177,6 +188,7 @@ def _parts(words: tuple[str, ...]) -> tuple[str, ...]:
 def _told(found: dict[str, Any]) -> list[str]:
     """A table per ledger, what it says first, and what is to be minded."""
     from undrift.experiments.compare.sentences import said
+    from undrift.experiments.compare.tuning_table import tuning_lines
 
     lines: list[str] = []
     for table in found["ledgers"]:
@@ -187,7 +199,7 @@ def _told(found: dict[str, Any]) -> list[str]:
         floors = (_amount(table["floors"].get(name)) for name in found["metrics"])
         rows.append(("real images", "", *floors))
         lines += [f"at {table['words']}:", *columns(rows)]
-    lines += said(found)
+    lines += tuning_lines(found["tuning"]) + said(found)
     return lines + [f"mind: {line}" for line in found["remarks"]]
 
 

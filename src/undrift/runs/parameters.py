@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from math import log
 
 import torch
@@ -71,6 +71,7 @@ def drawing_parameters(model: Model) -> int:
     return count_parameters(network) + count_parameters(encoder)
 
 
+@lru_cache(maxsize=64)
 def with_parameters(model: Model, wanted: int) -> Model:
     """``model`` with ``wanted`` parameters of what draws images, within a tenth.
 
@@ -92,6 +93,8 @@ def with_parameters(model: Model, wanted: int) -> Model:
     def error(network: Network) -> float:
         return abs(count(network) / wanted - 1)
 
+    if error(recipe) <= CLOSE:
+        return model
     best: Network = recipe
     about: list[Network] = []
     for unit in _units(recipe):

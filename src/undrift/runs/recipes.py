@@ -156,6 +156,8 @@ def resolve(
     labelled = settings.conditional and train.labels is not None
     if settings.balance and not labelled:
         raise UsageError("--balance: the data has no labels to balance by; leave it out")
+    if settings.penalty is not None and settings.method == "diffusion":
+        raise UsageError("--penalty: a diffusion model has no gradient penalty; leave it out")
     if settings.compile:
         check_compiler(device)
     spec = _spec(train, labelled, recipe)

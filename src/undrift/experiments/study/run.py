@@ -13,7 +13,6 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.experiments.compare import Compare, Watcher, run_comparison
 from undrift.experiments.compare.executor import Executor, LocalExecutor
-from undrift.experiments.compare.run import resolved
 from undrift.experiments.compare.scheduling import Work, work_off
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.evidence import findings
@@ -98,8 +97,7 @@ def run_study(
             findings(study.size, found, records),
             time.perf_counter() - began,
         )
-        configs, _ = resolved(asked["main"], device, threads)
-        write_result(study.folder, result, asked, configs)
+        write_result(study.folder, result, asked)
         return result
     finally:
         lock.release()
