@@ -1,4 +1,4 @@
-"""A study in which nothing is trained or measured: every command writes what it would have found."""
+"""A study without training or measuring: every command writes what it would have found."""
 
 from __future__ import annotations
 
