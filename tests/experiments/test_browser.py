@@ -1,4 +1,4 @@
-"""The pages in a real browser: nothing fails, every picture is there, and it can be read on a phone.
+"""The pages in a real browser: nothing fails, every picture is there, a phone can show them.
 
 Debian's chromium and its driver; `.ci/run` installs them.
 """
