@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from undrift.errors import UsageError
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.bench import Bench, open_bench
@@ -18,6 +20,7 @@ from undrift.experiments.compare.journal import Journal
 from undrift.experiments.compare.page import write_page
 from undrift.experiments.compare.result import result_of, write_result
 from undrift.experiments.compare.scheduling import Work, work_off
+from undrift.experiments.compare.slurm import SlurmExecutor
 from undrift.experiments.compare.tuning import (
     measured_on_validation,
     trial_cells,
@@ -58,10 +61,11 @@ def run_comparison(
         DataError: images that are missing, empty or too broken.
     """
     watcher = Watcher() if watcher is None else watcher
-    executor = LocalExecutor(asked.workers) if executor is None else executor
-    threads = _threads(asked)
-    bench = open_bench(asked, choose_device(asked.device))
     folder = Path(asked.out)
+    elsewhere = asked.executor == "slurm"
+    executor = _executor(asked, folder) if executor is None else executor
+    threads = asked.threads if elsewhere and asked.threads else _threads(asked)
+    bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
     journal = Journal(folder, _measured_by(asked, bench.device, threads))
     protocol = bench.protocol(threads)
     journal.prepare(protocol, bench.own)
@@ -141,6 +145,18 @@ def _tuned(bench: Bench, trials: Sequence[CellWork]) -> tuple[dict[str, Any] | N
     return tuning, bench.tuned(winners(tuning))
 
 
+def _executor(asked: Compare, folder: Path) -> Executor:
+    if asked.executor == "local":
+        return LocalExecutor(asked.workers)
+    return SlurmExecutor(
+        folder / "slurm",
+        places=asked.workers,
+        partition=asked.slurm_partition,
+        minutes=asked.slurm_minutes,
+        gpus=int(asked.device == "cuda"),
+    )
+
+
 def _threads(asked: Compare) -> int:
     """CPU threads of each run: what is asked for, or an equal part of the cores."""
     cores = os.cpu_count() or 1
@@ -176,6 +192,8 @@ def _speeds(
 
     Beside it what arithmetic an image costs in training.
     """
+    # a cluster's runs are timed here, where there may be no GPU
+    device = bench.device if torch.cuda.is_available() else "cpu"
     done = {record["name"] for record in records if record["state"] == "done"}
     speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in bench.asked.ledgers}
     for cell in bench.cells:
@@ -184,9 +202,9 @@ def _speeds(
             continue
         found = journal.speed(cell)
         if found is None:
-            found = speed_of(journal.run(cell), bench.device, threads)
-            learnt = training_flops(bench.configs[kind][name], bench.data.split("train"))
-            found = {**found, "training_flops": learnt}
+            found = speed_of(journal.run(cell), device, threads)
+            learnt = training_flops(bench.configs[kind][name], bench.data.split("train"), device)
+            found = {**found, "training_flops": learnt, "device": device}
             journal.write_speed(cell, found)
         speeds[kind][name] = {**found, "run": cell.name}
     return speeds
