@@ -62,6 +62,11 @@ class CompareCommand:
         workers: runs at a time.
         threads: CPU threads of each run; by default the cores divided by the workers.
         device: where to compute.
+        executor: where runs are made: `local`, processes here, or `slurm`, jobs of the cluster
+            that this machine belongs to, --workers at a time.
+        slurm_partition: partition of the jobs.
+        slurm_minutes: time limit of a job; a run that was cut off is gone on with by the next
+            command.
         quiet: print nothing but errors.
     """
 
@@ -98,6 +103,9 @@ class CompareCommand:
     workers: int = 1
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    executor: Literal["local", "slurm"] = "local"
+    slurm_partition: str | None = None
+    slurm_minutes: int = 120
     quiet: bool = False
 
     def __post_init__(self) -> None:
@@ -105,7 +113,8 @@ class CompareCommand:
         at_least("--n", self.n, 10)
         at_least("--workers", self.workers, 1)
         at_least("--threads", self.threads, 1)
-        check_threads(self.threads)
+        if self.executor == "local":
+            check_threads(self.threads)
         if self.budget is None and self.images is None:
             raise UsageError(
                 "compare needs --budget 2m (equal seconds), --images 200000 (equal images), or both"
@@ -168,6 +177,9 @@ def run(arguments: list[str]) -> None:
         workers=asked.workers,
         threads=asked.threads,
         device=asked.device,
+        executor=asked.executor,
+        slurm_partition=asked.slurm_partition,
+        slurm_minutes=asked.slurm_minutes,
     )
     with _watching(console) as watcher:
         found = run_comparison(wanted, watcher)

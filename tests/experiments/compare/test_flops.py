@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import undrift.data
 from undrift.conditioning import Condition
-from undrift.experiments.compare.flops import training_flops
+from undrift.experiments.compare.flops import training_flops as flops
 from undrift.runs.learners import build_learner
 from undrift.runs.recipes import resolve
 from undrift.runs.settings import TrainSettings
@@ -23,6 +23,10 @@ from undrift.training.optimizers import build_optimizers
 @pytest.fixture(scope="module")
 def images():
     return undrift.data.load("digits")
+
+
+def training_flops(config, train):
+    return flops(config, train, "cpu")
 
 
 def config(images, **settings):

@@ -69,6 +69,9 @@ class Compare:
         workers: runs at a time.
         threads: CPU threads of each run; None divides the cores among the workers.
         device: where to compute.
+        executor: ``local``, processes on this machine, or ``slurm``, jobs of a cluster.
+        slurm_partition: of the cluster; None is its default.
+        slurm_minutes: time limit of a job.
     """
 
     data: str
@@ -100,6 +103,9 @@ class Compare:
     workers: int = 1
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    executor: Literal["local", "slurm"] = "local"
+    slurm_partition: str | None = None
+    slurm_minutes: int = 120
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared; see `run_comparison`."""
@@ -117,9 +123,17 @@ class Compare:
             ("--seeds", self.seeds, 1),
             ("--workers", self.workers, 1),
             ("--n", self.n, FEWEST),
+            ("--slurm-minutes", self.slurm_minutes, 1),
         ):
             if value < least:
                 raise UsageError(f"{flag} {value}: wanted a whole number of at least {least}")
+        if self.executor == "slurm" and (self.threads is None or self.device == "auto"):
+            raise UsageError(
+                "--executor slurm: give --threads and --device cpu or cuda; this machine is not "
+                "the one that trains"
+            )
+        if self.executor == "local" and self.slurm_partition is not None:
+            raise UsageError("--slurm-partition: only for --executor slurm; leave it out")
         if self.parameters not in (None, RECIPE):
             parameter_count(str(self.parameters), f", or {RECIPE}")
         if self.trials < 0 or self.trials == 1:

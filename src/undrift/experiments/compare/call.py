@@ -44,13 +44,15 @@ def compare(
     workers: int = 1,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    executor: Executor | None = None,
+    executor: Executor | Literal["local", "slurm"] = "local",
+    slurm_partition: str | None = None,
+    slurm_minutes: int = 120,
 ) -> dict[str, Any]:
     """Train methods alike and compare what they learnt; see ``undrift compare`` for the keywords.
 
     ``methods`` are names, or an `Arm` for a method with settings of its own. The same call again
-    goes on where it was stopped. ``executor`` says where runs are made, by default in processes on
-    this machine.
+    goes on where it was stopped. ``executor`` says where runs are made: ``local``, in processes on
+    this machine, ``slurm``, on a cluster, or any `Executor` of your own.
 
     Returns:
         ``result["ledgers"][0]["methods"]``, per method its metrics as means over seeds with
@@ -90,6 +92,9 @@ def compare(
             workers=workers,
             threads=threads,
             device=device,
+            executor=executor if isinstance(executor, str) else "local",
+            slurm_partition=slurm_partition,
+            slurm_minutes=slurm_minutes,
         ),
-        executor=executor,
+        executor=None if isinstance(executor, str) else executor,
     )

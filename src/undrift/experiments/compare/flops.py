@@ -19,7 +19,7 @@ LONG = 1_000_000
 """Steps that the counted run is told to have, so that its penalties weigh what they do early."""
 
 
-def training_flops(config: RunConfig, images: ImageSet) -> float:
+def training_flops(config: RunConfig, images: ImageSet, device: str) -> float:
     """Floating-point operations of training per real image of the main phase.
 
     A throw-away model makes one round of its phases: one step, or as many as it takes until every
@@ -31,8 +31,8 @@ def training_flops(config: RunConfig, images: ImageSet) -> float:
     Args:
         config: of the run.
         images: the training split.
+        device: where to compute them.
     """
-    device = config.training.device
     plan = replace(config.training, steps=LONG)
     with torch.random.fork_rng():
         learner = build_learner(config, device)

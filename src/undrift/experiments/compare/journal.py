@@ -7,6 +7,7 @@
           runs/CELL/      the runs themselves, as ``undrift train`` writes them
           logs/CELL.txt   what their commands printed
           cells/          CELL-training.json, CELL-KEY.json (its result), CELL-speed.json
+          slurm/          what submitit ships to a cluster's nodes and back
           report.json  compare-*.png  report.html
 """
 

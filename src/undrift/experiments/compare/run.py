@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from undrift.errors import UsageError
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.bench import Bench, open_bench
@@ -19,6 +21,7 @@ from undrift.experiments.compare.journal import Journal
 from undrift.experiments.compare.page import write_page
 from undrift.experiments.compare.result import result_of, write_result
 from undrift.experiments.compare.scheduling import Work, work_off
+from undrift.experiments.compare.slurm import SlurmExecutor
 from undrift.experiments.compare.tuning import (
     measured_on_validation,
     trial_cells,
@@ -70,9 +73,10 @@ def run_comparison(
         DataError: images that are missing, empty or too broken.
     """
     watcher = Watcher() if watcher is None else watcher
-    threads = _threads(asked)
-    bench = open_bench(asked, choose_device(asked.device))
     folder = Path(asked.out)
+    elsewhere = asked.executor == "slurm"
+    threads = asked.threads if elsewhere and asked.threads else _threads(asked)
+    bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
     journal = Journal(folder, _measured_by(asked, bench.device, threads))
     protocol = bench.protocol(threads)
     journal.prepare(protocol, bench.own)
@@ -90,7 +94,7 @@ def run_comparison(
         total = len(trials) + len(bench.cells)
         telling = _Telling(watcher, [*trials, *works], total)
         watcher.plan(_plan(bench, parameters, telling.done, threads), telling.done, total)
-        with _places(executor, asked.workers) as places:
+        with _places(executor, asked, folder) as places:
             if not ready:
                 telling.work_off(trials, places)
                 tuning, tuned = _tuned(bench, trials)
@@ -136,12 +140,20 @@ class _Telling:
 
 
 @contextlib.contextmanager
-def _places(executor: Executor | None, workers: int) -> Iterator[Executor]:
-    """Where commands run: ``executor``, or processes of our own, which end with the comparison."""
+def _places(executor: Executor | None, asked: Compare, folder: Path) -> Iterator[Executor]:
+    """Where commands run: ``executor``, a cluster, or processes that end with the comparison."""
     if executor is not None:
         yield executor
+    elif asked.executor == "slurm":
+        yield SlurmExecutor(
+            folder / "slurm",
+            places=asked.workers,
+            partition=asked.slurm_partition,
+            minutes=asked.slurm_minutes,
+            gpus=int(asked.device == "cuda"),
+        )
     else:
-        with contextlib.closing(LocalExecutor(workers)) as local:
+        with contextlib.closing(LocalExecutor(asked.workers)) as local:
             yield local
 
 
@@ -208,6 +220,8 @@ def _speeds(
 
     Beside it what arithmetic an image costs in training.
     """
+    # a cluster's runs are timed here, where there may be no GPU
+    device = bench.device if torch.cuda.is_available() else "cpu"
     done = {record["name"] for record in records if record["state"] == "done"}
     speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in bench.asked.ledgers}
     for cell in bench.cells:
@@ -216,9 +230,9 @@ def _speeds(
             continue
         found = journal.speed(cell)
         if found is None:
-            found = speed_of(journal.run(cell), bench.device, threads)
-            learnt = training_flops(bench.configs[kind][name], bench.data.split("train"))
-            found = {**found, "training_flops": learnt}
+            found = speed_of(journal.run(cell), device, threads)
+            learnt = training_flops(bench.configs[kind][name], bench.data.split("train"), device)
+            found = {**found, "training_flops": learnt, "device": device}
             journal.write_speed(cell, found)
         speeds[kind][name] = {**found, "run": cell.name}
     return speeds

@@ -220,11 +220,18 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
         (
             "speed",
             "median time to draw one image alone, and per image in a batch of 64, of one run of "
-            "each method, one after the other when all runs had ended",
+            f"each method, one after the other when all runs had ended{_timed_on(found)}",
         ),
         ("version", f"undrift {found['version']}"),
     ]
     return rows
+
+
+def _timed_on(found: Record) -> str:
+    """Where speeds were measured, if that is not where runs were trained."""
+    devices = {one.get("device") for by_arm in found["speeds"].values() for one in by_arm.values()}
+    trained_on = found["protocol"]["device"]
+    return "".join(f"; on {device}" for device in sorted(devices - {trained_on, None}))
 
 
 def _sizes(asked: str | None) -> str:
