@@ -6,6 +6,7 @@ Debian's chromium and its driver; `.ci/run` installs them.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
 import pytest
 from tests.experiments.compare import fake_executor
@@ -74,13 +75,12 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fake_executor, "FD", Distances())
+        patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
         executor = PlantedExecutor({"r3gan.x4-6400images-0": 5})
         patch.setattr(run, "LocalExecutor", lambda places: executor)
         run_study(Study("quick", str(folder / "study")), executor=executor)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
-        from dataclasses import replace
-
         asked = replace(ASKED, budget="10s", out=str(folder / "comparison"))
         run_comparison(asked, executor=FakeExecutor({"r3gan-10s-1": 5}))
     with pytest.MonkeyPatch.context() as patch:

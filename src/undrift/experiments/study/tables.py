@@ -17,6 +17,7 @@ from undrift.training.learners.gan_config import GANConfig
 
 MAIN, SWEEP, FILLING, SCALING, LIKELIHOOD = "main", "sweep", "filling", "scaling", "likelihood"
 POINTS = ("ring8", "grid25")
+STACKS = "stacked"
 
 NETWORKS = {"unet": "diffusion", "transformer": "diffusion", "r3gan": "r3gan"}
 """Families that are made in several sizes, and the method of each."""
@@ -43,7 +44,6 @@ def tables(study: Study, data: ImageSet) -> dict[str, Compare]:
                 "kid",
                 "precision",
                 "recall",
-                "density",
                 "coverage",
                 "label_accuracy",
                 "memorization",
@@ -71,8 +71,8 @@ def tables(study: Study, data: ImageSet) -> dict[str, Compare]:
     if size.stacked is not None and study.mnist is not None:
         arms = [Arm(method, method, {}) for method in ("diffusion", "r3gan", "dcgan")]
         path = str(study.folder / "data" / STACKED)
-        made["stacked"] = _table(
-            study, "stacked", path, arms, size.stacked, conditional=False, features="random"
+        made[STACKS] = _table(
+            study, STACKS, path, arms, size.stacked, conditional=False, features="random"
         )
     path = str(study.folder / "data" / TAIL)
     made["tail"] = _table(study, "tail", path, plain, size.tail, conditional=False)
