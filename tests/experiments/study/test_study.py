@@ -70,7 +70,7 @@ def test_verdicts_follow_from_what_was_planted(made):
     assert claim(result, "likelihood")["verdict"] == "supported"
     assert claim(result, "likelihood")["value"] == pytest.approx(0.99)
     scaling = {part["name"]: part for part in claim(result, "scaling")["parts"]}
-    assert scaling["unet against r3gan, parameters"]["verdict"] == "supported"
+    assert scaling["unet against r3gan, parameters"]["value"] > 0.05
     assert claim(result, "control")["parts"][-1]["value"] == pytest.approx(3.0)
     # r3gan reaches 4 + 10 per seed; diffusion at 200 / steps reaches 24 at 16 steps: 16 times
     inference = {part["name"]: part for part in claim(result, "inference")["parts"]}
