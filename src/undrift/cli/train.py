@@ -27,7 +27,8 @@ class Train(TrainSettings):
     the budget, and stored.
 
     Attributes:
-        data: a folder, zip, .npz or .npy of images, a folder of idx files, or the name `digits`.
+        data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
+            `ring8` or `grid25`.
         out: the run directory; a new runs/DATA-DATE-N by default.
         config: repeat the run of this config.yaml, given with --out; excludes the other settings.
         learning_rate: peak of the learning-rate schedule.

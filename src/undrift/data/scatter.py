@@ -56,16 +56,13 @@ def scatter(images: NDArray[np.uint8], behind: NDArray[np.uint8] | None = None) 
 
 def _cover(points: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     """How opaque points (n, 2) make a square picture: (side, side) in [0, 1)."""
-    counts = np.zeros((side, side))
-    column = MARGIN + ZOOM * points[:, 0].astype(np.int64)
-    row = side - 1 - MARGIN - ZOOM * points[:, 1].astype(np.int64)
-    np.add.at(counts, (row, column), 1.0)
-    reach = int(np.ceil(DOT))
-    weight = np.zeros((side, side))
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            # the edge of a dot is one pixel wide, so that it looks round
-            share = np.clip(DOT + 0.5 - np.hypot(down, right), 0.0, 1.0)
-            if share > 0:
-                weight += share * np.roll(counts, (down, right), axis=(0, 1))
-    return 1 - (1 - OPACITY) ** weight
+    right, up = points.astype(np.int64).T
+    centre = (side - 1 - MARGIN - ZOOM * up) * side + MARGIN + ZOOM * right
+    reach = np.arange(-MARGIN, MARGIN + 1)
+    # the edge of a dot is one pixel wide, so that it looks round
+    share = np.clip(DOT + 0.5 - np.hypot(reach[:, None], reach), 0.0, 1.0)
+    down, across = np.nonzero(share)
+    places = centre[:, None] + (reach[down] * side + reach[across])
+    shares = np.broadcast_to(share[down, across], places.shape)
+    weight = np.bincount(places.ravel(), shares.ravel(), minlength=side * side)
+    return 1 - (1 - OPACITY) ** weight.reshape(side, side)

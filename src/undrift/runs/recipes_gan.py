@@ -15,7 +15,7 @@ from undrift.networks import are_points
 from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
 from undrift.networks.gan.pyramid import sizes
 from undrift.pipelines import SampleSpec
-from undrift.runs.recipes_points import on_perceptrons
+from undrift.runs import recipes_points
 from undrift.runs.settings import TrainSettings, flag
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
@@ -29,6 +29,9 @@ LAZY = 16
 
 LONG = 900.0
 """Seconds of training from which a CPU gets the wide networks too."""
+
+POINTS_GAMMA = 0.005
+"""Weight of R1 and R2 on points, tuned on ``grid25``; the rules for images are for many pixels."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +73,21 @@ def gan_recipe(
     """
     _check(settings, own_network)
     size = (spec.shape[1], spec.shape[2])
-    perceptrons = settings.network == "mlp" or are_points(size)
+    points = are_points(size)
+    perceptrons = settings.network == "mlp" or points
     if not perceptrons:
         sizes(size)
     cuda = device == "cuda"
-    batch = settings.batch_size or 64
+    batch = settings.batch_size or (recipes_points.BATCH if points else 64)
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
     # Lightness: images of more than 64 pixels have more stages, of which the last cost the most.
     share *= 1 if max(spec.shape[1:]) <= 64 else 2
-    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda))
+    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points))
     model = replace(recipe.model, method=settings.method, flip=settings.flip)
     if perceptrons:
-        model = on_perceptrons(model)
+        model = recipes_points.on_perceptrons(model)
+    if points:
+        model = recipes_points.for_points(model)
     if settings.augment:
         model = replace(model, augment=settings.augment, adapt=0)
     if settings.learning_rate is not None:
@@ -99,6 +105,7 @@ class _Asked:
     batch: int
     share: int
     cuda: bool
+    points: bool
 
     @property
     def side(self) -> int:
@@ -106,6 +113,8 @@ class _Asked:
 
     @property
     def images(self) -> int:
+        if self.points and not self.cuda:
+            return recipes_points.IMAGES
         return 10_000_000 if self.cuda else 200_000
 
     def recipe(self, model: GANConfig, learning_rate: LearningRate | None = None) -> GANRecipe:
@@ -142,13 +151,15 @@ def _sngan(asked: _Asked) -> GANRecipe:
 
 
 def _wgan_gp(asked: _Asked) -> GANRecipe:
-    adam = AdamWConfig(learning_rate=2e-4, betas=(0.0, 0.9))
+    # The paper's toys have a weight of 0.1, too.
+    rate, weight = (3e-3, 0.1) if asked.points else (2e-4, 10.0)
+    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.9))
     return asked.recipe(
         GANConfig(
             asked.spec,
             network=SNGANConfig(width=64 // asked.share, spectral_norm=False),
             loss=Wasserstein(),
-            penalty=PenaltyConfig(two_sided=10.0),
+            penalty=PenaltyConfig(two_sided=weight),
             critic_steps=5,
             generator_optimizer=adam,
             discriminator_optimizer=adam,
@@ -166,14 +177,17 @@ def _stylegan2(asked: _Asked) -> GANRecipe:
         learning_rate=adam.learning_rate * correction,
         betas=(0.0, adam.betas[1] ** correction),
     )
+    # 0.01 on 32 x 32 pixels in batches of 64, as for CIFAR-10 there; 4 times as much at twice the
+    # side, which comes to 0.6 at 256, where they took 1
+    gamma = 0.01 * (asked.side / 32) ** 2 * 64 / asked.batch
+    if asked.points:
+        gamma = POINTS_GAMMA
     return asked.recipe(
         GANConfig(
             asked.spec,
             network=StyleGAN2Config(width=64 // asked.share),
             loss=NonSaturating(),
-            # 0.01 on 32 x 32 pixels in batches of 64, as for CIFAR-10 there; 4 times as much at
-            # twice the side, which comes to 0.6 at 256, where they took 1
-            penalty=PenaltyConfig(r1=0.01 * (asked.side / 32) ** 2 * 64 / asked.batch, every=LAZY),
+            penalty=PenaltyConfig(r1=gamma, every=LAZY),
             # the papers' 500,000 are a fiftieth of their runs, which ours on a CPU are far below
             adapt=500_000 if asked.cuda else 100_000,
             generator_optimizer=adam,
@@ -185,10 +199,13 @@ def _stylegan2(asked: _Asked) -> GANRecipe:
 def _r3gan(asked: _Asked) -> GANRecipe:
     # The paper's rate is for 40,000 updates and more; a CPU makes some thousands.
     rate = 2e-4 if asked.cuda else 1e-3
-    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=0.9)
     # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
     # smaller batches want more.
     gamma = 0.05 * (asked.side / 32) ** 2 * 512 / asked.batch
+    decay = 0.5
+    if asked.points:
+        rate, gamma, decay = 6e-3, POINTS_GAMMA, 1.0
+    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=0.9)
     return asked.recipe(
         GANConfig(
             asked.spec,
@@ -202,7 +219,7 @@ def _r3gan(asked: _Asked) -> GANRecipe:
             generator_optimizer=adam,
             discriminator_optimizer=adam,
         ),
-        LearningRate(warm_up=0.0, decay=0.5),
+        LearningRate(warm_up=0.0, decay=decay),
     )
 
 

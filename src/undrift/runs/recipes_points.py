@@ -6,6 +6,7 @@ it. Every GAN keeps its own loss, kind of penalty and betas, and plays on percep
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from undrift.diffusion import LogNormal
@@ -21,12 +22,15 @@ BATCH = 256
 """Points of the global batch, of every method."""
 
 WAVES = (1.0, 2.0, 4.0, 8.0)
-"""Angular frequencies of the waves that a network hears of its input."""
+"""Angular frequencies of the waves of its input that a diffusion model hears; one deviation of the
+data is 1 there."""
+
+GAN_WAVES = tuple(math.pi * 2**octave for octave in range(4))
+"""The same for a discriminator, to which the box is [-1, 1]: the slowest goes through it once."""
 
 
-def images(device: str) -> int:
-    """Points to train on in all where nobody says."""
-    return 10_000_000 if device == "cuda" else 1_000_000
+IMAGES = 2_000_000
+"""Points to train on in all on a CPU where nobody says: half a minute of one core."""
 
 
 def check_points(settings: TrainSettings, size: tuple[int, int]) -> None:
@@ -52,7 +56,7 @@ def points_recipe(device: str) -> Recipe:
         MLPConfig(width=64, fourier=WAVES),
         MuonConfig(learning_rate=1e-2, rest=AdamWConfig(learning_rate=5e-3)),
         batch_size=BATCH,
-        images=images(device),
+        images=10_000_000 if device == "cuda" else IMAGES,
         levels=LogNormal(mean=-1.0, std=1.3),
         rho=5.0,
         # what has no mean needs no more noise to start from, and steps cost little
@@ -75,3 +79,11 @@ def on_perceptrons(model: GANConfig) -> GANConfig:
         case _:
             network = MLPGANConfig()
     return replace(model, network=network)
+
+
+def for_points(model: GANConfig) -> GANConfig:
+    """``model``, which plays on perceptrons, for points: small, with waves, nothing augmented."""
+    if not isinstance(model.network, MLPGANConfig):
+        raise UsageError(f"points for {model.network.kind}: wanted perceptrons")
+    network = replace(model.network, width=64, layers=3, latent=2, fourier=GAN_WAVES)
+    return replace(model, network=network, adapt=0)

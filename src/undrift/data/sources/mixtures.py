@@ -62,7 +62,7 @@ class PointMixture:
 
     def points_of(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Equation (3): uint8 (n, 1, 2, 1) to points (n, 2)."""
-        return 2 * self.half * images.reshape(-1, 2).astype(np.float64) / 255 - self.half  # (3)
+        return 2 * self.half * images.reshape(-1, 2) / 255 - self.half  # (3)
 
     def rows(self) -> Rows:
         """All splits, one behind the other; the labels are the modes, which take turns."""
@@ -93,7 +93,7 @@ def _ring(count: int, radius: float) -> NDArray[np.float64]:
 
 
 def _grid(side: int, spacing: float) -> NDArray[np.float64]:
-    places = spacing * (np.arange(side) - (side - 1) / 2)
+    places = spacing * (np.arange(side, dtype=np.float64) - (side - 1) / 2)
     return np.stack(np.meshgrid(places, places), axis=-1).reshape(-1, 2)
 
 
