@@ -18,6 +18,9 @@ from undrift.errors import UsageError
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import at_least
 
+Rows = range | NDArray[np.int64]
+"""Numbers of some fills."""
+
 _FILL = 1 << 32
 """Between the noise numbers of two fills of one image: beyond any number of images."""
 
@@ -80,19 +83,19 @@ class Holes:
         """Number of fills."""
         return len(self.images) * self.variants
 
-    def numbers(self, rows: range) -> list[int]:
+    def numbers(self, rows: Rows) -> list[int]:
         """What names the noise of some fills, however many images and fills there are."""
-        return [self.first + i // self.variants + i % self.variants * _FILL for i in rows]
+        return [self.first + i // self.variants + i % self.variants * _FILL for i in map(int, rows)]
 
-    def pixels(self, rows: range) -> Tensor:
+    def pixels(self, rows: Rows) -> Tensor:
         """The images of some fills, uint8 (len(rows), C, H, W)."""
         return torch.from_numpy(self.images[self._places(rows)]).permute(0, 3, 1, 2)
 
-    def known(self, rows: range) -> Tensor:
+    def known(self, rows: Rows) -> Tensor:
         """What is known of them, bool (len(rows), 1, H, W)."""
         return torch.from_numpy(~self.hidden[self._places(rows)])[:, None]
 
-    def filled(self, rows: range, paint: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def filled(self, rows: Rows, paint: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The images of some fills with ``paint`` (len(rows), H, W, C) where they were hidden."""
         places = self._places(rows)
         return np.where(self.hidden[places][..., None], paint, self.images[places])
@@ -101,5 +104,5 @@ class Holes:
         """What is said of images (N,), of each of their fills (N V,)."""
         return np.repeat(of_images, self.variants)
 
-    def _places(self, rows: range) -> NDArray[np.int64]:
-        return np.arange(rows.start, rows.stop) // self.variants
+    def _places(self, rows: Rows) -> NDArray[np.int64]:
+        return np.asarray(rows) // self.variants
