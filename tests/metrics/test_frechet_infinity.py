@@ -8,7 +8,7 @@ import torch
 
 from undrift.errors import UsageError
 from undrift.metrics.frechet import frechet_distance
-from undrift.metrics.frechet_infinity import _Blocks, _Line, frechet_infinity
+from undrift.metrics.frechet_infinity import BLOCKS, _Blocks, _Line, _Run, frechet_infinity
 from undrift.metrics.moments import Moments
 from undrift.randomness import generator
 
@@ -47,24 +47,27 @@ def test_a_shift_is_found_beyond_the_bias():
 def test_blocks_give_the_moments_of_their_rows():
     rows = 100 + np.random.default_rng(2).normal(size=(207, 3))
     blocks = _Blocks.dealt(rows, 0, "samples")
-    mean, covariance = blocks.of([list(range(20))])
+    mean, covariance = blocks.of([_Run(0, BLOCKS)])
     np.testing.assert_allclose(mean[0], rows.mean(0), rtol=1e-13)
     np.testing.assert_allclose(covariance[0], np.cov(rows.T), atol=1e-12)
-    assert blocks.counts.sum() == 207
+    assert blocks.counts[-1] == 207
     order = torch.randperm(207, generator=generator(0, "frechet infinity", "samples")).numpy()
     parts = np.array_split(order, 20)
-    means, covariances = blocks.of([[0, 1, 2], [3]])
-    for i, part in enumerate((np.concatenate(parts[:3]), parts[3])):
+    runs = [_Run(0, 3), _Run(3, 1), _Run(18, 4)]  # the last goes on from the first block
+    means, covariances = blocks.of(runs)
+    for i, run in enumerate(([0, 1, 2], [3], [18, 19, 0, 1])):
+        assert runs[i].blocks == run
+        part = np.concatenate([parts[b] for b in run])
         np.testing.assert_allclose(means[i], rows[part].mean(0), rtol=1e-13)
         np.testing.assert_allclose(covariances[i], np.cov(rows[part].T), atol=1e-12)
 
 
 def test_lines_go_through_what_is_on_them():
-    line = _Line.through(list(range(20)), 0.2, 15)
+    line = _Line.through(0.2, 15)
     sizes = np.unique(line.lengths)
     assert (sizes[0], sizes[-1], len(sizes)) == (4, 20, 15)
     assert line.intercept(0.7 + 3.0 / line.lengths) == pytest.approx(0.7)
-    everywhere = {block for run in line.runs if len(run) == 4 for block in run}
+    everywhere = {block for run in line.runs if run.length == 4 for block in run.blocks}
     assert everywhere == set(range(20))  # small sets too use every sample
 
 

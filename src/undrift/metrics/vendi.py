@@ -28,8 +28,9 @@ from numpy.typing import NDArray
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.jackknife import GROUPS, groups, half_width
+from undrift.metrics.moments import Array
+from undrift.metrics.symmetric import eigenvalues
 
-Array = NDArray[np.float64]
 Similarity = Callable[[Array], Array]
 
 
@@ -72,7 +73,7 @@ def vendi(
 
 def _score(matrix: Array) -> float:
     """Equation (1) from a symmetric ``matrix`` with eigenvalues lambda."""
-    values = np.linalg.eigvalsh(matrix)
+    values = eigenvalues(matrix)
     values = values[values > 0]  # 0 log 0 = 0; what rounding leaves below zero is zero
     return float(np.exp(-(values * np.log(values)).sum()))
 
