@@ -7,8 +7,14 @@ import pytest
 import torch
 
 from undrift.errors import UsageError
+from undrift.metrics.blocks import BLOCKS, Blocks, Run
 from undrift.metrics.frechet import frechet_distance
-from undrift.metrics.frechet_infinity import BLOCKS, _Blocks, _Line, _Run, frechet_infinity
+from undrift.metrics.frechet_infinity import (
+    _Extrapolated,
+    _Line,
+    extrapolated_distance,
+    frechet_infinity,
+)
 from undrift.metrics.moments import Moments
 from undrift.randomness import generator
 
@@ -46,14 +52,14 @@ def test_a_shift_is_found_beyond_the_bias():
 
 def test_blocks_give_the_moments_of_their_rows():
     rows = 100 + np.random.default_rng(2).normal(size=(207, 3))
-    blocks = _Blocks.dealt(rows, 0, "samples")
-    mean, covariance = blocks.of([_Run(0, BLOCKS)])
+    blocks = Blocks.dealt(rows, 0, "samples")
+    mean, covariance = blocks.of([Run(0, BLOCKS)])
     np.testing.assert_allclose(mean[0], rows.mean(0), rtol=1e-13)
     np.testing.assert_allclose(covariance[0], np.cov(rows.T), atol=1e-12)
     assert blocks.counts[-1] == 207
     order = torch.randperm(207, generator=generator(0, "frechet infinity", "samples")).numpy()
     parts = np.array_split(order, 20)
-    runs = [_Run(0, 3), _Run(3, 1), _Run(18, 4)]  # the last goes on from the first block
+    runs = [Run(0, 3), Run(3, 1), Run(18, 4)]  # the last goes on from the first block
     means, covariances = blocks.of(runs)
     for i, run in enumerate(([0, 1, 2], [3], [18, 19, 0, 1])):
         assert runs[i].blocks == run
@@ -71,11 +77,19 @@ def test_lines_go_through_what_is_on_them():
     assert everywhere == set(range(20))  # small sets too use every sample
 
 
+def test_the_more_features_the_fewer_sizes():
+    rows = np.random.default_rng(5).normal(size=(2060, 513))
+    for size, sizes in ((513, 5), (3, 15)):
+        made = _Extrapolated.of(rows[:, :size], exact(size), 0)
+        assert len(np.unique(made.line.lengths)) == sizes
+
+
 def test_depends_on_the_seed_only_through_the_dealing():
     draws = np.random.default_rng(3)
     x, y = draws.normal(size=(100, 2)), draws.normal(size=(100, 2))
     first = frechet_infinity(x, y, seed=5, points=3)
     assert first == frechet_infinity(x, y, seed=5, points=3)
+    assert extrapolated_distance(x, y, seed=5) == frechet_infinity(x, y, seed=5).value
     assert first.value != frechet_infinity(x, y, seed=6, points=3).value
 
 

@@ -30,6 +30,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.metrics.moments import Array, Moments
@@ -43,7 +44,9 @@ from undrift.metrics.symmetric import (
 )
 
 
-def frechet_distance(first: Moments | Array, second: Moments | Array) -> float:
+def frechet_distance(
+    first: Moments | NDArray[np.floating], second: Moments | NDArray[np.floating]
+) -> float:
     """Equation (1), never negative; symmetric up to rounding.
 
     Args:
@@ -74,7 +77,7 @@ class _Side:
     rows: Array | None = None
 
 
-def _side(given: Moments | Array) -> _Side:
+def _side(given: Moments | NDArray[np.floating]) -> _Side:
     if isinstance(given, Moments):
         return _Side(given)
     features = np.asarray(given, dtype=np.float64)
