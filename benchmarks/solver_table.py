@@ -63,9 +63,10 @@ def main() -> None:
     warn_if_busy()
     torch.set_num_threads(options.threads)
     table = Table.opened(options)
+    table.measure_all("learned", [table.learned(budget) for budget in table.learned_budgets])
     grids = table.choose_grids()
     rows = [table.cell(name, grids, budget) for budget in BUDGETS for name in table.names(budget)]
-    table.measure_all("table", rows)
+    table.measure_all("table", sorted(rows, key=lambda cell: cell.budget != FULL))  # these first
     adaptive = [
         Cell(name, "", 0, 0, options.n, options.seed, options.precision, tolerance)
         for name in ADAPTIVE
@@ -167,13 +168,23 @@ class Table:
 
     def names(self, budget: int) -> list[str]:
         """The samplers of a budget, the learned one first where there is one."""
-        return ([LEARNED] if budget in self.pipeline.learned else []) + list(SAMPLERS)
+        return ([LEARNED] if budget in self.learned_budgets else []) + list(SAMPLERS)
+
+    @property
+    def learned_budgets(self) -> list[int]:
+        """The budgets that a sampler was learned for."""
+        return [budget for budget in BUDGETS if budget in self.pipeline.learned]
+
+    def learned(self, budget: int) -> Cell:
+        """A cell of a learned sampler."""
+        o = self.options
+        return Cell(LEARNED, "", budget, budget, o.n, o.seed, o.precision)
 
     def cell(self, name: str, grids: dict[int, dict[str, str]], budget: int) -> Cell:
         """A cell of the table."""
-        o = self.options
         if name == LEARNED:
-            return Cell(name, "", budget, budget, o.n, o.seed, o.precision)
+            return self.learned(budget)
+        o = self.options
         at = next(at for at, served in CHOSEN_AT.items() if budget in served)
         steps = steps_within(budget, solver(name).evaluations_per_step)
         return Cell(name, grids[at][name], budget, steps, o.n, o.seed, o.precision)
@@ -229,7 +240,8 @@ class Table:
 
     def _measured(self, cell: Cell) -> dict[str, Any]:
         began = time.process_time()
-        images, nfe = self._drawn(cell)
+        known = self.kept.beginning(cell, self.bench.features.shape[1])
+        images, nfe = self._drawn(cell, len(known))
         if cell.tolerance is None:
             evaluations = (
                 1 if cell.sampler == LEARNED else solver(cell.sampler).evaluations_per_step
@@ -237,7 +249,7 @@ class Table:
             if nfe != cost(cell.steps, evaluations) or nfe > cell.budget:
                 raise SystemExit(f"{cell.key} made {nfe} evaluations, not what it declares")
         spent = time.process_time() - began
-        features = self.bench.extractor.features(images)
+        features = np.concatenate([known, self.bench.extractor.features(images)])
         found = frechet_estimate(features, self.reference)
         record = {
             "nfe": nfe,
@@ -249,14 +261,15 @@ class Table:
         self.kept.write(cell, record, features)
         return self.record(cell)
 
-    def _drawn(self, cell: Cell) -> tuple[NDArray[np.uint8], float]:
+    def _drawn(self, cell: Cell, first: int) -> tuple[NDArray[np.uint8], float]:
+        """The images of ``cell`` from number ``first`` on, and evaluations per image."""
         how: dict[str, Any] = {"steps": cell.steps, "sampler": cell.sampler, "grid": cell.grid}
         if cell.sampler == LEARNED:
             how = {"steps": cell.steps, "sampler": LEARNED}
         if cell.tolerance is not None:
             how = {"sampler": cell.sampler, "tolerance": cell.tolerance}
         parts, spent = [], 0.0
-        for start in range(0, cell.n, _BLOCK):
+        for start in range(first, cell.n, _BLOCK):
             made = self.pipeline(
                 min(_BLOCK, cell.n - start),
                 seed=cell.seed,
@@ -269,7 +282,7 @@ class Table:
             parts.append(made.images)
             each = made.nfe_by_image  # of an adaptive sampler, without waiting for the slowest
             spent += made.nfe * len(made.images) if each is None else float(each.sum())
-        return np.concatenate(parts), round(spent / cell.n, 2)
+        return np.concatenate(parts), round(spent / (cell.n - first), 2)
 
     def record(self, cell: Cell) -> dict[str, Any]:
         """What was measured of ``cell``, rounded for people."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +107,22 @@ class Kept:
         self._records[cell.key] = asdict(cell) | found
         text = json.dumps({"about": self._about, "cells": self._records}, indent=1)
         write_file(self._path, text.encode())
+
+    def beginning(self, cell: Cell, width: int) -> NDArray[np.floating]:
+        """(m, width) features of the first images of ``cell``, as far as a smaller one has them."""
+        same = asdict(cell) | {"n": 0}
+        smaller = [
+            one
+            for one in map(self._cell, self._records.values())
+            if asdict(one) | {"n": 0} == same and one.n < cell.n
+        ]
+        if not smaller:
+            return np.empty((0, width), np.float32)
+        return self.features(max(smaller, key=lambda one: one.n))
+
+    @staticmethod
+    def _cell(record: dict[str, Any]) -> Cell:
+        return Cell(**{field.name: record[field.name] for field in fields(Cell)})
 
     def features(self, cell: Cell) -> NDArray[np.floating]:
         """(n, D) of the samples of a measured cell."""

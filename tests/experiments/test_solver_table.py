@@ -49,6 +49,9 @@ def test_a_table_goes_on_where_it_stopped(tmp_path):
     for changed in others:
         assert again.read(cell(**changed)) is None
     assert again.read(cell("dopri5", 0, 0, tolerance=0.1)) is None
+    assert np.array_equal(again.beginning(cell(n=9), 3), features)
+    assert again.beginning(cell(n=8), 3).shape == (0, 3)
+    assert again.beginning(cell(n=9, seed=1), 3).shape == (0, 3)
     with pytest.raises(SystemExit, match="not of"):
         cells.Kept(tmp_path, {"model": "b"})
 
