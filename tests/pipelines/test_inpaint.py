@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -152,6 +154,37 @@ def test_without_labels_the_class_is_left_open(method):
     assert not close(made.images, pipeline.inpaint(images, mask, labels="ant", **asked).images)
 
 
+def test_guidance_of_the_spec_is_for_labels():
+    pipeline = small()
+    pipeline.spec = dataclasses.replace(pipeline.spec, guidance=2.0)
+    images, mask = photos(pipeline), holes(pipeline)
+    assert pipeline.inpaint(images, mask, steps=3).nfe == 3
+    assert pipeline.inpaint(images, mask, steps=3, labels="ant").nfe == 6
+
+
+class Wild(torch.nn.Module):
+    """A network whose slope has nothing to do with any covariance."""
+
+    def __init__(self):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(()))
+        self.largest = 0.0
+
+    def forward(self, x, c_noise, context=None):
+        self.largest = max(self.largest, float(x.detach().abs().max()))
+        return 50 * x.flip(-1)
+
+
+def test_a_wild_slope_leads_nowhere_that_images_are_not():
+    network = Wild()
+    denoiser = Denoiser(network, VPCosine(), parameterization("x0"))
+    pipeline = DiffusionPipeline(
+        denoiser, None, Standardise((128.0,), (50.0,)), SampleSpec((1, 4, 4), steps=4)
+    )
+    pipeline.inpaint(photos(pipeline), holes(pipeline))
+    assert network.largest < 6  # images lie within 2.6, and noise adds 4
+
+
 class Exact(torch.nn.Module):
     """A network that predicts x0 as the exact denoiser of images at one of two levels of grey."""
 
@@ -233,6 +266,14 @@ def test_more_seconds_are_more_iterations_and_they_repeat():
     assert tiny.settings["iterations"] == 0
 
 
+def test_each_fill_has_candidates_of_its_own():
+    pipeline = gan("r3gan")
+    images, mask = photos(pipeline), holes(pipeline)
+    made = pipeline.inpaint(images, mask, variants=2, iterations=0, candidates=8, labels="a")
+    each = made.images.reshape(5, 2, -1)
+    assert not close(each[:, 0], each[:, 1])
+
+
 def test_its_cost_is_that_of_candidates_and_of_every_descent():
     pipeline = gan("r3gan")
     images, mask = photos(pipeline, 4), holes(pipeline)
@@ -285,6 +326,9 @@ def test_without_labels_it_finds_the_class():
     made = pipeline.inpaint(images, mask, variants=2, iterations=2, candidates=30)
     assert made.labels.tolist() == [2, 2, 1, 1, 0, 0, 0, 0]
     assert np.abs(made.images.astype(int) - np.repeat(images, 2, 0)).max() < 6
+    # of many that are gone on with, wrong classes among them, the best is the answer
+    every = pipeline.inpaint(images, mask, iterations=0, candidates=30, restarts=30)
+    assert every.labels.tolist() == [2, 1, 0, 0]
     told = pipeline.inpaint(images, mask, labels="ant", iterations=2, candidates=30)
     assert told.labels.tolist() == [0] * 4 and told.images[0, 3, 3, 0] < 60
 
