@@ -26,8 +26,13 @@ from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
-from undrift.pipelines.stepping import FixedSteps
-from undrift.sampling import AfterStep, BoundDenoise, CountedDenoiser, ImageNoise
+from undrift.sampling import (
+    AfterStep,
+    BoundDenoise,
+    CountedDenoiser,
+    ImageNoise,
+    adaptive_name,
+)
 from undrift.sampling.inverse import Measurement, MomentMatched, RePaint, time_travel
 from undrift.sampling.learned import Tabled
 from undrift.sampling.thresholding import DataRange
@@ -38,7 +43,7 @@ if TYPE_CHECKING:
 Method = Literal["moments", "repaint"]
 
 SAMPLER = "ddpm"
-"""New noise at every step lets hidden pixels follow the known ones; it fills best of all."""
+"""New noise at every step lets hidden pixels follow the known ones: on the digits it fills best."""
 
 LONGER = 2
 """Steps unless told otherwise, in those of the model's own sampling."""
@@ -172,6 +177,11 @@ def _request(pipeline: DiffusionPipeline, call: Call, fills: int, labels: Labels
         guidance = 1.0
     if call.sampler == Tabled.name:
         raise UsageError("sampler 'learned' was learned for whole images: name another")
+    if call.sampler is not None and adaptive_name(call.sampler) is not None:
+        raise UsageError(
+            f"sampler {call.sampler!r} chooses its own steps, and these would follow the paint: "
+            f"name one that takes steps, such as {SAMPLER}"
+        )
     call = replace(
         call,
         n=fills,
@@ -180,13 +190,7 @@ def _request(pipeline: DiffusionPipeline, call: Call, fills: int, labels: Labels
         sampler=SAMPLER if call.sampler is None else call.sampler,
         steps=LONGER * spec.steps if call.steps is None and named else call.steps,
     )
-    request = Request.checked(call, spec, pipeline.device, {})
-    if not isinstance(request.stepping, FixedSteps):
-        raise UsageError(
-            f"sampler {request.stepping.sampler!r} chooses its own steps, which paint has no use "
-            f"for: name another, such as {SAMPLER}"
-        )
-    return request
+    return Request.checked(call, spec, pipeline.device, {})
 
 
 def _within(denoise: BoundDenoise, limits: DataRange) -> Callable[[Tensor, Tensor], Prediction]:
