@@ -16,7 +16,7 @@ from undrift.sampling import DDPM, DPMpp2M, Heun, integrate, karras
 from undrift.sampling.inverse import Measurement, MomentMatched, measurement, moments, repaint
 from undrift.sampling.inverse.repaint import RePaint, time_travel
 
-COUNT = 2000
+COUNT = 1200
 SCHEDULES = [VE(), VPLinear(), VPCosine(), Flow(), SubVP()]
 
 PAIR = Gaussian(
@@ -73,9 +73,9 @@ def test_resampling_brings_the_hidden_coordinate_to_its_posterior():
     posterior = PAIR.given(Y, KNOWN)
     ends = [repainted(resample) for resample in (1, 4, 16)]
     gaps = [gap(x[:, 1], lambda z: posterior.cdf(z, 1)) for x in ends]
-    assert gaps[0] > 5 * CRITICAL and gaps[0] > 2 * gaps[1] > 4 * gaps[2]
+    assert gaps[0] > 4 * CRITICAL and gaps[0] > 2 * gaps[1] > 4 * gaps[2]
     assert gaps[2] < CRITICAL
-    assert errors_of_the_mean(ends[0], posterior) > 30
+    assert errors_of_the_mean(ends[0], posterior) > 20
     assert errors_of_the_mean(ends[2], posterior) < 4
     for x in ends:
         assert torch.equal(x[:, 0], Y[0].expand(COUNT))
