@@ -131,7 +131,7 @@ SMOKE = Preset(
     swept=("diffusion", "dcgan"),
     toys=("diffusion", "dcgan"),
     sizes=("30k", "60k"),
-    main=_ONCE,
+    main=Size(seeds=1, images=128, n=32, budget="5s"),
     sweep=_ONCE,
     points=_ONCE,
     stacked=None,
