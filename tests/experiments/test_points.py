@@ -20,8 +20,8 @@ from undrift.experiments import closing
 from undrift.experiments.preview import resolve_config
 from undrift.experiments.report.plane import coverage_sentence
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
-from undrift.metrics.spaces import open_spaces, quick_space
 from undrift.metrics import Images
+from undrift.metrics.spaces import open_spaces, quick_space
 from undrift.networks import MLPConfig
 from undrift.networks.gan import MLPGANConfig
 from undrift.runs import recorder

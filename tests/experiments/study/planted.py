@@ -91,7 +91,14 @@ def record(name: str) -> dict[str, Any]:
 def filling(seed: int) -> dict[str, Any]:
     images = np.full((3, 8, 8, 1), 90, np.uint8).tolist()
     methods = {
-        name: {"psnr": value + 0.01 * seed, "diversity": 9.0, "seconds": 0.1, "images": images}
+        name: {
+            "psnr_of_mean": ends(value + 0.01 * seed),
+            "psnr": ends(value - 2),
+            "calibration": ends(0.9),
+            "diversity": ends(9.0),
+            "seconds_per_fill": 0.1,
+            "images": images,
+        }
         for name, value in (("diffusion", 15.0), ("r3gan", 12.0))
     }
     facts = {"kind": "filling", "seed": seed, "count": 64, "methods": methods}

@@ -131,8 +131,8 @@ def test_an_unknown_part_and_an_unknown_preset_are_refused(tmp_path):
 
 
 def test_presets_fix_what_the_claims_ask_for():
-    assert set(PRESETS) == {"quick", "full"}
-    for preset in PRESETS.values():
+    assert set(PRESETS) == {"smoke", "quick", "full"}
+    for preset in (PRESETS["quick"], PRESETS["full"]):
         assert preset.main.seeds >= 5 and len(preset.factors) >= 5
         assert preset.methods[0] == "diffusion" and "r3gan" in preset.methods
     assert PRESETS["full"].sweep.seeds >= 5 and PRESETS["full"].points.seeds >= 10

@@ -121,4 +121,30 @@ FULL = Preset(
     scored=256,
 )
 
-PRESETS = {preset.name: preset for preset in (QUICK, FULL)}
+_ONCE = Size(seeds=1, images=128, n=32)
+
+SMOKE = Preset(
+    name="smoke",
+    methods=("diffusion", "dcgan"),
+    trials=0,
+    factors=(1.0,),
+    swept=("diffusion", "dcgan"),
+    toys=("diffusion", "dcgan"),
+    sizes=("30k", "60k"),
+    main=Size(seeds=1, images=128, n=32, budget="5s"),
+    sweep=_ONCE,
+    points=_ONCE,
+    stacked=None,
+    stacked_images=0,
+    tail=_ONCE,
+    scaling=_ONCE,
+    filling=_ONCE,
+    likelihood=_ONCE,
+    steps=(2, 4),
+    filled=4,
+    scored=4,
+    guidances=(1.0, 2.0),
+    truncations=(1.0, 0.5),
+)
+
+PRESETS = {preset.name: preset for preset in (SMOKE, QUICK, FULL)}
