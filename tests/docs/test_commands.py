@@ -35,6 +35,8 @@ SHORTER = {
     "--seeds 2 --images 20000": "--seeds 1 --images 64",
     "seeds=2, images=20000, n=500": "seeds=1, images=64, n=24",
     "--steps 5,6 --samples 64": "--steps 6 --samples 32",
+    "--unconditional": "--unconditional --images 1500",
+    "-n 1000 --trajectory": "-n 12 --trajectory",
 }
 INSTALLATION = re.compile(r"(python -m venv|\.venv/bin/pip install|make [a-z]+)\b")
 
@@ -69,6 +71,8 @@ def folder(tmp_path, monkeypatch):
     """A working folder with 40 small photos of cats and dogs; 16 samples measure a run here."""
     monkeypatch.setattr(closing, "FEWEST", 16)
     monkeypatch.setattr(closing, "PIXELS", 0)
+    monkeypatch.setattr(closing, "POINTS", 16)
+    monkeypatch.setattr(closing, "FOLLOWED_POINTS", 16)
     noise = np.random.default_rng(0)
     for label, tone in (("cat", 60), ("dog", 190)):
         (tmp_path / "photos" / label).mkdir(parents=True)

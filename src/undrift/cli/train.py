@@ -27,7 +27,8 @@ class Train(TrainSettings):
     the budget, and stored.
 
     Attributes:
-        data: a folder, zip, .npz or .npy of images, a folder of idx files, or the name `digits`.
+        data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
+            `ring8` or `grid25`.
         out: the run directory; a new runs/DATA-DATE-N by default.
         config: repeat the run of this config.yaml, given with --out; excludes the other settings.
         learning_rate: peak of the learning-rate schedule.
@@ -115,7 +116,7 @@ def run(arguments: list[str]) -> None:
         network=None,
         console=console,
     )
-    console.print(f"report  {made.report}")
+    console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
     console.print(following("undrift", "sample", made.directory))
 
 
