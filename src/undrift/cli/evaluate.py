@@ -156,7 +156,8 @@ def run(arguments: list[str]) -> None:
         console.print(line)
     if asked.out is not None:
         console.print(f"wrote {asked.out}")
-    console.print(following("undrift", "evaluate", asked.target, "--against", "OTHER"))
+    reference = [] if asked.reference is None else ["--reference", asked.reference]
+    console.print(following("undrift", "evaluate", asked.target, *reference, "--against", "OTHER"))
 
 
 def table(found: dict[str, Any]) -> list[str]:

@@ -100,7 +100,14 @@ class Bench:
         Raises:
             UsageError: a class that the reference lacks.
         """
-        return self._beside(self.renamed(samples, subject))
+        return self._beside(self.renamed(samples, subject), self.features)
+
+    def stand_in(self, count: int, subject: Subject) -> Comparison:
+        """That of ``count`` samples of ``subject`` before these are drawn: only these are true."""
+        shape = self.held_out.images.shape[1:]
+        both = subject.labelled and self.held_out.labels is not None
+        labels = np.zeros(count, np.int64) if both else None
+        return self._beside(Images.unseen(count, shape, labels), self.known)
 
     @property
     def floor(self) -> Comparison | None:
@@ -108,10 +115,10 @@ class Bench:
 
         Its samples and their features are what a stored reference needs for floors.
         """
-        made = self._beside(self.held_out).floor
+        made = self._beside(self.held_out, self.features).floor
         return made if len(made.reference) == len(self.held_out) else None
 
-    def _beside(self, samples: Images) -> Comparison:
+    def _beside(self, samples: Images, known: NDArray[np.floating] | None) -> Comparison:
         return Comparison(
             samples,
             self.held_out,
@@ -121,7 +128,7 @@ class Bench:
             self.reference.classes,
             self.seed,
             self.reference.split,
-            self.features,
+            known,
             self.reference.training is not None,
             self.own_rows,
             self.known_floor,
