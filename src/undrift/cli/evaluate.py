@@ -215,6 +215,14 @@ def _watching(console: Console) -> Iterator[Watcher]:
             for line in lines:
                 console.print(line)
 
+        def fitting(self, done: int, total: int, seconds: float) -> None:
+            if not self._fitting:
+                task = bar.add_task("fitting features", total=total)
+                self._fitting.append(task)
+                if seconds >= _WORTH_TELLING:
+                    console.print(f"fitting features to the data, once: about {duration(seconds)}")
+            bar.update(self._fitting[-1], completed=done, total=total)
+
         def features(self, count: int, seconds: float) -> None:
             if seconds >= _WORTH_TELLING:
                 console.print(f"features of up to {count:,} images, about {duration(seconds)}")
@@ -243,6 +251,7 @@ def _watching(console: Console) -> Iterator[Watcher]:
 
         def __init__(self) -> None:
             self._measuring: list[Any] = []
+            self._fitting: list[Any] = []
 
     if live:
         with bar:

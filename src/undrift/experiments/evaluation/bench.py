@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from undrift.experiments.evaluation.reference import Reference
 from undrift.experiments.evaluation.subject import Subject
 from undrift.metrics import Comparison, Images, open_spaces
-from undrift.metrics.features import Classifier, FeatureExtractor
+from undrift.metrics.features import Classifier, FeatureExtractor, OnFit
 from undrift.metrics.features.stored import cached_features
 
 OnFeatures = Callable[[float], None]
@@ -65,6 +65,7 @@ class Bench:
         device: torch.device | str,
         classify: bool = True,
         on_features: OnFeatures | None = None,
+        on_fit: OnFit | None = None,
     ) -> Bench:
         """Draw at most ``n`` real images and open the spaces, see `undrift.metrics.open_spaces`.
 
@@ -80,6 +81,7 @@ class Bench:
             device=device,
             weights=weights,
             download=download,
+            on_fit=on_fit,
         )
         if on_features is not None:
             on_features(seconds_per_image(extractor, held_out.images))

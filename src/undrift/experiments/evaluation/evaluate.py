@@ -143,6 +143,7 @@ def _open_bench(
             device=device,
             classify=needs_classifier(names),
             on_features=tell,
+            on_fit=watcher.fitting,
         )
     else:
         spec = asked.features or stored.header["spec"]
