@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +125,7 @@ def test_a_run_is_held_against_its_own_test_images_and_keeps_the_result(
 
 
 def test_an_evaluation_that_was_cut_goes_on(
-    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
     monkeypatch.setattr(drawing, "BLOCK", 20)
     drawn: list[int] = []
@@ -136,7 +139,7 @@ def test_an_evaluation_that_was_cut_goes_on(
 
     words = (trained, "--n", "60", "--steps", "2", "--seed", "7", "--metrics", "fd")
     monkeypatch.setattr(drawing, "_draw_block", counted)
-    assert main(["evaluate", *map(str, words)]) == 130
+    refused(capsys, 130, "interrupted with 40 of 60 samples kept; the same command", *words)
     drawn.clear()
     cut = evaluated(tmp_path, *words)
     assert drawn == [40]  # only the third block was still to be drawn
@@ -145,6 +148,39 @@ def test_an_evaluation_that_was_cut_goes_on(
     assert evaluated(tmp_path, *words)["metrics"]["fd"]["value"] == pytest.approx(
         cut["metrics"]["fd"]["value"], rel=1e-3
     )
+
+
+def test_a_process_that_was_terminated_leaves_what_it_drew(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
+    words = ["evaluate", str(trained), "--n", "20000", "--steps", "2", "--features", "pixels"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "undrift", *words, "--metrics", "fd", "--threads", "1"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    blocks = tmp_path / "cache" / "samples"
+    while not list(blocks.glob("*/block-*.npz")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.terminate()
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 75, told
+    assert len(told.splitlines()) == 1 and "of 20,000 samples kept; the same command" in told
+    assert {path.name for path in blocks.glob("*/*")} >= {"block-00000000.npz"}
+    started: list[int] = []
+    real = drawing._draw_block
+
+    def counted(pipeline: Any, folder: Path, start: int, *rest: Any) -> None:
+        started.append(start)
+        real(pipeline, folder, start, *rest)
+
+    monkeypatch.setattr(drawing, "_draw_block", counted)
+    words[words.index("20000")] = "260"
+    assert main([*words, "--metrics", "fd"]) == 0
+    assert 0 not in started
 
 
 def test_a_damaged_block_is_drawn_again(tmp_path: Path, trained: Path, monkeypatch: Any):

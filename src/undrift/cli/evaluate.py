@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, writable_file
-from undrift.errors import UsageError
+from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def run(arguments: list[str]) -> None:
         UsageError: a bad flag, too few samples, or images that cannot be compared.
         DataError: samples or reference that cannot be read.
         ModelFileError: a damaged run, pipeline or weight file.
+        InterruptedRunError: Ctrl-C; the same command goes on.
+        TerminatedError: SIGTERM; the same command goes on.
     """
     asked = parse(EvaluateCommand, "evaluate", arguments)
     console = make_console(quiet=asked.quiet)
@@ -211,6 +214,8 @@ def _watching(console: Console) -> Iterator[Watcher]:
     bar = Progress(console=console, transient=True)
 
     class Speaking(Watcher):
+        kept, wanted = 0, 0
+
         def plan(self, lines: list[str]) -> None:
             for line in lines:
                 console.print(line)
@@ -238,6 +243,7 @@ def _watching(console: Console) -> Iterator[Watcher]:
                         f"{name}: {total - done:,} images still to draw, about {duration(left)}"
                     )
                 told = True
+                self.kept, self.wanted = done, total
                 bar.update(task, completed=done, total=total)
 
             return show
@@ -253,8 +259,15 @@ def _watching(console: Console) -> Iterator[Watcher]:
             self._measuring: list[Any] = []
             self._fitting: list[Any] = []
 
-    if live:
-        with bar:
-            yield Speaking()
-    else:
-        yield Speaking()
+    speaking = Speaking()
+    try:
+        with bar if live else nullcontext():
+            yield speaking
+    except (KeyboardInterrupt, Terminated) as stop:
+        ctrl_c = isinstance(stop, KeyboardInterrupt)
+        kind = InterruptedRunError if ctrl_c else TerminatedError
+        kept = f" with {speaking.kept:,} of {speaking.wanted:,} samples kept"
+        raise kind(
+            f"{'interrupted' if ctrl_c else 'terminated'}{kept if speaking.wanted else ''}; the "
+            "same command goes on"
+        ) from stop
