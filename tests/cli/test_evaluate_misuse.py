@@ -36,7 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "named.npz", images=images[:99], labels=labels[:99], class_names=names)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        words = ["train", "digits", "--steps", "4", "--out", "run", "--threads", "1", "--quiet"]
+        words = ["train", "digits", "--steps", "3", "--network", "mlp", "--batch-size", "8"]
+        words += ["--bare", "--out", "run", "--threads", "1", "--quiet"]
         assert main(words) == 0
         for target, reference, file in (
             ("a.npz", ["--reference", "data"], "data.safetensors"),
