@@ -225,7 +225,8 @@ def test_copies_inside_another_set_are_measured_not_refused(tmp_path: Path, digi
     images, labels = digits
     mixed = np.concatenate([images[:300], images[400:440]])
     np.savez(tmp_path / "mixed.npz", images=mixed, labels=np.r_[labels[:300], labels[400:440]])
-    found = evaluated(tmp_path, tmp_path / "mixed.npz", "--reference", "ref.npz")
+    words = (tmp_path / "mixed.npz", "--reference", "ref.npz", "--features", "random")
+    found = evaluated(tmp_path, *words, "--metrics", "memorization")
     assert found["metrics"]["memorization"]["flagged"]
     record = found["metrics"]["memorization"]
     assert record["exact"] == 40
