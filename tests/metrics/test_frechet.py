@@ -111,6 +111,18 @@ def test_merged_in_pieces_is_the_same_as_at_once():
     np.testing.assert_allclose(merged.covariance, whole.covariance, atol=1e-10)
 
 
+def test_a_stream_of_blocks_is_the_whole(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("undrift.metrics.moments._BLOCK", 64)
+    features = 1000.0 + np.random.default_rng(16).normal(size=(333, 5)).astype(np.float32)
+    found = Moments.of(features)
+    assert found.count == 333
+    np.testing.assert_allclose(found.mean, features.astype(np.float64).mean(0), rtol=1e-14)
+    np.testing.assert_allclose(found.covariance, np.cov(features.astype(float).T), atol=1e-10)
+    features[300, 2] = np.inf
+    with pytest.raises(UsageError, match="infinity"):
+        Moments.of(features)
+
+
 def test_bias_is_what_theory_says():
     # E FD = 2 d / n + d (d + 1) / (2 n) between two sets of n from one unit Gaussian
     draws, size, count = np.random.default_rng(7), 32, 800

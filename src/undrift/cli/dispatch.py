@@ -34,7 +34,7 @@ VERBS = {
     "doctor": "check the environment",
 }
 
-RESUMABLE = ("train", "sample", "curve", "compare", "claims")
+RESUMABLE = ("train", "sample", "evaluate", "curve", "compare", "claims")
 """Verbs that go on where they were stopped when the same command is given again."""
 
 INTERRUPTED = 130

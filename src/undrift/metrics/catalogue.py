@@ -10,6 +10,7 @@ from typing import Literal
 
 from undrift.metrics import measurements
 from undrift.metrics.comparison import NEIGHBOUR, Comparison
+from undrift.metrics.frechet_infinity import fewest_to_extrapolate
 from undrift.metrics.measurements import Measured
 from undrift.metrics.neighbourhoods import expected_coverage
 
@@ -23,6 +24,7 @@ Need = Literal[
     "clip",
     "reference images",
     "more than points",
+    "many",
 ]
 
 
@@ -103,10 +105,16 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             return "the stored reference holds features, no images"
         if need == "more than points" and prod(comparison.samples.images.shape[1:]) <= 2:
             return "points of the plane coincide by chance, which says nothing of copying"
-        if need == "neighbours":
-            fewest = min(len(comparison.samples), len(comparison.reference))
-            if fewest <= NEIGHBOUR:
-                return f"{fewest} samples or reference images, wanted more than {NEIGHBOUR}"
+        fewest = min(len(comparison.samples), len(comparison.reference))
+        if need == "neighbours" and fewest <= NEIGHBOUR:
+            return f"{fewest} samples or reference images, wanted more than {NEIGHBOUR}"
+        size = comparison.extractor.dimension
+        if need == "many" and fewest < (wanted := fewest_to_extrapolate(size)):
+            return (
+                f"{len(comparison.samples)} samples and {len(comparison.reference)} reference "
+                f"images are too few to extrapolate in {size} dimensions: needs {wanted} of each; "
+                "take more, or a smaller feature space"
+            )
     return ""
 
 
@@ -130,6 +138,7 @@ METRICS: dict[str, Metric] = {
         "lower",
         measurements.extrapolated,
         "Frechet distance extrapolated to endless samples, linear in 1/n",
+        needs=("many",),
         ideal=lambda _: 0.0,
         floor=measurements.extrapolated_floor,
     ),

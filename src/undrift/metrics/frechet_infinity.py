@@ -98,6 +98,11 @@ def frechet_infinity(
     )
 
 
+def fewest_to_extrapolate(dimension: int) -> int:
+    """Rows that either set needs."""
+    return max(2 * BLOCKS, 2 * _FULL_RANK * (dimension + 1))
+
+
 def extrapolated_distance(
     features: NDArray[np.floating], reference: NDArray[np.floating] | Moments, seed: int = 0
 ) -> float:
@@ -202,7 +207,7 @@ def _checked(features: NDArray[np.floating], what: str) -> Array:
         raise UsageError(f"features have shape {rows.shape}: give an array (n, D)")
     if not np.isfinite(rows).all():
         raise UsageError("features hold NaN or infinity: check the images they were made from")
-    wanted = max(2 * BLOCKS, 2 * _FULL_RANK * (rows.shape[1] + 1))
+    wanted = fewest_to_extrapolate(rows.shape[1])
     if len(rows) < wanted:
         raise UsageError(
             f"{len(rows)} {what} are too few to extrapolate in {rows.shape[1]} dimensions: "

@@ -42,6 +42,15 @@ def needs_classifier(names: Sequence[str]) -> bool:
     return any({"classifier", "judge"} & set(METRICS[name].needs) for name in names)
 
 
+def lacking_metrics(comparison: Comparison, names: Sequence[str]) -> dict[str, str]:
+    """Those of ``names`` that cannot be had of ``comparison``, and why.
+
+    Of its samples, only the number and whether there are labels are asked for.
+    """
+    reasons = {name: lacking(METRICS[name], comparison) for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def measure(
     comparison: Comparison, names: Sequence[str], on_metric: OnMetric | None = None
 ) -> dict[str, Any]:
