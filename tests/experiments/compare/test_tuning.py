@@ -174,7 +174,11 @@ def test_shorter_trials_of_two_ledgers_are_tuned_apart():
     names = sorted(name for name in words_of(executor) if CELL.fullmatch(name)["seed"] is None)
     assert names == [f"r3gan-{ledger}-trial{k}" for ledger in ("160images", "2.5s") for k in (0, 1)]
     assert option(words_of(executor)["r3gan-2.5s-trial0"], "--budget") == "2.5s"
-    assert set(found["tuning"]["ledgers"]) == {"seconds", "images"}
+    tuned = found["tuning"]["ledgers"]
+    assert {kind: len(by_arm["r3gan"]["trials"]) for kind, by_arm in tuned.items()} == {
+        "seconds": 2,
+        "images": 2,
+    }
     assert found["tuning"]["share"] == 0.25
 
 
