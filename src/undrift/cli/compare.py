@@ -57,6 +57,8 @@ class CompareCommand:
         unconditional: ignore the labels that the data has.
         holdout: share of the training images held out, in [0, 1).
         evaluate_every: steps between evaluations while training: a curve of quality in the report.
+        evaluate_samples: samples of each of these evaluations.
+        bare: leave out every run's own first metrics and report; the comparison's are made.
         workers: runs at a time.
         threads: CPU threads of each run; by default the cores divided by the workers.
         device: where to compute.
@@ -96,6 +98,8 @@ class CompareCommand:
     unconditional: bool = False
     holdout: float = 0.05
     evaluate_every: int | None = None
+    evaluate_samples: int = 1000
+    bare: bool = False
     workers: int = 1
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -122,6 +126,7 @@ class CompareCommand:
                 batch_size=self.batch_size,
                 holdout=self.holdout,
                 evaluate_every=self.evaluate_every,
+                evaluate_samples=self.evaluate_samples,
                 **length,  # type: ignore[arg-type]
             )
 
@@ -167,6 +172,8 @@ def run(arguments: list[str]) -> None:
         conditional=not asked.unconditional,
         holdout=asked.holdout,
         evaluate_every=asked.evaluate_every,
+        evaluate_samples=asked.evaluate_samples,
+        bare=asked.bare,
         workers=asked.workers,
         threads=asked.threads,
         device=asked.device,

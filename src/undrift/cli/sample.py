@@ -27,8 +27,8 @@ from undrift.runs.settings import check_threads
 if TYPE_CHECKING:
     from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
 
-FOLLOWED = 4
-"""Images of which a trajectory is shown."""
+FOLLOWED, FOLLOWED_POINTS = 4, 1000
+"""Images, or points of the plane, of which a trajectory is shown."""
 
 STRIP, GIF = "trajectory.png", "trajectory.gif"
 
@@ -139,6 +139,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
+    from undrift.data.scatter import on_plane
     from undrift.pipelines.folder import SampleFolder
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
@@ -165,7 +166,8 @@ def run(arguments: list[str]) -> None:
     npz = None if asked.npz is None else Path(asked.npz)
     with _saving(folder, asked.n, out), progress(console, "sampling") as show:
         if asked.trajectory and not (out / GIF).exists():
-            _show_way(draw(min(asked.n, FOLLOWED), trajectory=FOLLOWED), folder, command)
+            followed = min(asked.n, FOLLOWED_POINTS if on_plane(pipeline.spec.shape) else FOLLOWED)
+            _show_way(draw(followed, trajectory=followed), folder, command)
         while (first := folder.finished) < asked.n:
             count = min(asked.batch_size or pipeline.batch_size, asked.n - first)
             folder.add(draw(count, first=first, on_progress=_shown(show, first, asked.n)))

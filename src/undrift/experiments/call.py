@@ -45,6 +45,8 @@ class Keywords(TypedDict, total=False):
     grid_every: int | None
     validate_every: int | None
     evaluate_every: int | None
+    evaluate_samples: int
+    bare: bool
     device: Literal["auto", "cpu", "cuda"]
     threads: int | None
     precision: Literal["auto", "float32", "bfloat16"]

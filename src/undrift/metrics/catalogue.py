@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Literal
 
 from undrift.metrics import measurements
@@ -14,7 +15,15 @@ from undrift.metrics.neighbourhoods import expected_coverage
 
 STANDARD_FID_SAMPLES = 50_000
 
-Need = Literal["sample labels", "classifier", "judge", "neighbours", "clip", "reference images"]
+Need = Literal[
+    "sample labels",
+    "classifier",
+    "judge",
+    "neighbours",
+    "clip",
+    "reference images",
+    "more than points",
+]
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,8 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             return "it is defined in CLIP's space; choose --features clip"
         if need == "reference images" and not comparison.pixels:
             return "the stored reference holds features, no images"
+        if need == "more than points" and prod(comparison.samples.images.shape[1:]) <= 2:
+            return "points of the plane coincide by chance, which says nothing of copying"
         if need == "neighbours":
             fewest = min(len(comparison.samples), len(comparison.reference))
             if fewest <= NEIGHBOUR:
@@ -238,7 +249,7 @@ METRICS: dict[str, Metric] = {
         measurements.memorization,
         "share of samples strictly nearer to a training image than 1 % of real images are; "
         + _NEAR,
-        needs=("reference images",),
+        needs=("reference images", "more than points"),
         space="pixels",
         ideal=lambda _: 0.01,
         floor=measurements.memorization_floor,
@@ -250,7 +261,7 @@ METRICS: dict[str, Metric] = {
         measurements.copying,
         "z-score of samples' distances to the training set against held-out images', weighted over "
         "3 cells; far below 0: copying, far above: underfit; no flag, blur moves it too",
-        needs=("reference images",),
+        needs=("reference images", "more than points"),
         space="pixels",
         ideal=lambda _: 0.0,
         floor=measurements.copying_floor,
@@ -262,7 +273,7 @@ METRICS: dict[str, Metric] = {
         measurements.authentic,
         "share of samples farther from their nearest training image than that is from its own "
         "nearest other; no flag, blur moves it too",
-        needs=("reference images",),
+        needs=("reference images", "more than points"),
         space="pixels",
         floor=measurements.authentic_floor,
         floor_words="the same of the held-out images",

@@ -9,10 +9,16 @@ import torch
 
 from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
 from undrift.metrics.images import Images
+from undrift.networks import are_points
 
 
 def quick_space(known: Images) -> str:
-    """The space for a look that must not take minutes: without labels, one that learns nothing."""
+    """The space for a look that must not take minutes: without labels, one that learns nothing.
+
+    Points are looked at where they are.
+    """
+    if are_points((known.images.shape[1], known.images.shape[2])):
+        return "pixels"
     labelled = known.labels is not None and len(np.unique(known.labels)) > 1
     return "domain" if labelled else "random"
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from undrift.codec import IdentityConfig
 from undrift.errors import UsageError
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
+from undrift.networks import are_points
 from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
 from undrift.networks.gan.pyramid import sizes
 from undrift.pipelines import SampleSpec
+from undrift.runs.recipes_points import on_perceptrons
 from undrift.runs.settings import TrainSettings, flag
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
@@ -67,7 +69,10 @@ def gan_recipe(
         UsageError: for a setting that the method has no use for, or a size that it cannot make.
     """
     _check(settings, own_network)
-    sizes((spec.shape[1], spec.shape[2]))
+    size = (spec.shape[1], spec.shape[2])
+    perceptrons = settings.network == "mlp" or are_points(size)
+    if not perceptrons:
+        sizes(size)
     cuda = device == "cuda"
     batch = settings.batch_size or 64
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
@@ -75,6 +80,8 @@ def gan_recipe(
     share *= 1 if max(spec.shape[1:]) <= 64 else 2
     recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda))
     model = replace(recipe.model, method=settings.method, flip=settings.flip)
+    if perceptrons:
+        model = on_perceptrons(model)
     if settings.augment:
         model = replace(model, augment=settings.augment, adapt=0)
     if settings.learning_rate is not None:
@@ -213,7 +220,7 @@ def fewest_steps(model: object) -> int:
     return model.critic_steps if isinstance(model, GANConfig) else 1
 
 
-_DIFFUSION_ONLY = ("network", "label_dropout", "dropout", "init", "compile")
+_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile")
 
 
 def _check(settings: TrainSettings, own_network: bool) -> None:
@@ -223,6 +230,11 @@ def _check(settings: TrainSettings, own_network: bool) -> None:
             raise UsageError(
                 f"{flag(name)}: --method {settings.method} has no use for it; leave it out"
             )
+    if settings.network not in (None, "mlp"):
+        raise UsageError(
+            f"--network {settings.network}: --method {settings.method} builds its own; give mlp or "
+            "leave it out"
+        )
     if settings.recipe != "images":
         raise UsageError(
             f"--recipe {settings.recipe}: --method {settings.method} has no likelihood to train "

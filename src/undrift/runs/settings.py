@@ -52,8 +52,10 @@ class TrainSettings:
         checkpoint_every: steps between checkpoints; None is about every 30 seconds.
         grid_every: steps between sample grids; None spaces them by time.
         validate_every: steps between validations; None spaces them by time.
-        evaluate_every: steps between evaluations: 1,000 samples against the validation images;
-            the best weights are kept beside the last ones. None makes none.
+        evaluate_every: steps between evaluations: samples against the validation images; the best
+            weights are kept beside the last ones. None makes none.
+        evaluate_samples: samples of each of these evaluations.
+        bare: end with the pipeline and a grid: no samples, first metrics and report.
         device: where to train.
         threads: CPU threads; bits depend on it, so it is stored.
         precision: what the network computes in; everything else is float32 or wider.
@@ -90,6 +92,8 @@ class TrainSettings:
     grid_every: int | None = None
     validate_every: int | None = None
     evaluate_every: int | None = None
+    evaluate_samples: int = 1000
+    bare: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -140,6 +144,7 @@ _COUNTS = (
     "grid_every",
     "validate_every",
     "evaluate_every",
+    "evaluate_samples",
     "threads",
 )
 _SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")

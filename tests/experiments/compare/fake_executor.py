@@ -58,6 +58,9 @@ class FakeExecutor:
         self._health = dict(health or {})
         self._before = before
 
+    def close(self):
+        """Nothing runs between two calls."""
+
     def start(self, command: Command) -> Any:
         if self._before is not None:
             self._before(command)

@@ -64,6 +64,8 @@ class Compare:
         conditional: learn the labels where the data has them.
         holdout: share of the training images held out.
         evaluate_every: steps between evaluations while training, for curves of quality.
+        evaluate_samples: samples of each of these evaluations.
+        bare: leave out every run's own first metrics and report.
         workers: runs at a time.
         threads: CPU threads of each run; None divides the cores among the workers.
         device: where to compute.
@@ -96,6 +98,8 @@ class Compare:
     conditional: bool = True
     holdout: float = 0.05
     evaluate_every: int | None = None
+    evaluate_samples: int = 1000
+    bare: bool = False
     workers: int = 1
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -210,6 +214,8 @@ class Compare:
                 "conditional",
                 "holdout",
                 "evaluate_every",
+                "evaluate_samples",
+                "bare",
                 "device",
             )
         }

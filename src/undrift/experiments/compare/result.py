@@ -77,15 +77,20 @@ def result_of(
     return {**found, "remarks": remarks(found) + tuning_remarks(tuning)}
 
 
-def write_result(folder: Path, found: dict[str, Any]) -> None:
+def write_result(folder: Path, found: dict[str, Any], *, pictures: bool = True) -> None:
     """Write ``report.json`` and ``compare-seconds.png`` or ``compare-images.png``, or both.
+
+    Args:
+        folder: of the comparison.
+        found: what `result_of` made.
+        pictures: whether to draw them.
 
     Raises:
         UsageError: if that cannot be done.
     """
     text = json.dumps(found, indent=1, allow_nan=False) + "\n"
     try:
-        for place, table in enumerate(found["ledgers"]):
+        for place, table in enumerate(found["ledgers"] if pictures else ()):
             figure = print_points(found, place)
             if figure is not None:
                 buffer = io.BytesIO()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from undrift.experiments.compare.work import CellWork
 from undrift.metrics import chosen_metrics
 from undrift.runs.recipes import choose_device
 from undrift.runs.settings import seconds
+from undrift.schema import to_plain
 from undrift.training.lock import FileLock
 
 
@@ -45,11 +47,21 @@ class Watcher:
 
 
 def run_comparison(
-    asked: Compare, watcher: Watcher | None = None, executor: Executor | None = None
+    asked: Compare,
+    watcher: Watcher | None = None,
+    executor: Executor | None = None,
+    *,
+    brief: bool = False,
 ) -> dict[str, Any]:
     """Train and measure every cell, and write ``report.json``, pictures and ``report.html``.
 
     Runs that are finished under the same protocol are not repeated.
+
+    Args:
+        asked: the comparison.
+        watcher: told how it goes on.
+        executor: where runs are made; by default in processes on this machine.
+        brief: leave out the times of drawing, the pictures and the page.
 
     Returns:
         ``ledgers``: see `ledger_table`; ``tuning``: see `tuning_of`, None where nothing is tuned;
@@ -63,7 +75,6 @@ def run_comparison(
     watcher = Watcher() if watcher is None else watcher
     folder = Path(asked.out)
     elsewhere = asked.executor == "slurm"
-    executor = _executor(asked, folder) if executor is None else executor
     threads = asked.threads if elsewhere and asked.threads else _threads(asked)
     bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
     journal = Journal(folder, _measured_by(asked, bench.device, threads))
@@ -83,18 +94,21 @@ def run_comparison(
         total = len(trials) + len(bench.cells)
         telling = _Telling(watcher, [*trials, *works], total)
         watcher.plan(_plan(bench, parameters, telling.done, threads), telling.done, total)
-        if not ready:
-            telling.work_off(trials, executor)
-            tuning, tuned = _tuned(bench, trials)
-            works = _works(tuned, journal, threads)
-        telling.work_off(works, executor)
+        with _places(executor, asked, folder) as places:
+            if not ready:
+                telling.work_off(trials, places)
+                tuning, tuned = _tuned(bench, trials)
+                works = _works(tuned, journal, threads)
+            telling.work_off(works, places)
         records = [work.record for work in works if work.record is not None]
         if all(record["state"] == "failed" for record in records):
             raise UsageError(f"no run could be measured: {records[0]['reason']}")
-        speeds = _speeds(tuned, journal, records, threads)
+        speeds = _speeds(tuned, journal, [] if brief else records, threads)
         found = result_of(asked, records, tuning, parameters, speeds, protocol, threads)
-        write_result(folder, found)
-        write_page(folder, found, tuned.configs)
+        found["configs"] = _plain(tuned)
+        write_result(folder, found, pictures=not brief)
+        if not brief:
+            write_page(folder, found)
         return found
     finally:
         lock.release()
@@ -125,6 +139,32 @@ class _Telling:
             self._watcher.run(work.record, self.done, self._total, left)
 
 
+@contextlib.contextmanager
+def _places(executor: Executor | None, asked: Compare, folder: Path) -> Iterator[Executor]:
+    """Where commands run: ``executor``, a cluster, or processes that end with the comparison."""
+    if executor is not None:
+        yield executor
+    elif asked.executor == "slurm":
+        yield SlurmExecutor(
+            folder / "slurm",
+            places=asked.workers,
+            partition=asked.slurm_partition,
+            minutes=asked.slurm_minutes,
+            gpus=int(asked.device == "cuda"),
+        )
+    else:
+        with contextlib.closing(LocalExecutor(asked.workers)) as local:
+            yield local
+
+
+def _plain(bench: Bench) -> dict[str, dict[str, Any]]:
+    """Kind of ledger -> arm -> what it is trained with, as plain data."""
+    return {
+        kind: {name: to_plain(config) for name, config in by_arm.items()}
+        for kind, by_arm in bench.configs.items()
+    }
+
+
 def _works(bench: Bench, journal: Journal, threads: int) -> list[CellWork]:
     return [CellWork(bench.asked, cell, journal, threads) for cell in bench.cells]
 
@@ -143,18 +183,6 @@ def _tuned(bench: Bench, trials: Sequence[CellWork]) -> tuple[dict[str, Any] | N
         return None, bench
     tuning = tuning_of(bench, [work.record for work in trials if work.record is not None])
     return tuning, bench.tuned(winners(tuning))
-
-
-def _executor(asked: Compare, folder: Path) -> Executor:
-    if asked.executor == "local":
-        return LocalExecutor(asked.workers)
-    return SlurmExecutor(
-        folder / "slurm",
-        places=asked.workers,
-        partition=asked.slurm_partition,
-        minutes=asked.slurm_minutes,
-        gpus=int(asked.device == "cuda"),
-    )
 
 
 def _threads(asked: Compare) -> int:

@@ -147,7 +147,14 @@ def claims_of(rows: Sequence[Record]) -> list[Record]:
         return row["failed"]["count"], row["runs"]
 
     findings = (
-        coverage(covered(diffusion), {name: covered(row) for name, row in family.items()}),
+        coverage(
+            {
+                "held-out images": (
+                    covered(diffusion),
+                    {name: covered(row) for name, row in family.items()},
+                )
+            }
+        ),
         stability(failures(diffusion), {name: failures(row) for name, row in family.items()}),
     )
     return [finding.to_json() for finding in findings]
