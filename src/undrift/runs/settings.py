@@ -184,7 +184,7 @@ def seconds(budget: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def parameter_count(text: str, also: str = "") -> int:
+def parameter_count(text: str | int, also: str = "") -> int:
     """Parameters in a text such as ``500000``, ``500k`` or ``0.5M``.
 
     Args:
@@ -194,7 +194,7 @@ def parameter_count(text: str, also: str = "") -> int:
     Raises:
         UsageError: for anything else, or none at all.
     """
-    match = _COUNT.fullmatch(text.strip())
+    match = _COUNT.fullmatch(str(text).strip())
     count = round(float(match[1]) * _TIMES[match[2]]) if match else 0
     if count < 1:
         raise UsageError(f"--parameters {text}: wanted a number such as 0.5M or 500000{also}")

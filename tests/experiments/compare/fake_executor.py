@@ -23,7 +23,7 @@ TRIALS = {("diffusion", 0): 3.0, ("r3gan", 2): 1.0, ("dcgan", 1): 2.0}
 
 IMAGES = 640
 
-CELL = re.compile(r"(?P<arm>.+?)-[\d.]+(s|images)(-trial(?P<point>\d+))?(-(?P<seed>\d+))?")
+CELL = re.compile(r"(?P<arm>.+?)-[\d.]+(s|m|h|images)(-trial(?P<point>\d+))?(-(?P<seed>\d+))?")
 
 
 def option(words: tuple[str, ...], flag: str) -> str:

@@ -174,8 +174,29 @@ def test_shorter_trials_of_two_ledgers_are_tuned_apart():
     names = sorted(name for name in words_of(executor) if CELL.fullmatch(name)["seed"] is None)
     assert names == [f"r3gan-{ledger}-trial{k}" for ledger in ("160images", "2.5s") for k in (0, 1)]
     assert option(words_of(executor)["r3gan-2.5s-trial0"], "--budget") == "2.5s"
-    assert set(found["tuning"]["ledgers"]) == {"seconds", "images"}
+    tuned = found["tuning"]["ledgers"]
+    assert {kind: len(by_arm["r3gan"]["trials"]) for kind, by_arm in tuned.items()} == {
+        "seconds": 2,
+        "images": 2,
+    }
     assert found["tuning"]["share"] == 0.25
+
+
+def test_shorter_trials_have_networks_of_full_size():
+    """With 20 minutes a CPU gets the wide networks, with 5 it would not."""
+    timed = {"budget": "20m", "images": None, "trials": 2, "trial_share": 0.25}
+    executor = FakeExecutor()
+    found = run_comparison(replace(ASKED, arms=ASKED.arms[:1], seeds=1, **timed), executor=executor)
+    size = found["parameters"]["seconds"]["diffusion"]["generator"]
+    trials = {n: words for n, words in words_of(executor).items() if "trial" in n}
+    assert [option(words, "--parameters") for words in trials.values()] == [str(size)] * 2
+    (run,) = (words for name, words in words_of(executor).items() if name not in trials)
+    assert "--parameters" not in run
+    images = undrift.data.load("digits")
+    short = TrainSettings(budget="5m", parameters=str(size))
+    model = resolve("digits", short, images, device="cpu").model
+    long = resolve("digits", TrainSettings(budget="20m"), images, device="cpu").model
+    assert model.network == long.network
 
 
 def test_a_part_of_a_ledger():

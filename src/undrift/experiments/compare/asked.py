@@ -134,8 +134,8 @@ class Compare:
             )
         if self.executor == "local" and self.slurm_partition is not None:
             raise UsageError("--slurm-partition: only for --executor slurm; leave it out")
-        if self.parameters not in (None, RECIPE):
-            parameter_count(str(self.parameters), f", or {RECIPE}")
+        if self.parameters is not None and self.parameters != RECIPE:
+            parameter_count(self.parameters, f", or {RECIPE}")
         if self.trials < 0 or self.trials == 1:
             raise UsageError(
                 f"--trials {self.trials}: wanted 0, which tunes nothing, or 2 and more, the recipe "

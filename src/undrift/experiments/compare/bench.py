@@ -113,9 +113,9 @@ def open_bench(asked: Compare, device: str) -> Bench:
     arms: dict[str, tuple[Arm, ...]] = {}
     configs: dict[str, dict[str, RunConfig]] = {}
     for ledger in asked.ledgers:
-        size = (
-            None if asked.parameters in (None, RECIPE) else parameter_count(str(asked.parameters))
-        )
+        size = None
+        if asked.parameters is not None and asked.parameters != RECIPE:
+            size = parameter_count(asked.parameters)
         sized: list[Arm] = []
         configs[ledger.kind] = {}
         for arm in asked.arms:

@@ -75,6 +75,7 @@ def run_comparison(
     watcher = Watcher() if watcher is None else watcher
     folder = Path(asked.out)
     elsewhere = asked.executor == "slurm"
+    executor = _cluster(asked, folder) if executor is None and elsewhere else executor
     threads = asked.threads if elsewhere and asked.threads else _threads(asked)
     bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
     journal = Journal(folder, _measured_by(asked, bench.device, threads))
@@ -94,7 +95,7 @@ def run_comparison(
         total = len(trials) + len(bench.cells)
         telling = _Telling(watcher, [*trials, *works], total)
         watcher.plan(_plan(bench, parameters, telling.done, threads), telling.done, total)
-        with _places(executor, asked, folder) as places:
+        with _places(executor, asked.workers) as places:
             if not ready:
                 telling.work_off(trials, places)
                 tuning, tuned = _tuned(bench, trials)
@@ -140,21 +141,23 @@ class _Telling:
 
 
 @contextlib.contextmanager
-def _places(executor: Executor | None, asked: Compare, folder: Path) -> Iterator[Executor]:
-    """Where commands run: ``executor``, a cluster, or processes that end with the comparison."""
+def _places(executor: Executor | None, workers: int) -> Iterator[Executor]:
+    """Where commands run: ``executor``, or processes that end with the comparison."""
     if executor is not None:
         yield executor
-    elif asked.executor == "slurm":
-        yield SlurmExecutor(
-            folder / "slurm",
-            places=asked.workers,
-            partition=asked.slurm_partition,
-            minutes=asked.slurm_minutes,
-            gpus=int(asked.device == "cuda"),
-        )
     else:
-        with contextlib.closing(LocalExecutor(asked.workers)) as local:
+        with contextlib.closing(LocalExecutor(workers)) as local:
             yield local
+
+
+def _cluster(asked: Compare, folder: Path) -> Executor:
+    return SlurmExecutor(
+        folder / "slurm",
+        places=asked.workers,
+        partition=asked.slurm_partition,
+        minutes=asked.slurm_minutes,
+        gpus=int(asked.device == "cuda"),
+    )
 
 
 def _plain(bench: Bench) -> dict[str, dict[str, Any]]:

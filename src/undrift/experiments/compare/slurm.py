@@ -12,15 +12,19 @@ by its own variables, such as ``SBATCH_ACCOUNT``.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from undrift.errors import TerminatedError, UsageError
-from undrift.experiments.compare.executor import Command, Job, LocalExecutor, Outcome
+from undrift.experiments.compare.executor import Command, Job, Outcome
 
 LOOK = 1.0
 """Seconds between two looks at a job's files."""
@@ -152,27 +156,52 @@ def carry_out(
         folder: that its paths start from.
         environment: variables to set.
     """
-    os.environ.update(environment)
-    os.chdir(folder)
-    job = LocalExecutor().start(Command(words, Path(log), threads))
+    pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+    began = time.perf_counter()
+    with Path(log).open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "undrift", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            cwd=folder,
+            env={**os.environ, **environment, **dict.fromkeys(pools, str(threads))},
+        )
     try:
-        while (outcome := job.poll()) is None:
-            time.sleep(LOOK / 10)
+        code, cpu = _waited(process)
     except BaseException as ending:
-        outcome = _stopped(job)
+        code, cpu = _stopped(process)
         if isinstance(ending, SystemExit):  # submitit has put the job back into the queue
             raise
-    return outcome.code, outcome.seconds, outcome.cpu_seconds
+    return code, time.perf_counter() - began, cpu
 
 
-def _stopped(job: Job) -> Outcome:
-    job.stop()
-    deadline = time.monotonic() + GRACE
-    while (outcome := job.poll()) is None:
-        if time.monotonic() > deadline:
-            job.kill()
+def _waited(process: subprocess.Popen[bytes], seconds: float = math.inf) -> tuple[int, float]:
+    """Code and processor time of ``process``, once it has ended.
+
+    Raises:
+        TimeoutError: it takes longer.
+    """
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        # not Popen.wait: only this tells what processor time it got
+        done, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if done:
+            process.returncode = os.waitstatus_to_exitcode(status)
+            return process.returncode, usage.ru_utime + usage.ru_stime
         time.sleep(LOOK / 10)
-    return outcome
+    raise TimeoutError
+
+
+def _stopped(process: subprocess.Popen[bytes]) -> tuple[int, float]:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        return _waited(process, GRACE)
+    except TimeoutError:
+        os.killpg(process.pid, signal.SIGKILL)
+        return _waited(process)
 
 
 def _environment() -> dict[str, str]:

@@ -14,8 +14,9 @@ from typing import Any
 
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.bench import Bench
-from undrift.experiments.compare.cells import Cell
+from undrift.experiments.compare.cells import Arm, Cell, Ledger
 from undrift.experiments.compare.search import SPACE, factors_of
+from undrift.runs.parameters import drawing_parameters
 
 Record = dict[str, Any]
 
@@ -36,7 +37,7 @@ def trial_cells(bench: Bench) -> tuple[Cell, ...]:
     asked = bench.asked
     return tuple(
         Cell(
-            bench.at(arm, ledger, point),
+            _of_full_size(bench, bench.at(arm, ledger, point), ledger),
             ledger.part(asked.trial_share),
             asked.seed + SEED,
             point,
@@ -46,6 +47,14 @@ def trial_cells(bench: Bench) -> tuple[Cell, ...]:
         for ledger in asked.ledgers
         for arm in bench.arms[ledger.kind]
     )
+
+
+def _of_full_size(bench: Bench, arm: Arm, ledger: Ledger) -> Arm:
+    """``arm`` with the size of its runs said, where the recipe of a shorter budget has another."""
+    if ledger.kind == "images" or bench.asked.trial_share == 1 or "parameters" in arm.settings:
+        return arm
+    size = drawing_parameters(bench.configs[ledger.kind][arm.name].model)
+    return arm.with_settings({"parameters": str(size)})
 
 
 def tuning_of(bench: Bench, records: Sequence[Record]) -> Record:
