@@ -4,8 +4,8 @@
 
 RUN is a class-conditional model of Fashion-MNIST, PIPELINE a copy of its pipeline that
 ``undrift tune-sampler`` has tuned on other seeds (``benchmarks/learned_schedule.py --work`` leaves
-one). All cells draw the same noise and labels, without guidance, and are held against all test
-images by FD in the domain features. In this order:
+one). All cells draw the same noise and labels, each class as often as the others, without
+guidance, and are held against all test images by FD in the domain features. In this order:
 
 - grids: each solver on each of `GRIDS`, few images of a seed of their own, at 6 and at 15
   evaluations; what is best at 6 serves up to 8, what is best at 15 serves from 10 on;
@@ -150,7 +150,11 @@ class Table:
         bench = Bench.open(
             real, _REFERENCE, 0, features="domain", weights=None, download=False, device="cpu"
         )
-        about = {"model": subject.fingerprint[:16], "features": bench.extractor.name}
+        about = {
+            "model": subject.fingerprint[:16],
+            "features": bench.extractor.name,
+            "labels": "all",
+        }
         return cls(options, subject, bench, Kept(Path(options.work), about))
 
     @property
@@ -164,7 +168,10 @@ class Table:
     def protocol(self) -> str:
         """What the figures are of, in words."""
         real = len(self.bench.held_out)
-        return f"FD against {real} test images in {self.bench.extractor.name}, without guidance"
+        return (
+            f"FD against {real} test images in {self.bench.extractor.name}, classes in turn, "
+            "without guidance"
+        )
 
     def names(self, budget: int) -> list[str]:
         """The samplers of a budget, the learned one first where there is one."""
@@ -274,6 +281,7 @@ class Table:
                 min(_BLOCK, cell.n - start),
                 seed=cell.seed,
                 first=start,
+                labels="all",
                 guidance=1.0,
                 batch_size=_BATCH,
                 precision=cell.precision,
