@@ -5,7 +5,7 @@
 The pipeline of RUN is copied into FOLDER, tuned by ``undrift tune-sampler`` in a process of its
 own, and then held, on a seed of its own, against the fine solution from the same noise, in 200
 evaluations: root mean square difference in grey levels, beside that of the best classical sampler
-on the best fixed grid, as the tuning found it. ``benchmarks/solver_table.py --tuned
+on the best fixed grid, as the tuning found it. ``benchmarks/solver_table.py
 FOLDER/pipeline`` measures their images.
 """
 

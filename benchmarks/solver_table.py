@@ -1,10 +1,10 @@
 """FD by number of network evaluations: every solver, and those learned for the model.
 
-    python benchmarks/solver_table.py RUN --tuned PIPELINE --work FOLDER
+    python benchmarks/solver_table.py PIPELINE --work FOLDER
 
-RUN is a class-conditional model of Fashion-MNIST, PIPELINE a copy of its pipeline that
-``undrift tune-sampler`` has tuned on other seeds (``benchmarks/learned_schedule.py --work`` leaves
-one). All cells draw the same noise and labels, without guidance, and are held against all test
+PIPELINE is a class-conditional model of Fashion-MNIST that ``undrift tune-sampler`` has tuned on
+other seeds (``benchmarks/learned_schedule.py --work`` leaves one). All cells draw the same noise
+and labels, each class as often as the others, without guidance, and are held against all test
 images by FD in the domain features. In this order:
 
 - grids: each solver on each of `GRIDS`, few images of a seed of their own, at 6 and at 15
@@ -20,6 +20,7 @@ What has been measured is kept in FOLDER: a table that was stopped goes on.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -106,8 +107,7 @@ def main() -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("run", help="a finished run on Fashion-MNIST")
-    parser.add_argument("--tuned", required=True, help="its pipeline with learned samplers")
+    parser.add_argument("pipeline", help="with learned samplers, of Fashion-MNIST")
     parser.add_argument("--work", required=True, help="folder to keep measured cells in")
     parser.add_argument("-n", type=int, default=2000, help="images of a cell")
     parser.add_argument("--finalists", type=int, default=10_000, help="images of a finalist")
@@ -144,27 +144,37 @@ class Table:
     @classmethod
     def opened(cls, options: argparse.Namespace) -> Table:
         """Open the model and the bench; the same for every cell."""
-        subject = open_subject(options.tuned)
+        subject = open_subject(options.pipeline)
         real = open_reference(subject, str(data_folder(options.data) / "fashion_mnist"), "test")
         check(subject, real)
         bench = Bench.open(
             real, _REFERENCE, 0, features="domain", weights=None, download=False, device="cpu"
         )
-        about = {"model": subject.fingerprint[:16], "features": bench.extractor.name}
+        if not isinstance(subject.pipeline, DiffusionPipeline):
+            raise SystemExit(f"{options.pipeline}: wanted a diffusion pipeline")
+        bare = subject.pipeline.with_weights(subject.pipeline.state_dict())  # has learned nothing
+        about = {
+            "model": bare.fingerprint[:16],
+            "features": bench.extractor.name,
+            "labels": "all",
+        }
         return cls(options, subject, bench, Kept(Path(options.work), about))
 
     @property
     def pipeline(self) -> DiffusionPipeline:
         """The model."""
         if not isinstance(self.subject.pipeline, DiffusionPipeline):
-            raise SystemExit(f"{self.options.tuned}: wanted a diffusion pipeline")
+            raise SystemExit(f"{self.options.pipeline}: wanted a diffusion pipeline")
         return self.subject.pipeline
 
     @property
     def protocol(self) -> str:
         """What the figures are of, in words."""
         real = len(self.bench.held_out)
-        return f"FD against {real} test images in {self.bench.extractor.name}, without guidance"
+        return (
+            f"FD against {real} test images in {self.bench.extractor.name}, classes in turn, "
+            "without guidance"
+        )
 
     def names(self, budget: int) -> list[str]:
         """The samplers of a budget, the learned one first where there is one."""
@@ -177,8 +187,10 @@ class Table:
 
     def learned(self, budget: int) -> Cell:
         """A cell of a learned sampler."""
-        o = self.options
-        return Cell(LEARNED, "", budget, budget, o.n, o.seed, o.precision)
+        o, table = self.options, self.pipeline.learned[budget].table
+        parts = (table.times, table.asked, table.coefficients)
+        digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
+        return Cell(LEARNED, digest[:8], budget, budget, o.n, o.seed, o.precision)
 
     def cell(self, name: str, grids: dict[int, dict[str, str]], budget: int) -> Cell:
         """A cell of the table."""
@@ -274,6 +286,7 @@ class Table:
                 min(_BLOCK, cell.n - start),
                 seed=cell.seed,
                 first=start,
+                labels="all",
                 guidance=1.0,
                 batch_size=_BATCH,
                 precision=cell.precision,

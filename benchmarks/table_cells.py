@@ -26,7 +26,8 @@ class Cell:
 
     Attributes:
         sampler: its name; ``learned`` is the model's own of these steps.
-        grid: how the steps are spaced; empty for learned and adaptive samplers.
+        grid: how the steps are spaced; of a learned sampler eight hex digits of its numbers, of an
+            adaptive one nothing.
         budget: network evaluations per image, at most; 0 for adaptive samplers.
         steps: the most steps that cost no more; 0 for adaptive samplers.
         n: images.

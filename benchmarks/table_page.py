@@ -60,7 +60,7 @@ def page(result: dict[str, Any]) -> str:
         *_rows(
             ("NFE", "sampler", "grid", "FD"),
             (
-                (f"{row['nfe']:g}", f"`{row['sampler']}`", row["grid"] or "its own", _value(row))
+                (f"{row['nfe']:g}", f"`{row['sampler']}`", _grid(row), _value(row))
                 for row in result["finalists"]
             ),
         ),
@@ -101,6 +101,10 @@ def _rows(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
 
 def _line(words: Iterable[str]) -> str:
     return "| " + " | ".join(words) + " |"
+
+
+def _grid(row: dict[str, Any]) -> str:
+    return "its own" if row["sampler"] == "learned" else row["grid"]
 
 
 def _value(row: dict[str, Any]) -> str:

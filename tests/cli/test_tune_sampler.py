@@ -14,7 +14,15 @@ from tests.pipelines.models import small
 import undrift
 from undrift.cli.dispatch import main
 from undrift.errors import UsageError
-from undrift.experiments.tuning import TuneSampler, Watcher, cases, classical, run_tuning, tune
+from undrift.experiments.tuning import (
+    TuneSampler,
+    Watcher,
+    calibration,
+    cases,
+    classical,
+    run_tuning,
+    tune,
+)
 from undrift.experiments.tuning.cases import Source, draw_cases, kept_nodes
 from undrift.experiments.tuning.run import tunable
 from undrift.pipelines import DiffusionPipeline, Pipeline
@@ -31,7 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two rounds in place of six, half as fine a solution, two rules to beat."""
+    """Two rounds in place of six, half as fine a solution, two rules to beat, few more images."""
+    monkeypatch.setattr(calibration, "IMAGES", 250)
+    monkeypatch.setattr(calibration, "JUDGED", 125)
     monkeypatch.setattr(tune, "ROUNDS", 2)
     monkeypatch.setattr(cases, "FINE", 100)
     monkeypatch.setattr(classical, "SAMPLERS", ("dpmpp_2m", "euler"))
@@ -78,6 +88,33 @@ def test_it_learns_stores_and_is_used(model: Path, folder: Path, capsys: Any):
     words = ["sample", str(model), "-n", "4", "--steps", "3", "--sampler", "dpmpp_2m"]
     assert main([*words, "--out", str(out), "--quiet"]) == 0
     assert json.loads((out / "samples.json").read_text())["settings"]["sampler"] == "dpmpp_2m"
+
+
+def test_the_last_step_is_fitted_to_real_images(model: Path, folder: Path, capsys: Any):
+    """Of a folder that is named, or of the run; where there are none, it says why."""
+    pipeline = DiffusionPipeline.from_pretrained(model)
+    drawn = pipeline(300, seed=1, labels="all", steps=30).images.astype(float)
+    contrast = (110 + 1.4 * (drawn - 110)).clip(0, 255).round().astype(np.uint8)
+    np.savez(folder / "real.npz", images=contrast)
+    (row,) = undrift.tune_sampler(model, [3], samples=32, reference=folder / "real.npz")["rows"]
+    assert row["distance"]["after"] < 0.9 * row["distance"]["before"]
+    assert row["kept"].endswith(", calibrated")
+    learned = DiffusionPipeline.from_pretrained(model).learned[3]
+    assert learned.facts.method == row["kept"] and learned.facts.error == row["error"]
+    (plain,) = undrift.tune_sampler(
+        model, [3], samples=32, reference=None, aim="solution"
+    )["rows"]  # fmt: skip
+    assert plain["distance"] is None and plain["error"] < row["error"]
+    assert main(["tune-sampler", str(model), "--steps", "2", *FEW]) == 0
+    assert "the pipeline belongs to no run" in capsys.readouterr().out
+    words = ["train", "real.npz", "--steps", "2", "--out", "run", "--threads", "1", "--quiet"]
+    assert main([*words, "--network", "mlp"]) == 0
+    assert main(["tune-sampler", "run", "--steps", "2", *FEW]) == 0
+    printed = capsys.readouterr().out
+    assert "fitted to 285 training images of" in printed and "distance to data: Frechet" in printed
+    (folder / "real.npz").unlink()
+    assert main(["tune-sampler", "run", "--steps", "2", *FEW]) == 0
+    assert "aiming at the fine solution alone: real.npz" in capsys.readouterr().out
 
 
 def test_images_come_nearer_to_the_fine_solution(model: Path):
@@ -200,6 +237,10 @@ def test_wrong_use_is_one_line(model: Path, folder: Path, capsys: Any):
     refused(capsys, 2, "--seed -1", model, "--seed", "-1")
     refused(capsys, 2, "--guidance nan", model, "--guidance", "nan")
     refused(capsys, 2, "is a folder", model, "--out", ".")
+    refused(capsys, 2, "leave one of them", model, "--aim", "solution", "--reference", "x.npz")
+    refused(capsys, 3, "absent.npz", model, "--reference", "absent.npz")
+    np.savez(folder / "wide.npz", images=np.zeros((20, 6, 5, 3), np.uint8))
+    refused(capsys, 2, "differ in size or channels", model, "--reference", "wide.npz")
     refused(capsys, 4, "no such run", "absent")
     (folder / "run").mkdir()
     (folder / "run" / "config.yaml").write_text("")
