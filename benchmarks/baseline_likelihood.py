@@ -4,7 +4,7 @@ Definition: all treat pixels as independent given their position, and perhaps th
 every image a probability over the data's own L levels, so that their bits per dimension compare
 with any other likelihood. Of one pixel,
 
-    histogram             P(k) = (n_k + c) / sum_j (n_j + c),                                    (1)
+    histogram             see `undrift.likelihood.histogram`,                                    (1)
     discretised logistic  P(k) = sigma((b_k - m) / s) - sigma((a_k - m) / s)                     (2)
                                = sigma(b) sigma(-a) (1 - e^{a - b}),                             (3)
     mixture               sum_i w_i P_i(k),   each P_i of the form (2),                          (4)
@@ -31,61 +31,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-BATCH = 2000
-PSEUDO_COUNTS = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+from undrift.likelihood.histogram import log_likelihood
+
 UNIFORM_SHARES = (1e-4, 1e-3, 3e-3, 1e-2, 2e-2, 3e-2, 5e-2, 0.1, 0.2)
 FIT_SHARE = 0.03
 """e of (5) while fitting: a logistic need not widen for the few pixels that are far away."""
-
-
-def counted(images: NDArray[np.int64], levels: int) -> Tensor:
-    """How often each level occurs at each pixel of images (N, D): (D, L) float64."""
-    columns = torch.from_numpy(images).T.contiguous()
-    return torch.stack([torch.bincount(column, minlength=levels) for column in columns]).double()
-
-
-def log_likelihood(
-    table: Tensor, images: NDArray[np.int64], labels: NDArray[np.int64] | None = None
-) -> Tensor:
-    """Log P of each image (N, D) under independent pixels: (N,) float64, in nats.
-
-    Args:
-        table: log-probabilities (D, L), or (classes, D, L) beside ``labels``.
-        images: levels.
-        labels: (N,) class of each image.
-    """
-    pixel = torch.arange(images.shape[1])
-    parts = []
-    for start in range(0, len(images), BATCH):
-        rows = torch.from_numpy(images[start : start + BATCH])
-        if labels is None:
-            parts.append(table[pixel, rows].sum(1))
-        else:
-            label = torch.from_numpy(labels[start : start + BATCH])[:, None]
-            parts.append(table[label, pixel, rows].sum(1))
-    return torch.cat(parts)
-
-
-def smoothed(
-    counts: Tensor, validation: NDArray[np.int64], labels: NDArray[np.int64] | None = None
-) -> tuple[Tensor, float]:
-    """(1) as log-probabilities, with the c that suits the validation images best.
-
-    Args:
-        counts: (D, L), or (classes, D, L) beside ``labels``.
-        validation: levels (N, D).
-        labels: of the validation images.
-    """
-
-    def table(pseudo: float) -> Tensor:
-        raised = counts + pseudo
-        return (raised / raised.sum(-1, keepdim=True)).log()  # (1)
-
-    def score(pseudo: float) -> float:
-        return float(log_likelihood(table(pseudo), validation, labels).mean())
-
-    best = max(PSEUDO_COUNTS, key=score)
-    return table(best), best
 
 
 def with_uniform(table: Tensor, share: float) -> Tensor:

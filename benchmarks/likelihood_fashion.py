@@ -21,14 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from baseline_likelihood import (
-    FIT_SHARE,
-    counted,
-    fit_logistics,
-    log_likelihood,
-    smoothed,
-    widened,
-)
+from baseline_likelihood import FIT_SHARE, fit_logistics, widened
 from record import conditions, warn_if_busy, write
 
 import undrift
@@ -36,6 +29,7 @@ import undrift.data
 from undrift.experiments.evaluation.subject import open_subject
 from undrift.experiments.likelihood.images import ScoredImages, open_images
 from undrift.likelihood import ValueGrid
+from undrift.likelihood.histogram import counted, log_likelihood, smoothed
 
 DATA = Path(os.environ.get("UNDRIFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 

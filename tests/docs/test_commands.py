@@ -34,6 +34,7 @@ SHORTER = {
     "--evaluate-every 100": "--evaluate-every 2",
     "--seeds 2 --images 20000": "--seeds 1 --images 64",
     "seeds=2, images=20000, n=500": "seeds=1, images=64, n=24",
+    "--preset quick": "--preset smoke",
     "--steps 5,6 --samples 64": "--steps 6 --samples 32",
     "--unconditional": "--unconditional --images 1500",
     "-n 1000 --trajectory": "-n 12 --trajectory",
@@ -141,7 +142,7 @@ def test_the_first_screen_shows_the_picture():
 
 def test_every_flag_is_in_the_reference_and_no_other(capsys):
     reference = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
-    measured = ("evaluate", "likelihood", "compare", "curve", "tune-sampler")
+    measured = ("evaluate", "likelihood", "compare", "claims", "curve", "tune-sampler")
     for verb in ("demo", "inspect", "train", "sample", *measured):
         (section,) = re.findall(rf"^## undrift {verb}\n(.*?)(?=^## |\Z)", reference, re.M | re.S)
         assert main([verb, "--help"]) == 0

@@ -86,6 +86,15 @@ def test_a_finished_run_holds_what_it_promises(finished: Path) -> None:
     assert not list(finished.rglob("*.pkl")) and not list(finished.rglob("*.pt"))
 
 
+def test_a_bare_run_ends_with_its_pipeline(finished: Path, tmp_path: Path) -> None:
+    run = undrift.train("digits", out=tmp_path / "run", steps=4, network="mlp", bare=True)
+    assert not run.report.exists() and not (run.directory / "evaluation").exists()
+    assert (run.directory / "grid.png").exists()
+    ours, theirs = (load_pipeline(place).state_dict() for place in (run.directory, finished))
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert RunDirectory(run.directory).status()["state"] == "done"
+
+
 def test_a_finished_run_is_left_alone(finished: Path) -> None:
     before = contents(finished)
     run = undrift.train("digits", out=finished, steps=4, network="mlp")

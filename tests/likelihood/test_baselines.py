@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from undrift.likelihood import ValueGrid
+from undrift.likelihood import ValueGrid, histogram
 from undrift.randomness import generator
 
 F64 = torch.float64
@@ -70,17 +70,21 @@ def test_smoothing_is_chosen_where_it_helps_and_labels_choose_their_table(baseli
     dark, light = (torch.randint(low, low + 40, (400, 3), generator=noise) for low in (0, 90))
     images = torch.cat([dark, light]).numpy()
     labels = np.repeat([0, 1], 400)
-    counts = torch.stack([baseline.counted(images[labels == k], 256) for k in (0, 1)])
+    counts = torch.stack([histogram.counted(images[labels == k], 256) for k in (0, 1)])
     assert counts.shape == (2, 3, 256) and float(counts.sum()) == images.size
-    given, pseudo = baseline.smoothed(counts, images, labels)
-    assert pseudo == min(baseline.PSEUDO_COUNTS)  # of the images that were counted
-    whole, _ = baseline.smoothed(counts.sum(0), images)
-    gain = baseline.log_likelihood(given, images, labels) - baseline.log_likelihood(whole, images)
+    given, pseudo = histogram.smoothed(counts, images, labels)
+    assert pseudo == min(histogram.PSEUDO_COUNTS)  # of the images that were counted
+    both = (images, labels)
+    told = histogram.histogram_bits(both, both, both, 2, 256)
+    nats = histogram.log_likelihood(given, images, labels)
+    assert told == pytest.approx(-float(nats.mean()) / (3 * math.log(2)))
+    whole, _ = histogram.smoothed(counts.sum(0), images)
+    gain = histogram.log_likelihood(given, images, labels) - histogram.log_likelihood(whole, images)
     assert float(gain.mean()) / 3 == pytest.approx(math.log(2), rel=0.1)
-    _, other = baseline.smoothed(counts.sum(0), 255 - images)
+    _, other = histogram.smoothed(counts.sum(0), 255 - images)
     assert other > pseudo
     table, share = baseline.widened(
         baseline.logistic_table(ENDS, parameters(*[(20, 2)] * 3)), images
     )
     assert share == max(baseline.UNIFORM_SHARES)
-    assert bool(baseline.log_likelihood(table, images).isfinite().all())
+    assert bool(histogram.log_likelihood(table, images).isfinite().all())

@@ -8,15 +8,11 @@ from scipy.linalg import sqrtm
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Z95, Estimate
-from undrift.metrics.frechet import (
-    factor,
-    frechet_distance,
-    sandwich,
-    triangular_sandwich,
-)
+from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_estimate import frechet_estimate, second_order
 from undrift.metrics.frechet_estimate import spread as spread_of
 from undrift.metrics.moments import Moments
+from undrift.metrics.symmetric import factor, sandwich, triangular_sandwich
 
 
 def gaussian(mean: np.ndarray, covariance: np.ndarray, count: int = 1000) -> Moments:

@@ -30,9 +30,8 @@ STEPS = 16
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compare few samples in pixels: nothing is to be fitted first."""
+    """Compare in pixels: nothing is to be fitted first."""
     monkeypatch.setattr(judge, "quick_space", lambda _: "pixels")
-    monkeypatch.setattr(judge, "SAMPLES", 200)
 
 
 @pytest.fixture(scope="module")

@@ -73,7 +73,7 @@ def start(directory: Path, method: str) -> Child:
             os.write(writer, progress.step.to_bytes(4, "little"))
 
         Recorder.step = telling  # type: ignore[method-assign]
-        journey.close_run = lambda *_: None  # type: ignore[assignment]
+        journey.close_run = lambda *_, **__: None  # type: ignore[assignment]
         undrift.train(
             "digits",
             out=directory,

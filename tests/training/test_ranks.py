@@ -21,7 +21,7 @@ import sys
 import undrift
 from undrift.experiments import journey
 
-journey.close_run = lambda *_: None
+journey.close_run = lambda *_, **__: None
 undrift.train(
     "digits", out=sys.argv[1], steps={steps}, batch_size=32, threads=1, dropout=0.0,
     precision="float32",

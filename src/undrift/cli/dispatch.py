@@ -26,13 +26,14 @@ VERBS = {
     "evaluate": "measure samples: how good, how diverse, how original",
     "likelihood": "bits per dimension of images, and which of them are unlikely",
     "compare": "train several methods alike, with many seeds, and report how they compare",
+    "claims": "why diffusion replaced GANs: six claims, measured",
     "curve": "compare samplers: quality against network evaluations and seconds",
     "tune-sampler": "learn few-step samplers for one model and keep them in it",
     "runs": "list the runs, or show one",
     "doctor": "check the environment",
 }
 
-RESUMABLE = ("train", "sample", "curve", "compare")
+RESUMABLE = ("train", "sample", "curve", "compare", "claims")
 """Verbs that go on where they were stopped when the same command is given again."""
 
 INTERRUPTED = 130

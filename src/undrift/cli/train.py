@@ -116,7 +116,7 @@ def run(arguments: list[str]) -> None:
         network=None,
         console=console,
     )
-    console.print(f"report  {made.report}")
+    console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
     console.print(following("undrift", "sample", made.directory))
 
 

@@ -65,4 +65,4 @@ def _cover(points: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     places = centre[:, None] + (reach[down] * side + reach[across])
     shares = np.broadcast_to(share[down, across], places.shape)
     weight = np.bincount(places.ravel(), shares.ravel(), minlength=side * side)
-    return 1 - (1 - OPACITY) ** weight.reshape(side, side)
+    return np.asarray(1 - (1 - OPACITY) ** weight.reshape(side, side), np.float64)

@@ -37,12 +37,16 @@ class Keywords(TypedDict, total=False):
     balance: bool
     conditional: bool
     label_dropout: float | None
+    parameters: str | None
     learning_rate: float | None
+    penalty: float | None
     dropout: float | None
     checkpoint_every: int | None
     grid_every: int | None
     validate_every: int | None
     evaluate_every: int | None
+    evaluate_samples: int
+    bare: bool
     device: Literal["auto", "cpu", "cuda"]
     threads: int | None
     precision: Literal["auto", "float32", "bfloat16"]

@@ -51,6 +51,8 @@ def close_run(
     log: RunLog,
     network: nn.Module | None,
     check: Callable[..., None],
+    *,
+    bare: bool = False,
 ) -> None:
     """Write ``pipeline/``, ``grid.png``, ``evaluation/first.json`` and ``report.html``.
 
@@ -63,12 +65,15 @@ def close_run(
         log: where to say what is being done.
         network: the user's own network, if the run has one.
         check: called now and then with the sampler's progress; raises to stop.
+        bare: leave it at ``pipeline/`` and ``grid.png``.
     """
     learner = build_learner(config, config.training.device, network=network)
     pipeline = learner.pipeline(load_weights(run, config))
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
     run.write_bytes("grid.png", draw_grid(pipeline))
+    if bare:
+        return
 
     began = time.perf_counter()
     samples = pipeline(_count(config), seed=0, on_progress=check)

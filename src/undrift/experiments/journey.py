@@ -202,7 +202,7 @@ class _Journey:
         try:
             self._train(config, data)
             if self._world.first:
-                self._close(config, data)
+                self._close(config, data, bare=settings.bare)
         except (TerminatedError, InterruptedRunError) as error:
             self._end("interrupted", config)
             raise type(error)(f"{error}; to go on: {resume_command(self._run)}") from error
@@ -216,12 +216,12 @@ class _Journey:
             raise
         return self._result(trained=True)
 
-    def _close(self, config: RunConfig, data: ImageSet) -> None:
+    def _close(self, config: RunConfig, data: ImageSet, *, bare: bool) -> None:
         def check(*_: object) -> None:
             if self._stop.received is not None:
                 raise self._stop.error("stopped after the last step, before the report")
 
-        close_run(self._run, config, data, self._log, self._network, check)
+        close_run(self._run, config, data, self._log, self._network, check, bare=bare)
         plan = config.training
         self._note("done", step=plan.steps, images=plan.steps * plan.batch_size)
         self._run.write_status("done", plan.steps, plan.steps)
@@ -308,7 +308,8 @@ class _Journey:
         if config.training.evaluate_every is None:
             return None
         train, validation = data.split("train"), data.split("validation")
-        return Judge(self._run, train, validation, config.training.device)
+        plan = config.training
+        return Judge(self._run, train, validation, plan.device, plan.evaluate_samples)
 
     def _newest(self, store: CheckpointStore) -> Checkpoint | None:
         checkpoint = store.newest()

@@ -14,7 +14,6 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.runs.configuration import RunConfig, first_difference
 from undrift.runs.directory import RunDirectory
-from undrift.runs.judge import SAMPLES
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
 from undrift.runs.recipes_gan import fewest_steps
@@ -197,7 +196,7 @@ def evaluation_seconds(config: RunConfig) -> float:
     every = config.training.evaluate_every
     if every is None or config.seconds_per_step is None:
         return 0.0
-    forwards = SAMPLES * config.model.spec.steps
+    forwards = config.training.evaluate_samples * config.model.spec.steps
     return forwards * config.seconds_per_step / config.training.batch_size / 2 / every
 
 

@@ -123,6 +123,7 @@ METRICS: dict[str, Metric] = {
         "Frechet distance of Gaussians fitted to the features, covariances / (n - 1), float64; "
         "biased upwards by about its floor",
         ideal=lambda _: 0.0,
+        floor=measurements.frechet_floor,
     ),
     "fd_infinity": Metric(
         "FD-infinity",
@@ -130,6 +131,7 @@ METRICS: dict[str, Metric] = {
         measurements.extrapolated,
         "Frechet distance extrapolated to endless samples, linear in 1/n",
         ideal=lambda _: 0.0,
+        floor=measurements.extrapolated_floor,
     ),
     "kid": Metric(
         "KID",
@@ -196,6 +198,7 @@ METRICS: dict[str, Metric] = {
         measurements.variety,
         "exponential of the entropy of the eigenvalues of the cosine kernel: how many different "
         "images the samples amount to",
+        floor=measurements.variety_floor,
     ),
     "inception_score": Metric(
         "IS",

@@ -229,6 +229,7 @@ class Comparison:
             labels = None if self.floor_labels is None else self.floor_labels[rows]
             shape = self.reference.images.shape[1:]
             made = replace(self, samples=Images.unseen(len(rows), shape, labels))
+            made.__dict__["reference_moments"] = self.reference_moments
             made.__dict__["sample_features"] = self.known_floor[rows]
             return made
         if self.training is not None:
@@ -238,7 +239,9 @@ class Comparison:
             if self.own_rows is None or len(apart) >= len(self.samples):
                 rows = apart[rows_of(len(apart), len(self.samples), self.seed, "floor")]
                 samples = self.training.take(rows)
-                return replace(self, samples=samples, known_features=self.reference_features)
+                made = replace(self, samples=samples, known_features=self.reference_features)
+                made.__dict__["reference_moments"] = self.reference_moments
+                return made
         order = torch.randperm(len(self.reference), generator=generator(self.seed, "halves"))
         half = len(order) // 2
         first, second = (np.sort(part.numpy()) for part in (order[:half], order[half : 2 * half]))

@@ -116,7 +116,14 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     return None
 
 
-_FREE = ("checkpoint_every", "grid_every", "validate_every", "evaluate_every", "keep")
+_FREE = (
+    "checkpoint_every",
+    "grid_every",
+    "validate_every",
+    "evaluate_every",
+    "evaluate_samples",
+    "keep",
+)
 _MISSING = object()
 
 

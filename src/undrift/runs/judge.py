@@ -1,7 +1,7 @@
 """A cheap look at samples while a run trains: their distance to the validation images.
 
-The kernel distance has no bias, so that a thousand samples say as much on average as many do; only
-its interval is wider. It is measured on validation images, which may then choose the best weights;
+The kernel distance has no bias, so that a few samples say as much on average as many do; only its
+interval is wider. It is measured on validation images, which may then choose the best weights;
 the report measures the chosen ones on test images. Frechet distance and coverage tell whether the
 run has failed (`undrift.runs.collapse`).
 """
@@ -22,9 +22,6 @@ from undrift.runs.collapse import Look, sentence, states
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
 
-SAMPLES = 1000
-"""Samples of one evaluation."""
-
 MOST_IMAGES = 10_000
 """Training images that the feature space is fitted on, and validation images, at most."""
 
@@ -42,13 +39,19 @@ class Judge:
         training: the training split.
         validation: the validation split.
         device: where the feature network runs.
+        samples: of one evaluation.
 
     Raises:
         UsageError: no validation images.
     """
 
     def __init__(
-        self, run: RunDirectory, training: ImageSet, validation: ImageSet, device: str
+        self,
+        run: RunDirectory,
+        training: ImageSet,
+        validation: ImageSet,
+        device: str,
+        samples: int = 1000,
     ) -> None:
         if len(validation) < 2:
             raise UsageError(
@@ -59,6 +62,7 @@ class Judge:
         self._training = training
         self._validation = validation
         self._device = device
+        self._count = samples
 
     def judge(self, pipeline: Pipeline, step: int, fraction: float) -> dict[str, Any]:
         """Measure ``pipeline`` after ``step`` updates; keep it if it is the best so far.
@@ -76,7 +80,7 @@ class Judge:
             where the samples are not finite, ``state``, ``verdict`` and ``reason`` alone.
         """
         try:
-            samples = pipeline(SAMPLES, seed=SEED)
+            samples = pipeline(self._count, seed=SEED)
         except DivergedError as error:
             broken = {"fraction": fraction, "fd": None, "reason": str(error), "best": False}
             return broken | self._verdict(broken, step)

@@ -26,10 +26,11 @@ from undrift.networks import (
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
 from undrift.runs.likelihood_recipe import for_likelihood
+from undrift.runs.parameters import with_parameters
 from undrift.runs.recipe import Recipe
 from undrift.runs.recipes_gan import CLIP, GANRecipe, fewest_steps, gan_recipe
 from undrift.runs.recipes_points import check_points, points_recipe
-from undrift.runs.settings import TrainSettings, seconds
+from undrift.runs.settings import TrainSettings, parameter_count, seconds
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
@@ -134,6 +135,8 @@ def resolve(
     labelled = settings.conditional and train.labels is not None
     if settings.balance and not labelled:
         raise UsageError("--balance: the data has no labels to balance by; leave it out")
+    if settings.penalty is not None and settings.method == "diffusion":
+        raise UsageError("--penalty: a diffusion model has no gradient penalty; leave it out")
     if settings.compile:
         check_compiler(device)
     spec = _spec(train, labelled, recipe)
@@ -145,6 +148,8 @@ def resolve(
     model = gan.model if gan else _diffusion(settings, train, spec, recipe, own_network)
     if settings.recipe == "likelihood" and isinstance(model, DiffusionConfig):
         model = for_likelihood(model, settings, data)
+    if settings.parameters is not None:
+        model = with_parameters(model, parameter_count(settings.parameters))
     steps = _steps(settings, gan or recipe, batch)
     if settings.budget is None and steps < (fewest := fewest_steps(model)):
         raise UsageError(
@@ -169,6 +174,7 @@ def resolve(
             grid_every=settings.grid_every,
             validate_every=settings.validate_every,
             evaluate_every=settings.evaluate_every,
+            evaluate_samples=settings.evaluate_samples,
         ),
         budget=settings.budget,
         init=settings.init,

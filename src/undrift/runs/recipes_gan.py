@@ -92,6 +92,8 @@ def gan_recipe(
         model = replace(model, augment=settings.augment, adapt=0)
     if settings.learning_rate is not None:
         model = _at_rate(model, settings.learning_rate)
+    if settings.penalty is not None:
+        model = replace(model, penalty=_scaled(model.penalty, settings.penalty, settings.method))
     return replace(recipe, model=model, batch_size=batch)
 
 
@@ -271,3 +273,15 @@ def _at_rate(model: GANConfig, rate: float) -> GANConfig:
         generator_optimizer=replace(model.generator_optimizer, learning_rate=rate),
         discriminator_optimizer=replace(judging, learning_rate=judging.learning_rate * ratio),
     )
+
+
+def _scaled(penalty: PenaltyConfig, factor: float, method: str) -> PenaltyConfig:
+    """``penalty`` with all of its weights times ``factor``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    weights = {name: getattr(penalty, name) for name in ("r1", "r2", "two_sided")}
+    if not any(weights.values()):
+        raise UsageError(f"--penalty: --method {method} has none; leave it out")
+    return replace(penalty, **{name: factor * weight for name, weight in weights.items()})

@@ -15,6 +15,8 @@ from undrift.errors import UsageError
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKM]?)")
+_TIMES = {"": 1, "k": 1000, "K": 1000, "M": 1_000_000}
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,18 @@ class TrainSettings:
         conditional: learn the labels where the data has them.
         label_dropout: share of labels hidden from the network, for guidance, in [0, 1].
         network: family of network.
+        parameters: learnt numbers of the network that draws images, of a GAN its generator:
+            ``500000``, ``0.5M``; the recipe's width follows, within a tenth.
         learning_rate: peak of the learning-rate schedule.
+        penalty: weight of a GAN's gradient penalty, in units of the recipe's.
         dropout: dropout inside the network, in [0, 1).
         checkpoint_every: steps between checkpoints; None is about every 30 seconds.
         grid_every: steps between sample grids; None spaces them by time.
         validate_every: steps between validations; None spaces them by time.
-        evaluate_every: steps between evaluations: 1,000 samples against the validation images;
-            the best weights are kept beside the last ones. None makes none.
+        evaluate_every: steps between evaluations: samples against the validation images; the best
+            weights are kept beside the last ones. None makes none.
+        evaluate_samples: samples of each of these evaluations.
+        bare: end with the pipeline and a grid: no samples, first metrics and report.
         device: where to train.
         threads: CPU threads; bits depend on it, so it is stored.
         precision: what the network computes in; everything else is float32 or wider.
@@ -77,12 +84,16 @@ class TrainSettings:
     conditional: bool = True
     label_dropout: float | None = None
     network: Literal["unet", "transformer", "mlp"] | None = None
+    parameters: str | None = None
     learning_rate: float | None = None
+    penalty: float | None = None
     dropout: float | None = None
     checkpoint_every: int | None = None
     grid_every: int | None = None
     validate_every: int | None = None
     evaluate_every: int | None = None
+    evaluate_samples: int = 1000
+    bare: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
@@ -99,6 +110,8 @@ class TrainSettings:
             raise UsageError(f"{flags} exclude each other; give one of them")
         if self.budget is not None:
             seconds(self.budget)
+        if self.parameters is not None:
+            parameter_count(self.parameters)
         for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -111,10 +124,10 @@ class TrainSettings:
         for name in ("holdout", "dropout"):
             if getattr(self, name) == 1:
                 raise UsageError(f"{flag(name)} 1: wanted a share below 1; nothing would be left")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise UsageError(
-                f"{flag('learning_rate')} {self.learning_rate}: wanted a positive finite number"
-            )
+        for name in ("learning_rate", "penalty"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{flag(name)} {value}: wanted a positive finite number")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"--seed {self.seed}: wanted a whole number from 0 to 2^63 - 1")
         if self.background is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.background):
@@ -131,6 +144,7 @@ _COUNTS = (
     "grid_every",
     "validate_every",
     "evaluate_every",
+    "evaluate_samples",
     "threads",
 )
 _SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")
@@ -168,3 +182,20 @@ def seconds(budget: str) -> float:
     if match is None or float(match[1]) == 0:
         raise UsageError(f"--budget {budget}: wanted a time such as 60s, 30m or 2h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def parameter_count(text: str, also: str = "") -> int:
+    """Parameters in a text such as ``500000``, ``500k`` or ``0.5M``.
+
+    Args:
+        text: what was given.
+        also: what else could have been given, for the error.
+
+    Raises:
+        UsageError: for anything else, or none at all.
+    """
+    match = _COUNT.fullmatch(text.strip())
+    count = round(float(match[1]) * _TIMES[match[2]]) if match else 0
+    if count < 1:
+        raise UsageError(f"--parameters {text}: wanted a number such as 0.5M or 500000{also}")
+    return count

@@ -31,6 +31,7 @@ class TrainingPlan:
         grid_every: steps between sample grids; None: spaced by time.
         validate_every: steps between validations; None: spaced by time.
         evaluate_every: steps between evaluations of samples; None: none are made.
+        evaluate_samples: samples of each.
         keep: checkpoints to keep.
     """
 
@@ -49,10 +50,11 @@ class TrainingPlan:
     grid_every: int | None = None
     validate_every: int | None = None
     evaluate_every: int | None = None
+    evaluate_samples: int = 1000
     keep: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "threads", "keep"):
+        for name in ("steps", "batch_size", "threads", "evaluate_samples", "keep"):
             at_least_one(name, getattr(self, name))
         for name in (
             "micro_batch",

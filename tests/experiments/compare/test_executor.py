@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from undrift.errors import UsageError
 from undrift.experiments.compare.executor import Command, LocalExecutor, Outcome
 from undrift.experiments.compare.scheduling import work_off
 from undrift.experiments.compare.training import training_facts
+
+ASKS = """
+import sys, time
+from pathlib import Path
+from undrift.experiments.compare.executor import Command, LocalExecutor
+folder = Path(sys.argv[1])
+words = ("train", "digits", "--steps", "1000000", "--out", str(folder / "run"))
+LocalExecutor().start(Command(words, folder / "log.txt", 1))
+events = folder / "run" / "metrics.jsonl"
+while not events.exists() or '"train"' not in events.read_text():
+    time.sleep(0.05)
+"""
 
 
 def ended(job, seconds=60.0):
@@ -21,54 +37,75 @@ def ended(job, seconds=60.0):
     return outcome
 
 
-@pytest.fixture
-def program(tmp_path, monkeypatch):
-    """Make every command run a shell script instead of undrift; returns how to write it."""
-
-    def write(text):
-        path = tmp_path / "program"
-        path.write_text(f"#!/bin/sh\n{text}\n")
-        path.chmod(0o755)
-        monkeypatch.setattr(sys, "executable", str(path))
-        return Command(("train",), tmp_path / "log.txt", 1)
-
-    return write
+@pytest.fixture(scope="module")
+def executor():
+    with contextlib.closing(LocalExecutor()) as made:
+        yield made
 
 
-def test_a_command_is_undrift_itself(tmp_path):
-    outcome = ended(LocalExecutor().start(Command(("--version",), tmp_path / "log.txt", 1)))
+def endless(folder):
+    """A command that trains for hours."""
+    words = ("train", "digits", "--steps", "1000000", "--checkpoint-every", "1000000")
+    return Command((*words, "--threads", "1", "--out", str(folder / "run")), folder / "log.txt", 1)
+
+
+def up(executor, command):
+    """Start ``command`` and wait until it trains."""
+    job, events = executor.start(command), Path(command.words[-1]) / "metrics.jsonl"
+    while not events.exists() or '"train"' not in events.read_text():
+        assert job.poll() is None, command.log.read_text()
+        time.sleep(0.05)
+    return job
+
+
+def test_a_command_is_undrift_itself_and_its_output_goes_to_its_log(executor, tmp_path):
+    outcome = ended(executor.start(Command(("--version",), tmp_path / "log.txt", 1)))
     assert outcome is not None and outcome.code == 0
     assert (tmp_path / "log.txt").read_text().startswith("undrift ")
     assert outcome.cpu_seconds is not None and 0 < outcome.cpu_seconds
+    wrong = executor.start(Command(("sample", str(tmp_path / "absent")), tmp_path / "log.txt", 1))
+    outcome = ended(wrong)
+    assert outcome is not None and outcome.code == 4 and wrong.poll() is outcome
+    version, line = (tmp_path / "log.txt").read_text().splitlines()
+    assert version.startswith("undrift ") and line.startswith("undrift: ") and "absent" in line
 
 
-def test_code_output_and_threads(program, tmp_path):
-    job = LocalExecutor().start(program('echo "$OMP_NUM_THREADS threads"; echo bad >&2; exit 5'))
+def test_stop_saves_the_work_and_kill_is_final(executor, tmp_path):
+    command = endless(tmp_path)
+    job = up(executor, command)
+    job.stop()
     outcome = ended(job)
-    assert outcome is not None and outcome.code == 5 and job.poll() is outcome
-    assert (tmp_path / "log.txt").read_text() == "1 threads\nbad\n"
-
-
-def test_stop_is_heard_and_kill_is_final(program, tmp_path):
-    def up(text):
-        command = program(f"{text}; while true; do sleep 0.05; done")
-        command.log.unlink(missing_ok=True)
-        job = LocalExecutor().start(command)
-        while "up" not in command.log.read_text():  # from here on the signal is trapped
-            time.sleep(0.02)
-        return job
-
-    polite = up("trap 'exit 75' TERM; echo up")
-    polite.stop()
-    outcome = ended(polite)
     assert outcome is not None and outcome.code == 75
-    deaf = up("trap '' TERM; echo up")
-    deaf.stop()
-    assert deaf.poll() is None
-    deaf.kill()
-    outcome = ended(deaf)
+    assert list((tmp_path / "run" / "checkpoints").iterdir())
+    job.stop()  # of what has ended: nothing happens
+    (tmp_path / "other").mkdir()
+    job = up(executor, endless(tmp_path / "other"))
+    job.kill()
+    outcome = ended(job)
     assert outcome is not None and outcome.code == -signal.SIGKILL
-    deaf.stop()  # of what has ended: nothing happens
+
+
+def test_a_signal_right_after_the_start_is_not_lost(executor, tmp_path):
+    job = executor.start(endless(tmp_path))
+    job.kill()
+    outcome = ended(job)
+    assert outcome is not None and outcome.code == -signal.SIGKILL
+
+
+def test_whatever_runs_ends_with_the_process_that_asked_for_it(tmp_path):
+    script = tmp_path / "asks.py"
+    script.write_text(ASKS)
+    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=120)
+    status = tmp_path / "run" / "status.json"
+    deadline = time.monotonic() + 60
+    while '"running"' in status.read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert json.loads(status.read_text())["state"] == "interrupted"
+
+
+def test_a_log_that_cannot_be_is_a_plain_error(executor, tmp_path):
+    with pytest.raises(UsageError, match="--out"):
+        executor.start(Command(("--version",), tmp_path / "no" / "log.txt", 1))
 
 
 class Piece:

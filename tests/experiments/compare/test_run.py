@@ -10,18 +10,27 @@ import pytest
 from tests.experiments.compare.fake_executor import IMAGES, FakeExecutor, option
 
 from undrift.errors import UsageError
-from undrift.experiments.compare import Compare, result, run, run_comparison
+from undrift.experiments.compare import (
+    Arm,
+    Compare,
+    arms_of,
+    result,
+    run,
+    run_comparison,
+    summary,
+)
 
 ASKED = Compare(
     data="digits",
     out="out",
-    methods=("diffusion", "r3gan", "dcgan"),
+    arms=arms_of(("diffusion", "r3gan", "dcgan")),
     seeds=3,
     images=IMAGES,
     metrics=("fd", "coverage"),
     n=100,
     threads=1,
 )
+NAMES = [f"{arm.name}-{IMAGES}images-{seed}" for seed in range(3) for arm in ASKED.arms]
 SPEED = {"flops": 1e6, "single_ms": 2.0, "batch_ms": 0.5, "batch": 64, "nfe": 1.0, "threads": 1}
 
 
@@ -29,6 +38,7 @@ SPEED = {"flops": 1e6, "single_ms": 2.0, "batch_ms": 0.5, "batch": 64, "nfe": 1.
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     monkeypatch.setattr(run, "write_page", lambda *_: None)  # its tests are beside
     monkeypatch.setattr(result, "print_points", lambda *_: None)
     return tmp_path
@@ -46,9 +56,9 @@ def test_every_run_is_trained_and_measured_alike():
     assert names[:4] == ["diffusion-640images-0", "r3gan-640images-0", "dcgan-640images-0"] + [
         "diffusion-640images-1"  # seed by seed: cut short, it is a balanced one
     ]
-    own = ("--method", "--seed", "--out")
+    own = ("--method", "--seed", "--out", "--parameters")
     alike = {
-        tuple(w for k, w in enumerate(words) if words[k - 1] not in own)
+        tuple(w for k, w in enumerate(words) if not {w, words[k - 1]} & {*own})
         for words in executor.commands[::2]
     }
     assert len(alike) == 1 and "--images" in alike.pop()
@@ -73,8 +83,8 @@ def test_means_intervals_contrasts_and_verdicts_come_from_the_planted_numbers():
     sizes = found["parameters"]["images"]
     assert sizes["r3gan"]["all"] > sizes["r3gan"]["generator"] > 0
     assert sizes["diffusion"]["all"] == sizes["diffusion"]["generator"]
-    assert any("not of one size" in line for line in found["remarks"])
-    assert json.loads(Path("out/compare.json").read_text())["ledgers"] == json.loads(
+    assert not any("not of one size" in line for line in found["remarks"])
+    assert json.loads(Path("out/report.json").read_text())["ledgers"] == json.loads(
         json.dumps(found["ledgers"])
     )
 
@@ -85,8 +95,62 @@ def test_claims_about_the_two_families_get_their_verdicts():
     assert covered["name"] == "coverage" and covered["verdict"] == "supported"
     assert covered["value"] == pytest.approx(0.3) and stable["name"] == "stability"
     assert stable["verdict"] == "inconclusive" and stable["value"] == 0
-    alone = run_comparison(replace(ASKED, methods=("r3gan", "dcgan")), executor=FakeExecutor())
+    top = json.loads(Path("out/report.json").read_text())["claims"]
+    assert top == [{**claim, "ledger": "images"} for claim in (covered, stable)]
+    pair = replace(ASKED, arms=arms_of(("r3gan", "dcgan")), out="alone")
+    alone = run_comparison(pair, executor=FakeExecutor())
     assert alone["ledgers"][0]["claims"] == []
+
+
+FAST = Arm("r3gan-fast", "r3gan", {"learning_rate": 0.004, "conditional": False, "flip": True})
+
+
+def test_arms_of_one_method_are_rows_of_their_own_trained_with_their_settings():
+    asked = replace(ASKED, arms=(*ASKED.arms[:2], FAST), parameters="recipe")
+    executor = FakeExecutor()
+    found = run_comparison(asked, executor=executor)
+    trained = {Path(words[-1]).name: words for words in executor.commands[::2]}
+    fast, plain = trained["r3gan-fast-640images-0"], trained["r3gan-640images-0"]
+    assert option(fast, "--method") == "r3gan" and option(fast, "--lr") == "0.004"
+    assert set(fast) - set(plain) >= {"--lr", "--unconditional", "--flip"}
+    rows = by_method(found)
+    assert rows["r3gan-fast"]["family"] == "r3gan"
+    assert rows["r3gan-fast"]["contrasts"]["fd"]["value"] == pytest.approx(2.0, abs=0.02)
+    assert rows["r3gan"]["contrasts"]["fd"]["value"] == pytest.approx(3.0, abs=0.02)
+    records = [one for one in found["runs"] if one["method"] == "r3gan-fast"]
+    assert [(one["family"], one["settings"]) for one in records] == [("r3gan", FAST.settings)] * 3
+    assert found["arms"][2] == {"name": "r3gan-fast", "method": "r3gan", "settings": FAST.settings}
+    assert found["command"] == ""  # no flag says what an arm has of its own
+    assert len(found["ledgers"][0]["claims"]) == 2  # one diffusion model against two of GANs
+    both = replace(ASKED, arms=(*ASKED.arms, Arm("wide", "diffusion", {"dropout": 0.1})))
+    assert summary.claims_of([{"method": a.name, "family": a.method} for a in both.arms]) == []
+
+
+def test_an_arm_that_changed_under_its_name_is_refused():
+    run_comparison(replace(ASKED, arms=(ASKED.arms[0], FAST)), executor=FakeExecutor())
+    other = Arm("r3gan-fast", "r3gan", {"learning_rate": 0.008})
+    pattern = r"learning_rate of r3gan-fast-640images is 0.004 there and 0.008 now"
+    with pytest.raises(UsageError, match=pattern):
+        run_comparison(replace(ASKED, arms=(ASKED.arms[0], other)), executor=FakeExecutor())
+    again = FakeExecutor()  # others may come and go
+    run_comparison(replace(ASKED, arms=ASKED.arms[:2]), executor=again)
+    assert again.verbs == ["train", "evaluate"] * 3
+
+
+@pytest.mark.parametrize(
+    ("words", "pattern"),
+    [
+        (("a", "biggan"), "--methods biggan: wanted some of diffusion"),
+        (("a/b", "r3gan"), "wanted a name of letters"),
+        (("", "r3gan"), "wanted a name of letters"),
+        (("a", "r3gan", {"rate": 1}), "there is no setting rate"),
+        (("a", "r3gan", {"images": 1}), "images is shared by all arms"),
+        (("a", "r3gan", {"size": 8}), "size is shared by all arms"),
+    ],
+)
+def test_an_arm_that_cannot_be_is_refused(words, pattern):
+    with pytest.raises(UsageError, match=pattern):
+        Arm(*words)
 
 
 def test_finished_runs_are_not_repeated_and_new_seeds_join_them():
@@ -145,7 +209,7 @@ def test_a_run_that_collapsed_counts_as_failed_and_keeps_its_numbers():
 
 
 def test_when_no_run_can_be_measured_the_reason_is_the_error():
-    codes = {cell.name: 2 for cell in ASKED.cells}
+    codes = dict.fromkeys(NAMES, 2)
     with pytest.raises(UsageError, match="no run could be measured: no finite loss"):
         run_comparison(ASKED, executor=FakeExecutor(codes))
 
@@ -167,7 +231,7 @@ def test_an_interruption_keeps_what_is_finished():
 
 
 def test_two_ledgers_stand_apart():
-    asked = replace(ASKED, budget="10s", methods=("diffusion", "r3gan"))
+    asked = replace(ASKED, budget="10s", arms=arms_of(("diffusion", "r3gan")))
     found = run_comparison(asked, executor=FakeExecutor())
     assert [table["kind"] for table in found["ledgers"]] == ["seconds", "images"]
     assert {one["name"] for one in found["runs"]} >= {"r3gan-10s-0", "r3gan-640images-0"}
@@ -187,14 +251,19 @@ def test_one_seed_says_so_and_a_shared_processor_is_told():
     ("changes", "pattern"),
     [
         ({"images": None}, "--budget 2m .*--images"),
-        ({"methods": ("diffusion", "biggan")}, "--methods biggan: wanted some of diffusion"),
-        ({"methods": ("r3gan", "r3gan")}, "r3gan is there twice"),
-        ({"methods": ()}, "wanted one or more"),
+        ({"arms": arms_of(("r3gan", "r3gan"))}, "r3gan is there twice"),
+        ({"arms": ()}, "wanted one or more"),
         ({"seeds": 0}, "--seeds 0"),
         ({"n": 3}, "--n 3: .*at least 10"),
         ({"metrics": ("vendi",)}, "vendi: it has no better and worse"),
         ({"budget": "soon"}, "--budget soon"),
         ({"workers": 0}, "--workers 0"),
+        ({"parameters": "few"}, "--parameters few: .*0.5M or 500000, or recipe"),
+        ({"trials": 1}, "--trials 1: wanted 0.* or 2 and more"),
+        ({"trials": -2}, "--trials -2"),
+        ({"trial_share": 0.0}, "--trial-share 0.0"),
+        ({"trials": 2, "split": "validation"}, "--split validation: --trials tunes on these"),
+        ({"arms": (Arm("a", "r3gan", {"learning_rate": -1.0}),)}, "--lr -1.0"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_at_once(changes, pattern):

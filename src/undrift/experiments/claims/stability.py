@@ -1,9 +1,12 @@
 """Claim: runs of a GAN fail more often than those of a diffusion model.
 
-Contrast: share of failed runs of the GAN less the diffusion model's. More means by more than 0.1,
-over at least five runs of each; both were fixed before anything was measured. Exhibit: the table of
-every run. With failed shares ``p1, p2`` and their Wilson intervals ``[l1, u1], [l2, u2]``, the
-difference ``d = p1 - p2`` has the interval
+Contrast: share of failed runs of the GAN less the diffusion model's, over seeds and the same
+multiples of each method's own learning rate. More means by more than 0.1, over at least five runs
+of each; both were fixed before anything was measured. A run fails that ends without samples, or
+whose looks at samples say diverged, collapsed or not finite, by one rule for all methods
+(`undrift.runs.collapse`). Exhibits: last and best distance of every run, and how well its loss
+tells its quality. With failed shares ``p1, p2`` and their Wilson intervals ``[l1, u1], [l2, u2]``,
+the difference ``d = p1 - p2`` has the interval
 
     [d - sqrt((p1 - l1)^2 + (u2 - p2)^2),  d + sqrt((u1 - p1)^2 + (p2 - l2)^2)]                  (1)
 
@@ -16,7 +19,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import sqrt
 
-from undrift.experiments.claims.verdict import Finding, Verdict, combined, judge
+from undrift.experiments.claims.finding import Finding, found
+from undrift.experiments.claims.part import Part, absent
+from undrift.experiments.claims.verdict import Verdict, judge
 from undrift.metrics.wilson import wilson_interval
 
 NAME = "stability"
@@ -32,8 +37,6 @@ Failures = tuple[int, int]
 def stability(diffusion: Failures, gans: Mapping[str, Failures]) -> Finding:
     """The verdict from numbers of failed runs.
 
-    The number is that of the GAN that comes nearest to contradicting the claim.
-
     Args:
         diffusion: failed and all runs.
         gans: name -> the same of each GAN.
@@ -41,20 +44,20 @@ def stability(diffusion: Failures, gans: Mapping[str, Failures]) -> Finding:
     Raises:
         UsageError: more failures than runs.
     """
-    if not gans or not diffusion[1] or not all(runs for _, runs in gans.values()):
-        reason = "there are no runs of both families"
-        return Finding(NAME, QUESTION, "inconclusive", None, None, None, UNIT, reason)
-    effects = {name: newcombe(failures, diffusion) for name, failures in gans.items()}
-    few = min(diffusion[1], *(runs for _, runs in gans.values())) < RUNS
-    verdicts: list[Verdict] = [
-        "inconclusive" if few else judge(low, high, MARGIN) for _, low, high in effects.values()
-    ]
-    name, (value, low, high) = min(effects.items(), key=lambda entry: entry[1][0])
-    failed, runs = gans[name]
-    reason = f"{failed} of {runs} runs of {name}, {diffusion[0]} of {diffusion[1]} of diffusion"
-    if few:
-        reason += f"; fewer than the {RUNS} runs that were fixed decide nothing"
-    return Finding(NAME, QUESTION, combined(verdicts), value, low, high, UNIT, reason)
+    parts = [_part(name, failures, diffusion) for name, failures in gans.items()]
+    return found(NAME, QUESTION, UNIT, parts, "there are no runs of a GAN")
+
+
+def _part(name: str, gan: Failures, diffusion: Failures) -> Part:
+    if not gan[1] or not diffusion[1]:
+        return absent(name, UNIT, MARGIN, RUNS, "there are no runs of both families")
+    value, low, high = newcombe(gan, diffusion)
+    n = min(gan[1], diffusion[1])
+    verdict: Verdict = "inconclusive" if n < RUNS else judge(low, high, MARGIN)
+    words = (
+        f"{gan[0]} of {gan[1]} runs of {name} failed, {diffusion[0]} of {diffusion[1]} of diffusion"
+    )
+    return Part(f"against {name}", UNIT, verdict, value, low, high, MARGIN, n, RUNS, words)
 
 
 def newcombe(first: Failures, second: Failures) -> tuple[float, float, float]:

@@ -17,8 +17,7 @@ Reference: Schuirmann, "A comparison of the two one-sided tests procedure" (1987
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from undrift.errors import UsageError
 
@@ -26,35 +25,6 @@ Verdict = Literal["supported", "mixed", "not supported", "inconclusive"]
 
 Standing = Literal["better", "worse", "alike", "open"]
 """``alike``: the whole interval lies within the margin; ``open``: it leaves that undecided."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A claim and what was found.
-
-    Attributes:
-        name: of the claim.
-        question: what was asked.
-        verdict: the answer.
-        value: the effect; None where nothing could be measured.
-        low: lower end of its 95 % interval over seeds.
-        high: upper end.
-        unit: of ``value``.
-        reason: what the verdict rests on, or why there is no number.
-    """
-
-    name: str
-    question: str
-    verdict: Verdict
-    value: float | None
-    low: float | None
-    high: float | None
-    unit: str
-    reason: str
-
-    def to_json(self) -> dict[str, Any]:
-        """As it stands in a report's ``claims``."""
-        return dict(vars(self))
 
 
 def judge(low: float | None, high: float | None, delta: float) -> Verdict:

@@ -1,7 +1,20 @@
 """Several methods on one bench: equal data, equal length, equal measuring, many seeds."""
 
-from undrift.experiments.compare.asked import Compare
+from undrift.experiments.compare.asked import Compare, arms_of
 from undrift.experiments.compare.call import compare
+from undrift.experiments.compare.cells import Arm
+from undrift.experiments.compare.executor import Command, Outcome
+from undrift.experiments.compare.journal import read_json
 from undrift.experiments.compare.run import Watcher, run_comparison
 
-__all__ = ["Compare", "Watcher", "compare", "run_comparison"]
+__all__ = [
+    "Arm",
+    "Command",
+    "Compare",
+    "Outcome",
+    "Watcher",
+    "arms_of",
+    "compare",
+    "read_json",
+    "run_comparison",
+]

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from undrift.errors import UsageError
-from undrift.experiments.compare.cells import Cell, Ledger
+from undrift.experiments.compare.cells import Arm, Cell, Ledger
 from undrift.experiments.evaluation.reference import Split
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
-from undrift.runs.settings import TrainSettings
-
-METHODS = ("diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
+from undrift.runs.settings import TrainSettings, parameter_count
 
 _FLAGS = {"weights_file": "feature_weights", "conditional": "unconditional"}
 """Fields whose flags are called otherwise."""
 
+RECIPE = "recipe"
+"""Of ``parameters``: leave every recipe its own."""
+
 FEWEST = 10
 """Samples of a run below which they say nothing."""
+
+
+def arms_of(methods: Sequence[str]) -> tuple[Arm, ...]:
+    """Each method by its recipe.
+
+    Raises:
+        UsageError: a method that there is not.
+    """
+    return tuple(Arm(method, method) for method in methods)
 
 
 @dataclass(frozen=True)
@@ -28,8 +39,9 @@ class Compare:
     Attributes:
         data: what ``undrift train`` takes.
         out: folder of the comparison.
-        methods: names of methods; the others are contrasted with the first.
-        seeds: training runs of each method and ledger.
+        arms: methods, by their recipes or with settings of their own; the others are contrasted
+            with the first.
+        seeds: training runs of each arm and ledger.
         budget: wall-clock time of each run: the ledger of equal seconds.
         images: real images of each run: the ledger of equal images.
         metrics: names; the first one decides what is said first.
@@ -40,6 +52,11 @@ class Compare:
         download: fetch such a file.
         split: part of the reference.
         seed: of the first run, the others follow it; also names samples and every random choice.
+        parameters: of what draws images, for every arm: a number; ``recipe``, each recipe's own; or
+            None, those of the first arm.
+        trials: settings tried for each arm, its recipe among them; 0 leaves the recipes as they
+            are.
+        trial_share: length of a trial, as a share of a run's, in (0, 1].
         size: side of the square images.
         channels: 1, 3 or 4.
         batch_size: images of every method's batch; None leaves it to the recipes.
@@ -47,14 +64,19 @@ class Compare:
         conditional: learn the labels where the data has them.
         holdout: share of the training images held out.
         evaluate_every: steps between evaluations while training, for curves of quality.
+        evaluate_samples: samples of each of these evaluations.
+        bare: leave out every run's own first metrics and report.
         workers: runs at a time.
         threads: CPU threads of each run; None divides the cores among the workers.
         device: where to compute.
+        executor: ``local``, processes on this machine, or ``slurm``, jobs of a cluster.
+        slurm_partition: of the cluster; None is its default.
+        slurm_minutes: time limit of a job.
     """
 
     data: str
     out: str
-    methods: tuple[str, ...] = ("diffusion", "r3gan")
+    arms: tuple[Arm, ...] = arms_of(("diffusion", "r3gan"))
     seeds: int = 5
     budget: str | None = None
     images: int | None = None
@@ -66,6 +88,9 @@ class Compare:
     download: bool = False
     split: Split | None = None
     seed: int = 0
+    parameters: str | None = None
+    trials: int = 0
+    trial_share: float = 1.0
     size: int | None = None
     channels: Literal[1, 3, 4] | None = None
     batch_size: int | None = None
@@ -73,9 +98,14 @@ class Compare:
     conditional: bool = True
     holdout: float = 0.05
     evaluate_every: int | None = None
+    evaluate_samples: int = 1000
+    bare: bool = False
     workers: int = 1
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    executor: Literal["local", "slurm"] = "local"
+    slurm_partition: str | None = None
+    slurm_minutes: int = 120
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared; see `run_comparison`."""
@@ -83,20 +113,38 @@ class Compare:
             raise UsageError(
                 "compare needs --budget 2m (equal seconds), --images 200000 (equal images), or both"
             )
-        for place, method in enumerate(self.methods):
-            if method not in METHODS:
-                raise UsageError(f"--methods {method}: wanted some of {', '.join(METHODS)}")
-            if method in self.methods[:place]:
-                raise UsageError(f"--methods: {method} is there twice; name each once")
-        if not self.methods:
+        names = [arm.name for arm in self.arms]
+        for name in names:
+            if names.count(name) > 1:
+                raise UsageError(f"--methods: {name} is there twice; name each once")
+        if not names:
             raise UsageError("--methods: wanted one or more")
         for flag, value, least in (
             ("--seeds", self.seeds, 1),
             ("--workers", self.workers, 1),
             ("--n", self.n, FEWEST),
+            ("--slurm-minutes", self.slurm_minutes, 1),
         ):
             if value < least:
                 raise UsageError(f"{flag} {value}: wanted a whole number of at least {least}")
+        if self.executor == "slurm" and (self.threads is None or self.device == "auto"):
+            raise UsageError(
+                "--executor slurm: give --threads and --device cpu or cuda; this machine is not "
+                "the one that trains"
+            )
+        if self.executor == "local" and self.slurm_partition is not None:
+            raise UsageError("--slurm-partition: only for --executor slurm; leave it out")
+        if self.parameters not in (None, RECIPE):
+            parameter_count(str(self.parameters), f", or {RECIPE}")
+        if self.trials < 0 or self.trials == 1:
+            raise UsageError(
+                f"--trials {self.trials}: wanted 0, which tunes nothing, or 2 and more, the recipe "
+                "itself among them"
+            )
+        if not 0 < self.trial_share <= 1:
+            raise UsageError(f"--trial-share {self.trial_share}: wanted a share above 0, up to 1")
+        if self.trials and self.split == "validation":
+            raise UsageError("--split validation: --trials tunes on these images; report on others")
         for name in chosen_metrics(self.metrics):
             if METRICS[name].better == "neither":
                 raise UsageError(
@@ -104,7 +152,8 @@ class Compare:
                     + ", ".join(n for n, one in METRICS.items() if one.better != "neither")
                 )
         for ledger in self.ledgers:
-            self.settings(Cell(self.methods[0], ledger, self.seed))
+            for arm in self.arms:
+                self.settings(Cell(arm, ledger, self.seed))
 
     @property
     def ledgers(self) -> tuple[Ledger, ...]:
@@ -116,33 +165,34 @@ class Compare:
             found.append(Ledger("images", str(self.images)))
         return tuple(found)
 
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        """Every run, seed by seed, so that a comparison that is cut short is a balanced one."""
-        return tuple(
-            Cell(method, ledger, self.seed + place)
-            for place in range(self.seeds)
-            for ledger in self.ledgers
-            for method in self.methods
-        )
-
     def settings(self, cell: Cell) -> TrainSettings:
         """What ``cell`` is trained with, but for its threads.
 
         Raises:
             UsageError: settings that cannot be.
         """
-        lengths = cell.ledger.length
-        method: Any = cell.method  # one of METHODS, which the settings know too
-        return TrainSettings(method=method, seed=cell.seed, **lengths, **self.alike)
+        method: Any = cell.arm.method  # one of METHODS, which the settings know too
+        return TrainSettings(method=method, seed=cell.seed, **cell.ledger.length, **self.own(cell))
+
+    def own(self, cell: Cell) -> dict[str, Any]:
+        """The settings that all runs share, but for those that the arm of ``cell`` has its own."""
+        return {**self.alike, **cell.arm.settings}
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What to type for the same comparison, without flags that are at their defaults."""
+        """What to type for the same comparison, without flags that are at their defaults.
+
+        Nothing where arms have settings of their own, which no flag says.
+        """
+        if not all(arm.plain for arm in self.arms):
+            return ()
         words = ["undrift", "compare", self.data]
         for field in fields(self)[1:]:
             value = getattr(self, field.name)
             if value == field.default:
+                continue
+            if field.name == "arms":
+                words += ["--methods", ",".join(arm.name for arm in self.arms)]
                 continue
             name = _FLAGS.get(field.name, field.name).replace("_", "-")
             if isinstance(value, bool):
@@ -153,7 +203,7 @@ class Compare:
 
     @property
     def alike(self) -> dict[str, Any]:
-        """The settings that all runs share."""
+        """The settings that all runs share, unless an arm has its own."""
         return {
             name: getattr(self, name)
             for name in (
@@ -164,6 +214,8 @@ class Compare:
                 "conditional",
                 "holdout",
                 "evaluate_every",
+                "evaluate_samples",
+                "bare",
                 "device",
             )
         }

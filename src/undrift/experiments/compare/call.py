@@ -6,7 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from undrift.experiments.compare.asked import Compare
+from undrift.experiments.compare.asked import Compare, arms_of
+from undrift.experiments.compare.cells import Arm
 from undrift.experiments.compare.executor import Executor
 from undrift.experiments.compare.run import run_comparison
 from undrift.experiments.evaluation.reference import Split
@@ -16,7 +17,7 @@ def compare(
     data: str | os.PathLike[str],
     *,
     out: str | os.PathLike[str],
-    methods: Sequence[str] = Compare.methods,
+    methods: Sequence[str | Arm] = Compare.arms,
     seeds: int = 5,
     budget: str | None = None,
     images: int | None = None,
@@ -28,6 +29,9 @@ def compare(
     download: bool = False,
     split: Split | None = None,
     seed: int = 0,
+    parameters: int | str | None = None,
+    trials: int = 0,
+    trial_share: float = 1.0,
     size: int | None = None,
     channels: Literal[1, 3, 4] | None = None,
     batch_size: int | None = None,
@@ -35,15 +39,20 @@ def compare(
     conditional: bool = True,
     holdout: float = 0.05,
     evaluate_every: int | None = None,
+    evaluate_samples: int = 1000,
+    bare: bool = False,
     workers: int = 1,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    executor: Executor | None = None,
+    executor: Executor | Literal["local", "slurm"] = "local",
+    slurm_partition: str | None = None,
+    slurm_minutes: int = 120,
 ) -> dict[str, Any]:
     """Train methods alike and compare what they learnt; see ``undrift compare`` for the keywords.
 
-    The same call again goes on where it was stopped. ``executor`` says where runs are made, by
-    default in processes on this machine.
+    ``methods`` are names, or an `Arm` for a method with settings of its own. The same call again
+    goes on where it was stopped. ``executor`` says where runs are made: ``local``, in processes on
+    this machine, ``slurm``, on a cluster, or any `Executor` of your own.
 
     Returns:
         ``result["ledgers"][0]["methods"]``, per method its metrics as means over seeds with
@@ -56,7 +65,7 @@ def compare(
         Compare(
             data=os.fspath(data),
             out=os.fspath(out),
-            methods=tuple(methods),
+            arms=tuple(arms_of([one])[0] if isinstance(one, str) else one for one in methods),
             seeds=seeds,
             budget=budget,
             images=images,
@@ -68,6 +77,9 @@ def compare(
             download=download,
             split=split,
             seed=seed,
+            parameters=None if parameters is None else str(parameters),
+            trials=trials,
+            trial_share=trial_share,
             size=size,
             channels=channels,
             batch_size=batch_size,
@@ -75,9 +87,14 @@ def compare(
             conditional=conditional,
             holdout=holdout,
             evaluate_every=evaluate_every,
+            evaluate_samples=evaluate_samples,
+            bare=bare,
             workers=workers,
             threads=threads,
             device=device,
+            executor=executor if isinstance(executor, str) else "local",
+            slurm_partition=slurm_partition,
+            slurm_minutes=slurm_minutes,
         ),
-        executor=executor,
+        executor=None if isinstance(executor, str) else executor,
     )

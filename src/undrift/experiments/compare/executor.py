@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Any, Protocol, cast
 
 from undrift.errors import UsageError
 
@@ -77,7 +77,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Processes on this machine.
+    """Processes on this machine, forked from one that has everything loaded; see `zygote`.
 
     Args:
         workers: processes at a time.
@@ -85,52 +85,115 @@ class LocalExecutor:
 
     def __init__(self, workers: int = 1) -> None:
         self.places = workers
+        self._zygote: _Zygote | None = None
 
     def start(self, command: Command) -> Job:
         """See `Executor.start`."""
-        return _Process(command)
+        if self._zygote is None:
+            self._zygote = _Zygote(command.threads)
+        return self._zygote.start(command)
+
+    def close(self) -> None:
+        """Let what still runs save its work and end, and with it the process that forks."""
+        if self._zygote is not None:
+            self._zygote.close()
+            self._zygote = None
 
 
-class _Process:
-    """A child in a session of its own: the terminal's Ctrl-C is this process's to pass on."""
+class _Zygote:
+    """The process that forks, as seen from here; it ends when this process does."""
 
-    def __init__(self, command: Command) -> None:
+    def __init__(self, threads: int) -> None:
         pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-        self._began = time.perf_counter()
-        self._outcome: Outcome | None = None
+        self._jobs: dict[int, _Forked] = {}
+        self._unread = b""
         try:
-            with command.log.open("ab") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", "undrift", *command.words],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    env=os.environ | dict.fromkeys(pools, str(command.threads)),
-                )
+            # in a session of its own: the terminal's Ctrl-C is this process's to pass on
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "undrift.experiments.compare.zygote"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,
+                env=os.environ | dict.fromkeys(pools, str(threads)),
+            )
+        except OSError as error:
+            raise UsageError(
+                f"cannot start {sys.executable}: {error.strerror or error}; repair the installation"
+            ) from error
+        self._input = cast(IO[bytes], self._process.stdin)
+        self._output = cast(IO[bytes], self._process.stdout)
+        os.set_blocking(self._output.fileno(), False)
+
+    def start(self, command: Command) -> _Forked:
+        try:
+            command.log.open("ab").close()
         except OSError as error:
             raise UsageError(
                 f"cannot start a run with its log in {command.log}: {error.strerror or error}; "
                 "name another --out"
             ) from error
+        job = _Forked(self, len(self._jobs))
+        self._jobs[job.number] = job
+        log = str(command.log.absolute())
+        self._ask(
+            {
+                "id": job.number,
+                "words": list(command.words),
+                "log": log,
+                "threads": command.threads,
+            }
+        )
+        return job
+
+    def send(self, job: _Forked, number: signal.Signals) -> None:
+        """Send ``job`` a signal, if it still runs."""
+        self.listen()
+        if job.outcome is None:
+            self._ask({"id": job.number, "signal": int(number)})
+
+    def listen(self) -> None:
+        """Hear what has ended."""
+        self._unread += self._output.read() or b""
+        *lines, self._unread = self._unread.split(b"\n")
+        for line in lines:
+            told = json.loads(line)
+            self._jobs[told["id"]].outcome = Outcome(told["code"], told["seconds"], told["cpu"])
+        if self._process.poll() is not None:
+            for job in self._jobs.values():
+                job.outcome = job.outcome or Outcome(-signal.SIGKILL, 0.0, None)
+
+    def close(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+        self._process.wait()
+        self._output.close()
+
+    def _ask(self, request: dict[str, Any]) -> None:
+        try:
+            self._input.write(json.dumps(request).encode() + b"\n")
+            self._input.flush()
+        except BrokenPipeError as error:
+            raise UsageError(
+                "the process that starts the runs has ended (out of memory?); give the same "
+                "command again, with fewer --workers"
+            ) from error
+
+
+class _Forked:
+    """A child of the zygote."""
+
+    def __init__(self, zygote: _Zygote, number: int) -> None:
+        self._zygote = zygote
+        self.number = number
+        self.outcome: Outcome | None = None
 
     def poll(self) -> Outcome | None:
-        if self._outcome is None:
-            # not Popen.poll: only the wait that ends a child tells what processor time it got
-            done, status, usage = os.wait4(self._process.pid, os.WNOHANG)
-            if done:
-                self._process.returncode = code = os.waitstatus_to_exitcode(status)
-                seconds = time.perf_counter() - self._began
-                self._outcome = Outcome(code, seconds, usage.ru_utime + usage.ru_stime)
-        return self._outcome
+        if self.outcome is None:
+            self._zygote.listen()
+        return self.outcome
 
     def stop(self) -> None:
-        self._send(signal.SIGTERM)
+        self._zygote.send(self, signal.SIGTERM)
 
     def kill(self) -> None:
-        self._send(signal.SIGKILL)
-
-    def _send(self, number: signal.Signals) -> None:
-        if self._outcome is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, number)
+        self._zygote.send(self, signal.SIGKILL)

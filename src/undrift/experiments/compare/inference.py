@@ -30,8 +30,14 @@ def parameters_of(config: RunConfig) -> dict[str, int]:
     }
 
 
-def speed_of(run: Path, device: str, threads: int) -> dict[str, Any]:
+def speed_of(run: Path, device: str, threads: int, steps: int | None = None) -> dict[str, Any]:
     """Draw with a finished run and take the time; nothing else should be running meanwhile.
+
+    Args:
+        run: folder.
+        device: where to draw.
+        threads: CPU threads.
+        steps: of the sampler; None is the model's default.
 
     Returns:
         ``nfe``, network forwards per image; ``flops`` per image (matrix products, convolutions and
@@ -46,9 +52,9 @@ def speed_of(run: Path, device: str, threads: int) -> dict[str, Any]:
     try:
         pipeline = load_pipeline(run).to(device)
         with FlopCounterMode(display=False) as counter:
-            drawn = pipeline(SINGLE, batch_size=SINGLE)
-        single = _median(lambda: pipeline(SINGLE, batch_size=SINGLE).seconds, _SINGLES)
-        batch = _median(lambda: _seconds(pipeline), _BATCHES) / BATCH
+            drawn = pipeline(SINGLE, batch_size=SINGLE, steps=steps)
+        single = _median(lambda: _seconds(pipeline, SINGLE, steps), _SINGLES) / SINGLE
+        batch = _median(lambda: _seconds(pipeline, BATCH, steps), _BATCHES) / BATCH
     finally:
         torch.set_num_threads(before)
     return {
@@ -61,8 +67,8 @@ def speed_of(run: Path, device: str, threads: int) -> dict[str, Any]:
     }
 
 
-def _seconds(pipeline: Pipeline) -> float:
-    return pipeline(BATCH, batch_size=BATCH).seconds
+def _seconds(pipeline: Pipeline, count: int, steps: int | None) -> float:
+    return pipeline(count, batch_size=count, steps=steps).seconds
 
 
 def _median(draw: Callable[[], float], times: int) -> float:

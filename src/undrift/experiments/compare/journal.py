@@ -3,10 +3,12 @@
 ::
 
     OUT/  protocol.json   what all runs share; a command with other settings is refused
+          arms.json       what the runs of each arm have of their own, likewise
           runs/CELL/      the runs themselves, as ``undrift train`` writes them
           logs/CELL.txt   what their commands printed
           cells/          CELL-training.json, CELL-KEY.json (its result), CELL-speed.json
-          compare.json  compare-*.png  report.html
+          slurm/          what submitit ships to a cluster's nodes and back
+          report.json  compare-*.png  report.html
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from undrift.errors import UsageError
 from undrift.experiments.compare.cells import Cell
 from undrift.files.durable import write_file
 
-PROTOCOL = "protocol.json"
+PROTOCOL, ARMS = "protocol.json", "arms.json"
 
 
 class Journal:
@@ -49,8 +51,13 @@ class Journal:
         """Where the run of ``cell`` is measured into."""
         return self.folder / "cells" / f"{cell.name}-{self._key}-evaluation.json"
 
-    def prepare(self, protocol: Mapping[str, Any]) -> None:
-        """Make the folders; keep ``protocol``, or compare it with the one that is there.
+    def prepare(self, protocol: Mapping[str, Any], arms: Mapping[str, Mapping[str, Any]]) -> None:
+        """Make the folders; keep what all runs share, or compare it with what is there.
+
+        Args:
+            protocol: of all runs.
+            arms: arm and ledger, by name -> what its runs have of their own; new ones join those
+                that are there.
 
         Raises:
             UsageError: what is there was trained in another way, or cannot be written.
@@ -63,6 +70,10 @@ class Journal:
                 _check_same(self.folder, read_json(path) or {}, protocol)
             else:
                 self._write(path, protocol)
+            there = read_json(self.folder / ARMS) or {}
+            for name, arm in arms.items():
+                _check_same(self.folder, there.get(name, arm), arm, f"of {name} ")
+            self._write(self.folder / ARMS, {**there, **arms})
         except OSError as error:
             raise UsageError(
                 f"--out {self.folder}: {error.strerror or error}; name another folder"
@@ -127,10 +138,13 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _check_same(folder: Path, there: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _check_same(
+    folder: Path, there: Mapping[str, Any], now: Mapping[str, Any], whose: str = ""
+) -> None:
     for name in [*now, *there]:
-        if there.get(name) != now.get(name):
+        # the fingerprint says which images they are, wherever they lie
+        if name != "data" and there.get(name) != now.get(name):
             raise UsageError(
-                f"--out {folder}: it holds a comparison with other settings: {name} is "
+                f"--out {folder}: it holds a comparison with other settings: {name} {whose}is "
                 f"{there.get(name)!r} there and {now.get(name)!r} now; name another folder"
             )

@@ -14,6 +14,7 @@ from undrift.experiments.claims import MARGINS
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.figures import print_points
 from undrift.experiments.compare.summary import ledger_table, remarks
+from undrift.experiments.compare.tuning_table import tuning_remarks
 from undrift.files.durable import write_file
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
@@ -22,22 +23,25 @@ from undrift.metrics.catalogue import METRICS
 def result_of(
     asked: Compare,
     records: Sequence[dict[str, Any]],
+    tuning: dict[str, Any] | None,
     parameters: dict[str, dict[str, dict[str, int]]],
     speeds: dict[str, Any],
     protocol: dict[str, Any],
     threads: int,
 ) -> dict[str, Any]:
-    """What ``compare.json`` holds, from the records of all runs."""
+    """What ``report.json`` holds, from the records of all runs."""
     from undrift import __version__
 
     names = list(chosen_metrics(asked.metrics))
     done = [record for record in records if record["state"] == "done"]
     measured = [name for name in names if any(name in one["metrics"] for one in done)]
+    ledgers = [ledger_table(ledger, asked.arms, records, measured) for ledger in asked.ledgers]
     found: dict[str, Any] = {
         "version": __version__,
         "command": shlex.join(asked.command),
         "data": asked.data,
-        "methods": list(asked.methods),
+        "methods": [arm.name for arm in asked.arms],
+        "arms": [arm.to_json() for arm in asked.arms],
         "seeds": [asked.seed + place for place in range(asked.seeds)],
         "metrics": measured,
         "titles": {
@@ -46,9 +50,11 @@ def result_of(
         },
         "better": {name: METRICS[name].better for name in measured},
         "margins": {name: MARGINS[name].words for name in measured if name in MARGINS},
-        "ledgers": [
-            ledger_table(ledger, asked.methods, records, measured) for ledger in asked.ledgers
+        "claims": [
+            {**claim, "ledger": table["kind"]} for table in ledgers for claim in table["claims"]
         ],
+        "ledgers": ledgers,
+        "tuning": tuning,
         "missing": {
             name: reason
             for one in done
@@ -59,6 +65,7 @@ def result_of(
         "speeds": speeds,
         "protocol": {
             **protocol,
+            "parameters": asked.parameters,
             "n": asked.n,
             "sample_seed": asked.seed,
             "workers": asked.workers,
@@ -67,24 +74,29 @@ def result_of(
         },
         "runs": list(records),
     }
-    return {**found, "remarks": remarks(found)}
+    return {**found, "remarks": remarks(found) + tuning_remarks(tuning)}
 
 
-def write_result(folder: Path, found: dict[str, Any]) -> None:
-    """Write ``compare.json`` and ``compare-seconds.png`` or ``compare-images.png``, or both.
+def write_result(folder: Path, found: dict[str, Any], *, pictures: bool = True) -> None:
+    """Write ``report.json`` and ``compare-seconds.png`` or ``compare-images.png``, or both.
+
+    Args:
+        folder: of the comparison.
+        found: what `result_of` made.
+        pictures: whether to draw them.
 
     Raises:
         UsageError: if that cannot be done.
     """
     text = json.dumps(found, indent=1, allow_nan=False) + "\n"
     try:
-        for place, table in enumerate(found["ledgers"]):
+        for place, table in enumerate(found["ledgers"] if pictures else ()):
             figure = print_points(found, place)
             if figure is not None:
                 buffer = io.BytesIO()
                 figure.savefig(buffer, format="png", dpi=160)
                 write_file(folder / f"compare-{table['kind']}.png", buffer.getvalue())
-        write_file(folder / "compare.json", text.encode())
+        write_file(folder / "report.json", text.encode())
     except OSError as error:
         raise UsageError(
             f"cannot write {error.filename or folder}: {error.strerror or error}; name another "

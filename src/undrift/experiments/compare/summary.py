@@ -15,7 +15,7 @@ from undrift.experiments.claims import (
     stability,
     standing,
 )
-from undrift.experiments.compare.cells import Ledger
+from undrift.experiments.compare.cells import Arm, Ledger
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.wilson import wilson_interval
 from undrift.runs.collapse import FAILED
@@ -26,24 +26,23 @@ _COSTS = ("images", "steps", "seconds", "cpu_seconds", "processor_share", "nfe")
 
 
 def ledger_table(
-    ledger: Ledger, methods: Sequence[str], records: Sequence[Record], names: Sequence[str]
+    ledger: Ledger, arms: Sequence[Arm], records: Sequence[Record], names: Sequence[str]
 ) -> Record:
     """What ``records`` say of one ledger.
 
     Returns:
-        ``methods``, one record each: ``runs``, ``done``, ``failed`` (the share without samples or
-        with samples that went bad: ``value``, ``low``, ``high``, Wilson's), ``reasons`` of them,
-        ``metrics``: name -> mean over seeds with its interval and ``values`` by seed, ``costs``:
-        likewise, and ``contrasts`` to the first method, paired by seed, with ``margin`` and
-        ``standing``; ``floors``: name -> what real images score; ``claims``: verdicts on those
-        that such a table can decide, where a diffusion model is held against GANs.
+        ``methods``, one record per arm: ``method``, its name, and ``family``, its method, ``runs``,
+        ``done``, ``failed`` (the share without samples or with samples that went bad: ``value``,
+        ``low``, ``high``, Wilson's), ``reasons`` of them, ``metrics``: name -> mean over seeds with
+        its interval and ``values`` by seed, ``costs``: likewise, and ``contrasts`` to the first
+        arm, paired by seed, with ``margin`` and ``standing``; ``floors``: name -> what real images
+        score; ``claims``: verdicts on those that such a table can decide, where a diffusion model
+        is held against GANs.
     """
     mine = [
         one for one in records if (one["ledger"], one["amount"]) == (ledger.kind, ledger.amount)
     ]
-    rows = [
-        _method(name, [one for one in mine if one["method"] == name], names) for name in methods
-    ]
+    rows = [_row(arm, [one for one in mine if one["method"] == arm.name], names) for arm in arms]
     for row in rows[1:]:
         row["contrasts"] = {
             name: found
@@ -56,16 +55,17 @@ def ledger_table(
         "words": ledger.words,
         "methods": rows,
         "floors": _floors(mine, names),
-        "claims": _claims(rows),
+        "claims": claims_of(rows),
     }
 
 
-def _method(method: str, records: Sequence[Record], names: Sequence[str]) -> Record:
+def _row(arm: Arm, records: Sequence[Record], names: Sequence[str]) -> Record:
     done = [one for one in records if one["state"] == "done"]
     failed = [one for one in records if one["state"] != "done" or one["health"] in FAILED]
     low, high = wilson_interval(len(failed), len(records)) if records else (None, None)
     return {
-        "method": method,
+        "method": arm.name,
+        "family": arm.method,
         "runs": len(records),
         "done": len(done),
         "failed": {
@@ -128,12 +128,17 @@ def _paired_mean(first: dict[int, float], found: OverSeeds, mine: dict[int, floa
     return sum(value for seed, value in first.items() if seed in mine) / found.n
 
 
-def _claims(rows: Sequence[Record]) -> list[Record]:
-    """Verdicts on what is said of the two families, if both are there."""
-    family = {row["method"]: row for row in rows}
-    diffusion = family.pop("diffusion", None)
-    if diffusion is None or not family:
+def claims_of(rows: Sequence[Record]) -> list[Record]:
+    """Verdicts on what is said of the two families, from the rows of a table.
+
+    There are none without GANs, and none unless there is one arm of diffusion: of several, which
+    one would stand for the family?
+    """
+    family = {row["method"]: row for row in rows if row["family"] != "diffusion"}
+    diffusions = [row for row in rows if row["family"] == "diffusion"]
+    if len(diffusions) != 1 or not family:
         return []
+    diffusion = diffusions[0]
 
     def covered(row: Record) -> dict[int, float]:
         return row["metrics"].get("coverage", {}).get("values", {})
@@ -142,7 +147,14 @@ def _claims(rows: Sequence[Record]) -> list[Record]:
         return row["failed"]["count"], row["runs"]
 
     findings = (
-        coverage(covered(diffusion), {name: covered(row) for name, row in family.items()}),
+        coverage(
+            {
+                "held-out images": (
+                    covered(diffusion),
+                    {name: covered(row) for name, row in family.items()},
+                )
+            }
+        ),
         stability(failures(diffusion), {name: failures(row) for name, row in family.items()}),
     )
     return [finding.to_json() for finding in findings]

@@ -13,6 +13,7 @@ from undrift.experiments.compare.executor import Command, Outcome
 from undrift.experiments.compare.journal import Journal, read_json
 from undrift.experiments.compare.training import training_facts
 from undrift.runs.directory import RunDirectory
+from undrift.runs.settings import flag
 
 _KEPT = ("name", "value", "low", "high", "floor", "n", "n_reference", "protocol")
 
@@ -67,29 +68,28 @@ class CellWork:
 
     def _train(self) -> list[str]:
         cell, asked = self.cell, self._asked
-        words = ["train", asked.data, "--method", cell.method, "--seed", str(cell.seed)]
+        words = ["train", asked.data, "--method", cell.arm.method, "--seed", str(cell.seed)]
         for name, value in cell.ledger.length.items():
             words += [f"--{name}", str(value)]
-        for name, value in asked.alike.items():
-            flag = f"--{name.replace('_', '-')}"
+        for name, value in asked.own(cell).items():
             if name == "conditional":
                 words += [] if value else ["--unconditional"]
             elif isinstance(value, bool):
-                words += [flag] if value else []
+                words += [flag(name)] if value else []
             elif value is not None:
-                words += [flag, str(value)]
+                words += [flag(name), str(value)]
         return [*words, "--threads", str(self._threads), "--out", str(self._run)]
 
     def _evaluate(self) -> list[str]:
         asked = self._asked
         words = ["evaluate", str(self._run), "--metrics", *asked.metrics, "--n", str(asked.n)]
         words += ["--features", asked.features, "--seed", str(asked.seed)]
-        for flag, value in (
+        for word, value in (
             ("--reference", asked.reference),
             ("--feature-weights", asked.weights_file),
             ("--split", asked.split),
         ):
-            words += [] if value is None else [flag, value]
+            words += [] if value is None else [word, value]
         words += ["--download"] if asked.download else []
         words += ["--device", asked.device, "--threads", str(self._threads)]
         return [*words, "--out", str(self._journal.evaluation(self.cell))]
@@ -119,10 +119,13 @@ class CellWork:
         cpu = sum(one["cpu"] for one in known)
         return {
             "name": cell.name,
-            "method": cell.method,
+            "method": cell.arm.name,
+            "family": cell.arm.method,
+            "settings": dict(cell.arm.settings),
             "ledger": cell.ledger.kind,
             "amount": cell.ledger.amount,
             "seed": cell.seed,
+            "point": cell.point,
             "state": state,
             "threads": self._threads,
             "workers": self._asked.workers,

@@ -1,0 +1,155 @@
+"""``undrift claims``: why diffusion replaced GANs, as six verdicts with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.dispatch import Terminated
+from undrift.cli.flags import at_least, parse, writable_folder
+from undrift.errors import InterruptedRunError, TerminatedError
+from undrift.runs.settings import check_threads
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from undrift.experiments.compare import Watcher
+    from undrift.experiments.study import StudyWatcher
+
+
+@dataclass(frozen=True)
+class ClaimsCommand:
+    """Hold six claims against runs of diffusion models and GANs, and report what stands.
+
+    Stability, coverage, scaling, control, likelihood and the cost of inference: each has a
+    question, a contrast, a margin and a number of seeds that were fixed beforehand, and gets a
+    verdict with its interval over seeds. Runs and measurements are kept as they end: after Ctrl-C
+    the same command goes on.
+
+    Attributes:
+        preset: `quick` takes a quarter of an hour on two cores, `full` many hours; `smoke` makes
+            every part once in a minute or two, to see that all works, and decides nothing.
+        out: folder of the study: report.html, report.json, figures/ and the runs themselves.
+        data: images with classes; what `undrift train` takes.
+        mnist: handwritten digits of 28 x 28 pixels, for stacked ones; without them they are left
+            out.
+        seed: of the first run of each arm, the next ones follow it.
+        workers: runs at a time.
+        threads: CPU threads of each run; by default the cores divided by the workers.
+        device: where to compute.
+        part: make one measurement of a study whose runs are finished, and stop.
+        quiet: print nothing but errors.
+    """
+
+    preset: Literal["smoke", "quick", "full"] = "quick"
+    out: str = "runs/claims"
+    data: str = "digits"
+    mnist: str | None = None
+    seed: int = 0
+    workers: int = 1
+    threads: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    part: str | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        at_least("--workers", self.workers, 1)
+        at_least("--threads", self.threads, 1)
+        at_least("--seed", self.seed, 0)
+        check_threads(self.threads)
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments``, make the study or one part of it, and print the verdicts.
+
+    Raises:
+        UsageError: a bad flag, data without classes, or an unknown part.
+        DataError: images that cannot be read.
+        InterruptedRunError: Ctrl-C; the same command goes on.
+        TerminatedError: SIGTERM; the same command goes on.
+    """
+    asked = parse(ClaimsCommand, "claims", arguments)
+    console = make_console(quiet=asked.quiet)
+    writable_folder("--out", Path(asked.out))
+
+    from undrift.experiments.study import Study, make_part, run_study
+
+    study = Study(
+        asked.preset,
+        asked.out,
+        asked.data,
+        asked.mnist,
+        asked.seed,
+        asked.workers,
+        asked.threads,
+        asked.device,
+    )
+    if asked.part is not None:
+        make_part(study, asked.part)
+        return
+    with _watching(console) as watcher:
+        found = run_study(study, watcher)
+    for line in _told(found):
+        console.print(line)
+    console.print(f"wrote {Path(asked.out) / 'report.json'}")
+    console.print(f"report  {Path(asked.out) / 'report.html'}")
+    console.print(following("undrift", "runs", "list", "--root", Path(asked.out) / "main" / "runs"))
+
+
+def _told(found: dict[str, Any]) -> list[str]:
+    """A line per claim."""
+    from undrift.experiments.study.words import effect, interval
+
+    rows = [("claim", "verdict", "effect", "95 % interval", "of")]
+    for claim in found["claims"]:
+        unit = claim["unit"]
+        ends = interval(unit, claim["low"], claim["high"])
+        effect_words = effect(unit, claim["value"])
+        rows.append((claim["name"], claim["verdict"], effect_words, ends, unit))
+    lines = list(columns(rows))
+    for name, reason in found["failed_pieces"].items():
+        lines.append(f"mind: {name} could not be measured ({reason}); see logs/")
+    return lines
+
+
+@contextmanager
+def _watching(console: Console) -> Iterator[StudyWatcher]:
+    """Prints every run and every measurement as it ends."""
+    from undrift.experiments.compare import Watcher
+    from undrift.experiments.study import StudyWatcher
+
+    class Runs(Watcher):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def run(self, record: dict[str, Any], done: int, total: int, left: float | None) -> None:
+            rest = f", about {duration(left)} left of them" if left and done < total else ""
+            state = "done" if record["state"] == "done" else f"{record['state']}: "
+            reason = "" if record["state"] == "done" else record["reason"]
+            console.print(
+                f"{self.name}: {done} of {total} runs: {record['name']}, {state}{reason}{rest}"
+            )
+
+    class Speaking(StudyWatcher):
+        def plan(self, runs: Mapping[str, int]) -> None:
+            tables = ", ".join(f"{name} {count}" for name, count in runs.items())
+            console.print(f"{sum(runs.values())} runs: {tables}")
+
+        def table(self, name: str) -> Watcher:
+            return Runs(name)
+
+        def piece(self, name: str, done: int, total: int, failed: str | None) -> None:
+            bad = "" if failed is None else f", {failed}"
+            console.print(f"measured {done} of {total}: {name}{bad}")
+
+    try:
+        yield Speaking()
+    except (KeyboardInterrupt, Terminated) as stop:
+        ctrl_c = isinstance(stop, KeyboardInterrupt)
+        kind = InterruptedRunError if ctrl_c else TerminatedError
+        words = "interrupted" if ctrl_c else "terminated"
+        raise kind(f"{words}; what is finished is kept, and the same command goes on") from stop

@@ -1,0 +1,63 @@
+"""What a study of the six claims is asked for, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from undrift.errors import UsageError
+from undrift.experiments.study.preset import PRESETS, Preset
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: its size, its data and where it is made.
+
+    Attributes:
+        preset: ``smoke``, ``quick`` or ``full``.
+        out: folder of the study.
+        data: what ``undrift train`` takes; has to have classes.
+        mnist: the same of handwritten digits of 28 x 28 pixels, for stacked ones; None leaves them
+            out.
+        seed: of the first run of each arm.
+        workers: runs at a time.
+        threads: CPU threads of each run; None divides the cores among the workers.
+        device: where to compute.
+    """
+
+    preset: Literal["smoke", "quick", "full"]
+    out: str
+    data: str = "digits"
+    mnist: str | None = None
+    seed: int = 0
+    workers: int = 1
+    threads: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise UsageError(f"--preset {self.preset}: wanted one of {', '.join(PRESETS)}")
+        if self.workers < 1:
+            raise UsageError(f"--workers {self.workers}: wanted a whole number of at least 1")
+        if self.seed < 0:
+            raise UsageError(f"--seed {self.seed}: wanted a whole number from 0 up")
+
+    @property
+    def size(self) -> Preset:
+        """How large it is."""
+        return PRESETS[self.preset]
+
+    @property
+    def folder(self) -> Path:
+        """Where it is made."""
+        return Path(self.out)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """What follows ``undrift`` on the command line for the same study."""
+        words = ["claims", "--preset", self.preset, "--data", self.data, "--out", self.out]
+        words += [] if self.mnist is None else ["--mnist", self.mnist]
+        words += ["--seed", str(self.seed), "--workers", str(self.workers)]
+        words += [] if self.threads is None else ["--threads", str(self.threads)]
+        return (*words, "--device", self.device)

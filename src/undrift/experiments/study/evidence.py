@@ -1,0 +1,194 @@
+"""From the tables and pieces of a study to the six findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from undrift.experiments.claims import (
+    Finding,
+    Part,
+    control,
+    coverage,
+    inference,
+    likelihood,
+    scaling,
+    scaling_finding,
+    slope,
+    stability,
+)
+from undrift.experiments.study.pieces import recorded
+from undrift.experiments.study.preset import Preset
+from undrift.runs.collapse import FAILED
+
+Record = dict[str, Any]
+Values = dict[int, float]
+
+DIFFUSION = "diffusion"
+
+
+def findings(
+    preset: Preset, tables: Mapping[str, Record], pieces: Mapping[str, Record]
+) -> list[Finding]:
+    """The six findings, in the order in which they are told.
+
+    Args:
+        preset: of the study.
+        tables: name -> what `undrift.experiments.compare.run_comparison` found.
+        pieces: name -> record of every piece that was made.
+    """
+    return [
+        stability(*_failures(preset, tables)),
+        coverage(_worlds(tables, pieces)),
+        scaling_finding(_slopes(tables)),
+        control(_values(tables.get("main"), LEDGER, "label_accuracy"), _filled(pieces)),
+        likelihood(*_bits(pieces)),
+        inference(_ratios(tables, pieces)),
+    ]
+
+
+def _failures(
+    preset: Preset, tables: Mapping[str, Record]
+) -> tuple[tuple[int, int], dict[str, tuple[int, int]]]:
+    """Failed and all runs of each method over all learning rates and seeds."""
+    counts: dict[str, tuple[int, int]] = {}
+    for run in tables.get("sweep", {}).get("runs", ()):
+        failed, runs = counts.get(run["family"], (0, 0))
+        counts[run["family"]] = (failed + has_failed(run), runs + 1)
+    gans = {name: counts[name] for name in preset.swept if name != DIFFUSION and name in counts}
+    return counts.get(DIFFUSION, (0, 0)), gans
+
+
+def has_failed(run: Record) -> bool:
+    """Whether a run ended without samples, or with samples that went bad."""
+    return run["state"] != "done" or run["health"] in FAILED
+
+
+def _worlds(
+    tables: Mapping[str, Record], pieces: Mapping[str, Record]
+) -> dict[str, tuple[Values, dict[str, Values]]]:
+    worlds: dict[str, tuple[Values, dict[str, Values]]] = {}
+    for ledger in tables.get("main", {}).get("ledgers", ()):
+        words = f"held-out images at equal {ledger['kind']}"
+        worlds[words] = _values(tables["main"], ledger["kind"], "coverage")
+    for name, words in (
+        ("ring8", "modes of a ring of 8"),
+        ("grid25", "modes of a grid of 25"),
+        ("stacked", "1,000 stacked digits"),
+        ("tail", "rare classes"),
+    ):
+        found = _shares(pieces, name)
+        if found[0]:
+            worlds[words] = found
+    return worlds
+
+
+def _shares(pieces: Mapping[str, Record], kind: str) -> tuple[Values, dict[str, Values]]:
+    """``share`` of every piece of a kind, by method and seed."""
+    by_method: dict[str, Values] = {}
+    for record in recorded(pieces, kind):
+        by_method.setdefault(record["method"], {})[record["seed"]] = record["share"]
+    return by_method.pop(DIFFUSION, {}), by_method
+
+
+def _values(table: Record | None, kind: str, metric: str) -> tuple[Values, dict[str, Values]]:
+    """A metric by seed in one ledger of a table: of the diffusion model, and of each GAN."""
+    rows = [
+        row
+        for ledger in (table or {}).get("ledgers", ())
+        if ledger["kind"] == kind
+        for row in ledger["methods"]
+    ]
+    by_method = {
+        row["method"]: dict(row["metrics"].get(metric, {}).get("values", {})) for row in rows
+    }
+    return by_method.pop(DIFFUSION, {}), by_method
+
+
+def _slopes(tables: Mapping[str, Record]) -> list[Part]:
+    found = tables.get("scaling")
+    if found is None:
+        return []
+    ours: dict[str, Values] = {}
+    gans: dict[str, Values] = {}
+    for (family, method, seed), points in sized(found).items():
+        fall = slope(points, found["ledgers"][0]["floors"]["fd"])
+        if fall is not None:
+            (ours if method == DIFFUSION else gans).setdefault(family, {})[seed] = fall
+    return scaling(ours, gans, "parameters")
+
+
+def sized(found: Record) -> dict[tuple[str, str, int], list[tuple[float, float]]]:
+    """Parameters and distance of every finished run: (family, method, seed) -> points."""
+    sizes = found["parameters"][found["ledgers"][0]["kind"]]
+    made: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
+    for run in found["runs"]:
+        value = run.get("metrics", {}).get("fd", {}).get("value")
+        if run["state"] == "done" and value is not None:
+            family = run["method"].rsplit("-", 1)[0]
+            key = (family, run["family"], run["seed"])
+            made.setdefault(key, []).append((sizes[run["method"]]["generator"], value))
+    return made
+
+
+def _filled(pieces: Mapping[str, Record]) -> tuple[Values, dict[str, Values]]:
+    """Decibels on hidden pixels, by method and seed."""
+    by_method: dict[str, Values] = {}
+    for record in recorded(pieces, "filling"):
+        for method, found in record["methods"].items():
+            by_method.setdefault(method, {})[record["seed"]] = found["psnr_of_mean"]["value"]
+    return by_method.pop(DIFFUSION, {}), by_method
+
+
+def _bits(
+    pieces: Mapping[str, Record],
+) -> tuple[Values, dict[str, Values], dict[str, Values]]:
+    baseline: Values = {}
+    held_out: dict[str, Values] = {}
+    train: dict[str, Values] = {}
+    names = {"elbo": "bound", "ode": "ODE"}
+    for record in recorded(pieces, "bits"):
+        seed = record["seed"]
+        baseline[seed] = record["histogram"]
+        for into, part in ((held_out, record["held_out"]), (train, record["train"])):
+            for method, entry in part.items():
+                into.setdefault(names[method], {})[seed] = entry["value"]
+    return baseline, held_out, train
+
+
+def _ratios(
+    tables: Mapping[str, Record], pieces: Mapping[str, Record]
+) -> dict[str, dict[int, float | None]]:
+    """Time of the diffusion model over each GAN's, at the GAN's distance, by seed."""
+    times = {record["method"]: record for record in recorded(pieces, "times")}
+    if DIFFUSION not in times or "main" not in tables:
+        return {}
+    by_steps = {point["steps"]: point["batch_ms"] for point in times[DIFFUSION]["points"]}
+    _, gans = _values(tables["main"], LEDGER, "fd")
+    curves = {
+        record["seed"]: [(point["steps"], point["fd"]["value"]) for point in record["points"]]
+        for record in recorded(pieces, "steps")
+    }
+    return {
+        gan: {
+            seed: _fewest(curves[seed], distance, by_steps, times[gan]["points"][0]["batch_ms"])
+            for seed, distance in by_seed.items()
+            if seed in curves
+        }
+        for gan, by_seed in gans.items()
+        if gan in times
+    }
+
+
+LEDGER = "seconds"
+"""The ledger of the runs whose sampling is timed."""
+
+
+def _fewest(
+    curve: Sequence[tuple[int, float]], distance: float, times: Mapping[int, float], other: float
+) -> float | None:
+    """Time at the first number of steps that reaches ``distance``, over ``other``."""
+    for steps, value in sorted(curve):
+        if value <= distance:
+            return times[steps] / other
+    return None

@@ -1,0 +1,1 @@
+"""The exhibits of each claim: figures for a page and for print, and tables."""

@@ -1,0 +1,146 @@
+"""Stability: every run at every learning rate, and what its loss says of its quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean, median
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import rankdata
+
+from undrift.experiments.report.history import History
+from undrift.experiments.study.evidence import has_failed
+from undrift.experiments.study.exhibits.exhibit import (
+    Exhibit,
+    Table,
+    Tones,
+    colour_of,
+    methods_of,
+    row_of,
+)
+from undrift.metrics.wilson import wilson_interval
+
+Record = dict[str, Any]
+
+
+def figures(found: Record) -> list[Exhibit]:
+    """Final distances of the sweep, every run; failed ones as crosses at the top."""
+    caption = (
+        "Frechet distance at the end of every run, against the multiple of the method's own "
+        "learning rate. A dot is a run; a cross is a run that failed, by one rule for all methods."
+    )
+    return [Exhibit("stability-rates", caption, lambda tones: _rates(found, tones))]
+
+
+def _rates(found: Record, tones: Tones) -> Figure:
+    methods = methods_of([run["family"] for run in found["runs"]])
+    figure, axes = row_of(len(methods), width=3.3, height=3.1)
+    known = [_distance(run) for run in found["runs"]]
+    top = 1.6 * max((value for value in known if value is not None), default=1.0)
+    floor = found["ledgers"][0]["floors"].get("fd")
+    for axis, method in zip(axes, methods, strict=True):
+        colour = colour_of(method)
+        for run in found["runs"]:
+            if run["family"] != method:
+                continue
+            factor = float(run["method"].rsplit(".x", 1)[1])
+            shifted = factor * 1.08 ** (run["seed"] % 5 - 2)  # seeds side by side
+            value = _distance(run)
+            if has_failed(run):
+                axis.plot([shifted], [value or top], "x", color=colour, markersize=7, mew=1.8)
+            elif value is not None:
+                axis.plot([shifted], [value], "o", color=colour, markersize=5, alpha=0.7)
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.set_ylim(top=1.3 * top)
+        if floor:
+            axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.2)
+        axis.set_title(method)
+        axis.set_xlabel("times its own learning rate")
+    if axes:
+        axes[0].set_ylabel("Frechet distance")
+        _share_heights(axes)
+    return figure
+
+
+def _share_heights(axes: list[Any]) -> None:
+    low = min(axis.get_ylim()[0] for axis in axes)
+    high = max(axis.get_ylim()[1] for axis in axes)
+    for axis in axes:
+        axis.set_ylim(low, high)
+
+
+def _distance(run: Record) -> float | None:
+    return run.get("metrics", {}).get("fd", {}).get("value")
+
+
+def table(found: Record, histories: Mapping[str, History]) -> Table:
+    """Failed shares, last over best distance, and how loss goes with distance.
+
+    Args:
+        found: the sweep.
+        histories: name of a run -> what its events tell.
+    """
+    rows = []
+    for method in methods_of([run["family"] for run in found["runs"]]):
+        mine = [run for run in found["runs"] if run["family"] == method]
+        failed = sum(has_failed(run) for run in mine)
+        low, high = wilson_interval(failed, len(mine))
+        ratios, ties = [], []
+        for run in mine:
+            history = histories.get(run["name"])
+            if history is None:
+                continue
+            if (ratio := last_over_best(history)) is not None:
+                ratios.append(ratio)
+            if (tie := loss_and_distance(history)) is not None:
+                ties.append(tie)
+        rows.append(
+            [
+                method,
+                f"{failed} of {len(mine)}: {failed / len(mine):.0%} ({low:.0%} to {high:.0%})",
+                "-" if not ratios else f"{median(ratios):.2f} (worst {max(ratios):.2f})",
+                "-" if not ties else f"{fmean(ties):+.2f} ({len(ties)} runs)",
+            ]
+        )
+    return Table(
+        ("method", "failed runs", "last over best distance", "loss goes with distance"),
+        rows,
+        "Failed: Wilson's interval. Last over best: of the looks at samples within a run, median "
+        "and worst run. Loss goes with distance: mean rank correlation, within a run, of the "
+        "distance at each look and the loss nearest before it (diffusion: validation error; GAN: "
+        "the generator's loss). +1 would let the loss stand for quality.",
+    )
+
+
+def last_over_best(history: History) -> float | None:
+    """Distance at the last look over the least of all; None of fewer than two looks."""
+    known = [look["fd"] for look in history.looks if look.get("fd") is not None]
+    return known[-1] / min(known) if len(known) > 1 and min(known) > 0 else None
+
+
+def loss_and_distance(history: History) -> float | None:
+    """Rank correlation of loss and distance over the looks of a run; None of fewer than three."""
+    losses = _losses(history)
+    pairs = []
+    for look in history.looks:
+        before = [loss for step, loss in losses if step <= look["step"]]
+        if look.get("fd") is not None and before:
+            pairs.append((before[-1], look["fd"]))
+    if len(pairs) < 3 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
+        return None
+    ranks = [rankdata(side) for side in zip(*pairs, strict=True)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _losses(history: History) -> list[tuple[int, float]]:
+    """Step and loss: of held-out images where there is one, else the generator's."""
+    if history.main:
+        return [(look.step, look.loss) for look in history.main]
+    return [
+        (event["step"], event["phases"]["generator"]["loss"])
+        for event in history.train
+        if event.get("phases", {}).get("generator", {}).get("loss") is not None
+    ]

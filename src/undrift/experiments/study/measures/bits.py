@@ -1,0 +1,108 @@
+"""Bits per dimension of one model on held-out and on training images, beside a model without one.
+
+What a GAN answers is asked of it, and kept word for word.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undrift.data import ImageSet
+from undrift.errors import UsageError
+from undrift.experiments.likelihood import Likelihood, run_likelihood
+from undrift.experiments.likelihood.images import Split
+from undrift.likelihood import BoundMethod, FlowMethod, ValueGrid
+from undrift.likelihood.histogram import histogram_bits
+from undrift.runs.configuration import load
+from undrift.runs.directory import RunDirectory
+from undrift.runs.images import load_images
+
+Record = dict[str, Any]
+
+POINTS = 32
+"""Noise levels of the bound, and evaluations of the ODE's four-stage steps."""
+
+
+def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 - Literal of Likelihood
+    """Bits of ``n`` held-out and ``n`` training images under a run of diffusion.
+
+    Returns:
+        ``held_out`` and ``train``: method ("elbo", "ode") -> ``value``, ``low``, ``high``, ``nfe``,
+        ``seconds``; ``split`` that is held out, ``protocol``, and ``histogram``: the same of the
+        pixel histograms given the class.
+    """
+    found: Record = {}
+    protocols = {}
+    held_out = _held_out(run)
+    parts: tuple[tuple[str, Split], ...] = (("held_out", held_out), ("train", "train"))
+    for name, split in parts:
+        result = run_likelihood(
+            Likelihood(
+                target=str(run),
+                method="both",
+                n=n,
+                split=split,
+                bound=BoundMethod(points=POINTS),
+                flow=FlowMethod(points=POINTS),
+                seed=seed,
+                device=device,
+            )
+        )
+        found[name] = {
+            method: {
+                "value": entry["bits_per_dim"],
+                **{key: entry[key] for key in ("low", "high", "nfe", "seconds", "n")},
+            }
+            for method, entry in result["methods"].items()
+        }
+        protocols = {method: entry["protocol"] for method, entry in result["methods"].items()}
+    return found | {
+        "split": held_out,
+        "protocol": protocols,
+        "histogram": _histogram(run, held_out),
+    }
+
+
+def answer_of(run: Path) -> Record:
+    """What a GAN says when it is asked for a likelihood."""
+    try:
+        run_likelihood(Likelihood(target=str(run)))
+    except UsageError as error:
+        return {"answer": str(error)}
+    raise UsageError(f"{run}: a GAN gave a likelihood; it has none")
+
+
+def _data(run: Path) -> ImageSet:
+    config = load(RunDirectory(run).config)
+    return load_images(config.data.source, config.data)
+
+
+def _held_out(run: Path) -> Split:
+    data = _data(run)
+    return "test" if len(data.split("test")) else "validation"
+
+
+def _histogram(run: Path, split: str) -> float:
+    data = _data(run)
+    grid = ValueGrid.of(data.report.histogram)
+
+    def levels(part: ImageSet) -> NDArray[np.int64]:
+        return grid.index(torch.from_numpy(part.images.reshape(len(part), -1))).numpy()
+
+    train, test = data.split("train"), data.split(split)
+    order = np.random.default_rng(0).permutation(len(train))
+    cut = max(1, len(train) // 10)
+    smoothing, counted = order[:cut], order[cut:]
+    seen, labels = levels(train), np.asarray(train.labels)
+    return histogram_bits(
+        (seen[counted], labels[counted]),
+        (seen[smoothing], labels[smoothing]),
+        (levels(test), np.asarray(test.labels)),
+        len(data.class_names),
+        grid.count,
+    )

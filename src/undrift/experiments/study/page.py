@@ -1,0 +1,189 @@
+"""``report.html`` of a study: six verdicts first, then what each rests on; complete in itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined, Template
+
+from undrift.experiments.compare.page import own_style, page_of, sections
+from undrift.experiments.compare.sentences import VERDICTS
+from undrift.experiments.report.cost import duration
+from undrift.experiments.report.figure import short
+from undrift.experiments.report.history import History
+from undrift.experiments.report.page import style
+from undrift.experiments.report.pictures import Picture
+from undrift.experiments.study.evidence import LEDGER
+from undrift.experiments.study.exhibits import (
+    control,
+    coverage,
+    inference,
+    likelihood,
+    scaling,
+    stability,
+)
+from undrift.experiments.study.exhibits.exhibit import Exhibit, Table
+from undrift.experiments.study.words import effect, interval, title_of
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Exhibits:
+    """What a claim shows.
+
+    Attributes:
+        figures: drawn twice, for page and print.
+        tables: of numbers.
+        pictures: rows of images with their names.
+    """
+
+    figures: tuple[Exhibit, ...] = ()
+    tables: tuple[Table, ...] = ()
+    pictures: tuple[tuple[str, Picture], ...] = ()
+
+
+def exhibits_of(
+    result: Record, histories: Mapping[str, Mapping[str, History]]
+) -> dict[str, Exhibits]:
+    """The exhibits of each claim, by its name.
+
+    Args:
+        result: of the study.
+        histories: table -> run -> what its events tell, of "sweep" and "scaling".
+    """
+    tables, pieces = result["tables"], result["pieces"]
+    claims = {claim["name"]: claim for claim in result["claims"]}
+    sweep, sized = tables["sweep"], tables["scaling"]
+
+    def there(*found: Table | None) -> tuple[Table, ...]:
+        return tuple(table for table in found if table is not None)
+
+    return {
+        "stability": Exhibits(
+            tuple(stability.figures(sweep)), there(stability.table(sweep, histories["sweep"]))
+        ),
+        "coverage": Exhibits(tuple(coverage.figures(pieces)), tuple(coverage.tables(pieces))),
+        "scaling": Exhibits(
+            tuple(scaling.figures(sized, histories["scaling"])),
+            there(scaling.table(claims["scaling"]["parts"])),
+        ),
+        "control": Exhibits(
+            tuple(control.figures(pieces)),
+            there(control.table(pieces)),
+            tuple(control.pictures(pieces)),
+        ),
+        "likelihood": Exhibits(tuple(likelihood.figures(pieces)), there(likelihood.table(pieces))),
+        "inference": Exhibits(
+            tuple(inference.figures(tables["main"], pieces, LEDGER)),
+            there(inference.table(pieces)),
+        ),
+    }
+
+
+def render(
+    folder: Path,
+    result: Record,
+    exhibits: Mapping[str, Exhibits],
+) -> str:
+    """The page.
+
+    Args:
+        folder: of the study.
+        result: of it.
+        exhibits: by the names of claims.
+    """
+    main = page_of(folder / "main", result["tables"]["main"])
+    page = {
+        "title": f"Six claims on {Path(result['data']).name or result['data']}",
+        "lead": _lead(result),
+        "claims": [_claim(claim, exhibits[claim["name"]]) for claim in result["claims"]],
+        "cost": _cost(result),
+        "tables": _tables(result),
+        "failed": result["failed_pieces"],
+        "command": result["command"],
+        "version": result["version"],
+    }
+    return _template().render(
+        page=page, sections=sections(main), style=style(), own_style=own_style()
+    )
+
+
+@cache
+def _template() -> Template:
+    file = resources.files("undrift.experiments.study").joinpath("study.html")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return environment.from_string(file.read_text(encoding="utf-8"))
+
+
+def _claim(claim: Record, exhibits: Exhibits) -> Record:
+    return {
+        "name": claim["name"],
+        "title": title_of(claim["name"]),
+        "question": claim["question"],
+        "verdict": claim["verdict"],
+        "tone": VERDICTS[claim["verdict"]],
+        "value": effect(claim["unit"], claim["value"]),
+        "interval": interval(claim["unit"], claim["low"], claim["high"]),
+        "unit": claim["unit"],
+        "reason": claim["reason"],
+        "parts": [
+            {
+                **part,
+                "tone": VERDICTS[part["verdict"]],
+                "effect": effect(part["unit"], part["value"]),
+                "interval": interval(part["unit"], part["low"], part["high"]),
+                "margin": effect(part["unit"], part["margin"]).lstrip("+"),
+            }
+            for part in claim["parts"]
+        ],
+        "figures": [(one.svg, one.caption) for one in exhibits.figures],
+        "tables": exhibits.tables,
+        "pictures": exhibits.pictures,
+    }
+
+
+def _lead(result: Record) -> str:
+    main, cost = result["tables"]["main"], result["cost"]
+    words = {"supported": 0, "mixed": 0, "not supported": 0, "inconclusive": 0}
+    for claim in result["claims"]:
+        words[claim["verdict"]] += 1
+    told = ", ".join(f"{count} {verdict}" for verdict, count in words.items() if count)
+    methods = ", ".join(main["methods"])
+    return (
+        f"Why diffusion replaced GANs, held against {cost['runs']:,} runs of {methods} on one "
+        f"bench: {told}. Margins and numbers of seeds were fixed before any run; a claim stands on "
+        "its weakest exhibit."
+    )
+
+
+def _cost(result: Record) -> list[tuple[str, str]]:
+    cost = result["cost"]
+    return [
+        ("runs", f"{cost['runs']:,}, of which {cost['failed_runs']:,} without samples"),
+        ("training", f"{duration(cost['training_seconds'])}, all runs added up"),
+        ("processor time", f"{duration(cost['processor_seconds'])} of all runs and measurements"),
+        ("real images seen", short(cost["images_seen"])),
+        ("this command", duration(cost["command_seconds"])),
+    ]
+
+
+def _tables(result: Record) -> list[tuple[str, str]]:
+    """What each table was made of."""
+    rows = []
+    for name, found in result["tables"].items():
+        ledgers = " and ".join(table["words"] for table in found["ledgers"])
+        rows.append(
+            (
+                name,
+                f"{len(found['runs'])} runs: {', '.join(found['methods'])}; "
+                f"{len(found['seeds'])} seeds; {ledgers}; {found['protocol']['n']:,} samples each, "
+                f"of {found['protocol']['train_images']:,} training images",
+            )
+        )
+    return rows

@@ -1,0 +1,150 @@
+"""How large a study is: seeds, lengths and samples of each of its tables, fixed beforehand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Size:
+    """How a table is made.
+
+    Attributes:
+        seeds: training runs of each arm.
+        images: real images of each run.
+        n: samples of each run that are measured.
+        budget: wall-clock time of each run, for a second ledger; None makes none.
+        looks: evaluations on the way.
+        look_samples: samples of each of them.
+    """
+
+    seeds: int
+    images: int
+    n: int
+    budget: str | None = None
+    looks: int = 0
+    look_samples: int = 250
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A study.
+
+    Attributes:
+        name: as the command line calls it.
+        methods: of the table that all claims lean on; the first is the diffusion model.
+        trials: settings tried of each method before, its recipe among them; 0: recipes alone.
+        factors: multiples of each method's learning rate, for stability.
+        swept: methods that are taken through them.
+        toys: methods that meet rings and grids.
+        sizes: parameters of each family, for scaling.
+        main: class-conditional models of the data.
+        sweep: the same at other learning rates.
+        points: rings and grids.
+        stacked: three digits on top of each other; None leaves them out.
+        stacked_images: how many of them there are to train on.
+        tail: data in which classes get rarer and rarer.
+        scaling: each family at each size.
+        filling: unconditional models whose hidden halves are filled in.
+        likelihood: models trained for their likelihood.
+        steps: numbers of evaluations at which sampling is measured.
+        filled: images with a hidden half.
+        scored: images whose likelihood is taken.
+        guidances: of the dial of diffusion.
+        truncations: of the dial of a GAN.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    trials: int
+    factors: tuple[float, ...]
+    swept: tuple[str, ...]
+    toys: tuple[str, ...]
+    sizes: tuple[str, ...]
+    main: Size
+    sweep: Size
+    points: Size
+    stacked: Size | None
+    stacked_images: int
+    tail: Size
+    scaling: Size
+    filling: Size
+    likelihood: Size
+    steps: tuple[int, ...]
+    filled: int
+    scored: int
+    guidances: tuple[float, ...] = (1.0, 1.25, 1.5, 2.0, 3.0)
+    truncations: tuple[float, ...] = (1.0, 0.9, 0.8, 0.65, 0.5)
+
+
+QUICK = Preset(
+    name="quick",
+    methods=("diffusion", "r3gan", "dcgan"),
+    trials=0,
+    factors=(0.25, 0.5, 1.0, 2.0, 4.0),
+    swept=("diffusion", "r3gan", "dcgan"),
+    toys=("diffusion", "r3gan", "dcgan"),
+    sizes=("30k", "90k", "270k"),
+    main=Size(seeds=5, images=16_000, n=1000, budget="12s"),
+    sweep=Size(seeds=2, images=6_400, n=500, looks=4),
+    points=Size(seeds=3, images=40_000, n=2500),
+    stacked=None,
+    stacked_images=0,
+    tail=Size(seeds=3, images=12_000, n=1000),
+    scaling=Size(seeds=3, images=8_000, n=500, looks=3),
+    filling=Size(seeds=3, images=16_000, n=250),
+    likelihood=Size(seeds=3, images=8_000, n=250),
+    steps=(4, 8, 16),
+    filled=64,
+    scored=64,
+)
+
+FULL = Preset(
+    name="full",
+    methods=("diffusion", "r3gan", "stylegan2", "wgan_gp", "dcgan"),
+    trials=4,
+    factors=(0.25, 0.5, 1.0, 2.0, 4.0),
+    swept=("diffusion", "r3gan", "stylegan2", "dcgan"),
+    toys=("diffusion", "r3gan", "wgan_gp", "dcgan"),
+    sizes=("100k", "400k", "1.6M"),
+    main=Size(seeds=5, images=100_000, n=2000, budget="4m", looks=8),
+    sweep=Size(seeds=5, images=12_800, n=1000, looks=6),
+    points=Size(seeds=10, images=100_000, n=2500),
+    stacked=Size(seeds=3, images=100_000, n=26_000),
+    stacked_images=60_000,
+    tail=Size(seeds=3, images=50_000, n=2000),
+    scaling=Size(seeds=3, images=40_000, n=1000, looks=5),
+    filling=Size(seeds=3, images=60_000, n=1000),
+    likelihood=Size(seeds=3, images=100_000, n=500),
+    steps=(4, 6, 8, 12, 20, 50),
+    filled=128,
+    scored=256,
+)
+
+_ONCE = Size(seeds=1, images=128, n=32)
+
+SMOKE = Preset(
+    name="smoke",
+    methods=("diffusion", "dcgan"),
+    trials=0,
+    factors=(1.0,),
+    swept=("diffusion", "dcgan"),
+    toys=("diffusion", "dcgan"),
+    sizes=("30k", "60k"),
+    main=Size(seeds=1, images=128, n=32, budget="5s"),
+    sweep=_ONCE,
+    points=_ONCE,
+    stacked=None,
+    stacked_images=0,
+    tail=_ONCE,
+    scaling=_ONCE,
+    filling=_ONCE,
+    likelihood=_ONCE,
+    steps=(2, 4),
+    filled=4,
+    scored=4,
+    guidances=(1.0, 2.0),
+    truncations=(1.0, 0.5),
+)
+
+PRESETS = {preset.name: preset for preset in (SMOKE, QUICK, FULL)}

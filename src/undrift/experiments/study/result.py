@@ -1,0 +1,100 @@
+"""The result of a study as plain data, and its files: report.json, report.html, figures/."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from undrift.errors import UsageError
+from undrift.experiments.claims import Finding
+from undrift.experiments.compare import Compare
+from undrift.experiments.report.record import RunRecord
+from undrift.experiments.study.asked import Study
+from undrift.experiments.study.page import exhibits_of, render
+from undrift.files.durable import write_file
+
+Record = dict[str, Any]
+
+
+def result_of(
+    study: Study,
+    tables: Mapping[str, Record],
+    pieces: Mapping[str, Record],
+    failed: Mapping[str, str],
+    found: Sequence[Finding],
+    seconds: float,
+) -> Record:
+    """What ``report.json`` holds.
+
+    Args:
+        study: what was asked for.
+        tables: name -> what each comparison found.
+        pieces: name -> record of each piece.
+        failed: name -> why a piece could not be made.
+        found: the six findings.
+        seconds: wall clock of this command; what was there already took its own.
+    """
+    from undrift import __version__
+
+    runs = [run for table in tables.values() for run in table["runs"]]
+    return {
+        "version": __version__,
+        "command": shlex.join(("undrift", *study.words)),
+        "preset": study.preset,
+        "data": study.data,
+        "claims": [finding.to_json() for finding in found],
+        "tables": dict(tables),
+        "pieces": dict(pieces),
+        "failed_pieces": dict(failed),
+        "cost": {
+            "runs": len(runs),
+            "failed_runs": sum(run["state"] != "done" for run in runs),
+            "training_seconds": sum(run["seconds"] for run in runs),
+            "processor_seconds": sum(run["cpu_seconds"] or 0.0 for run in runs),
+            "images_seen": sum(run["images"] for run in runs),
+            "command_seconds": seconds,
+        },
+    }
+
+
+def write_result(
+    folder: Path,
+    result: Record,
+    asked: Mapping[str, Compare],
+) -> None:
+    """Write ``report.json``, ``report.html`` and a PNG of every figure.
+
+    Args:
+        folder: of the study.
+        result: what `result_of` made.
+        asked: the tables.
+
+    Raises:
+        UsageError: if they cannot be written.
+    """
+    histories = {
+        name: {
+            run["name"]: RunRecord.read(path).history
+            for run in result["tables"][name]["runs"]
+            if (path := Path(asked[name].out) / "runs" / run["name"]).is_dir()
+        }
+        for name in ("sweep", "scaling")
+        if name in asked
+    }
+    exhibits = exhibits_of(result, histories)
+    html = render(folder, result, exhibits)
+    try:
+        (folder / "figures").mkdir(exist_ok=True)
+        for exhibit in (one for found in exhibits.values() for one in found.figures):
+            write_file(folder / "figures" / f"{exhibit.name}.png", exhibit.png, durable=False)
+        text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+        write_file(folder / "report.json", text.encode())
+        write_file(folder / "report.html", html.encode())
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {error.filename or folder}: {error.strerror or error}; name another "
+            "--out"
+        ) from error

@@ -1,0 +1,159 @@
+"""``undrift claims``: every table, every piece, six findings, one report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from undrift.data import ImageSet
+from undrift.errors import UsageError
+from undrift.experiments.compare import Compare, Watcher, read_json, run_comparison
+from undrift.experiments.compare.executor import Executor, LocalExecutor
+from undrift.experiments.compare.scheduling import Work, work_off
+from undrift.experiments.study.asked import Study
+from undrift.experiments.study.evidence import findings
+from undrift.experiments.study.pieces import Piece, PieceWork, known
+from undrift.experiments.study.plan import pieces_of, timed_pieces
+from undrift.experiments.study.result import result_of, write_result
+from undrift.experiments.study.tables import tables as tables_of
+from undrift.experiments.study.worlds import (
+    STACKED,
+    TAIL,
+    load_study,
+    make_stacked,
+    make_tail,
+)
+from undrift.runs.recipes import choose_device
+from undrift.training.lock import FileLock
+
+Record = dict[str, Any]
+
+
+class StudyWatcher:
+    """Told how a study goes on; raises to stop it. This one says nothing."""
+
+    def plan(self, runs: Mapping[str, int]) -> None:
+        """How many runs each table has."""
+
+    def table(self, name: str) -> Watcher:
+        """A table begins; what watches it."""
+        return Watcher()
+
+    def piece(self, name: str, done: int, total: int, failed: str | None) -> None:
+        """A piece was made, or not."""
+
+
+def run_study(
+    study: Study, watcher: StudyWatcher | None = None, executor: Executor | None = None
+) -> Record:
+    """Make the study ``study`` and write its ``report.json`` and ``report.html``.
+
+    Runs and pieces that are finished are not repeated.
+
+    Returns:
+        ``claims``: the six findings; ``tables``, ``pieces``, ``seconds`` and ``protocol``.
+
+    Raises:
+        UsageError: data without classes, or a folder with something else.
+        DataError: data that cannot be read.
+    """
+    watcher = StudyWatcher() if watcher is None else watcher
+    began = time.perf_counter()
+    device = choose_device(study.device)
+    data = load_study(study.data)
+    asked = _prepared(study, data)
+    lock = FileLock(study.folder)
+    lock.acquire()
+    try:
+        watcher.plan({name: _runs(table) for name, table in asked.items()})
+        with contextlib.ExitStack() as stack:
+            places = executor
+            if places is None:
+                places = stack.enter_context(contextlib.closing(LocalExecutor(study.workers)))
+            found = {
+                name: run_comparison(table, watcher.table(name), places, brief=name != "main")
+                for name, table in asked.items()
+            }
+            threads = _threads(study)
+            pieces = pieces_of(study, found, device)
+            failed = _make(pieces, study, threads, places, watcher)
+        timed = timed_pieces(study, found, device, threads)
+        with contextlib.closing(LocalExecutor(1)) as alone:
+            failed |= _make(timed, study, threads, alone, watcher)
+        records = known([*pieces, *timed], study.folder)
+        result = result_of(
+            study,
+            found,
+            records,
+            failed,
+            findings(study.size, found, records),
+            time.perf_counter() - began,
+        )
+        write_result(study.folder, result, asked)
+        return result
+    finally:
+        lock.release()
+
+
+def make_part(study: Study, name: str) -> None:
+    """Make the piece ``name`` of a study whose runs are finished.
+
+    Raises:
+        UsageError: there is no such piece, or a run of it is not finished.
+    """
+    device = choose_device(study.device)
+    found = {path.parent.name: read_json(path) or {} for path in study.folder.glob("*/report.json")}
+    pieces = [
+        *pieces_of(study, found, device),
+        *timed_pieces(study, found, device, _threads(study)),
+    ]
+    chosen = next((piece for piece in pieces if piece.name == name), None)
+    if chosen is None:
+        known_names = ", ".join(piece.name for piece in pieces[:3]) or "none yet: make the study"
+        raise UsageError(f"--part {name}: {study.out} has no such part; it has {known_names}")
+    chosen.make(study.folder)
+
+
+def _prepared(study: Study, data: ImageSet) -> dict[str, Compare]:
+    """The tables, with the data that they need in their place."""
+    make_tail(study.folder / "data" / TAIL, data, study.seed)
+    if study.mnist is not None and study.size.stacked is not None:
+        path = study.folder / "data" / STACKED
+        make_stacked(path, study.mnist, study.size.stacked_images, study.seed)
+    return tables_of(study, data)
+
+
+def _make(
+    pieces: Sequence[Piece],
+    study: Study,
+    threads: int,
+    executor: Executor,
+    watcher: StudyWatcher,
+) -> dict[str, str]:
+    """Make what is not there; returns the reasons of those that could not be, by name."""
+    works = [PieceWork(piece, study, threads) for piece in pieces]
+    done = sum(work.made for work in works)
+    failed: dict[str, str] = {}
+
+    def told(work: Work) -> None:
+        nonlocal done
+        if isinstance(work, PieceWork):
+            done += 1
+            if work.failed is not None:
+                failed[work.piece.name] = work.failed
+            watcher.piece(work.piece.name, done, len(works), work.failed)
+
+    work_off([work for work in works if not work.made], executor, told)
+    return failed
+
+
+def _runs(table: Compare) -> int:
+    return len(table.arms) * len(table.ledgers) * table.seeds
+
+
+def _threads(study: Study) -> int:
+    cores = os.cpu_count() or 1
+    return study.threads or max(1, cores // study.workers)

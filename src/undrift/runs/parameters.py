@@ -1,0 +1,187 @@
+"""Networks of a wanted size: the width that gives a model as many parameters as asked for.
+
+What is counted is what draws images: the network and the encoder of its conditions, of a GAN the
+generator and its encoder. The recipe's width is changed first, in steps that groups and heads
+divide; where widths are too coarse, as in small networks, one more number of each kind: a U-Net's
+embedding, a transformer's hidden units, a GAN's latent numbers. Depth, kernels and learning rates
+stay, and a GAN's discriminator has the generator's width, as in its recipe.
+
+Networks are counted on torch's meta device, without memory for their weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, lru_cache
+from math import log
+
+import torch
+
+from undrift.conditioning import ConditionEncoder, ConditionSpec
+from undrift.data.augmentation import PARAMETERS
+from undrift.errors import UsageError
+from undrift.networks import (
+    MLPConfig,
+    NetworkConfig,
+    TransformerConfig,
+    UNetConfig,
+    build_network,
+    count_parameters,
+)
+from undrift.networks.gan import AdversaryConfig, R3GANConfig, build_generator
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learners.gan_config import GANConfig
+
+TOLERANCE = 0.1
+"""Share by which parameters may differ from what is asked for."""
+
+CLOSE = 0.05
+"""Share beyond which finer steps of width are looked at."""
+
+WIDEST = 2**14
+"""Channels beyond which no width is looked for."""
+
+Model = DiffusionConfig | GANConfig
+Network = NetworkConfig | AdversaryConfig
+
+
+def drawing_parameters(model: Model) -> int:
+    """Learnt numbers of what draws images.
+
+    Raises:
+        UsageError: a model whose network is the user's own.
+    """
+    channels, height, width = model.spec.shape
+    augment = PARAMETERS if isinstance(model, DiffusionConfig) and model.augment else 0
+    condition = ConditionSpec(classes=len(model.spec.class_names), augment=augment)
+    with torch.device("meta"):
+        encoder = ConditionEncoder(condition, model.width)
+        heard = encoder.context_spec
+        if isinstance(model, GANConfig):
+            network = build_generator(
+                model.network, channels=channels, size=(height, width), context=heard
+            )
+        elif model.network is not None:
+            network = build_network(
+                model.network, channels=channels, size=(height, width), context=heard
+            )
+        else:
+            raise UsageError("--parameters: a network of your own has its size; leave it out")
+    return count_parameters(network) + count_parameters(encoder)
+
+
+@lru_cache(maxsize=64)
+def with_parameters(model: Model, wanted: int) -> Model:
+    """``model`` with ``wanted`` parameters of what draws images, within a tenth.
+
+    Args:
+        model: as its recipe has it.
+        wanted: how many.
+
+    Raises:
+        UsageError: if it comes no nearer, or the network is the user's own.
+    """
+    recipe = model.network
+    if recipe is None:
+        raise UsageError("--parameters: a network of your own has its size; leave it out")
+
+    @cache
+    def count(network: Network) -> int:
+        return drawing_parameters(replace(model, network=network))
+
+    def error(network: Network) -> float:
+        return abs(count(network) / wanted - 1)
+
+    if error(recipe) <= CLOSE:
+        return model
+    best: Network = recipe
+    about: list[Network] = []
+    for unit in _units(recipe):
+
+        def wide(steps: int, unit: int = unit) -> Network:
+            return widened(recipe, unit * steps)
+
+        start, most = best.width // unit, WIDEST // unit
+        steps = _around(lambda n, wide=wide: count(wide(n)), wanted, 1, start, most)
+        about = sorted(map(wide, steps), key=error)
+        best = min((best, *about), key=error)
+        if error(best) <= CLOSE:
+            break
+    if error(best) > TOLERANCE:
+        finer = {
+            one: change
+            for width in about[:2]
+            for one, change in _finer(width, count, wanted).items()
+            if error(one) <= TOLERANCE
+        }
+        best = min(finer, key=lambda one: (finer[one], error(one)), default=best)
+    if error(best) > TOLERANCE:
+        channels, height, width = model.spec.shape
+        raise UsageError(
+            f"--parameters {wanted:,}: for images of {height}x{width}x{channels} this {best.kind} "
+            f"comes no nearer than {count(best):,}; give that"
+        )
+    return replace(model, network=best)
+
+
+def widened(network: Network, width: int) -> Network:
+    """``network`` of another width, its other numbers in the recipe's proportions."""
+    if isinstance(network, TransformerConfig):
+        usual = network.width // network.heads
+        fitting = [heads for heads in range(1, width // 4 + 1) if width % (4 * heads) == 0]
+        heads = min(fitting, key=lambda heads: abs(log(width / heads / usual)))
+        return replace(network, width=width, heads=heads)
+    return replace(network, width=width)
+
+
+def _units(network: Network) -> tuple[int, ...]:
+    """Steps of width, the coarsest and fastest first; finer ones would spoil groups or heads."""
+    if isinstance(network, UNetConfig | TransformerConfig | R3GANConfig):
+        return (32, 16, 8, 4)
+    return (32, 16, 8, 4, 2, 1)
+
+
+def _finer(network: Network, count: Callable[[Network], int], wanted: int) -> dict[Network, float]:
+    """``network`` with its second number up to four times as large or small.
+
+    Returns:
+        Networks with about the ``wanted`` parameters, and how far each one's number is from what
+        ``network`` has, as a logarithm.
+    """
+    match network:
+        case MLPConfig():
+            return {}  # its widths are as fine as can be
+        case UNetConfig():
+            name, value, step = "embedding", network.embedding or 4 * network.width, 8
+        case TransformerConfig():
+            name, value, step = "mlp", network.mlp, 0.25
+        case _:
+            name, value, step = "latent", network.latent, 1
+
+    def other(steps: int) -> Network:
+        return replace(network, **{name: steps * step})
+
+    usual = round(value / step)
+    steps = _around(lambda n: count(other(n)), wanted, max(1, usual // 4), usual, 4 * usual)
+    return {other(number): abs(log(number / usual)) for number in steps}
+
+
+def _around(
+    count: Callable[[int], int], wanted: int, least: int, start: int, most: int
+) -> list[int]:
+    """Whole numbers from ``least`` to ``most`` about where a rising ``count`` is ``wanted``.
+
+    Counts go about with a power of the number, so that few of them have to be looked at.
+    """
+    low = high = min(max(least, start), most)
+    while count(low) >= wanted and low > least:
+        low, high = max(least, low // 2), low
+    while count(high) < wanted and high < most:
+        low, high = high, min(2 * high, most)
+    while high - low > 1:
+        below, above = count(low), count(high)
+        share = log(wanted / below) / log(above / below) if below < wanted < above else 0.5
+        guess = min(max(round(low * (high / low) ** share), low + 1), high - 1)
+        low, high = (guess, high) if count(guess) < wanted else (low, guess)
+    return list(range(max(least, low - 1), min(most, high + 1) + 1))
