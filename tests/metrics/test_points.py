@@ -39,6 +39,9 @@ def test_a_stray_touches_a_mode_and_a_quarter_of_a_share_finds_it() -> None:
     found = point_coverage(np.concatenate([points, np.full((400, 2), 4.0)]), MODES, STD)
     assert (found.found, found.touched) == (1, 4)
     assert found.high_quality.value == pytest.approx(0.5)
+    # and they belong to the nearest mode, (4, 4) to the first: shares of 750, 25, 24 and 1 in 800
+    shares = np.array([750, 25, 24, 1]) / 800
+    assert found.kl.value == pytest.approx(float(shares @ np.log(4 * shares)))
 
 
 def test_the_truth_scores_what_is_said_of_it() -> None:

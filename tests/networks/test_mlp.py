@@ -17,12 +17,13 @@ def test_points_and_their_images_are_the_same():
 def test_waves_of_the_input_are_heard():
     config = MLPConfig(width=16, blocks=1, fourier=(2.0, 5.0))
     network = awaken(build_network(config, channels=1, size=(1, 2), context=ContextSpec()))
-    assert network.stem.in_features == 2 * 5
-    x, c_noise = torch.randn(3, 1, 1, 2), torch.zeros(3)
-    before = network(x, c_noise)
-    with torch.no_grad():
-        network.stem.weight[:, 2:] = 0  # all but the input itself
-    assert not torch.allclose(network(x, c_noise), before)
+    heard = []
+    network.stem.register_forward_pre_hook(lambda _, inputs: heard.append(inputs[0]))
+    x = torch.randn(3, 1, 1, 2)
+    network(x, torch.zeros(3))
+    row = x.flatten(1)
+    waves = [f(w * row) for w in config.fourier for f in (torch.sin, torch.cos)]
+    torch.testing.assert_close(heard[0], torch.cat([row, *waves], dim=1))
 
 
 @pytest.mark.parametrize(

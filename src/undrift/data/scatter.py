@@ -19,7 +19,7 @@ DOT = 2.6
 OPACITY = 0.45
 """Of one point; where points lie over each other it grows towards 1."""
 
-BEHIND, BEFORE = (138, 143, 152), (31, 95, 191)
+BEHIND, BEFORE = (138, 143, 152), (48, 108, 212)
 FRAME = (150, 155, 165)
 
 

@@ -202,9 +202,10 @@ def _r3gan(asked: _Asked) -> GANRecipe:
     # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
     # smaller batches want more.
     gamma = 0.05 * (asked.side / 32) ** 2 * 512 / asked.batch
-    decay = 0.5
+    end, decay = 0.1, 0.5
     if asked.points:
-        rate, gamma, decay = 6e-3, POINTS_GAMMA, 1.0
+        # With a penalty that falls, modes that were found before are lost again.
+        rate, gamma, end, decay = 6e-3, POINTS_GAMMA, 1.0, 1.0
     adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=0.9)
     return asked.recipe(
         GANConfig(
@@ -215,7 +216,7 @@ def _r3gan(asked: _Asked) -> GANRecipe:
                 full_stages=4 if asked.cuda else 1,
             ),
             loss=RelativisticPaired(),
-            penalty=PenaltyConfig(r1=gamma, r2=gamma, end=0.1),
+            penalty=PenaltyConfig(r1=gamma, r2=gamma, end=end),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
         ),
