@@ -100,7 +100,7 @@ def run(arguments: list[str]) -> None:
 def table(found: dict[str, Any]) -> list[str]:
     """The result as lines."""
     heads = ("steps", "best fixed", "error", "searched", "refined", "kept", "reduction", "95 %")
-    rows = [(*heads, "distance to data")]
+    rows: list[tuple[str, ...]] = [(*heads, "distance to data")]
     for row in found["rows"]:
         gain, distance = row["reduction"], row["distance"]
         moved = "" if distance is None else f"{distance['before']:.3f} to {distance['after']:.3f}"
