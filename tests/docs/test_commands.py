@@ -37,6 +37,7 @@ SHORTER = {
     "--preset quick": "--preset smoke",
     "--steps 5,6 --samples 64": "--steps 6 --samples 32",
     "--unconditional": "--unconditional --images 1500",
+    "conditional=False": "conditional=False, images=1500",
     "-n 1000 --trajectory": "-n 12 --trajectory",
 }
 INSTALLATION = re.compile(r"(python -m venv|\.venv/bin/pip install|make [a-z]+)\b")

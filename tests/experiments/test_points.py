@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from undrift.metrics.spaces import open_spaces, quick_space
 from undrift.networks import MLPConfig
 from undrift.networks.gan import MLPGANConfig
 from undrift.runs import recorder
+from undrift.runs.parameters import drawing_parameters
 from undrift.runs.settings import TrainSettings
 
 METHODS = ("r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
@@ -143,8 +145,7 @@ def test_every_gan_keeps_its_game_and_plays_on_perceptrons(method: str) -> None:
     assert model.network.spectral_norm == (method == "sngan")
     assert (model.network.group > 1) == (method == "stylegan2")
     for side in ("generator_optimizer", "discriminator_optimizer"):
-        ours, theirs = getattr(model, side), getattr(images, side)
-        assert (ours.betas, ours.beta2_start) == (theirs.betas, theirs.beta2_start)
+        assert getattr(model, side).betas == getattr(images, side).betas
 
 
 def test_perceptrons_play_on_images_too_where_they_are_asked_for() -> None:
@@ -153,6 +154,15 @@ def test_perceptrons_play_on_images_too_where_they_are_asked_for() -> None:
     convolved = resolve_config("digits", TrainSettings(method="stylegan2")).model
     assert isinstance(model.network, MLPGANConfig) and model.network.group == 8
     assert model.adapt == convolved.adapt > 0 and model.penalty == convolved.penalty
+
+
+@pytest.mark.parametrize("method", ["diffusion", "r3gan"])
+def test_parameters_are_met_by_the_width_alone(method: str) -> None:
+    asked = TrainSettings(method=method, conditional=False)
+    recipe = resolve_config("ring8", asked).model
+    made = resolve_config("ring8", replace(asked, parameters="30k")).model
+    assert abs(drawing_parameters(made) / 30_000 - 1) < 0.05
+    assert replace(made.network, width=recipe.network.width) == recipe.network
 
 
 @pytest.mark.parametrize(

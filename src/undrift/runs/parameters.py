@@ -29,7 +29,7 @@ from undrift.networks import (
     build_network,
     count_parameters,
 )
-from undrift.networks.gan import AdversaryConfig, R3GANConfig, build_generator
+from undrift.networks.gan import AdversaryConfig, MLPGANConfig, R3GANConfig, build_generator
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.gan_config import GANConfig
 
@@ -150,7 +150,7 @@ def _finer(network: Network, count: Callable[[Network], int], wanted: int) -> di
         ``network`` has, as a logarithm.
     """
     match network:
-        case MLPConfig():
+        case MLPConfig() | MLPGANConfig():
             return {}  # its widths are as fine as can be
         case UNetConfig():
             name, value, step = "embedding", network.embedding or 4 * network.width, 8

@@ -30,8 +30,8 @@ LAZY = 16
 LONG = 900.0
 """Seconds of training from which a CPU gets the wide networks too."""
 
-POINTS_GAMMA = 0.005
-"""Weight of R1 and R2 on points, tuned on ``grid25``; the rules for images are for many pixels."""
+POINTS_GAMMA = 0.01
+"""Weight of R1 and R2 on points, tuned on ``ring8`` and ``grid25`` (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,7 @@ def gan_recipe(
     recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points))
     model = replace(recipe.model, method=settings.method, flip=settings.flip)
     if perceptrons:
-        model = recipes_points.on_perceptrons(model)
-    if points:
-        model = recipes_points.for_points(model)
+        model = recipes_points.on_perceptrons(model, points=points)
     if settings.augment:
         model = replace(model, augment=settings.augment, adapt=0)
     if settings.learning_rate is not None:
@@ -202,11 +200,11 @@ def _r3gan(asked: _Asked) -> GANRecipe:
     # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
     # smaller batches want more.
     gamma = 0.05 * (asked.side / 32) ** 2 * 512 / asked.batch
-    end, decay = 0.1, 0.5
+    end, decay, beta2 = 0.1, 0.5, 0.9
     if asked.points:
         # With a penalty that falls, modes that were found before are lost again.
-        rate, gamma, end, decay = 6e-3, POINTS_GAMMA, 1.0, 1.0
-    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=0.9)
+        rate, gamma, end, decay, beta2 = 6e-3, POINTS_GAMMA, 1.0, 1.0, None
+    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=beta2)
     return asked.recipe(
         GANConfig(
             asked.spec,

@@ -22,12 +22,14 @@ BATCH = 256
 """Points of the global batch, of every method."""
 
 WAVES = (1.0, 2.0, 4.0, 8.0)
-"""Angular frequencies of the waves of its input that a diffusion model hears; one deviation of the
-data is 1 there."""
+"""Angular frequencies of the waves of its input that a diffusion model hears.
+
+The data's deviation is 1 there. With them 94 % of the points were of high quality where without
+them 89 % were (docs/log.md).
+"""
 
 GAN_WAVES = tuple(math.pi * 2**octave for octave in range(4))
 """The same for a discriminator, to which the box is [-1, 1]: the slowest goes through it once."""
-
 
 IMAGES = 2_000_000
 """Points to train on in all on a CPU where nobody says: half a minute of one core."""
@@ -65,11 +67,15 @@ def points_recipe(device: str) -> Recipe:
     )
 
 
-def on_perceptrons(model: GANConfig) -> GANConfig:
+def on_perceptrons(model: GANConfig, *, points: bool) -> GANConfig:
     """``model`` with perceptrons in place of its networks.
 
     What a method's discriminator has beside its layers stays: spectral norm, or the spread of the
     minibatch. Batch norm does not, see `undrift.networks.gan.mlp`.
+
+    Args:
+        model: of the method.
+        points: whether it is for points: there networks are small, hear waves, and augment nothing.
     """
     match model.network:
         case SNGANConfig(spectral_norm=bounded):
@@ -78,12 +84,8 @@ def on_perceptrons(model: GANConfig) -> GANConfig:
             network = MLPGANConfig(group=group)
         case _:
             network = MLPGANConfig()
-    return replace(model, network=network)
-
-
-def for_points(model: GANConfig) -> GANConfig:
-    """``model``, which plays on perceptrons, for points: small, with waves, nothing augmented."""
-    if not isinstance(model.network, MLPGANConfig):
-        raise UsageError(f"points for {model.network.kind}: wanted perceptrons")
-    network = replace(model.network, width=64, layers=3, latent=2, fourier=GAN_WAVES)
+    if not points:
+        return replace(model, network=network)
+    # Two latent numbers for two coordinates: with 64, R3GAN had no mode after 3,000 updates.
+    network = replace(network, width=64, layers=3, latent=2, fourier=GAN_WAVES)
     return replace(model, network=network, adapt=0)

@@ -22,7 +22,7 @@ from undrift.training.learner import Learner, Progress
 GRID_SEED = 0
 HEARTBEAT = 5.0
 PLAIN_EVERY = 10.0
-POINTS = 500
+POINTS = 300
 
 
 class Recorder:
