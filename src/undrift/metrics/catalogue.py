@@ -57,8 +57,6 @@ class Metric:
 
     def floor_of(self, comparison: Comparison) -> float | None:
         """What real images score in this metric, or None where that cannot be had."""
-        if not comparison.pixels and self.space in ("classifier", "judge"):
-            return None
         if self.floor is not None:
             return self.floor(comparison)
         return self.measure(comparison.floor).estimate.value

@@ -138,6 +138,8 @@ class Comparison:
         """Features and probabilities, where one network gives both."""
         if not isinstance(self.extractor, Classifier):
             raise UsageError(f"{self.extractor.name} knows no classes")
+        if (features := self.__dict__.get("sample_features")) is not None:
+            return features, self.extractor.probabilities_of(features)
         return self.extractor.read(self.samples.images)
 
     @cached_property
@@ -213,9 +215,13 @@ class Comparison:
     @cached_property
     def classifier_accuracy(self) -> float | None:
         """Share of reference images of which the classifier knows the label; None without them."""
-        if self.reference.labels is None or self.classifier is None or not self.pixels:
+        if self.reference.labels is None or self.classifier is None:
             return None
-        predicted = self.classifier.predict(self.reference.images)
+        if self.classifier is self.extractor:
+            features = self.reference_features
+            predicted = self.classifier.probabilities_of(features).argmax(axis=1)
+        else:
+            predicted = self.classifier.predict(self.reference.images)
         return float((predicted == self.reference.labels).mean())
 
     @cached_property

@@ -110,8 +110,6 @@ def _record(metric: Metric, measured: Measured, comparison: Comparison) -> dict[
     try:
         floor = metric.floor_of(comparison)
         words = metric.floor_words or comparison.floor_words
-        if floor is None:
-            words = "none, it needs images and a classifier of the reference's labels"
     except UsageError as error:  # what can be measured is worth having without its floor
         floor, words = None, str(error)
     return {

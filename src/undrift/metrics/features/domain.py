@@ -83,6 +83,14 @@ class DomainClassifier(FittedNetwork):
         features, logits = self.outputs(images)
         return features.double().numpy(), logits.double().softmax(dim=1).numpy()
 
+    def probabilities_of(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """``probabilities`` of images of which only ``features`` (n, 64) are known."""
+        network = self.network
+        hidden = torch.from_numpy(np.asarray(features, np.float32)).to(network.scale.device)
+        with torch.no_grad():
+            logits = network.logits(hidden * network.scale)
+        return logits.double().softmax(dim=1).cpu().numpy()
+
     @property
     def classes(self) -> int:
         """K, the number of classes."""
