@@ -25,6 +25,7 @@ KINDS = [
     ("wgan_gp", None),
     ("sngan", None),
     ("dcgan", None),
+    ("dcgan", "mlp"),
 ]
 SIDES = {8: (1, 8, 8), 28: (1, 28, 28), 32: (3, 32, 32)}
 
