@@ -175,7 +175,7 @@ def test_jobs_of_a_local_cluster(tmp_path, monkeypatch):
     job = executor.start(Command(("inspect", "absent"), Path("absent.txt"), 1))
     outcome = ended(job)
     assert outcome is not None and outcome.code == 3 and outcome.cpu_seconds > 0
-    assert Path("absent.txt").read_text().startswith("undrift: absent")
+    assert Path("absent.txt").read_text().startswith("undrift: no data at ")
 
     long = ("train", "digits", "--steps", "1000000", "--threads", "1", "--out", "run")
     job = executor.start(Command(long, Path("long.txt"), 1))
