@@ -19,7 +19,7 @@ from undrift.randomness import generator
 from undrift.sampling import karras, solver
 from undrift.sampling.learned import errors, tabulate
 
-STEPS = 3
+STEPS, COUNT = 3, 32
 
 
 def noise(count: int, *shape: int, seed: int = 0) -> np.ndarray:
@@ -93,30 +93,24 @@ def data(source):
     return (110 + 1.33 * (images - 110)).round().clip(0, 255).astype(np.uint8)
 
 
-@pytest.fixture
-def few(monkeypatch):
-    monkeypatch.setattr(calibration, "IMAGES", 300)
-    monkeypatch.setattr(calibration, "JUDGED", 150)
-
-
 def calibrated(source, data, furthest, module=calibration):
     table = tabulate(solver("dpmpp_2m"), source.schedule, karras(source.schedule, STEPS))
-    choose = draw_cases(source, range(16))
+    choose = draw_cases(source, range(COUNT))
     told = []
     found = module.calibrate(
         source,
         table,
         Likeness.to(data, 0),
         choose,
-        first=16,
+        count=COUNT,
         furthest=furthest,
         on_part=told.append,
     )
-    assert sum(told) == module.IMAGES + module.JUDGED
+    assert sum(told) == (module.FITTED + module.JUDGED) * COUNT
     return table, found, float(errors(choose, found.table, source.schedule).mean())
 
 
-def test_the_last_step_brings_images_to_the_data(source, data, few):
+def test_the_last_step_brings_images_to_the_data(source, data):
     table, found, _ = calibrated(source, data, 1e9)
     assert found.after < 0.7 * found.before
     last = found.table.coefficients[-1]
@@ -130,9 +124,9 @@ def test_the_last_step_brings_images_to_the_data(source, data, few):
     assert abs(spread[1] - data.std()) < abs(spread[0] - data.std())
 
 
-def test_it_never_leads_further_from_the_fine_solution_than_wanted(source, data, few):
+def test_it_never_leads_further_from_the_fine_solution_than_wanted(source, data):
     table, free, error = calibrated(source, data, 1e9)
-    before = float(errors(draw_cases(source, range(16)), table, source.schedule).mean())
+    before = float(errors(draw_cases(source, range(COUNT)), table, source.schedule).mean())
     assert error > 1.02 * before, "nothing to be forbidden"
     middle = (error + before) / 2
     _, bound, error = calibrated(source, data, middle)
@@ -141,7 +135,7 @@ def test_it_never_leads_further_from_the_fine_solution_than_wanted(source, data,
     assert none.before == none.after and error == before
 
 
-def test_what_does_not_help_other_seeds_is_not_taken(source, few, monkeypatch):
+def test_what_does_not_help_other_seeds_is_not_taken(source, monkeypatch):
     """A fit to its own images alone: here one that goes the wrong way."""
     data = source.pipeline(400, seed=9, labels="all", steps=40).images
     monkeypatch.setattr(calibration, "_fitted", lambda distance, start: -start)

@@ -9,35 +9,36 @@ to: the sampler that is nearest to the fine solution is nearest on average, what
 leaves in the middle, and its images are smoother than they should be; so are those of the fine
 solution, as far as the network itself averages. Both are put right by
 
-    min over c   d(x_K(c)),                                                                  (2)
+    min over c   d(x_K(c)) / d(x_K(c^0))                                                     (2)
+                 + stiffness max(0, e(c) / e_max - allowed)^2,                               (3)
 
-with d the distance to the data (``tuning/likeness.py``), over images of seeds of their own. What
-is found is taken as far as it leads the images of other seeds towards the data, and never so far
-that they are further from the fine solution than wanted.
+over images of seeds of their own. Symbols: ``d`` the distance to the data
+(``tuning/likeness.py``), ``e`` the error against the fine solution and ``e_max`` the most that it
+may be. What is found is taken as far as it brings the images of other seeds nearer to the data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from undrift.diffusion import NoiseSchedule
 from undrift.experiments.tuning.cases import Source
 from undrift.experiments.tuning.likeness import Likeness
 from undrift.pipelines.spec import SampleSpec
-from undrift.sampling.learned import Cases, Table, errors, heard
+from undrift.sampling.learned import Cases, Table, heard
 
-IMAGES = 1000
-"""Images to fit to."""
-
-JUDGED = 500
-"""Images of other seeds."""
+FITTED, JUDGED = 8, 4
+"""Images to fit to, and of other seeds to judge by, for each that the sampler was tuned on."""
 
 _UPDATES = 12
 _SHARES = (1.0, 0.75, 0.5, 0.25)
+_ALLOWED, _STIFFNESS = 0.97, 300.0
 _PART = 125
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -63,7 +64,7 @@ def calibrate(
     likeness: Likeness,
     choose: Sequence[Cases],
     *,
-    first: int,
+    count: int,
     furthest: float,
     on_part: Callable[[int], None],
 ) -> Calibrated:
@@ -74,43 +75,67 @@ def calibrate(
         table: a sampler.
         likeness: to the data.
         choose: images with fine solutions.
-        first: number of the first image to fit to.
+        count: images that the sampler was tuned on; those here come after them.
         furthest: mean error of ``choose`` that is not to be exceeded.
         on_part: told after each part of the images drawn; to cancel, raise.
     """
-    said = _said(source, table, range(first, first + IMAGES), on_part)
-    others = _said(source, table, range(first + IMAGES, first + IMAGES + JUDGED), on_part)
+    ends = [count, (1 + FITTED) * count, (1 + FITTED + JUDGED) * count]
+    said, others = (
+        _said(source, table, range(first, last), on_part) for first, last in pairwise(ends)
+    )
+    known = torch.cat([_heard(one, table, source.schedule) for one in choose], 1)
+    targets = torch.cat([one.target.cpu() for one in choose])
 
     def distance(denoised: Tensor, weights: Tensor) -> Tensor:
-        x = torch.einsum("k,kbchw->bchw", weights.to(denoised), denoised)  # (1)
-        return likeness.distance(likeness.features(source.pipeline.codec.levels(x)))
+        return likeness.distance(
+            likeness.features(source.pipeline.codec.levels(_sum(denoised, weights)))
+        )
+
+    def error(weights: Tensor) -> Tensor:
+        missed = (_sum(known, weights) - targets).double()
+        return missed.flatten(1).square().mean(1).sqrt().mean()
 
     start = table.coefficients[-1]
-    found = _fitted(lambda weights: distance(said, weights), start)
     before = float(distance(others, start))
+
+    def loss(weights: Tensor) -> Tensor:
+        beyond = torch.relu(error(weights) / furthest - _ALLOWED)
+        return distance(said, weights) / before + _STIFFNESS * beyond**2  # (2), (3)
+
+    found = _fitted(loss, start)
     for share in _SHARES:
         weights = start + share * (found - start)
-        made = replace(table, coefficients=torch.cat([table.coefficients[:-1], weights[None]]))
         after = float(distance(others, weights))
-        if after < before and float(errors(choose, made, source.schedule).mean()) <= furthest:
-            return Calibrated(made, before, after)
+        if after < before and float(error(weights)) <= furthest:
+            last = torch.cat([table.coefficients[:-1], weights[None]])
+            return Calibrated(replace(table, coefficients=last), before, after)
     return Calibrated(table, before, before)
 
 
-def _fitted(distance: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
-    """The weights (K,) of least distance, by L-BFGS from ``start``."""
+def _sum(denoised: Tensor, weights: Tensor) -> Tensor:
+    return torch.einsum("k,kbchw->bchw", weights.to(denoised), denoised)  # (1)
+
+
+def _heard(one: Cases, table: Table, schedule: NoiseSchedule) -> Tensor:
+    """D_j of images with fine solutions, from the same noise wherever the table begins."""
+    rescaled = schedule(table.times[0]).sigma / schedule(one.path.times[0]).sigma
+    return heard(one.denoise, one.start * rescaled, table, schedule)
+
+
+def _fitted(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
+    """The weights (K,) of least loss, by L-BFGS from ``start``."""
     weights = start.clone().requires_grad_(True)
     optimiser = torch.optim.LBFGS(
         [weights], max_iter=_UPDATES, line_search_fn="strong_wolfe", tolerance_grad=0.0
     )
 
-    def loss() -> Tensor:
+    def closure() -> Tensor:
         optimiser.zero_grad()
-        value = distance(weights)  # (2)
+        value = loss(weights)
         value.backward()
         return value.detach()
 
-    optimiser.step(loss)
+    optimiser.step(closure)
     return weights.detach()
 
 

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undrift.errors import UsageError
 from undrift.metrics.features.untrained import RandomFeatures
 from undrift.metrics.frechet import factor
 from undrift.metrics.images import rows_of
@@ -48,9 +49,14 @@ class Likeness:
         """The likeness to ``images`` (N, H, W, C) uint8, to at most `MOST` of them.
 
         Raises:
-            UsageError: fewer than two images.
+            UsageError: fewer than two images, or images without a difference.
         """
         chosen = np.asarray(images[rows_of(len(images), MOST, seed, "likeness")])
+        if (chosen == chosen[:1]).all():
+            raise UsageError(
+                f"{len(chosen)} real images that do not differ: nothing can be fitted to them; "
+                "name others by --reference, or --aim solution"
+            )
         space = RandomFeatures.fit(chosen)
         return cls(space, Moments.of(space.features(chosen)))
 

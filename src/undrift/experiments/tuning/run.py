@@ -193,7 +193,7 @@ def _result(
         f"{FINE} evaluations from the same noise, in the model's space",
         "aim": asked.aim,
         "distance": "Frechet distance to training images, in random features, of "
-        f"{JUDGED} images that the last step was not fitted to",
+        f"{JUDGED * asked.samples} images that the last step was not fitted to",
         "seconds": round(seconds, 1),
         "threads": torch.get_num_threads(),
         "rows": rows,

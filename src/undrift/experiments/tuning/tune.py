@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from undrift.experiments.tuning.calibration import IMAGES, JUDGED, calibrate
+from undrift.experiments.tuning.calibration import FITTED, JUDGED, calibrate
 from undrift.experiments.tuning.cases import FINE, PART, Source, draw_cases, few_of
 from undrift.experiments.tuning.classical import Candidate, best_fixed, best_rule, measured
 from undrift.experiments.tuning.likeness import Likeness
@@ -34,6 +34,9 @@ from undrift.sampling.learned import (
 )
 
 ROUNDS, UPDATES, PATIENCE = 6, 5, 3
+NEARER = 2 / 3
+"""Of the best fixed sampler's error: how far the last step may lead from the fine solution."""
+
 _FEW = 8
 _BACKWARD = 3.0  # forward and backward together, in forwards; measured anew before each tuning
 _RESAMPLES = 4000
@@ -102,7 +105,7 @@ def forwards(steps: Sequence[int], samples: int, calibrated: bool) -> float:
     fit, choose = samples // 2, samples // 4
     search = 60 * _FEW + 6 * choose
     learn = 3 * fit + ROUNDS * (UPDATES * 1.15 * _BACKWARD * fit + choose)
-    last = IMAGES + JUDGED if calibrated else 0
+    last = (FITTED + JUDGED) * samples if calibrated else 0
     return FINE * samples + sum(k * (search + learn + 2 * choose + last) for k in steps)
 
 
@@ -192,8 +195,8 @@ def tune(
             kept.table,
             likeness,
             choose,
-            first=groups.count,
-            furthest=fixed.error,
+            count=groups.count,
+            furthest=max(kept.error, NEARER * fixed.error),
             on_part=lambda count: clock.add(f"{steps} steps: last step", count * steps),
         )
         distance = {"before": last.before, "after": last.after}
