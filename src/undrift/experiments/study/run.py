@@ -18,7 +18,7 @@ from undrift.experiments.study.evidence import findings
 from undrift.experiments.study.pieces import Piece, PieceWork, known
 from undrift.experiments.study.plan import pieces_of, timed_pieces
 from undrift.experiments.study.result import result_of, write_result
-from undrift.experiments.study.tables import tables as tables_of
+from undrift.experiments.study.tables import MAIN, main_table, other_tables, rates_of
 from undrift.experiments.study.worlds import (
     STACKED,
     TAIL,
@@ -64,19 +64,20 @@ def run_study(
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
-    asked = _prepared(study, data)
     lock = FileLock(study.folder)
     lock.acquire()
     try:
-        watcher.plan({name: _runs(table) for name, table in asked.items()})
         with contextlib.ExitStack() as stack:
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.workers)))
-            found = {
-                name: run_comparison(table, watcher.table(name), places, brief=name != "main")
-                for name, table in asked.items()
-            }
+            asked = {MAIN: main_table(study)}
+            found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
+            asked |= _others(study, data, rates_of(found[MAIN]))
+            watcher.plan({name: _runs(table) for name, table in asked.items()})
+            for name, table in asked.items():
+                if name != MAIN:
+                    found[name] = run_comparison(table, watcher.table(name), places, brief=True)
             threads = _threads(study)
             pieces = pieces_of(study, found, device)
             failed = _make(pieces, study, threads, places, watcher)
@@ -117,13 +118,13 @@ def make_part(study: Study, name: str) -> None:
     chosen.make(study.folder)
 
 
-def _prepared(study: Study, data: ImageSet) -> dict[str, Compare]:
-    """The tables, with the data that they need in their place."""
+def _others(study: Study, data: ImageSet, rates: Mapping[str, float]) -> dict[str, Compare]:
+    """The other tables, with the data that they need in their place."""
     make_tail(study.folder / "data" / TAIL, data, study.seed)
     if study.mnist is not None and study.size.stacked is not None:
         path = study.folder / "data" / STACKED
         make_stacked(path, study.mnist, study.size.stacked_images, study.seed)
-    return tables_of(study, data)
+    return other_tables(study, data, rates)
 
 
 def _make(
