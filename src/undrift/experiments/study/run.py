@@ -57,13 +57,19 @@ def run_study(
         ``claims``: the six findings; ``tables``, ``pieces``, ``seconds`` and ``protocol``.
 
     Raises:
-        UsageError: data without classes, or a folder with something else.
+        UsageError: data without classes, a folder with something else, or one that cannot be made.
         DataError: data that cannot be read.
     """
     watcher = StudyWatcher() if watcher is None else watcher
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
+    try:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {study.out}: {error.strerror or error}; name another folder"
+        ) from error
     lock = FileLock(study.folder)
     lock.acquire()
     try:
