@@ -9,6 +9,7 @@ decide (see `undrift.metrics.distances`).
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from undrift.errors import UsageError
 from undrift.metrics.distances import Points, Space, pair_squares, squared
 from undrift.metrics.parts import Parts
 
-_ROOM = 4  # a list holds so many times the neighbours that a part would need to have k of them
+_ROOM = 3  # a list holds so many times the neighbours that a part would need to have k of them
 
 
 def squared_radii(space: Space, points: Points, k: int, parts: Parts, chunk: int = 128) -> Tensor:
@@ -31,7 +32,7 @@ def squared_radii(space: Space, points: Points, k: int, parts: Parts, chunk: int
         chunk: rows of the table of distances held at once.
 
     Returns:
-        (C, n).
+        (C, n); of rows that are in no part it means nothing.
 
     Raises:
         UsageError: a part of fewer than k + 1 points, or k < 1.
@@ -41,7 +42,7 @@ def squared_radii(space: Space, points: Points, k: int, parts: Parts, chunk: int
     fewest = int(sizes[sizes > 0].min())
     if not 1 <= k < fewest:
         raise UsageError(f"k = {k} neighbours among {fewest} images: needs 1 <= k < {fewest}")
-    listed = k + 1 if parts.most == 1 else _ROOM * parts.most * k
+    listed = k + 1 if len(parts) == 1 else _ROOM * parts.most * k
     found = []
     for start in range(0, count, chunk):
         rows = torch.arange(start, min(start + chunk, count))
@@ -117,7 +118,7 @@ def members(
     return Members(always, i, j, inside & together, point_parts, ball_parts)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Listed:
     """The nearest others of r rows, nearest first.
 
@@ -137,7 +138,7 @@ class _Listed:
     parts: Parts
     k: int
 
-    @property
+    @cached_property
     def same(self) -> Tensor:
         """(C, r, K) whether they are of one part."""
         return self.parts.of[:, self.indices] == self.parts.of[:, self.rows, None]
@@ -182,6 +183,7 @@ def _exact_radii(near: _Listed, rows: Tensor, distance: Tensor, tolerance: float
     limit, _ = near.kth(near.exact(rows))
     # nothing is nearer than 0: among copies, what is further down does not matter
     settled = (limit == 0) | (limit + tolerance < near.beyond)
+    settled |= near.parts.of[:, near.rows] < 0  # in no part, so that nobody asks
     for way, row in torch.nonzero(~settled).tolist():
         mine, part = near.rows[row], near.parts.of[way]
         within = torch.where(part == part[mine], distance[row], torch.inf)

@@ -7,6 +7,7 @@ samples (`Comparison.floor`) gives each metric's floor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from undrift.metrics.moments import Moments
 from undrift.metrics.nearest import Neighbours, nearest_training
 from undrift.metrics.neighbourhoods import (
     Neighbourhoods,
+    kept_values,
     neighbourhood_values,
     neighbourhoods,
 )
@@ -100,16 +102,28 @@ class Comparison:
         """The same by name and without intervals, for floors and jackknives."""
         return neighbourhood_values(*self._equal_sizes, NEIGHBOUR)
 
+    def ball_values_without(self, groups: Sequence[NDArray[np.int64]]) -> list[dict[str, float]]:
+        """The same with each of ``groups`` of samples left out, in turn."""
+        every = np.arange(len(self.samples))
+        kept = [self._equal_rows(np.setdiff1d(every, group)) for group in groups]
+        return kept_values(self.reference_features, self.sample_features, kept, NEIGHBOUR)
+
     @property
     def _equal_sizes(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """As many features of the reference as of the samples.
+        """Features of as many of the reference as of the samples."""
+        real, made = self._equal_rows(np.arange(len(self.samples)))
+        return self.reference_features[real], self.sample_features[made]
+
+    def _equal_rows(
+        self, samples: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the reference, and as many of ``samples``.
 
         The coverage of a perfect model depends on both sizes, so they are made equal.
         """
-        n = min(len(self.samples), len(self.reference))
+        n = min(len(samples), len(self.reference))
         real = rows_of(len(self.reference), n, self.seed, "balls of the reference")
-        made = rows_of(len(self.samples), n, self.seed, "balls of the samples")
-        return self.reference_features[real], self.sample_features[made]
+        return real, samples[rows_of(len(samples), n, self.seed, "balls of the samples")]
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:

@@ -37,6 +37,7 @@ models" (2020), for (2) and (3); Politis, Romano, Wolf, "Subsampling" (1999), fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,6 +142,39 @@ def neighbourhood_values(
     whole = Parts.whole(len(x)), Parts.whole(len(y))
     found = _statistics(x, y, k, *whole, chunk)[0, 0]
     return dict(zip(NAMES, found.tolist(), strict=True))
+
+
+def kept_values(
+    real: NDArray[np.floating],
+    generated: NDArray[np.floating],
+    kept: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    k: int = 5,
+    chunk: int = 128,
+) -> list[dict[str, float]]:
+    """`neighbourhood_values` of parts of both sets, all by one pass over the distances.
+
+    Args:
+        real: (N, D).
+        generated: (M, D).
+        kept: rows of ``real`` and rows of ``generated``, for each part.
+        k: neighbour that sets the radius of a ball.
+        chunk: rows of the distance matrix held at once.
+
+    Raises:
+        UsageError: as for `neighbourhoods`.
+    """
+    x, y = pair_of_rows(real, generated, fewest=1)
+    x, one = _among(x, [rows for rows, _ in kept])
+    y, other = _among(y, [rows for _, rows in kept])
+    found = _statistics(x, y, k, one, other, chunk)
+    return [dict(zip(NAMES, each[0].tolist(), strict=True)) for each in found]
+
+
+def _among(rows: Tensor, kept: list[NDArray[np.int64]]) -> tuple[Tensor, Parts]:
+    """Those of ``rows`` that are in one of ``kept`` at least, and which ones each of these is."""
+    used = np.unique(np.concatenate(kept))
+    ways = [Parts.kept(len(used), np.searchsorted(used, some)) for some in kept]
+    return rows[torch.from_numpy(used)], Parts.joined(ways)
 
 
 def expected_coverage(real: int, generated: int, k: int = 5) -> float:

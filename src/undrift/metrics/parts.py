@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -18,7 +20,7 @@ class Parts:
     """C ways to divide n rows into at most G parts.
 
     Attributes:
-        of: (C, n) int8, from 0 to G - 1: the part of each row.
+        of: (C, n) int8, from 0 to G - 1: the part of each row; -1 where it is in none.
         most: G.
     """
 
@@ -37,6 +39,13 @@ class Parts:
     def whole(cls, count: int) -> Parts:
         """One way: all of ``count`` rows in one part."""
         return cls(torch.zeros((1, count), dtype=torch.int8), 1)
+
+    @classmethod
+    def kept(cls, count: int, rows: NDArray[np.int64]) -> Parts:
+        """One way: those ``rows`` of ``count`` in one part, the others in none."""
+        of = torch.full((1, count), -1, dtype=torch.int8)
+        of[0, torch.from_numpy(rows)] = 0
+        return cls(of, 1)
 
     @classmethod
     def dealt(cls, count: int, most: int, draws: torch.Generator) -> Parts:
