@@ -45,7 +45,8 @@ class Preset:
         stacked: three digits on top of each other; None leaves them out.
         stacked_images: how many of them there are to train on.
         tail: data in which classes get rarer and rarer.
-        scaling: each family at each size.
+        scaling: each family at each size, and at the middle one with a half and a quarter of the
+            images.
         filling: unconditional models whose hidden halves are filled in.
         likelihood: models trained for their likelihood.
         steps: numbers of evaluations at which sampling is measured.
@@ -88,18 +89,20 @@ QUICK = Preset(
     toys=("diffusion", "r3gan", "dcgan"),
     families=("unet", "r3gan"),
     sizes=("30k", "90k", "270k"),
-    main=Size(seeds=5, images=16_000, n=1000, budget="12s"),
-    sweep=Size(seeds=2, images=6_400, n=500, looks=4),
+    main=Size(seeds=5, images=8_000, n=500, budget="8s"),
+    sweep=Size(seeds=2, images=4_800, n=250, looks=4),
     points=Size(seeds=3, images=40_000, n=2500),
     stacked=None,
     stacked_images=0,
-    tail=Size(seeds=3, images=12_000, n=1000),
-    scaling=Size(seeds=3, images=8_000, n=500, looks=3),
-    filling=Size(seeds=3, images=16_000, n=250),
+    tail=Size(seeds=3, images=8_000, n=500),
+    scaling=Size(seeds=3, images=4_800, n=500),
+    filling=Size(seeds=3, images=8_000, n=250),
     likelihood=Size(seeds=3, images=8_000, n=250),
     steps=(4, 8, 16),
-    filled=64,
+    filled=32,
     scored=64,
+    guidances=(1.0, 1.5, 2.5),
+    truncations=(1.0, 0.75, 0.5),
 )
 
 FULL = Preset(
