@@ -129,6 +129,7 @@ def test_the_search_for_unsafe_calls_lets_sound_code_be():
         "from undrift.cli.dispatch import main; main(['train', '--help'])",
         "from undrift.cli.dispatch import main; main(['sample', '--help'])",
         "from undrift.cli.dispatch import main; main(['sample', 'x', '-n', '0'])",
+        "from undrift.cli.dispatch import main; main(['inpaint', 'x'])",
         "from undrift.cli.dispatch import main; main(['nonsense'])",
     ],
 )

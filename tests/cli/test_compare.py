@@ -45,6 +45,7 @@ def test_misuse_is_one_line_and_leaves_nothing(words, code, pattern, capsys, fol
 
 def test_table_findings_remarks_and_what_is_next(capsys, monkeypatch):
     monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     executor = FakeExecutor({"r3gan-640images-0": 5})
     monkeypatch.setattr(run, "LocalExecutor", lambda workers: executor)
     assert main([*WORDS, "--images", "640", "--metrics", "fd,coverage"]) == 0
@@ -62,6 +63,7 @@ def test_table_findings_remarks_and_what_is_next(capsys, monkeypatch):
 
 def test_ctrl_c_says_how_far_it_came_and_the_same_command_goes_on(capsys, monkeypatch):
     monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     monkeypatch.setattr(run, "write_page", lambda *_: None)
     seen = []
 

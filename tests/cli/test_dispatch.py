@@ -170,7 +170,10 @@ def test_the_words_after_the_verb_reach_it(verb):
     [
         ("trian", "unknown command 'trian'; did you mean 'train'?"),
         ("smaple", "unknown command 'smaple'; did you mean 'sample'?"),
-        ("zzz", "unknown command 'zzz'; commands: demo, inspect, train, sample, evaluate, "),
+        (
+            "zzz",
+            "unknown command 'zzz'; commands: demo, inspect, train, sample, inpaint, evaluate, ",
+        ),
         ("--seed", "unknown flag before the command '--seed'; commands: "),
     ],
 )

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,8 @@ from sklearn.datasets import load_digits
 
 from undrift.cli.dispatch import main
 from undrift.experiments.evaluation import drawing
+
+PLAINLY = ("--features", "pixels", "--metrics", "fd")  # where nothing has to be fitted
 
 
 @pytest.fixture(scope="module")
@@ -25,14 +30,14 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def sets(tmp_path_factory: pytest.TempPathFactory, digits: Any) -> Path:
-    """a.npz and b.npz: 400 real digits each, b with noise; ref.npz: 900 others; small.npz: 5."""
+    """a.npz and b.npz: 400 real digits each, b with noise; ref.npz: 400 others; small.npz: 5."""
     folder = tmp_path_factory.mktemp("sets")
     images, labels = digits
     noise = np.random.default_rng(1).normal(0, 40, images[:400].shape)
     noisy = np.clip(images[:400] + noise, 0, 255).astype(np.uint8)
     np.savez(folder / "a.npz", images=images[:400], labels=labels[:400])
     np.savez(folder / "b.npz", images=noisy, labels=labels[:400])
-    np.savez(folder / "ref.npz", images=images[400:1300], labels=labels[400:1300])
+    np.savez(folder / "ref.npz", images=images[400:800], labels=labels[400:800])
     np.savez(folder / "bare.npz", images=images[:400, :, :, 0])
     np.savez(folder / "small.npz", images=images[:5], labels=labels[:5])
     np.savez(folder / "wide.npz", images=np.zeros((40, 8, 9, 1), np.uint8))
@@ -45,7 +50,8 @@ def sets(tmp_path_factory: pytest.TempPathFactory, digits: Any) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = tmp_path_factory.mktemp("runs") / "run"
-    words = ["train", "digits", "--steps", "30", "--out", str(run), "--threads", "1", "--quiet"]
+    words = ["train", "digits", "--steps", "30", "--network", "mlp", "--batch-size", "8", "--bare"]
+    words += ["--out", str(run), "--threads", "1", "--quiet"]
     assert main(words) == 0
     return run
 
@@ -79,7 +85,7 @@ def test_samples_against_a_reference(tmp_path: Path, capsys: Any):
         assert record["low"] <= record["value"] <= record["high"]
         assert record["floor"] is not None and record["protocol"]
     assert found["samples"] == {"count": 300, "available": 400}
-    assert (found["reference"]["count"], found["reference"]["available"]) == (300, 900)
+    assert (found["reference"]["count"], found["reference"]["available"]) == (300, 400)
     assert metrics["label_accuracy"]["value"] > 0.9
     printed = capsys.readouterr().out
     assert "a.npz: 300 of 400 samples" in printed
@@ -111,18 +117,19 @@ def test_without_labels_the_rest_is_measured(tmp_path: Path):
 def test_a_run_is_held_against_its_own_test_images_and_keeps_the_result(
     tmp_path: Path, trained: Path
 ):
-    words = (trained, "--n", "60", "--steps", "3", "--metrics", "fd", "kid", "memorization")
+    words = (trained, "--n", "60", "--steps", "3", "--features", "random")
+    words += ("--metrics", "fd", "kid", "memorization")
     found = evaluated(tmp_path, *words)
     assert found["reference"]["split"] == "test" and found["sampling"]["steps"] == 3
     assert found["cost"]["nfe"] == 3
-    (kept,) = (trained / "evaluation").glob("domain-*.json")
+    (kept,) = (trained / "evaluation").glob("random-*.json")
     assert json.loads(kept.read_text()) == found
     bare = evaluated(tmp_path, trained / "pipeline", *words[1:])
     assert bare["metrics"]["fd"]["value"] == found["metrics"]["fd"]["value"]
 
 
 def test_an_evaluation_that_was_cut_goes_on(
-    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
     monkeypatch.setattr(drawing, "BLOCK", 20)
     drawn: list[int] = []
@@ -134,9 +141,9 @@ def test_an_evaluation_that_was_cut_goes_on(
         drawn.append(start)
         real(pipeline, folder, start, *rest)
 
-    words = (trained, "--n", "60", "--steps", "2", "--seed", "7", "--metrics", "fd")
+    words = (trained, "--n", "60", "--steps", "2", "--seed", "7", *PLAINLY)
     monkeypatch.setattr(drawing, "_draw_block", counted)
-    assert main(["evaluate", *map(str, words)]) == 130
+    refused(capsys, 130, "interrupted with 40 of 60 samples kept; the same command", *words)
     drawn.clear()
     cut = evaluated(tmp_path, *words)
     assert drawn == [40]  # only the third block was still to be drawn
@@ -147,9 +154,42 @@ def test_an_evaluation_that_was_cut_goes_on(
     )
 
 
+def test_a_process_that_was_terminated_leaves_what_it_drew(
+    tmp_path: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
+    words = ["evaluate", str(trained), "--n", "20000", "--steps", "2", *PLAINLY]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "undrift", *words, "--threads", "1"],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    blocks = tmp_path / "cache" / "samples"
+    while not list(blocks.glob("*/block-*.npz")):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.terminate()
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 75, told
+    assert len(told.splitlines()) == 1 and "of 20,000 samples kept; the same command" in told
+    assert {path.name for path in blocks.glob("*/*")} >= {"block-00000000.npz"}
+    started: list[int] = []
+    real = drawing._draw_block
+
+    def counted(pipeline: Any, folder: Path, start: int, *rest: Any) -> None:
+        started.append(start)
+        real(pipeline, folder, start, *rest)
+
+    monkeypatch.setattr(drawing, "_draw_block", counted)
+    words[words.index("20000")] = "260"
+    assert main(words) == 0
+    assert 0 not in started
+
+
 def test_a_damaged_block_is_drawn_again(tmp_path: Path, trained: Path, monkeypatch: Any):
     monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
-    words = (trained, "--n", "30", "--steps", "2", "--metrics", "fd")
+    words = (trained, "--n", "30", "--steps", "2", *PLAINLY)
     whole = evaluated(tmp_path, *words)["metrics"]["fd"]["value"]
     (block,) = (tmp_path / "cache" / "samples").glob("*/block-*.npz")
     block.write_bytes(block.read_bytes()[:-100])
@@ -185,7 +225,8 @@ def test_copies_inside_another_set_are_measured_not_refused(tmp_path: Path, digi
     images, labels = digits
     mixed = np.concatenate([images[:300], images[400:440]])
     np.savez(tmp_path / "mixed.npz", images=mixed, labels=np.r_[labels[:300], labels[400:440]])
-    found = evaluated(tmp_path, tmp_path / "mixed.npz", "--reference", "ref.npz")
+    words = (tmp_path / "mixed.npz", "--reference", "ref.npz", "--features", "random")
+    found = evaluated(tmp_path, *words, "--metrics", "memorization")
     assert found["metrics"]["memorization"]["flagged"]
     record = found["metrics"]["memorization"]
     assert record["exact"] == 40
@@ -199,6 +240,6 @@ def test_damaged_data_under_a_run_is_noticed(tmp_path: Path, digits: Any, capsys
     data = tmp_path / "data.npz"
     np.savez(data, images=digits[0][:300], labels=digits[1][:300])
     run = tmp_path / "run"
-    assert main(["train", str(data), "--steps", "4", "--out", str(run), "--quiet"]) == 0
+    assert main(["train", str(data), "--steps", "1", "--bare", "--out", str(run), "--quiet"]) == 0
     np.savez(data, images=digits[0][300:600], labels=digits[1][300:600])
     refused(capsys, 2, "no longer holds the images", run, "--n", "20")

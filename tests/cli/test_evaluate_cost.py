@@ -21,6 +21,11 @@ class Told(Watcher):
     def plan(self, lines: list[str]) -> None:
         self.events.append(("plan", *lines))
 
+    def fitting(self, done: int, total: int, seconds: float) -> None:
+        assert 0 < done < total and seconds > 0
+        if not any(event[0] == "fitting" for event in self.events):
+            self.events.append(("fitting", total))
+
     def features(self, count: int, seconds: float) -> None:
         self.events.append(("features", count, seconds > 0))
 
@@ -54,6 +59,18 @@ def test_counts_and_the_cost_of_features_come_before_all_else(sets: Path):
     again = Told()
     run_evaluation(asked(sets, reference=file, features=None), again)
     assert again.events[1] == ("features", 50 + 2 * 40, True)
+
+
+def test_features_that_have_to_be_fitted_are_told_while_they_are(sets: Path):
+    images = np.load(sets / "real.npz")["images"]
+    np.savez(sets / "labelled.npz", images=images, labels=np.arange(60) % 3)
+    words = {"reference": str(sets / "labelled.npz"), "features": "domain", "metrics": ("fd",)}
+    told, again = Told(), Told()
+    run_evaluation(asked(sets, **words), told)
+    assert [event[0] for event in told.events] == ["plan", "fitting", "features", "metric"]
+    assert told.events[1] == ("fitting", 40 * 60)  # each image 40 times
+    run_evaluation(asked(sets, **words), again)
+    assert [event[0] for event in again.events] == ["plan", "features", "metric"]  # it is kept
 
 
 def test_a_stored_reference_keeps_the_floor_of_its_own_size(sets: Path):

@@ -36,7 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "named.npz", images=images[:99], labels=labels[:99], class_names=names)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        words = ["train", "digits", "--steps", "4", "--out", "run", "--threads", "1", "--quiet"]
+        words = ["train", "digits", "--steps", "3", "--network", "mlp", "--batch-size", "8"]
+        words += ["--bare", "--out", "run", "--threads", "1", "--quiet"]
         assert main(words) == 0
         for target, reference, file in (
             ("a.npz", ["--reference", "data"], "data.safetensors"),
@@ -124,6 +125,42 @@ def test_another_file_in_the_place_of_the_standard_weights_is_refused(
     (tmp_path / "weights" / inception.FILE).write_bytes(b"other weights")
     words = ("a.npz", "--reference", "other.npz", "--features", "inception")
     refused(capsys, 4, "wanted 6726825d", *words)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [
+        ("no cmmd: it is defined in CLIP's space", "run --n 20 --metrics cmmd"),
+        ("no fd_infinity: 20 samples and 20 reference", "run --n 20 --metrics fd_infinity,cmmd"),
+        ("no class_fd: the samples", "test.npz --reference other.npz --metrics class_fd"),
+        ("--steps: a.npz holds samples that are there", "a.npz --reference other.npz --steps 5"),
+        ("--guidance: a.npz", "a.npz --reference other.npz --against test.npz --guidance 2"),
+        ("run: a model is no set of real images", "a.npz --reference run"),
+        ("run/pipeline: a model is no set", "a.npz --reference run/pipeline"),
+    ],
+)
+def test_what_would_say_nothing_is_refused_before_samples_are_drawn(
+    capsys: Any, monkeypatch: pytest.MonkeyPatch, pattern: str, words: str
+):
+    def never(*_: object) -> None:
+        raise AssertionError("samples were drawn")
+
+    monkeypatch.setattr(drawing, "_draw_block", never)
+    refused(capsys, 2, pattern, *words.split(), "--features", "random")
+
+
+def test_samples_that_were_drawn_can_be_the_reference_without_their_grid(
+    capsys: Any, tmp_path: Path
+):
+    drawn, out = tmp_path / "drawn", tmp_path / "out.json"
+    words = ["sample", "run", "-n", "30", "--steps", "2", "--out", str(drawn), "--quiet"]
+    assert main(words) == 0
+    words = ["a.npz", "--reference", str(drawn), *QUICKLY, "--out", str(out)]
+    assert main(["evaluate", *words]) == 0
+    assert f"next: undrift evaluate a.npz --reference {drawn} --against" in capsys.readouterr().out
+    assert json.loads(out.read_text())["reference"]["available"] == 30
+    refused(capsys, 2, "which have no splits", *words[:3], "--split", "test")
+    refused(capsys, 2, "are the all images of", str(drawn), "--reference", str(drawn), *QUICKLY)
 
 
 def test_the_training_split_can_be_the_reference(tmp_path: Path):

@@ -13,12 +13,20 @@ from tests.pipelines.models import small
 
 import undrift
 from undrift.cli.dispatch import main
-from undrift.errors import UsageError
-from undrift.experiments.tuning import TuneSampler, Watcher, cases, classical, run_tuning, tune
+from undrift.errors import DataError, UsageError
+from undrift.experiments.tuning import (
+    TuneSampler,
+    Watcher,
+    cases,
+    classical,
+    run_tuning,
+    tune,
+)
 from undrift.experiments.tuning.cases import Source, draw_cases, kept_nodes
-from undrift.experiments.tuning.run import tunable
+from undrift.experiments.tuning.run import likeness_of, tunable
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.randomness import key
+from undrift.runs.directory import RunDirectory
 
 FEW = ("--samples", "64", "--threads", "1")
 
@@ -78,6 +86,53 @@ def test_it_learns_stores_and_is_used(model: Path, folder: Path, capsys: Any):
     words = ["sample", str(model), "-n", "4", "--steps", "3", "--sampler", "dpmpp_2m"]
     assert main([*words, "--out", str(out), "--quiet"]) == 0
     assert json.loads((out / "samples.json").read_text())["settings"]["sampler"] == "dpmpp_2m"
+
+
+@pytest.fixture
+def real(model: Path, folder: Path) -> Path:
+    """Images like the model's own, with more contrast."""
+    pipeline = DiffusionPipeline.from_pretrained(model)
+    drawn = pipeline(300, seed=1, labels="all", steps=30).images.astype(float)
+    contrast = (110 + 1.4 * (drawn - 110)).clip(0, 255).round().astype(np.uint8)
+    np.savez(folder / "real.npz", images=contrast)
+    return folder / "real.npz"
+
+
+def test_the_last_step_is_fitted_to_real_images(model: Path, real: Path, capsys: Any):
+    words = ["tune-sampler", str(model), "--steps", "3", "--samples", "32", "--threads", "1"]
+    assert main([*words, "--reference", "real.npz", "--out", "found.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "fitted to 300 training images of real.npz" in printed
+    assert "distance to data: Frechet" in printed
+    (row,) = json.loads(Path("found.json").read_text())["rows"]
+    assert row["distance"]["after"] < 0.9 * row["distance"]["before"]
+    learned = DiffusionPipeline.from_pretrained(model).learned[3]
+    assert row["kept"].endswith(", calibrated") and learned.facts.method == row["kept"]
+    assert learned.facts.error == row["error"] > row["refined"]["error"]
+    (plain,) = undrift.tune_sampler(
+        model, [3], samples=32, reference=None, aim="solution"
+    )["rows"]  # fmt: skip
+    assert plain["distance"] is None and plain["error"] < row["error"]
+
+
+def test_which_images_it_is_fitted_to(model: Path, real: Path, folder: Path):
+    """Those that are named, else the run's own; without any, it says why."""
+    words = ["train", "real.npz", "--steps", "2", "--out", "run", "--threads", "1", "--quiet"]
+    assert main([*words, "--network", "mlp"]) == 0
+    pipeline, run = tunable(Pipeline.from_pretrained(model)), RunDirectory(Path("run"))
+
+    def found(run: RunDirectory | None, **asked: Any) -> tuple[bool, str]:
+        likeness, words = likeness_of(TuneSampler("run", (3,), **asked), pipeline, run)
+        return likeness is not None, words
+
+    assert found(run)[0] and "training images of" in found(run)[1]
+    assert found(None, reference="real.npz")[0]
+    assert found(run, aim="solution") == (False, "aiming at the fine solution alone")
+    assert not found(None)[0] and "belongs to no run" in found(None)[1]
+    real.unlink()
+    assert not found(run)[0] and "no data at" in found(run)[1]
+    with pytest.raises(DataError, match="no data at"):
+        found(run, reference="real.npz")
 
 
 def test_images_come_nearer_to_the_fine_solution(model: Path):
@@ -200,6 +255,10 @@ def test_wrong_use_is_one_line(model: Path, folder: Path, capsys: Any):
     refused(capsys, 2, "--seed -1", model, "--seed", "-1")
     refused(capsys, 2, "--guidance nan", model, "--guidance", "nan")
     refused(capsys, 2, "is a folder", model, "--out", ".")
+    refused(capsys, 2, "leave one of them", model, "--aim", "solution", "--reference", "x.npz")
+    refused(capsys, 3, "absent.npz", model, "--reference", "absent.npz")
+    np.savez(folder / "wide.npz", images=np.zeros((20, 6, 5, 3), np.uint8))
+    refused(capsys, 2, "do not differ", model, "--reference", "wide.npz")
     refused(capsys, 4, "no such run", "absent")
     (folder / "run").mkdir()
     (folder / "run" / "config.yaml").write_text("")

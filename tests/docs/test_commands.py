@@ -34,7 +34,11 @@ SHORTER = {
     "--evaluate-every 100": "--evaluate-every 2",
     "--seeds 2 --images 20000": "--seeds 1 --images 64",
     "seeds=2, images=20000, n=500": "seeds=1, images=64, n=24",
+    "--preset quick": "--preset smoke",
     "--steps 5,6 --samples 64": "--steps 6 --samples 32",
+    "--unconditional": "--unconditional --images 1500",
+    "conditional=False": "conditional=False, images=1500",
+    "-n 1000 --trajectory": "-n 12 --trajectory",
 }
 INSTALLATION = re.compile(r"(python -m venv|\.venv/bin/pip install|make [a-z]+)\b")
 
@@ -69,6 +73,8 @@ def folder(tmp_path, monkeypatch):
     """A working folder with 40 small photos of cats and dogs; 16 samples measure a run here."""
     monkeypatch.setattr(closing, "FEWEST", 16)
     monkeypatch.setattr(closing, "PIXELS", 0)
+    monkeypatch.setattr(closing, "POINTS", 16)
+    monkeypatch.setattr(closing, "FOLLOWED_POINTS", 16)
     noise = np.random.default_rng(0)
     for label, tone in (("cat", 60), ("dog", 190)):
         (tmp_path / "photos" / label).mkdir(parents=True)
@@ -137,8 +143,8 @@ def test_the_first_screen_shows_the_picture():
 
 def test_every_flag_is_in_the_reference_and_no_other(capsys):
     reference = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
-    measured = ("evaluate", "likelihood", "compare", "curve", "tune-sampler")
-    for verb in ("demo", "inspect", "train", "sample", *measured):
+    measured = ("evaluate", "likelihood", "compare", "claims", "curve", "tune-sampler")
+    for verb in ("demo", "inspect", "train", "sample", "inpaint", *measured):
         (section,) = re.findall(rf"^## undrift {verb}\n(.*?)(?=^## |\Z)", reference, re.M | re.S)
         assert main([verb, "--help"]) == 0
         flags = set(re.findall(r"^. (?:-\w[^,│]*, )?(--[a-z-]+)", capsys.readouterr().out, re.M))

@@ -63,7 +63,8 @@ def evaluated(
 @pytest.mark.slow
 def test_two_ranks_draw_and_find_what_one_does(tmp_path: Path):
     run = tmp_path / "run"
-    words = ["train", "digits", "--steps", "4", "--out", str(run), "--threads", "1", "--quiet"]
+    words = ["train", "digits", "--steps", "3", "--network", "mlp", "--batch-size", "8", "--bare"]
+    words += ["--out", str(run), "--threads", "1", "--quiet"]
     assert main(words) == 0
     one, alone, first = evaluated(tmp_path / "one", run, 1)
     two, shared, second = evaluated(tmp_path / "two", run, 2)

@@ -162,6 +162,16 @@ def test_the_constants_are_the_papers() -> None:
     assert critic.generator_optimizer.betas == (0.0, 0.9)
 
 
+@pytest.mark.parametrize("method", ["r3gan", "stylegan2", "wgan_gp"])
+def test_a_penalty_is_weighed_in_units_of_the_recipe(method: str) -> None:
+    usual = resolve_config("digits", TrainSettings(method=method, steps=5)).model  # type: ignore[arg-type]
+    settings = TrainSettings(method=method, steps=5, penalty=0.25)  # type: ignore[arg-type]
+    made = resolve_config("digits", settings).model
+    for name in ("r1", "r2", "two_sided"):
+        assert getattr(made.penalty, name) == 0.25 * getattr(usual.penalty, name)
+    assert (made.penalty.every, made.penalty.end) == (usual.penalty.every, usual.penalty.end)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -172,6 +182,8 @@ def test_the_constants_are_the_papers() -> None:
         ({"init": "elsewhere"}, "--init"),
         ({"method": "wgan_gp", "steps": 4}, "every 5th step only; give at least --steps 5"),
         ({"method": "sngan", "images": 64}, "1 steps: --method sngan"),
+        ({"method": "sngan", "penalty": 2.0}, "--penalty: --method sngan has none"),
+        ({"method": "diffusion", "penalty": 2.0}, "--penalty: a diffusion model has no"),
     ],
 )
 def test_settings_that_a_gan_has_no_use_for_are_refused(

@@ -243,12 +243,22 @@ def test_the_recipe_follows_the_levels_of_the_data(tmp_path):
     assert replace(plain.model.network, fourier=made.model.network.fourier) == made.model.network
 
 
+@pytest.mark.parametrize(("data", "network"), [("digits", "mlp"), ("ring8", None)])
+def test_a_perceptron_hears_the_waves_too(data, network):
+    settings = TrainSettings(recipe="likelihood", steps=3, network=network)
+    model = resolve(data, settings, undrift.data.load(data), device="cpu").model
+    periods = [2 * math.pi / wave * model.codec.std[0] for wave in model.network.fourier]
+    level = 255 / 16 if data == "digits" else 1
+    assert model.network.kind == "mlp"
+    assert periods == pytest.approx([level * n for n in (1, 2, 4, 8, 16, 32)])
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"flip": True}, "--flip trains on images that are not in the data"),
         ({"augment": 0.1}, "--augment trains on images that are not in the data"),
-        ({"network": "mlp"}, "the mlp has no waves"),
+        ({"network": "transformer"}, "the transformer has no waves"),
     ],
 )
 def test_the_recipe_refuses_what_changes_the_images(settings, message):

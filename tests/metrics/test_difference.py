@@ -9,6 +9,8 @@ import pytest
 
 from undrift.errors import UsageError
 from undrift.metrics import Comparison, Images, paired_differences
+from undrift.metrics.difference import PAIRED, _value, _without
+from undrift.metrics.jackknife import groups
 
 
 class Flat:
@@ -45,6 +47,19 @@ def test_nothing_between_a_set_and_itself(reference: Any):
     assert set(found) == {"fd", "coverage"}  # vendi is not among the paired ones
     for record in found.values():
         assert (record["value"], record["low"], record["high"]) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("count", [90, 200])
+def test_leaving_groups_out_at_once_is_leaving_them_out_one_by_one(reference: Any, count: int):
+    images, features = reference
+    known = (Images(images.images[:count]), features[:count])
+    made = compare(draw(0.3, np.random.default_rng(5), 130), *known)
+    parts = groups(130, 0, "some")
+    names = [name for name in PAIRED if name != "label_accuracy"]
+    found = _without(names, made, parts)
+    for name in names:
+        wanted = [_value(name, made.without(part)) for part in parts]
+        assert found[name] == pytest.approx(wanted, rel=1e-9), name
 
 
 def test_interval_holds_the_truth_as_often_as_it_says(reference: Any):

@@ -8,15 +8,11 @@ from scipy.linalg import sqrtm
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Z95, Estimate
-from undrift.metrics.frechet import (
-    factor,
-    frechet_distance,
-    sandwich,
-    triangular_sandwich,
-)
+from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_estimate import frechet_estimate, second_order
 from undrift.metrics.frechet_estimate import spread as spread_of
 from undrift.metrics.moments import Moments
+from undrift.metrics.symmetric import factor, sandwich, triangular_sandwich
 
 
 def gaussian(mean: np.ndarray, covariance: np.ndarray, count: int = 1000) -> Moments:
@@ -113,6 +109,18 @@ def test_merged_in_pieces_is_the_same_as_at_once():
     np.testing.assert_allclose(merged.mean, whole.mean, rtol=1e-14)
     np.testing.assert_allclose(merged.covariance, np.cov(features.T), atol=1e-10)
     np.testing.assert_allclose(merged.covariance, whole.covariance, atol=1e-10)
+
+
+def test_a_stream_of_blocks_is_the_whole(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("undrift.metrics.moments._BLOCK", 64)
+    features = 1000.0 + np.random.default_rng(16).normal(size=(333, 5)).astype(np.float32)
+    found = Moments.of(features)
+    assert found.count == 333
+    np.testing.assert_allclose(found.mean, features.astype(np.float64).mean(0), rtol=1e-14)
+    np.testing.assert_allclose(found.covariance, np.cov(features.astype(float).T), atol=1e-10)
+    features[300, 2] = np.inf
+    with pytest.raises(UsageError, match="infinity"):
+        Moments.of(features)
 
 
 def test_bias_is_what_theory_says():

@@ -7,8 +7,14 @@ import pytest
 import torch
 
 from undrift.errors import UsageError
+from undrift.metrics.blocks import BLOCKS, Blocks, Run
 from undrift.metrics.frechet import frechet_distance
-from undrift.metrics.frechet_infinity import _Blocks, _Line, frechet_infinity
+from undrift.metrics.frechet_infinity import (
+    _Extrapolated,
+    _Line,
+    extrapolated_distance,
+    frechet_infinity,
+)
 from undrift.metrics.moments import Moments
 from undrift.randomness import generator
 
@@ -46,26 +52,36 @@ def test_a_shift_is_found_beyond_the_bias():
 
 def test_blocks_give_the_moments_of_their_rows():
     rows = 100 + np.random.default_rng(2).normal(size=(207, 3))
-    blocks = _Blocks.dealt(rows, 0, "samples")
-    mean, covariance = blocks.of([list(range(20))])
+    blocks = Blocks.dealt(rows, 0, "samples")
+    mean, covariance = blocks.of([Run(0, BLOCKS)])
     np.testing.assert_allclose(mean[0], rows.mean(0), rtol=1e-13)
     np.testing.assert_allclose(covariance[0], np.cov(rows.T), atol=1e-12)
-    assert blocks.counts.sum() == 207
+    assert blocks.counts[-1] == 207
     order = torch.randperm(207, generator=generator(0, "frechet infinity", "samples")).numpy()
     parts = np.array_split(order, 20)
-    means, covariances = blocks.of([[0, 1, 2], [3]])
-    for i, part in enumerate((np.concatenate(parts[:3]), parts[3])):
+    runs = [Run(0, 3), Run(3, 1), Run(18, 4)]  # the last goes on from the first block
+    means, covariances = blocks.of(runs)
+    for i, run in enumerate(([0, 1, 2], [3], [18, 19, 0, 1])):
+        assert runs[i].blocks == run
+        part = np.concatenate([parts[b] for b in run])
         np.testing.assert_allclose(means[i], rows[part].mean(0), rtol=1e-13)
         np.testing.assert_allclose(covariances[i], np.cov(rows[part].T), atol=1e-12)
 
 
 def test_lines_go_through_what_is_on_them():
-    line = _Line.through(list(range(20)), 0.2, 15)
+    line = _Line.through(0.2, 15)
     sizes = np.unique(line.lengths)
     assert (sizes[0], sizes[-1], len(sizes)) == (4, 20, 15)
     assert line.intercept(0.7 + 3.0 / line.lengths) == pytest.approx(0.7)
-    everywhere = {block for run in line.runs if len(run) == 4 for block in run}
+    everywhere = {block for run in line.runs if run.length == 4 for block in run.blocks}
     assert everywhere == set(range(20))  # small sets too use every sample
+
+
+def test_the_more_features_the_fewer_sizes():
+    rows = np.random.default_rng(5).normal(size=(2060, 513))
+    for size, sizes in ((513, 5), (3, 15)):
+        made = _Extrapolated.of(rows[:, :size], exact(size), 0)
+        assert len(np.unique(made.line.lengths)) == sizes
 
 
 def test_depends_on_the_seed_only_through_the_dealing():
@@ -73,6 +89,7 @@ def test_depends_on_the_seed_only_through_the_dealing():
     x, y = draws.normal(size=(100, 2)), draws.normal(size=(100, 2))
     first = frechet_infinity(x, y, seed=5, points=3)
     assert first == frechet_infinity(x, y, seed=5, points=3)
+    assert extrapolated_distance(x, y, seed=5) == frechet_infinity(x, y, seed=5).value
     assert first.value != frechet_infinity(x, y, seed=6, points=3).value
 
 

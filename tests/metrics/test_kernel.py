@@ -14,6 +14,7 @@ from undrift.metrics.kernel import (
     _within,
     gaussian_distance,
     kernel_distance,
+    kernel_distances_without,
     subset_kernel_distance,
 )
 
@@ -104,6 +105,17 @@ def test_subsets_agree_with_all_on_average():
     assert abs(found.mean - kernel_distance(x, y).value) < margin
     assert found == subset_kernel_distance(x, y, subset_size=40, subsets=400)
     assert found.mean != subset_kernel_distance(x, y, 40, 400, seed=1).mean
+
+
+def test_groups_left_out_are_as_if_they_had_never_been_there():
+    draws = np.random.default_rng(9)
+    x, y = draws.normal(size=(43, 6)), 0.4 + draws.normal(size=(31, 6))
+    groups = np.array_split(draws.permutation(43), 5)
+    found = kernel_distances_without(x, y, groups, chunk=10)
+    wanted = [kernel_distance(np.delete(x, group, 0), y).value for group in groups]
+    assert found == pytest.approx(wanted, rel=1e-10)
+    with pytest.raises(UsageError, match="42 of 43 images left out"):
+        kernel_distances_without(x, y, [np.arange(42)])
 
 
 def test_cmmd_of_gaussians_has_a_closed_form():

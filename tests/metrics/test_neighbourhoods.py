@@ -10,6 +10,7 @@ from undrift.metrics.neighbourhoods import (
     NAMES,
     Neighbourhoods,
     expected_coverage,
+    kept_values,
     neighbourhood_values,
     neighbourhoods,
 )
@@ -49,6 +50,19 @@ def test_agrees_with_the_definitions(chunk: int):
     assert values(found) == pytest.approx(brute_force(x, y, k=3), abs=1e-12)
     assert neighbourhood_values(x, y, k=3, chunk=chunk) == values(found)
     assert (found.real, found.generated, found.k) == (40, 29, 3)
+
+
+@pytest.mark.parametrize("count", [60, 9])
+def test_parts_that_are_kept_are_as_if_there_were_nothing_else(count: int):
+    draws = np.random.default_rng(7)
+    x, y = draws.normal(size=(count, 3)), 0.4 + 0.8 * draws.normal(size=(count + 5, 3))
+    x[5], y[3] = x[6], x[7]
+    kept = [
+        (np.sort(draws.permutation(count)[:-2]), np.sort(draws.permutation(count + 5)[:-left]))
+        for left in (1, 4, 6)
+    ]
+    found = kept_values(x, y, kept, k=2, chunk=7)
+    assert found == [neighbourhood_values(x[one], y[other], k=2) for one, other in kept]
 
 
 def test_a_point_on_the_border_is_outside():

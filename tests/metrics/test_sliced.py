@@ -9,7 +9,7 @@ from scipy.optimize import linprog
 
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Z95
-from undrift.metrics.sliced import _steps, sliced_distance
+from undrift.metrics.sliced import _steps, sliced_distance, sliced_distances_without
 
 
 @pytest.mark.parametrize("scale, mean, exact", [(1.5, 0.0, 24.0), (1.0, 1.0, 96.0)])
@@ -80,6 +80,18 @@ def test_standard_error_is_the_spread_over_redraws():
     claimed = np.mean([(entry.high - entry.value) / Z95 for entry in found])
     measured = np.std([entry.value for entry in found], ddof=1)
     assert claimed == pytest.approx(measured, rel=4 / np.sqrt(2 * 200))
+
+
+@pytest.mark.parametrize("count", [30, 40])
+def test_groups_left_out_are_as_if_they_had_never_been_there(count: int):
+    draws = np.random.default_rng(7)
+    x, y = draws.normal(size=(40, 3)), 0.5 + draws.normal(size=(count, 3))
+    groups = np.array_split(draws.permutation(40), 7)
+    found = sliced_distances_without(x, y, groups, 20, seed=3)
+    wanted = [sliced_distance(np.delete(x, group, 0), y, 20, seed=3).value for group in groups]
+    assert found == pytest.approx(wanted, rel=1e-10)
+    with pytest.raises(UsageError, match="all of 40 images left out"):
+        sliced_distances_without(x, y, [np.arange(40)])
 
 
 def test_directions_are_named_by_the_seed():

@@ -238,6 +238,9 @@ def test_features_that_know_classes_give_the_inception_score_themselves(parts: A
         def probabilities(self, images: np.ndarray) -> np.ndarray:
             return np.eye(2)[self.predict(images)]
 
+        def probabilities_of(self, features: np.ndarray) -> np.ndarray:
+            return np.eye(2)[features.argmax(axis=1)]
+
         def read(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             return self.features(images), self.probabilities(images)
 

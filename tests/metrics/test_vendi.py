@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from undrift.errors import UsageError
-from undrift.metrics.vendi import vendi
+from undrift.metrics.vendi import vendi, vendi_score
 
 
 def cosine(rows: np.ndarray) -> np.ndarray:
@@ -39,6 +39,7 @@ def test_groups_count_once_each_by_their_share():
 def test_both_forms_agree(count: int, size: int):
     rows = 0.5 + np.random.default_rng(1).normal(size=(count, size))
     short, table = vendi(rows), vendi(rows, cosine)
+    assert vendi_score(rows) == short.value
     for name in ("value", "low", "high"):
         assert getattr(short, name) == pytest.approx(getattr(table, name), rel=1e-9)
 

@@ -33,8 +33,8 @@ def small(
     schedule=None,
     kind: str = "edm",
     seed: int = 0,
+    size: tuple[int, int] = (6, 5),
 ) -> DiffusionPipeline:
-    size = (6, 5)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = ConditionEncoder(ConditionSpec(classes=len(classes)), 8)

@@ -7,6 +7,7 @@ import pytest
 
 from undrift.errors import UsageError
 from undrift.pipelines import image_grid
+from undrift.pipelines.grid import cloud_grid
 
 
 def drawn(*shape):
@@ -33,6 +34,26 @@ def test_tiny_images_are_enlarged_without_smoothing():
     made = np.asarray(image_grid(images))
     assert made.shape == (68, 68)
     assert (made[2:66, 2:66] == images[0, :, :, 0].repeat(8, 0).repeat(8, 1)).all()
+
+
+def test_points_of_the_plane_are_drawn_where_they_lie():
+    points = np.array([[0, 0], [255, 255]], np.uint8).reshape(2, 1, 2, 1)
+    made = image_grid(points, columns=1)
+    assert (made.mode, made.width) == ("RGB", made.height)
+    drawn_at = np.argwhere(np.asarray(made)[1:-1, 1:-1].min(-1) < 250)
+    lower_left, upper_right = drawn_at[drawn_at[:, 0] > 250], drawn_at[drawn_at[:, 0] < 250]
+    assert (lower_left[:, 1] < 50).all() and (upper_right[:, 1] > 450).all()
+    with pytest.raises(UsageError, match="at least 1"):
+        image_grid(points, columns=0)
+
+
+def test_clouds_lie_row_by_row():
+    one = np.full((1, 1, 2, 1), 128, np.uint8)
+    sheet = cloud_grid([one, one[:0], one], columns=2, side=100)
+    assert sheet.size == (202, 202)
+    pixels = np.asarray(sheet).min(-1)
+    tiles = [pixels[r : r + 98, c : c + 98] for r in (1, 103) for c in (1, 103)]
+    assert [(tile < 250).any() for tile in tiles] == [True, False, True, False]
 
 
 @pytest.mark.parametrize(("count", "columns"), [(1, 1), (4, 2), (5, 3), (16, 4), (100, 10)])

@@ -10,7 +10,7 @@ from PIL import Image
 from tests.pipelines.models import small
 
 from undrift.errors import UsageError
-from undrift.pipelines.grid import image_grid
+from undrift.pipelines.grid import cloud_grid, image_grid
 from undrift.pipelines.way import moving_picture, strip_picture
 
 
@@ -54,6 +54,24 @@ def test_the_moving_picture_has_a_frame_per_step_and_holds_the_last(channels):
     apart = np.abs(shown[-1][1].astype(int) - wanted)
     assert apart.max() <= (0 if channels == 1 else 40)
     assert np.abs(shown[0][1].astype(int) - wanted).mean() > 5
+
+
+def test_points_of_the_plane_go_their_way_as_clouds():
+    samples = small(size=(1, 2))(50, steps=4, trajectory=50)
+    strip = strip_picture(samples)
+    assert strip.size == (5 * 134 - 2, 2 * 134 - 2 + 16)
+    final = np.asarray(cloud_grid([samples.images], 1, 132))
+    pixels = np.asarray(strip)
+    for row in range(2):
+        top = 16 + 134 * row
+        np.testing.assert_array_equal(pixels[top : top + 132, 4 * 134 :], final)
+    assert (pixels[16:148, :132] != final).any()
+    with Image.open(io.BytesIO(moving_picture(samples))) as gif:
+        assert gif.n_frames == 5
+        gif.seek(4)
+        last = np.asarray(gif.convert("RGB")).astype(int)
+    wanted = np.asarray(cloud_grid([samples.images] * 2, 2)).astype(int)
+    assert last.shape == wanted.shape and np.abs(last - wanted).mean() < 2
 
 
 def test_samples_without_a_trajectory_have_no_way():

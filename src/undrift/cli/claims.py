@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from undrift.cli.console import columns, duration, make_console
+from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, parse, writable_folder
 from undrift.errors import InterruptedRunError, TerminatedError
@@ -31,7 +31,8 @@ class ClaimsCommand:
     the same command goes on.
 
     Attributes:
-        preset: `quick` takes a quarter of an hour on two cores; `full` takes many hours.
+        preset: `quick` takes a quarter of an hour on two cores, `full` many hours; `smoke` makes
+            every part once in a minute or two, to see that all works, and decides nothing.
         out: folder of the study: report.html, report.json, figures/ and the runs themselves.
         data: images with classes; what `undrift train` takes.
         mnist: handwritten digits of 28 x 28 pixels, for stacked ones; without them they are left
@@ -44,7 +45,7 @@ class ClaimsCommand:
         quiet: print nothing but errors.
     """
 
-    preset: Literal["quick", "full"] = "quick"
+    preset: Literal["smoke", "quick", "full"] = "quick"
     out: str = "runs/claims"
     data: str = "digits"
     mnist: str | None = None
@@ -96,6 +97,7 @@ def run(arguments: list[str]) -> None:
         console.print(line)
     console.print(f"wrote {Path(asked.out) / 'report.json'}")
     console.print(f"report  {Path(asked.out) / 'report.html'}")
+    console.print(following("undrift", "runs", "list", "--root", Path(asked.out) / "main" / "runs"))
 
 
 def _told(found: dict[str, Any]) -> list[str]:

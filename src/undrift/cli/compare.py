@@ -45,6 +45,11 @@ class CompareCommand:
         download: fetch weights that are missing; without it nothing is downloaded.
         split: part of the reference to compare with; test, else validation, else all of it.
         seed: of the first run, the next ones follow it; also names the samples.
+        parameters: of the network that draws images, for every method, within a tenth: a number
+            such as 0.5M, or `recipe`, each recipe's own; by default those of the first method.
+        trials: settings that are tried for each method before its runs, the recipe being the
+            first; the best on validation images is used. 0 leaves every recipe as it is.
+        trial_share: length of a trial, as a share of a run's.
         size: side of the square images to train on, in pixels.
         channels: 1 grey, 3 colour, 4 colour and alpha.
         batch_size: images of a batch, for every method; by default each recipe's own.
@@ -57,6 +62,11 @@ class CompareCommand:
         workers: runs at a time.
         threads: CPU threads of each run; by default the cores divided by the workers.
         device: where to compute.
+        executor: where runs are made: `local`, processes here, or `slurm`, jobs of the cluster
+            that this machine belongs to, --workers at a time.
+        slurm_partition: partition of the jobs.
+        slurm_minutes: time limit of a job; a run that was cut off is gone on with by the next
+            command.
         quiet: print nothing but errors.
     """
 
@@ -78,6 +88,9 @@ class CompareCommand:
     download: bool = False
     split: Literal["test", "validation", "train"] | None = None
     seed: int = 0
+    parameters: str | None = None
+    trials: int = 0
+    trial_share: float = 1.0
     size: int | None = None
     channels: Literal[1, 3, 4] | None = None
     batch_size: int | None = None
@@ -90,6 +103,9 @@ class CompareCommand:
     workers: int = 1
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    executor: Literal["local", "slurm"] = "local"
+    slurm_partition: str | None = None
+    slurm_minutes: int = 120
     quiet: bool = False
 
     def __post_init__(self) -> None:
@@ -97,7 +113,8 @@ class CompareCommand:
         at_least("--n", self.n, 10)
         at_least("--workers", self.workers, 1)
         at_least("--threads", self.threads, 1)
-        check_threads(self.threads)
+        if self.executor == "local":
+            check_threads(self.threads)
         if self.budget is None and self.images is None:
             raise UsageError(
                 "compare needs --budget 2m (equal seconds), --images 200000 (equal images), or both"
@@ -145,6 +162,9 @@ def run(arguments: list[str]) -> None:
         download=asked.download,
         split=asked.split,
         seed=asked.seed,
+        parameters=asked.parameters,
+        trials=asked.trials,
+        trial_share=asked.trial_share,
         size=asked.size,
         channels=asked.channels,
         batch_size=asked.batch_size,
@@ -157,6 +177,9 @@ def run(arguments: list[str]) -> None:
         workers=asked.workers,
         threads=asked.threads,
         device=asked.device,
+        executor=asked.executor,
+        slurm_partition=asked.slurm_partition,
+        slurm_minutes=asked.slurm_minutes,
     )
     with _watching(console) as watcher:
         found = run_comparison(wanted, watcher)
@@ -177,6 +200,7 @@ def _parts(words: tuple[str, ...]) -> tuple[str, ...]:
 def _told(found: dict[str, Any]) -> list[str]:
     """A table per ledger, what it says first, and what is to be minded."""
     from undrift.experiments.compare.sentences import said
+    from undrift.experiments.compare.tuning_table import tuning_lines
 
     lines: list[str] = []
     for table in found["ledgers"]:
@@ -187,7 +211,7 @@ def _told(found: dict[str, Any]) -> list[str]:
         floors = (_amount(table["floors"].get(name)) for name in found["metrics"])
         rows.append(("real images", "", *floors))
         lines += [f"at {table['words']}:", *columns(rows)]
-    lines += said(found)
+    lines += tuning_lines(found["tuning"]) + said(found)
     return lines + [f"mind: {line}" for line in found["remarks"]]
 
 

@@ -23,6 +23,7 @@ VERBS = {
     "inspect": "look at a data set before training on it",
     "train": "train a diffusion model, or a GAN, on a folder of images",
     "sample": "draw images from a trained model",
+    "inpaint": "paint what a mask hides of images, by a diffusion model or a GAN",
     "evaluate": "measure samples: how good, how diverse, how original",
     "likelihood": "bits per dimension of images, and which of them are unlikely",
     "compare": "train several methods alike, with many seeds, and report how they compare",
@@ -33,7 +34,7 @@ VERBS = {
     "doctor": "check the environment",
 }
 
-RESUMABLE = ("train", "sample", "curve", "compare", "claims")
+RESUMABLE = ("train", "sample", "evaluate", "curve", "compare", "claims")
 """Verbs that go on where they were stopped when the same command is given again."""
 
 INTERRUPTED = 130

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, writable_file
-from undrift.errors import UsageError
+from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -111,6 +112,8 @@ def run(arguments: list[str]) -> None:
         UsageError: a bad flag, too few samples, or images that cannot be compared.
         DataError: samples or reference that cannot be read.
         ModelFileError: a damaged run, pipeline or weight file.
+        InterruptedRunError: Ctrl-C; the same command goes on.
+        TerminatedError: SIGTERM; the same command goes on.
     """
     asked = parse(EvaluateCommand, "evaluate", arguments)
     console = make_console(quiet=asked.quiet)
@@ -156,7 +159,8 @@ def run(arguments: list[str]) -> None:
         console.print(line)
     if asked.out is not None:
         console.print(f"wrote {asked.out}")
-    console.print(following("undrift", "evaluate", asked.target, "--against", "OTHER"))
+    reference = [] if asked.reference is None else ["--reference", asked.reference]
+    console.print(following("undrift", "evaluate", asked.target, *reference, "--against", "OTHER"))
 
 
 def table(found: dict[str, Any]) -> list[str]:
@@ -210,9 +214,19 @@ def _watching(console: Console) -> Iterator[Watcher]:
     bar = Progress(console=console, transient=True)
 
     class Speaking(Watcher):
+        kept, wanted = 0, 0
+
         def plan(self, lines: list[str]) -> None:
             for line in lines:
                 console.print(line)
+
+        def fitting(self, done: int, total: int, seconds: float) -> None:
+            if not self._fitting:
+                task = bar.add_task("fitting features", total=total)
+                self._fitting.append(task)
+                if seconds >= _WORTH_TELLING:
+                    console.print(f"fitting features to the data, once: about {duration(seconds)}")
+            bar.update(self._fitting[-1], completed=done, total=total)
 
         def features(self, count: int, seconds: float) -> None:
             if seconds >= _WORTH_TELLING:
@@ -229,6 +243,7 @@ def _watching(console: Console) -> Iterator[Watcher]:
                         f"{name}: {total - done:,} images still to draw, about {duration(left)}"
                     )
                 told = True
+                self.kept, self.wanted = done, total
                 bar.update(task, completed=done, total=total)
 
             return show
@@ -242,9 +257,17 @@ def _watching(console: Console) -> Iterator[Watcher]:
 
         def __init__(self) -> None:
             self._measuring: list[Any] = []
+            self._fitting: list[Any] = []
 
-    if live:
-        with bar:
-            yield Speaking()
-    else:
-        yield Speaking()
+    speaking = Speaking()
+    try:
+        with bar if live else nullcontext():
+            yield speaking
+    except (KeyboardInterrupt, Terminated) as stop:
+        ctrl_c = isinstance(stop, KeyboardInterrupt)
+        kind = InterruptedRunError if ctrl_c else TerminatedError
+        kept = f" with {speaking.kept:,} of {speaking.wanted:,} samples kept"
+        raise kind(
+            f"{'interrupted' if ctrl_c else 'terminated'}{kept if speaking.wanted else ''}; the "
+            "same command goes on"
+        ) from stop

@@ -20,7 +20,8 @@ class Inspect:
     Nothing is written unless --out names a folder.
 
     Attributes:
-        data: a folder, zip, .npz or .npy of images, a folder of idx files, or the name `digits`.
+        data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
+            `ring8` or `grid25`.
         out: a folder to write data.json and a contact sheet into.
         size: side of the square images to make, in pixels.
         fit: how other shapes become square.

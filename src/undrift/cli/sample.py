@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,23 +12,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
+from undrift.cli.destination import home_of
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
+from undrift.cli.flags import at_least, finite, label_list, parse, writable_file, writable_folder
 from undrift.errors import (
     InterruptedRunError,
-    ModelFileError,
     TerminatedError,
     UndriftError,
     UsageError,
 )
-from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
     from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
 
-FOLLOWED = 4
-"""Images of which a trajectory is shown."""
+FOLLOWED, FOLLOWED_POINTS = 4, 1000
+"""Images, or points of the plane, of which a trajectory is shown."""
 
 STRIP, GIF = "trajectory.png", "trajectory.gif"
 
@@ -139,6 +138,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
+    from undrift.data.scatter import on_plane
     from undrift.pipelines.folder import SampleFolder
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
@@ -149,7 +149,7 @@ def run(arguments: list[str]) -> None:
     pipeline = pipeline.to(choose_device(asked.device))
     draw = partial(
         pipeline,
-        labels=_labels(asked.labels, pipeline.spec.class_names),
+        labels=label_list(asked.labels, pipeline.spec.class_names),
         seed=asked.seed,
         steps=asked.steps,
         sampler=asked.sampler,
@@ -165,7 +165,8 @@ def run(arguments: list[str]) -> None:
     npz = None if asked.npz is None else Path(asked.npz)
     with _saving(folder, asked.n, out), progress(console, "sampling") as show:
         if asked.trajectory and not (out / GIF).exists():
-            _show_way(draw(min(asked.n, FOLLOWED), trajectory=FOLLOWED), folder, command)
+            followed = min(asked.n, FOLLOWED_POINTS if on_plane(pipeline.spec.shape) else FOLLOWED)
+            _show_way(draw(followed, trajectory=followed), folder, command)
         while (first := folder.finished) < asked.n:
             count = min(asked.batch_size or pipeline.batch_size, asked.n - first)
             folder.add(draw(count, first=first, on_progress=_shown(show, first, asked.n)))
@@ -263,30 +264,10 @@ def _show_way(followed: Samples, folder: SampleFolder, command: str) -> None:
 
 
 def _destination(asked: Sample) -> Path:
-    """Where to write: beside a run's pipeline, never in it, since the next save replaces it.
+    """Where to write: ``--out``, or a folder of the run that is named for seed and number.
 
     Raises:
         ModelFileError: if the target is neither a run nor a pipeline, whatever ``--out`` is.
     """
-    target, name = Path(asked.target), f"{asked.seed}-{asked.n}"
-    if target.is_file():
-        raise ModelFileError(f"{target}: a file, not a run; name the folder of a run")
-    if not RunDirectory(target).is_run and (target / "config.json").exists():
-        parent = target.parent if target.name not in ("", "..") else target.resolve().parent
-        owner = parent if RunDirectory(parent).is_run else Path()
-    else:
-        owner = open_run(target).path
-    return Path(asked.out) if asked.out is not None else owner / "samples" / name
-
-
-def _labels(entries: Sequence[str], class_names: Sequence[str]) -> list[str] | str | None:
-    """The labels asked for: ``cat dog`` and ``cat,dog`` say the same, unless a name has a comma."""
-    known = set(class_names)
-    names = [
-        part.strip()
-        for entry in entries
-        for part in ([entry] if entry in known else entry.split(","))
-    ]
-    if not names:
-        return None
-    return "all" if names == ["all"] and "all" not in known else names
+    place = home_of(asked.target) / "samples" / f"{asked.seed}-{asked.n}"
+    return Path(asked.out) if asked.out is not None else place

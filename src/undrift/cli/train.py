@@ -27,7 +27,8 @@ class Train(TrainSettings):
     the budget, and stored.
 
     Attributes:
-        data: a folder, zip, .npz or .npy of images, a folder of idx files, or the name `digits`.
+        data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
+            `ring8` or `grid25`.
         out: the run directory; a new runs/DATA-DATE-N by default.
         config: repeat the run of this config.yaml, given with --out; excludes the other settings.
         learning_rate: peak of the learning-rate schedule.
@@ -135,15 +136,19 @@ def _print_config(asked: Train) -> None:
 def _print_cost(asked: Train, console: Console) -> None:
     """Print what the run would be and take; a few updates of a throw-away model are measured."""
     from undrift.experiments.preview import preview
+    from undrift.runs.parameters import drawing_parameters
 
     found = preview(asked.data or "", asked.settings())
     model, plan = found.config.model, found.config.training
     channels, height, width = model.spec.shape
+    drawing = ""
+    if model.network is not None and (count := drawing_parameters(model)) < found.parameters:
+        drawing = f", {count:,} of the generator"
     facts = [
         ("data", f"{found.images:,} training images of {height}x{width}x{channels}"),
         ("classes", f"{len(model.spec.class_names) or 'none'}"),
         ("network", model.network.kind if model.network is not None else "your own"),
-        ("parameters", f"{found.parameters:,}"),
+        ("parameters", f"{found.parameters:,}{drawing}"),
         ("batch", f"{plan.batch_size}"),
         ("device", f"{plan.device}, {plan.threads} threads, {plan.precision}"),
         ("memory", f"{found.megabytes:,.0f} MiB at its peak"),

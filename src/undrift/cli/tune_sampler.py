@@ -33,6 +33,9 @@ class TuneSamplerCommand:
         samples: images to tune on: half to fit, a quarter to choose by, a quarter to judge by.
         seed: names them; no image of theirs is ever drawn by sample or evaluate.
         guidance: guidance scale to tune at; the model's own by default.
+        aim: fit the last step so that images are distributed like real ones, where these are at
+            hand, or let the fine solution alone be the aim.
+        reference: real images to fit the last step to; by default those that a run was trained on.
         device: where to compute.
         threads: CPU threads; None leaves torch's choice.
         out: also write the result into this JSON file; a run keeps its own in evaluation/.
@@ -44,6 +47,8 @@ class TuneSamplerCommand:
     samples: int = 128
     seed: int = 0
     guidance: float | None = None
+    aim: Literal["images", "solution"] = "images"
+    reference: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
     out: str | None = None
@@ -78,6 +83,8 @@ def run(arguments: list[str]) -> None:
         samples=asked.samples,
         seed=asked.seed,
         guidance=asked.guidance,
+        aim=asked.aim,
+        reference=asked.reference,
         device=asked.device,
         out=asked.out,
     )
@@ -92,9 +99,11 @@ def run(arguments: list[str]) -> None:
 
 def table(found: dict[str, Any]) -> list[str]:
     """The result as lines."""
-    rows = [("steps", "best fixed", "error", "searched", "refined", "kept", "reduction", "95 %")]
+    heads = ("steps", "best fixed", "error", "searched", "refined", "kept", "reduction", "95 %")
+    rows: list[tuple[str, ...]] = [(*heads, "distance to data")]
     for row in found["rows"]:
-        gain = row["reduction"]
+        gain, distance = row["reduction"], row["distance"]
+        moved = "" if distance is None else f"{distance['before']:.3f} to {distance['after']:.3f}"
         rows.append(
             (
                 str(row["steps"]),
@@ -105,6 +114,7 @@ def table(found: dict[str, Any]) -> list[str]:
                 f"{row['error']:.4f}",
                 f"{gain['value']:.0%}",
                 f"{gain['low']:.0%} to {gain['high']:.0%}",
+                moved,
             )
         )
     lines = columns(rows)
@@ -112,6 +122,8 @@ def table(found: dict[str, Any]) -> list[str]:
         if row["kept"] == row["fixed"]["sampler"]:
             lines.append(f"{row['steps']} steps: nothing beat {row['kept']}, which is kept")
     lines.append(f"error: {found['error']}")
+    if any(row["distance"] is not None for row in found["rows"]):
+        lines.append(f"distance to data: {found['distance']}")
     lines.append(f"stored in the pipeline after {duration(found['seconds'])}")
     return lines
 

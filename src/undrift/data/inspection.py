@@ -13,10 +13,12 @@ from PIL import Image, ImageDraw, ImageFont
 from undrift.data.geometry import MODES
 from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
+from undrift.data.scatter import on_plane, scatter
 from undrift.errors import UsageError
 
 SHEET_COLUMNS = 12
 SHEET_ROWS = 12
+SHEET_POINTS = 5_000
 CELL = 72
 """Smallest side of a drawn image, in pixels; small ones are enlarged by whole numbers."""
 
@@ -55,8 +57,14 @@ def inspect_text(imageset: ImageSet) -> str:
 def contact_sheet(imageset: ImageSet) -> Image.Image:
     """Draw a sheet of images: one row per class where there are classes, else a sample of all.
 
-    Images are chosen evenly over the set; transparency is shown over a chequerboard.
+    Images are chosen evenly over the set; transparency is shown over a chequerboard. Points of the
+    plane are drawn where they lie.
     """
+    if on_plane(imageset.shape):
+        points = scatter(imageset.take(evenly(np.arange(len(imageset)), SHEET_POINTS)))
+        sheet = Image.new("RGB", points.size, "white")
+        sheet.paste(points, mask=points)
+        return sheet
     rows = sheet_rows(imageset)
     height, width, _ = imageset.shape
     zoom = max(1, -(-CELL // max(height, width)))

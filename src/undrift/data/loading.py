@@ -30,7 +30,7 @@ from undrift.data.geometry import Fit
 from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
 from undrift.data.reporting import Found, make_report
-from undrift.data.sources.opening import opened
+from undrift.data.sources.opening import BUILT_IN, opened
 from undrift.data.sources.source import Entry, Files, Rows, SetAside, ordered_classes
 from undrift.data.splits import Splits, split_by_content
 from undrift.errors import DataError, UsageError
@@ -53,9 +53,10 @@ def load(
     """Load, check, decode and split a data set; decoded images are cached on disk.
 
     Args:
-        source: ``digits``, a folder (classes as subfolders, flat, with ``metadata.jsonl`` or
-            ``.csv``, with ``train`` and ``test`` subfolders, MNIST's idx files, or a saved Hugging
-            Face data set), a zip of such folders, a ``.npz`` or ``.npy`` file, or ``hf:NAME``.
+        source: ``digits``, ``ring8``, ``grid25``, a folder (classes as subfolders, flat, with
+            ``metadata.jsonl`` or ``.csv``, with ``train`` and ``test`` subfolders, MNIST's idx
+            files, or a saved Hugging Face data set), a zip of such folders, a ``.npz`` or ``.npy``
+            file, or ``hf:NAME``.
         size: side or (height, width) in pixels; None keeps the most common size where nearly all
             images have it, else takes a square no larger than most of them, 256 at most.
         fit: "crop" or "pad", for images of another shape.
@@ -226,7 +227,7 @@ def fingerprint_of(loaded: Loaded, splits: Splits) -> str:
 
 def short_name(where: str) -> str:
     """Return a name for run folders: the data's own, after its parents' where it says nothing."""
-    if where == "digits" or where.startswith("hf:"):
+    if where in BUILT_IN or where.startswith("hf:"):
         parts = [where.removeprefix("hf:")]
     else:
         path = Path(where).expanduser().resolve()

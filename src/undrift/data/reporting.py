@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from undrift.data.building import Settings
 from undrift.data.cache import Decoded
 from undrift.data.report import DataReport, Duplicates
+from undrift.data.scatter import on_plane
 from undrift.data.sources.source import SetAside
 from undrift.data.splits import Splits, straddling
 
@@ -64,7 +65,9 @@ def make_report(found: Found) -> DataReport:
         classes=class_counts(found),
         captioned=sum(caption is not None for caption in found.captions or ()),
         splits={name: len(rows) for name, rows in found.splits.items()},
-        duplicates=find_duplicates(found.decoded.hashes, found.names, found.splits),
+        duplicates=Duplicates(0, 0, 0, ())
+        if on_plane(found.decoded.images.shape[1:])
+        else find_duplicates(found.decoded.hashes, found.names, found.splits),
         set_aside=found.set_aside,
         ignored=found.ignored,
         colourful=facts["colourful"],
@@ -98,6 +101,8 @@ def notes(report: DataReport) -> list[str]:
     """Say which choices were made from the data."""
     lines: list[str] = []
     height, width = report.size
+    if on_plane((height, width, report.channels)):
+        lines.append("points of the plane: equal ones are chance, and not counted as duplicates")
     kept = report.sizes.get(f"{height}x{width}", 0)
     if kept < report.count:
         how = "cropped" if report.settings["fit"] == "crop" else "padded"
@@ -144,7 +149,7 @@ def warnings(report: DataReport) -> list[str]:
         lines.append(
             f"no value above {brightest} of 255: 16-bit images that use few bits need scaling"
         )
-    if report.constant:
+    if report.constant and not on_plane((*report.size, report.channels)):
         lines.append(f"{report.constant} images are of one single colour")
     if report.duplicates.extra:
         lines.append(f"{report.duplicates.extra} images are copies of others")

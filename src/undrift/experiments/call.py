@@ -39,6 +39,7 @@ class Keywords(TypedDict, total=False):
     label_dropout: float | None
     parameters: str | None
     learning_rate: float | None
+    penalty: float | None
     dropout: float | None
     checkpoint_every: int | None
     grid_every: int | None

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import nn
 
 from undrift.data import ImageSet
+from undrift.data.scatter import on_plane
 from undrift.experiments.report import gather_material, write_report
 from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
 from undrift.metrics.suite import QUICK
@@ -28,6 +30,12 @@ PIXELS = 64_000
 """Pixels to draw for the first metrics on a CPU: 1,000 digits, or 128 images of 32 x 32."""
 
 FEWEST, MOST = 128, 1000
+
+POINTS = 2500
+"""Points of the plane to draw instead, as is usual for counting modes."""
+
+FOLLOWED_POINTS = 500
+"""Points of the plane that are followed on their way from noise."""
 
 MOST_HELD_OUT = 10_000
 """Held-out images that samples are compared with."""
@@ -102,7 +110,8 @@ def _report(
     spec = config.model.spec
     trajectory, learnt, sampler = None, [], "one pass of the generator"
     if isinstance(pipeline, DiffusionPipeline):
-        trajectory = pipeline(1, seed=0, trajectory=1).trajectory
+        followed = FOLLOWED_POINTS if on_plane(spec.shape) else 1
+        trajectory = pipeline(followed, seed=0, trajectory=followed).trajectory
         learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
         sampler = f"{spec.sampler}, {spec.steps} steps, guidance {spec.guidance:g}"
     elif isinstance(pipeline, GANPipeline):
@@ -113,7 +122,7 @@ def _report(
         samples.labels,
         train,
         spec.class_names,
-        strip=None if trajectory is None else trajectory.denoised[:, 0],
+        strip=None if trajectory is None else _strip(trajectory.denoised),
         strip_levels=() if trajectory is None else np.exp(-trajectory.log_snr / 2).tolist(),
         parameters=parameters,
         nfe=samples.nfe,
@@ -127,9 +136,16 @@ def _report(
 def _count(config: RunConfig) -> int:
     """Samples for the first metrics: as many as a short wait allows."""
     _, height, width = config.model.spec.shape
+    if on_plane(config.model.spec.shape):
+        return POINTS
     if config.training.device == "cuda":
         return MOST
     return int(np.clip(PIXELS // (height * width), FEWEST, MOST))
+
+
+def _strip(denoised: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(f, n, H, W, C) of points of the plane as they are, of images the first one's alone."""
+    return denoised if on_plane(denoised.shape[2:]) else denoised[:, 0]
 
 
 def _measured(samples: Samples, train: Images, data: ImageSet, config: RunConfig) -> dict[str, Any]:

@@ -1,6 +1,8 @@
-"""Adversarial training: losses, gradient penalties, adaptive augmentation."""
+"""Adversarial training: losses, gradient penalties, adaptive augmentation; and inversion."""
 
 from undrift.gan.augmentation import AdaptiveProbability
+from undrift.gan.inversion import Descent, Shortlist, descend
+from undrift.gan.latent_space import LatentSpace, latent_space
 from undrift.gan.losses import (
     AdversarialLoss,
     Hinge,
@@ -14,11 +16,16 @@ from undrift.gan.transformation import transformed
 __all__ = [
     "AdaptiveProbability",
     "AdversarialLoss",
+    "Descent",
     "Hinge",
+    "LatentSpace",
     "NonSaturating",
     "RelativisticPaired",
+    "Shortlist",
     "Wasserstein",
+    "descend",
     "interpolated",
+    "latent_space",
     "transformed",
     "two_sided",
     "zero_centred",

@@ -5,13 +5,14 @@ from undrift.metrics.difference import paired_differences
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.images import Images
 from undrift.metrics.spaces import open_spaces, quick_space
-from undrift.metrics.suite import chosen_metrics, measure, needs_classifier
+from undrift.metrics.suite import chosen_metrics, lacking_metrics, measure, needs_classifier
 
 __all__ = [
     "Comparison",
     "Estimate",
     "Images",
     "chosen_metrics",
+    "lacking_metrics",
     "measure",
     "needs_classifier",
     "open_spaces",

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from math import prod
 from typing import Literal
 
 from undrift.metrics import measurements
 from undrift.metrics.comparison import NEIGHBOUR, Comparison
+from undrift.metrics.frechet_infinity import fewest_to_extrapolate
 from undrift.metrics.measurements import Measured
 from undrift.metrics.neighbourhoods import expected_coverage
 
 STANDARD_FID_SAMPLES = 50_000
 
-Need = Literal["sample labels", "classifier", "judge", "neighbours", "clip", "reference images"]
+Need = Literal[
+    "sample labels",
+    "classifier",
+    "judge",
+    "neighbours",
+    "clip",
+    "reference images",
+    "more than points",
+    "many",
+]
 
 
 @dataclass(frozen=True)
@@ -46,8 +57,6 @@ class Metric:
 
     def floor_of(self, comparison: Comparison) -> float | None:
         """What real images score in this metric, or None where that cannot be had."""
-        if not comparison.pixels and self.space in ("classifier", "judge"):
-            return None
         if self.floor is not None:
             return self.floor(comparison)
         return self.measure(comparison.floor).estimate.value
@@ -92,10 +101,18 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             return "it is defined in CLIP's space; choose --features clip"
         if need == "reference images" and not comparison.pixels:
             return "the stored reference holds features, no images"
-        if need == "neighbours":
-            fewest = min(len(comparison.samples), len(comparison.reference))
-            if fewest <= NEIGHBOUR:
-                return f"{fewest} samples or reference images, wanted more than {NEIGHBOUR}"
+        if need == "more than points" and prod(comparison.samples.images.shape[1:]) <= 2:
+            return "points of the plane coincide by chance, which says nothing of copying"
+        fewest = min(len(comparison.samples), len(comparison.reference))
+        if need == "neighbours" and fewest <= NEIGHBOUR:
+            return f"{fewest} samples or reference images, wanted more than {NEIGHBOUR}"
+        size = comparison.extractor.dimension
+        if need == "many" and fewest < (wanted := fewest_to_extrapolate(size)):
+            return (
+                f"{len(comparison.samples)} samples and {len(comparison.reference)} reference "
+                f"images are too few to extrapolate in {size} dimensions: needs {wanted} of each; "
+                "take more, or a smaller feature space"
+            )
     return ""
 
 
@@ -112,13 +129,16 @@ METRICS: dict[str, Metric] = {
         "Frechet distance of Gaussians fitted to the features, covariances / (n - 1), float64; "
         "biased upwards by about its floor",
         ideal=lambda _: 0.0,
+        floor=measurements.frechet_floor,
     ),
     "fd_infinity": Metric(
         "FD-infinity",
         "lower",
         measurements.extrapolated,
         "Frechet distance extrapolated to endless samples, linear in 1/n",
+        needs=("many",),
         ideal=lambda _: 0.0,
+        floor=measurements.extrapolated_floor,
     ),
     "kid": Metric(
         "KID",
@@ -185,6 +205,7 @@ METRICS: dict[str, Metric] = {
         measurements.variety,
         "exponential of the entropy of the eigenvalues of the cosine kernel: how many different "
         "images the samples amount to",
+        floor=measurements.variety_floor,
     ),
     "inception_score": Metric(
         "IS",
@@ -238,7 +259,7 @@ METRICS: dict[str, Metric] = {
         measurements.memorization,
         "share of samples strictly nearer to a training image than 1 % of real images are; "
         + _NEAR,
-        needs=("reference images",),
+        needs=("reference images", "more than points"),
         space="pixels",
         ideal=lambda _: 0.01,
         floor=measurements.memorization_floor,
@@ -250,7 +271,7 @@ METRICS: dict[str, Metric] = {
         measurements.copying,
         "z-score of samples' distances to the training set against held-out images', weighted over "
         "3 cells; far below 0: copying, far above: underfit; no flag, blur moves it too",
-        needs=("reference images",),
+        needs=("reference images", "more than points"),
         space="pixels",
         ideal=lambda _: 0.0,
         floor=measurements.copying_floor,
@@ -262,7 +283,7 @@ METRICS: dict[str, Metric] = {
         measurements.authentic,
         "share of samples farther from their nearest training image than that is from its own "
         "nearest other; no flag, blur moves it too",
-        needs=("reference images",),
+        needs=("reference images", "more than points"),
         space="pixels",
         floor=measurements.authentic_floor,
         floor_words="the same of the held-out images",

@@ -20,7 +20,7 @@ def label_accuracy(predicted: NDArray[np.integer], asked: NDArray[np.integer]) -
         UsageError: the arrays differ in shape, or hold nothing.
     """
     _same_shape(predicted, asked)
-    return Estimate.wilson(int((predicted == asked).sum()), len(asked), "images")
+    return Estimate.wilson(int((predicted == asked).sum()), len(asked), "images; classifier fixed")
 
 
 def per_class_accuracy(

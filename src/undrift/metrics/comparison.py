@@ -7,6 +7,7 @@ samples (`Comparison.floor`) gives each metric's floor.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from undrift.metrics.moments import Moments
 from undrift.metrics.nearest import Neighbours, nearest_training
 from undrift.metrics.neighbourhoods import (
     Neighbourhoods,
+    kept_values,
     neighbourhood_values,
     neighbourhoods,
 )
@@ -100,16 +102,28 @@ class Comparison:
         """The same by name and without intervals, for floors and jackknives."""
         return neighbourhood_values(*self._equal_sizes, NEIGHBOUR)
 
+    def ball_values_without(self, groups: Sequence[NDArray[np.int64]]) -> list[dict[str, float]]:
+        """The same with each of ``groups`` of samples left out, in turn."""
+        every = np.arange(len(self.samples))
+        kept = [self._equal_rows(np.setdiff1d(every, group)) for group in groups]
+        return kept_values(self.reference_features, self.sample_features, kept, NEIGHBOUR)
+
     @property
     def _equal_sizes(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """As many features of the reference as of the samples.
+        """Features of as many of the reference as of the samples."""
+        real, made = self._equal_rows(np.arange(len(self.samples)))
+        return self.reference_features[real], self.sample_features[made]
+
+    def _equal_rows(
+        self, samples: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Rows of the reference, and as many of ``samples``.
 
         The coverage of a perfect model depends on both sizes, so they are made equal.
         """
-        n = min(len(self.samples), len(self.reference))
+        n = min(len(samples), len(self.reference))
         real = rows_of(len(self.reference), n, self.seed, "balls of the reference")
-        made = rows_of(len(self.samples), n, self.seed, "balls of the samples")
-        return self.reference_features[real], self.sample_features[made]
+        return real, samples[rows_of(len(samples), n, self.seed, "balls of the samples")]
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -138,6 +152,8 @@ class Comparison:
         """Features and probabilities, where one network gives both."""
         if not isinstance(self.extractor, Classifier):
             raise UsageError(f"{self.extractor.name} knows no classes")
+        if (features := self.__dict__.get("sample_features")) is not None:
+            return features, self.extractor.probabilities_of(features)
         return self.extractor.read(self.samples.images)
 
     @cached_property
@@ -213,9 +229,13 @@ class Comparison:
     @cached_property
     def classifier_accuracy(self) -> float | None:
         """Share of reference images of which the classifier knows the label; None without them."""
-        if self.reference.labels is None or self.classifier is None or not self.pixels:
+        if self.reference.labels is None or self.classifier is None:
             return None
-        predicted = self.classifier.predict(self.reference.images)
+        if self.classifier is self.extractor:
+            features = self.reference_features
+            predicted = self.classifier.probabilities_of(features).argmax(axis=1)
+        else:
+            predicted = self.classifier.predict(self.reference.images)
         return float((predicted == self.reference.labels).mean())
 
     @cached_property
@@ -229,6 +249,7 @@ class Comparison:
             labels = None if self.floor_labels is None else self.floor_labels[rows]
             shape = self.reference.images.shape[1:]
             made = replace(self, samples=Images.unseen(len(rows), shape, labels))
+            made.__dict__["reference_moments"] = self.reference_moments
             made.__dict__["sample_features"] = self.known_floor[rows]
             return made
         if self.training is not None:
@@ -238,7 +259,9 @@ class Comparison:
             if self.own_rows is None or len(apart) >= len(self.samples):
                 rows = apart[rows_of(len(apart), len(self.samples), self.seed, "floor")]
                 samples = self.training.take(rows)
-                return replace(self, samples=samples, known_features=self.reference_features)
+                made = replace(self, samples=samples, known_features=self.reference_features)
+                made.__dict__["reference_moments"] = self.reference_moments
+                return made
         order = torch.randperm(len(self.reference), generator=generator(self.seed, "halves"))
         half = len(order) // 2
         first, second = (np.sort(part.numpy()) for part in (order[:half], order[half : 2 * half]))

@@ -11,11 +11,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from undrift.errors import UsageError
 from undrift.metrics import neighbourhoods
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.comparison import Comparison
+from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.jackknife import GROUPS, groups, half_width
+from undrift.metrics.kernel import kernel_distances_without
+from undrift.metrics.sliced import sliced_distances_without
 
 PAIRED = (
     "fd",
@@ -47,28 +53,41 @@ def paired_differences(
         raise UsageError("two sets of samples with different references cannot be compared")
     found: dict[str, dict[str, Any]] = {}
     wanted = [name for name in names if name in PAIRED]
-    whole = {name: _difference(name, first, second) for name in wanted}
-    parts: dict[str, list[float]] = {name: [] for name in wanted}
-    for group in groups(count, first.seed, "jackknife groups"):
-        one, other = first.without(group), second.without(group)
-        for name in wanted:
-            parts[name].append(_difference(name, one, other))
+    parts = groups(count, first.seed, "jackknife groups")
+    one, other = (_without(wanted, comparison, parts) for comparison in (first, second))
     for name in wanted:
-        half = half_width(parts[name])
+        value = _value(name, first) - _value(name, second)
+        half = half_width([x - y for x, y in zip(one[name], other[name], strict=True)])
         found[name] = {
-            "value": whole[name],
-            "low": whole[name] - half,
-            "high": whole[name] + half,
+            "value": value,
+            "low": value - half,
+            "high": value + half,
             "interval": f"delete-a-group jackknife, {GROUPS} groups of pairs; reference fixed",
         }
     return found
 
 
-def _difference(name: str, first: Comparison, second: Comparison) -> float:
-    return _value(name, first) - _value(name, second)
+def _without(
+    names: Sequence[str], comparison: Comparison, parts: Sequence[NDArray[np.int64]]
+) -> dict[str, list[float]]:
+    """Each metric with each of ``parts`` of the samples left out; those that can, by one pass."""
+    found: dict[str, list[float]] = {}
+    if any(name in neighbourhoods.NAMES for name in names):
+        balls = comparison.ball_values_without(parts)
+        found |= {name: [values[name] for values in balls] for name in neighbourhoods.NAMES}
+    features = comparison.sample_features, comparison.reference_features
+    if "kid" in names:
+        found["kid"] = kernel_distances_without(*features, parts)
+    if "mind" in names:
+        found["mind"] = sliced_distances_without(*features, parts, seed=comparison.seed)
+    rest = [name for name in names if name not in found]
+    less = [comparison.without(part) for part in parts] if rest else []
+    return found | {name: [_value(name, each) for each in less] for name in rest}
 
 
 def _value(name: str, comparison: Comparison) -> float:
     if name in neighbourhoods.NAMES:
         return comparison.ball_values[name]
+    if name == "fd":
+        return frechet_distance(comparison.sample_features, comparison.reference_moments)
     return METRICS[name].measure(comparison).estimate.value

@@ -22,8 +22,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from undrift.errors import UsageError
-
 _PAIR_VALUES = 1 << 24  # of differences held at once, 128 MiB
 
 
@@ -74,68 +72,6 @@ class Space:
         squares, one = centred.square().sum(dim=1, keepdim=True), rows.new_ones((len(rows), 1))
         left = torch.cat([-2 * centred, squares, one], dim=1)
         return Points(rows, left, torch.cat([centred, one, squares], dim=1))
-
-    def squared_radii(self, points: Points, k: int, chunk: int = 128) -> Tensor:
-        """Squared distance (n,) of each of n ``points`` to its k-th nearest other, exact.
-
-        Raises:
-            UsageError: fewer than k + 1 points, or k < 1.
-        """
-        count = len(points)
-        if not 1 <= k < count:
-            raise UsageError(f"k = {k} neighbours among {count} images: needs 1 <= k < {count}")
-        parts = []
-        for start in range(0, count, chunk):
-            block = points[start : start + chunk]
-            distance = squared(block, points)
-            here = torch.arange(len(block))
-            distance[here, start + here] = torch.inf  # the row itself is no neighbour
-            parts.append(self._kth(distance, block.rows, points.rows, k))
-        return torch.cat(parts)
-
-    def inside(
-        self, points: Points, others: Points, radii: Tensor, other_radii: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Which pairs of n ``points`` and m ``others`` are strictly nearer than a radius.
-
-        Args:
-            points: one side of the pairs.
-            others: the other side.
-            radii: (n,) squared radii about the points.
-            other_radii: (m,) squared radii about the others.
-
-        Returns:
-            Two tables (n, m): points inside balls about others, others inside balls about points.
-        """
-        distance = squared(points, others)
-        return (
-            self._below(distance, other_radii[None], points.rows, others.rows),
-            self._below(distance, radii[:, None], points.rows, others.rows),
-        )
-
-    def _below(self, distance: Tensor, radii: Tensor, rows: Tensor, others: Tensor) -> Tensor:
-        sure = distance < radii - self.tolerance
-        possible = distance <= radii + self.tolerance
-        if not torch.equal(sure, possible):
-            i, j = torch.nonzero(possible & ~sure, as_tuple=True)
-            sure[i, j] = pair_squares(rows, others, i, j) < radii.expand_as(distance)[i, j]
-        return sure
-
-    def _kth(self, distance: Tensor, block: Tensor, rows: Tensor, k: int) -> Tensor:
-        """Exact k-th smallest of each row of ``distance``, whose entries are near (1)."""
-        nearest = distance.topk(min(k + 1, len(rows) - 1), dim=1, largest=False)
-        i = torch.arange(len(block)).repeat_interleave(k)
-        exact = pair_squares(block, rows, i, nearest.indices[:, :k].reshape(-1))
-        radii = exact.view(len(block), k).amax(dim=1)
-        if nearest.values.shape[1] > k:
-            # the k-th within (2) is at most the k-th within (1) plus the tolerance; where one more
-            # comes as near as that could be, all that do are looked at
-            limit = nearest.values[:, k - 1] + 2 * self.tolerance
-            for row in torch.nonzero(nearest.values[:, k] <= limit)[:, 0].tolist():
-                j = torch.nonzero(distance[row] <= limit[row])[:, 0]
-                exact = pair_squares(block, rows, torch.full_like(j, row), j)
-                radii[row] = exact.kthvalue(k).values
-        return radii
 
 
 def squared(points: Points, others: Points) -> Tensor:

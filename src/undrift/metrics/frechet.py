@@ -29,13 +29,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.metrics.moments import Array, Moments
+from undrift.metrics.symmetric import (
+    cleared,
+    eigenvalues,
+    factor,
+    sandwich,
+    triangular_factor,
+    triangular_sandwich,
+)
 
 
-def frechet_distance(first: Moments | Array, second: Moments | Array) -> float:
+def frechet_distance(
+    first: Moments | NDArray[np.floating], second: Moments | NDArray[np.floating]
+) -> float:
     """Equation (1), never negative; symmetric up to rounding.
 
     Args:
@@ -53,34 +64,9 @@ def frechet_distance(first: Moments | Array, second: Moments | Array) -> float:
     return max(0.0, fixed - 2.0 * _overlap(one, other))
 
 
-def factor(covariance: Array) -> Array:
-    """F (..., D, D) with ``F F^T`` = ``covariance`` (..., D, D), also if rank-deficient."""
-    try:
-        return np.linalg.cholesky(covariance).astype(np.float64, copy=False)
-    except np.linalg.LinAlgError:
-        values, vectors = np.linalg.eigh(_symmetric(covariance))
-        return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :], np.float64)
-
-
-def triangular_sandwich(half: Array, covariance: Array, block: int = 256) -> Array:
-    """The lower triangle of ``half^T covariance half`` for a lower triangular ``half`` (D, D).
-
-    A third of the multiplications of `sandwich`: blocks of zeros and the upper triangle are
-    skipped; what stands in the latter means nothing.
-    """
-    size = len(half)
-    right, found = np.empty_like(covariance), np.zeros_like(covariance)
-    for j in range(0, size, block):
-        right[:, j : j + block] = covariance[:, j:] @ half[j:, j : j + block]
-    for i in range(0, size, block):
-        found[i : i + block, : i + block] = half[i:, i : i + block].T @ right[i:, : i + block]
-    return found
-
-
 def overlaps(factors: Array, covariances: Array) -> Array:
     """Equation (2) for ``factors`` (..., D, r) of one side, ``covariances`` (..., D, D): (...)."""
-    values = np.linalg.eigvalsh(sandwich(factors, covariances)).astype(np.float64, copy=False)
-    return np.sqrt(cleared(values)).sum(axis=-1)
+    return np.sqrt(cleared(eigenvalues(sandwich(factors, covariances)))).sum(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +77,7 @@ class _Side:
     rows: Array | None = None
 
 
-def _side(given: Moments | Array) -> _Side:
+def _side(given: Moments | NDArray[np.floating]) -> _Side:
     if isinstance(given, Moments):
         return _Side(given)
     features = np.asarray(given, dtype=np.float64)
@@ -112,30 +98,14 @@ def check_same(first: Moments, second: Moments) -> None:
 
 def _overlap(one: _Side, other: _Side) -> float:
     if one.rows is not None and other.rows is not None:
-        return float(np.linalg.svd(one.rows @ other.rows.T, compute_uv=False).sum())  # (2)
+        product = torch.from_numpy(one.rows @ other.rows.T)
+        return float(torch.linalg.svdvals(product).sum())  # (2)
     if one.rows is not None:
         return float(overlaps(one.rows.T, other.moments.covariance))
     if other.rows is not None:
         return float(overlaps(other.rows.T, one.moments.covariance))
     a, b = one.moments.covariance, other.moments.covariance
-    try:
-        half = np.linalg.cholesky(b).astype(np.float64, copy=False)
-    except np.linalg.LinAlgError:
+    half = triangular_factor(b)
+    if half is None:
         return float(overlaps(factor(b), a))
-    return float(np.sqrt(cleared(np.linalg.eigvalsh(triangular_sandwich(half, a)))).sum())
-
-
-def sandwich(factors: Array, covariances: Array) -> Array:
-    """``F^T S F`` (..., r, r) of ``factors`` F (..., D, r) and symmetric S (..., D, D)."""
-    return _symmetric(np.swapaxes(factors, -1, -2) @ covariances @ factors)
-
-
-def _symmetric(matrix: Array) -> Array:
-    return (matrix + np.swapaxes(matrix, -1, -2)) / 2.0
-
-
-def cleared(values: NDArray[np.floating]) -> Array:
-    """Eigenvalues (..., D), those that rounding made set to zero: their roots are not small."""
-    largest = values.max(axis=-1, keepdims=True, initial=0.0)
-    tolerance = largest * values.shape[-1] * np.finfo(np.float64).eps
-    return np.where(values > tolerance, values, 0.0).astype(np.float64, copy=False)
+    return float(np.sqrt(cleared(eigenvalues(triangular_sandwich(half, a)))).sum())

@@ -35,8 +35,9 @@ import torch
 from numpy.typing import NDArray
 
 from undrift.metrics.estimate import Estimate
-from undrift.metrics.frechet import check_same, cleared, factor, sandwich
+from undrift.metrics.frechet import check_same
 from undrift.metrics.moments import Array, Moments
+from undrift.metrics.symmetric import cleared, eigenvectors, factor, sandwich
 from undrift.randomness import generator
 
 
@@ -97,12 +98,12 @@ def spread(features: NDArray[np.floating], reference: Moments) -> Spread:
     pairs = None
     if count <= size:
         # x_i^T T x_i = (n - 1) K_ii for the root K of the images' (n, n) matrix
-        values, vectors = np.linalg.eigh(sandwich(centred.T / np.sqrt(count - 1), b))
+        values, vectors = eigenvectors(sandwich(centred.T / np.sqrt(count - 1), b))
         roots = np.sqrt(cleared(values))
         transported = (count - 1) * (vectors**2 @ roots)
     else:
         half = factor(b)
-        values, vectors = np.linalg.eigh(sandwich(half, a))
+        values, vectors = eigenvectors(sandwich(half, a))
         kept = cleared(values) > 0
         mu, vectors = values[kept], vectors[:, kept]
         roots = np.sqrt(mu)

@@ -38,19 +38,21 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
+from undrift.metrics.blocks import BLOCKS, Blocks, Run
 from undrift.metrics.estimate import Estimate
-from undrift.metrics.frechet import factor, overlaps
+from undrift.metrics.frechet import overlaps
 from undrift.metrics.frechet_estimate import spread
 from undrift.metrics.moments import Array, Moments
-from undrift.randomness import generator
+from undrift.metrics.symmetric import factor
 
-BLOCKS = 20
 _SMALLEST = 5  # the smallest sets hold one in this many samples,
 _FULL_RANK = 2  # or this many per feature, if that is more
+_POINTS = 15  # sizes of a line
+_MANY = 512  # features, above which it has
+_FEW_POINTS = 5
 _TOGETHER = 1 << 22  # covariance values decomposed at once, 32 MiB
 
 
@@ -58,7 +60,7 @@ def frechet_infinity(
     features: NDArray[np.floating],
     reference: NDArray[np.floating] | Moments,
     seed: int = 0,
-    points: int = 15,
+    points: int | None = None,
 ) -> Estimate:
     """The intercept of (1), with a 95 % interval.
 
@@ -69,44 +71,97 @@ def frechet_infinity(
         features: (N, D) of the samples, N >= 4 (D + 1): line (1) bends where n is near D.
         reference: (M, D) features, M likewise, or moments.
         seed: of the dealing.
-        points: sizes that the line goes through at the most, 2 to 17. The cost is about 30
-            distances for 15 of them.
+        points: sizes that the line goes through at the most, 2 to 17; by default 15, and 5 of more
+            than 512 features, where a distance takes a second and more: equation (2) is hardly
+            smaller for many sizes than for few. The cost is about 40 distances for 15 of them, and
+            13 for 5.
 
     Raises:
         UsageError: too few samples, different numbers of features, or too few or many points.
     """
-    x = _checked(features, "samples")
-    fixed = reference if isinstance(reference, Moments) else None
-    y = None if isinstance(reference, Moments) else _checked(reference, "reference images")
-    size = reference.mean.size if isinstance(reference, Moments) else reference.shape[1]
-    if size != x.shape[1]:
-        raise UsageError(
-            f"features of {x.shape[1]} and {size} dimensions cannot be compared: use one extractor"
-        )
-    if not 2 <= points <= BLOCKS - BLOCKS // _SMALLEST + 1:
-        raise UsageError(f"{points} points: wanted 2 to 17 sizes to lay a line through")
-    fewest = len(x) if y is None else min(len(x), len(y))
-    share = max(1 / _SMALLEST, _FULL_RANK * (size + 1) / fewest)
-    first = _Blocks.dealt(x, seed, "samples")
-    second = None if y is None else _Blocks.dealt(y, seed, "reference")
-    line = _Line.through(list(range(BLOCKS)), share, points)
-    distances = _distances(first, second, fixed, line.runs)
-    value, whole = line.intercept(distances), float(distances[-1])  # the last run is everything
+    made = _Extrapolated.of(features, reference, seed, points)
+    x, y, whole = made.x, made.y, made.distances[-1]  # the last run is everything
     own = spread(x, reference if isinstance(reference, Moments) else Moments.of(reference))
     linear, weight = own.linear / len(x), 1 / len(x)
     if y is not None:
         linear += spread(y, Moments.of(x)).linear / len(y)
         weight += 1 / len(y)
     pairs = 2.0 * (own.pairs or 0.0) * weight**2
-    second_order = pairs * line.repeats()
+    second_order = pairs * made.line.repeats()
     return Estimate.score(
-        value,
+        made.intercept,
         linear - 2.0 * pairs + second_order,
-        linear / whole if whole > 0 else 0.0,
+        float(linear / whole) if whole > 0 else 0.0,
         second_order,
         "score interval, influence function of both orders through the extrapolation; "
         f"reference {'fixed' if y is None else 'redrawn too'}",
     )
+
+
+def fewest_to_extrapolate(dimension: int) -> int:
+    """Rows that either set needs."""
+    return max(2 * BLOCKS, 2 * _FULL_RANK * (dimension + 1))
+
+
+def extrapolated_distance(
+    features: NDArray[np.floating], reference: NDArray[np.floating] | Moments, seed: int = 0
+) -> float:
+    """The value of `frechet_infinity` without its interval, for half the cost or less.
+
+    Raises:
+        UsageError: too few samples, or different numbers of features.
+    """
+    return _Extrapolated.of(features, reference, seed).intercept
+
+
+@dataclass(frozen=True)
+class _Extrapolated:
+    """Two sets, and the distances that the line goes through.
+
+    Attributes:
+        x: (N, D) samples.
+        y: (M, D) reference; None where it is moments.
+        line: of sizes.
+        distances: (r,) of its runs.
+    """
+
+    x: Array
+    y: Array | None
+    line: _Line
+    distances: Array
+
+    @classmethod
+    def of(
+        cls,
+        features: NDArray[np.floating],
+        reference: NDArray[np.floating] | Moments,
+        seed: int,
+        points: int | None = None,
+    ) -> _Extrapolated:
+        """The distances of ``features`` to ``reference``, see `frechet_infinity`."""
+        x = _checked(features, "samples")
+        fixed = reference if isinstance(reference, Moments) else None
+        y = None if isinstance(reference, Moments) else _checked(reference, "reference images")
+        size = reference.mean.size if isinstance(reference, Moments) else reference.shape[1]
+        if size != x.shape[1]:
+            raise UsageError(
+                f"features of {x.shape[1]} and {size} dimensions cannot be compared: use one "
+                "extractor"
+            )
+        if points is None:
+            points = _POINTS if size <= _MANY else _FEW_POINTS
+        if not 2 <= points <= BLOCKS - BLOCKS // _SMALLEST + 1:
+            raise UsageError(f"{points} points: wanted 2 to 17 sizes to lay a line through")
+        fewest = len(x) if y is None else min(len(x), len(y))
+        line = _Line.through(max(1 / _SMALLEST, _FULL_RANK * (size + 1) / fewest), points)
+        first = Blocks.dealt(x, seed, "samples")
+        second = None if y is None else Blocks.dealt(y, seed, "reference")
+        return cls(x, y, line, _distances(first, second, fixed, line.runs))
+
+    @property
+    def intercept(self) -> float:
+        """That of equation (1)."""
+        return self.line.intercept(self.distances)
 
 
 @dataclass(frozen=True)
@@ -118,17 +173,16 @@ class _Line:
         lengths: number of blocks in each.
     """
 
-    runs: list[list[int]]
+    runs: list[Run]
     lengths: NDArray[np.int64]
 
     @classmethod
-    def through(cls, blocks: list[int], share: float, points: int) -> _Line:
-        """Sets of at least ``share`` of the ``blocks``, of up to ``points`` sizes."""
-        total = len(blocks)
-        smallest = min(math.ceil(share * total), total // 2)
-        sizes = np.unique(np.round(np.linspace(smallest, total, points)).astype(int))
-        runs = [run for size in sizes.tolist() for run in _runs(blocks, size)]
-        return cls(runs, np.array([len(run) for run in runs]))
+    def through(cls, share: float, points: int) -> _Line:
+        """Sets of at least ``share`` of the blocks, of up to ``points`` sizes."""
+        smallest = min(math.ceil(share * BLOCKS), BLOCKS // 2)
+        sizes = np.unique(np.round(np.linspace(smallest, BLOCKS, points)).astype(int))
+        runs = [run for size in sizes.tolist() for run in _runs(size)]
+        return cls(runs, np.array([run.length for run in runs]))
 
     def intercept(self, distances: Array) -> float:
         """Equation (1) for the ``distances`` of the runs: mean over each size, then the line."""
@@ -143,50 +197,8 @@ class _Line:
         weights = [self.intercept(row) for row in np.eye(len(self.runs))]
         table = np.zeros((BLOCKS, BLOCKS))
         for weight, run in zip(weights, self.runs, strict=True):
-            table[np.ix_(run, run)] += weight * BLOCKS**2 / len(run) ** 2
+            table[np.ix_(run.blocks, run.blocks)] += weight * BLOCKS**2 / run.length**2
         return float((table**2).mean())
-
-
-@dataclass(frozen=True)
-class _Blocks:
-    """Moments of B blocks of rows about one centre.
-
-    Attributes:
-        centre: (D,).
-        counts: (B,).
-        sums: (B, D) of the rows, less the centre.
-        squares: (B, D, D) of the same.
-    """
-
-    centre: Array
-    counts: Array
-    sums: Array
-    squares: Array
-
-    @classmethod
-    def dealt(cls, rows: Array, seed: int, side: str) -> _Blocks:
-        """``rows`` (n, D) dealt at random into B blocks."""
-        draws = generator(seed, "frechet infinity", side)
-        order = torch.randperm(len(rows), generator=draws).numpy()
-        centre = rows.mean(axis=0)
-        parts = [rows[part] - centre for part in np.array_split(order, BLOCKS)]
-        return cls(
-            centre,
-            np.array([float(len(part)) for part in parts]),
-            np.stack([part.sum(axis=0) for part in parts]),
-            np.stack([part.T @ part for part in parts]),
-        )
-
-    def of(self, runs: list[list[int]]) -> tuple[Array, Array]:
-        """Means (r, D) and covariances (r, D, D) of the r ``runs`` of blocks."""
-        member = np.zeros((len(runs), BLOCKS))
-        for row, run in enumerate(runs):
-            member[row, run] = 1.0
-        count = (member @ self.counts)[:, None]
-        shift = member @ self.sums / count
-        scatter = np.tensordot(member, self.squares, axes=1)
-        scatter -= count[:, :, None] * shift[:, :, None] * shift[:, None, :]
-        return self.centre + shift, scatter / (count[:, :, None] - 1)
 
 
 def _checked(features: NDArray[np.floating], what: str) -> Array:
@@ -195,7 +207,7 @@ def _checked(features: NDArray[np.floating], what: str) -> Array:
         raise UsageError(f"features have shape {rows.shape}: give an array (n, D)")
     if not np.isfinite(rows).all():
         raise UsageError("features hold NaN or infinity: check the images they were made from")
-    wanted = max(2 * BLOCKS, 2 * _FULL_RANK * (rows.shape[1] + 1))
+    wanted = fewest_to_extrapolate(rows.shape[1])
     if len(rows) < wanted:
         raise UsageError(
             f"{len(rows)} {what} are too few to extrapolate in {rows.shape[1]} dimensions: "
@@ -204,16 +216,14 @@ def _checked(features: NDArray[np.floating], what: str) -> Array:
     return rows
 
 
-def _runs(blocks: list[int], length: int) -> list[list[int]]:
-    """``ceil(B / length)`` cyclic runs of ``length`` of the ``blocks``, evenly spread."""
-    total = len(blocks)
-    count = math.ceil(total / length)
-    starts = [j * total // count for j in range(count)]
-    return [[blocks[(start + i) % total] for i in range(length)] for start in starts]
+def _runs(length: int) -> list[Run]:
+    """``ceil(B / length)`` runs of ``length`` blocks, evenly spread."""
+    count = math.ceil(BLOCKS / length)
+    return [Run(j * BLOCKS // count, length) for j in range(count)]
 
 
 def _distances(
-    first: _Blocks, second: _Blocks | None, fixed: Moments | None, runs: list[list[int]]
+    first: Blocks, second: Blocks | None, fixed: Moments | None, runs: list[Run]
 ) -> Array:
     """Frechet distances (r,) of ``runs`` of ``first`` to those of ``second``, or to ``fixed``."""
     size = first.centre.size

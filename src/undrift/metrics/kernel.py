@@ -43,7 +43,7 @@ Hoeffding, "A class of statistics with asymptotically normal distribution" (1948
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +93,35 @@ def kernel_distance(x: NDArray[np.floating], y: NDArray[np.floating], chunk: int
         UsageError: shapes that do not fit, features that are not finite, or too few rows.
     """
     return _two_sample(_polynomial, x, y, chunk, 1.0)
+
+
+def kernel_distances_without(
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    groups: Sequence[NDArray[np.int64]],
+    chunk: int = 256,
+) -> list[float]:
+    """The value of `kernel_distance` with each of ``groups`` of rows of ``x`` left out, in turn.
+
+    All by one pass over the kernel matrix: the sum over pairs of which neither is in the group is
+    that over all, less twice the group's rows, plus the pairs within it.
+
+    Raises:
+        UsageError: as for `kernel_distance`, or a group that leaves fewer than 2 rows.
+    """
+    a, b = pair_of_rows(x, y, fewest=4)
+    own, mixed = _own(_polynomial, a, chunk).rows, _mixed(_polynomial, a, b, chunk).rows
+    real = float(_own(_polynomial, b, chunk).rows.sum()) / (len(b) * (len(b) - 1))
+    found = []
+    for group in groups:
+        rows, left = torch.from_numpy(group), len(a) - len(group)
+        if left < 2:
+            raise UsageError(f"{len(group)} of {len(a)} images left out: needs 2 that are left")
+        within = float(_own(_polynomial, a[rows], chunk).rows.sum())
+        pairs = float(own.sum()) - 2.0 * float(own[rows].sum()) + within
+        between = float(mixed.sum()) - float(mixed[rows].sum())
+        found.append(pairs / (left * (left - 1)) + real - 2.0 * between / (left * len(b)))
+    return found
 
 
 def gaussian_distance(

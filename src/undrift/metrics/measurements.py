@@ -11,14 +11,15 @@ from undrift.metrics.class_frechet import class_frechet
 from undrift.metrics.classification import label_accuracy, per_class_accuracy
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.estimate import Estimate
+from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_estimate import frechet_estimate
-from undrift.metrics.frechet_infinity import frechet_infinity
+from undrift.metrics.frechet_infinity import extrapolated_distance, frechet_infinity
 from undrift.metrics.kernel import gaussian_distance, kernel_distance, subset_kernel_distance
 from undrift.metrics.memorization import authenticity, c_t, closest_pairs, memorized_share
 from undrift.metrics.modes import inception_score, mode_coverage
 from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.usefulness import train_on_generated
-from undrift.metrics.vendi import vendi
+from undrift.metrics.vendi import vendi, vendi_score
 
 SUBSET = 1000
 """Images of each subset that published KIDs are means over."""
@@ -50,9 +51,20 @@ def frechet(c: Comparison) -> Measured:
     return _whole(frechet_estimate(c.sample_features, c.reference_moments), c)
 
 
+def frechet_floor(c: Comparison) -> float:
+    """The same of real images."""
+    return frechet_distance(c.floor.sample_features, c.floor.reference_moments)
+
+
 def extrapolated(c: Comparison) -> Measured:
     """The same, extrapolated to endless samples."""
     return _whole(frechet_infinity(c.sample_features, c.reference_features, seed=c.seed), c)
+
+
+def extrapolated_floor(c: Comparison) -> float:
+    """The same of real images."""
+    floor = c.floor
+    return extrapolated_distance(floor.sample_features, floor.reference_features, seed=c.seed)
 
 
 def kernel(c: Comparison) -> Measured:
@@ -87,6 +99,11 @@ def ball_floor(name: str, c: Comparison) -> float:
 def variety(c: Comparison) -> Measured:
     """Vendi score."""
     return _whole(vendi(c.sample_features), c)
+
+
+def variety_floor(c: Comparison) -> float:
+    """The same of real images."""
+    return vendi_score(c.floor.sample_features)
 
 
 def entropy(c: Comparison) -> Measured:

@@ -156,7 +156,8 @@ def authenticity(samples: Neighbours, own_distances: NDArray[np.floating]) -> Es
             f"authenticity of {samples.distances.shape} samples by {own_distances.shape} "
             "distances: give one of each per sample"
         )
-    return Estimate.wilson(int((samples.distances > own_distances).sum()), len(own_distances))
+    further = int((samples.distances > own_distances).sum())
+    return Estimate.wilson(further, len(own_distances), "samples; training set fixed")
 
 
 def c_t(

@@ -11,6 +11,8 @@ from undrift.errors import UsageError
 
 Array = NDArray[np.float64]
 
+_BLOCK = 4096  # rows held in float64 at once
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -28,14 +30,23 @@ class Moments:
 
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> Moments:
-        """Moments of ``features`` (n, D), computed in float64.
+        """Moments of ``features`` (n, D), computed in float64, a block of rows at a time.
 
         Raises:
             UsageError: features are not a finite (n, D) array with n >= 1.
         """
+        if features.ndim != 2 or features.shape[0] == 0:
+            raise UsageError(
+                f"features have shape {features.shape}: give an array (n, D) with n >= 1"
+            )
+        found = cls._of_block(features[:_BLOCK])
+        for start in range(_BLOCK, len(features), _BLOCK):
+            found = found.merge(cls._of_block(features[start : start + _BLOCK]))
+        return found
+
+    @classmethod
+    def _of_block(cls, features: NDArray[np.floating]) -> Moments:
         rows = np.asarray(features, dtype=np.float64)
-        if rows.ndim != 2 or rows.shape[0] == 0:
-            raise UsageError(f"features have shape {rows.shape}: give an array (n, D) with n >= 1")
         mean = rows.mean(axis=0)
         if not np.isfinite(mean).all():  # as soon as one row is not
             raise UsageError("features hold NaN or infinity: check the images they were made from")

@@ -37,6 +37,7 @@ models" (2020), for (2) and (3); Politis, Romano, Wolf, "Subsampling" (1999), fo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,8 +45,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from undrift.metrics.distances import Space
+from undrift.metrics.balls import members, squared_radii
+from undrift.metrics.distances import Space, squared
 from undrift.metrics.estimate import Estimate
+from undrift.metrics.moments import Array
+from undrift.metrics.parts import Parts
 from undrift.metrics.rows import pair_of_rows
 from undrift.metrics.wilson import wilson_interval
 from undrift.randomness import generator
@@ -105,16 +109,17 @@ def neighbourhoods(
         UsageError: shapes that do not fit, or a set with no k-th neighbour.
     """
     x, y = pair_of_rows(real, generated, fewest=1)
-    values = _statistics(x, y, k, chunk)
-    fewest = min(len(x), len(y))
-    if fewest < _BLOCKS * 2 * (k + 1):
+    if min(len(x), len(y)) < _BLOCKS * 2 * (k + 1):
+        whole = Parts.whole(len(x)), Parts.whole(len(y))
+        values = _statistics(x, y, k, *whole, chunk)[0, 0].tolist()
         method = f"too few rows for blocks of {2 * (k + 1)}: the whole range"
         highest = (1.0, 1.0, len(x) / k, 1.0)
         precision, recall, density, coverage = (
             Estimate(value, 0.0, high, method) for value, high in zip(values, highest, strict=True)
         )
         return Neighbourhoods(precision, recall, density, coverage, len(x), len(y), k)
-    parts = np.array([_cut(x, y, k, cut, seed, chunk) for cut in range(_CUTS)])
+    found = _statistics(x, y, k, *_cuts(len(x), len(y), seed), chunk)
+    values, parts = found[0, 0].tolist(), found[1:]
     means, variances = parts.mean(axis=(0, 1)), parts.var(axis=1, ddof=1).mean(axis=0)
     method = f"subsampling, {_CUTS} x {_BLOCKS} disjoint blocks without replacement; both sets vary"
     precision, recall, coverage = (
@@ -128,13 +133,48 @@ def neighbourhoods(
 def neighbourhood_values(
     real: NDArray[np.floating], generated: NDArray[np.floating], k: int = 5, chunk: int = 128
 ) -> dict[str, float]:
-    """The four numbers of `neighbourhoods` by name, without the intervals' blocks: a third of it.
+    """The four numbers of `neighbourhoods` by name, without the blocks of the intervals.
 
     Raises:
         UsageError: as for `neighbourhoods`.
     """
-    found = _statistics(*pair_of_rows(real, generated, fewest=1), k, chunk)
-    return dict(zip(NAMES, found, strict=True))
+    x, y = pair_of_rows(real, generated, fewest=1)
+    whole = Parts.whole(len(x)), Parts.whole(len(y))
+    found = _statistics(x, y, k, *whole, chunk)[0, 0]
+    return dict(zip(NAMES, found.tolist(), strict=True))
+
+
+def kept_values(
+    real: NDArray[np.floating],
+    generated: NDArray[np.floating],
+    kept: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]],
+    k: int = 5,
+    chunk: int = 128,
+) -> list[dict[str, float]]:
+    """`neighbourhood_values` of parts of both sets, all by one pass over the distances.
+
+    Args:
+        real: (N, D).
+        generated: (M, D).
+        kept: rows of ``real`` and rows of ``generated``, for each part.
+        k: neighbour that sets the radius of a ball.
+        chunk: rows of the distance matrix held at once.
+
+    Raises:
+        UsageError: as for `neighbourhoods`.
+    """
+    x, y = pair_of_rows(real, generated, fewest=1)
+    x, one = _among(x, [rows for rows, _ in kept])
+    y, other = _among(y, [rows for _, rows in kept])
+    found = _statistics(x, y, k, one, other, chunk)
+    return [dict(zip(NAMES, each[0].tolist(), strict=True)) for each in found]
+
+
+def _among(rows: Tensor, kept: list[NDArray[np.int64]]) -> tuple[Tensor, Parts]:
+    """Those of ``rows`` that are in one of ``kept`` at least, and which ones each of these is."""
+    used = np.unique(np.concatenate(kept))
+    ways = [Parts.kept(len(used), np.searchsorted(used, some)) for some in kept]
+    return rows[torch.from_numpy(used)], Parts.joined(ways)
 
 
 def expected_coverage(real: int, generated: int, k: int = 5) -> float:
@@ -145,40 +185,50 @@ def expected_coverage(real: int, generated: int, k: int = 5) -> float:
     return 1.0 - missed
 
 
-def _statistics(x: Tensor, y: Tensor, k: int, chunk: int) -> tuple[float, float, float, float]:
-    """Equations (1) and (2): precision, recall, density, coverage."""
+def _statistics(x: Tensor, y: Tensor, k: int, real: Parts, generated: Parts, chunk: int) -> Array:
+    """Equations (1) and (2) within the parts of C ways to divide both sets.
+
+    Args:
+        x: (N, D).
+        y: (M, D).
+        k: neighbour that sets the radius.
+        real: parts of ``x``; each way's g-th is compared with the g-th of
+        generated: those of ``y``.
+        chunk: rows of the distance matrix held at once.
+
+    Returns:
+        (C, G, 4): precision, recall, density, coverage; zeros where a way has fewer parts.
+    """
     space = Space.around(x, y)
-    real, generated = space.points(x), space.points(y)
-    real_radii = space.squared_radii(real, k, chunk)
-    generated_radii = space.squared_radii(generated, k, chunk)
-    covered = torch.zeros(len(x), dtype=torch.bool)
-    recalled = torch.zeros(len(x), dtype=torch.bool)
-    precise, memberships = 0, 0
+    px, py = space.points(x), space.points(y)
+    real_radii = squared_radii(space, px, k, real, chunk)
+    generated_radii = squared_radii(space, py, k, generated, chunk)
+    memberships = torch.zeros((len(generated), len(y)))
+    covered, recalled = torch.zeros((2, len(real), len(x)))
     for start in range(0, len(y), chunk):
-        part = slice(start, start + chunk)
-        near, held = space.inside(generated[part], real, generated_radii[part], real_radii)
-        covered |= near.any(dim=0)
-        balls = near.count_nonzero(dim=1)
-        precise += int(balls.count_nonzero())
-        memberships += int(balls.sum())
-        recalled |= held.any(dim=0)
-    return (
-        precise / len(y),
-        int(recalled.sum()) / len(x),
-        memberships / (k * len(y)),
-        int(covered.sum()) / len(x),
+        rows = slice(start, start + chunk)
+        part, distance = generated[rows], squared(py[rows], px)
+        within = members(distance, y[rows], x, real_radii, part, real, space.tolerance)
+        memberships[:, rows] = within.by_point()
+        covered += within.by_ball()
+        radii = generated_radii[:, rows]
+        recalled += members(distance.T, x, y[rows], radii, real, part, space.tolerance).by_point()
+    numbers = (
+        generated.means(memberships > 0),
+        real.means(recalled > 0),
+        generated.means(memberships) / k,
+        real.means(covered > 0),
     )
+    return torch.stack(numbers, dim=2).numpy()
 
 
-def _cut(
-    x: Tensor, y: Tensor, k: int, cut: int, seed: int, chunk: int
-) -> list[tuple[float, float, float, float]]:
-    """The four numbers of each block of one random way of cutting both sets."""
-    draws = generator(seed, "neighbourhood blocks", cut)
-    real, generated = (
-        torch.randperm(len(rows), generator=draws).tensor_split(_BLOCKS) for rows in (x, y)
-    )
-    return [_statistics(x[i], y[j], k, chunk) for i, j in zip(real, generated, strict=True)]
+def _cuts(real: int, generated: int, seed: int) -> tuple[Parts, Parts]:
+    """Rows of either set: all in one part, then R random ways of cutting them into blocks."""
+    ways = [(Parts.whole(real), Parts.whole(generated))]
+    for cut in range(_CUTS):
+        draws = generator(seed, "neighbourhood blocks", cut)
+        ways.append((Parts.dealt(real, _BLOCKS, draws), Parts.dealt(generated, _BLOCKS, draws)))
+    return Parts.joined([one for one, _ in ways]), Parts.joined([other for _, other in ways])
 
 
 def _share(value: float, mean: float, variance: float, count: int, method: str) -> Estimate:

@@ -7,12 +7,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
+from undrift.metrics.features import DomainClassifier, FeatureExtractor, OnFit, open_extractor
 from undrift.metrics.images import Images
+from undrift.networks import are_points
 
 
 def quick_space(known: Images) -> str:
-    """The space for a look that must not take minutes: without labels, one that learns nothing."""
+    """The space for a look that must not take minutes: without labels, one that learns nothing.
+
+    Points are looked at where they are.
+    """
+    if are_points((known.images.shape[1], known.images.shape[2])):
+        return "pixels"
     labelled = known.labels is not None and len(np.unique(known.labels)) > 1
     return "domain" if labelled else "random"
 
@@ -26,6 +32,7 @@ def open_spaces(
     weights: str | None = None,
     download: bool = False,
     cache_directory: Path | None = None,
+    on_fit: OnFit | None = None,
 ) -> tuple[FeatureExtractor, DomainClassifier | None]:
     """Fit both on real images that samples are not compared with, where there are such.
 
@@ -39,6 +46,7 @@ def open_spaces(
         weights: file with its weights, where it needs one.
         download: fetch such a file.
         cache_directory: where trained feature networks are kept.
+        on_fit: told how a training goes on, if there is any.
 
     Returns:
         The extractor, and a classifier if one is asked for and ``known`` has two classes or more.
@@ -57,12 +65,18 @@ def open_spaces(
         cache_directory=cache_directory,
         weights=weights,
         download=download,
+        on_fit=on_fit,
     )
     if isinstance(extractor, DomainClassifier):
         return extractor, extractor
     if not classify or known.labels is None or len(np.unique(known.labels)) < 2:
         return extractor, None
     classifier = DomainClassifier.fit(
-        known.images, known.labels, seed=0, device=device, cache_directory=cache_directory
+        known.images,
+        known.labels,
+        seed=0,
+        device=device,
+        cache_directory=cache_directory,
+        on_fit=on_fit,
     )
     return extractor, classifier

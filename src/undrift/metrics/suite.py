@@ -42,6 +42,15 @@ def needs_classifier(names: Sequence[str]) -> bool:
     return any({"classifier", "judge"} & set(METRICS[name].needs) for name in names)
 
 
+def lacking_metrics(comparison: Comparison, names: Sequence[str]) -> dict[str, str]:
+    """Those of ``names`` that cannot be had of ``comparison``, and why.
+
+    Of its samples, only the number and whether there are labels are asked for.
+    """
+    reasons = {name: lacking(METRICS[name], comparison) for name in names}
+    return {name: reason for name, reason in reasons.items() if reason}
+
+
 def measure(
     comparison: Comparison, names: Sequence[str], on_metric: OnMetric | None = None
 ) -> dict[str, Any]:
@@ -101,8 +110,6 @@ def _record(metric: Metric, measured: Measured, comparison: Comparison) -> dict[
     try:
         floor = metric.floor_of(comparison)
         words = metric.floor_words or comparison.floor_words
-        if floor is None:
-            words = "none, it needs images and a classifier of the reference's labels"
     except UsageError as error:  # what can be measured is worth having without its floor
         floor, words = None, str(error)
     return {

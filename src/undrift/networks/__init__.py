@@ -7,7 +7,7 @@ its place.
 from undrift.networks.build import NetworkConfig, build_network, count_flops, count_parameters
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.layout import lay_out, memory_format
-from undrift.networks.mlp import MLP, MLPConfig
+from undrift.networks.mlp import MLP, MLPConfig, are_points
 from undrift.networks.transformer import Transformer, TransformerConfig
 from undrift.networks.unet import UNet, UNetConfig
 
@@ -21,6 +21,7 @@ __all__ = [
     "TransformerConfig",
     "UNet",
     "UNetConfig",
+    "are_points",
     "build_network",
     "count_flops",
     "count_parameters",

@@ -17,9 +17,17 @@ from torch import Tensor, nn
 from undrift.errors import UsageError
 from undrift.networks.blocks import zeroed
 from undrift.networks.context import Context, ContextSpec
-from undrift.networks.embedding import Embedding
+from undrift.networks.embedding import Embedding, with_waves
 from undrift.networks.norms import RMSNorm
 from undrift.networks.patches import with_maps
+
+LEAST_SIDE = 4
+"""Pixels on the short side from which an image has neighbourhoods to speak of."""
+
+
+def are_points(size: tuple[int, int]) -> bool:
+    """Whether images of ``size`` (H, W) are points: too narrow for convolutions or patches."""
+    return min(size) < LEAST_SIDE
 
 
 @dataclass(frozen=True)
@@ -31,12 +39,15 @@ class MLPConfig:
         width: of the hidden layers.
         blocks: residual blocks of two layers each.
         dropout: probability in the blocks.
+        fourier: angular frequencies of sines and cosines of the input, heard beside it: without
+            them a perceptron is slow to learn what is small beside the whole.
     """
 
     kind: Literal["mlp"] = "mlp"
     width: int = 128
     blocks: int = 3
     dropout: float = 0.0
+    fourier: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
@@ -45,6 +56,8 @@ class MLPConfig:
                 raise UsageError(f"mlp: {name} is {getattr(self, name)}, wanted 1 or more")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"mlp: dropout is {self.dropout}, wanted 0 to below 1")
+        if not all(0 < wave < float("inf") for wave in self.fourier):
+            raise UsageError(f"mlp: fourier {self.fourier}, wanted frequencies above 0")
 
 
 class MLP(nn.Module):
@@ -61,11 +74,12 @@ class MLP(nn.Module):
         self, config: MLPConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
         super().__init__()
-        self.shape, self.maps = (channels, *size), context.maps
+        self.shape, self.maps, self.fourier = (channels, *size), context.maps, config.fourier
         numbers = prod(self.shape)
         self.embedding = Embedding(config.width, context)
         self.tokens = nn.Linear(context.tokens, config.width) if context.tokens else None
-        self.stem = nn.Linear(numbers + context.maps * prod(size), config.width)
+        heard = numbers * (1 + 2 * len(config.fourier)) + context.maps * prod(size)
+        self.stem = nn.Linear(heard, config.width)
         self.blocks = nn.ModuleList(
             _Block(config.width, config.dropout) for _ in range(config.blocks)
         )
@@ -78,7 +92,8 @@ class MLP(nn.Module):
         embedding = self.embedding(c_noise, context)
         if self.tokens is not None:
             embedding = embedding + self.tokens(_mean_token(context))
-        h = self.stem(with_maps(image, context, self.maps).flatten(1))
+        heard = with_maps(with_waves(image, self.fourier), context, self.maps)
+        h = self.stem(heard.flatten(1))
         for block in self.blocks:
             h = block(h, embedding)
         return self.out(F.silu(self.norm(h))).reshape(x.shape)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -14,17 +13,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from undrift import networks
 from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
-from undrift.networks import NetworkConfig, lay_out, memory_format
+from undrift.networks import NetworkConfig, lay_out
 from undrift.pipelines.binding import Binding, Limit, limit_of
 from undrift.pipelines.call import Call, Grid, Precision
 from undrift.pipelines.drawing import Drawing
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.learned import Learned
 from undrift.pipelines.learned import encode as encode_learned
+from undrift.pipelines.mode import evaluating
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request, suitable_batch
@@ -35,6 +36,7 @@ from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
 
 if TYPE_CHECKING:
     from undrift.likelihood import OnScored, Scored
+    from undrift.pipelines.inpainting import Method
     from undrift.pipelines.scoring import LikelihoodRequest
 
 
@@ -208,7 +210,7 @@ class DiffusionPipeline(Pipeline):
         limit = limit_of(request.threshold, self.codec, self.spec.shape[0])
         if device is not None:
             self.to(device)
-        binding = self._binding(request, limit)
+        binding = self.binding(request, limit)
         drawing = Drawing(
             request.stepping,
             self.denoiser.schedule,
@@ -216,13 +218,13 @@ class DiffusionPipeline(Pipeline):
             self.codec.sigma_data,
             self.spec.shape,
             self.device,
-            self._memory_format,
+            self.memory_format,
         )
         counted = CountedDenoiser(self.denoiser)
         parts: list[np.ndarray] = []
         costs: list[np.ndarray] = []
         strips: list[Strip] = []
-        with _evaluating(self._weights()):
+        with evaluating(self._weights()):
             for k, rows in enumerate(request.batches):
                 before = rows.start - first
                 chosen = None if classes is None else classes[before : rows.stop - first]
@@ -236,9 +238,9 @@ class DiffusionPipeline(Pipeline):
                     after_step=strips[-1].after_step if seen else None,
                     on_progress=None
                     if on_progress is None
-                    else telling(on_progress, request.batches, k, self._look),
+                    else telling(on_progress, request.batches, k, self.look),
                 )
-                parts.append(self._look(drawn.x))
+                parts.append(self.look(drawn.x))
                 costs += drawn.nfe_by_image(counted.images - asked)
         return Samples(
             images=np.concatenate(parts),
@@ -264,7 +266,7 @@ class DiffusionPipeline(Pipeline):
         """See `Pipeline.likelihood`; without guidance, which has none, and in float32."""
         from undrift.pipelines.scoring import score
 
-        with _evaluating(self._weights()):
+        with evaluating(self._weights()):
             return score(
                 self,
                 images,
@@ -274,6 +276,46 @@ class DiffusionPipeline(Pipeline):
                 batch_size=batch_size,
                 on_scored=on_scored,
             )
+
+    @torch.no_grad()
+    def inpaint(
+        self,
+        images: np.ndarray,
+        mask: np.ndarray,
+        *,
+        variants: int = 1,
+        labels: Labels = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        first: int = 0,
+        on_progress: OnProgress | None = None,
+        method: Method = "moments",
+        steps: int | None = None,
+        sampler: str | None = None,
+        guidance: float | None = None,
+        grid: Grid = None,
+        resample: int | None = None,
+        jump: int | None = None,
+    ) -> Samples:
+        """See `Pipeline.inpaint`; without labels the model hears none, whatever its classes.
+
+        ``method`` is ``"moments"`` (`undrift.sampling.inverse.MomentMatched`: for each evaluation
+        one pass back through the network, which ``nfe`` does not count) or ``"repaint"``
+        (`undrift.sampling.inverse.RePaint`), whose runs of ``jump`` steps, by default 1, are
+        walked ``resample`` times each, by default 5. ``steps``, ``sampler``, ``guidance`` and
+        ``grid`` are those of sampling, but for the defaults: twice the spec's steps, ``"ddpm"``,
+        and no guidance without labels.
+
+        Raises:
+            UsageError: for a value that cannot be used, or two that exclude each other.
+            DivergedError: if the model gives numbers that are not finite.
+        """
+        from undrift.pipelines.inpainting import Painting, inpaint
+
+        call = Call(0, seed, steps, sampler, guidance, grid, batch_size, first)
+        way = Painting(method, resample, jump)
+        with evaluating(self._weights()):
+            return inpaint(self, images, mask, call, way, variants, labels, on_progress)
 
     def bound_denoiser(self, labels: Tensor | None, count: int) -> BoundDenoise:
         """Return the unguided denoiser for labels (B,), or ``count`` images of unknown class."""
@@ -293,11 +335,11 @@ class DiffusionPipeline(Pipeline):
         save(self, Path(directory))
 
     @property
-    def _memory_format(self) -> torch.memory_format:
+    def memory_format(self) -> torch.memory_format:
         """What our own network is fast in; a user's may count on plain strides."""
         if self.network_config is None:
             return torch.contiguous_format
-        return memory_format(self.device)
+        return networks.memory_format(self.device)
 
     @staticmethod
     def from_pretrained(
@@ -314,7 +356,8 @@ class DiffusionPipeline(Pipeline):
             modules["encoder"] = self.encoder
         return nn.ModuleDict(modules)
 
-    def _binding(self, request: Request, limit: Limit | None = None) -> Binding:
+    def binding(self, request: Request, limit: Limit | None = None) -> Binding:
+        """How the batches of a request hear their conditions."""
         low = request.precision == "bfloat16"
         return Binding(self.encoder, request.guidance, low, self.device, limit)
 
@@ -341,24 +384,12 @@ class DiffusionPipeline(Pipeline):
         request = Request.checked(call, self.spec, self.device, {})
         classes = resolve_labels(labels, len(rows), seed, self.spec, rows.start)
         noise = ImageNoise(seed, rows).initial(self.spec.shape).to(self.device)
-        denoise = self._binding(request)(self.denoiser, classes, len(rows))
-        return denoise, noise.contiguous(memory_format=self._memory_format)
+        denoise = self.binding(request)(self.denoiser, classes, len(rows))
+        return denoise, noise.contiguous(memory_format=self.memory_format)
 
-    def _look(self, x0: Tensor) -> np.ndarray:
+    def look(self, x0: Tensor) -> np.ndarray:
         """Images of the model's space as pixels, uint8 (B, H, W, C)."""
         return _as_images(self.codec.decode(x0.detach()))
-
-
-@contextlib.contextmanager
-def _evaluating(weights: nn.Module) -> Iterator[None]:
-    """Switch dropout and the like off, and back to what each module was."""
-    training = [module for module in weights.modules() if module.training]
-    weights.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
 
 
 def _as_images(pixels: Tensor) -> np.ndarray:

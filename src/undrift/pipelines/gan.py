@@ -14,6 +14,7 @@ from torch import nn
 from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.errors import UsageError
+from undrift.networks import Context
 from undrift.networks.gan import AdversaryConfig, Generator
 from undrift.pipelines.call import Grid
 from undrift.pipelines.labels import Labels, resolve_labels
@@ -178,6 +179,42 @@ class GANPipeline(Pipeline):
             },
         )
 
+    @torch.no_grad()
+    def inpaint(
+        self,
+        images: np.ndarray,
+        mask: np.ndarray,
+        *,
+        variants: int = 1,
+        labels: Labels = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        first: int = 0,
+        on_progress: OnProgress | None = None,
+        iterations: int | None = None,
+        seconds: float | None = None,
+        candidates: int = 1000,
+        restarts: int = 2,
+    ) -> Samples:
+        """See `Pipeline.inpaint`; by inversion, `undrift.gan.inversion`.
+
+        Of ``candidates`` random latents the ``restarts`` nearest to the known pixels are led down
+        by ``iterations`` of Adam, by default 100, or by as many as fit into ``seconds`` in all,
+        at a pace that is measured first: ``settings`` tells how many, and they repeat the images.
+        Without labels the classes are those of the latents that were found. ``nfe`` counts
+        forwards of the generator; all but the candidates' come with a pass back.
+
+        Raises:
+            UsageError: for a value that cannot be used, or both iterations and seconds.
+            DivergedError: if the generator gives numbers that are not finite.
+        """
+        from undrift.pipelines.gan_inpainting import Search, inpaint
+
+        at_least("seed", seed, 0)
+        size = self.batch_size if batch_size is None else at_least("batch_size", batch_size, 1)
+        search = Search(iterations, seconds, candidates, restarts)
+        return inpaint(self, images, mask, search, variants, labels, seed, size, first, on_progress)
+
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json, model.safetensors and MANIFEST.json into ``directory``.
 
@@ -192,10 +229,17 @@ class GANPipeline(Pipeline):
     ) -> np.ndarray:
         """The images ``rows``, uint8 (len(rows), H, W, C)."""
         z = ImageNoise(seed, rows).initial((self.generator.latent,)).to(self.device)
+        context = self.context(classes, len(rows))
+        return self.look(self.generator(z, context, truncation))
+
+    def context(self, classes: np.ndarray | None, count: int) -> Context:
+        """What the generator hears of ``count`` images of these classes (count,), or of none."""
         known = {} if classes is None else {"labels": torch.from_numpy(classes)}
-        context = self.encoder(Condition(known).to(self.device), len(rows))
-        pixels = self.codec.decode(self.generator(z, context, truncation))
-        return pixels.permute(0, 2, 3, 1).cpu().contiguous().numpy()
+        return self.encoder(Condition(known).to(self.device), count)
+
+    def look(self, z: torch.Tensor) -> np.ndarray:
+        """Images of the generator's space as pixels, uint8 (B, H, W, C)."""
+        return self.codec.decode(z).permute(0, 2, 3, 1).cpu().contiguous().numpy()
 
 
 def _refuse(**settings: object) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 
+from undrift.data.scatter import on_plane, scatter
 from undrift.errors import UsageError
 
 _VIEWABLE = 64  # pixels: smaller images are enlarged towards this
@@ -17,7 +19,7 @@ _CHECKER_SIZE = 8
 
 
 def image_grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
-    """Lay images out row by row on white.
+    """Lay images out row by row on white; points of the plane are drawn where they lie.
 
     Tiny images are enlarged by a whole factor without smoothing, so that each pixel stays a square;
     transparent ones are laid over a checkerboard.
@@ -43,6 +45,8 @@ def image_grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
         columns = math.ceil(math.sqrt(count))
     if columns < 1:
         raise UsageError(f"image grid of {columns} columns: give at least 1")
+    if on_plane(images.shape[1:]):
+        return cloud_grid([images], columns=1)
     columns = min(columns, count)
     rows = math.ceil(count / columns)
     factor = max(1, _VIEWABLE // max(height, width))
@@ -53,6 +57,30 @@ def image_grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
         top, left = i // columns * high + _GAP, i % columns * wide + _GAP
         canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
     return Image.fromarray(canvas[:, :, 0] if canvas.shape[2] == 1 else canvas)
+
+
+def cloud_grid(clouds: Sequence[np.ndarray], columns: int, side: int | None = None) -> Image.Image:
+    """Lay clouds of points of the plane out row by row on white, each as one picture.
+
+    Args:
+        clouds: uint8 (n, 1, 2, 1) each, of any n.
+        columns: clouds per row.
+        side: of each picture in pixels; None for its own.
+
+    Returns:
+        A picture of mode RGB.
+    """
+    pictures = [scatter(cloud) for cloud in clouds]
+    if side is not None:
+        pictures = [picture.resize((side, side), Image.Resampling.BOX) for picture in pictures]
+    side = pictures[0].width
+    rows = math.ceil(len(pictures) / columns)
+    size = (columns * (side + _GAP) - _GAP, rows * (side + _GAP) - _GAP)
+    canvas = Image.new("RGB", size, "white")
+    for i, picture in enumerate(pictures):
+        place = (i % columns * (side + _GAP), i // columns * (side + _GAP))
+        canvas.paste(picture, place, mask=picture)
+    return canvas
 
 
 def _opaque(images: np.ndarray) -> np.ndarray:

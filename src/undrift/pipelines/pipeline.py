@@ -112,6 +112,45 @@ class Pipeline(ABC):
             "its samples with `undrift evaluate`, whose coverage and recall say what it leaves out"
         )
 
+    def inpaint(
+        self,
+        images: NDArray[np.uint8],
+        mask: NDArray[np.bool_],
+        *,
+        variants: int = 1,
+        labels: Labels = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        first: int = 0,
+        on_progress: OnProgress | None = None,
+    ) -> Samples:
+        """Paint what a mask hides; an ability that not every family has.
+
+        Fill v of image i depends on the weights, the settings, the seed, i, v and what is known of
+        the image only; known pixels come back as they were.
+
+        Args:
+            images: uint8 (N, H, W, C).
+            mask: bool (H, W) for all of them or (N, H, W) for each: True where paint is wanted.
+            variants: fills of each image, at least 1.
+            labels: class of each image, as in sampling; None leaves it open.
+            seed: names the noise, at least 0.
+            batch_size: fills painted at once.
+            first: number of the first image, so that a large set can be painted in parts.
+            on_progress: told how far it is, with a look at the images; to cancel, raise.
+
+        Returns:
+            N ``variants`` images, the fills of one image side by side, and what they cost:
+            network forwards per fill and seconds.
+
+        Raises:
+            UsageError: for a family that cannot, or a value that cannot be used.
+        """
+        raise UsageError(
+            f"{type(self).__name__} has no way to paint what a mask hides: use a diffusion model "
+            "or a GAN"
+        )
+
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:
         """Move the weights to ``device``, in place, and return the pipeline."""

@@ -85,7 +85,9 @@ class Samples:
         return image_grid(self.images, columns=columns or self._columns())
 
     def _columns(self) -> int | None:
-        """One column per class where the classes take turns, so that a column is one class."""
+        """One column per class where the classes take turns, and one row per image of fills."""
+        if "variants" in self.settings:
+            return int(self.settings["variants"])
         classes = len(self.class_names)
         takes_turns = self.settings.get("labels") == "all" and 2 <= classes <= 16
         return classes if takes_turns and len(self) >= classes else None

@@ -1,7 +1,8 @@
 """A trajectory as pictures: a strip to print, and a moving picture.
 
 Both show each image twice: above the noisy state x_t, below what the model makes of it, the
-estimate E[x_0 | x_t] of the clean image.
+estimate E[x_0 | x_t] of the clean image. Points of the plane are shown together, as a cloud; in the
+moving picture the two clouds stand side by side.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
-from undrift.pipelines.grid import image_grid
+from undrift.pipelines.grid import cloud_grid, image_grid
 from undrift.pipelines.samples import Samples, Trajectory
 
 _MOST_COLUMNS = 10
 _STRIP_IMAGES = 4
+_CLOUD = 132  # pixels
 _LENGTH = 3000  # milliseconds that the steps of the moving picture take together
 _SHOWN = (40, 400)  # shortest and longest time of one step
 _HELD = 2000  # the finished images
@@ -37,12 +40,17 @@ def strip_picture(samples: Samples) -> Image.Image:
     way = _way(samples)
     count = min(_STRIP_IMAGES, way.noisy.shape[1])
     shown = np.unique(np.linspace(0, len(way.t) - 1, _MOST_COLUMNS).round().astype(int))
-    rows = []
-    for i in range(count):
-        final = samples.images[i : i + 1]
-        rows += [way.noisy[shown, i], final, way.denoised[shown, i], final]
     columns = len(shown) + 1
-    sheet = image_grid(np.concatenate(rows), columns=columns)
+    if on_plane(way.noisy.shape[2:]):
+        final = samples.images[: way.noisy.shape[1]]
+        clouds = [*way.noisy[shown], final, *way.denoised[shown], final]
+        sheet = cloud_grid(clouds, columns, _CLOUD)
+    else:
+        rows = []
+        for i in range(count):
+            final = samples.images[i : i + 1]
+            rows += [way.noisy[shown, i], final, way.denoised[shown, i], final]
+        sheet = image_grid(np.concatenate(rows), columns=columns)
     headings = [_noise(float(way.log_snr[k])) for k in shown] + ["image"]
     picture = Image.new(sheet.mode, (sheet.width, sheet.height + _HEADING), _grey(sheet, _PAPER))
     picture.paste(sheet, (0, _HEADING))
@@ -64,7 +72,10 @@ def moving_picture(samples: Samples) -> bytes:
     count = way.noisy.shape[1]
     final = samples.images[:count]
     halves = [*zip(way.noisy, way.denoised, strict=True), (final, final)]
-    frames = [image_grid(np.concatenate(half), columns=count) for half in halves]
+    if on_plane(final.shape[1:]):
+        frames = [cloud_grid(half, columns=2) for half in halves]
+    else:
+        frames = [image_grid(np.concatenate(half), columns=count) for half in halves]
     frames = [frame if frame.mode == "L" else frame.quantize() for frame in frames]
     least, most = _SHOWN
     each = max(least, min(most, _LENGTH // (len(frames) - 1))) // 10 * 10  # GIF counts in 10 ms

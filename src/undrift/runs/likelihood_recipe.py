@@ -19,7 +19,7 @@ from undrift.errors import UsageError
 from undrift.likelihood import Span, ValueGrid
 from undrift.likelihood.learned import VariationalConfig
 from undrift.likelihood.span import LOWEST, SPACINGS
-from undrift.networks import UNetConfig
+from undrift.networks import TransformerConfig
 from undrift.runs.settings import TrainSettings
 from undrift.training.learners.diffusion import DiffusionConfig
 
@@ -45,7 +45,7 @@ def for_likelihood(
                 f"--recipe likelihood: --{name} trains on images that are not in the data, whose "
                 "likelihood would be less; leave it out"
             )
-    if model.network is not None and not isinstance(model.network, UNetConfig):
+    if isinstance(model.network, TransformerConfig):
         raise UsageError(
             f"--recipe likelihood: the {model.network.kind} has no waves of its input to tell "
             "levels of grey apart; leave --network out"

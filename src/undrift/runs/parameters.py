@@ -6,17 +6,20 @@ divide; where widths are too coarse, as in small networks, one more number of ea
 embedding, a transformer's hidden units, a GAN's latent numbers. Depth, kernels and learning rates
 stay, and a GAN's discriminator has the generator's width, as in its recipe.
 
-Networks are counted on torch's meta device, without memory for their weights.
+Networks are counted on torch's meta device, without memory for their weights and without drawing
+them: nearly all of the time would go into random numbers that nobody sees.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from math import log
+from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.data.augmentation import PARAMETERS
@@ -29,7 +32,7 @@ from undrift.networks import (
     build_network,
     count_parameters,
 )
-from undrift.networks.gan import AdversaryConfig, R3GANConfig, build_generator
+from undrift.networks.gan import AdversaryConfig, MLPGANConfig, R3GANConfig, build_generator
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.gan_config import GANConfig
 
@@ -52,25 +55,47 @@ def drawing_parameters(model: Model) -> int:
     Raises:
         UsageError: a model whose network is the user's own.
     """
-    channels, height, width = model.spec.shape
+    if model.network is None:
+        raise UsageError("--parameters: a network of your own has its size; leave it out")
     augment = PARAMETERS if isinstance(model, DiffusionConfig) and model.augment else 0
     condition = ConditionSpec(classes=len(model.spec.class_names), augment=augment)
-    with torch.device("meta"):
-        encoder = ConditionEncoder(condition, model.width)
+    return _counted(model.network, condition, model.width, model.spec.shape)
+
+
+@lru_cache(maxsize=4096)
+def _counted(
+    network: Network, condition: ConditionSpec, width: int, shape: tuple[int, int, int]
+) -> int:
+    channels, height, wide = shape
+    with torch.device("meta"), _Unset():
+        encoder = ConditionEncoder(condition, width)
         heard = encoder.context_spec
-        if isinstance(model, GANConfig):
-            network = build_generator(
-                model.network, channels=channels, size=(height, width), context=heard
-            )
-        elif model.network is not None:
-            network = build_network(
-                model.network, channels=channels, size=(height, width), context=heard
-            )
+        if isinstance(network, AdversaryConfig):
+            built = build_generator(network, channels=channels, size=(height, wide), context=heard)
         else:
-            raise UsageError("--parameters: a network of your own has its size; leave it out")
-    return count_parameters(network) + count_parameters(encoder)
+            built = build_network(network, channels=channels, size=(height, wide), context=heard)
+    return count_parameters(built) + count_parameters(encoder)
 
 
+class _Unset(TorchFunctionMode):
+    """Leaves numbers as they are: nothing of `DRAWS` is carried out."""
+
+    DRAWS = ("normal_", "uniform_", "trunc_normal_", "kaiming_uniform_", "zero_", "fill_")
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401
+        given = dict(kwargs or {})
+        if getattr(func, "__name__", "") in self.DRAWS:
+            return args[0] if args else given["tensor"]
+        return func(*args, **given)
+
+
+@lru_cache(maxsize=64)
 def with_parameters(model: Model, wanted: int) -> Model:
     """``model`` with ``wanted`` parameters of what draws images, within a tenth.
 
@@ -92,6 +117,8 @@ def with_parameters(model: Model, wanted: int) -> Model:
     def error(network: Network) -> float:
         return abs(count(network) / wanted - 1)
 
+    if error(recipe) <= CLOSE:
+        return model
     best: Network = recipe
     about: list[Network] = []
     for unit in _units(recipe):
@@ -147,7 +174,7 @@ def _finer(network: Network, count: Callable[[Network], int], wanted: int) -> di
         ``network`` has, as a logarithm.
     """
     match network:
-        case MLPConfig():
+        case MLPConfig() | MLPGANConfig():
             return {}  # its widths are as fine as can be
         case UNetConfig():
             name, value, step = "embedding", network.embedding or 4 * network.width, 8

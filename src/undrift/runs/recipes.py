@@ -5,7 +5,7 @@ A recipe is a function of data, settings and device alone; nothing here is measu
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -14,18 +14,25 @@ from numpy.typing import NDArray
 
 from undrift.codec import Standardise, codec_config
 from undrift.data import ImageSet
-from undrift.diffusion import VE, EDMWeight, LogNormal
+from undrift.diffusion import VE, EDMWeight
 from undrift.errors import DataError, UsageError
-from undrift.networks import MLPConfig, NetworkConfig, TransformerConfig, UNetConfig
+from undrift.networks import (
+    MLPConfig,
+    NetworkConfig,
+    TransformerConfig,
+    UNetConfig,
+    are_points,
+)
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig
 from undrift.runs.likelihood_recipe import for_likelihood
 from undrift.runs.parameters import with_parameters
+from undrift.runs.recipe import Recipe
 from undrift.runs.recipes_gan import CLIP, GANRecipe, fewest_steps, gan_recipe
+from undrift.runs.recipes_points import check_points, points_recipe
 from undrift.runs.settings import TrainSettings, parameter_count, seconds
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
-from undrift.training.learning_rate import LearningRate
 from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
 from undrift.training.plan import TrainingPlan
 
@@ -35,34 +42,6 @@ FEWEST = 4
 MOMENT_IMAGES = 20_000
 """Images that the data's mean and standard deviation are taken from."""
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """What a size of image is trained with by default.
-
-    Attributes:
-        network: its network.
-        optimizer: how it is updated.
-        batch_size: images of the global batch.
-        images: images to train on in all where nobody says.
-        levels: training noise levels.
-        learning_rate: schedule.
-        rho: of the karras grid to sample on.
-        sigma_min: smallest noise of that grid, in standard deviations of the data.
-        label_dropout: share of labels hidden.
-    """
-
-    network: NetworkConfig
-    optimizer: OptimizerConfig
-    batch_size: int
-    images: int
-    levels: LogNormal = LogNormal(mean=-0.4, std=1.2)
-    learning_rate: LearningRate = LearningRate(warm_up=0.02, decay=0.98)
-    rho: float = 7.0
-    sigma_min: float = 0.004
-    label_dropout: float = 0.1
-
-
 TINY = 12
 """Longest side, in pixels, of images that have few levels and little detail: digits, icons."""
 
@@ -71,13 +50,6 @@ SMALL = 40
 
 LONG = 900.0
 """Seconds of training from which a CPU gets the wide networks too."""
-
-SIGMA_MAX = 200.0
-"""Noise that sampling starts from, in standard deviations of the data.
-
-EDM's 80 is for data of deviation 0.5. What the start leaves out is the mean of the images, which
-80 still lets through: on digits the Frechet distance fell from 0.60 to 0.55 (docs/log.md).
-"""
 
 
 def recipe_for(side: int, device: str, network: str | None, budget: float | None = None) -> Recipe:
@@ -151,11 +123,20 @@ def resolve(
             "lower --holdout"
         )
     height, width, _ = train.shape
+    points = are_points((height, width))
+    if points:
+        check_points(settings, (height, width))
     budget = None if settings.budget is None else seconds(settings.budget)
-    recipe = recipe_for(max(height, width), device, settings.network, budget)
+    recipe = (
+        points_recipe(device)
+        if points
+        else recipe_for(max(height, width), device, settings.network, budget)
+    )
     labelled = settings.conditional and train.labels is not None
     if settings.balance and not labelled:
         raise UsageError("--balance: the data has no labels to balance by; leave it out")
+    if settings.penalty is not None and settings.method == "diffusion":
+        raise UsageError("--penalty: a diffusion model has no gradient penalty; leave it out")
     if settings.compile:
         check_compiler(device)
     spec = _spec(train, labelled, recipe)
@@ -186,7 +167,7 @@ def resolve(
             balance=settings.balance,
             learning_rate=(gan or recipe).learning_rate,
             clip=CLIP if gan else 1.0,
-            precision=_precision(settings, device),
+            precision=_precision(settings, device, points),
             device="cuda" if device == "cuda" else "cpu",
             threads=settings.threads or torch.get_num_threads(),
             checkpoint_every=settings.checkpoint_every,
@@ -212,7 +193,7 @@ def _diffusion(
         spec=spec,
         codec=codec_config(Standardise.fit(_spread(train))),
         network=None if own_network else _with_dropout(recipe.network, settings.dropout),
-        schedule=VE(sigma_max=SIGMA_MAX),
+        schedule=VE(sigma_max=recipe.sigma_max),
         levels=recipe.levels,
         weighting=EDMWeight(),
         label_dropout=_or(settings.label_dropout, recipe.label_dropout),
@@ -253,7 +234,10 @@ def _spec(train: ImageSet, labelled: bool, recipe: Recipe) -> SampleSpec:
     height, width, channels = train.shape
     if not labelled or train.labels is None:
         return SampleSpec(
-            shape=(channels, height, width), rho=recipe.rho, sigma_min=recipe.sigma_min
+            shape=(channels, height, width),
+            rho=recipe.rho,
+            sigma_min=recipe.sigma_min,
+            steps=recipe.steps,
         )
     counts = np.bincount(train.labels, minlength=len(train.class_names))
     return SampleSpec(
@@ -262,6 +246,7 @@ def _spec(train: ImageSet, labelled: bool, recipe: Recipe) -> SampleSpec:
         class_frequencies=tuple(float(n) / len(train.labels) for n in counts),
         rho=recipe.rho,
         sigma_min=recipe.sigma_min,
+        steps=recipe.steps,
     )
 
 
@@ -277,11 +262,15 @@ def _steps(settings: TrainSettings, recipe: Recipe | GANRecipe, batch: int) -> i
     return settings.steps or max(1, (settings.images or recipe.images) // batch)
 
 
-def _precision(settings: TrainSettings, device: str) -> Literal["float32", "bfloat16"]:
+def _precision(
+    settings: TrainSettings, device: str, points: bool
+) -> Literal["float32", "bfloat16"]:
     if settings.precision != "auto":
         return settings.precision
     if settings.method != "diffusion":
         return "float32"  # the games are decided by small differences of logits
+    if points:
+        return "float32"  # 8 bits of mantissa are as wide as a mode, and little time is saved
     return "bfloat16" if device == "cuda" or multiplies_bfloat16() else "float32"
 
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from undrift.codec import IdentityConfig
 from undrift.errors import UsageError
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
+from undrift.networks import are_points
 from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
 from undrift.networks.gan.pyramid import sizes
 from undrift.pipelines import SampleSpec
+from undrift.runs import recipes_points
 from undrift.runs.settings import TrainSettings, flag
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
@@ -27,6 +29,9 @@ LAZY = 16
 
 LONG = 900.0
 """Seconds of training from which a CPU gets the wide networks too."""
+
+POINTS_GAMMA = 0.01
+"""Weight of R1 and R2 on points, tuned on ``ring8`` and ``grid25`` (docs/log.md)."""
 
 
 @dataclass(frozen=True)
@@ -67,18 +72,26 @@ def gan_recipe(
         UsageError: for a setting that the method has no use for, or a size that it cannot make.
     """
     _check(settings, own_network)
-    sizes((spec.shape[1], spec.shape[2]))
+    size = (spec.shape[1], spec.shape[2])
+    points = are_points(size)
+    perceptrons = settings.network == "mlp" or points
+    if not perceptrons:
+        sizes(size)
     cuda = device == "cuda"
-    batch = settings.batch_size or 64
+    batch = settings.batch_size or (recipes_points.BATCH if points else 64)
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
     # Lightness: images of more than 64 pixels have more stages, of which the last cost the most.
     share *= 1 if max(spec.shape[1:]) <= 64 else 2
-    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda))
+    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points))
     model = replace(recipe.model, method=settings.method, flip=settings.flip)
+    if perceptrons:
+        model = recipes_points.on_perceptrons(model, points=points)
     if settings.augment:
         model = replace(model, augment=settings.augment, adapt=0)
     if settings.learning_rate is not None:
         model = _at_rate(model, settings.learning_rate)
+    if settings.penalty is not None:
+        model = replace(model, penalty=_scaled(model.penalty, settings.penalty, settings.method))
     return replace(recipe, model=model, batch_size=batch)
 
 
@@ -90,6 +103,7 @@ class _Asked:
     batch: int
     share: int
     cuda: bool
+    points: bool
 
     @property
     def side(self) -> int:
@@ -97,6 +111,8 @@ class _Asked:
 
     @property
     def images(self) -> int:
+        if self.points and not self.cuda:
+            return recipes_points.IMAGES
         return 10_000_000 if self.cuda else 200_000
 
     def recipe(self, model: GANConfig, learning_rate: LearningRate | None = None) -> GANRecipe:
@@ -133,13 +149,15 @@ def _sngan(asked: _Asked) -> GANRecipe:
 
 
 def _wgan_gp(asked: _Asked) -> GANRecipe:
-    adam = AdamWConfig(learning_rate=2e-4, betas=(0.0, 0.9))
+    # The paper's toys have a weight of 0.1, too.
+    rate, weight = (3e-3, 0.1) if asked.points else (2e-4, 10.0)
+    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.9))
     return asked.recipe(
         GANConfig(
             asked.spec,
             network=SNGANConfig(width=64 // asked.share, spectral_norm=False),
             loss=Wasserstein(),
-            penalty=PenaltyConfig(two_sided=10.0),
+            penalty=PenaltyConfig(two_sided=weight),
             critic_steps=5,
             generator_optimizer=adam,
             discriminator_optimizer=adam,
@@ -157,14 +175,17 @@ def _stylegan2(asked: _Asked) -> GANRecipe:
         learning_rate=adam.learning_rate * correction,
         betas=(0.0, adam.betas[1] ** correction),
     )
+    # 0.01 on 32 x 32 pixels in batches of 64, as for CIFAR-10 there; 4 times as much at twice the
+    # side, which comes to 0.6 at 256, where they took 1
+    gamma = 0.01 * (asked.side / 32) ** 2 * 64 / asked.batch
+    if asked.points:
+        gamma = POINTS_GAMMA
     return asked.recipe(
         GANConfig(
             asked.spec,
             network=StyleGAN2Config(width=64 // asked.share),
             loss=NonSaturating(),
-            # 0.01 on 32 x 32 pixels in batches of 64, as for CIFAR-10 there; 4 times as much at
-            # twice the side, which comes to 0.6 at 256, where they took 1
-            penalty=PenaltyConfig(r1=0.01 * (asked.side / 32) ** 2 * 64 / asked.batch, every=LAZY),
+            penalty=PenaltyConfig(r1=gamma, every=LAZY),
             # the papers' 500,000 are a fiftieth of their runs, which ours on a CPU are far below
             adapt=500_000 if asked.cuda else 100_000,
             generator_optimizer=adam,
@@ -176,10 +197,14 @@ def _stylegan2(asked: _Asked) -> GANRecipe:
 def _r3gan(asked: _Asked) -> GANRecipe:
     # The paper's rate is for 40,000 updates and more; a CPU makes some thousands.
     rate = 2e-4 if asked.cuda else 1e-3
-    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=0.9)
     # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
     # smaller batches want more.
     gamma = 0.05 * (asked.side / 32) ** 2 * 512 / asked.batch
+    end, decay, beta2 = 0.1, 0.5, 0.9
+    if asked.points:
+        # With a penalty that falls, modes that were found before are lost again.
+        rate, gamma, end, decay, beta2 = 6e-3, POINTS_GAMMA, 1.0, 1.0, None
+    adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=beta2)
     return asked.recipe(
         GANConfig(
             asked.spec,
@@ -189,11 +214,11 @@ def _r3gan(asked: _Asked) -> GANRecipe:
                 full_stages=4 if asked.cuda else 1,
             ),
             loss=RelativisticPaired(),
-            penalty=PenaltyConfig(r1=gamma, r2=gamma, end=0.1),
+            penalty=PenaltyConfig(r1=gamma, r2=gamma, end=end),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
         ),
-        LearningRate(warm_up=0.0, decay=0.5),
+        LearningRate(warm_up=0.0, decay=decay),
     )
 
 
@@ -211,7 +236,7 @@ def fewest_steps(model: object) -> int:
     return model.critic_steps if isinstance(model, GANConfig) else 1
 
 
-_DIFFUSION_ONLY = ("network", "label_dropout", "dropout", "init", "compile")
+_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile")
 
 
 def _check(settings: TrainSettings, own_network: bool) -> None:
@@ -221,6 +246,11 @@ def _check(settings: TrainSettings, own_network: bool) -> None:
             raise UsageError(
                 f"{flag(name)}: --method {settings.method} has no use for it; leave it out"
             )
+    if settings.network not in (None, "mlp"):
+        raise UsageError(
+            f"--network {settings.network}: --method {settings.method} builds its own; give mlp or "
+            "leave it out"
+        )
     if settings.recipe != "images":
         raise UsageError(
             f"--recipe {settings.recipe}: --method {settings.method} has no likelihood to train "
@@ -241,3 +271,15 @@ def _at_rate(model: GANConfig, rate: float) -> GANConfig:
         generator_optimizer=replace(model.generator_optimizer, learning_rate=rate),
         discriminator_optimizer=replace(judging, learning_rate=judging.learning_rate * ratio),
     )
+
+
+def _scaled(penalty: PenaltyConfig, factor: float, method: str) -> PenaltyConfig:
+    """``penalty`` with all of its weights times ``factor``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    weights = {name: getattr(penalty, name) for name in ("r1", "r2", "two_sided")}
+    if not any(weights.values()):
+        raise UsageError(f"--penalty: --method {method} has none; leave it out")
+    return replace(penalty, **{name: factor * weight for name, weight in weights.items()})

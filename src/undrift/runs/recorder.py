@@ -11,6 +11,7 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainin
 from rich.progress import Progress as Bar
 from torch import Tensor
 
+from undrift.data.scatter import on_plane
 from undrift.pipelines import Pipeline, SampleSpec, image_grid
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
@@ -21,6 +22,7 @@ from undrift.training.learner import Learner, Progress
 GRID_SEED = 0
 HEARTBEAT = 5.0
 PLAIN_EVERY = 10.0
+POINTS = 300
 
 
 class Recorder:
@@ -133,7 +135,12 @@ class Recorder:
 
 
 def grid_shape(spec: SampleSpec) -> tuple[int, int]:
-    """(columns, rows) of a sample grid: a column per class, fewer images where they are large."""
+    """(columns, rows) of a sample grid: a column per class, fewer images where they are large.
+
+    Of points of the plane, which are drawn where they lie, there are many.
+    """
+    if on_plane(spec.shape):
+        return POINTS, 1
     classes = len(spec.class_names)
     columns = classes if 2 <= classes <= 16 else 8
     small = max(spec.shape[1:]) <= 40

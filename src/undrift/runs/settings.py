@@ -47,6 +47,7 @@ class TrainSettings:
         parameters: learnt numbers of the network that draws images, of a GAN its generator:
             ``500000``, ``0.5M``; the recipe's width follows, within a tenth.
         learning_rate: peak of the learning-rate schedule.
+        penalty: weight of a GAN's gradient penalty, in units of the recipe's.
         dropout: dropout inside the network, in [0, 1).
         checkpoint_every: steps between checkpoints; None is about every 30 seconds.
         grid_every: steps between sample grids; None spaces them by time.
@@ -85,6 +86,7 @@ class TrainSettings:
     network: Literal["unet", "transformer", "mlp"] | None = None
     parameters: str | None = None
     learning_rate: float | None = None
+    penalty: float | None = None
     dropout: float | None = None
     checkpoint_every: int | None = None
     grid_every: int | None = None
@@ -122,10 +124,10 @@ class TrainSettings:
         for name in ("holdout", "dropout"):
             if getattr(self, name) == 1:
                 raise UsageError(f"{flag(name)} 1: wanted a share below 1; nothing would be left")
-        if self.learning_rate is not None and not 0 < self.learning_rate < math.inf:
-            raise UsageError(
-                f"{flag('learning_rate')} {self.learning_rate}: wanted a positive finite number"
-            )
+        for name in ("learning_rate", "penalty"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{flag(name)} {value}: wanted a positive finite number")
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"--seed {self.seed}: wanted a whole number from 0 to 2^63 - 1")
         if self.background is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.background):
@@ -182,14 +184,18 @@ def seconds(budget: str) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
-def parameter_count(text: str) -> int:
+def parameter_count(text: str | int, also: str = "") -> int:
     """Parameters in a text such as ``500000``, ``500k`` or ``0.5M``.
+
+    Args:
+        text: what was given.
+        also: what else could have been given, for the error.
 
     Raises:
         UsageError: for anything else, or none at all.
     """
-    match = _COUNT.fullmatch(text.strip())
+    match = _COUNT.fullmatch(str(text).strip())
     count = round(float(match[1]) * _TIMES[match[2]]) if match else 0
     if count < 1:
-        raise UsageError(f"--parameters {text}: wanted a number such as 500000, 500k or 0.5M")
+        raise UsageError(f"--parameters {text}: wanted a number such as 0.5M or 500000{also}")
     return count

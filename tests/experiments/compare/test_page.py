@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.experiments.compare.fake_executor import FakeExecutor
-from tests.experiments.compare.test_run import ASKED, SPEED
+from tests.experiments.compare.test_run import ASKED, NAMES, SPEED
 from tests.experiments.test_report import Page
 
 from undrift.experiments.compare import run, run_comparison
@@ -18,10 +18,11 @@ from undrift.experiments.report.figure import FIRST
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    asked = replace(ASKED, budget="10s", out=str(folder))
+    asked = replace(ASKED, budget="10s", out=str(folder), parameters="recipe")
     executor = FakeExecutor({"r3gan-10s-1": 5, "dcgan-10s-0": -9})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+        patch.setattr(run, "training_flops", lambda *_: 3e6)
         found = run_comparison(asked, executor=executor)
     for kind in ("seconds", "images"):  # for print
         assert (folder / f"compare-{kind}.png").read_bytes().startswith(b"\x89PNG")
@@ -64,7 +65,7 @@ def test_failures_sizes_and_reasons_are_told(made):
     assert "no finite loss; lower --lr" in words and "killed by signal SIGKILL" in words
     assert "times the parameters of diffusion" in words
     assert "Does the diffusion model cover more of the data than the GAN?" in words
-    assert "fewer than the 5 seeds that were fixed decide nothing" in words
+    assert "fewer than the 5 that were fixed decide nothing" in words
     assert "nothing was tuned here" in words and "over training seeds" in words
 
 
@@ -80,9 +81,26 @@ def test_curves_are_drawn_for_both_families_and_points_for_every_metric(made):
     assert text.count('class="plot"') == 2 * (2 + 3 + 1)
 
 
+def test_trials_and_sizes_have_their_place(tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "training_flops", lambda *_: 3.25e9)
+    asked = replace(ASKED, out=str(tmp_path), trials=3, trial_share=0.5)
+    run_comparison(asked, executor=FakeExecutor({"dcgan-320images-trial2": 5}))
+    page = Page((tmp_path / "report.html").read_text())
+    words = words_of(page)
+    assert "nothing was tuned" not in words and "3 trials of each method" in words
+    assert "learning rate x 1/4 to 4" in words and "for 50% of a run's length" in words
+    assert words.count(" used ") == 3 + 1  # and "used with every seed"
+    assert "penalty x 1.7" in words and "recipe" in words and "batch size" in words
+    assert "dcgan, tuned at equal images: 1 of 3 trials failed and cannot have won" in words
+    assert "the first method's, within 10 %" in words
+    assert "FLOPs per training image" in words and "3.2" in words
+    assert "times the parameters" not in words
+
+
 def test_a_comparison_without_any_mean_has_a_page_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    codes = {cell.name: 5 for cell in ASKED.cells}  # diverged is a result
+    codes = dict.fromkeys(NAMES, 5)  # diverged is a result
     found = run_comparison(ASKED, executor=FakeExecutor(codes))  # nothing is drawn with them
     assert found["metrics"] == [] and found["speeds"] == {"images": {}}
     words = words_of(Page(Path("out/report.html").read_text()))

@@ -30,6 +30,7 @@ ASKED = Compare(
     n=100,
     threads=1,
 )
+NAMES = [f"{arm.name}-{IMAGES}images-{seed}" for seed in range(3) for arm in ASKED.arms]
 SPEED = {"flops": 1e6, "single_ms": 2.0, "batch_ms": 0.5, "batch": 64, "nfe": 1.0, "threads": 1}
 
 
@@ -37,6 +38,7 @@ SPEED = {"flops": 1e6, "single_ms": 2.0, "batch_ms": 0.5, "batch": 64, "nfe": 1.
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     monkeypatch.setattr(run, "write_page", lambda *_: None)  # its tests are beside
     monkeypatch.setattr(result, "print_points", lambda *_: None)
     return tmp_path
@@ -54,9 +56,9 @@ def test_every_run_is_trained_and_measured_alike():
     assert names[:4] == ["diffusion-640images-0", "r3gan-640images-0", "dcgan-640images-0"] + [
         "diffusion-640images-1"  # seed by seed: cut short, it is a balanced one
     ]
-    own = ("--method", "--seed", "--out")
+    own = ("--method", "--seed", "--out", "--parameters")
     alike = {
-        tuple(w for k, w in enumerate(words) if words[k - 1] not in own)
+        tuple(w for k, w in enumerate(words) if not {w, words[k - 1]} & {*own})
         for words in executor.commands[::2]
     }
     assert len(alike) == 1 and "--images" in alike.pop()
@@ -81,7 +83,7 @@ def test_means_intervals_contrasts_and_verdicts_come_from_the_planted_numbers():
     sizes = found["parameters"]["images"]
     assert sizes["r3gan"]["all"] > sizes["r3gan"]["generator"] > 0
     assert sizes["diffusion"]["all"] == sizes["diffusion"]["generator"]
-    assert any("not of one size" in line for line in found["remarks"])
+    assert not any("not of one size" in line for line in found["remarks"])
     assert json.loads(Path("out/report.json").read_text())["ledgers"] == json.loads(
         json.dumps(found["ledgers"])
     )
@@ -95,9 +97,8 @@ def test_claims_about_the_two_families_get_their_verdicts():
     assert stable["verdict"] == "inconclusive" and stable["value"] == 0
     top = json.loads(Path("out/report.json").read_text())["claims"]
     assert top == [{**claim, "ledger": "images"} for claim in (covered, stable)]
-    alone = run_comparison(
-        replace(ASKED, arms=arms_of(("r3gan", "dcgan"))), executor=FakeExecutor()
-    )
+    pair = replace(ASKED, arms=arms_of(("r3gan", "dcgan")), out="alone")
+    alone = run_comparison(pair, executor=FakeExecutor())
     assert alone["ledgers"][0]["claims"] == []
 
 
@@ -105,7 +106,7 @@ FAST = Arm("r3gan-fast", "r3gan", {"learning_rate": 0.004, "conditional": False,
 
 
 def test_arms_of_one_method_are_rows_of_their_own_trained_with_their_settings():
-    asked = replace(ASKED, arms=(*ASKED.arms[:2], FAST))
+    asked = replace(ASKED, arms=(*ASKED.arms[:2], FAST), parameters="recipe")
     executor = FakeExecutor()
     found = run_comparison(asked, executor=executor)
     trained = {Path(words[-1]).name: words for words in executor.commands[::2]}
@@ -208,7 +209,7 @@ def test_a_run_that_collapsed_counts_as_failed_and_keeps_its_numbers():
 
 
 def test_when_no_run_can_be_measured_the_reason_is_the_error():
-    codes = {cell.name: 2 for cell in ASKED.cells}
+    codes = dict.fromkeys(NAMES, 2)
     with pytest.raises(UsageError, match="no run could be measured: no finite loss"):
         run_comparison(ASKED, executor=FakeExecutor(codes))
 
@@ -257,6 +258,11 @@ def test_one_seed_says_so_and_a_shared_processor_is_told():
         ({"metrics": ("vendi",)}, "vendi: it has no better and worse"),
         ({"budget": "soon"}, "--budget soon"),
         ({"workers": 0}, "--workers 0"),
+        ({"parameters": "few"}, "--parameters few: .*0.5M or 500000, or recipe"),
+        ({"trials": 1}, "--trials 1: wanted 0.* or 2 and more"),
+        ({"trials": -2}, "--trials -2"),
+        ({"trial_share": 0.0}, "--trial-share 0.0"),
+        ({"trials": 2, "split": "validation"}, "--split validation: --trials tunes on these"),
         ({"arms": (Arm("a", "r3gan", {"learning_rate": -1.0}),)}, "--lr -1.0"),
     ],
 )

@@ -8,6 +8,7 @@ from undrift.gan import zero_centred
 from undrift.networks import Context, ContextSpec
 from undrift.networks.gan import (
     DCGANConfig,
+    MLPGANConfig,
     R3GANConfig,
     SNGANConfig,
     StyleGAN2Config,
@@ -23,6 +24,7 @@ CONFIGS = {
     "wgan_gp": SNGANConfig(width=4, latent=6, spectral_norm=False),
     "stylegan2": StyleGAN2Config(width=4, latent=6, group=2),
     "r3gan": R3GANConfig(width=8, latent=6, group_width=4),
+    "mlp": MLPGANConfig(width=8, latent=6),
 }
 SHAPES = [(1, (8, 8)), (3, (12, 20)), (2, (28, 28)), (4, (4, 4))]
 

@@ -34,7 +34,7 @@ def npz(path: Path) -> Rows:
             members = {key: archive[key] for key in archive.files if key in KEYS}
             found = ", ".join(archive.files) or "nothing"
     except BROKEN as error:
-        raise DataError(f"{path} cannot be read as .npz: {one_line(error)}") from error
+        raise DataError(f"{path} cannot be read as .npz: {_reason(error)}") from error
     if "images" not in members:
         raise DataError(f"{path} holds no 'images' (it holds {found}): name the array 'images'")
     images = checked_images(members["images"], path)
@@ -58,7 +58,7 @@ def npy(path: Path) -> Rows:
         if not isinstance(array, np.ndarray):
             raise ValueError("it holds several arrays: name it .npz")
     except BROKEN as error:
-        raise DataError(f"{path} cannot be read as .npy: {one_line(error)}") from error
+        raise DataError(f"{path} cannot be read as .npy: {_reason(error)}") from error
     return Rows("npy", checked_images(array, path))
 
 
@@ -120,6 +120,13 @@ def refuse_rows(wrong: NDArray[np.bool_], fault: str, where: str) -> None:
     if len(rows):
         shown = ", ".join(str(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
         raise DataError(f"{where}: {len(rows)} labels are {fault} (rows {shown})")
+
+
+def _reason(error: BaseException) -> str:
+    """What is wrong; NumPy would advise to run what is no array, which is never meant."""
+    if "pickle" in str(error):
+        return "it is damaged, no NumPy file, or holds objects; wanted arrays, as np.savez writes"
+    return one_line(error)
 
 
 def one_line(error: BaseException) -> str:

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,18 @@ from undrift.data.sources.digits import digits
 from undrift.data.sources.huggingface import huggingface, is_saved_dataset
 from undrift.data.sources.idx import idx, idx_files
 from undrift.data.sources.layout import arrange
+from undrift.data.sources.mixtures import MIXTURES
 from undrift.data.sources.source import Files, Rows
 from undrift.data.sources.tree import Archive, Folder, is_image
 from undrift.errors import DataError
 
-KINDS = "a folder or zip of images, .npz, .npy, an idx folder, or the name digits"
+BUILT_IN: dict[str, Callable[[], Rows]] = {
+    "digits": digits,
+    **{name: mixture.rows for name, mixture in MIXTURES.items()},
+}
+"""Data that come with us, by name."""
+
+KINDS = f"a folder or zip of images, .npz, .npy, an idx folder, or a name: {', '.join(BUILT_IN)}"
 
 
 @contextmanager
@@ -31,8 +38,8 @@ def opened(source: str | os.PathLike[str]) -> Iterator[Files | Rows]:
         DataError: nothing there, or nothing that is known.
     """
     name = os.fspath(source)
-    if name == "digits":
-        yield digits()
+    if name in BUILT_IN:
+        yield BUILT_IN[name]()
         return
     if name.startswith("hf:"):
         yield huggingface(name.removeprefix("hf:"))
@@ -86,7 +93,8 @@ def near_name(path: Path) -> str | None:
     except OSError:
         beside = []
     names = {str(path.parent / name) if path.parent != Path() else name: name for name in beside}
-    by_name = {name: full for full, name in names.items()} | {"digits": "digits"}
+    by_name = {name: full for full, name in names.items()}
+    by_name |= {name: name for name in BUILT_IN}
     close = difflib.get_close_matches(path.name, by_name, n=1, cutoff=0.6)
     return by_name[close[0]] if close else None
 

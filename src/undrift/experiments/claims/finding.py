@@ -62,7 +62,7 @@ def found(name: str, question: str, unit: str, parts: Sequence[Part], lack: str)
     if not known:
         reason = parts[0].note if parts else lack
         return Finding(name, question, "inconclusive", None, None, None, unit, reason, tuple(parts))
-    weakest = min(known, key=lambda part: (_ORDER[part.verdict], part.strength))
+    weakest = min(known, key=lambda part: (_ORDER[part.verdict], part.condition, part.strength))
     return Finding(
         name,
         question,

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from undrift.experiments.claims.finding import Finding, found
-from undrift.experiments.claims.part import Part, paired
+from undrift.experiments.claims.part import Part, absent, paired
+from undrift.experiments.claims.seeds import paired_over_seeds
+from undrift.experiments.claims.verdict import Verdict, judge
 
 NAME = "likelihood"
 QUESTION = "Does the diffusion model give held-out images a likelihood that says something?"
@@ -49,15 +51,19 @@ def likelihood(
         )
     for name, bits in methods.items():
         if name in training:
-            allowed = {seed: value + GAP for seed, value in training[name].items()}
-            parts.append(
-                paired(
-                    f"{name}, held-out against training images, of {GAP:g} allowed",
-                    UNIT,
-                    allowed,
-                    bits,
-                    margin=0.0,
-                    needed=SEEDS,
-                )
-            )
+            parts.append(_gap(name, bits, training[name]))
     return found(NAME, QUESTION, UNIT, parts, "no likelihood was measured")
+
+
+def _gap(name: str, held_out: Bits, training: Bits) -> Part:
+    """Bits of held-out images less those of training images, which have to stay below `GAP`."""
+    words = f"{name}, held-out less training images"
+    gap = paired_over_seeds(held_out, training)
+    if gap is None:
+        return absent(words, "bits per dimension", GAP, SEEDS, "both are known for no seed")
+    verdict: Verdict = "inconclusive"
+    if gap.n >= SEEDS and gap.low is not None and gap.high is not None:
+        verdict = judge(GAP - gap.high, GAP - gap.low, 0.0)
+    ends = (gap.value, gap.low, gap.high)
+    unit = "bits per dimension"
+    return Part(words, unit, verdict, *ends, GAP, gap.n, SEEDS, less=True, condition=True)

@@ -26,6 +26,7 @@ class Part:
         needed: fewer than these decide nothing; fixed beforehand.
         note: what a reader has to know beside it.
         less: whether smaller values speak for the claim, and not larger ones.
+        condition: whether it must only hold: its number is the claim's only where it does not.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Part:
     needed: int
     note: str = ""
     less: bool = False
+    condition: bool = False
 
     @property
     def few(self) -> bool:

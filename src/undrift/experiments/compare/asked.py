@@ -11,10 +11,13 @@ from undrift.experiments.compare.cells import Arm, Cell, Ledger
 from undrift.experiments.evaluation.reference import Split
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
-from undrift.runs.settings import TrainSettings
+from undrift.runs.settings import TrainSettings, parameter_count
 
 _FLAGS = {"weights_file": "feature_weights", "conditional": "unconditional"}
 """Fields whose flags are called otherwise."""
+
+RECIPE = "recipe"
+"""Of ``parameters``: leave every recipe its own."""
 
 FEWEST = 10
 """Samples of a run below which they say nothing."""
@@ -49,6 +52,11 @@ class Compare:
         download: fetch such a file.
         split: part of the reference.
         seed: of the first run, the others follow it; also names samples and every random choice.
+        parameters: of what draws images, for every arm: a number; ``recipe``, each recipe's own; or
+            None, those of the first arm.
+        trials: settings tried for each arm, its recipe among them; 0 leaves the recipes as they
+            are.
+        trial_share: length of a trial, as a share of a run's, in (0, 1].
         size: side of the square images.
         channels: 1, 3 or 4.
         batch_size: images of every method's batch; None leaves it to the recipes.
@@ -61,6 +69,9 @@ class Compare:
         workers: runs at a time.
         threads: CPU threads of each run; None divides the cores among the workers.
         device: where to compute.
+        executor: ``local``, processes on this machine, or ``slurm``, jobs of a cluster.
+        slurm_partition: of the cluster; None is its default.
+        slurm_minutes: time limit of a job.
     """
 
     data: str
@@ -77,6 +88,9 @@ class Compare:
     download: bool = False
     split: Split | None = None
     seed: int = 0
+    parameters: str | None = None
+    trials: int = 0
+    trial_share: float = 1.0
     size: int | None = None
     channels: Literal[1, 3, 4] | None = None
     batch_size: int | None = None
@@ -89,6 +103,9 @@ class Compare:
     workers: int = 1
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    executor: Literal["local", "slurm"] = "local"
+    slurm_partition: str | None = None
+    slurm_minutes: int = 120
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared; see `run_comparison`."""
@@ -106,17 +123,37 @@ class Compare:
             ("--seeds", self.seeds, 1),
             ("--workers", self.workers, 1),
             ("--n", self.n, FEWEST),
+            ("--slurm-minutes", self.slurm_minutes, 1),
         ):
             if value < least:
                 raise UsageError(f"{flag} {value}: wanted a whole number of at least {least}")
+        if self.executor == "slurm" and (self.threads is None or self.device == "auto"):
+            raise UsageError(
+                "--executor slurm: give --threads and --device cpu or cuda; this machine is not "
+                "the one that trains"
+            )
+        if self.executor == "local" and self.slurm_partition is not None:
+            raise UsageError("--slurm-partition: only for --executor slurm; leave it out")
+        if self.parameters is not None and self.parameters != RECIPE:
+            parameter_count(self.parameters, f", or {RECIPE}")
+        if self.trials < 0 or self.trials == 1:
+            raise UsageError(
+                f"--trials {self.trials}: wanted 0, which tunes nothing, or 2 and more, the recipe "
+                "itself among them"
+            )
+        if not 0 < self.trial_share <= 1:
+            raise UsageError(f"--trial-share {self.trial_share}: wanted a share above 0, up to 1")
+        if self.trials and self.split == "validation":
+            raise UsageError("--split validation: --trials tunes on these images; report on others")
         for name in chosen_metrics(self.metrics):
             if METRICS[name].better == "neither":
                 raise UsageError(
                     f"--metrics {name}: it has no better and worse; choose among "
                     + ", ".join(n for n, one in METRICS.items() if one.better != "neither")
                 )
-        for cell in self.cells[: len(self.ledgers) * len(self.arms)]:
-            self.settings(cell)
+        for ledger in self.ledgers:
+            for arm in self.arms:
+                self.settings(Cell(arm, ledger, self.seed))
 
     @property
     def ledgers(self) -> tuple[Ledger, ...]:
@@ -127,16 +164,6 @@ class Compare:
         if self.images is not None:
             found.append(Ledger("images", str(self.images)))
         return tuple(found)
-
-    @property
-    def cells(self) -> tuple[Cell, ...]:
-        """Every run, seed by seed, so that a comparison that is cut short is a balanced one."""
-        return tuple(
-            Cell(arm, ledger, self.seed + place)
-            for place in range(self.seeds)
-            for ledger in self.ledgers
-            for arm in self.arms
-        )
 
     def settings(self, cell: Cell) -> TrainSettings:
         """What ``cell`` is trained with, but for its threads.

@@ -29,6 +29,9 @@ def compare(
     download: bool = False,
     split: Split | None = None,
     seed: int = 0,
+    parameters: int | str | None = None,
+    trials: int = 0,
+    trial_share: float = 1.0,
     size: int | None = None,
     channels: Literal[1, 3, 4] | None = None,
     batch_size: int | None = None,
@@ -41,13 +44,15 @@ def compare(
     workers: int = 1,
     threads: int | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
-    executor: Executor | None = None,
+    executor: Executor | Literal["local", "slurm"] = "local",
+    slurm_partition: str | None = None,
+    slurm_minutes: int = 120,
 ) -> dict[str, Any]:
     """Train methods alike and compare what they learnt; see ``undrift compare`` for the keywords.
 
     ``methods`` are names, or an `Arm` for a method with settings of its own. The same call again
-    goes on where it was stopped. ``executor`` says where runs are made, by default in processes on
-    this machine.
+    goes on where it was stopped. ``executor`` says where runs are made: ``local``, in processes on
+    this machine, ``slurm``, on a cluster, or any `Executor` of your own.
 
     Returns:
         ``result["ledgers"][0]["methods"]``, per method its metrics as means over seeds with
@@ -72,6 +77,9 @@ def compare(
             download=download,
             split=split,
             seed=seed,
+            parameters=None if parameters is None else str(parameters),
+            trials=trials,
+            trial_share=trial_share,
             size=size,
             channels=channels,
             batch_size=batch_size,
@@ -84,6 +92,9 @@ def compare(
             workers=workers,
             threads=threads,
             device=device,
+            executor=executor if isinstance(executor, str) else "local",
+            slurm_partition=slurm_partition,
+            slurm_minutes=slurm_minutes,
         ),
-        executor=executor,
+        executor=None if isinstance(executor, str) else executor,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from undrift.errors import UsageError
-from undrift.runs.settings import TrainSettings
+from undrift.runs.settings import TrainSettings, seconds
 
 METHODS = ("diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
 
@@ -55,6 +55,10 @@ class Arm:
         """Whether it is a method by its recipe, called as the method is."""
         return self.name == self.method and not self.settings
 
+    def with_settings(self, settings: Mapping[str, Setting]) -> Arm:
+        """The same arm with ``settings`` beside or in place of its own."""
+        return Arm(self.name, self.method, {**self.settings, **settings})
+
     def to_json(self) -> dict[str, Any]:
         """As it stands in a result."""
         return {"name": self.name, "method": self.method, "settings": dict(self.settings)}
@@ -89,6 +93,14 @@ class Ledger:
         """As a folder says it."""
         return self.amount if self.kind == "seconds" else f"{self.amount}images"
 
+    def part(self, share: float) -> Ledger:
+        """A ``share`` of the same, in (0, 1]."""
+        if share == 1:
+            return self
+        if self.kind == "images":
+            return Ledger(self.kind, str(max(1, round(int(self.amount) * share))))
+        return Ledger(self.kind, f"{round(seconds(self.amount) * share, 3):g}s")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -98,13 +110,22 @@ class Cell:
         arm: what is trained.
         ledger: for how long.
         seed: names everything random in it.
+        point: of the search space, that the arm's settings are at; 0 is the arm as it is.
+        trial: whether it only looks for the best point.
     """
 
     arm: Arm
     ledger: Ledger
     seed: int
+    point: int = 0
+    trial: bool = False
 
     @property
     def name(self) -> str:
         """As files and lines call it."""
-        return f"{self.arm.name}-{self.ledger.name}-{self.seed}"
+        place = f"{self.arm.name}-{self.ledger.name}"
+        if self.trial:
+            return f"{place}-trial{self.point}"
+        return (
+            f"{place}-{self.seed}" if not self.point else f"{place}-trial{self.point}-{self.seed}"
+        )

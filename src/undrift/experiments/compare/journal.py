@@ -7,6 +7,7 @@
           runs/CELL/      the runs themselves, as ``undrift train`` writes them
           logs/CELL.txt   what their commands printed
           cells/          CELL-training.json, CELL-KEY.json (its result), CELL-speed.json
+          slurm/          what submitit ships to a cluster's nodes and back
           report.json  compare-*.png  report.html
 """
 
@@ -141,7 +142,8 @@ def _check_same(
     folder: Path, there: Mapping[str, Any], now: Mapping[str, Any], whose: str = ""
 ) -> None:
     for name in [*now, *there]:
-        if there.get(name) != now.get(name):
+        # the fingerprint says which images they are, wherever they lie
+        if name != "data" and there.get(name) != now.get(name):
             raise UsageError(
                 f"--out {folder}: it holds a comparison with other settings: {name} {whose}is "
                 f"{there.get(name)!r} there and {now.get(name)!r} now; name another folder"

@@ -5,7 +5,6 @@ It takes the style, the figures and the words of a run's report. Everything is i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -24,14 +23,13 @@ from undrift.experiments.compare.tables import (
     protocol_of,
     run_rows,
 )
+from undrift.experiments.compare.tuning_table import tuning_heads, tuning_rows
 from undrift.experiments.report.history import History
 from undrift.experiments.report.page import style
 from undrift.experiments.report.pictures import Picture, thumbnail
 from undrift.experiments.report.record import RunRecord
 from undrift.experiments.report.words import model_rows, training_rows
 from undrift.files.durable import write_file
-from undrift.runs.configuration import RunConfig
-from undrift.schema import to_plain
 
 Record = dict[str, Any]
 
@@ -42,14 +40,14 @@ _SIDE = 420
 """CSS pixels of a grid at most."""
 
 
-def write_page(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> Path:
+def write_page(folder: Path, found: Record) -> Path:
     """Write the page of ``found`` into ``folder``, by rename, and return its path.
 
     Raises:
         UsageError: it cannot be written.
         ModelFileError: a file of a run is damaged.
     """
-    page = page_of(folder, found, configs)
+    page = page_of(folder, found)
     html = _template("comparison.html").render(
         page=page, sections=sections(page), style=style(), own_style=own_style()
     )
@@ -85,7 +83,7 @@ def _source(name: str) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def page_of(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> Record:
+def page_of(folder: Path, found: Record) -> Record:
     """What the page shows of ``found``, in words, pictures and figures."""
     return {
         "title": f"{', '.join(found['methods'])} on {Path(found['data']).name or found['data']}",
@@ -93,8 +91,9 @@ def page_of(folder: Path, found: Record, configs: Mapping[str, Mapping[str, RunC
         "remarks": found["remarks"],
         "heads": heads(found),
         "ledgers": [_ledger(folder, found, place) for place in range(len(found["ledgers"]))],
+        "tuning": [] if found["tuning"] is None else tuning_heads(found["tuning"]),
         "protocol": protocol_of(found),
-        "methods": _recipes(found, configs),
+        "methods": _recipes(found),
         "missing": [f"no {name}: {reason}" for name, reason in found["missing"].items()],
         "command": found["command"],
     }
@@ -123,6 +122,7 @@ def _ledger(folder: Path, found: Record, place: int) -> Record:
         "quality": quality_panel(found["methods"], table["kind"], histories),
         "curves": curve_panels(found["methods"], table["kind"], histories),
         "costs": cost_rows(found, table),
+        "trials": [] if found["tuning"] is None else tuning_rows(found["tuning"], table["kind"]),
         "runs": run_rows(found, mine),
     }
 
@@ -148,12 +148,11 @@ def _grids(folder: Path, found: Record, runs: list[Record]) -> list[Record]:
     return rows
 
 
-def _recipes(found: Record, configs: Mapping[str, Mapping[str, RunConfig]]) -> list[Record]:
+def _recipes(found: Record) -> list[Record]:
     """What each method is and how it is trained; one entry where it is the same in both ledgers."""
     made: list[Record] = []
-    for kind, by_method in configs.items():
-        for name, config in by_method.items():
-            plain = to_plain(config)
+    for kind, by_method in found["configs"].items():
+        for name, plain in by_method.items():
             count = found["parameters"][kind][name]
             sizes = f"{count['generator']:,} of the generator, {count['all']:,} in all"
             own = ("length", "seed", "budget")  # each run's own

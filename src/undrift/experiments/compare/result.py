@@ -14,6 +14,7 @@ from undrift.experiments.claims import MARGINS
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.figures import print_points
 from undrift.experiments.compare.summary import ledger_table, remarks
+from undrift.experiments.compare.tuning_table import tuning_remarks
 from undrift.files.durable import write_file
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
@@ -22,6 +23,7 @@ from undrift.metrics.catalogue import METRICS
 def result_of(
     asked: Compare,
     records: Sequence[dict[str, Any]],
+    tuning: dict[str, Any] | None,
     parameters: dict[str, dict[str, dict[str, int]]],
     speeds: dict[str, Any],
     protocol: dict[str, Any],
@@ -52,6 +54,7 @@ def result_of(
             {**claim, "ledger": table["kind"]} for table in ledgers for claim in table["claims"]
         ],
         "ledgers": ledgers,
+        "tuning": tuning,
         "missing": {
             name: reason
             for one in done
@@ -62,6 +65,7 @@ def result_of(
         "speeds": speeds,
         "protocol": {
             **protocol,
+            "parameters": asked.parameters,
             "n": asked.n,
             "sample_seed": asked.seed,
             "workers": asked.workers,
@@ -70,7 +74,7 @@ def result_of(
         },
         "runs": list(records),
     }
-    return {**found, "remarks": remarks(found)}
+    return {**found, "remarks": remarks(found) + tuning_remarks(tuning)}
 
 
 def write_result(folder: Path, found: dict[str, Any], *, pictures: bool = True) -> None:

@@ -5,25 +5,34 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from undrift.errors import UsageError
 from undrift.experiments.compare.asked import Compare
-from undrift.experiments.compare.cells import Cell
+from undrift.experiments.compare.bench import Bench, open_bench
 from undrift.experiments.compare.executor import Executor, LocalExecutor
+from undrift.experiments.compare.flops import training_flops
 from undrift.experiments.compare.inference import parameters_of, speed_of
 from undrift.experiments.compare.journal import Journal
 from undrift.experiments.compare.page import write_page
 from undrift.experiments.compare.result import result_of, write_result
 from undrift.experiments.compare.scheduling import Work, work_off
+from undrift.experiments.compare.slurm import SlurmExecutor
+from undrift.experiments.compare.tuning import (
+    measured_on_validation,
+    trial_cells,
+    tuning_of,
+    winners,
+)
 from undrift.experiments.compare.work import CellWork
 from undrift.metrics import chosen_metrics
-from undrift.runs.configuration import RunConfig
-from undrift.runs.images import load_images
-from undrift.runs.recipes import choose_device, resolve
+from undrift.runs.recipes import choose_device
 from undrift.runs.settings import seconds
+from undrift.schema import to_plain
 from undrift.training.lock import FileLock
 
 
@@ -55,8 +64,8 @@ def run_comparison(
         brief: leave out the times of drawing, the pictures and the page.
 
     Returns:
-        ``ledgers``: see `ledger_table`; ``runs``: every record; ``parameters``, ``speeds``,
-        ``remarks`` and ``protocol``.
+        ``ledgers``: see `ledger_table`; ``tuning``: see `tuning_of`, None where nothing is tuned;
+        ``runs``: every record; ``parameters``, ``speeds``, ``remarks`` and ``protocol``.
 
     Raises:
         UsageError: methods that cannot be trained on this data, a folder with another comparison,
@@ -64,61 +73,119 @@ def run_comparison(
         DataError: images that are missing, empty or too broken.
     """
     watcher = Watcher() if watcher is None else watcher
-    threads = _threads(asked)
-    device = choose_device(asked.device)
-    configs, protocol = resolved(asked, device, threads)
     folder = Path(asked.out)
-    journal = Journal(folder, _measured_by(asked, device, threads))
-    journal.prepare(
-        protocol,
-        {
-            f"{arm.name}-{ledger.name}": {"method": arm.method, **arm.settings}
-            for ledger in asked.ledgers
-            for arm in asked.arms
-        },
-    )
+    elsewhere = asked.executor == "slurm"
+    executor = _cluster(asked, folder) if executor is None and elsewhere else executor
+    threads = asked.threads if elsewhere and asked.threads else _threads(asked)
+    bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
+    journal = Journal(folder, _measured_by(asked, bench.device, threads))
+    protocol = bench.protocol(threads)
+    journal.prepare(protocol, bench.own)
     lock = FileLock(folder)
     lock.acquire()
     try:
-        works = [CellWork(asked, cell, journal, threads) for cell in asked.cells]
-        before = sum(work.record is not None for work in works)
         parameters = {
             kind: {name: parameters_of(config) for name, config in by_arm.items()}
-            for kind, by_arm in configs.items()
+            for kind, by_arm in bench.configs.items()
         }
-        watcher.plan(_plan(asked, parameters, before, threads), before, len(works))
-        if executor is not None:
-            _work_off(works, executor, watcher)
-        else:
-            with contextlib.closing(LocalExecutor(asked.workers)) as local:
-                _work_off(works, local, watcher)
+        trials = _trials(bench, folder, threads)
+        ready = all(work.record is not None for work in trials)
+        tuning, tuned = _tuned(bench, trials) if ready else (None, bench)
+        works = _works(tuned, journal, threads) if ready else []
+        total = len(trials) + len(bench.cells)
+        telling = _Telling(watcher, [*trials, *works], total)
+        watcher.plan(_plan(bench, parameters, telling.done, threads), telling.done, total)
+        with _places(executor, asked.workers) as places:
+            if not ready:
+                telling.work_off(trials, places)
+                tuning, tuned = _tuned(bench, trials)
+                works = _works(tuned, journal, threads)
+            telling.work_off(works, places)
         records = [work.record for work in works if work.record is not None]
         if all(record["state"] == "failed" for record in records):
             raise UsageError(f"no run could be measured: {records[0]['reason']}")
-        timed = [] if brief else records
-        speeds = _speeds(asked, journal, timed, device, threads)
-        found = result_of(asked, records, parameters, speeds, protocol, threads)
+        speeds = _speeds(tuned, journal, [] if brief else records, threads)
+        found = result_of(asked, records, tuning, parameters, speeds, protocol, threads)
+        found["configs"] = _plain(tuned)
         write_result(folder, found, pictures=not brief)
         if not brief:
-            write_page(folder, found, configs)
+            write_page(folder, found)
         return found
     finally:
         lock.release()
 
 
-def _work_off(works: Sequence[CellWork], executor: Executor, watcher: Watcher) -> None:
-    began, made = time.monotonic(), 0
-    before = sum(work.record is not None for work in works)
+class _Telling:
+    """Tells the watcher of each run that has ended.
 
-    def told(work: Work) -> None:
-        nonlocal made
+    Args:
+        watcher: who is told.
+        works: those that may be done already.
+        total: how many there will be.
+    """
+
+    def __init__(self, watcher: Watcher, works: Sequence[CellWork], total: int) -> None:
+        self.done = self._before = sum(work.record is not None for work in works)
+        self._watcher, self._total, self._began = watcher, total, time.monotonic()
+
+    def work_off(self, works: Sequence[CellWork], executor: Executor) -> None:
+        """Do those of ``works`` that are not done."""
+        work_off([work for work in works if work.record is None], executor, self._tell)
+
+    def _tell(self, work: Work) -> None:
         if isinstance(work, CellWork) and work.record is not None:
-            made += 1
-            rest = len(works) - before - made
-            left = (time.monotonic() - began) / made * rest
-            watcher.run(work.record, before + made, len(works), left)
+            self.done += 1
+            each = (time.monotonic() - self._began) / (self.done - self._before)
+            left = each * (self._total - self.done)
+            self._watcher.run(work.record, self.done, self._total, left)
 
-    work_off([work for work in works if work.record is None], executor, told)
+
+@contextlib.contextmanager
+def _places(executor: Executor | None, workers: int) -> Iterator[Executor]:
+    """Where commands run: ``executor``, or processes that end with the comparison."""
+    if executor is not None:
+        yield executor
+    else:
+        with contextlib.closing(LocalExecutor(workers)) as local:
+            yield local
+
+
+def _cluster(asked: Compare, folder: Path) -> Executor:
+    return SlurmExecutor(
+        folder / "slurm",
+        places=asked.workers,
+        partition=asked.slurm_partition,
+        minutes=asked.slurm_minutes,
+        gpus=int(asked.device == "cuda"),
+    )
+
+
+def _plain(bench: Bench) -> dict[str, dict[str, Any]]:
+    """Kind of ledger -> arm -> what it is trained with, as plain data."""
+    return {
+        kind: {name: to_plain(config) for name, config in by_arm.items()}
+        for kind, by_arm in bench.configs.items()
+    }
+
+
+def _works(bench: Bench, journal: Journal, threads: int) -> list[CellWork]:
+    return [CellWork(bench.asked, cell, journal, threads) for cell in bench.cells]
+
+
+def _trials(bench: Bench, folder: Path, threads: int) -> list[CellWork]:
+    """The trials, if any are asked for; their results are kept apart from the runs'."""
+    if not bench.asked.trials:
+        return []
+    asked = measured_on_validation(bench.asked)
+    journal = Journal(folder, _measured_by(asked, bench.device, threads))
+    return [CellWork(asked, cell, journal, threads) for cell in trial_cells(bench)]
+
+
+def _tuned(bench: Bench, trials: Sequence[CellWork]) -> tuple[dict[str, Any] | None, Bench]:
+    if not trials:
+        return None, bench
+    tuning = tuning_of(bench, [work.record for work in trials if work.record is not None])
+    return tuning, bench.tuned(winners(tuning))
 
 
 def _threads(asked: Compare) -> int:
@@ -131,46 +198,6 @@ def _threads(asked: Compare) -> int:
             "runs that wait for each other do not compare; give fewer"
         )
     return threads
-
-
-def resolved(
-    asked: Compare, device: str, threads: int
-) -> tuple[dict[str, dict[str, RunConfig]], dict[str, Any]]:
-    """What each arm is trained with in each ledger, and what all of them share.
-
-    Args:
-        asked: the comparison.
-        device: ``cpu`` or ``cuda``.
-        threads: CPU threads of each run.
-    """
-    from undrift import __version__
-
-    first = asked.settings(asked.cells[0])
-    data = load_images(asked.data, first)
-    configs = {
-        ledger.kind: {
-            arm.name: resolve(
-                asked.data,
-                asked.settings(Cell(arm, ledger, asked.seed)),
-                data,
-                device=device,
-            )
-            for arm in asked.arms
-        }
-        for ledger in asked.ledgers
-    }
-    protocol = {
-        "version": __version__,
-        "data": asked.data,
-        "fingerprint": data.fingerprint,
-        "train_images": len(data.split("train")),
-        "shape": list(data.split("train").shape),
-        "classes": len(data.class_names) if asked.conditional else 0,
-        **{name: value for name, value in asked.alike.items() if name != "device"},
-        "device": device,
-        "threads": threads,
-    }
-    return configs, protocol
 
 
 def _measured_by(asked: Compare, device: str, threads: int) -> dict[str, Any]:
@@ -190,41 +217,46 @@ def _measured_by(asked: Compare, device: str, threads: int) -> dict[str, Any]:
 
 
 def _speeds(
-    asked: Compare,
-    journal: Journal,
-    records: Sequence[dict[str, Any]],
-    device: str,
-    threads: int,
+    bench: Bench, journal: Journal, records: Sequence[dict[str, Any]], threads: int
 ) -> dict[str, Any]:
-    """How fast each arm draws: one finished run of each ledger, one after the other."""
+    """How fast each arm draws: one finished run of each ledger, one after the other.
+
+    Beside it what arithmetic an image costs in training.
+    """
+    # a cluster's runs are timed here, where there may be no GPU
+    device = bench.device if torch.cuda.is_available() else "cpu"
     done = {record["name"] for record in records if record["state"] == "done"}
-    speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in asked.ledgers}
-    for cell in asked.cells:
-        known = speeds[cell.ledger.kind]
-        if cell.name not in done or cell.arm.name in known:
+    speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in bench.asked.ledgers}
+    for cell in bench.cells:
+        kind, name = cell.ledger.kind, cell.arm.name
+        if cell.name not in done or name in speeds[kind]:
             continue
         found = journal.speed(cell)
         if found is None:
             found = speed_of(journal.run(cell), device, threads)
+            learnt = training_flops(bench.configs[kind][name], bench.data.split("train"), device)
+            found = {**found, "training_flops": learnt, "device": device}
             journal.write_speed(cell, found)
-        known[cell.arm.name] = {**found, "run": cell.name}
+        speeds[kind][name] = {**found, "run": cell.name}
     return speeds
 
 
 def _plan(
-    asked: Compare,
-    parameters: dict[str, dict[str, dict[str, int]]],
-    before: int,
-    threads: int,
+    bench: Bench, parameters: dict[str, dict[str, dict[str, int]]], before: int, threads: int
 ) -> list[str]:
-    total, s = len(asked.cells), "" if asked.seeds == 1 else "s"
+    asked = bench.asked
+    total, s = len(bench.cells), "" if asked.seeds == 1 else "s"
     names = ", ".join(arm.name for arm in asked.arms)
-    lines = [
-        f"{asked.data}: {total} runs, {names}, {asked.seeds} seed{s} each",
+    lines = [f"{asked.data}: {total} runs, {names}, {asked.seeds} seed{s} each"]
+    if asked.trials:
+        trials = asked.trials * len(asked.arms) * len(asked.ledgers)
+        lines.append(f"{trials} trials before them: {asked.trials} of each, its recipe first")
+    first = asked.ledgers[0].kind
+    lines += [
         *(ledger.words for ledger in asked.ledgers),
         *(
             f"{name}: {count['generator']:,} parameters of the generator, {count['all']:,} in all"
-            for name, count in parameters[asked.ledgers[0].kind].items()
+            for name, count in parameters[first].items()
         ),
     ]
     at_once = f"{asked.workers} at a time, " if asked.workers > 1 else "one at a time, "
@@ -232,10 +264,10 @@ def _plan(
     if before:
         lines.append(f"{before} of them were finished before")
     if asked.budget is not None:
-        timed = sum(c.ledger.kind == "seconds" for c in asked.cells)
-        total_seconds = seconds(asked.budget) * timed / asked.workers
+        runs = asked.seeds + asked.trials * asked.trial_share
+        in_all = seconds(asked.budget) * runs * len(asked.arms) / asked.workers
         lines.append(
-            f"the timed runs train for {total_seconds / 60:.3g} minutes in all; sampling and "
-            "measuring come on top"
+            f"the timed runs train for {in_all / 60:.3g} minutes in all; sampling and measuring "
+            "come on top"
         )
     return lines

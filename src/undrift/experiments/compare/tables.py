@@ -5,11 +5,14 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from undrift.experiments.compare.asked import RECIPE
+from undrift.experiments.compare.tuning_table import tuning_cost, tuning_words
 from undrift.experiments.report.cost import duration
 from undrift.experiments.report.figure import short
 from undrift.experiments.report.metric_table import SHARES, amount, title_of
 from undrift.metrics.catalogue import METRICS
 from undrift.runs.collapse import FAILED
+from undrift.runs.settings import parameter_count
 
 Record = dict[str, Any]
 
@@ -102,12 +105,14 @@ def cost_rows(found: Record, table: Record) -> list[list[tuple[str, str]]]:
                 ("images seen", _span(costs.get("images"), short)),
                 ("updates", _span(costs.get("steps"), short)),
                 ("training", _span(costs.get("seconds"), duration)),
+                ("trials before", tuning_cost(found["tuning"], table["kind"], method)),
                 ("processor time", _span(costs.get("cpu_seconds"), duration)),
                 ("share of a core", _span(costs.get("processor_share"), _percent)),
                 ("parameters, generator", f"{sizes['generator']:,}"),
                 ("parameters, all", f"{sizes['all']:,}"),
                 ("NFE", f"{speed['nfe']:g}" if speed else "-"),
-                ("FLOPs per image", short(speed["flops"]) if speed else "-"),
+                ("FLOPs per drawn image", short(speed["flops"]) if speed else "-"),
+                ("FLOPs per training image", short(speed["training_flops"]) if speed else "-"),
                 ("one image", _time(speed.get("single_ms"))),
                 ("in batches", _time(speed.get("batch_ms"))),
             ]
@@ -169,9 +174,10 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
         ("data", f"{found['data']}, fingerprint {facts['fingerprint'][:16]}"),
         ("split", f"{facts['train_images']:,} training images; the rest is held out"),
         ("classes", str(facts["classes"]) if facts["classes"] else "not used"),
-        ("batch", str(facts["batch_size"] or "each recipe's own")),
+        ("parameters", _sizes(facts["parameters"])),
+        ("batch", str(facts["batch_size"] or "each method's own")),
         ("mirrored", "at random, for all" if facts["flip"] else "no"),
-        ("settings", "each method's recipe; nothing was tuned here, for no method"),
+        ("settings", tuning_words(found["tuning"])),
         ("seeds", ", ".join(map(str, found["seeds"]))),
         ("machine", _machine(facts)),
         ("measured", facts["measuring"]),
@@ -206,17 +212,35 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
         ),
         (
             "FLOPs",
-            "of drawing one image: matrix products, convolutions and attention, two per "
-            "multiply-add",
+            "matrix products, convolutions and attention, two per multiply-add; in training per "
+            "real image seen: every phase of a throw-away model, the second backward of gradient "
+            "penalties and the optimiser's matrix products among it; what goes value by value "
+            "(norms, activations, Adam) is not counted",
         ),
         (
             "speed",
             "median time to draw one image alone, and per image in a batch of 64, of one run of "
-            "each method, one after the other when all runs had ended",
+            f"each method, one after the other when all runs had ended{_timed_on(found)}",
         ),
         ("version", f"undrift {found['version']}"),
     ]
     return rows
+
+
+def _timed_on(found: Record) -> str:
+    """Where speeds were measured, if that is not where runs were trained."""
+    devices = {one.get("device") for by_arm in found["speeds"].values() for one in by_arm.values()}
+    trained_on = found["protocol"]["device"]
+    return "".join(f"; on {device}" for device in sorted(devices - {trained_on, None}))
+
+
+def _sizes(asked: str | None) -> str:
+    """What the sizes of the networks follow."""
+    if asked is None:
+        return "of what draws images: the first method's, within 10 %, by width"
+    if asked == RECIPE:
+        return "each recipe's own"
+    return f"of what draws images: {parameter_count(asked):,}, within 10 %, by width"
 
 
 def _machine(facts: Record) -> str:

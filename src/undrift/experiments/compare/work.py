@@ -125,6 +125,7 @@ class CellWork:
             "ledger": cell.ledger.kind,
             "amount": cell.ledger.amount,
             "seed": cell.seed,
+            "point": cell.point,
             "state": state,
             "threads": self._threads,
             "workers": self._asked.workers,

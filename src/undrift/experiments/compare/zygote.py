@@ -18,6 +18,7 @@ import contextlib
 import importlib
 import json
 import os
+import runpy
 import select
 import signal
 import sys
@@ -82,7 +83,7 @@ def _serve(request: dict[str, Any], children: list[_Child]) -> None:
 
 
 def _become(words: list[str], log: Path, threads: int) -> None:
-    """Be the command, in the child; does not return."""
+    """Be ``python -m undrift WORDS``, in the child; does not return."""
     _own_group(0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -91,12 +92,13 @@ def _become(words: list[str], log: Path, threads: int) -> None:
         os.dup2(source, target)
     import torch
 
-    from undrift.cli.dispatch import main as command
-
     torch.set_num_threads(threads)
+    sys.argv = ["undrift", *words]
     code = 1
     try:
-        code = command(words)
+        runpy.run_module("undrift", run_name="__main__")
+    except SystemExit as leaving:
+        code = leaving.code if isinstance(leaving.code, int) else 0
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

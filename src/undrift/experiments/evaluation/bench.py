@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from undrift.experiments.evaluation.reference import Reference
 from undrift.experiments.evaluation.subject import Subject
 from undrift.metrics import Comparison, Images, open_spaces
-from undrift.metrics.features import Classifier, FeatureExtractor
+from undrift.metrics.features import Classifier, FeatureExtractor, OnFit
 from undrift.metrics.features.stored import cached_features
 
 OnFeatures = Callable[[float], None]
@@ -65,6 +65,7 @@ class Bench:
         device: torch.device | str,
         classify: bool = True,
         on_features: OnFeatures | None = None,
+        on_fit: OnFit | None = None,
     ) -> Bench:
         """Draw at most ``n`` real images and open the spaces, see `undrift.metrics.open_spaces`.
 
@@ -80,6 +81,7 @@ class Bench:
             device=device,
             weights=weights,
             download=download,
+            on_fit=on_fit,
         )
         if on_features is not None:
             on_features(seconds_per_image(extractor, held_out.images))
@@ -100,7 +102,14 @@ class Bench:
         Raises:
             UsageError: a class that the reference lacks.
         """
-        return self._beside(self.renamed(samples, subject))
+        return self._beside(self.renamed(samples, subject), self.features)
+
+    def stand_in(self, count: int, subject: Subject) -> Comparison:
+        """That of ``count`` samples of ``subject`` before these are drawn: only these are true."""
+        shape = self.held_out.images.shape[1:]
+        both = subject.labelled and self.held_out.labels is not None
+        labels = np.zeros(count, np.int64) if both else None
+        return self._beside(Images.unseen(count, shape, labels), self.known)
 
     @property
     def floor(self) -> Comparison | None:
@@ -108,10 +117,10 @@ class Bench:
 
         Its samples and their features are what a stored reference needs for floors.
         """
-        made = self._beside(self.held_out).floor
+        made = self._beside(self.held_out, self.features).floor
         return made if len(made.reference) == len(self.held_out) else None
 
-    def _beside(self, samples: Images) -> Comparison:
+    def _beside(self, samples: Images, known: NDArray[np.floating] | None) -> Comparison:
         return Comparison(
             samples,
             self.held_out,
@@ -121,7 +130,7 @@ class Bench:
             self.reference.classes,
             self.seed,
             self.reference.split,
-            self.features,
+            known,
             self.reference.training is not None,
             self.own_rows,
             self.known_floor,

@@ -52,6 +52,11 @@ class Sampling:
     guidance: float | None = None
     grid: str | None = None
 
+    @property
+    def asked(self) -> list[str]:
+        """Names of the settings that are not left to the pipeline; the seed is none of them."""
+        return [name for name, value in vars(self).items() if name != "seed" and value is not None]
+
 
 @dataclass(frozen=True, eq=False)
 class Drawn:

@@ -24,7 +24,7 @@ from undrift.experiments.evaluation.stored_reference import (
 )
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.evaluation.watcher import Watcher
-from undrift.metrics import chosen_metrics, needs_classifier, paired_differences
+from undrift.metrics import chosen_metrics, lacking_metrics, needs_classifier, paired_differences
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
 
@@ -62,6 +62,11 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     else:
         reference = open_reference(subject, asked.reference, asked.split)
     subjects = [subject] if asked.against is None else [subject, open_subject(asked.against)]
+    if asked.sampling.asked and all(one.pipeline is None for one in subjects):
+        raise UsageError(
+            f"--{asked.sampling.asked[0]}: {subject.name} holds samples that are there already; "
+            "it goes with a run or a pipeline"
+        )
     fewest = FEWEST if asked.against is None else FEWEST_PAIRS
     for one in subjects:
         check(one, reference)
@@ -79,6 +84,8 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
         if world.first:
             # before samples are drawn: a wrong weight file must not be found out hours later
             bench = _open_bench(asked, subjects, reference, stored, names, device, watcher)
+            for one in subjects:
+                _check_any(names, lacking_metrics(bench.stand_in(counts[0], one), names))
         drawn = [_samples(one, asked, world, watcher) for one in subjects]
         if bench is None:
             return {}
@@ -89,6 +96,8 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
             result_of(one, made, comparison, names, asked, reference, watcher)
             for one, made, comparison in zip(subjects, drawn, comparisons, strict=True)
         ]
+        for result in results:
+            _check_any(names, result["missing"])
         found = results[0]
         if len(results) == 2:
             found["against"] = results[1]
@@ -99,6 +108,13 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
             number_closest(result, made.rows)
         write_result(found, picture, asked, subject)
         return found
+
+
+def _check_any(names: Sequence[str], missing: dict[str, str]) -> None:
+    """Refuse an evaluation that would have nothing to say."""
+    if len(missing) == len(names):
+        reasons = "; ".join(f"no {name}: {reason}" for name, reason in missing.items())
+        raise UsageError(f"nothing of what --metrics asks for can be measured: {reasons}")
 
 
 def _open_bench(
@@ -127,6 +143,7 @@ def _open_bench(
             device=device,
             classify=needs_classifier(names),
             on_features=tell,
+            on_fit=watcher.fitting,
         )
     else:
         spec = asked.features or stored.header["spec"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 import undrift.data
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.experiments.evaluation.subject import Subject, content_hash
+from undrift.experiments.evaluation.subject import Subject, content_hash, is_drawn, open_subject
 from undrift.metrics import Images
+from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_images
 
 Split = Literal["test", "validation", "train"]
@@ -117,7 +119,7 @@ def open_reference(subject: Subject, source: str | None, split: Split | None) ->
         split: which part; None is the first there is of test, validation and all.
 
     Raises:
-        UsageError: no reference, or no such split.
+        UsageError: no reference, a model in its place, or no such split.
         DataError: data that cannot be read.
     """
     if source is None:
@@ -134,6 +136,14 @@ def open_reference(subject: Subject, source: str | None, split: Split | None) ->
                 "on; name others by --reference DATA"
             )
     else:
+        path = Path(source)
+        if RunDirectory(path).is_run or (path / "config.json").is_file():
+            raise UsageError(
+                f"--reference {source}: a model is no set of real images; name its data, or a "
+                "folder that `undrift sample` wrote"
+            )
+        if is_drawn(path):
+            return _samples_of_others(source, split)
         data = _load(subject, source)
     return _divided(data, source, split)
 
@@ -191,6 +201,16 @@ def _load(subject: Subject, source: str) -> ImageSet:
     if subject.pipeline is not None:
         return undrift.data.load(source, size=(height, width), channels=channels, holdout=0)
     return undrift.data.load(source, holdout=0)
+
+
+def _samples_of_others(source: str, split: Split | None) -> Reference:
+    """Samples in the place of real images: the files that their record lists, without the grid."""
+    if split is not None:
+        raise UsageError(f"--split {split}: {source} holds samples, which have no splits")
+    given = open_subject(source)
+    whole = WholeSet("all", len(given.samples), given.samples.images)
+    images, classes = given.samples, given.classes
+    return Reference(source, "all", images, images, classes, whole.content, (whole,))
 
 
 def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:

@@ -53,6 +53,11 @@ class Subject:
         return height, width, channels
 
     @property
+    def labelled(self) -> bool:
+        """Whether samples come with the labels that they were asked with."""
+        return bool(self.classes) if self.given is None else self.given.labels is not None
+
+    @property
     def fingerprint(self) -> str:
         """Hexadecimal; names the weights and their settings, or the samples."""
         if self.pipeline is None:
@@ -102,7 +107,7 @@ def open_subject(
         return Subject(target, pipeline, None, pipeline.spec.class_names, run, config)
     if ema is not None or weights == "raw":
         raise UsageError(f"{target}: no run; --ema and --weights need one")
-    if (path / RECORD).is_file():
+    if is_drawn(path):
         return _drawn(path)
     if not path.exists() and path.suffix not in (".npz", ".npy", ".zip"):
         raise ModelFileError(
@@ -114,6 +119,11 @@ def open_subject(
         return Subject(target, None, Images(rows.images, rows.labels), rows.class_names)
     loaded = undrift.data.load(target, holdout=0)
     return Subject(target, None, Images(loaded.images, loaded.labels), loaded.class_names)
+
+
+def is_drawn(path: Path) -> bool:
+    """Whether ``path`` is a folder that ``undrift sample`` wrote."""
+    return (path / RECORD).is_file()
 
 
 def content_hash(images: NDArray[np.uint8]) -> str:

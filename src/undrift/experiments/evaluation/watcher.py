@@ -11,6 +11,9 @@ class Watcher:
     def plan(self, lines: list[str]) -> None:
         """What is about to be done."""
 
+    def fitting(self, done: int, total: int, seconds: float) -> None:
+        """Told while a feature network learns: images seen, in all, and seconds for the rest."""
+
     def features(self, count: int, seconds: float) -> None:
         """Told that features of up to ``count`` images are to be computed, in about ``seconds``."""
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-import undrift.data
 from undrift.data import ImageSet
 from undrift.errors import UsageError
+from undrift.experiments.evaluation.model_images import Split, load_for, part_of
 from undrift.experiments.evaluation.subject import Subject
 from undrift.likelihood import ValueGrid
 from undrift.randomness import generator
-from undrift.runs.images import load_images
-
-Split = Literal["test", "validation", "train"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +67,12 @@ def open_images(
         UsageError: no data, no such split, other sizes or classes.
         DataError: data that cannot be read.
     """
-    whole, source = _loaded(subject, source)
-    height, width, channels = subject.shape
-    if whole.shape != (height, width, channels):
+    if subject.pipeline is None:
         raise UsageError(
-            f"{source}: images of {whole.shape}, the model knows {(height, width, channels)}; "
-            "give images of its size and channels"
+            f"{subject.name}: these are samples; a likelihood needs a model, give a run or pipeline"
         )
-    found, part = _part(whole, source, split)
+    whole, source = load_for(subject, source)
+    found, part = part_of(whole, source, split)
     rows = np.arange(len(part))
     if n is not None and n < len(part):
         order = torch.randperm(len(part), generator=generator(seed, "likelihood rows"))
@@ -97,50 +91,6 @@ def open_images(
         rule,
         whole.fingerprint,
     )
-
-
-def _loaded(subject: Subject, source: str | None) -> tuple[ImageSet, str]:
-    if subject.pipeline is None:
-        raise UsageError(
-            f"{subject.name}: these are samples; a likelihood needs a model, give a run or pipeline"
-        )
-    config = subject.config
-    if source is None:
-        if config is None:
-            raise UsageError(f"{subject.name}: no run, so nothing tells its data; name DATA")
-        data = load_images(config.data.source, config.data)
-        if data.fingerprint != config.data.fingerprint:
-            raise UsageError(
-                f"{config.data.source}: it no longer holds the images that {subject.name} was "
-                "trained on; name DATA"
-            )
-        return data, config.data.source
-    height, width, channels = subject.shape
-    fit = "crop" if config is None else config.data.fit
-    background = None if config is None else config.data.background
-    loaded = undrift.data.load(
-        source,
-        size=(height, width),
-        fit=fit,
-        channels=channels,
-        background=background,
-        holdout=0,
-    )
-    return loaded, source
-
-
-def _part(data: ImageSet, source: str, split: Split | None) -> tuple[str, ImageSet]:
-    if split is not None:
-        part = data.split(split)
-        if not len(part):
-            there = ", ".join(name for name in data.splits if len(data.splits[name]))
-            raise UsageError(f"--split {split}: {source} has no such images; it has {there}")
-        return split, part
-    held_out: tuple[Split, ...] = ("test", "validation")
-    for name in held_out:
-        if len(data.split(name)):
-            return name, data.split(name)
-    return "all", data
 
 
 def _renamed(part: ImageSet, subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

@@ -124,7 +124,8 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
         text = text.replace(colour, variable)
     # the page's own font and a width that yields to the column
     text = re.sub(r"font:([^;\"]*?)(\d[\d.]*px)[^;\"]*", r"font:\1\2 var(--sans)", text)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
+    # which is remembered, since on a telephone it does not yield below what can be read
+    text = re.sub(r'(<svg[^>]*?) width="([^"]*)"', r'\1 style="--natural: \2"', text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     label = str(Markup.escape(description))
     text = text.replace("<svg", f'<svg class="plot" role="img" aria-label="{label}"', 1)

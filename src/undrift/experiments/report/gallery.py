@@ -10,15 +10,18 @@ import math
 
 import numpy as np
 
+from undrift.data.scatter import on_plane
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.pictures import Picture, by_class, gap_of, strip, thumbnail
+from undrift.experiments.report.plane import cloud, coverage_sentence
 from undrift.experiments.report.record import Grid, RunRecord
 
 _WIDTH = 868  # CSS pixels of the content column
 _MOST_CLASSES = 24
 _MOST_STOPS = 10
 _MOST_FRAMES = 11
+_CLOUD, _FRAME = 523, 131  # CSS pixels of points of the plane, all at once and at one noise level
 
 
 def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
@@ -31,6 +34,11 @@ def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
             return {"note": "", "classes": [], "sheet": None}
         note = f"The last grid drawn in training, after {grids[-1].step:,} steps."
         sheet = thumbnail(grids[-1].path, "Sample grid", side=_WIDTH - 200)
+        return {"note": note, "classes": [], "sheet": sheet}
+    if on_plane(images.shape[1:]):
+        sheet = cloud(images, "Samples over training data", side=_CLOUD, behind=material.examples)
+        note = f"{len(images):,} samples, over training data in grey.{how}"
+        note += coverage_sentence(record.data, images)
         return {"note": note, "classes": [], "sheet": sheet}
     tile = _tile(images.shape[1:3])
     if labels is None or len(np.unique(labels)) < 2:
@@ -127,12 +135,15 @@ def denoising_frames(material: ReportMaterial) -> list[Record]:
     if material.strip is None or len(material.strip) == 0:
         return []
     count = len(material.strip)
+    plane = on_plane(material.strip.shape[-3:])
     tile = max(32, min(_tile(material.strip.shape[1:3]) + 16, _WIDTH // _MOST_FRAMES - 14))
     levels = list(material.strip_levels) + [math.nan] * (count - len(material.strip_levels))
     chosen = np.unique(np.linspace(0, count - 1, min(count, _MOST_FRAMES)).round().astype(int))
     return [
         {
-            "image": strip(material.strip[i : i + 1], f"Denoising, frame {i + 1}", tile=tile),
+            "image": cloud(material.strip[i], f"Denoising, frame {i + 1}", side=_FRAME)
+            if plane
+            else strip(material.strip[i : i + 1], f"Denoising, frame {i + 1}", tile=tile),
             "level": _level(levels[i]),
         }
         for i in chosen.tolist()
@@ -150,6 +161,9 @@ def contact_sheet(material: ReportMaterial) -> Record:
     examples = material.examples
     if examples is None or len(examples) == 0:
         return {"sheet": None, "title": ""}
+    if on_plane(examples.shape[1:]):
+        title = f"{len(examples):,} training points, drawn at random"
+        return {"sheet": cloud(examples, "Training data", side=_CLOUD), "title": title}
     tile = min(_tile(examples.shape[1:3]), 64)
     columns = max(1, int(_WIDTH // (tile + gap_of(examples.shape[1:3], tile))))
     sheet: Picture = strip(examples, "Training images", tile=tile, columns=columns)

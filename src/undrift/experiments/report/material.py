@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undrift.data.scatter import on_plane
 from undrift.metrics import Images as LabelledImages
 from undrift.metrics.nearest import nearest_training
 from undrift.randomness import generator
 
 Images = NDArray[np.uint8]
 
-_CONTACT = 60
+_CONTACT, _CONTACT_POINTS = 60, 2500
 _PAIRS = 24
 _SEARCHED = 512
 
@@ -34,7 +35,8 @@ class ReportMaterial:
         neighbours: (k, H, W, C) uint8 nearest training image of each of ``queries``.
         distances: (k,) root mean square difference of each pair, in levels of 0-255.
         searched: how many samples ``queries`` were chosen from.
-        strip: (f, H, W, C) uint8 views of one sample on its way from noise to image.
+        strip: (f, H, W, C) uint8 views of one sample on its way from noise to image; of points of
+            the plane (f, n, H, W, C), many at once.
         strip_levels: (f,) noise over signal, sigma / alpha, at each of ``strip``; may be infinite.
         parameters: trainable parameters of the network.
         nfe: network forwards per image.
@@ -81,6 +83,7 @@ def gather_material(
 
     Half of the pairs are the samples nearest to a training image, the suspicious ones, by the
     relative distance that memorization is judged by; half are drawn at random from the first 512.
+    Points of the plane coincide by chance, so there are no pairs of them, and more examples.
 
     Args:
         samples: (n, H, W, C) uint8.
@@ -96,7 +99,30 @@ def gather_material(
         seconds: see `ReportMaterial`.
         seed: of the random choices.
     """
-    rows = _spread(training.labels, len(training.images), _CONTACT, seed)
+    points = on_plane(samples.shape[1:])
+    wanted = _CONTACT_POINTS if points else _CONTACT
+    rows = _spread(training.labels, len(training.images), wanted, seed)
+    material = ReportMaterial(
+        samples=samples,
+        labels=labels,
+        class_names=tuple(class_names),
+        examples=np.array(training.images[rows]),
+        example_labels=None if training.labels is None else np.array(training.labels[rows]),
+        strip=strip,
+        strip_levels=tuple(strip_levels),
+        parameters=parameters,
+        nfe=nfe,
+        sampling_seconds=sampling_seconds,
+        sampler=sampler,
+        seconds=dict(seconds or {}),
+    )
+    return material if points else _with_pairs(material, samples, training, seed)
+
+
+def _with_pairs(
+    material: ReportMaterial, samples: Images, training: LabelledImages, seed: int
+) -> ReportMaterial:
+    """``material`` with samples beside their nearest training images."""
     searched = samples[:_SEARCHED]
     found = nearest_training(searched, training.images)
     near = found.distances if found.spacing is None else found.relative
@@ -105,23 +131,12 @@ def gather_material(
     rest = np.sort(order[_PAIRS // 2 :])
     drawn = rest[_shuffled(len(rest), seed, "report pairs")[: _PAIRS // 2]]
     chosen = np.concatenate([closest, drawn])
-    return ReportMaterial(
-        samples=samples,
-        labels=labels,
-        class_names=tuple(class_names),
-        examples=np.array(training.images[rows]),
-        example_labels=None if training.labels is None else np.array(training.labels[rows]),
+    return replace(
+        material,
         queries=samples[chosen],
         neighbours=np.array(training.images[found.indices[chosen]]),
         distances=found.distances[chosen],
         searched=len(searched),
-        strip=strip,
-        strip_levels=tuple(strip_levels),
-        parameters=parameters,
-        nfe=nfe,
-        sampling_seconds=sampling_seconds,
-        sampler=sampler,
-        seconds=dict(seconds or {}),
     )
 
 

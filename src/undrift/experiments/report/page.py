@@ -16,6 +16,7 @@ import numpy as np
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
+from undrift.data.scatter import on_plane
 from undrift.experiments.report.cost import duration, time_by_part
 from undrift.experiments.report.curves import (
     evaluation_figure,
@@ -168,6 +169,9 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "curves_note": _curves_note(record),
         "timeline": timeline(record),
         "pairs": nearest_pairs(material),
+        "pairs_missing": "Points of the plane coincide by chance: nearness says nothing of copying."
+        if looks.ndim == 4 and on_plane(looks.shape[1:])
+        else "Nearest training images were not looked up.",
         "frames": denoising_frames(material),
         "metrics": lines,
         "best": metric_lines(record.evaluation.get("best", {})),

@@ -48,7 +48,7 @@ def strip(images: Images, label: str, *, tile: int = 56, columns: int | None = N
     for place, image in enumerate(with_alpha(images)):
         top, left = place // across * (height + gap), place % across * (width + gap)
         sheet[top : top + height, left : left + width] = image
-    return _shown(Image.fromarray(sheet), _scale(height, width, tile), label)
+    return shown(Image.fromarray(sheet), _scale(height, width, tile), label)
 
 
 def gap_of(size: tuple[int, ...], tile: int) -> float:
@@ -66,7 +66,7 @@ def thumbnail(path: Path, label: str, *, side: int) -> Picture:
     with Image.open(path) as file:
         image = file.convert("RGBA" if "A" in file.getbands() else "RGB")
     scale = side / max(image.size)
-    return _shown(image, float(int(scale)) if scale > 1 else scale, label)
+    return shown(image, float(int(scale)) if scale > 1 else scale, label)
 
 
 def with_alpha(images: Images) -> Images:
@@ -98,7 +98,7 @@ def _scale(height: int, width: int, tile: int) -> float:
     return float(round(scale)) if scale > 1.5 else min(scale, 1.0)
 
 
-def _shown(image: Image.Image, scale: float, label: str) -> Picture:
+def shown(image: Image.Image, scale: float, label: str) -> Picture:
     """``image`` at ``scale`` CSS pixels per pixel, with no more pixels than a fine screen shows.
 
     What is shown at its own size or larger is stored exactly (PNG); what is shown smaller is a

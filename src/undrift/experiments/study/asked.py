@@ -15,7 +15,7 @@ class Study:
     """A study: its size, its data and where it is made.
 
     Attributes:
-        preset: ``quick`` or ``full``.
+        preset: ``smoke``, ``quick`` or ``full``.
         out: folder of the study.
         data: what ``undrift train`` takes; has to have classes.
         mnist: the same of handwritten digits of 28 x 28 pixels, for stacked ones; None leaves them
@@ -26,7 +26,7 @@ class Study:
         device: where to compute.
     """
 
-    preset: Literal["quick", "full"]
+    preset: Literal["smoke", "quick", "full"]
     out: str
     data: str = "digits"
     mnist: str | None = None

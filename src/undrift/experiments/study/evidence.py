@@ -136,7 +136,7 @@ def _filled(pieces: Mapping[str, Record]) -> tuple[Values, dict[str, Values]]:
     by_method: dict[str, Values] = {}
     for record in recorded(pieces, "filling"):
         for method, found in record["methods"].items():
-            by_method.setdefault(method, {})[record["seed"]] = found["psnr"]
+            by_method.setdefault(method, {})[record["seed"]] = found["psnr_of_mean"]["value"]
     return by_method.pop(DIFFUSION, {}), by_method
 
 

@@ -29,7 +29,6 @@ from undrift.experiments.study.exhibits import (
 )
 from undrift.experiments.study.exhibits.exhibit import Exhibit, Table
 from undrift.experiments.study.words import effect, interval, title_of
-from undrift.runs.configuration import RunConfig
 
 Record = dict[str, Any]
 
@@ -91,7 +90,6 @@ def render(
     folder: Path,
     result: Record,
     exhibits: Mapping[str, Exhibits],
-    configs: Mapping[str, Mapping[str, RunConfig]],
 ) -> str:
     """The page.
 
@@ -99,9 +97,8 @@ def render(
         folder: of the study.
         result: of it.
         exhibits: by the names of claims.
-        configs: of the main table: ledger -> arm -> configuration.
     """
-    main = page_of(folder / "main", result["tables"]["main"], configs)
+    main = page_of(folder / "main", result["tables"]["main"])
     page = {
         "title": f"Six claims on {Path(result['data']).name or result['data']}",
         "lead": _lead(result),

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import UsageError
-from undrift.experiments.compare import Command, Compare, Outcome, read_json
-from undrift.experiments.compare.cells import Cell
+from undrift.experiments.compare import Command, Outcome, read_json
 from undrift.experiments.study.asked import Study
 from undrift.files.durable import write_file
 
@@ -26,7 +25,7 @@ class Piece:
     """One measurement.
 
     Attributes:
-        name: ``kind/table/cell`` or the like; unique.
+        name: ``kind/run`` or the like; unique.
         measure: makes it.
     """
 
@@ -37,40 +36,25 @@ class Piece:
         """Its file in the study's folder."""
         return folder / "parts" / f"{self.name.replace('/', '_')}.json"
 
+    def make(self, folder: Path) -> None:
+        """Measure in this process and write the file.
 
-def run_of(table: Compare, cell: Cell) -> Path:
-    """Folder of a run."""
-    return Path(table.out) / "runs" / cell.name
-
-
-def cells_of(table: Compare, done: Sequence[str], kind: str | None = None) -> list[Cell]:
-    """Finished cells of ``table``, of one ledger if ``kind`` names it."""
-    return [
-        cell
-        for cell in table.cells
-        if cell.name in done and (kind is None or cell.ledger.kind == kind)
-    ]
-
-
-def make(piece: Piece, folder: Path) -> None:
-    """Measure ``piece`` in this process and write its file.
-
-    Raises:
-        UsageError: if it cannot be written.
-    """
-    record = piece.measure()
-    path = piece.path(folder)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-        write_file(path, text.encode(), durable=False)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; name another --out"
-        ) from error
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        record = self.measure()
+        path = self.path(folder)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+            write_file(path, text.encode(), durable=False)
+        except OSError as error:
+            raise UsageError(
+                f"cannot write {path}: {error.strerror or error}; name another --out"
+            ) from error
 
 
-def known(pieces: Sequence[Piece], folder: Path) -> Mapping[str, Record]:
+def known(pieces: Sequence[Piece], folder: Path) -> dict[str, Record]:
     """Records of the pieces that were made, by name."""
     found = {piece.name: read_json(piece.path(folder)) for piece in pieces}
     return {name: record for name, record in found.items() if record is not None}
@@ -106,17 +90,21 @@ class PieceWork:
         """Whether its file is there."""
         return self.piece.path(self._study.folder).exists()
 
+    @property
+    def _log(self) -> Path:
+        return self._study.folder / "logs" / f"{self.piece.name.replace('/', '_')}.txt"
+
     def next(self) -> Command | None:
         """See `Work.next`."""
         if self._asked or self.made:
             return None
         self._asked = True
-        log = self._study.folder / "logs" / f"{self.piece.name.replace('/', '_')}.txt"
-        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.parent.mkdir(parents=True, exist_ok=True)
         words = (*self._study.words, "--part", self.piece.name)
-        return Command(words, log, self._threads)
+        return Command(words, self._log, self._threads)
 
     def ended(self, outcome: Outcome) -> None:
         """See `Work.ended`."""
         if outcome.code:
-            self.failed = f"ended with code {outcome.code}"
+            said = [line for line in self._log.read_text().splitlines() if line.strip()]
+            self.failed = said[-1].removeprefix("undrift: ") if said else f"code {outcome.code}"

@@ -37,7 +37,8 @@ class Preset:
         factors: multiples of each method's learning rate, for stability.
         swept: methods that are taken through them.
         toys: methods that meet rings and grids.
-        sizes: parameters of each family, for scaling.
+        families: networks that are made in several sizes: "unet", "transformer", "r3gan".
+        sizes: parameters of each.
         main: class-conditional models of the data.
         sweep: the same at other learning rates.
         points: rings and grids.
@@ -60,6 +61,7 @@ class Preset:
     factors: tuple[float, ...]
     swept: tuple[str, ...]
     toys: tuple[str, ...]
+    families: tuple[str, ...]
     sizes: tuple[str, ...]
     main: Size
     sweep: Size
@@ -84,6 +86,7 @@ QUICK = Preset(
     factors=(0.25, 0.5, 1.0, 2.0, 4.0),
     swept=("diffusion", "r3gan", "dcgan"),
     toys=("diffusion", "r3gan", "dcgan"),
+    families=("unet", "r3gan"),
     sizes=("30k", "90k", "270k"),
     main=Size(seeds=5, images=16_000, n=1000, budget="12s"),
     sweep=Size(seeds=2, images=6_400, n=500, looks=4),
@@ -106,6 +109,7 @@ FULL = Preset(
     factors=(0.25, 0.5, 1.0, 2.0, 4.0),
     swept=("diffusion", "r3gan", "stylegan2", "dcgan"),
     toys=("diffusion", "r3gan", "wgan_gp", "dcgan"),
+    families=("unet", "transformer", "r3gan"),
     sizes=("100k", "400k", "1.6M"),
     main=Size(seeds=5, images=100_000, n=2000, budget="4m", looks=8),
     sweep=Size(seeds=5, images=12_800, n=1000, looks=6),
@@ -121,4 +125,31 @@ FULL = Preset(
     scored=256,
 )
 
-PRESETS = {preset.name: preset for preset in (QUICK, FULL)}
+_ONCE = Size(seeds=1, images=128, n=32)
+
+SMOKE = Preset(
+    name="smoke",
+    methods=("diffusion", "dcgan"),
+    trials=0,
+    factors=(1.0,),
+    swept=("diffusion", "dcgan"),
+    toys=("diffusion", "dcgan"),
+    families=("unet", "r3gan"),
+    sizes=("30k", "60k"),
+    main=Size(seeds=1, images=128, n=32, budget="5s"),
+    sweep=_ONCE,
+    points=_ONCE,
+    stacked=None,
+    stacked_images=0,
+    tail=_ONCE,
+    scaling=_ONCE,
+    filling=_ONCE,
+    likelihood=_ONCE,
+    steps=(2, 4),
+    filled=4,
+    scored=4,
+    guidances=(1.0, 2.0),
+    truncations=(1.0, 0.5),
+)
+
+PRESETS = {preset.name: preset for preset in (SMOKE, QUICK, FULL)}

@@ -15,7 +15,6 @@ from undrift.experiments.report.record import RunRecord
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.page import exhibits_of, render
 from undrift.files.durable import write_file
-from undrift.runs.configuration import RunConfig
 
 Record = dict[str, Any]
 
@@ -65,7 +64,6 @@ def write_result(
     folder: Path,
     result: Record,
     asked: Mapping[str, Compare],
-    configs: Mapping[str, Mapping[str, RunConfig]],
 ) -> None:
     """Write ``report.json``, ``report.html`` and a PNG of every figure.
 
@@ -73,7 +71,6 @@ def write_result(
         folder: of the study.
         result: what `result_of` made.
         asked: the tables.
-        configs: of the main table: ledger -> arm -> configuration.
 
     Raises:
         UsageError: if they cannot be written.
@@ -88,7 +85,7 @@ def write_result(
         if name in asked
     }
     exhibits = exhibits_of(result, histories)
-    html = render(folder, result, exhibits, configs)
+    html = render(folder, result, exhibits)
     try:
         (folder / "figures").mkdir(exist_ok=True)
         for exhibit in (one for found in exhibits.values() for one in found.figures):

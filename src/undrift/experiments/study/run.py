@@ -6,21 +6,19 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.experiments.compare import Compare, Watcher, run_comparison
+from undrift.experiments.compare import Compare, Watcher, read_json, run_comparison
 from undrift.experiments.compare.executor import Executor, LocalExecutor
-from undrift.experiments.compare.run import resolved
 from undrift.experiments.compare.scheduling import Work, work_off
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.evidence import findings
-from undrift.experiments.study.pieces import Piece, PieceWork, known, make
+from undrift.experiments.study.pieces import Piece, PieceWork, known
 from undrift.experiments.study.plan import pieces_of, timed_pieces
 from undrift.experiments.study.result import result_of, write_result
-from undrift.experiments.study.tables import tables as tables_of
+from undrift.experiments.study.tables import MAIN, main_table, other_tables, rates_of
 from undrift.experiments.study.worlds import (
     STACKED,
     TAIL,
@@ -59,34 +57,37 @@ def run_study(
         ``claims``: the six findings; ``tables``, ``pieces``, ``seconds`` and ``protocol``.
 
     Raises:
-        UsageError: data without classes, or a folder with something else.
+        UsageError: data without classes, a folder with something else, or one that cannot be made.
         DataError: data that cannot be read.
     """
     watcher = StudyWatcher() if watcher is None else watcher
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
-    asked = _prepared(study, data)
+    try:
+        study.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {study.out}: {error.strerror or error}; name another folder"
+        ) from error
     lock = FileLock(study.folder)
     lock.acquire()
     try:
-        watcher.plan({name: len(table.cells) for name, table in asked.items()})
         with contextlib.ExitStack() as stack:
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.workers)))
-            found = {
-                name: run_comparison(table, watcher.table(name), places, brief=name != "main")
-                for name, table in asked.items()
-            }
-            done = {
-                name: [run["name"] for run in table["runs"] if run["state"] == "done"]
-                for name, table in found.items()
-            }
+            asked = {MAIN: main_table(study)}
+            found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
+            asked |= _others(study, data, rates_of(found[MAIN]))
+            watcher.plan({name: _runs(table) for name, table in asked.items()})
+            for name, table in asked.items():
+                if name != MAIN:
+                    found[name] = run_comparison(table, watcher.table(name), places, brief=True)
             threads = _threads(study)
-            pieces = pieces_of(study, asked, data, done, device)
+            pieces = pieces_of(study, found, device)
             failed = _make(pieces, study, threads, places, watcher)
-        timed = timed_pieces(study, asked, done, device, threads)
+        timed = timed_pieces(study, found, device, threads)
         with contextlib.closing(LocalExecutor(1)) as alone:
             failed |= _make(timed, study, threads, alone, watcher)
         records = known([*pieces, *timed], study.folder)
@@ -98,8 +99,7 @@ def run_study(
             findings(study.size, found, records),
             time.perf_counter() - began,
         )
-        configs, _ = resolved(asked["main"], device, threads)
-        write_result(study.folder, result, asked, configs)
+        write_result(study.folder, result, asked)
         return result
     finally:
         lock.release()
@@ -112,35 +112,25 @@ def make_part(study: Study, name: str) -> None:
         UsageError: there is no such piece, or a run of it is not finished.
     """
     device = choose_device(study.device)
-    data = load_study(study.data)
-    asked = tables_of(study, data)
-    done = {
-        table: [cell.name for cell in one.cells if _finished(one, cell.name)]
-        for table, one in asked.items()
-    }
-    threads = _threads(study)
+    found = {path.parent.name: read_json(path) or {} for path in study.folder.glob("*/report.json")}
     pieces = [
-        *pieces_of(study, asked, data, done, device),
-        *timed_pieces(study, asked, done, device, threads),
+        *pieces_of(study, found, device),
+        *timed_pieces(study, found, device, _threads(study)),
     ]
     chosen = next((piece for piece in pieces if piece.name == name), None)
     if chosen is None:
-        names = ", ".join(piece.name for piece in pieces[:4]) or "none; make its runs first"
-        raise UsageError(f"--part {name}: {study.out} has no such part; there are {names} ...")
-    make(chosen, study.folder)
+        known_names = ", ".join(piece.name for piece in pieces[:3]) or "none yet: make the study"
+        raise UsageError(f"--part {name}: {study.out} has no such part; it has {known_names}")
+    chosen.make(study.folder)
 
 
-def _finished(table: Compare, cell: str) -> bool:
-    return (Path(table.out) / "runs" / cell / "pipeline").is_dir()
-
-
-def _prepared(study: Study, data: ImageSet) -> dict[str, Compare]:
-    """The tables, with the data that they need in their place."""
+def _others(study: Study, data: ImageSet, rates: Mapping[str, float]) -> dict[str, Compare]:
+    """The other tables, with the data that they need in their place."""
     make_tail(study.folder / "data" / TAIL, data, study.seed)
     if study.mnist is not None and study.size.stacked is not None:
         path = study.folder / "data" / STACKED
         make_stacked(path, study.mnist, study.size.stacked_images, study.seed)
-    return tables_of(study, data)
+    return other_tables(study, data, rates)
 
 
 def _make(
@@ -165,6 +155,10 @@ def _make(
 
     work_off([work for work in works if not work.made], executor, told)
     return failed
+
+
+def _runs(table: Compare) -> int:
+    return len(table.arms) * len(table.ledgers) * table.seeds
 
 
 def _threads(study: Study) -> int:

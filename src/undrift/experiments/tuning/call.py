@@ -16,6 +16,8 @@ def tune_sampler(
     samples: int = 128,
     seed: int = 0,
     guidance: float | None = None,
+    aim: Literal["images", "solution"] = "images",
+    reference: str | os.PathLike[str] | None = None,
     device: Literal["auto", "cpu", "cuda"] = "auto",
     out: str | os.PathLike[str] | None = None,
 ) -> dict[str, Any]:
@@ -25,7 +27,8 @@ def tune_sampler(
 
     Returns:
         ``result["rows"]``: for each number of steps ``error``, ``fixed`` (the best classical
-        sampler and its error) and ``reduction`` with ``low`` and ``high`` (95 %).
+        sampler and its error), ``reduction`` with ``low`` and ``high`` (95 %), and ``distance`` to
+        the data ``before`` and ``after`` the last step was fitted to them, or None.
 
     Raises:
         UndriftError: what the command would print; see ``undrift.errors``.
@@ -37,6 +40,8 @@ def tune_sampler(
             samples=samples,
             seed=seed,
             guidance=guidance,
+            aim=aim,
+            reference=None if reference is None else os.fspath(reference),
             device=device,
             out=None if out is None else os.fspath(out),
         )

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from undrift.diffusion import NoiseSchedule
 from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines.labels import Labels
 from undrift.randomness import key
 from undrift.sampling import BoundDenoise, karras
 from undrift.sampling.learned import Cases, Trajectory, trace
@@ -54,10 +55,10 @@ class Source:
         """Standard deviation of the data in the model's space."""
         return self.pipeline.denoiser.parameterization.sigma_data
 
-    def bound(self, rows: range) -> tuple[BoundDenoise, Tensor]:
+    def bound(self, rows: range, labels: Labels = None) -> tuple[BoundDenoise, Tensor]:
         """Denoiser and noise of some images."""
         seed = key("tune sampler", self.seed)
-        return self.pipeline.bound(rows, seed=seed, guidance=self.guidance)
+        return self.pipeline.bound(rows, seed=seed, labels=labels, guidance=self.guidance)
 
     def times(self) -> Tensor:
         """The fine grid: Karras et al.'s, down to where the pipeline's own goes."""

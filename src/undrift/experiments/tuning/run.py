@@ -9,13 +9,18 @@ from typing import Any, Literal
 
 import torch
 
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.experiments.evaluation.reference import check, open_reference
+from undrift.experiments.evaluation.subject import Subject
+from undrift.experiments.tuning.calibration import JUDGED
 from undrift.experiments.tuning.cases import FINE, Source
+from undrift.experiments.tuning.likeness import MOST, Likeness
 from undrift.experiments.tuning.tune import Watcher, tune_all
 from undrift.files import manifest
 from undrift.files.durable import write_file
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.runs.directory import RunDirectory, open_run
+from undrift.runs.loading import configuration_of
 from undrift.runs.recipes import choose_device
 
 FEWEST, MOST_STEPS = 32, 50
@@ -32,6 +37,9 @@ class TuneSampler:
         seed: names them.
         guidance: guidance scale; None is the pipeline's.
         device: where to compute.
+        aim: what the last step is fitted to: real images, where they are at hand, or nothing but
+            the fine solution.
+        reference: real images; None are those that a run was trained on.
         out: JSON file to write, beside the run's own.
     """
 
@@ -40,6 +48,8 @@ class TuneSampler:
     samples: int = 128
     seed: int = 0
     guidance: float | None = None
+    aim: Literal["images", "solution"] = "images"
+    reference: str | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     out: str | None = None
 
@@ -56,6 +66,11 @@ class TuneSampler:
             raise UsageError(f"--samples {self.samples}: wanted at least {FEWEST}")
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed}: wanted at least 0")
+        if self.reference is not None and self.aim == "solution":
+            raise UsageError(
+                f"--reference {self.reference} with --aim solution, which asks for no real images: "
+                "leave one of them out"
+            )
 
 
 def run_tuning(asked: TuneSampler, watcher: Watcher | None = None) -> dict[str, Any]:
@@ -74,7 +89,9 @@ def run_tuning(asked: TuneSampler, watcher: Watcher | None = None) -> dict[str, 
     pipeline = tunable(Pipeline.from_pretrained(directory)).to(device)
     guidance = pipeline.spec.guidance if asked.guidance is None else asked.guidance
     source = Source(pipeline, guidance, asked.seed)
-    found, rows, seconds = tune_all(source, asked.steps, asked.samples, watcher)
+    likeness, words = likeness_of(asked, pipeline, run)
+    watcher.plan([words])
+    found, rows, seconds = tune_all(source, asked.steps, asked.samples, watcher, likeness)
     pipeline.learned = {**pipeline.learned, **found}
     if _manifest(directory) != before:
         raise ModelFileError(f"{directory} has changed since the tuning began; tune again")
@@ -91,6 +108,39 @@ def run_tuning(asked: TuneSampler, watcher: Watcher | None = None) -> dict[str, 
                 f"--out {asked.out}: {error.strerror or error}; name another file"
             ) from error
     return result
+
+
+def likeness_of(
+    asked: TuneSampler, pipeline: DiffusionPipeline, run: RunDirectory | None
+) -> tuple[Likeness | None, str]:
+    """The likeness to real images that the last step is fitted by, if any, and words on it.
+
+    Raises:
+        UsageError: images that are named and do not suit the model.
+        DataError: images that are named and cannot be read.
+    """
+    if asked.aim == "solution":
+        return None, "aiming at the fine solution alone"
+    if asked.reference is None and run is None:
+        return None, (
+            "aiming at the fine solution alone: the pipeline belongs to no run; name real images "
+            "by --reference to fit the last step to"
+        )
+    config = None if run is None else configuration_of(run)
+    classes = pipeline.spec.class_names
+    subject = Subject(asked.target, pipeline, None, classes, run, config)
+    try:
+        reference = open_reference(subject, asked.reference, "train")
+        check(subject, reference)
+    except (DataError, UsageError) as error:
+        if asked.reference is not None:
+            raise
+        return None, f"aiming at the fine solution alone: {error}"
+    count = min(len(reference.images), MOST)
+    return (
+        Likeness.to(reference.images.images, asked.seed),
+        f"the last step is fitted to {count:,} training images of {reference.source}",
+    )
 
 
 def tunable(pipeline: Pipeline) -> DiffusionPipeline:
@@ -141,6 +191,9 @@ def _result(
         "fine": FINE,
         "error": "mean over images of the root mean square difference from the solution in "
         f"{FINE} evaluations from the same noise, in the model's space",
+        "aim": asked.aim,
+        "distance": "Frechet distance to training images, in random features, of "
+        f"{JUDGED * asked.samples} images that the last step was not fitted to",
         "seconds": round(seconds, 1),
         "threads": torch.get_num_threads(),
         "rows": rows,

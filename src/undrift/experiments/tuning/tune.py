@@ -3,8 +3,9 @@
 The images are divided: one half to fit, one quarter to choose by, one quarter that says what it is
 worth. For each number of steps, the candidates are the best classical rule on the best fixed grid,
 the best rule on the grid that dynamic programming finds, that one with coefficients by regression,
-and the same refined by gradient; the one that is best on the second part is kept, and its error
-beside the fixed one's is that on the third.
+and the same refined by gradient; the one that is best on the second part is kept. Where real images
+are at hand, the last step of what is kept is fitted to them, on further images. Its error beside
+the fixed one's is that on the third part.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from undrift.experiments.tuning.calibration import FITTED, JUDGED, calibrate
 from undrift.experiments.tuning.cases import FINE, PART, Source, draw_cases, few_of
 from undrift.experiments.tuning.classical import Candidate, best_fixed, best_rule, measured
+from undrift.experiments.tuning.likeness import Likeness
 from undrift.pipelines.learned import LearnedFacts, LearnedSampler
 from undrift.sampling.learned import (
     Cases,
@@ -31,6 +34,9 @@ from undrift.sampling.learned import (
 )
 
 ROUNDS, UPDATES, PATIENCE = 6, 5, 3
+NEARER = 2 / 3
+"""Of the best fixed sampler's error: how far the last step may lead from the fine solution."""
+
 _FEW = 8
 _BACKWARD = 3.0  # forward and backward together, in forwards; measured anew before each tuning
 _RESAMPLES = 4000
@@ -88,13 +94,19 @@ class Groups:
     few: list[Cases]
     judge: list[Cases]
 
+    @property
+    def count(self) -> int:
+        """Images in all."""
+        return sum(len(one.start) for one in (*self.fit, *self.choose, *self.judge))
 
-def forwards(steps: Sequence[int], samples: int) -> float:
+
+def forwards(steps: Sequence[int], samples: int, calibrated: bool) -> float:
     """About how many forwards of one image a tuning takes."""
     fit, choose = samples // 2, samples // 4
     search = 60 * _FEW + 6 * choose
     learn = 3 * fit + ROUNDS * (UPDATES * 1.15 * _BACKWARD * fit + choose)
-    return FINE * samples + sum(k * (search + learn + 2 * choose) for k in steps)
+    last = (FITTED + JUDGED) * samples if calibrated else 0
+    return FINE * samples + sum(k * (search + learn + 2 * choose + last) for k in steps)
 
 
 def seconds_per_forward(source: Source) -> float:
@@ -127,7 +139,12 @@ def draw_groups(source: Source, samples: int, clock: Clock) -> Groups:
 
 
 def tune(
-    source: Source, groups: Groups, cost: torch.Tensor, steps: int, clock: Clock
+    source: Source,
+    groups: Groups,
+    cost: torch.Tensor,
+    steps: int,
+    clock: Clock,
+    likeness: Likeness | None = None,
 ) -> tuple[LearnedSampler, dict[str, Any]]:
     """Find the best sampler of ``steps`` evaluations.
 
@@ -137,6 +154,7 @@ def tune(
         cost: of every step along the fine solutions of ``groups.fit``.
         steps: number of steps.
         clock: counts the work.
+        likeness: to the data, which the last step is fitted to; None leaves it.
 
     Returns:
         The sampler, and what it is worth: errors on ``groups.judge`` by stage, and the reduction
@@ -170,12 +188,26 @@ def tune(
     )
     refined = Candidate("refined", found.table, found.error)
     kept = min(fixed, searched, regressed, refined, key=lambda candidate: candidate.error)
+    distance: dict[str, float] | None = None
+    if likeness is not None:
+        last = calibrate(
+            source,
+            kept.table,
+            likeness,
+            choose,
+            count=groups.count,
+            furthest=max(kept.error, NEARER * fixed.error),
+            on_part=lambda count: clock.add(f"{steps} steps: last step", count * steps),
+        )
+        distance = {"before": last.before, "after": last.after}
+        if last.table is not kept.table:
+            kept = measured(f"{kept.name}, calibrated", last.table, choose, source)
     stages = {"fixed": fixed, "searched": searched, "regressed": regressed, "refined": refined}
     judged = {
         name: errors(groups.judge, one.table, schedule).numpy() for name, one in stages.items()
     }
     after = errors(groups.judge, kept.table, schedule).numpy()
-    row = _row(steps, kept, fixed, searched, judged, after, source.seed)
+    row = _row(steps, kept, fixed, searched, judged, after, source.seed) | {"distance": distance}
     facts = LearnedFacts(
         steps=steps,
         guidance=source.guidance,
@@ -190,11 +222,15 @@ def tune(
 
 
 def tune_all(
-    source: Source, steps: Sequence[int], samples: int, watcher: Watcher
+    source: Source,
+    steps: Sequence[int],
+    samples: int,
+    watcher: Watcher,
+    likeness: Likeness | None = None,
 ) -> tuple[dict[int, LearnedSampler], list[dict[str, Any]], float]:
     """Tune every number of steps; returns samplers, rows and the seconds it took."""
     began = time.perf_counter()
-    total = forwards(steps, samples)
+    total = forwards(steps, samples, likeness is not None)
     expected = total * seconds_per_forward(source)
     watcher.plan(
         [
@@ -209,7 +245,7 @@ def tune_all(
     cost = step_costs(path, source.schedule, source.spread)
     found, rows = {}, []
     for count in steps:
-        found[count], row = tune(source, groups, cost, count, clock)
+        found[count], row = tune(source, groups, cost, count, clock, likeness)
         rows.append(row)
         watcher.result(row)
     return found, rows, time.perf_counter() - began

@@ -3,6 +3,7 @@
 from undrift.metrics.features.choose import open_extractor
 from undrift.metrics.features.domain import DomainClassifier
 from undrift.metrics.features.extractor import Classifier, FeatureExtractor
+from undrift.metrics.features.fitting import OnFit
 from undrift.metrics.features.stored import cached_features
 from undrift.metrics.features.untrained import RandomFeatures
 
@@ -10,6 +11,7 @@ __all__ = [
     "Classifier",
     "DomainClassifier",
     "FeatureExtractor",
+    "OnFit",
     "RandomFeatures",
     "cached_features",
     "open_extractor",

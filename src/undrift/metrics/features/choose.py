@@ -16,6 +16,7 @@ from undrift.metrics.features.convnet import LONGEST_SIDE, FeatureNetwork
 from undrift.metrics.features.domain import DomainClassifier
 from undrift.metrics.features.extractor import FeatureExtractor
 from undrift.metrics.features.fitted import FittedNetwork
+from undrift.metrics.features.fitting import OnFit
 from undrift.metrics.features.inception import InceptionFeatures
 from undrift.metrics.features.own import function_features, onnx_features, torchscript_features
 from undrift.metrics.features.pixels import PixelFeatures
@@ -40,6 +41,7 @@ def open_extractor(
     cache_directory: Path | None = None,
     weights: str | Path | None = None,
     download: bool = False,
+    on_fit: OnFit | None = None,
 ) -> FeatureExtractor:
     """The feature space ``spec``, fitted on the training images where it is fitted at all.
 
@@ -56,6 +58,7 @@ def open_extractor(
             ``$UNDRIFT_CACHE``.
         weights: the weight file, where the space needs one.
         download: fetch weights that are missing; without it nothing touches the network.
+        on_fit: told how a training goes on, if there is any.
 
     Raises:
         UsageError: an unknown space, a setting that it does not have, or weights that are missing.
@@ -76,9 +79,14 @@ def open_extractor(
                 seed=seed,
                 device=device,
                 cache_directory=cache_directory,
+                on_fit=on_fit,
             )
         return SelfSupervisedFeatures.fit(
-            training_images, seed=seed, device=device, cache_directory=cache_directory
+            training_images,
+            seed=seed,
+            device=device,
+            cache_directory=cache_directory,
+            on_fit=on_fit,
         )
     if kind == "random":
         return RandomFeatures.fit(training_images, seed=seed, device=device)

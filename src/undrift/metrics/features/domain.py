@@ -18,7 +18,7 @@ from undrift.errors import UsageError
 from undrift.metrics.features import cache
 from undrift.metrics.features.convnet import LONGEST_SIDE
 from undrift.metrics.features.fitted import FittedNetwork
-from undrift.metrics.features.fitting import initial_network, train
+from undrift.metrics.features.fitting import OnFit, initial_network, train
 from undrift.metrics.features.resizing import shrink, shrunk_size
 
 _VERSION = 1  # of the recipe below: a change of it must not find old entries in the cache
@@ -40,6 +40,7 @@ class DomainClassifier(FittedNetwork):
         seed: int = 0,
         device: torch.device | str = "cpu",
         cache_directory: Path | None = None,
+        on_fit: OnFit | None = None,
     ) -> DomainClassifier:
         """Train on ``images`` (n, H, W, C) uint8 and ``labels`` (n,), or load an earlier result.
 
@@ -54,6 +55,7 @@ class DomainClassifier(FittedNetwork):
             seed: of the initial weights, the order and the shifts.
             device: where to train and run.
             cache_directory: default the ``features`` folder of ``$UNDRIFT_CACHE``.
+            on_fit: told how the training goes on, if there is any.
 
         Raises:
             UsageError: fewer than two images or classes, or labels that do not fit.
@@ -66,7 +68,7 @@ class DomainClassifier(FittedNetwork):
             )
         if labels.min() < 0 or labels.max() >= count:
             raise UsageError(f"labels {labels.min()} to {labels.max()}: {count} classes were named")
-        return cls._obtain(images, labels, count, seed, device, cache_directory)
+        return cls._obtain(images, labels, count, seed, device, cache_directory, on_fit)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Most probable label (n,) int64 of each of ``images`` (n, H, W, C) uint8."""
@@ -80,6 +82,14 @@ class DomainClassifier(FittedNetwork):
         """``features`` and ``probabilities`` of ``images`` by one pass through the network."""
         features, logits = self.outputs(images)
         return features.double().numpy(), logits.double().softmax(dim=1).numpy()
+
+    def probabilities_of(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """``probabilities`` of images of which only ``features`` (n, 64) are known."""
+        network = self.network
+        hidden = torch.from_numpy(np.asarray(features, np.float32)).to(network.scale.device)
+        with torch.no_grad():
+            logits = network.logits(hidden * network.scale)
+        return logits.double().softmax(dim=1).cpu().numpy()
 
     @property
     def classes(self) -> int:
@@ -95,6 +105,7 @@ class DomainClassifier(FittedNetwork):
         seed: int,
         device: torch.device | str,
         directory: Path | None,
+        on_fit: OnFit | None,
     ) -> DomainClassifier:
         height, width, channels = images.shape[1:]
         shrunk = shrink(images, LONGEST_SIDE)
@@ -105,7 +116,7 @@ class DomainClassifier(FittedNetwork):
         stored = cache.read(directory, entry)
         if stored is None:
             network.to(device)
-            train(network, shrunk.to(device), targets.to(device), seed)
+            train(network, shrunk.to(device), targets.to(device), seed, on_fit)
             cache.write(directory, entry, network.state_dict(), {"classes": classes, "seed": seed})
         else:
             network.load_state_dict(stored)

@@ -65,3 +65,7 @@ class Classifier(FeatureExtractor, Protocol):
     def probabilities(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Probability (n, K) of each class for each of ``images``; rows sum to 1."""
         ...
+
+    def probabilities_of(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """The same of images of which only the ``features`` (n, D) of this space are known."""
+        ...

@@ -10,7 +10,7 @@ from torch import Tensor
 from undrift.errors import UsageError
 from undrift.metrics.features import cache
 from undrift.metrics.features.convnet import FEATURES, LONGEST_SIDE, FeatureNetwork
-from undrift.metrics.features.resizing import shrink
+from undrift.metrics.features.resizing import shrink, shrink_levels
 
 _BATCH = 1024
 
@@ -54,6 +54,13 @@ class FittedNetwork:
             UsageError: images of another size or channel count than those fitted on.
         """
         return self.outputs(images)[0].double().numpy()
+
+    def of_levels(self, levels: Tensor) -> Tensor:
+        """Features (n, 64), float32, of ``levels`` (n, C, H, W) on [0, 255], whole or not.
+
+        Differentiable in them, and on their device, which must be the network's.
+        """
+        return self.network(shrink_levels(levels.float(), LONGEST_SIDE))[0]
 
     def outputs(self, images: NDArray[np.uint8]) -> tuple[Tensor, Tensor]:
         """Features (n, 64) and logits (n, K), float32, both on the CPU."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 
 import torch
@@ -10,10 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from undrift.metrics.features.convnet import FeatureNetwork
+from undrift.networks import are_points
 from undrift.randomness import generator, key
 
 _BLOCK = 1024
 _PEAK_RATE = 4e-3
+_UNTIMED = 3  # steps before the pace is known: the first one takes longer
+
+OnFit = Callable[[int, int, float], None]
+"""Called as (images seen, images to be seen in all, expected seconds for the rest); raises to stop.
+"""
 
 
 def initial_network(
@@ -25,16 +32,23 @@ def initial_network(
         return FeatureNetwork(channels, classes, size)
 
 
-def train(network: FeatureNetwork, images: Tensor, labels: Tensor, seed: int) -> None:
+def train(
+    network: FeatureNetwork,
+    images: Tensor,
+    labels: Tensor,
+    seed: int,
+    on_fit: OnFit | None = None,
+) -> None:
     """Teach ``network`` the ``labels`` (n,) of ``images`` (n, C, h, w) uint8, in place.
 
-    AdamW with a warm-up and a cosine to zero; images shifted by about a 24th of a side. About
-    48,000 images are seen, but each at least 3 and at most 40 times.
+    AdamW with a warm-up and a cosine to zero; images shifted by about a 24th of a side, points not
+    at all. About 48,000 images are seen, but each at least 3 and at most 40 times.
     """
     count = len(images)
     batch = min(count, 128 if count < 10_000 else 256)
     passes = min(40.0, max(3.0, 48_000 / count))
-    shift = max(1, round(max(images.shape[2:]) / 24))
+    height, width = images.shape[2:]
+    shift = 0 if are_points((height, width)) else max(1, round(max(height, width) / 24))
     draws = generator(seed, "feature training")
 
     def loss(rows: Tensor) -> Tensor:
@@ -43,7 +57,16 @@ def train(network: FeatureNetwork, images: Tensor, labels: Tensor, seed: int) ->
         logits = network(_shifted(images[rows], down, right))[1]
         return F.cross_entropy(logits, labels[rows])
 
-    descend(network, images, loss, draws, batch=batch, passes=passes, peak_rate=_PEAK_RATE)
+    descend(
+        network,
+        images,
+        loss,
+        draws,
+        batch=batch,
+        passes=passes,
+        peak_rate=_PEAK_RATE,
+        on_fit=on_fit,
+    )
 
 
 def descend(
@@ -55,6 +78,7 @@ def descend(
     batch: int,
     passes: float,
     peak_rate: float,
+    on_fit: OnFit | None = None,
 ) -> None:
     """Train ``network`` in place and set its normalisations and unit.
 
@@ -66,6 +90,7 @@ def descend(
         batch: rows per step.
         passes: times that each image is seen.
         peak_rate: learning rate of AdamW after its warm-up, before its cosine to zero.
+        on_fit: told how it goes on.
     """
     count = len(images)
     steps = max(1, math.ceil(count * passes / batch))
@@ -74,7 +99,13 @@ def descend(
     network.train()
     _lay_out(network, torch.channels_last)
     order = torch.empty(0, dtype=torch.int64)
+    began = time.perf_counter()
     for step in range(steps):
+        if step == _UNTIMED:
+            began = time.perf_counter()
+        elif step > _UNTIMED and on_fit is not None:
+            pace = (time.perf_counter() - began) / (step - _UNTIMED)
+            on_fit(step * batch, steps * batch, pace * (steps - step))
         progress = step / steps
         rate = peak_rate * min(progress / 0.1, 1.0, 0.5 + 0.5 * math.cos(math.pi * progress))
         for group in optimizer.param_groups:

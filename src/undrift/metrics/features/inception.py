@@ -160,9 +160,13 @@ class InceptionFeatures:
     def read(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """``features`` and ``probabilities`` of ``images`` by one pass through the network."""
         features = self.features(images)
+        return features, self.probabilities_of(features)
+
+    def probabilities_of(self, features: NDArray[np.floating]) -> NDArray[np.float64]:
+        """``probabilities`` of images of which only ``features`` (n, 2048) are known."""
         weight = self.network.fc.weight.double().cpu()
-        logits = torch.from_numpy(features).double() @ weight.T
-        return features, logits.softmax(dim=1).numpy()
+        logits = torch.from_numpy(np.asarray(features, np.float64)) @ weight.T
+        return logits.softmax(dim=1).numpy()
 
     def _run(self, levels: Tensor) -> Tensor:
         # convolutions of 10 bits (TF32), the default on recent GPUs, would move the features

@@ -17,6 +17,14 @@ def shrunk_size(height: int, width: int, longest: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
+def shrink_levels(levels: Tensor, longest: int) -> Tensor:
+    """Average ``levels`` (n, C, H, W), floating-point, as `shrink` does, without rounding."""
+    size = shrunk_size(levels.shape[2], levels.shape[3], longest)
+    if levels.shape[2:] == size:
+        return levels
+    return F.interpolate(levels, size=size, mode="area")
+
+
 def shrink(images: NDArray[np.uint8], longest: int) -> Tensor:
     """Average ``images`` (n, H, W, C) uint8 over areas until no side exceeds ``longest`` pixels.
 
@@ -29,7 +37,6 @@ def shrink(images: NDArray[np.uint8], longest: int) -> Tensor:
         # a copy, because memory-mapped images are read-only and torch tensors are not
         block = torch.from_numpy(np.array(images[start : start + _BLOCK])).permute(0, 3, 1, 2)
         if block.shape[2:] != size:
-            averaged = F.interpolate(block.float(), size=size, mode="area")
-            block = averaged.round().to(torch.uint8)
+            block = shrink_levels(block.float(), longest).round().to(torch.uint8)
         parts.append(block.contiguous())
     return torch.cat(parts)

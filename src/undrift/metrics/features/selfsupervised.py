@@ -34,7 +34,7 @@ from undrift.errors import UsageError
 from undrift.metrics.features import cache
 from undrift.metrics.features.convnet import FEATURES, LONGEST_SIDE
 from undrift.metrics.features.fitted import FittedNetwork
-from undrift.metrics.features.fitting import descend, initial_network
+from undrift.metrics.features.fitting import OnFit, descend, initial_network
 from undrift.metrics.features.resizing import shrink, shrunk_size
 from undrift.randomness import generator
 
@@ -67,6 +67,7 @@ class SelfSupervisedFeatures(FittedNetwork):
         seed: int = 0,
         device: torch.device | str = "cpu",
         cache_directory: Path | None = None,
+        on_fit: OnFit | None = None,
     ) -> SelfSupervisedFeatures:
         """Train on ``images`` (n, H, W, C) uint8, or load an earlier result.
 
@@ -80,6 +81,7 @@ class SelfSupervisedFeatures(FittedNetwork):
             seed: of the initial weights, the order and the views.
             device: where to train and run.
             cache_directory: default the ``features`` folder of ``$UNDRIFT_CACHE``.
+            on_fit: told how the training goes on, if there is any.
 
         Raises:
             UsageError: fewer than four images.
@@ -116,6 +118,7 @@ class SelfSupervisedFeatures(FittedNetwork):
                 batch=min(len(chosen), 256),
                 passes=min(60.0, _IMAGES_SEEN / len(chosen)),
                 peak_rate=_PEAK_RATE,
+                on_fit=on_fit,
             )
             cache.write(directory, entry, network.state_dict(), {"seed": seed})
         else:

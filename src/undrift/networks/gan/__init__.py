@@ -8,6 +8,7 @@ A generator is called as ``generator(z, context, truncation)`` and gives images,
 from undrift.networks.gan.build import AdversaryConfig, build_discriminator, build_generator
 from undrift.networks.gan.dcgan import DCGANConfig
 from undrift.networks.gan.latent import Generator
+from undrift.networks.gan.mlp import MLPGANConfig
 from undrift.networks.gan.r3gan import R3GANConfig
 from undrift.networks.gan.sngan import SNGANConfig
 from undrift.networks.gan.stylegan2 import StyleGAN2Config
@@ -16,6 +17,7 @@ __all__ = [
     "AdversaryConfig",
     "DCGANConfig",
     "Generator",
+    "MLPGANConfig",
     "R3GANConfig",
     "SNGANConfig",
     "StyleGAN2Config",

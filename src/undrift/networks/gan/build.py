@@ -7,6 +7,7 @@ from torch import nn
 from undrift.errors import UsageError
 from undrift.networks.context import ContextSpec
 from undrift.networks.gan.dcgan import DCGANConfig, DCGANDiscriminator, DCGANGenerator
+from undrift.networks.gan.mlp import MLPDiscriminator, MLPGANConfig, MLPGenerator
 from undrift.networks.gan.r3gan import R3GANConfig, R3GANDiscriminator, R3GANGenerator
 from undrift.networks.gan.sngan import SNGANConfig, SNGANDiscriminator, SNGANGenerator
 from undrift.networks.gan.stylegan2 import (
@@ -15,18 +16,18 @@ from undrift.networks.gan.stylegan2 import (
     StyleGAN2Generator,
 )
 
-AdversaryConfig = DCGANConfig | SNGANConfig | StyleGAN2Config | R3GANConfig
+AdversaryConfig = DCGANConfig | SNGANConfig | StyleGAN2Config | R3GANConfig | MLPGANConfig
 
 
 def build_generator(
     config: AdversaryConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
-) -> DCGANGenerator | SNGANGenerator | StyleGAN2Generator | R3GANGenerator:
+) -> DCGANGenerator | SNGANGenerator | StyleGAN2Generator | R3GANGenerator | MLPGenerator:
     """Build a network that maps (z, context, truncation) to images.
 
     Args:
         config: the family and its shape.
         channels: of the images.
-        size: (H, W) of the images, multiples of 4.
+        size: (H, W) of the images, multiples of 4 for all but perceptrons.
         context: sizes of the context's parts; a GAN hears the vector only.
 
     Raises:
@@ -42,6 +43,8 @@ def build_generator(
             return StyleGAN2Generator(config, channels=channels, size=size, context=context)
         case R3GANConfig():
             return R3GANGenerator(config, channels=channels, size=size, context=context)
+        case MLPGANConfig():
+            return MLPGenerator(config, channels=channels, size=size, context=context)
 
 
 def build_discriminator(
@@ -62,6 +65,8 @@ def build_discriminator(
             return StyleGAN2Discriminator(config, channels=channels, size=size, context=context)
         case R3GANConfig():
             return R3GANDiscriminator(config, channels=channels, size=size, context=context)
+        case MLPGANConfig():
+            return MLPDiscriminator(config, channels=channels, size=size, context=context)
 
 
 def _check(channels: int, context: ContextSpec) -> None:

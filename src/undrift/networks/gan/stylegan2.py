@@ -95,19 +95,26 @@ class StyleGAN2Generator(nn.Module):
 
     def centre(self, context: Context | None, count: int) -> Tensor:
         """The mean style of each row's condition: (count, latent)."""
+        return self.spread(context, count)[0]
+
+    def spread(self, context: Context | None, count: int) -> tuple[Tensor, Tensor]:
+        """The mean style of each row's condition, and how far styles stray from it.
+
+        Returns:
+            (count, latent), and the root mean square per coordinate, (count, 1).
+        """
         noise = torch.Generator().manual_seed(0)
         z = torch.randn(CENTRE_LATENTS, self.latent, generator=noise).to(self.base.device)
         if not self.context.vector:
-            return self.style(z, None).mean(0).expand(count, -1)
+            mean, stray = _moments(self.style(z, None))
+            return mean.expand(count, -1), stray.expand(count, 1)
         known, place = required(context, "vector").unique(dim=0, return_inverse=True)
-        means = [self.style(z, Context(vector=row.expand(len(z), -1))).mean(0) for row in known]
-        return torch.stack(means)[place]
+        styles = (self.style(z, Context(vector=row.expand(len(z), -1))) for row in known)
+        means, strays = zip(*map(_moments, styles), strict=True)
+        return torch.stack(means)[place], torch.stack(strays)[place, None]
 
-    def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
-        """See `undrift.networks.gan.Generator`."""
-        w = self.style(z, context)
-        if truncation != 1:
-            w = self.centre(context, len(w)).to(w.dtype).lerp(w, truncation)
+    def synthesis(self, w: Tensor) -> Tensor:
+        """Images (B, C, H, W) of styles w (B, latent)."""
         h = self.base.expand(len(w), *self.base.shape)
         image: Tensor | None = None
         for number, stage in enumerate(self.stages):
@@ -118,6 +125,13 @@ class StyleGAN2Generator(nn.Module):
         if image is None:
             raise UsageError("stylegan2: it has no stages; give it a size")
         return image
+
+    def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
+        """See `undrift.networks.gan.Generator`."""
+        w = self.style(z, context)
+        if truncation != 1:
+            w = self.centre(context, len(w)).to(w.dtype).lerp(w, truncation)
+        return self.synthesis(w)
 
 
 class StyleGAN2Discriminator(nn.Module):
@@ -180,3 +194,9 @@ class _Analysis(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         h = shrunk(leaky(self.conv_out(leaky(self.conv_in(x)))))
         return (h + self.skip(shrunk(x))) / math.sqrt(2)
+
+
+def _moments(w: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (latent,) of styles (n, latent), and their root mean square deviation per number, ()."""
+    mean = w.mean(0)
+    return mean, (w - mean).square().mean().sqrt()

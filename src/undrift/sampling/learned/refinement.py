@@ -158,7 +158,7 @@ class Coordinates:
         """Centre the map on ``table``, with L_k from what it hears of ``cases``."""
         size, images, gram = table.steps, 0, torch.zeros((table.steps,) * 2, dtype=torch.float64)
         for one in cases:
-            rows = heard(one, table, schedule).flatten(1)
+            rows = heard(one.denoise, one.start, table, schedule).double().flatten(1)
             gram += rows @ rows.T / rows.shape[1] * len(one.start)
             images += len(one.start)
         gram /= images

@@ -84,17 +84,17 @@ def regress(cases: Sequence[Cases], table: Table, schedule: NoiseSchedule) -> Ta
     return replace(table, coefficients=coefficients)
 
 
-def heard(one: Cases, table: Table, schedule: NoiseSchedule) -> Tensor:
-    """What the denoiser answers along a table, float64 on the CPU, shape (K, B, ...)."""
+def heard(denoise: BoundDenoise, start: Tensor, table: Table, schedule: NoiseSchedule) -> Tensor:
+    """What the denoiser answers from ``start`` (B, ...) along a table, on the CPU, (K, B, ...)."""
     answers: list[Tensor] = []
 
-    def denoise(x: Tensor, t: Tensor) -> Prediction:
-        prediction = one.denoise(x, t)
-        answers.append(prediction.x0.to("cpu", torch.float64))
+    def listen(x: Tensor, t: Tensor) -> Prediction:
+        prediction = denoise(x, t)
+        answers.append(prediction.x0.cpu())
         return prediction
 
     with torch.no_grad():
-        follow(denoise, one.start, table, schedule)
+        follow(listen, start, table, schedule)
     return torch.stack(answers)
 
 

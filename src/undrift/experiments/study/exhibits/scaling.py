@@ -70,6 +70,8 @@ def _draw(found: Record, histories: Mapping[str, History], tones: Tones) -> Figu
         if history is None or run["method"] != largest[family]:
             continue
         looks = [look for look in history.looks if look.get("fd") is not None]
+        if not looks:
+            continue
         right.plot(
             [look["images"] for look in looks],
             [look["fd"] for look in looks],
@@ -79,10 +81,11 @@ def _draw(found: Record, histories: Mapping[str, History], tones: Tones) -> Figu
         )
     floor = found["ledgers"][0]["floors"].get("fd")
     for axis, words in ((left, "parameters that draw"), (right, "real images seen")):
-        axis.set_xscale("log")
-        axis.set_yscale("log")
         axis.set_xlabel(words)
-        axis.xaxis.set_major_formatter(lambda value, _: short(value))
+        if axis.lines:  # an empty axis has no logarithm
+            axis.set_xscale("log")
+            axis.set_yscale("log")
+            axis.xaxis.set_major_formatter(lambda value, _: short(value))
     if floor:
         left.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.2)
     left.set_ylabel("Frechet distance")

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from statistics import fmean, median
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import spearmanr
+from scipy.stats import rankdata
 
 from undrift.experiments.report.history import History
 from undrift.experiments.study.evidence import has_failed
@@ -128,9 +129,10 @@ def loss_and_distance(history: History) -> float | None:
         before = [loss for step, loss in losses if step <= look["step"]]
         if look.get("fd") is not None and before:
             pairs.append((before[-1], look["fd"]))
-    if len(pairs) < 3 or len({pair[0] for pair in pairs}) < 2:
+    if len(pairs) < 3 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
         return None
-    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
+    ranks = [rankdata(side) for side in zip(*pairs, strict=True)]
+    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def _losses(history: History) -> list[tuple[int, float]]:

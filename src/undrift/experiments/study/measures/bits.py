@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.experiments.likelihood import Likelihood, run_likelihood
+from undrift.experiments.likelihood.images import Split
 from undrift.likelihood import BoundMethod, FlowMethod, ValueGrid
 from undrift.likelihood.histogram import histogram_bits
 from undrift.runs.configuration import load
@@ -38,7 +39,8 @@ def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 -
     found: Record = {}
     protocols = {}
     held_out = _held_out(run)
-    for name, split in (("held_out", held_out), ("train", "train")):
+    parts: tuple[tuple[str, Split], ...] = (("held_out", held_out), ("train", "train"))
+    for name, split in parts:
         result = run_likelihood(
             Likelihood(
                 target=str(run),
@@ -80,7 +82,7 @@ def _data(run: Path) -> ImageSet:
     return load_images(config.data.source, config.data)
 
 
-def _held_out(run: Path) -> Any:  # noqa: ANN401 - Literal of Likelihood
+def _held_out(run: Path) -> Split:
     data = _data(run)
     return "test" if len(data.split("test")) else "validation"
 

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.data import ImageSet
 from undrift.data.sources.mixtures import MIXTURES
-from undrift.experiments.study.worlds import rare_classes
+from undrift.experiments.study.worlds import load_study, rare_classes
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.features import DomainClassifier
 from undrift.metrics.images import Images
@@ -73,16 +72,17 @@ def triples(run: Path, mnist: str, n: int, seed: int) -> Record:
     }
 
 
-def tail(run: Path, data: ImageSet, tail_of: Path, n: int, seed: int) -> Record:
+def tail(run: Path, source: str, tail_of: Path, n: int, seed: int) -> Record:
     """Equation (1) of ``n`` samples, beside what the classifier makes of real images like them.
 
     Args:
         run: trained on the tail.
-        data: all images, on whose training split the classifier learns.
+        source: all images, on whose training split the classifier learns.
         tail_of: the tail's file.
         n: samples.
         seed: of them.
     """
+    data = load_study(source)
     train = data.split("train")
     judge = DomainClassifier.fit(train.images, np.asarray(train.labels))
     kept = load_images(str(tail_of), TrainSettings(holdout=0.0))

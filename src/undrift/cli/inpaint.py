@@ -1,0 +1,231 @@
+"""``undrift inpaint RUN``: paint what a mask hides of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from undrift.cli.console import command_line, following, make_console, progress
+from undrift.cli.destination import home_of
+from undrift.cli.flags import at_least, finite, label_list, parse, writable_folder
+from undrift.errors import UsageError
+from undrift.runs.settings import check_threads
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from undrift.data import ImageSet
+    from undrift.pipelines import Pipeline, Progress, Samples
+
+BESIDE = "beside.png"
+SHOWN = 16
+"""Images of ``beside.png`` at most."""
+
+_HIDDEN = 128  # grey
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """Paint what a mask hides of images, several times each; the rest stays as it is.
+
+    A diffusion model was never trained for it. A GAN searches for latents whose images agree with
+    what is to be seen, for as long as it is given.
+
+    Attributes:
+        target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
+        data: images to paint in: any DATA that `undrift train` takes; by default the held-out
+            images of the run's own data.
+        mask: top, bottom, left, right or center; or a picture of the images' size in which white
+            is what gets painted.
+        n: how many images, the first ones.
+        variants: how often each is painted.
+        split: part of the data; test, else validation, else all of it.
+        labels: class names, or indices, which the model is told; image i gets entry i modulo their
+            count. `given` is the data's own. Without it the class is left open.
+        method: of a diffusion model: moments expects the known pixels at every step, and passes
+            back through the network; repaint puts them back after every step and walks steps again.
+        steps: of a diffusion model; twice the model's own by default.
+        sampler: of a diffusion model, ddpm by default.
+        guidance: of a diffusion model: classifier-free guidance towards the labels.
+        resample: of repaint: how often a run of steps is walked, 5 by default.
+        jump: of repaint: the steps of a run, 1 by default.
+        iterations: of a GAN: steps of the search, 100 by default.
+        seconds: of a GAN: time for all of it, in place of iterations.
+        seed: names the noise.
+        ema: length of the weight average, as a share of training such as 0.05.
+        weights: the averaged weights, or the raw ones of the last step.
+        batch_size: fills painted at once; None picks.
+        device: where to compute.
+        threads: CPU threads; None leaves torch's choice.
+        out: the folder to write; RUN/inpainted/SEED-N by default, inpainted/SEED-N for a pipeline
+            that is in no run.
+        quiet: print nothing but errors.
+    """
+
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
+    data: Annotated[
+        tyro.conf.Positional[str | None],
+        tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
+    ] = None
+    mask: str | None = None
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 8
+    variants: int = 4
+    split: Literal["test", "validation", "train"] | None = None
+    labels: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
+    method: Literal["moments", "repaint"] | None = None
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float | None = None
+    resample: int | None = None
+    jump: int | None = None
+    iterations: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+    ema: float | None = None
+    weights: Literal["ema", "raw"] = "ema"
+    batch_size: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    out: str | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if self.mask is None:
+            raise UsageError(
+                "--mask: say what to paint, as top, bottom, left, right, center or a picture in "
+                "which that is white"
+            )
+        for flag in ("n", "variants", "steps", "resample", "jump", "batch_size", "threads"):
+            at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 1)
+        at_least("--iterations", self.iterations, 0)
+        at_least("--seed", self.seed, 0)
+        check_threads(self.threads)
+        finite("--guidance", self.guidance)
+        finite("--seconds", self.seconds)
+        if self.ema is not None and not 0 < self.ema <= 0.25:
+            raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
+        if self.ema is not None and self.weights == "raw":
+            raise UsageError("--ema and --weights raw exclude each other; give one of them")
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments``, paint, and write fills and a picture that shows them side by side.
+
+    Raises:
+        UsageError: a bad flag, a mask that does not fit, or an ``--out`` that holds samples.
+        DataError: images or a mask that cannot be read.
+        ModelFileError: no model there, or a damaged one.
+    """
+    asked = parse(Inpaint, "inpaint", arguments)
+    console = make_console(quiet=asked.quiet)
+    if "--labels" in arguments and not asked.labels:
+        raise UsageError("--labels: wanted one name or more, all, or given")
+    place = home_of(asked.target) / "inpainted" / f"{asked.seed}-{asked.n}"
+    out = place if asked.out is None else Path(asked.out)
+    if (out / "samples.json").exists():
+        raise UsageError(f"--out {out}: it holds samples.json already; name another folder")
+    writable_folder("--out", out)
+
+    import torch
+
+    from undrift.experiments.evaluation.model_images import load_for, part_of
+    from undrift.experiments.evaluation.subject import open_subject
+    from undrift.pipelines import SampleFolder, image_grid
+    from undrift.pipelines.masks import read_mask
+    from undrift.pipelines.png import encode_png
+    from undrift.runs.recipes import choose_device
+
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
+    subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
+    if subject.pipeline is None:
+        raise UsageError(f"{asked.target}: these are samples; name a run or a pipeline")
+    pipeline = subject.pipeline.to(choose_device(asked.device))
+    height, width, _ = subject.shape
+    mask = read_mask(asked.mask or "", height, width)
+    data, source = load_for(subject, asked.data)
+    split, part = part_of(data, source, asked.split)
+    images = part.images[: asked.n]
+    console.print(f"{source}: {len(images)} of {len(part)} {split} images")
+    with progress(console, "painting") as show:
+        painted = pipeline.inpaint(
+            images,
+            mask,
+            variants=asked.variants,
+            labels=_labels(asked, pipeline, part, len(images)),
+            seed=asked.seed,
+            batch_size=asked.batch_size,
+            on_progress=_shown(show),
+            **_of_its_family(pipeline, asked),
+        )
+    command = command_line("inpaint", arguments)
+    picture = image_grid(_beside(images, mask, painted), columns=2 + asked.variants)
+    folder = SampleFolder(out, command, len(painted))
+    folder.add(painted)
+    folder.write(BESIDE, encode_png(picture, {"command": command}))
+    folder.close()
+    cost = f"{painted.nfe:.4g} network evaluations each"
+    console.print(f"{len(painted)} fills in {painted.seconds:.1f} s, {cost}")
+    console.print(f"wrote {out / BESIDE}")
+    other = ["--mask", asked.mask, "--seed", asked.seed + 1]
+    words = [asked.target] if asked.data is None else [asked.target, asked.data]
+    console.print(following("undrift", "inpaint", *words, *other))
+
+
+def _of_its_family(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:
+    """The settings that only one family of models has, where they are asked for."""
+    from undrift.pipelines import GANPipeline
+
+    diffusion = ("method", "steps", "sampler", "guidance", "resample", "jump")
+    gan = ("iterations", "seconds")
+    given = {name: getattr(asked, name) for name in (*diffusion, *gan)}
+    given = {name: value for name, value in given.items() if value is not None}
+    other, only = (
+        (diffusion, "diffusion model") if isinstance(pipeline, GANPipeline) else (gan, "GAN")
+    )
+    for name in other:
+        if name in given:
+            raise UsageError(f"--{name}: only a {only} has it, leave it out")
+    return given
+
+
+def _labels(
+    asked: Inpaint, pipeline: Pipeline, part: ImageSet, count: int
+) -> list[str] | str | None:
+    """What the model is told of the classes.
+
+    Raises:
+        UsageError: for the data's own labels where there are none.
+    """
+    classes = pipeline.spec.class_names
+    if asked.labels != ("given",) or "given" in classes:
+        return label_list(asked.labels, classes)
+    if part.labels is None:
+        raise UsageError("--labels given: the data has none; name them, or leave them open")
+    return [part.class_names[label] for label in part.labels[:count].tolist()]
+
+
+def _beside(
+    images: NDArray[np.uint8], mask: NDArray[np.bool_], painted: Samples
+) -> NDArray[np.uint8]:
+    """Rows of an image, the same with what is hidden in grey, and its fills."""
+    import numpy as np
+
+    some = images[:SHOWN]
+    holed = np.where(mask[None, :, :, None], np.uint8(_HIDDEN), some)
+    fills = painted.images.reshape(len(images), -1, *images.shape[1:])[:SHOWN]
+    rows = np.concatenate([some[:, None], holed[:, None], fills], axis=1)
+    return rows.reshape(-1, *images.shape[1:])
+
+
+def _shown(show: Callable[[int, int], None] | None) -> Callable[[Progress], None] | None:
+    if show is None:
+        return None
+    return lambda told: show(told.done, told.total)

@@ -1,0 +1,123 @@
+r"""Multi-layer perceptrons for GANs of points, which have no neighbourhoods to convolve.
+
+.. math:: h_{l+1} = a(W_l h_l + b_l), \qquad a = \text{leaky ReLU of slope } 0.2
+
+in both networks, with hidden layers of one width, starts that keep variances (He et al. 2015) and a
+linear last layer: no tanh, which would have to saturate to reach the first and the last level. The
+generator has no batch norm, nor has the discriminator: the textbook toy on which GANs drop modes
+has none (Metz et al. 2017, appendix A, two layers of 128), and statistics of a batch would tell the
+discriminator how the others in it are spread, which is a remedy and belongs to the methods that
+have it (``group``).
+
+References: Goodfellow et al. 2014, "Generative Adversarial Nets"; Metz et al. 2017, "Unrolled
+Generative Adversarial Networks"; He et al. 2015, "Delving Deep into Rectifiers".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from undrift.errors import UsageError
+from undrift.networks.context import Context, ContextSpec
+from undrift.networks.embedding import with_waves
+from undrift.networks.gan.head import ProjectionHead, plain
+from undrift.networks.gan.latent import with_context
+from undrift.networks.gan.minibatch import with_spread
+
+SLOPE = 0.2
+
+
+@dataclass(frozen=True)
+class MLPGANConfig:
+    """Shape of a GAN of multi-layer perceptrons.
+
+    Attributes:
+        kind: tells this configuration from the others in a file.
+        width: of the hidden layers.
+        layers: hidden layers of either network.
+        latent: numbers in z.
+        spectral_norm: whether the discriminator's layers are spectrally normalised.
+        group: images in a group of the minibatch standard deviation; 1: none.
+        fourier: angular frequencies of sines and cosines of its input that the discriminator hears
+            beside it, as a diffusion model's perceptron does.
+    """
+
+    kind: Literal["mlp"] = "mlp"
+    width: int = 128
+    layers: int = 2
+    latent: int = 64
+    spectral_norm: bool = False
+    group: int = 1
+    fourier: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no network can have."""
+        for name in ("width", "layers", "latent", "group"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"mlp: {name} is {getattr(self, name)}, wanted 1 or more")
+        if not all(0 < wave < float("inf") for wave in self.fourier):
+            raise UsageError(f"mlp: fourier {self.fourier}, wanted frequencies above 0")
+
+
+class MLPGenerator(nn.Module):
+    """See `undrift.networks.gan.Generator`."""
+
+    def __init__(
+        self, config: MLPGANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        self.latent, self.context = config.latent, context
+        self.shape = (channels, *size)
+        numbers = [config.latent + context.vector] + [config.width] * config.layers
+        self.layers = nn.ModuleList(
+            _started(nn.Linear(inward, outward))
+            for inward, outward in zip(numbers, numbers[1:], strict=False)
+        )
+        self.out = _started(nn.Linear(config.width, prod(self.shape)))
+
+    def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
+        """See `undrift.networks.gan.Generator`."""
+        h = with_context(truncation * z, context, self.context)
+        for layer in self.layers:
+            h = F.leaky_relu(layer(h), SLOPE)
+        return self.out(h).unflatten(1, self.shape)
+
+
+class MLPDiscriminator(nn.Module):
+    """Images (B, C, H, W) and a context to logits (B,)."""
+
+    def __init__(
+        self, config: MLPGANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
+    ) -> None:
+        super().__init__()
+        self.group, self.fourier = config.group, config.fourier
+        wrap = spectral_norm if config.spectral_norm else plain
+        heard = channels * prod(size) * (1 + 2 * len(config.fourier))
+        numbers = [heard] + [config.width] * config.layers
+        numbers[-2] += int(config.group > 1)
+        self.layers = nn.ModuleList(
+            wrap(_started(nn.Linear(inward, config.width))) for inward in numbers[:-1]
+        )
+        self.head = ProjectionHead(config.width, context, wrap)
+
+    def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """(B, C, H, W) -> (B,)."""
+        h = with_waves(x, self.fourier).flatten(1)
+        for number, layer in enumerate(self.layers, start=1):
+            if self.group > 1 and number == len(self.layers):
+                h = with_spread(h[:, :, None, None], self.group).flatten(1)
+            h = F.leaky_relu(layer(h), SLOPE)
+        return self.head(h, context)
+
+
+def _started(layer: nn.Linear) -> nn.Linear:
+    """Start weights so that variances are kept, and the bias at 0."""
+    nn.init.kaiming_normal_(layer.weight, SLOPE, nonlinearity="leaky_relu")
+    nn.init.zeros_(layer.bias)
+    return layer

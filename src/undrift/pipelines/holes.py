@@ -1,0 +1,108 @@
+"""Images with holes: what is asked to be painted, and how it is counted.
+
+N images with V fills each make N V fills in order, the fills of one image side by side: fill i is
+the one numbered ``i mod V`` of image ``i div V``. A mask says what is to be painted, True or white,
+as inpainting models of the field have it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undrift.errors import UsageError
+from undrift.pipelines.spec import SampleSpec
+from undrift.pipelines.whole_number import at_least
+
+Rows = range | NDArray[np.int64]
+"""Numbers of some fills."""
+
+_FILL = 1 << 32
+"""Between the noise numbers of two fills of one image: beyond any number of images."""
+
+
+@dataclass(frozen=True, eq=False)
+class Holes:
+    """Images, what of them is hidden, and how many fills each is to get.
+
+    Attributes:
+        images: uint8 (N, H, W, C).
+        hidden: bool (N, H, W), True where paint is wanted.
+        variants: fills of each image.
+        first: number of the first image, by which its noise is named.
+    """
+
+    images: NDArray[np.uint8]
+    hidden: NDArray[np.bool_]
+    variants: int
+    first: int
+
+    @classmethod
+    def checked(
+        cls,
+        images: NDArray[np.uint8],
+        mask: NDArray[np.bool_],
+        variants: int,
+        first: int,
+        spec: SampleSpec,
+    ) -> Holes:
+        """Check what was given.
+
+        Raises:
+            UsageError: for images that are not the model's, or a mask that is not theirs.
+        """
+        channels, height, width = spec.shape
+        wanted = (height, width, channels)
+        if images.dtype != np.uint8 or images.shape[1:] != wanted or not len(images):
+            raise UsageError(
+                f"inpaint: images {images.dtype} {images.shape}, wanted uint8 "
+                f"(n, {height}, {width}, {channels}), at least one"
+            )
+        if mask.dtype != np.bool_:
+            raise UsageError(
+                f"inpaint: mask of {mask.dtype}, wanted bool, True where paint is wanted; of a "
+                "picture, mask > 127"
+            )
+        if mask.shape not in ((height, width), images.shape[:3]):
+            raise UsageError(
+                f"inpaint: mask of shape {mask.shape}, wanted ({height}, {width}) for all images "
+                f"or {images.shape[:3]} for each"
+            )
+        if not mask.any():
+            raise UsageError(
+                "inpaint: the mask hides nothing; True, or white, is what gets painted"
+            )
+        hidden = np.broadcast_to(mask, images.shape[:3])
+        return cls(images, hidden, at_least("variants", variants, 1), at_least("first", first, 0))
+
+    def __len__(self) -> int:
+        """Number of fills."""
+        return len(self.images) * self.variants
+
+    def numbers(self, rows: Rows) -> list[int]:
+        """What names the noise of some fills, however many images and fills there are."""
+        return [self.first + i // self.variants + i % self.variants * _FILL for i in map(int, rows)]
+
+    def pixels(self, rows: Rows) -> Tensor:
+        """The images of some fills, uint8 (len(rows), C, H, W)."""
+        return torch.from_numpy(self.images[self._places(rows)]).permute(0, 3, 1, 2)
+
+    def known(self, rows: Rows) -> Tensor:
+        """What is known of them, bool (len(rows), 1, H, W)."""
+        return torch.from_numpy(~self.hidden[self._places(rows)])[:, None]
+
+    def filled(self, rows: Rows, paint: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The images of some fills with ``paint`` (len(rows), H, W, C) where they were hidden."""
+        places = self._places(rows)
+        return np.where(self.hidden[places][..., None], paint, self.images[places])
+
+    def by_fill(self, of_images: NDArray[np.int64]) -> NDArray[np.int64]:
+        """What is said of images (N,), of each of their fills (N V,)."""
+        return np.repeat(of_images, self.variants)
+
+    def _places(self, rows: Rows) -> NDArray[np.int64]:
+        return np.asarray(rows) // self.variants

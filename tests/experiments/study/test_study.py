@@ -1,0 +1,148 @@
+"""A whole study, with planted runs and measurements: what is made, what is kept, what is told."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from tests.experiments.compare import fake_executor
+from tests.experiments.compare.test_run import SPEED
+from tests.experiments.study.planted import Distances, PlantedExecutor
+from tests.experiments.test_report import Page
+
+from undrift.errors import UsageError
+from undrift.experiments.compare import run as compare_run
+from undrift.experiments.study import Study, make_part, run, run_study
+from undrift.experiments.study.evidence import findings
+from undrift.experiments.study.preset import PRESETS, QUICK
+from undrift.experiments.study.worlds import rare_classes, tail_rows
+
+
+@pytest.fixture(scope="module")
+def planted():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fake_executor, "FD", Distances())
+        patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
+        yield
+
+
+@pytest.fixture(scope="module")
+def made(planted, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    executor = PlantedExecutor({"r3gan.x4-6400images-0": 5, "dcgan.x4-6400images-0": 5})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run, "LocalExecutor", lambda places: executor)
+        result = run_study(Study("quick", str(folder)), executor=executor)
+        again = PlantedExecutor()
+        patch.setattr(run, "LocalExecutor", lambda places: again)
+        run_study(Study("quick", str(folder)), executor=again)
+    return folder, result, executor, again
+
+
+def claim(result, name):
+    return next(claim for claim in result["claims"] if claim["name"] == name)
+
+
+def test_six_claims_in_json_and_on_the_first_screen(made):
+    folder, result, _, _ = made
+    names = ["stability", "coverage", "scaling", "control", "likelihood", "inference"]
+    stored = json.loads((folder / "report.json").read_text())
+    assert [c["name"] for c in stored["claims"]] == names
+    for c in stored["claims"]:
+        assert c["verdict"] in ("supported", "mixed", "not supported", "inconclusive")
+        assert {"value", "low", "high", "reason", "parts"} <= set(c)
+    text = (folder / "report.html").read_text()
+    first_screen = html.unescape(text[: text.index('<section id="stability"')])
+    for c in stored["claims"]:
+        assert c["question"] in first_screen and c["verdict"] in first_screen
+
+
+def test_verdicts_follow_from_what_was_planted(made):
+    _, result, _, _ = made
+    assert claim(result, "coverage")["verdict"] == "inconclusive"  # three seeds of the toys
+    parts = {part["name"]: part for part in claim(result, "coverage")["parts"]}
+    assert parts["held-out images at equal seconds, against r3gan"]["verdict"] == "supported"
+    assert parts["modes of a ring of 8, against dcgan"]["value"] == pytest.approx(0.6, abs=0.01)
+    assert claim(result, "likelihood")["verdict"] == "supported"
+    assert claim(result, "likelihood")["value"] == pytest.approx(0.99)
+    scaling = {part["name"]: part for part in claim(result, "scaling")["parts"]}
+    assert scaling["unet against r3gan, parameters"]["value"] > 0.05
+    assert claim(result, "control")["parts"][-1]["value"] == pytest.approx(3.0)
+    # r3gan reaches 4 + 10 per seed; diffusion at 200 / steps reaches 24 at 16 steps: 16 times
+    inference = {part["name"]: part for part in claim(result, "inference")["parts"]}
+    assert inference["against r3gan"]["verdict"] == "not supported"
+    stability = {part["name"]: part for part in claim(result, "stability")["parts"]}
+    assert "1 of 10 runs of r3gan failed, 0 of 10" in stability["against r3gan"]["note"]
+
+
+def test_what_is_finished_is_not_made_again(made):
+    _, result, executor, again = made
+    assert len([words for words in executor.commands if words[0] == "train"]) == len(
+        [one for table in result["tables"].values() for one in table["runs"]]
+    )
+    assert again.commands == []
+
+
+def test_the_page_is_whole_and_loads_nothing(made):
+    folder, _, _, _ = made
+    page = Page((folder / "report.html").read_text())
+    assert "script" not in page.tags
+    for address in page.addresses:
+        assert address.startswith(("#", "data:")), address
+    inside = {address[1:] for address in page.addresses if address.startswith("#")}
+    assert inside <= set(page.ids) and len(page.ids) == len(set(page.ids))
+    words = re.sub(r"\s+", " ", " ".join(page.words))
+    assert "nan" not in words.lower().split() and "None" not in words.split()
+    for told in ("a GAN has no likelihood", "a ring of 8", "hidden halves", "MiB", "per doubling"):
+        assert told in words, told
+    figures = {path.name for path in (folder / "figures").iterdir()}
+    assert {"stability-rates.png", "scaling.png", "likelihood.png", "inference.png"} <= figures
+    assert all(f.read_bytes()[:4] == b"\x89PNG" for f in (folder / "figures").iterdir())
+
+
+def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, monkeypatch):
+    folder, _, _, _ = made
+    shutil.copytree(folder, tmp_path / "study")
+    name = "tail/dcgan-12000images-1"
+    (tmp_path / "study" / "parts" / "tail_dcgan-12000images-1.json").unlink()
+    executor = PlantedExecutor({name: 1})
+    monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
+    study = Study("quick", str(tmp_path / "study"))
+    result = run_study(study, executor=executor)
+    assert result["failed_pieces"] == {name: "it could not be measured"}
+    assert "it could not be measured" in (tmp_path / "study" / "report.html").read_text()
+    assert [words[-1] for words in executor.commands] == [name]
+
+
+def test_nothing_at_all_leaves_every_claim_open_and_says_why():
+    for finding in findings(QUICK, {}, {}):
+        assert finding.verdict == "inconclusive" and finding.value is None and finding.reason
+
+
+def test_an_unknown_part_and_an_unknown_preset_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="--preset tiny"):
+        Study("tiny", str(tmp_path))
+    with pytest.raises(UsageError, match="--part ring8/nobody"):
+        make_part(Study("quick", str(tmp_path)), "ring8/nobody")
+
+
+def test_presets_fix_what_the_claims_ask_for():
+    assert set(PRESETS) == {"smoke", "quick", "full"}
+    for preset in (PRESETS["quick"], PRESETS["full"]):
+        assert preset.main.seeds >= 5 and len(preset.factors) >= 5
+        assert preset.methods[0] == "diffusion" and "r3gan" in preset.methods
+    assert PRESETS["full"].sweep.seeds >= 5 and PRESETS["full"].points.seeds >= 10
+
+
+def test_the_tail_gets_rarer_by_class_and_does_not_depend_on_the_order():
+    labels = np.repeat(np.arange(10), 500)
+    kept = np.bincount(labels[tail_rows(labels, 10, 0)], minlength=10)
+    assert kept[0] == 500 and kept[9] == 10 and (np.diff(kept) < 0).all()
+    ratios = kept[1:] / kept[:-1]
+    assert np.allclose(ratios, (1 / 50) ** (1 / 9), atol=0.06)
+    assert list(rare_classes(labels[tail_rows(labels, 10, 0)], 10)) == list(range(5, 10))
+    assert not np.array_equal(tail_rows(labels, 10, 0), tail_rows(labels, 10, 1))

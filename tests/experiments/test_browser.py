@@ -1,0 +1,106 @@
+"""The pages in a real browser: nothing fails, every picture is there, a phone can show them.
+
+Debian's chromium and its driver; `.ci/run` installs them.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+from tests.experiments.compare import fake_executor
+from tests.experiments.compare.fake_executor import FakeExecutor
+from tests.experiments.compare.test_run import ASKED, SPEED
+from tests.experiments.study.planted import Distances, PlantedExecutor
+
+import undrift
+from undrift.experiments import closing
+from undrift.experiments.compare import run as compare_run
+from undrift.experiments.compare import run_comparison
+from undrift.experiments.study import Study, run, run_study
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver on the path"
+)
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+BROKEN = "return [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.alt)"
+WIDE = """
+const edge = document.documentElement.clientWidth;
+const scrolls = e => { for (; e; e = e.parentElement)
+  if (['auto', 'scroll'].includes(getComputedStyle(e).overflowX)) return true; return false; };
+return [...document.querySelectorAll('body *')]
+  .filter(e => e.getBoundingClientRect().right > edge + 1 && !scrolls(e))
+  .map(e => e.tagName + ' ' + (e.textContent || '').trim().slice(0, 40));
+"""
+SMALL = """
+return [...document.querySelectorAll('p, td, li, figcaption')]
+  .filter(e => e.textContent.trim() && parseFloat(getComputedStyle(e).fontSize) < 11)
+  .map(e => e.textContent.trim().slice(0, 40));
+"""
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    made = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield made
+    made.quit()
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    """A study's, a comparison's and a run's page."""
+    folder = tmp_path_factory.mktemp("pages")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fake_executor, "FD", Distances())
+        patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
+        executor = PlantedExecutor({"r3gan.x4-6400images-0": 5})
+        patch.setattr(run, "LocalExecutor", lambda places: executor)
+        run_study(Study("quick", str(folder / "study")), executor=executor)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
+        asked = replace(ASKED, budget="10s", out=str(folder / "comparison"))
+        run_comparison(asked, executor=FakeExecutor({"r3gan-10s-1": 5}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(closing, "FEWEST", 32)
+        patch.setattr(closing, "PIXELS", 0)
+        undrift.train("digits", out=folder / "run", steps=4, network="mlp")
+    return folder
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("name", ["study", "comparison", "run"])
+def test_the_page_loads_and_can_be_read(browser, pages, name, width):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    browser.get_log("browser")
+    browser.get((pages / name / "report.html").as_uri())
+    assert [entry for entry in browser.get_log("browser") if entry["level"] != "INFO"] == []
+    assert browser.execute_script("return document.images.length") > 0
+    assert browser.execute_script(BROKEN) == []
+    assert browser.execute_script(WIDE) == []
+    assert browser.execute_script(SMALL) == []
