@@ -1,10 +1,11 @@
-"""One setting of a GAN, or of the diffusion model, on Fashion-MNIST: trained, measured, logged.
+"""One setting of a GAN, or of the diffusion model: trained, measured, logged.
 
     python benchmarks/gan_settings.py r3gan --images 60000 --set model.network.width=64 --log FILE
 
-Starts from the recipe of ``undrift train fashion_mnist --method METHOD --budget 20m`` and changes
-what ``--set`` names, by the names in config.yaml. It trains on so many real images rather than for
-so long, so that other work on the machine changes nothing but the seconds. Every look (half way and
+Starts from the recipe of ``undrift train fashion_mnist --method METHOD --budget 20m``, or of that of
+the digits, and changes what ``--set`` names, by the names in config.yaml. It trains on so many real
+images rather than for so long, so that other work on the machine changes nothing but the seconds.
+Every look (half way and
 at the end) appends one line of JSON to the log: the command, the processor seconds of training, and
 for each length of the weight average the Frechet distance in the domain classifier's features,
 coverage and label accuracy of n samples beside the test images.
@@ -40,6 +41,7 @@ from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
 
 METRICS = ("fd", "coverage", "label_accuracy")
+DATA = ("fashion_mnist", "digits")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = _options(arguments)
     torch.set_num_threads(1)
     config = setting(options)
-    data = _images(options.data)
+    data = _images(_source(options))
     learner = build_learner(config)
     seconds = 0.0
     with World.join("cpu") as world, StopSignals() as stop:
@@ -57,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             trainer.run(stop, until=config.training.steps * look // options.looks)
             seconds += time.process_time() - began
             row = conditions() | {
+                "on": options.on,
                 "method": options.method,
                 "changed": options.set,
                 "batch": config.training.batch_size,
@@ -81,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("method", choices=("diffusion", "r3gan", "stylegan2"))
+    parser.add_argument("--on", choices=DATA, default="fashion_mnist")
     parser.add_argument("--images", type=int, required=True, help="real images seen in all")
     parser.add_argument("--batch", type=int, help="default: the recipe's")
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="YAML values")
@@ -99,8 +103,8 @@ def setting(options: argparse.Namespace) -> RunConfig:
     asked = TrainSettings(
         method=options.method, batch_size=options.batch, seed=options.seed, budget=options.budget
     )
-    source = str(_source(options.data))
-    config = resolve(source, asked, _images(options.data), device="cpu")
+    source = _source(options)
+    config = resolve(source, asked, _images(source), device="cpu")
     steps = options.images // config.training.batch_size
     config = replace(config, budget=None, training=replace(config.training, steps=steps))
     plain: dict[str, Any] = yaml.safe_load(configuration.dump(config))
@@ -124,18 +128,18 @@ def _measured(pipeline: Any, options: argparse.Namespace) -> dict[str, float]:  
         saved = Path(scratch) / "pipeline"
         pipeline.save_pretrained(saved)
         found = undrift.evaluate(
-            saved, reference=_source(options.data), split="test", n=options.n, metrics=METRICS
+            saved, reference=_source(options), split="test", n=options.n, metrics=METRICS
         )["metrics"]
     return {name: round(found[name]["value"], 4) for name in METRICS}
 
 
-def _source(data: str | None) -> Path:
-    return data_folder(data) / "fashion_mnist"
+def _source(options: argparse.Namespace) -> str:
+    return "digits" if options.on == "digits" else str(data_folder(options.data) / options.on)
 
 
 @cache
-def _images(data: str | None) -> ImageSet:
-    return load_images(str(_source(data)), TrainSettings())
+def _images(source: str) -> ImageSet:
+    return load_images(source, TrainSettings())
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 On CUDA, tensor cores want channels last. On a CPU it costs: the folded group norm of our blocks
 works on contiguous channels, and with bfloat16 torch's channels-last group norm is several times
-slower (``benchmarks/README.md``). Networks without norms, as those of GANs are, gain by channels
-last on a CPU too.
+slower (``docs/log.md``). A GAN's networks have no group norm, and gain by channels last on a CPU
+too.
 """
 
 from __future__ import annotations

@@ -28,14 +28,35 @@ from torch import Tensor, nn
 
 
 class Convolution(nn.Conv2d):
-    """``torch.nn.Conv2d`` of stride 1 with an integer padding of zeros; see above."""
+    """``torch.nn.Conv2d`` of stride 1, with its weights' names and initial values; see above.
+
+    Args:
+        inward: channels that come in.
+        outward: channels that go out.
+        kernel: side of the kernel.
+        padding: zeros on every side.
+        groups: of channels that are convolved apart.
+        bias: whether a number is added to each channel.
+    """
+
+    def __init__(
+        self,
+        inward: int,
+        outward: int,
+        kernel: int,
+        *,
+        padding: int = 0,
+        groups: int = 1,
+        bias: bool = True,
+    ) -> None:
+        super().__init__(inward, outward, kernel, padding=padding, groups=groups, bias=bias)
+        self.border = padding
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - its name in torch
         """(B, inward, H, W) -> (B, outward, H', W')."""
-        padding = self.padding[0]
-        if isinstance(padding, str):  # torch's stubs allow "same"
-            raise TypeError(f"padding {padding!r}: wanted a number of pixels")
-        return convolved(input, self.weight, self.bias, padding=padding, groups=self.groups)
+        return convolved(
+            input, self.weight, self.bias, padding=self.border, groups=self.groups
+        )
 
 
 def convolved(

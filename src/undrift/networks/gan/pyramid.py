@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from undrift.errors import UsageError
-from undrift.networks.patches import grid_size
 
 LEAST = 4
 
@@ -30,14 +29,19 @@ def sizes(size: tuple[int, int], patch: int = 1) -> list[tuple[int, int]]:
         patch: side of the squares that are one place of the last stage.
 
     Raises:
-        UsageError: if a side is not a multiple of 4.
+        UsageError: if a side is not a multiple of 4, or not one of the patch.
     """
     if min(size) < LEAST or size[0] % LEAST or size[1] % LEAST:
         raise UsageError(
             f"a GAN for images of {size[0]}x{size[1]}: wanted sides that are multiples of {LEAST}; "
             f"give a --size such as {max(LEAST, round(max(size) / LEAST) * LEAST)}"
         )
-    found = [grid_size(size, patch)]
+    if size[0] % patch or size[1] % patch:
+        raise UsageError(
+            f"patch {patch}: images of {size[0]}x{size[1]} are no whole number of such squares; "
+            "give 1, 2 or 4"
+        )
+    found = [(size[0] // patch, size[1] // patch)]
     while not (found[0][0] % 2 or found[0][1] % 2 or min(found[0]) < 2 * LEAST):
         found.insert(0, (found[0][0] // 2, found[0][1] // 2))
     return found
@@ -56,24 +60,24 @@ def widths(finest: int, stages: int, most: int = 8) -> list[int]:
 
 def grown(x: Tensor) -> Tensor:
     """Twice the size, (B, C, H, W) -> (B, C, 2H, 2W), bilinear."""
-    height, width = x.shape[2:]
-    return _resampled(x, 2 * _halving(2 * height).T, 2 * _halving(2 * width).T)
+    rows, columns = (2 * x.new_tensor(_halving(2 * side)).T for side in x.shape[2:])
+    return _resampled(x, rows, columns)
 
 
 def shrunk(x: Tensor) -> Tensor:
     """Half the size, (B, C, H, W) -> (B, C, H/2, W/2), by the transpose of ``grown``."""
-    height, width = x.shape[2:]
-    return _resampled(x, _halving(height), _halving(width))
+    rows, columns = (x.new_tensor(_halving(side)) for side in x.shape[2:])
+    return _resampled(x, rows, columns)
 
 
 @cache
-def _halving(side: int) -> Tensor:
+def _halving(side: int) -> tuple[tuple[float, ...], ...]:
     """Matrix (side / 2, side) of k / 8; what lies beyond the border is the outermost pixel."""
-    matrix = torch.zeros(side // 2, side, device="cpu")
-    for row in range(side // 2):
-        for place, weight in zip(range(2 * row - 1, 2 * row + 3), (1, 3, 3, 1), strict=True):
-            matrix[row, min(max(place, 0), side - 1)] += weight / 8
-    return matrix
+    matrix = [[0.0] * side for _ in range(side // 2)]
+    for number, row in enumerate(matrix):
+        for place, weight in zip(range(2 * number - 1, 2 * number + 3), (1, 3, 3, 1), strict=True):
+            row[min(max(place, 0), side - 1)] += weight / 8
+    return tuple(map(tuple, matrix))
 
 
 def _resampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -83,6 +87,6 @@ def _resampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """
     batch, channels, height, width = x.shape
     y = x.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
-    y = torch.matmul(rows.to(y), y)
-    y = torch.matmul(columns.to(y), y.reshape(-1, width, channels))
+    y = torch.matmul(rows, y)
+    y = torch.matmul(columns, y.reshape(-1, width, channels))
     return y.reshape(batch, len(rows), len(columns), channels).permute(0, 3, 1, 2)
