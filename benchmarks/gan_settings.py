@@ -2,11 +2,10 @@
 
     python benchmarks/gan_settings.py r3gan --images 60000 --set model.network.width=64 --log FILE
 
-Starts from the recipe of ``undrift train fashion_mnist --method METHOD --budget 20m``, or of that of
-the digits, and changes what ``--set`` names, by the names in config.yaml. It trains on so many real
-images rather than for so long, so that other work on the machine changes nothing but the seconds.
-Every look (half way and
-at the end) appends one line of JSON to the log: the command, the processor seconds of training, and
+Starts from the recipe of ``undrift train DATA --method METHOD --budget 20m`` and changes what
+``--set`` names, by the names in config.yaml. It trains on so many real images rather than for so
+long, so that other work on the machine changes nothing but the seconds. Every look (half way and at
+the end) appends one line of JSON to the log: the command, the processor seconds of training, and
 for each length of the weight average the Frechet distance in the domain classifier's features,
 coverage and label accuracy of n samples beside the test images.
 """

@@ -60,7 +60,10 @@ def test_a_penalty_has_the_gradient_that_torch_gives_it(memory_format):
     ("old", "new"),
     [
         ("_Forward, z, w, None", "_Forward, z, -w, None"),
-        ("_ForWeight, g, z, w, ctx.shape) if for_w", "_ForWeight, g, z, w, ctx.shape) if not for_w"),
+        (
+            "_ForWeight, g, z, w, ctx.shape) if for_w",
+            "_ForWeight, g, z, w, ctx.shape) if not for_w",
+        ),
         ("_Forward, x, v, None", "_Forward, x, 2 * v, None"),
         ("_ForInput, g, x, v", "_ForInput, g, 2 * x, -v"),
     ],

@@ -54,9 +54,7 @@ class Convolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - its name in torch
         """(B, inward, H, W) -> (B, outward, H', W')."""
-        return convolved(
-            input, self.weight, self.bias, padding=self.border, groups=self.groups
-        )
+        return convolved(input, self.weight, self.bias, padding=self.border, groups=self.groups)
 
 
 def convolved(
