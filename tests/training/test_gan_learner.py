@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -45,6 +46,11 @@ GAMES = {
         penalty=PenaltyConfig(r1=0.1, every=3),
         adapt=200,
     ),
+    "narrow": GANConfig(
+        SPEC,
+        network=R3GANConfig(width=8, latent=4, group_width=4, blocks=1, patch=2),
+        penalty=PenaltyConfig(r1=0.05, r2=0.05, end=0.1),
+    ),
     "sngan": GANConfig(
         SPEC, network=SNGANConfig(width=4, latent=4), loss=Hinge(), critic_steps=2, flip=True
     ),
@@ -81,7 +87,12 @@ class Notes:
 
 
 def trainer(
-    game: GANConfig, *, store: CheckpointStore | None = None, watched: bool = False, steps: int = 7
+    game: GANConfig,
+    *,
+    store: CheckpointStore | None = None,
+    watched: bool = False,
+    steps: int = 7,
+    precision: Literal["float32", "bfloat16"] | None = None,
 ) -> Trainer:
     made = GANLearner(game, seed=0)
     settings = plan(
@@ -93,6 +104,7 @@ def trainer(
         keep=100,
         grid_every=1,
         validate_every=1,
+        precision=precision or ("bfloat16" if game == GAMES["narrow"] else "float32"),
     )
     return Trainer(
         made,
@@ -166,6 +178,16 @@ def test_phases_run_when_they_are_due() -> None:
         "generator": [0, 1, 2, 3, 4, 5],
     }
     assert due("wgan_gp") == {"discriminator": [0, 1, 2, 3, 4, 5], "generator": [2, 5]}
+
+
+def test_a_narrow_run_is_another_but_its_weights_are_wide() -> None:
+    narrow = whole(GAMES["narrow"])
+    wide = trainer(GAMES["narrow"], precision="float32")
+    wide.run(StopSignals())
+    assert differences(narrow, wide) != []
+    assert all(t.dtype == torch.float32 for t in narrow.learner.networks.state_dict().values())
+    first, second = (run.learner.networks["network"].out.weight for run in (narrow, wide))
+    assert 0 < (first - second).norm() < 0.05 * second.norm()
 
 
 @pytest.mark.parametrize("name", GAMES)

@@ -12,8 +12,9 @@ are the same, the best discriminator is flat and pays nothing, and the game conv
 two-sided (3) asks for a slope of 1 even there, and does not converge with finitely many
 discriminator updates per generator update.
 
-A penalty is differentiated again with respect to the parameters, so its gradient keeps its graph;
-it must be taken outside autocast. A discriminator that compares images of a batch (minibatch
+A penalty is differentiated again with respect to the parameters, so its gradient keeps its graph.
+Under autocast the layers are narrow in both directions; the norm is taken in float32, the images'
+own precision. A discriminator that compares images of a batch (minibatch
 standard deviation) has the gradient of the sum of its logits taken, as is usual.
 
 References: Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?", section

@@ -28,7 +28,7 @@ from undrift.runs.configuration import DataConfig, RunConfig
 from undrift.runs.likelihood_recipe import for_likelihood
 from undrift.runs.parameters import with_parameters
 from undrift.runs.recipe import Recipe
-from undrift.runs.recipes_gan import CLIP, GANRecipe, fewest_steps, gan_recipe
+from undrift.runs.recipes_gan import CLIP, GANRecipe, fewest_steps, gan_recipe, narrow_game
 from undrift.runs.recipes_points import check_points, points_recipe
 from undrift.runs.settings import TrainSettings, parameter_count, seconds
 from undrift.training.compiling import check_compiler
@@ -267,10 +267,10 @@ def _precision(
 ) -> Literal["float32", "bfloat16"]:
     if settings.precision != "auto":
         return settings.precision
-    if settings.method != "diffusion":
-        return "float32"  # the games are decided by small differences of logits
     if points:
         return "float32"  # 8 bits of mantissa are as wide as a mode, and little time is saved
+    if settings.method != "diffusion" and not narrow_game(settings, device):
+        return "float32"  # the games are decided by small differences of logits
     return "bfloat16" if device == "cuda" or multiplies_bfloat16() else "float32"
 
 

@@ -28,7 +28,19 @@ LAZY = 16
 """Steps between two times that StyleGAN2 takes R1."""
 
 LONG = 900.0
-"""Seconds of training from which a CPU gets the wide networks too."""
+"""Seconds of training from which a CPU gets the wide networks too, but of R3GAN."""
+
+BATCH = 64
+"""Images of a batch."""
+
+CPU_BATCH = 16
+"""The same of R3GAN and StyleGAN2 on a CPU: there four times the updates are worth the time."""
+
+CPU_GAMMA = {"r3gan": 2.0, "stylegan2": 0.2}
+"""Least weight of the penalties on a CPU, tuned on Fashion-MNIST and the digits (docs/log.md)."""
+
+PATCHED = 16
+"""Shorter side of images from which their networks on a CPU look at patches of 2 x 2 pixels."""
 
 POINTS_GAMMA = 0.01
 """Weight of R1 and R2 on points, tuned on ``ring8`` and ``grid25`` (docs/log.md)."""
@@ -78,11 +90,13 @@ def gan_recipe(
     if not perceptrons:
         sizes(size)
     cuda = device == "cuda"
-    batch = settings.batch_size or (recipes_points.BATCH if points else 64)
+    tuned = not cuda and not perceptrons and settings.method in CPU_GAMMA
+    usual = recipes_points.BATCH if points else CPU_BATCH if tuned else BATCH
+    batch = settings.batch_size or usual
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
     # Lightness: images of more than 64 pixels have more stages, of which the last cost the most.
     share *= 1 if max(spec.shape[1:]) <= 64 else 2
-    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points))
+    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points, tuned))
     model = replace(recipe.model, method=settings.method, flip=settings.flip)
     if perceptrons:
         model = recipes_points.on_perceptrons(model, points=points)
@@ -97,13 +111,18 @@ def gan_recipe(
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a method's recipe depends on."""
+    """What a method's recipe depends on; ``tuned`` where convolutions are to play on a CPU."""
 
     spec: SampleSpec
     batch: int
     share: int
     cuda: bool
     points: bool
+    tuned: bool
+
+    @property
+    def patch(self) -> int:
+        return 2 if self.tuned and min(self.spec.shape[1:]) >= PATCHED else 1
 
     @property
     def side(self) -> int:
@@ -180,10 +199,12 @@ def _stylegan2(asked: _Asked) -> GANRecipe:
     gamma = 0.01 * (asked.side / 32) ** 2 * 64 / asked.batch
     if asked.points:
         gamma = POINTS_GAMMA
+    elif asked.tuned:
+        gamma = max(gamma, CPU_GAMMA["stylegan2"])
     return asked.recipe(
         GANConfig(
             asked.spec,
-            network=StyleGAN2Config(width=64 // asked.share),
+            network=StyleGAN2Config(width=64 // asked.share, patch=asked.patch),
             loss=NonSaturating(),
             penalty=PenaltyConfig(r1=gamma, every=LAZY),
             # the papers' 500,000 are a fiftieth of their runs, which ours on a CPU are far below
@@ -204,14 +225,18 @@ def _r3gan(asked: _Asked) -> GANRecipe:
     if asked.points:
         # With a penalty that falls, modes that were found before are lost again.
         rate, gamma, end, decay, beta2 = 6e-3, POINTS_GAMMA, 1.0, 1.0, None
+    elif asked.tuned:
+        gamma = max(gamma, CPU_GAMMA["r3gan"])
     adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=beta2)
     return asked.recipe(
         GANConfig(
             asked.spec,
-            # the paper's four stages of one width are dear: on a CPU they would see few images
+            # the paper's four stages of one width are dear: on a CPU they would see few images, and
+            # twice the width gives no better ones for twice the time
             network=R3GANConfig(
-                width=(256 if asked.cuda else 128) // asked.share,
+                width=256 // asked.share if asked.cuda else 128 // max(2, asked.share),
                 full_stages=4 if asked.cuda else 1,
+                patch=asked.patch,
             ),
             loss=RelativisticPaired(),
             penalty=PenaltyConfig(r1=gamma, r2=gamma, end=end),
@@ -229,6 +254,14 @@ _METHODS: dict[str, Callable[[_Asked], GANRecipe]] = {
     "stylegan2": _stylegan2,
     "r3gan": _r3gan,
 }
+
+
+def narrow_game(settings: TrainSettings, device: str) -> bool:
+    """Whether a method's networks may compute in bfloat16: where that has been measured.
+
+    Their logits are float32 all the same.
+    """
+    return device == "cpu" and settings.method in CPU_GAMMA and settings.network != "mlp"
 
 
 def fewest_steps(model: object) -> int:

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import undrift.data
 from undrift.conditioning import Condition
+from undrift.experiments.compare.flops import _BACKWARD
 from undrift.experiments.compare.flops import training_flops as flops
 from undrift.runs.learners import build_learner
 from undrift.runs.recipes import resolve
@@ -78,6 +79,18 @@ def test_penalties_cost_gradients_of_gradients(images):
     extra = (training_flops(made, train) - training_flops(free, train)) / judged(made)
     # of two kinds of images, each a gradient (1) and the gradients of that (2 or more)
     assert 5 <= extra <= 9
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("kind", [nn.Conv2d, nn.ConvTranspose2d])
+def test_a_convolution_costs_as_much_per_gradient_as_itself(kind, groups):
+    layer = kind(8, 12, 3, padding=1, stride=2, groups=groups)
+    x = torch.zeros(2, 8, 6, 6, requires_grad=True)
+    with FlopCounterMode(display=False) as forward:
+        y = layer(x)
+    with FlopCounterMode(display=False, custom_mapping=_BACKWARD) as backward:
+        y.sum().backward()
+    assert backward.get_total_flops() == 2 * forward.get_total_flops() > 0
 
 
 def test_phases_count_as_often_as_they_are_due(images):

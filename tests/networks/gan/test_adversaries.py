@@ -1,5 +1,7 @@
 """Generators and discriminators: shapes, conditions, truncation, second derivatives."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -15,6 +17,7 @@ from undrift.networks.gan import (
     build_discriminator,
     build_generator,
 )
+from undrift.schema import from_plain, to_plain
 
 from ..cases import awaken
 
@@ -25,6 +28,8 @@ CONFIGS = {
     "stylegan2": StyleGAN2Config(width=4, latent=6, group=2),
     "r3gan": R3GANConfig(width=8, latent=6, group_width=4),
     "mlp": MLPGANConfig(width=8, latent=6),
+    "stylegan2_patch": StyleGAN2Config(width=4, latent=6, group=2, patch=2),
+    "r3gan_patch": R3GANConfig(width=8, latent=6, group_width=4, patch=2),
 }
 SHAPES = [(1, (8, 8)), (3, (12, 20)), (2, (28, 28)), (4, (4, 4))]
 
@@ -89,7 +94,7 @@ def test_truncation_draws_towards_one_image(name):
         z = latents(generator)
         whole, half, none = (generator(z, None, psi) for psi in (1.0, 0.5, 0.0))
     torch.testing.assert_close(whole, generator(z).detach())
-    if name == "r3gan":  # without z nothing weighs the basis: black on black, but still one image
+    if "r3gan" in name:  # without z nothing weighs the basis: black on black, but still one image
         assert generator.stem.bias is None
     assert none.std(0).max() < 1e-6 < half.std(0).mean() < whole.std(0).mean()
 
@@ -98,6 +103,50 @@ def test_truncation_draws_towards_one_image(name):
 def test_sides_that_are_no_multiples_of_four_are_refused(size):
     with pytest.raises(UsageError, match="multiples of 4"):
         build("r3gan", size=size)
+
+
+@pytest.mark.parametrize("kind", [R3GANConfig, StyleGAN2Config])
+def test_a_patch_is_one_by_default_and_divides_the_images(kind):
+    """Files from before there were patches say nothing of them."""
+    stored = to_plain(kind(width=8))
+    del stored["patch"]
+    assert from_plain(kind, stored, "network") == kind(width=8, patch=1)
+    with pytest.raises(UsageError, match="patch 3: images of 28x28"):
+        build_generator(kind(patch=3), channels=1, size=(28, 28), context=ContextSpec())
+    with pytest.raises(UsageError, match="patch is 0"):
+        kind(patch=0)
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "stylegan2_patch", "r3gan", "r3gan_patch"])
+def test_every_pixel_is_drawn_and_judged(name):
+    generator, discriminator = (awaken(network) for network in build(name, size=(12, 20)))
+    with torch.no_grad():
+        images = generator(latents(generator, 64))
+    assert images.std(0).min() > 1e-3 * images.std()
+    seen = images[:2].requires_grad_()
+    (slope,) = torch.autograd.grad(discriminator(seen).sum(), seen)
+    assert slope.abs().amax((0, 1)).min() > 0
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "stylegan2_patch", "r3gan", "r3gan_patch"])
+def test_under_autocast_a_penalty_pulls_the_same_way(name):
+    """The whole discriminator's, after both derivatives."""
+    config = replace(CONFIGS[name], width=16)
+    made = build_discriminator(config, channels=1, size=(16, 16), context=ContextSpec())
+    discriminator = awaken(made)
+    images = torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(3))
+    pulls = []
+    for narrow in (False, True):
+        discriminator.zero_grad()
+        seen = images.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            logits = discriminator(seen)
+            assert logits.dtype == torch.float32
+            zero_centred(logits, seen).sum().backward()
+        found = [p.grad.flatten() for p in discriminator.parameters() if p.grad is not None]
+        pulls.append(torch.cat(found))
+    exact, rough = pulls
+    assert 1e-4 < (rough - exact).norm() / exact.norm() < 0.1
 
 
 def test_tokens_and_maps_are_refused():
@@ -111,4 +160,6 @@ def test_a_dcgan_has_batch_norm_and_the_others_judge_each_image_alone():
         images = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(5))
         together = discriminator(images)
         alone = torch.cat([discriminator(image[None]) for image in images])
-        assert torch.allclose(together, alone, atol=1e-3) == (name not in ("dcgan", "stylegan2"))
+        assert torch.allclose(together, alone, atol=1e-3) == (
+            name not in ("dcgan", "stylegan2", "stylegan2_patch")
+        )

@@ -72,6 +72,8 @@ def test_stages():
     assert sizes((32, 32)) == [(4, 4), (8, 8), (16, 16), (32, 32)]
     assert sizes((28, 28)) == [(7, 7), (14, 14), (28, 28)]
     assert sizes((12, 40)) == [(6, 20), (12, 40)]
+    assert sizes((28, 28), patch=2) == [(7, 7), (14, 14)]
+    assert sizes((12, 40), patch=2) == [(6, 20)]
     assert widths(16, 5) == [128, 128, 64, 32, 16]
 
 

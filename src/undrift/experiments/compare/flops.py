@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -38,11 +39,37 @@ def training_flops(config: RunConfig, images: ImageSet, device: str) -> float:
         learner = build_learner(config, device)
         trainer = Trainer(learner, plan, images, world=World(0, 1, 0, torch.device(device)))
         turns = math.lcm(*(phase.every for phase in learner.phases))
-        counter = FlopCounterMode(display=False)
+        counter = FlopCounterMode(display=False, custom_mapping=_BACKWARD)
         counter.mod_tracker = _NoModules()  # type: ignore[assignment]
         with counter:
             trainer.run(StopSignals(), until=turns)
     return counter.get_total_flops() / (turns * plan.batch_size)
+
+
+def _convolution_gradients(
+    back: Sequence[int],
+    x: Sequence[int],
+    weight: Sequence[int],
+    bias: object,
+    stride: object,
+    padding: object,
+    dilation: object,
+    transposed: bool,
+    output_padding: object,
+    groups: int,
+    wanted: Sequence[bool],
+    **_: object,
+) -> int:
+    """Operations of the gradients of a convolution with respect to its input and its weights.
+
+    Each takes as many as the convolution. torch counts those of the weights as if all channels met,
+    which of grouped convolutions is ``groups`` times too many.
+    """
+    places = math.prod(x if transposed else back)
+    return 2 * places * math.prod(weight[1:]) * sum(wanted[:2])
+
+
+_BACKWARD = {torch.ops.aten.convolution_backward: _convolution_gradients}
 
 
 class _NoModules:

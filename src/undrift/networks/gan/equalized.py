@@ -17,6 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from undrift.networks.gan.convolution import convolved
+from undrift.networks.gan.rectified import rectified
+
 
 class EqualLinear(nn.Module):
     """A linear layer.
@@ -60,9 +63,9 @@ class EqualConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inward, H, W) -> (B, outward, H, W)."""
-        return F.conv2d(x, self.scale * self.weight, self.bias, padding=self.padding)
+        return convolved(x, self.scale * self.weight, self.bias, padding=self.padding)
 
 
 def leaky(x: Tensor) -> Tensor:
     """Leaky ReLU of slope 0.2 that keeps the mean square of normal numbers, up to 4 per cent."""
-    return math.sqrt(2) * F.leaky_relu(x, 0.2)
+    return math.sqrt(2) * rectified(x, 0.2)

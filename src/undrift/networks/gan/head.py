@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import torch
 from torch import Tensor, nn
 
 from undrift.networks.context import Context, ContextSpec
@@ -44,9 +45,11 @@ class ProjectionHead(nn.Module):
         )
 
     def forward(self, features: Tensor, context: Context | None) -> Tensor:
-        """(B, d) and a context -> (B,)."""
-        logit = self.linear(features).squeeze(1)
-        if self.projection is None:
-            return logit
-        heard = self.projection(required(context, "vector"))
-        return logit + self.scale * (heard * features).sum(1)
+        """(B, d) and a context -> (B,), in float32: small differences of logits decide the game."""
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.float()
+            logit = self.linear(features).squeeze(1)
+            if self.projection is None:
+                return logit
+            heard = self.projection(required(context, "vector").float())
+            return logit + self.scale * (heard * features).sum(1)

@@ -11,8 +11,9 @@ filter; every operation here can be differentiated twice, which gradient penalti
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from undrift.errors import UsageError
@@ -20,18 +21,27 @@ from undrift.errors import UsageError
 LEAST = 4
 
 
-def sizes(size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Sizes (H, W) of the stages, coarsest first, ``size`` last.
+def sizes(size: tuple[int, int], patch: int = 1) -> list[tuple[int, int]]:
+    """Sizes (H, W) of the stages, coarsest first, that of the patches of ``size`` last.
+
+    Args:
+        size: (H, W) of the images.
+        patch: side of the squares that are one place of the last stage.
 
     Raises:
-        UsageError: if a side is not a multiple of 4.
+        UsageError: if a side is not a multiple of 4, or not one of the patch.
     """
     if min(size) < LEAST or size[0] % LEAST or size[1] % LEAST:
         raise UsageError(
             f"a GAN for images of {size[0]}x{size[1]}: wanted sides that are multiples of {LEAST}; "
             f"give a --size such as {max(LEAST, round(max(size) / LEAST) * LEAST)}"
         )
-    found = [size]
+    if size[0] % patch or size[1] % patch:
+        raise UsageError(
+            f"patch {patch}: images of {size[0]}x{size[1]} are no whole number of such squares; "
+            "give 1, 2 or 4"
+        )
+    found = [(size[0] // patch, size[1] // patch)]
     while not (found[0][0] % 2 or found[0][1] % 2 or min(found[0]) < 2 * LEAST):
         found.insert(0, (found[0][0] // 2, found[0][1] // 2))
     return found
@@ -50,12 +60,33 @@ def widths(finest: int, stages: int, most: int = 8) -> list[int]:
 
 def grown(x: Tensor) -> Tensor:
     """Twice the size, (B, C, H, W) -> (B, C, 2H, 2W), bilinear."""
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+    rows, columns = (2 * x.new_tensor(_halving(2 * side)).T for side in x.shape[2:])
+    return _resampled(x, rows, columns)
 
 
 def shrunk(x: Tensor) -> Tensor:
     """Half the size, (B, C, H, W) -> (B, C, H/2, W/2), by the transpose of ``grown``."""
-    k = torch.tensor([1.0, 3.0, 3.0, 1.0], device=x.device, dtype=x.dtype) / 8
-    kernel = torch.outer(k, k).expand(x.shape[1], 1, 4, 4)
-    padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
-    return F.conv2d(padded, kernel, stride=2, groups=x.shape[1])
+    rows, columns = (x.new_tensor(_halving(side)) for side in x.shape[2:])
+    return _resampled(x, rows, columns)
+
+
+@cache
+def _halving(side: int) -> tuple[tuple[float, ...], ...]:
+    """Matrix (side / 2, side) of k / 8; what lies beyond the border is the outermost pixel."""
+    matrix = [[0.0] * side for _ in range(side // 2)]
+    for number, row in enumerate(matrix):
+        for place, weight in zip(range(2 * number - 1, 2 * number + 3), (1, 3, 3, 1), strict=True):
+            row[min(max(place, 0), side - 1)] += weight / 8
+    return tuple(map(tuple, matrix))
+
+
+def _resampled(x: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """``rows`` times every channel of ``x`` times the transpose of ``columns``.
+
+    Written for channels-last memory, where both products go over channels that lie together.
+    """
+    batch, channels, height, width = x.shape
+    y = x.permute(0, 2, 3, 1).reshape(batch, height, width * channels)
+    y = torch.matmul(rows, y)
+    y = torch.matmul(columns, y.reshape(-1, width, channels))
+    return y.reshape(batch, len(rows), len(columns), channels).permute(0, 3, 1, 2)

@@ -20,15 +20,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
 from undrift.networks.blocks import Layer, zeroed
 from undrift.networks.context import Context, ContextSpec
+from undrift.networks.gan.convolution import Convolution
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import with_context
 from undrift.networks.gan.pyramid import grown, shrunk, sizes
+from undrift.networks.gan.rectified import rectified
+from undrift.networks.patches import from_patches, to_patches
 
 SLOPE = 0.2
 GAIN = math.sqrt(2 / (1 + SLOPE**2))
@@ -47,6 +49,7 @@ class R3GANConfig:
         group_width: channels per group of the grouped convolutions, at most.
         blocks: residual blocks per stage.
         latent: numbers in z.
+        patch: side of the squares that are one place of the finest stage.
     """
 
     kind: Literal["r3gan"] = "r3gan"
@@ -55,10 +58,11 @@ class R3GANConfig:
     group_width: int = 16
     blocks: int = 2
     latent: int = 64
+    patch: int = 1
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "full_stages", "group_width", "blocks", "latent"):
+        for name in ("width", "full_stages", "group_width", "blocks", "latent", "patch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"r3gan: {name} is {getattr(self, name)}, wanted 1 or more")
 
@@ -71,7 +75,8 @@ class R3GANGenerator(nn.Module):
     ) -> None:
         super().__init__()
         self.latent, self.context = config.latent, context
-        stages = sizes(size)
+        self.size, self.patch = size, config.patch
+        stages = sizes(size, config.patch)
         width = _widths(config, len(stages))
         self.basis = nn.Parameter(torch.randn(width[0], *stages[0]))
         self.stem = _started(nn.Linear(config.latent + context.vector, width[0], bias=False), 1.0)
@@ -79,15 +84,15 @@ class R3GANGenerator(nn.Module):
             _Stage(inward, outward, config, len(stages))
             for inward, outward in zip([width[0], *width], width, strict=False)
         )
-        self.out = _started(nn.Conv2d(width[-1], channels, 1), 1.0)
+        self.out = _started(_at_border(width[-1], channels * config.patch**2, config.patch), 1.0)
 
     def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
         """See `undrift.networks.gan.Generator`; the image has no tanh."""
         weights = self.stem(with_context(truncation * z, context, self.context))
-        h = weights[:, :, None, None] * self.basis
+        h = weights[:, :, None, None] * self.basis.to(weights.dtype)
         for number, stage in enumerate(self.stages):
             h = stage(h, grows=number > 0)
-        return self.out(h)
+        return from_patches(self.out(h), self.patch, self.size)
 
 
 class R3GANDiscriminator(nn.Module):
@@ -97,24 +102,25 @@ class R3GANDiscriminator(nn.Module):
         self, config: R3GANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
         super().__init__()
-        stages = sizes(size)
+        self.patch = config.patch
+        stages = sizes(size, config.patch)
         width = _widths(config, len(stages))[::-1]
-        self.stem = _started(nn.Conv2d(channels, width[0], 1), 1.0)
+        self.stem = _started(_at_border(channels * config.patch**2, width[0], config.patch), 1.0)
         self.stages = nn.ModuleList(
             _Stage(inward, outward, config, len(stages))
             for inward, outward in zip([width[0], *width], width, strict=False)
         )
         # One weight per channel and place of the coarsest stage: a basis to project onto.
-        self.basis = nn.Conv2d(width[-1], width[-1], stages[0], groups=width[-1], bias=False)
-        _started(self.basis, 1.0)
+        places = stages[0][0] * stages[0][1]
+        self.basis = nn.Parameter(torch.randn(width[-1], *stages[0]) / math.sqrt(places))
         self.head = ProjectionHead(width[-1], context)
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
-        h = self.stem(x)
+        h = self.stem(to_patches(x, self.patch))
         for number, stage in enumerate(self.stages):
             h = stage(shrunk(h) if number else h)
-        return self.head(self.basis(h).flatten(1), context)
+        return self.head((self.basis * h).sum((2, 3)), context)
 
 
 class _Stage(nn.Module):
@@ -126,7 +132,7 @@ class _Stage(nn.Module):
         self.transition = (
             nn.Identity()
             if inward == outward
-            else _started(nn.Conv2d(inward, outward, 1, bias=False), 1.0)
+            else _started(Convolution(inward, outward, 1, bias=False), 1.0)
         )
         self.blocks = nn.Sequential(
             *(_Block(outward, config.group_width, depth) for _ in range(config.blocks))
@@ -144,13 +150,19 @@ class _Block(nn.Module):
         gain = GAIN * depth ** (-1 / (2 * LAYERS - 2))
         wide = 2 * width
         groups = next(n for n in range(-(-wide // group_width), wide + 1) if wide % n == 0)
-        self.expand = _started(nn.Conv2d(width, wide, 1), gain)
-        self.mix = _started(nn.Conv2d(wide, wide, 3, padding=1, groups=groups), gain)
-        self.contract = zeroed(nn.Conv2d(wide, width, 1, bias=False))
+        self.expand = _started(Convolution(width, wide, 1), gain)
+        self.mix = _started(Convolution(wide, wide, 3, padding=1, groups=groups), gain)
+        self.contract = zeroed(Convolution(wide, width, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        h = F.leaky_relu(self.expand(x), SLOPE)
-        return x + self.contract(F.leaky_relu(self.mix(h), SLOPE))
+        h = rectified(self.expand(x), SLOPE)
+        return x + self.contract(rectified(self.mix(h), SLOPE))
+
+
+def _at_border(inward: int, outward: int, patch: int) -> Convolution:
+    """Between images and features; over patches it must see across their borders."""
+    kernel = 1 if patch == 1 else 3
+    return Convolution(inward, outward, kernel, padding=kernel // 2)
 
 
 def _widths(config: R3GANConfig, stages: int) -> list[int]:

@@ -34,6 +34,7 @@ from undrift.networks.gan.latent import unit, with_context
 from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.modulation import ModulatedConv
 from undrift.networks.gan.pyramid import grown, shrunk, sizes, widths
+from undrift.networks.patches import from_patches, to_patches
 
 CENTRE_LATENTS = 2048
 """Latents that a mean style is computed from: it is off by a fiftieth of the styles' spread."""
@@ -49,6 +50,7 @@ class StyleGAN2Config:
         latent: numbers in z, and in w.
         mapping: layers of the mapping network.
         group: images in a group of the minibatch standard deviation; 1: none.
+        patch: side of the squares that are one place of the finest stage.
     """
 
     kind: Literal["stylegan2"] = "stylegan2"
@@ -56,10 +58,11 @@ class StyleGAN2Config:
     latent: int = 128
     mapping: int = 2
     group: int = 8
+    patch: int = 1
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "latent", "mapping", "group"):
+        for name in ("width", "latent", "mapping", "group", "patch"):
             if getattr(self, name) < 1:
                 raise UsageError(f"stylegan2: {name} is {getattr(self, name)}, wanted 1 or more")
 
@@ -72,14 +75,14 @@ class StyleGAN2Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.latent, self.context = config.latent, context
-        stages = sizes(size)
+        stages = sizes(size, config.patch)
         width = widths(config.width, len(stages), most=4)
         heard = [config.latent + context.vector] + [config.latent] * (config.mapping - 1)
         # The mapping learns a hundred times slower: its errors reach every layer.
         self.mapping = nn.ModuleList(EqualLinear(n, config.latent, rate=0.01) for n in heard)
         self.base = nn.Parameter(torch.randn(width[0], *stages[0]))
         self.stages = nn.ModuleList(
-            _Synthesis(inward, outward, channels, config.latent)
+            _Synthesis(inward, outward, channels, config)
             for inward, outward in zip([width[0], *width], width, strict=False)
         )
 
@@ -138,10 +141,10 @@ class StyleGAN2Discriminator(nn.Module):
         self, config: StyleGAN2Config, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
         super().__init__()
-        self.group = config.group
-        stages = sizes(size)
+        self.group, self.patch = config.group, config.patch
+        stages = sizes(size, config.patch)
         width = widths(config.width, len(stages), most=4)[::-1]
-        self.stem = EqualConv(channels, width[0], 1)
+        self.stem = EqualConv(channels * config.patch**2, width[0], 1 if config.patch == 1 else 3)
         self.blocks = nn.ModuleList(
             _Analysis(inward, outward) for inward, outward in zip(width, width[1:], strict=False)
         )
@@ -151,7 +154,7 @@ class StyleGAN2Discriminator(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
-        h = leaky(self.stem(x))
+        h = leaky(self.stem(to_patches(x, self.patch)))
         for block in self.blocks:
             h = block(h)
         if self.group > 1:
@@ -161,18 +164,24 @@ class StyleGAN2Discriminator(nn.Module):
 
 
 class _Synthesis(nn.Module):
-    def __init__(self, inward: int, outward: int, channels: int, style: int) -> None:
+    def __init__(self, inward: int, outward: int, channels: int, config: StyleGAN2Config) -> None:
         super().__init__()
+        style, self.patch = config.latent, config.patch
         self.conv_in = ModulatedConv(inward, outward, 3, style)
         self.conv_out = ModulatedConv(outward, outward, 3, style)
         self.bias = nn.Parameter(torch.zeros(2, outward, 1, 1))
-        self.to_image = ModulatedConv(outward, channels, 1, style, demodulates=False)
+        kernel = 1 if self.patch == 1 else 3
+        self.to_image = ModulatedConv(
+            outward, channels * self.patch**2, kernel, style, demodulates=False
+        )
         self.image_bias = nn.Parameter(torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
         h = leaky(self.conv_in(x, w) + self.bias[0])
         h = leaky(self.conv_out(h, w) + self.bias[1])
-        return h, self.to_image(h, w) + self.image_bias
+        height, width = (self.patch * side for side in h.shape[2:])
+        seen = from_patches(self.to_image(h, w), self.patch, (height, width))
+        return h, seen + self.image_bias
 
 
 class _Analysis(nn.Module):

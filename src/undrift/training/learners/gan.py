@@ -24,13 +24,16 @@ from undrift.codec import build_codec
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.data.augmentation import flip_half
 from undrift.gan import AdaptiveProbability, interpolated, transformed, two_sided, zero_centred
-from undrift.networks import Context, lay_out, memory_format
+from undrift.networks import Context, lay_out
 from undrift.networks.gan import build_discriminator, build_generator
 from undrift.pipelines import GANPipeline
 from undrift.randomness import Draws, generator, key
 from undrift.training.learner import Batch, Loss, ParameterGroup, Phase, Progress
 from undrift.training.learners.gan_config import GANConfig
 from undrift.training.learners.gan_watch import RecentBatches, diversity, standing, usable
+
+LAYOUT = torch.channels_last
+"""Memory format of images and networks, on every device (``undrift.networks.layout``)."""
 
 
 class GANLearner:
@@ -69,8 +72,7 @@ class GANLearner:
             }
         ).to(device)
         for network in (self._generator, self._discriminator):
-            lay_out(network, self._device)
-        self._layout = memory_format(self._device)
+            lay_out(network, self._device, LAYOUT)
         self._recent = RecentBatches()
         self.buffers = nn.Module()
         self._adaptive: AdaptiveProbability | None = None
@@ -112,7 +114,7 @@ class GANLearner:
         real = self.codec.encode(batch.images)
         if self.config.flip:
             real = flip_half(real, draws)
-        real = real.contiguous(memory_format=self._layout)
+        real = real.contiguous(memory_format=LAYOUT)
         if phase == "discriminator":
             return self._discriminate(real, condition, progress, draws)
         if phase == "r1":
@@ -158,7 +160,7 @@ class GANLearner:
             self._discriminator,
             self._judge,
             held_out=self._encoded(pixels),
-            generated=fake.contiguous(memory_format=self._layout),
+            generated=fake.contiguous(memory_format=LAYOUT),
             condition=condition,
             seen=None
             if recent is None
@@ -194,30 +196,29 @@ class GANLearner:
         real = self._augmented(real, progress, _named(draws, "reals"))
         fake = self._augmented(fake, progress, _named(draws, "fakes"))
         heard = self._judge(condition, len(real))
-        with _exact(self._device, penalised):
-            if penalised:
-                real, fake = (x.detach().float().requires_grad_() for x in (real, fake))
-            real_logit = self._discriminator(real, heard)
-            fake_logit = self._discriminator(fake, heard)
-            loss = self.config.loss.discriminator(real_logit.float(), fake_logit.float())
-            statistics = {
-                "real_logit": real_logit.detach().float(),
-                "fake_logit": fake_logit.detach().float(),
-            }
-            if weight and penalty.r1:
-                found = zero_centred(real_logit, real)
-                loss = loss + weight * penalty.r1 * found
-                statistics["r1"] = found.detach()
-            if weight and penalty.r2:
-                found = zero_centred(fake_logit, fake)
-                loss = loss + weight * penalty.r2 * found
-                statistics["r2"] = found.detach()
-            if weight and penalty.two_sided:
-                share = draws.uniform("interpolation")
-                between = interpolated(real.detach(), fake.detach(), share)
-                found = two_sided(self._discriminator(between, heard), between)
-                loss = loss + weight * penalty.two_sided * found
-                statistics["gradient_penalty"] = found.detach()
+        if penalised:
+            real, fake = (x.detach().float().requires_grad_() for x in (real, fake))
+        real_logit = self._discriminator(real, heard)
+        fake_logit = self._discriminator(fake, heard)
+        loss = self.config.loss.discriminator(real_logit.float(), fake_logit.float())
+        statistics = {
+            "real_logit": real_logit.detach().float(),
+            "fake_logit": fake_logit.detach().float(),
+        }
+        if weight and penalty.r1:
+            found = zero_centred(real_logit, real)
+            loss = loss + weight * penalty.r1 * found
+            statistics["r1"] = found.detach()
+        if weight and penalty.r2:
+            found = zero_centred(fake_logit, fake)
+            loss = loss + weight * penalty.r2 * found
+            statistics["r2"] = found.detach()
+        if weight and penalty.two_sided:
+            share = draws.uniform("interpolation")
+            between = interpolated(real.detach(), fake.detach(), share)
+            found = two_sided(self._discriminator(between, heard), between)
+            loss = loss + weight * penalty.two_sided * found
+            statistics["gradient_penalty"] = found.detach()
         statistics |= {
             "real_sign": real_logit.detach().float().sign(),
             "fake_sign": fake_logit.detach().float().sign(),
@@ -231,8 +232,7 @@ class GANLearner:
         penalty = self.config.penalty
         weight = penalty.every * penalty.r1 * _annealed(1.0, penalty.end, progress.fraction)
         real = self._augmented(real, progress, _named(draws, "reals")).detach().requires_grad_()
-        with _exact(self._device, True):
-            found = zero_centred(self._discriminator(real, self._judge(condition, len(real))), real)
+        found = zero_centred(self._discriminator(real, self._judge(condition, len(real))), real)
         return Loss(weight * found, {"r1": found.detach()})
 
     def _generate(
@@ -255,12 +255,12 @@ class GANLearner:
         return condition if self.config.spec.class_names else Condition()
 
     def _encoded(self, pixels: Tensor) -> Tensor:
-        return self.codec.encode(pixels).contiguous(memory_format=self._layout)
+        return self.codec.encode(pixels).contiguous(memory_format=LAYOUT)
 
     def _generated(self, condition: Condition, draws: Draws, count: int) -> Tensor:
         z = draws.normal("latent", (self._generator.latent,))
         context: Context = self._encoder(condition, count)
-        return self._generator(z, context).contiguous(memory_format=self._layout)
+        return self._generator(z, context).contiguous(memory_format=LAYOUT)
 
     def _probability(self, progress: Progress) -> float:
         """Chance of each augmentation of an image that the discriminator sees."""
@@ -293,10 +293,3 @@ def _still(*modules: nn.Module) -> Iterator[None]:
     finally:
         for parameter in learning:
             parameter.requires_grad_(True)
-
-
-def _exact(device: torch.device, penalised: bool) -> contextlib.AbstractContextManager[object]:
-    """A penalty's second derivatives need float32: autocast is off where there is one."""
-    if not penalised:
-        return contextlib.nullcontext()
-    return torch.autocast(device.type, enabled=False)

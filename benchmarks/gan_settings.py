@@ -1,0 +1,145 @@
+"""One setting of a GAN, or of the diffusion model: trained, measured, logged.
+
+    python benchmarks/gan_settings.py r3gan --images 60000 --set model.network.width=64 --log FILE
+
+Starts from the recipe of ``undrift train DATA --method METHOD --budget 20m`` and changes what
+``--set`` names, by the names in config.yaml. It trains on so many real images rather than for so
+long, so that other work on the machine changes nothing but the seconds. Every look (half way and at
+the end) appends one line of JSON to the log: the command, the processor seconds of training, and
+for each length of the weight average the Frechet distance in the domain classifier's features,
+coverage and label accuracy of n samples beside the test images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from halves import data_folder
+from record import conditions
+
+import undrift
+from undrift.data import ImageSet
+from undrift.runs import configuration
+from undrift.runs.configuration import RunConfig
+from undrift.runs.images import load_images
+from undrift.runs.learners import build_learner
+from undrift.runs.recipes import resolve
+from undrift.runs.settings import TrainSettings
+from undrift.training.distributed import World
+from undrift.training.loop import Trainer
+from undrift.training.signals import StopSignals
+
+METRICS = ("fd", "coverage", "label_accuracy")
+DATA = ("fashion_mnist", "digits")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train and measure one setting."""
+    options = _options(arguments)
+    torch.set_num_threads(1)
+    config = setting(options)
+    data = _images(_source(options))
+    learner = build_learner(config)
+    seconds = 0.0
+    with World.join("cpu") as world, StopSignals() as stop:
+        trainer = Trainer(learner, config.training, data.split("train"), world=world)
+        for look in range(1, options.looks + 1):
+            began = time.process_time()
+            trainer.run(stop, until=config.training.steps * look // options.looks)
+            seconds += time.process_time() - began
+            row = conditions() | {
+                "on": options.on,
+                "method": options.method,
+                "changed": options.set,
+                "batch": config.training.batch_size,
+                "seed": options.seed,
+                "images": trainer.progress.images,
+                "of": config.training.steps * config.training.batch_size,
+                "processor_seconds": round(seconds, 1),
+                "ema": {
+                    str(length): _measured(learner.pipeline(trainer.ema.weights(length)), options)
+                    for length in config.training.ema
+                },
+            }
+            with Path(options.log).open("a") as log:
+                log.write(json.dumps(row) + "\n")
+            print(trainer.progress.images, row["processor_seconds"], row["ema"], flush=True)
+        if options.keep:
+            learner.pipeline(trainer.ema.weights(config.training.ema[0])).save_pretrained(
+                options.keep
+            )
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("method", choices=("diffusion", "r3gan", "stylegan2"))
+    parser.add_argument("--on", choices=DATA, default="fashion_mnist")
+    parser.add_argument("--images", type=int, required=True, help="real images seen in all")
+    parser.add_argument("--batch", type=int, help="default: the recipe's")
+    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="YAML values")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--budget", default="20m", help="that the recipe is told of")
+    parser.add_argument("--looks", type=int, default=2)
+    parser.add_argument("-n", type=int, default=2000, help="samples")
+    parser.add_argument("--data", help="folder with fashion_mnist; default $UNDRIFT_DATA")
+    parser.add_argument("--keep", help="folder for the trained pipeline")
+    parser.add_argument("--log", required=True, help="file of JSON lines to append to")
+    return parser.parse_args(arguments)
+
+
+def setting(options: argparse.Namespace) -> RunConfig:
+    """The recipe for so many images, changed as ``--set`` says."""
+    asked = TrainSettings(
+        method=options.method, batch_size=options.batch, seed=options.seed, budget=options.budget
+    )
+    source = _source(options)
+    config = resolve(source, asked, _images(source), device="cpu")
+    steps = options.images // config.training.batch_size
+    config = replace(config, budget=None, training=replace(config.training, steps=steps))
+    plain: dict[str, Any] = yaml.safe_load(configuration.dump(config))
+    for change in options.set:
+        name, _, value = change.partition("=")
+        *way, last = name.split(".")
+        place = plain
+        for part in way:
+            place = place[part]
+        if last not in place:
+            raise SystemExit(f"--set {name}: the configuration has no such entry")
+        place[last] = yaml.safe_load(value)
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "config.yaml"
+        path.write_text(yaml.safe_dump(plain))
+        return configuration.load(path)
+
+
+def _measured(pipeline: Any, options: argparse.Namespace) -> dict[str, float]:  # noqa: ANN401
+    with tempfile.TemporaryDirectory() as scratch:
+        saved = Path(scratch) / "pipeline"
+        pipeline.save_pretrained(saved)
+        found = undrift.evaluate(
+            saved, reference=_source(options), split="test", n=options.n, metrics=METRICS
+        )["metrics"]
+    return {name: round(found[name]["value"], 4) for name in METRICS}
+
+
+def _source(options: argparse.Namespace) -> str:
+    return "digits" if options.on == "digits" else str(data_folder(options.data) / options.on)
+
+
+@cache
+def _images(source: str) -> ImageSet:
+    return load_images(source, TrainSettings())
+
+
+if __name__ == "__main__":
+    main()
