@@ -186,7 +186,7 @@ def _table(
         trials=trials,
         evaluate_samples=size.look_samples,
         bare=True,
-        workers=study.workers,
+        workers=study.places,
         threads=study.threads,
         device=study.device,
     )
