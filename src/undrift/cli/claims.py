@@ -31,12 +31,14 @@ class ClaimsCommand:
     the same command goes on.
 
     Attributes:
-        preset: `quick` takes a quarter of an hour on two cores, `full` many hours; `smoke` makes
-            every part once in a minute or two, to see that all works, and decides nothing.
+        preset: `quick` takes a quarter of an hour on two cores, `full` hours; `smoke` makes every
+            part once in a minute or two, to see that all works, and decides nothing.
         out: folder of the study: report.html, report.json, figures/ and the runs themselves.
         data: images with classes; what `undrift train` takes.
         mnist: handwritten digits of 28 x 28 pixels, for stacked ones; without them they are left
             out.
+        scale: times the images and the time that the preset gives every run: with a GPU, or a
+            night, 10.
         seed: of the first run of each arm, the next ones follow it.
         workers: runs at a time; by default one per core, up to four, and one on a GPU.
         threads: CPU threads of each run; by default the cores divided by the workers.
@@ -49,6 +51,7 @@ class ClaimsCommand:
     out: str = "runs/claims"
     data: str = "digits"
     mnist: str | None = None
+    scale: float = 1.0
     seed: int = 0
     workers: int | None = None
     threads: int | None = None
@@ -83,6 +86,7 @@ def run(arguments: list[str]) -> None:
         asked.out,
         asked.data,
         asked.mnist,
+        asked.scale,
         asked.seed,
         asked.workers,
         asked.threads,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ class Study:
         data: what ``undrift train`` takes; has to have classes.
         mnist: the same of handwritten digits of 28 x 28 pixels, for stacked ones; None leaves them
             out.
+        scale: times the images and the time that the preset gives every run.
         seed: of the first run of each arm.
         workers: runs at a time; None takes one per core up to four, and one on a GPU.
         threads: CPU threads of each run; None divides the cores among the workers.
@@ -35,6 +37,7 @@ class Study:
     out: str
     data: str = "digits"
     mnist: str | None = None
+    scale: float = 1.0
     seed: int = 0
     workers: int | None = None
     threads: int | None = None
@@ -45,13 +48,15 @@ class Study:
             raise UsageError(f"--preset {self.preset}: wanted one of {', '.join(PRESETS)}")
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers {self.workers}: wanted a whole number of at least 1")
+        if not 0 < self.scale < math.inf:
+            raise UsageError(f"--scale {self.scale}: wanted a number above 0")
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed}: wanted a whole number from 0 up")
 
     @property
     def size(self) -> Preset:
         """How large it is."""
-        return PRESETS[self.preset]
+        return PRESETS[self.preset].times(self.scale)
 
     @property
     def places(self) -> int:
@@ -70,6 +75,13 @@ class Study:
         """What follows ``undrift`` on the command line for the same study."""
         words = ["claims", "--preset", self.preset, "--data", self.data, "--out", self.out]
         words += [] if self.mnist is None else ["--mnist", self.mnist]
-        words += ["--seed", str(self.seed), "--workers", str(self.places)]
+        words += [
+            "--scale",
+            f"{self.scale:g}",
+            "--seed",
+            str(self.seed),
+            "--workers",
+            str(self.places),
+        ]
         words += [] if self.threads is None else ["--threads", str(self.threads)]
         return (*words, "--device", self.device)
