@@ -19,6 +19,7 @@ from undrift.experiments import closing
 from undrift.experiments.compare import run as compare_run
 from undrift.experiments.compare import run_comparison
 from undrift.experiments.study import Study, run, run_study
+from undrift.experiments.study.preset import QUICK
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -76,7 +77,7 @@ def pages(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fake_executor, "FD", Distances())
         patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
-        executor = PlantedExecutor({"r3gan.x4-6400images-0": 5})
+        executor = PlantedExecutor({f"r3gan.x4-{QUICK.sweep.images}images-0": 5})
         patch.setattr(run, "LocalExecutor", lambda places: executor)
         run_study(Study("quick", str(folder / "study")), executor=executor)
     with pytest.MonkeyPatch.context() as patch:

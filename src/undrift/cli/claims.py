@@ -38,7 +38,7 @@ class ClaimsCommand:
         mnist: handwritten digits of 28 x 28 pixels, for stacked ones; without them they are left
             out.
         seed: of the first run of each arm, the next ones follow it.
-        workers: runs at a time.
+        workers: runs at a time; by default one per core, up to four, and one on a GPU.
         threads: CPU threads of each run; by default the cores divided by the workers.
         device: where to compute.
         part: make one measurement of a study whose runs are finished, and stop.
@@ -50,7 +50,7 @@ class ClaimsCommand:
     data: str = "digits"
     mnist: str | None = None
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     part: str | None = None

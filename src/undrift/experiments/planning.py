@@ -39,6 +39,9 @@ EARLY_SHARE = 0.1
 GAN_PASSES = 4
 """Passes that a look at a GAN's game makes over its images."""
 
+AT_ONCE = 64
+"""Images of a look that are taken at once, at least."""
+
 FEW = 50
 """Steps below which a budget is called short."""
 
@@ -171,6 +174,7 @@ def look_seconds(config: RunConfig) -> float:
     """What one validation and one grid, with both sets of weights, are expected to take.
 
     A forward pass is about a third of an update, and half of one where updates are in bfloat16.
+    Updates of few images pay for their calls; looks take many images at once.
     """
     if config.seconds_per_step is None:
         return 0.0
@@ -181,7 +185,7 @@ def look_seconds(config: RunConfig) -> float:
     else:
         looked = validation_count(spec.shape) * VALIDATION_LEVELS
     forwards = 2 * (columns * rows * spec.steps + looked)
-    return forwards * config.seconds_per_step / config.training.batch_size / 2
+    return forwards * config.seconds_per_step / max(config.training.batch_size, AT_ONCE) / 2
 
 
 def late_look_seconds(config: RunConfig) -> float:

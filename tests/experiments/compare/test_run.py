@@ -91,12 +91,17 @@ def test_means_intervals_contrasts_and_verdicts_come_from_the_planted_numbers():
 
 def test_claims_about_the_two_families_get_their_verdicts():
     found = run_comparison(replace(ASKED, seeds=5), executor=FakeExecutor())
-    covered, stable = found["ledgers"][0]["claims"]
-    assert covered["name"] == "coverage" and covered["verdict"] == "supported"
-    assert covered["value"] == pytest.approx(0.3) and stable["name"] == "stability"
+    claims = found["ledgers"][0]["claims"]
+    names = ["stability", "coverage", "scaling", "control", "likelihood", "inference"]
+    assert [claim["name"] for claim in claims] == names
+    stable, covered, *rest = claims
+    assert covered["verdict"] == "supported" and covered["value"] == pytest.approx(0.3)
     assert stable["verdict"] == "inconclusive" and stable["value"] == 0
+    for claim in (rest[0], rest[2], rest[3]):
+        assert claim["verdict"] == "inconclusive" and claim["value"] is None
+        assert "`undrift claims` does that" in claim["reason"]
     top = json.loads(Path("out/report.json").read_text())["claims"]
-    assert top == [{**claim, "ledger": "images"} for claim in (covered, stable)]
+    assert top == [{**claim, "ledger": "images"} for claim in claims]
     pair = replace(ASKED, arms=arms_of(("r3gan", "dcgan")), out="alone")
     alone = run_comparison(pair, executor=FakeExecutor())
     assert alone["ledgers"][0]["claims"] == []
@@ -121,7 +126,7 @@ def test_arms_of_one_method_are_rows_of_their_own_trained_with_their_settings():
     assert [(one["family"], one["settings"]) for one in records] == [("r3gan", FAST.settings)] * 3
     assert found["arms"][2] == {"name": "r3gan-fast", "method": "r3gan", "settings": FAST.settings}
     assert found["command"] == ""  # no flag says what an arm has of its own
-    assert len(found["ledgers"][0]["claims"]) == 2  # one diffusion model against two of GANs
+    assert len(found["ledgers"][0]["claims"]) == 6  # one diffusion model against two of GANs
     both = replace(ASKED, arms=(*ASKED.arms, Arm("wide", "diffusion", {"dropout": 0.1})))
     assert summary.claims_of([{"method": a.name, "family": a.method} for a in both.arms]) == []
 

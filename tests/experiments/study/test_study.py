@@ -33,7 +33,8 @@ def planted():
 @pytest.fixture(scope="module")
 def made(planted, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
-    executor = PlantedExecutor({"r3gan.x4-6400images-0": 5, "dcgan.x4-6400images-0": 5})
+    swept = f"{QUICK.sweep.images}images-0"
+    executor = PlantedExecutor({f"r3gan.x4-{swept}": 5, f"dcgan.x4-{swept}": 5})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run, "LocalExecutor", lambda places: executor)
         result = run_study(Study("quick", str(folder)), executor=executor)
@@ -71,6 +72,8 @@ def test_verdicts_follow_from_what_was_planted(made):
     assert claim(result, "likelihood")["value"] == pytest.approx(0.99)
     scaling = {part["name"]: part for part in claim(result, "scaling")["parts"]}
     assert scaling["unet against r3gan, parameters"]["value"] > 0.05
+    seen = scaling["unet against r3gan, images seen"]  # planted: images change nothing
+    assert seen["n"] == 3 and seen["value"] == pytest.approx(0.0, abs=0.01)
     assert claim(result, "control")["parts"][-1]["value"] == pytest.approx(3.0)
     # r3gan reaches 4 + 10 per seed; diffusion at 200 / steps reaches 24 at 16 steps: 16 times
     inference = {part["name"]: part for part in claim(result, "inference")["parts"]}
@@ -107,8 +110,9 @@ def test_the_page_is_whole_and_loads_nothing(made):
 def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, monkeypatch):
     folder, _, _, _ = made
     shutil.copytree(folder, tmp_path / "study")
-    name = "tail/dcgan-12000images-1"
-    (tmp_path / "study" / "parts" / "tail_dcgan-12000images-1.json").unlink()
+    cell = f"dcgan-{QUICK.tail.images}images-1"
+    name = f"tail/{cell}"
+    (tmp_path / "study" / "parts" / f"tail_{cell}.json").unlink()
     executor = PlantedExecutor({name: 1})
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
     study = Study("quick", str(tmp_path / "study"))

@@ -69,18 +69,19 @@ def claim_lines(table: Record) -> list[Record]:
     """Each claim with its verdict, its number and what that rests on."""
     lines = []
     for claim in table["claims"]:
-        number = "nothing to measure"
+        number = "not measured"
         if claim["value"] is not None:
             number = _points(claim["value"])
             if claim["low"] is not None:
                 low, high = (_points(claim[end]) for end in ("low", "high"))
                 number += f" (95% interval {low.removesuffix(' points')} to {high})"
+            number += f": {claim['unit']}"
         lines.append(
             {
                 "tone": VERDICTS[claim["verdict"]],
                 "verdict": claim["verdict"],
                 "question": claim["question"],
-                "number": f"{number}: {claim['unit']}; {claim['reason']}.",
+                "number": f"{number}; {claim['reason']}.",
             }
         )
     return lines

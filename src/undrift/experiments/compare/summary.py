@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, Literal, cast
 
 from undrift.experiments.claims import (
     MARGINS,
+    Finding,
     OverSeeds,
+    control,
     coverage,
+    inference,
+    likelihood,
     over_seeds,
     paired_over_seeds,
+    scaling_finding,
     stability,
     standing,
 )
@@ -129,10 +135,10 @@ def _paired_mean(first: dict[int, float], found: OverSeeds, mine: dict[int, floa
 
 
 def claims_of(rows: Sequence[Record]) -> list[Record]:
-    """Verdicts on what is said of the two families, from the rows of a table.
+    """The six verdicts on what is said of the two families, from the rows of a table.
 
-    There are none without GANs, and none unless there is one arm of diffusion: of several, which
-    one would stand for the family?
+    Three of them take more than such a table, and say so. There are none without GANs, and none
+    unless there is one arm of diffusion: of several, which one would stand for the family?
     """
     family = {row["method"]: row for row in rows if row["family"] != "diffusion"}
     diffusions = [row for row in rows if row["family"] == "diffusion"]
@@ -140,24 +146,28 @@ def claims_of(rows: Sequence[Record]) -> list[Record]:
         return []
     diffusion = diffusions[0]
 
-    def covered(row: Record) -> dict[int, float]:
-        return row["metrics"].get("coverage", {}).get("values", {})
+    def both(metric: str) -> tuple[dict[int, float], dict[str, dict[int, float]]]:
+        def of(row: Record) -> dict[int, float]:
+            return row["metrics"].get(metric, {}).get("values", {})
+
+        return of(diffusion), {name: of(row) for name, row in family.items()}
 
     def failures(row: Record) -> tuple[int, int]:
         return row["failed"]["count"], row["runs"]
 
     findings = (
-        coverage(
-            {
-                "held-out images": (
-                    covered(diffusion),
-                    {name: covered(row) for name, row in family.items()},
-                )
-            }
-        ),
         stability(failures(diffusion), {name: failures(row) for name, row in family.items()}),
+        coverage({"held-out images": both("coverage")}),
+        _left_open(scaling_finding([])),
+        control(both("label_accuracy"), ({}, {})),
+        _left_open(likelihood({}, {}, {})),
+        _left_open(inference({})),
     )
     return [finding.to_json() for finding in findings]
+
+
+def _left_open(finding: Finding) -> Finding:
+    return replace(finding, reason=f"{finding.reason}; `undrift claims` does that")
 
 
 def _floors(records: Sequence[Record], names: Sequence[str]) -> dict[str, float]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from undrift.errors import UsageError
 from undrift.experiments.study.preset import PRESETS, Preset
+from undrift.runs.recipes import choose_device
+
+MOST = 4
+"""Runs at a time, unless more are asked for: each takes its memory."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Study:
         mnist: the same of handwritten digits of 28 x 28 pixels, for stacked ones; None leaves them
             out.
         seed: of the first run of each arm.
-        workers: runs at a time.
+        workers: runs at a time; None takes one per core up to four, and one on a GPU.
         threads: CPU threads of each run; None divides the cores among the workers.
         device: where to compute.
     """
@@ -31,14 +36,14 @@ class Study:
     data: str = "digits"
     mnist: str | None = None
     seed: int = 0
-    workers: int = 1
+    workers: int | None = None
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
         if self.preset not in PRESETS:
             raise UsageError(f"--preset {self.preset}: wanted one of {', '.join(PRESETS)}")
-        if self.workers < 1:
+        if self.workers is not None and self.workers < 1:
             raise UsageError(f"--workers {self.workers}: wanted a whole number of at least 1")
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed}: wanted a whole number from 0 up")
@@ -47,6 +52,13 @@ class Study:
     def size(self) -> Preset:
         """How large it is."""
         return PRESETS[self.preset]
+
+    @property
+    def places(self) -> int:
+        """How many runs go on at a time."""
+        if self.workers is not None:
+            return self.workers
+        return 1 if choose_device(self.device) == "cuda" else min(os.cpu_count() or 1, MOST)
 
     @property
     def folder(self) -> Path:
@@ -58,6 +70,6 @@ class Study:
         """What follows ``undrift`` on the command line for the same study."""
         words = ["claims", "--preset", self.preset, "--data", self.data, "--out", self.out]
         words += [] if self.mnist is None else ["--mnist", self.mnist]
-        words += ["--seed", str(self.seed), "--workers", str(self.workers)]
+        words += ["--seed", str(self.seed), "--workers", str(self.places)]
         words += [] if self.threads is None else ["--threads", str(self.threads)]
         return (*words, "--device", self.device)

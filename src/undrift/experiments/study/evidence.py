@@ -19,6 +19,7 @@ from undrift.experiments.claims import (
 )
 from undrift.experiments.study.pieces import recorded
 from undrift.experiments.study.preset import Preset
+from undrift.experiments.study.tables import SCALING, SEEN
 from undrift.runs.collapse import FAILED
 
 Record = dict[str, Any]
@@ -106,28 +107,54 @@ def _values(table: Record | None, kind: str, metric: str) -> tuple[Values, dict[
 
 
 def _slopes(tables: Mapping[str, Record]) -> list[Part]:
-    found = tables.get("scaling")
+    parts: list[Part] = []
+    for along, points_of in (("parameters", sized), ("images seen", seen)):
+        ours: dict[str, Values] = {}
+        gans: dict[str, Values] = {}
+        for (family, method, seed), points in points_of(tables).items():
+            floor = tables[SCALING]["ledgers"][0]["floors"]["fd"]
+            fall = slope(points, floor)
+            if fall is not None:
+                (ours if method == DIFFUSION else gans).setdefault(family, {})[seed] = fall
+        parts += scaling(ours, gans, along)
+    return parts
+
+
+Points = dict[tuple[str, str, int], list[tuple[float, float]]]
+"""(family, method, seed) -> size and distance of every finished run."""
+
+
+def sized(tables: Mapping[str, Record]) -> Points:
+    """Distance against the parameters that draw."""
+    found = tables.get(SCALING)
     if found is None:
-        return []
-    ours: dict[str, Values] = {}
-    gans: dict[str, Values] = {}
-    for (family, method, seed), points in sized(found).items():
-        fall = slope(points, found["ledgers"][0]["floors"]["fd"])
-        if fall is not None:
-            (ours if method == DIFFUSION else gans).setdefault(family, {})[seed] = fall
-    return scaling(ours, gans, "parameters")
-
-
-def sized(found: Record) -> dict[tuple[str, str, int], list[tuple[float, float]]]:
-    """Parameters and distance of every finished run: (family, method, seed) -> points."""
+        return {}
     sizes = found["parameters"][found["ledgers"][0]["kind"]]
-    made: dict[tuple[str, str, int], list[tuple[float, float]]] = {}
-    for run in found["runs"]:
+    return _points([(sizes[run["method"]]["generator"], run) for run in found["runs"]])
+
+
+def seen(tables: Mapping[str, Record]) -> Points:
+    """Distance against real images seen, of the middle size of each family."""
+    again = {arm for name in SEEN for arm in tables.get(name, {}).get("methods", ())}
+    return _points(
+        [
+            (float(found["ledgers"][0]["amount"]), run)
+            for name in (*SEEN, SCALING)
+            for found in [tables.get(name)]
+            if found is not None
+            for run in found["runs"]
+            if run["method"] in again
+        ]
+    )
+
+
+def _points(runs: Sequence[tuple[float, Record]]) -> Points:
+    made: Points = {}
+    for x, run in runs:
         value = run.get("metrics", {}).get("fd", {}).get("value")
         if run["state"] == "done" and value is not None:
             family = run["method"].rsplit("-", 1)[0]
-            key = (family, run["family"], run["seed"])
-            made.setdefault(key, []).append((sizes[run["method"]]["generator"], value))
+            made.setdefault((family, run["family"], run["seed"]), []).append((x, value))
     return made
 
 

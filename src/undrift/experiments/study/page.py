@@ -48,30 +48,27 @@ class Exhibits:
     pictures: tuple[tuple[str, Picture], ...] = ()
 
 
-def exhibits_of(
-    result: Record, histories: Mapping[str, Mapping[str, History]]
-) -> dict[str, Exhibits]:
+def exhibits_of(result: Record, histories: Mapping[str, History]) -> dict[str, Exhibits]:
     """The exhibits of each claim, by its name.
 
     Args:
         result: of the study.
-        histories: table -> run -> what its events tell, of "sweep" and "scaling".
+        histories: run of the table "sweep" -> what its events tell.
     """
     tables, pieces = result["tables"], result["pieces"]
     claims = {claim["name"]: claim for claim in result["claims"]}
-    sweep, sized = tables["sweep"], tables["scaling"]
+    sweep = tables["sweep"]
 
     def there(*found: Table | None) -> tuple[Table, ...]:
         return tuple(table for table in found if table is not None)
 
     return {
         "stability": Exhibits(
-            tuple(stability.figures(sweep)), there(stability.table(sweep, histories["sweep"]))
+            tuple(stability.figures(sweep)), there(stability.table(sweep, histories))
         ),
         "coverage": Exhibits(tuple(coverage.figures(pieces)), tuple(coverage.tables(pieces))),
         "scaling": Exhibits(
-            tuple(scaling.figures(sized, histories["scaling"])),
-            there(scaling.table(claims["scaling"]["parts"])),
+            tuple(scaling.figures(tables)), there(scaling.table(claims["scaling"]["parts"]))
         ),
         "control": Exhibits(
             tuple(control.figures(pieces)),

@@ -45,7 +45,8 @@ class Preset:
         stacked: three digits on top of each other; None leaves them out.
         stacked_images: how many of them there are to train on.
         tail: data in which classes get rarer and rarer.
-        scaling: each family at each size.
+        scaling: each family at each size, and at the middle one with a half and a quarter of the
+            images.
         filling: unconditional models whose hidden halves are filled in.
         likelihood: models trained for their likelihood.
         steps: numbers of evaluations at which sampling is measured.
@@ -88,41 +89,45 @@ QUICK = Preset(
     toys=("diffusion", "r3gan", "dcgan"),
     families=("unet", "r3gan"),
     sizes=("30k", "90k", "270k"),
-    main=Size(seeds=5, images=16_000, n=1000, budget="12s"),
-    sweep=Size(seeds=2, images=6_400, n=500, looks=4),
+    main=Size(seeds=5, images=8_000, n=500, budget="12s"),
+    sweep=Size(seeds=2, images=4_800, n=250, looks=4),
     points=Size(seeds=3, images=40_000, n=2500),
     stacked=None,
     stacked_images=0,
-    tail=Size(seeds=3, images=12_000, n=1000),
-    scaling=Size(seeds=3, images=8_000, n=500, looks=3),
-    filling=Size(seeds=3, images=16_000, n=250),
+    tail=Size(seeds=3, images=8_000, n=500),
+    scaling=Size(seeds=3, images=4_800, n=500),
+    filling=Size(seeds=3, images=8_000, n=250),
     likelihood=Size(seeds=3, images=8_000, n=250),
     steps=(4, 8, 16),
-    filled=64,
+    filled=32,
     scored=64,
+    guidances=(1.0, 1.5, 2.5),
+    truncations=(1.0, 0.75, 0.5),
 )
 
 FULL = Preset(
     name="full",
     methods=("diffusion", "r3gan", "stylegan2", "wgan_gp", "dcgan"),
-    trials=4,
+    trials=3,
     factors=(0.25, 0.5, 1.0, 2.0, 4.0),
     swept=("diffusion", "r3gan", "stylegan2", "dcgan"),
     toys=("diffusion", "r3gan", "wgan_gp", "dcgan"),
     families=("unet", "transformer", "r3gan"),
-    sizes=("100k", "400k", "1.6M"),
-    main=Size(seeds=5, images=100_000, n=2000, budget="4m", looks=8),
-    sweep=Size(seeds=5, images=12_800, n=1000, looks=6),
-    points=Size(seeds=10, images=100_000, n=2500),
-    stacked=Size(seeds=3, images=100_000, n=26_000),
+    sizes=("100k", "300k", "900k"),
+    main=Size(seeds=5, images=9_600, n=1000, budget="1m"),
+    sweep=Size(seeds=5, images=3_200, n=500, looks=4),
+    points=Size(seeds=10, images=60_000, n=2500),
+    stacked=Size(seeds=3, images=19_200, n=10_000),
     stacked_images=60_000,
-    tail=Size(seeds=3, images=50_000, n=2000),
-    scaling=Size(seeds=3, images=40_000, n=1000, looks=5),
-    filling=Size(seeds=3, images=60_000, n=1000),
-    likelihood=Size(seeds=3, images=100_000, n=500),
+    tail=Size(seeds=3, images=9_600, n=1000),
+    scaling=Size(seeds=3, images=4_800, n=1000),
+    filling=Size(seeds=3, images=9_600, n=500),
+    likelihood=Size(seeds=3, images=32_000, n=250),
     steps=(4, 6, 8, 12, 20, 50),
-    filled=128,
-    scored=256,
+    filled=64,
+    scored=128,
+    guidances=(1.0, 1.5, 2.5),
+    truncations=(1.0, 0.75, 0.5),
 )
 
 _ONCE = Size(seeds=1, images=128, n=32)

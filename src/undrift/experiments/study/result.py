@@ -14,6 +14,7 @@ from undrift.experiments.compare import Compare
 from undrift.experiments.report.record import RunRecord
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.page import exhibits_of, render
+from undrift.experiments.study.tables import SWEEP
 from undrift.files.durable import write_file
 
 Record = dict[str, Any]
@@ -76,13 +77,9 @@ def write_result(
         UsageError: if they cannot be written.
     """
     histories = {
-        name: {
-            run["name"]: RunRecord.read(path).history
-            for run in result["tables"][name]["runs"]
-            if (path := Path(asked[name].out) / "runs" / run["name"]).is_dir()
-        }
-        for name in ("sweep", "scaling")
-        if name in asked
+        run["name"]: RunRecord.read(path).history
+        for run in result["tables"][SWEEP]["runs"]
+        if (path := Path(asked[SWEEP].out) / "runs" / run["name"]).is_dir()
     }
     exhibits = exhibits_of(result, histories)
     html = render(folder, result, exhibits)

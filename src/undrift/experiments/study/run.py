@@ -76,7 +76,7 @@ def run_study(
         with contextlib.ExitStack() as stack:
             places = executor
             if places is None:
-                places = stack.enter_context(contextlib.closing(LocalExecutor(study.workers)))
+                places = stack.enter_context(contextlib.closing(LocalExecutor(study.places)))
             asked = {MAIN: main_table(study)}
             found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
             asked |= _others(study, data, rates_of(found[MAIN]))
@@ -163,4 +163,4 @@ def _runs(table: Compare) -> int:
 
 def _threads(study: Study) -> int:
     cores = os.cpu_count() or 1
-    return study.threads or max(1, cores // study.workers)
+    return study.threads or max(1, cores // study.places)

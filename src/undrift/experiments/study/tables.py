@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from undrift.data import ImageSet
@@ -10,13 +11,15 @@ from undrift.experiments.compare import Arm, Compare
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.preset import Size
 from undrift.experiments.study.worlds import STACKED, TAIL
-from undrift.runs.configuration import RunConfig
 from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.settings import TrainSettings
 
 MAIN, SWEEP, FILLING, SCALING, LIKELIHOOD = "main", "sweep", "filling", "scaling", "likelihood"
 POINTS = ("ring8", "grid25")
 STACKS = "stacked"
+
+SEEN = {"seen-half": 0.5, "seen-quarter": 0.25}
+"""Tables of each family's middle size again, with a share of the images of the table `SCALING`."""
 
 NETWORKS = {"unet": "diffusion", "transformer": "diffusion", "r3gan": "r3gan"}
 """Families that are made in several sizes, and the method of each."""
@@ -60,8 +63,7 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
             [
                 Arm(f"{method}.x{factor:g}", method, {**looks, "learning_rate": factor * rate})
                 for method in size.swept
-                for config in [_resolved(study, method, {}, size.sweep, data)]
-                for rate, looks in [(rates[method], _looks(config, size.sweep))]
+                for rate, looks in [(rates[method], _looks(study, method, size.sweep, data))]
                 for factor in size.factors
             ],
             size.sweep,
@@ -85,21 +87,10 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
         )
     path = str(study.folder / "data" / TAIL)
     made["tail"] = _table(study, "tail", path, _plain(size.methods), size.tail, conditional=False)
-    made[SCALING] = _table(
-        study,
-        SCALING,
-        study.data,
-        [
-            Arm(f"{family}-{count}", method, {**own, **_looks(config, size.scaling)})
-            for family in size.families
-            for method in [NETWORKS[family]]
-            for count in size.sizes
-            for own in [_sized(family, method, count)]
-            for config in [_resolved(study, method, own, size.scaling, data)]
-        ],
-        size.scaling,
-        parameters="recipe",
-    )
+    made[SCALING] = _scaling(study, SCALING, size.sizes, size.scaling)
+    for name, share in SEEN.items():
+        shorter = replace(size.scaling, images=round(share * size.scaling.images))
+        made[name] = _scaling(study, name, [middle(size.sizes)], shorter)
     filled = _plain([method for method in size.methods if method in FILLED])
     made[FILLING] = _table(study, FILLING, study.data, filled, size.filling, conditional=False)
     made[LIKELIHOOD] = _table(
@@ -112,6 +103,21 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
     return made
 
 
+def _scaling(study: Study, name: str, counts: Sequence[str], size: Size) -> Compare:
+    """Every family in the sizes ``counts``."""
+    arms = [
+        Arm(f"{family}-{count}", NETWORKS[family], _sized(family, count))
+        for family in study.size.families
+        for count in counts
+    ]
+    return _table(study, name, study.data, arms, size, parameters="recipe")
+
+
+def middle(sizes: Sequence[str]) -> str:
+    """The size that also sees fewer images."""
+    return sizes[len(sizes) // 2]
+
+
 FILLED = ("diffusion", "r3gan", "stylegan2", "dcgan")
 """Methods that fill in hidden halves; those whose critics make five updates see too little here."""
 
@@ -121,19 +127,13 @@ def _plain(methods: Sequence[str]) -> list[Arm]:
     return [Arm(method, method, {}) for method in methods]
 
 
-def _resolved(
-    study: Study, method: str, own: Mapping[str, Any], size: Size, data: ImageSet
-) -> RunConfig:
-    """What the recipe of ``method`` with settings of its own makes of ``data``."""
-    named: Any = method
-    settings = TrainSettings(method=named, images=size.images, holdout=HOLDOUT, **own)
-    return resolve(study.data, settings, data, device=choose_device(study.device))
-
-
-def _looks(config: RunConfig, size: Size) -> dict[str, Any]:
+def _looks(study: Study, method: str, size: Size, data: ImageSet) -> dict[str, Any]:
     """Settings by which a run is looked at as often as its size says, evenly over its images."""
     if not size.looks:
         return {}
+    named: Any = method
+    settings = TrainSettings(method=named, images=size.images, holdout=HOLDOUT)
+    config = resolve(study.data, settings, data, device=choose_device(study.device))
     return {"evaluate_every": max(1, config.training.steps // size.looks)}
 
 
@@ -151,9 +151,9 @@ def rates_of(found: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-def _sized(family: str, method: str, count: str) -> Mapping[str, Any]:
+def _sized(family: str, count: str) -> dict[str, Any]:
     settings: dict[str, Any] = {"parameters": count}
-    return settings | ({"network": family} if method == "diffusion" else {})
+    return settings | ({"network": family} if NETWORKS[family] == "diffusion" else {})
 
 
 def _table(
@@ -186,7 +186,7 @@ def _table(
         trials=trials,
         evaluate_samples=size.look_samples,
         bare=True,
-        workers=study.workers,
+        workers=study.places,
         threads=study.threads,
         device=study.device,
     )

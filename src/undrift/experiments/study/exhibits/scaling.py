@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from undrift.experiments.report.figure import short
-from undrift.experiments.report.history import History
-from undrift.experiments.study.evidence import sized
+from undrift.experiments.study.evidence import Points, seen, sized
 from undrift.experiments.study.exhibits.exhibit import (
     FAINT,
     THIN,
@@ -19,29 +19,51 @@ from undrift.experiments.study.exhibits.exhibit import (
     colour_of,
     row_of,
 )
+from undrift.experiments.study.tables import SCALING, SEEN
 
 Record = dict[str, Any]
 
 
-def figures(found: Record, histories: Mapping[str, History]) -> list[Exhibit]:
+def figures(tables: Mapping[str, Record]) -> list[Exhibit]:
     """One figure of two panels."""
     caption = (
-        "Left: Frechet distance of every run against its parameters; a thin line is a seed, a "
-        "cross a run that failed. Right: the distance on the way, against real images seen, of the "
-        "largest size of each family. The dashed line is what real images score."
+        "Frechet distance of every run against its parameters, and, for the middle size of each "
+        "family, against the real images it saw; a thin line is a seed, a cross a run that failed. "
+        "The dashed line is what real images score."
     )
-    return [Exhibit("scaling", caption, lambda tones: _draw(found, histories, tones))]
+    return [Exhibit("scaling", caption, lambda tones: _draw(tables, tones))]
 
 
-def _draw(found: Record, histories: Mapping[str, History], tones: Tones) -> Figure:
+def _draw(tables: Mapping[str, Record], tones: Tones) -> Figure:
     figure, (left, right) = row_of(2, width=4.8, height=3.5)
+    found = tables[SCALING]
     sizes = found["parameters"][found["ledgers"][0]["kind"]]
+    lost = [
+        (sizes[run["method"]]["generator"], run) for run in found["runs"] if run["state"] != "done"
+    ]
+    _panel(left, "parameters that draw", sized(tables), lost)
+    lost = [
+        (float(tables[name]["ledgers"][0]["amount"]), run)
+        for name in SEEN
+        if name in tables
+        for run in tables[name]["runs"]
+        if run["state"] != "done"
+    ]
+    _panel(right, "real images seen", seen(tables), lost)
+    if floor := found["ledgers"][0]["floors"].get("fd"):
+        for axis in (left, right):
+            axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.2)
+    left.set_ylabel("Frechet distance")
+    left.legend(loc="best")
+    return figure
+
+
+def _panel(axis: Axes, words: str, known: Points, lost: Sequence[tuple[float, Record]]) -> None:
+    """Lines of ``known`` runs, and crosses on top for those that are ``lost``."""
     named: set[str] = set()
-    for (family, _, _), points in sized(found).items():
-        points = sorted(points)
-        left.plot(
-            [size for size, _ in points],
-            [value for _, value in points],
+    for (family, _, _), points in known.items():
+        axis.plot(
+            *zip(*sorted(points), strict=True),
             "o-",
             color=colour_of(family),
             linewidth=THIN,
@@ -50,48 +72,14 @@ def _draw(found: Record, histories: Mapping[str, History], tones: Tones) -> Figu
             label=None if family in named else family,
         )
         named.add(family)
-    top = left.get_ylim()[1]
-    for run in found["runs"]:
-        if run["state"] != "done":
-            family = run["method"].rsplit("-", 1)[0]
-            left.plot(
-                [sizes[run["method"]]["generator"]], [top], "x", color=colour_of(family), mew=1.8
-            )
-    largest = {
-        family: max(
-            (name for name in sizes if name.rsplit("-", 1)[0] == family),
-            key=lambda name: sizes[name]["generator"],
-        )
-        for family in {name.rsplit("-", 1)[0] for name in sizes}
-    }
-    for run in found["runs"]:
-        family = run["method"].rsplit("-", 1)[0]
-        history = histories.get(run["name"])
-        if history is None or run["method"] != largest[family]:
-            continue
-        looks = [look for look in history.looks if look.get("fd") is not None]
-        if not looks:
-            continue
-        right.plot(
-            [look["images"] for look in looks],
-            [look["fd"] for look in looks],
-            color=colour_of(family),
-            linewidth=THIN,
-            alpha=FAINT + 0.2,
-        )
-    floor = found["ledgers"][0]["floors"].get("fd")
-    for axis, words in ((left, "parameters that draw"), (right, "real images seen")):
-        axis.set_xlabel(words)
-        if axis.lines:  # an empty axis has no logarithm
-            axis.set_xscale("log")
-            axis.set_yscale("log")
-            axis.xaxis.set_major_formatter(lambda value, _: short(value))
-    if floor:
-        left.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.2)
-    left.set_ylabel("Frechet distance")
-    right.set_ylabel("Frechet distance of looks")
-    left.legend(loc="best")
-    return figure
+    top = axis.get_ylim()[1]
+    for x, run in lost:
+        axis.plot([x], [top], "x", color=colour_of(run["method"].rsplit("-", 1)[0]), mew=1.8)
+    axis.set_xlabel(words)
+    if axis.lines:  # an empty axis has no logarithm
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.xaxis.set_major_formatter(lambda value, _: short(value))
 
 
 def table(parts: list[Record]) -> Table:
@@ -108,5 +96,5 @@ def table(parts: list[Record]) -> Table:
             for part in parts
         ],
         "The fall of the logarithm of the distance above real images' own, with every doubling of "
-        "the parameters; each seed has a slope.",
+        "the parameters, or of the real images seen; each seed has a slope.",
     )
