@@ -261,7 +261,8 @@ def test_a_trial_multiplies_what_the_recipe_has(images, method, third):
     name = "optimizer" if method == "diffusion" else "generator_optimizer"
     before, after = (getattr(one.model, name).learning_rate for one in (config, tried))
     assert after / before == pytest.approx(factors["learning rate"], rel=0.01)
-    assert tried.training.batch_size == pytest.approx(64 * factors["batch size"], abs=4)
+    wanted = config.training.batch_size * factors["batch size"]
+    assert tried.training.batch_size == pytest.approx(wanted, abs=4)
     assert set(made) == {"learning_rate", "batch_size"} | ({third} if third else set())
     if third == "penalty":
         adapted = recipe(images, method, batch_size=made["batch_size"])

@@ -4,7 +4,7 @@ A trial multiplies numbers of a method's recipe by factors; the same points for 
 
 ===============  ==========  ======================================================================
 learning rate    1/4 to 4    peak of its schedule; all its optimisers' rates keep their ratio
-batch size       1/2 to 2    in steps of 8 images; GAN recipes adapt their penalties to it
+batch size       1/2 to 2    in steps of 8 images; a GAN recipe may adapt its penalty to it
 regularisation   1/4 to 4    of a GAN the gradient penalty's weight, of a class-conditional
                              diffusion model the share of labels hidden from it
 ===============  ==========  ======================================================================
