@@ -3,7 +3,7 @@
     python benchmarks/learned_schedule.py RUN --work FOLDER
 
 The pipeline of RUN is copied into FOLDER, tuned by ``undrift tune-sampler`` in a process of its
-own, and then held, on a seed of its own, against the fine solution from the same noise, in 200
+own, with the images that the run was trained on to fit the last step to, and then held, on a seed of its own, against the fine solution from the same noise, in 200
 evaluations: root mean square difference in grey levels, beside that of the best classical sampler
 on the best fixed grid, as the tuning found it. ``benchmarks/solver_table.py
 FOLDER/pipeline`` measures their images.
@@ -27,6 +27,7 @@ import torch
 from record import conditions, warn_if_busy, write
 
 from undrift.pipelines import DiffusionPipeline
+from undrift.runs import configuration
 
 REDUCTION = 0.30
 SECONDS = 300
@@ -79,9 +80,11 @@ def _tune(model: Path, work: Path, options: argparse.Namespace) -> dict[str, Any
     """Tune in a process of its own, unless ``--work`` holds the result already."""
     found = work / "tune-sampler.json"
     if not found.exists():
+        source = configuration.load(Path(options.run) / "config.yaml").data.source
         command = [sys.executable, "-m", "undrift", "tune-sampler", str(model), "--steps"]
         command += [",".join(map(str, options.steps)), "--samples", str(options.samples)]
         command += ["--threads", str(options.threads), "--out", str(found)]
+        command += ["--reference", source]
         load, began = os.getloadavg()[0], time.perf_counter()
         before = os.times()
         subprocess.run(command, check=True)

@@ -125,7 +125,7 @@ QUICK = Preset(
 
 FULL = Preset(
     name="full",
-    methods=("diffusion", "r3gan", "stylegan2", "wgan_gp", "dcgan"),
+    methods=("diffusion", "r3gan", "stylegan2", "dcgan"),
     trials=0,
     factors=(0.25, 0.5, 1.0, 2.0, 4.0),
     swept=("diffusion", "r3gan", "dcgan"),
