@@ -3,10 +3,10 @@
     python benchmarks/learned_schedule.py RUN --work FOLDER
 
 The pipeline of RUN is copied into FOLDER, tuned by ``undrift tune-sampler`` in a process of its
-own, with the images that the run was trained on to fit the last step to, and then held, on a seed of its own, against the fine solution from the same noise, in 200
-evaluations: root mean square difference in grey levels, beside that of the best classical sampler
-on the best fixed grid, as the tuning found it. ``benchmarks/solver_table.py
-FOLDER/pipeline`` measures their images.
+own, with the images that the run was trained on to fit the last step to, and then held, on a seed
+of its own, against the fine solution from the same noise, in 200 evaluations: root mean square
+difference in grey levels, beside that of the best classical sampler on the best fixed grid, as the
+tuning found it. ``benchmarks/solver_table.py FOLDER/pipeline`` measures their images.
 """
 
 from __future__ import annotations
