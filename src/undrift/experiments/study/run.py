@@ -77,9 +77,10 @@ def run_study(
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.places)))
+            _make_worlds(study, data)
             asked = {MAIN: main_table(study)}
             found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
-            asked |= _others(study, data, rates_of(found[MAIN]))
+            asked |= other_tables(study, data, rates_of(found[MAIN]))
             watcher.plan({name: _runs(table) for name, table in asked.items()})
             for name, table in asked.items():
                 if name != MAIN:
@@ -124,13 +125,12 @@ def make_part(study: Study, name: str) -> None:
     chosen.make(study.folder)
 
 
-def _others(study: Study, data: ImageSet, rates: Mapping[str, float]) -> dict[str, Compare]:
-    """The other tables, with the data that they need in their place."""
+def _make_worlds(study: Study, data: ImageSet) -> None:
+    """Data of the study's own, first of all: what is wrong with it is said before any run."""
     make_tail(study.folder / "data" / TAIL, data, study.seed)
     if study.mnist is not None and study.size.stacked is not None:
         path = study.folder / "data" / STACKED
         make_stacked(path, study.mnist, study.size.stacked_images, study.seed)
-    return other_tables(study, data, rates)
 
 
 def _make(
