@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from PIL import Image
 from tests.cli.test_misuse import fails
 
 WORDS = "claims --preset smoke --out x"
@@ -19,9 +18,6 @@ def folder(tmp_path, monkeypatch):
     np.savez("odd.npz", images=np.repeat(rows[:, :, :7], 1, 2), labels=labels)
     np.savez("colour.npz", images=rows.reshape(80, 8, 8, 3), labels=labels[:80])
     np.savez("classes.npz", images=rows, labels=labels)
-    for number, side in enumerate((8, 16)):
-        (tmp_path / "mixed" / str(number)).mkdir(parents=True)
-        Image.fromarray(np.zeros((side, side), np.uint8)).save(f"mixed/{number}/a.png")
     (tmp_path / "file").write_text("not a folder")
     return tmp_path
 
@@ -36,7 +32,6 @@ def folder(tmp_path, monkeypatch):
         (f"{WORDS} --data absent", 3, "absent"),
         (f"{WORDS} --data plain.npz", 2, "--data plain.npz: wanted images of two classes"),
         (f"{WORDS} --data odd.npz", 2, "multiples of 4"),
-        (f"{WORDS} --data mixed", 3, "--size"),
         (f"{WORDS} --part main/nobody", 2, "--part main/nobody: x has no such part"),
         ("claims --preset smoke --out file", 2, "--out file"),
         ("claims --preset full --out x --data classes.npz --mnist absent", 3, "absent"),
