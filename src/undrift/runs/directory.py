@@ -148,12 +148,21 @@ class RunDirectory:
         Raises:
             UsageError: if it cannot be made.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UsageError(
-                f"--out {self.path}: cannot be made ({error.strerror}); name another folder"
-            ) from error
+        make_folder(self.path)
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder ``path`` of ``--out``, unless it is there.
+
+    Raises:
+        UsageError: if it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"--out {path}: cannot be made ({error.strerror}); name another folder"
+        ) from error
 
 
 def new_directory(data: str, root: Path = ROOT) -> RunDirectory:

@@ -42,7 +42,6 @@ class Preset:
     Attributes:
         name: as the command line calls it.
         methods: of the table that all claims lean on; the first is the diffusion model.
-        trials: settings tried of each method before, its recipe among them; 0: recipes alone.
         factors: multiples of each method's learning rate, for stability.
         swept: methods that are taken through them.
         toys: methods that meet rings and grids.
@@ -67,7 +66,6 @@ class Preset:
 
     name: str
     methods: tuple[str, ...]
-    trials: int
     factors: tuple[float, ...]
     swept: tuple[str, ...]
     toys: tuple[str, ...]
@@ -101,7 +99,6 @@ class Preset:
 QUICK = Preset(
     name="quick",
     methods=("diffusion", "r3gan", "dcgan"),
-    trials=0,
     factors=(0.25, 0.5, 1.0, 2.0, 4.0),
     swept=("diffusion", "r3gan", "dcgan"),
     toys=("diffusion", "r3gan", "dcgan"),
@@ -126,7 +123,6 @@ QUICK = Preset(
 FULL = Preset(
     name="full",
     methods=("diffusion", "r3gan", "stylegan2", "dcgan"),
-    trials=0,
     factors=(0.25, 0.5, 1.0, 2.0, 4.0),
     swept=("diffusion", "r3gan", "dcgan"),
     toys=("diffusion", "r3gan", "wgan_gp", "dcgan"),
@@ -153,7 +149,6 @@ _ONCE = Size(seeds=1, images=128, n=32)
 SMOKE = Preset(
     name="smoke",
     methods=("diffusion", "dcgan"),
-    trials=0,
     factors=(1.0,),
     swept=("diffusion", "dcgan"),
     toys=("diffusion", "dcgan"),

@@ -26,6 +26,7 @@ from undrift.experiments.study.worlds import (
     make_stacked,
     make_tail,
 )
+from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
 from undrift.training.lock import FileLock
 
@@ -64,12 +65,7 @@ def run_study(
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
-    try:
-        study.folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"--out {study.out}: {error.strerror or error}; name another folder"
-        ) from error
+    make_folder(study.folder)
     lock = FileLock(study.folder)
     lock.acquire()
     try:

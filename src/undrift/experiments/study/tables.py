@@ -42,7 +42,6 @@ def main_table(study: Study) -> Compare:
             "label_accuracy",
             "memorization",
         ),
-        trials=study.size.trials,
     )
 
 
@@ -138,7 +137,7 @@ def _looks(study: Study, method: str, size: Size, data: ImageSet) -> dict[str, A
 
 
 def rates_of(found: Mapping[str, Any]) -> dict[str, float]:
-    """Method -> its learning rate in the main table, tuned if that was; a GAN's generator's.
+    """Method -> its learning rate in the main table; a GAN's generator's.
 
     Args:
         found: what the comparison found.
@@ -167,7 +166,6 @@ def _table(
     conditional: bool = True,
     features: str = "domain",
     parameters: str | None = None,
-    trials: int = 0,
 ) -> Compare:
     return Compare(
         data=data,
@@ -183,7 +181,6 @@ def _table(
         conditional=conditional,
         holdout=HOLDOUT,
         parameters=parameters,
-        trials=trials,
         evaluate_samples=size.look_samples,
         bare=True,
         workers=study.places,
