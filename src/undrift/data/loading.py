@@ -190,7 +190,7 @@ def too_broken(set_aside: Sequence[SetAside], kept: int, bad_limit: float, where
     more = f"; and {len(set_aside) - 3} more" if len(set_aside) > 3 else ""
     return DataError(
         f"{len(set_aside)} of {total} images in {where!r} cannot be used, the limit is "
-        f"{bad_limit:.0%} ({shown}{more}): remove them or raise the limit"
+        f"{bad_limit:.0%} ({shown}{more}): remove them or raise --bad-limit"
     )
 
 

@@ -47,6 +47,8 @@ class Preset:
         toys: methods that meet rings and grids.
         families: networks that are made in several sizes: "unet", "transformer", "r3gan".
         sizes: parameters of each.
+        parameters: of what draws, in every table of images but those of several sizes and of the
+            likelihood; None leaves it to the recipe of diffusion.
         main: class-conditional models of the data.
         sweep: the same at other learning rates.
         points: rings and grids.
@@ -71,6 +73,7 @@ class Preset:
     toys: tuple[str, ...]
     families: tuple[str, ...]
     sizes: tuple[str, ...]
+    parameters: str | None
     main: Size
     sweep: Size
     points: Size
@@ -104,15 +107,16 @@ QUICK = Preset(
     toys=("diffusion", "r3gan", "dcgan"),
     families=("unet", "r3gan"),
     sizes=("30k", "90k", "270k"),
-    main=Size(seeds=5, images=4_000, n=500, budget="12s"),
-    sweep=Size(seeds=2, images=3_200, n=250, looks=4),
-    points=Size(seeds=3, images=30_000, n=2500),
+    parameters=None,
+    main=Size(seeds=5, images=3_200, n=500, budget="10s"),
+    sweep=Size(seeds=2, images=2_000, n=200, looks=4),
+    points=Size(seeds=3, images=150_000, n=2500),
     stacked=None,
     stacked_images=0,
-    tail=Size(seeds=3, images=4_000, n=500),
-    scaling=Size(seeds=3, images=3_200, n=500),
-    filling=Size(seeds=3, images=4_000, n=250),
-    likelihood=Size(seeds=3, images=8_000, n=250),
+    tail=Size(seeds=3, images=3_200, n=500),
+    scaling=Size(seeds=3, images=2_400, n=500),
+    filling=Size(seeds=3, images=3_200, n=250),
+    likelihood=Size(seeds=3, images=6_400, n=250),
     steps=(4, 8, 16),
     filled=32,
     scored=64,
@@ -127,10 +131,11 @@ FULL = Preset(
     swept=("diffusion", "r3gan", "dcgan"),
     toys=("diffusion", "r3gan", "wgan_gp", "dcgan"),
     families=("unet", "transformer", "r3gan"),
-    sizes=("100k", "300k", "900k"),
-    main=Size(seeds=5, images=6_400, n=1000, budget="45s"),
+    sizes=("50k", "150k", "450k"),
+    parameters="150k",
+    main=Size(seeds=5, images=9_600, n=1000, budget="45s"),
     sweep=Size(seeds=5, images=3_200, n=500, looks=4),
-    points=Size(seeds=10, images=40_000, n=2500),
+    points=Size(seeds=10, images=480_000, n=2500),
     stacked=Size(seeds=3, images=12_800, n=10_000),
     stacked_images=60_000,
     tail=Size(seeds=3, images=6_400, n=1000),
@@ -154,6 +159,7 @@ SMOKE = Preset(
     toys=("diffusion", "dcgan"),
     families=("unet", "r3gan"),
     sizes=("30k", "60k"),
+    parameters=None,
     main=Size(seeds=1, images=128, n=32, budget="5s"),
     sweep=_ONCE,
     points=_ONCE,

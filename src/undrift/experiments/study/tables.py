@@ -33,6 +33,7 @@ def main_table(study: Study) -> Compare:
         study.data,
         _plain(study.size.methods),
         study.size.main,
+        parameters=study.size.parameters,
         metrics=(
             "fd",
             "kid",
@@ -66,6 +67,7 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
                 for factor in size.factors
             ],
             size.sweep,
+            parameters=size.parameters,
         ),
     }
     for name in POINTS:
@@ -82,16 +84,39 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
         arms = _plain(("diffusion", "r3gan", "dcgan"))
         path = str(study.folder / "data" / STACKED)
         made[STACKS] = _table(
-            study, STACKS, path, arms, size.stacked, conditional=False, features="random"
+            study,
+            STACKS,
+            path,
+            arms,
+            size.stacked,
+            conditional=False,
+            features="random",
+            parameters=size.parameters,
         )
     path = str(study.folder / "data" / TAIL)
-    made["tail"] = _table(study, "tail", path, _plain(size.methods), size.tail, conditional=False)
+    made["tail"] = _table(
+        study,
+        "tail",
+        path,
+        _plain(size.methods),
+        size.tail,
+        conditional=False,
+        parameters=size.parameters,
+    )
     made[SCALING] = _scaling(study, SCALING, size.sizes, size.scaling)
     for name, share in SEEN.items():
         shorter = replace(size.scaling, images=round(share * size.scaling.images))
         made[name] = _scaling(study, name, [middle(size.sizes)], shorter)
     filled = _plain([method for method in size.methods if method in FILLED])
-    made[FILLING] = _table(study, FILLING, study.data, filled, size.filling, conditional=False)
+    made[FILLING] = _table(
+        study,
+        FILLING,
+        study.data,
+        filled,
+        size.filling,
+        conditional=False,
+        parameters=size.parameters,
+    )
     made[LIKELIHOOD] = _table(
         study,
         LIKELIHOOD,
@@ -131,7 +156,9 @@ def _looks(study: Study, method: str, size: Size, data: ImageSet) -> dict[str, A
     if not size.looks:
         return {}
     named: Any = method
-    settings = TrainSettings(method=named, images=size.images, holdout=HOLDOUT)
+    settings = TrainSettings(
+        method=named, images=size.images, holdout=HOLDOUT, parameters=study.size.parameters
+    )
     config = resolve(study.data, settings, data, device=choose_device(study.device))
     return {"evaluate_every": max(1, config.training.steps // size.looks)}
 

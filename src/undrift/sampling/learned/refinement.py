@@ -186,7 +186,8 @@ class Coordinates:
         steps = self.table.steps
         u, v, *z = learned.split([steps - 1, steps - 1, *range(1, steps + 1)])
         ratio = self._log_ratio(self.table.times[:-1])
-        gap = (ratio[:-1] - ratio[1:]).nan_to_num(posinf=1.0)
+        gap = ratio[:-1] - ratio[1:]
+        gap = gap.where(~gap.isinf(), torch.ones_like(gap))
         moved = gap * torch.exp(u / 2)  # (2)
         if bool(ratio[0].isfinite()):
             inner = ratio[:1] - moved.cumsum(0)
