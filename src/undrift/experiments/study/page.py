@@ -96,6 +96,8 @@ def render(
         exhibits: by the names of claims.
     """
     main = page_of(folder / "main", result["tables"]["main"])
+    # the comparison's own verdicts stand on one table; those of the study lean on all
+    main = {**main, "ledgers": [{**ledger, "claims": []} for ledger in main["ledgers"]]}
     page = {
         "title": f"Six claims on {Path(result['data']).name or result['data']}",
         "lead": _lead(result),

@@ -71,13 +71,15 @@ def table(pieces: Mapping[str, Record]) -> Table | None:
     histogram = over_seeds({r["seed"]: r["histogram"] for r in records})
     if histogram is not None:
         rows.append(["pixel histograms given the class, held out", f"{histogram.value:.4g}"])
+    answers: dict[str, list[str]] = {}
     for record in recorded(pieces, "answer"):
-        rows.append([record["method"], f"none: {record['answer']}"])
-    if not records and len(rows) == len(_ROWS):
+        answers.setdefault(record["answer"], []).append(record["method"])
+    if not records and not answers:
         return None
     return Table(
         ("model", "bits per dimension"),
         rows,
         "Bound and ODE are likelihoods of two models that share a network, so they need not "
-        "agree. A GAN gives images no probability; no proxy is put in its place.",
+        "agree. A GAN gives images no probability; no proxy is put in its place."
+        + "".join(f" Asked for it, {', '.join(by)}: {text}." for text, by in answers.items()),
     )
