@@ -115,7 +115,8 @@ class StyleGAN2Generator(nn.Module):
 
     def synthesis(self, w: Tensor) -> Tensor:
         """Images (B, C, H, W) of styles w (B, latent)."""
-        h = self.base.expand(len(w), *self.base.shape)
+        # copies: a view of a parameter asks for gradients even where none are recorded
+        h = self.base.repeat(len(w), *[1] * self.base.ndim)
         image: Tensor | None = None
         for number, stage in enumerate(self.stages):
             if number:
