@@ -90,7 +90,7 @@ def _unet(side: int, wide: bool) -> UNetConfig:
 
 
 def _transformer(side: int, device: str) -> TransformerConfig:
-    patch = max(1, side // 16) if side > 12 else 2
+    patch = max(2, side // 16)
     if device == "cuda":
         return TransformerConfig.preset("S", patch=patch)
     return TransformerConfig(patch=patch, width=192, depth=6, heads=6)

@@ -130,7 +130,7 @@ FULL = Preset(
     factors=(0.25, 0.5, 1.0, 2.0, 4.0),
     swept=("diffusion", "r3gan", "dcgan"),
     toys=("diffusion", "r3gan", "wgan_gp", "dcgan"),
-    families=("unet", "transformer", "r3gan"),
+    families=("unet", "r3gan"),
     sizes=("50k", "150k", "450k"),
     parameters="150k",
     main=Size(seeds=5, images=9_600, n=1000, budget="45s"),
