@@ -32,3 +32,9 @@ def test_a_check_that_is_gone_would_be_noticed():
     assert missing("`tests/oracle/test_absent.py`") == ["tests/oracle/test_absent.py"]
     assert missing("`tests/absent*/test_orders.py`") == ["tests/absent*/test_orders.py"]
     assert missing("see `test_of_nothing_at_all`") == ["test_of_nothing_" + "at_all"]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_has_a_place_left_to_fill_in(page):
+    words = re.findall(r"(?m)^[A-Z]{4,}$", page.read_text(encoding="utf-8"))
+    assert not words
