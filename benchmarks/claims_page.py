@@ -12,9 +12,11 @@ import json
 import shutil
 import statistics
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from markdown_rows import table
 
 from undrift.experiments.study.words import effect, interval, title_of
 
@@ -45,7 +47,7 @@ def kept(report: Mapping[str, Any]) -> dict[str, Any]:
     for piece in pieces.values():
         by_kind.setdefault(piece["kind"], []).append(piece)
     return {
-        "command": report["command"],
+        "command": _plain(report["command"]),
         "version": report["version"],
         "claims": report["claims"],
         "cost": report["cost"],
@@ -90,8 +92,8 @@ def kept(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def figures(result: Mapping[str, Any]) -> str:
     """The part of the page between the marks."""
-    lines = ["```", _plain(result["command"]), "```", ""]
-    lines += _table(
+    lines = ["```", result["command"], "```", ""]
+    lines += table(
         ("claim", "verdict", "its weakest part", "95 % interval over seeds"),
         (
             (
@@ -106,7 +108,7 @@ def figures(result: Mapping[str, Any]) -> str:
     for claim in result["claims"]:
         name, caption = SHOWN[claim["name"]]
         lines += ["", f"## {title_of(claim['name'])}", "", f"{claim['question']}", ""]
-        lines += _table(
+        lines += table(
             ("contrast", "effect", "95 % interval", "margin", "n", "verdict"),
             (
                 (
@@ -122,7 +124,7 @@ def figures(result: Mapping[str, Any]) -> str:
         )
         lines += ["", f"![{caption}](images/claims-{name}.png)"]
     lines += ["", "## The main table", "", "Mean ± standard deviation over seeds.", ""]
-    lines += _table(
+    lines += table(
         (
             "method",
             "given",
@@ -143,7 +145,7 @@ def figures(result: Mapping[str, Any]) -> str:
         ),
     )
     lines += ["", "## Modes of a known truth", "", "Mean ± standard deviation over seeds.", ""]
-    lines += _table(
+    lines += table(
         ("data", "method", "seeds", "modes found", "KL, nats"),
         (
             (
@@ -190,20 +192,10 @@ def _pm(spread: Mapping[str, float] | None) -> str:
     return "-" if spread is None else f"{spread['mean']:.3g} ± {spread['deviation']:.2g}"
 
 
-def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    heads = list(heads)
-    return [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]
-
-
-def _line(words: Iterable[str]) -> str:
-    return "| " + " | ".join(words) + " |"
-
-
 def main() -> None:
     """Keep, copy and write."""
     study = Path(sys.argv[1])
     result = kept(json.loads((study / "report.json").read_text()))
-    result["command"] = _plain(result["command"])
     RESULT.write_text(json.dumps(result, indent=1) + "\n")
     for name, _ in SHOWN.values():
         shutil.copyfile(study / f"figures/{name}.png", IMAGES / f"claims-{name}.png")

@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+
+from markdown_rows import table
 
 _ROOT = Path(__file__).resolve().parents[1]
 _WIDTH = 112
@@ -43,7 +44,7 @@ def page(result: dict[str, Any]) -> str:
         "",
         "## Steps that choose themselves",
         "",
-        *_rows(
+        *table(
             ("", "tolerance", "NFE, mean over images", "FD"),
             (
                 (f"`{row['sampler']}`", f"{row['tolerance']:g}", f"{row['nfe']:.1f}", _value(row))
@@ -57,7 +58,7 @@ def page(result: dict[str, Any]) -> str:
             f"As many real training images: FD {floors[str(result['finalists'][0]['n'])]:.3f}."
         ),
         "",
-        *_rows(
+        *table(
             ("NFE", "sampler", "grid", "FD"),
             (
                 (f"{row['nfe']:g}", f"`{row['sampler']}`", _grid(row), _value(row))
@@ -67,7 +68,7 @@ def page(result: dict[str, Any]) -> str:
         "",
         "## Learned samplers over the best at 50 evaluations",
         "",
-        *_rows(
+        *table(
             ("NFE", "images", "best at 50", "FD over it", "to reach"),
             (
                 (str(row["nfe"]), f"{row['n']:,}", row["best_at_50"], _ratio(row),
@@ -92,15 +93,6 @@ def page(result: dict[str, Any]) -> str:
 
 def _text(words: str) -> list[str]:
     return textwrap.wrap(words, _WIDTH, break_long_words=False, break_on_hyphens=False)
-
-
-def _rows(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    heads = list(heads)
-    return [_line(heads), _line(["---"] * len(heads)), *map(_line, rows)]
-
-
-def _line(words: Iterable[str]) -> str:
-    return "| " + " | ".join(words) + " |"
 
 
 def _grid(row: dict[str, Any]) -> str:
@@ -129,7 +121,7 @@ def _table(rows: list[dict[str, Any]]) -> list[str]:
         text = f"{row['value']:.2f} ± {(row['high'] - row['low']) / 2:.2f}"
         return f"**{text}**" if row["value"] == least[budget] else text
 
-    return _rows(
+    return table(
         ("", *(f"NFE {budget}" for budget in budgets)),
         ((f"`{name}`", *(words(name, budget) for budget in budgets)) for name in names),
     )

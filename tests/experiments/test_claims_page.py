@@ -40,5 +40,5 @@ def test_all_six_claims_are_there_with_their_intervals(page):
 
 
 def test_folders_of_the_machine_are_left_out(page):
-    command = "undrift claims --data /some/where/fashion_mnist --out /tmp/study --workers 2"
+    command = "undrift claims --data /some/where/fashion_mnist --out /else/where/study --workers 2"
     assert page._plain(command) == "undrift claims --data fashion_mnist --out study --workers 2"

@@ -16,6 +16,5 @@ def test_what_drawing_costs(tmp_path, method):
     undrift.train("digits", method=method, steps=5, out=run, parameters="20k", threads=1, bare=True)
     found = speed_of(run, "cpu", 1)
     assert found["flops"] > 10_000
-    assert found["nfe"] == (1 if method != "diffusion" else found["nfe"])
-    assert found["nfe"] >= 1
+    assert found["nfe"] > 1 if method == "diffusion" else found["nfe"] == 1
     assert 0 < found["batch_ms"] < found["single_ms"]
