@@ -33,7 +33,6 @@ def main_table(study: Study) -> Compare:
         study.data,
         _plain(study.size.methods),
         study.size.main,
-        parameters=study.size.parameters,
         metrics=(
             "fd",
             "kid",
@@ -67,11 +66,10 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
                 for factor in size.factors
             ],
             size.sweep,
-            parameters=size.parameters,
         ),
     }
     for name in POINTS:
-        made[name] = _table(
+        points = _table(
             study,
             name,
             name,
@@ -80,6 +78,7 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
             conditional=False,
             features="pixels",
         )
+        made[name] = replace(points, parameters=None)
     if size.stacked is not None and study.mnist is not None:
         arms = _plain(("diffusion", "r3gan", "dcgan"))
         path = str(study.folder / "data" / STACKED)
@@ -91,7 +90,6 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
             size.stacked,
             conditional=False,
             features="random",
-            parameters=size.parameters,
         )
     path = str(study.folder / "data" / TAIL)
     made["tail"] = _table(
@@ -101,7 +99,6 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
         _plain(size.methods),
         size.tail,
         conditional=False,
-        parameters=size.parameters,
     )
     made[SCALING] = _scaling(study, SCALING, size.sizes, size.scaling)
     for name, share in SEEN.items():
@@ -115,14 +112,10 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
         filled,
         size.filling,
         conditional=False,
-        parameters=size.parameters,
     )
-    made[LIKELIHOOD] = _table(
-        study,
-        LIKELIHOOD,
-        study.data,
-        [Arm("likelihood", "diffusion", {"recipe": "likelihood"})],
-        size.likelihood,
+    likely = [Arm("likelihood", "diffusion", {"recipe": "likelihood"})]
+    made[LIKELIHOOD] = replace(
+        _table(study, LIKELIHOOD, study.data, likely, size.likelihood), parameters=None
     )
     return made
 
@@ -134,7 +127,7 @@ def _scaling(study: Study, name: str, counts: Sequence[str], size: Size) -> Comp
         for family in study.size.families
         for count in counts
     ]
-    return _table(study, name, study.data, arms, size, parameters="recipe")
+    return replace(_table(study, name, study.data, arms, size), parameters="recipe")
 
 
 def middle(sizes: Sequence[str]) -> str:
@@ -192,7 +185,6 @@ def _table(
     metrics: tuple[str, ...] = ("fd", "coverage"),
     conditional: bool = True,
     features: str = "domain",
-    parameters: str | None = None,
 ) -> Compare:
     return Compare(
         data=data,
@@ -207,7 +199,7 @@ def _table(
         seed=study.seed,
         conditional=conditional,
         holdout=HOLDOUT,
-        parameters=parameters,
+        parameters=study.size.parameters,
         evaluate_samples=size.look_samples,
         bare=True,
         workers=study.places,
