@@ -31,7 +31,7 @@ class ClaimsCommand:
     the same command goes on.
 
     Attributes:
-        preset: `quick` aims at a quarter of an hour on two cores, `full` hours; `smoke` makes every
+        preset: `quick` takes a quarter of an hour on two cores, `full` hours; `smoke` makes every
             part once in a minute or two, to see that all works, and decides nothing.
         out: folder of the study: report.html, report.json, figures/ and the runs themselves.
         data: images with classes; what `undrift train` takes.

@@ -108,7 +108,7 @@ QUICK = Preset(
     families=("unet", "r3gan"),
     sizes=("30k", "90k", "270k"),
     parameters=None,
-    main=Size(seeds=5, images=2_400, n=500, budget="7s"),
+    main=Size(seeds=5, images=2_400, n=500, budget="10s"),
     sweep=Size(seeds=2, images=1_280, n=200, looks=4),
     points=Size(seeds=3, images=150_000, n=2500),
     stacked=None,
