@@ -18,6 +18,7 @@ from undrift.errors import UsageError
 from undrift.experiments.compare import run as compare_run
 from undrift.experiments.study import Study, make_part, run, run_study
 from undrift.experiments.study.evidence import findings
+from undrift.experiments.study.page import Exhibits, render
 from undrift.experiments.study.preset import PRESETS, QUICK
 from undrift.experiments.study.worlds import rare_classes, tail_rows
 
@@ -105,6 +106,17 @@ def test_the_page_is_whole_and_loads_nothing(made):
     figures = {path.name for path in (folder / "figures").iterdir()}
     assert {"stability-rates.png", "scaling.png", "likelihood.png", "inference.png"} <= figures
     assert all(f.read_bytes()[:4] == b"\x89PNG" for f in (folder / "figures").iterdir())
+
+
+def test_a_claim_without_a_number_says_why_on_the_first_screen(made):
+    folder, result, _, _ = made
+    why = "against dcgan, n = 5, margin 10; never reached with 5 of 5 seeds"
+    lacking = {"value": None, "low": None, "high": None, "reason": why}
+    claims = [c | (lacking if c["name"] == "inference" else {}) for c in result["claims"]]
+    nothing = dict.fromkeys((c["name"] for c in claims), Exhibits())
+    text = render(folder, {**result, "claims": claims}, nothing)
+    first_screen = html.unescape(text[: text.index('<section id="stability"')])
+    assert "no number" in first_screen and why in first_screen
 
 
 def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, monkeypatch):

@@ -121,14 +121,17 @@ def _template() -> Template:
 
 
 def _claim(claim: Record, exhibits: Exhibits) -> Record:
+    ends = interval(claim["unit"], claim["low"], claim["high"])
+    measured = claim["value"] is not None
     return {
         "name": claim["name"],
         "title": title_of(claim["name"]),
         "question": claim["question"],
         "verdict": claim["verdict"],
         "tone": VERDICTS[claim["verdict"]],
-        "value": effect(claim["unit"], claim["value"]),
-        "interval": interval(claim["unit"], claim["low"], claim["high"]),
+        "value": effect(claim["unit"], claim["value"]) if measured else "no number",
+        "beside": f"{ends} (95%); {claim['unit']}" if measured else claim["reason"],
+        "interval": ends,
         "unit": claim["unit"],
         "reason": claim["reason"],
         "parts": [
