@@ -179,9 +179,10 @@ def check(subject: Subject, reference: Reference) -> None:
         if given is None or len(given) != whole.count:
             continue
         if content_hash(given.images) == whole.content:
+            which = "images" if whole.name == "all" else f"{whole.name} images"
             raise UsageError(
-                f"{subject.name}: the samples are the {whole.name} images of {reference.source} "
-                "themselves; give other samples or another --reference"
+                f"{subject.name}: the samples are the {which} of {reference.source} themselves; "
+                "give other samples or another --reference"
             )
 
 
