@@ -160,7 +160,7 @@ def test_samples_that_were_drawn_can_be_the_reference_without_their_grid(
     assert f"next: undrift evaluate a.npz --reference {drawn} --against" in capsys.readouterr().out
     assert json.loads(out.read_text())["reference"]["available"] == 30
     refused(capsys, 2, "which have no splits", *words[:3], "--split", "test")
-    refused(capsys, 2, "are the all images of", str(drawn), "--reference", str(drawn), *QUICKLY)
+    refused(capsys, 2, "are the images of", str(drawn), "--reference", str(drawn), *QUICKLY)
 
 
 def test_the_training_split_can_be_the_reference(tmp_path: Path):
