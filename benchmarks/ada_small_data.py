@@ -62,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=200_000, help="real images seen in all")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--adapt", type=int, help="images that take p from 0 to 1; the recipe's")
+    parser.add_argument("--r1", type=float, help="weight of the gradient penalty; the recipe's")
     parser.add_argument("-n", type=int, default=2000, help="samples for the FD")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--data", help="folder with fashion_mnist; default $UNDRIFT_DATA")
@@ -92,15 +93,18 @@ def _measured(arm: str, seed: int, work: Path, options: argparse.Namespace) -> d
     config = resolve_config(str(work / "few.npz"), settings)
     if not isinstance(config.model, GANConfig):
         raise SystemExit("the recipe is no GAN")
-    adapt = 0 if arm == "none" else options.adapt or config.model.adapt
-    config = replace(config, model=replace(config.model, adapt=adapt))
+    model = config.model
+    adapt = 0 if arm == "none" else options.adapt or model.adapt
+    r1 = model.penalty.r1 if options.r1 is None else options.r1
+    penalty = replace(model.penalty, r1=r1)
+    config = replace(config, model=replace(model, adapt=adapt, penalty=penalty))
     path = work / f"{arm}-{seed}.yaml"
     path.write_text(configuration.dump(config))
     undrift.train(config=path, out=run)
     found = undrift.evaluate(
         run, reference=work / "many.npz", split="train", n=options.n, metrics=("fd", "coverage")
     )
-    return {"arm": arm, "seed": seed} | game(run) | {
+    return {"arm": arm, "seed": seed, "r1": r1} | game(run) | {
         name: round(found["metrics"][name]["value"], 4) for name in ("fd", "coverage")
     }  # fmt: skip
 
@@ -126,7 +130,7 @@ def game(run: Path) -> dict[str, Any]:
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds, and what was wanted beside what was reached."""
     arms = {arm: [row for row in rows if row["arm"] == arm] for arm in ("ada", "none")}
-    names = [name for name in rows[0] if name not in ("arm", "seed")]
+    names = [name for name in rows[0] if name not in ("arm", "seed", "r1")]
     means = {
         arm: {name: round(float(np.mean([row[name] for row in own])), 4) for name in names}
         for arm, own in arms.items()

@@ -20,6 +20,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     colour_of,
     ends_of,
     methods_of,
+    plain_ticks,
     row_of,
 )
 from undrift.experiments.study.pieces import recorded
@@ -55,6 +56,7 @@ def _dials(records: Sequence[Record], tones: Tones) -> Figure:
             axis.plot(x, y, color=colour, linewidth=THIN, alpha=FAINT + 0.2, label=label)
             axis.plot(x[:1], y[:1], "o", color=colour, markerfacecolor="none", markersize=5)
     axis.set_xscale("log")
+    plain_ticks(axis.xaxis)
     axis.set_xlabel("Frechet distance")
     axis.set_ylabel("label accuracy")
     axis.legend(loc="best")

@@ -16,6 +16,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     Tones,
     colour_of,
     methods_of,
+    plain_ticks,
 )
 from undrift.experiments.study.pieces import recorded
 
@@ -85,10 +86,11 @@ def _draw(found: Record, pieces: Mapping[str, Record], kind: str, tones: Tones) 
                 )
         for axis in line:
             axis.set_xscale("log")
-            axis.xaxis.set_major_formatter(lambda value, _: short(value))
+            plain_ticks(axis.xaxis)
         line[0].set_ylabel("Frechet distance" if metric == "fd" else "coverage")
     for axis in axes[0]:
         axis.set_yscale("log")
+        plain_ticks(axis.yaxis)
     axes[1][0].set_xlabel("network evaluations per image")
     axes[1][1].set_xlabel("milliseconds per image, in batches")
     axes[0][0].legend(loc="best")

@@ -8,7 +8,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from undrift.experiments.report.figure import short
 from undrift.experiments.study.evidence import Points, seen, sized
 from undrift.experiments.study.exhibits.exhibit import (
     FAINT,
@@ -17,6 +16,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     Table,
     Tones,
     colour_of,
+    plain_ticks,
     row_of,
 )
 from undrift.experiments.study.tables import SCALING, SEEN
@@ -79,7 +79,8 @@ def _panel(axis: Axes, words: str, known: Points, lost: Sequence[tuple[float, Re
     if axis.lines:  # an empty axis has no logarithm
         axis.set_xscale("log")
         axis.set_yscale("log")
-        axis.xaxis.set_major_formatter(lambda value, _: short(value))
+        for side in (axis.xaxis, axis.yaxis):
+            plain_ticks(side)
 
 
 def table(parts: list[Record]) -> Table:

@@ -18,6 +18,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     Tones,
     colour_of,
     methods_of,
+    plain_ticks,
     row_of,
 )
 from undrift.metrics.wilson import wilson_interval
@@ -54,6 +55,7 @@ def _rates(found: Record, tones: Tones) -> Figure:
                 axis.plot([shifted], [value], "o", color=colour, markersize=5, alpha=0.7)
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
+        plain_ticks(axis.yaxis)
         axis.set_ylim(top=1.3 * top)
         if floor:
             axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.2)
