@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from undrift.experiments.report.figure import (
     FIRST,
@@ -19,6 +19,7 @@ from undrift.experiments.report.figure import (
     drawing,
     images_axis,
     panels,
+    plain_ticks,
     to_svg,
 )
 from undrift.experiments.report.history import History, Series, Validation
@@ -238,10 +239,7 @@ def _logarithmic(axis: Axes, values: Series) -> None:
     if len(finite) == 0 or finite.min() <= 0 or finite.max() / finite.min() < 4:
         return
     axis.set_yscale("log")
-    wide = finite.max() / finite.min() > 30
-    axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-    axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    plain_ticks(axis.yaxis, wide=finite.max() / finite.min() > 30)
 
 
 def _noise_axis(axis: Axes, noise: Series) -> None:

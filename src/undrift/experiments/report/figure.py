@@ -15,8 +15,9 @@ from typing import Any
 import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 INK, MUTED, RULE = "#010101", "#020202", "#030303"
 FIRST, SECOND, REFERENCE, GOOD = "#040404", "#050505", "#060606", "#070707"
@@ -86,6 +87,18 @@ def panels(
     for axis in axes:
         axis.patch.set_alpha(0)
     return figure, axes
+
+
+def plain_ticks(side: Axis, *, wide: bool = False) -> None:
+    """Numbers on a logarithmic axis as one says them.
+
+    Args:
+        side: an axes' horizontal or vertical axis.
+        wide: at powers of ten alone, not at 2 and 5 times them as well.
+    """
+    side.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0), numticks=12))
+    side.set_minor_locator(NullLocator())
+    side.set_major_formatter(FuncFormatter(lambda value, _: short(value)))
 
 
 def images_axis(axis: Axes, last: float | None = None) -> None:

@@ -10,9 +10,9 @@ import matplotlib
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator
 
-from undrift.experiments.report.figure import MUTED, REFERENCE, RULE, drawing, to_svg
+from undrift.experiments.report.figure import MUTED, REFERENCE, RULE, drawing, plain_ticks, to_svg
 from undrift.experiments.report.history import Record
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
@@ -157,19 +157,14 @@ def _scale(axis: Axes, curve: Record, metric: str, cost: str) -> None:
     highest = max(point["value"] for point in points)
     if curve["better"][metric] == "lower" and lowest > 0 and highest > 4 * lowest:
         axis.set_yscale("log")
-        wide = highest > 30 * lowest
-        axis.yaxis.set_major_locator(LogLocator(subs=(1.0,) if wide else (1.0, 2.0, 5.0)))
-        axis.yaxis.set_minor_locator(NullLocator())
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+        plain_ticks(axis.yaxis, wide=highest > 30 * lowest)
     axis.set_xscale("log")
-    axis.xaxis.set_minor_locator(NullLocator())
+    plain_ticks(axis.xaxis)
     if cost == "nfe":
         axis.xaxis.set_major_locator(FixedLocator(sorted(set(costs))))
         axis.set_xlim(min(costs) / 1.9, max(costs) * 1.08)  # room for the names on the left
     else:
-        axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
         axis.set_xlim(min(costs) / 1.15, max(costs) * 1.15)
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
 
 
 def _label(axis: Axes, labels: Sequence[_Name]) -> None:

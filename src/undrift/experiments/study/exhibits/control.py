@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from undrift.experiments.claims import over_seeds
+from undrift.experiments.report.figure import plain_ticks
 from undrift.experiments.report.pictures import Picture, strip
 from undrift.experiments.study.exhibits.exhibit import (
     FAINT,
@@ -20,7 +21,6 @@ from undrift.experiments.study.exhibits.exhibit import (
     colour_of,
     ends_of,
     methods_of,
-    plain_ticks,
     row_of,
 )
 from undrift.experiments.study.pieces import recorded

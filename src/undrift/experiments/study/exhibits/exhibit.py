@@ -8,9 +8,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from undrift.experiments.report.figure import (
     INK,
@@ -18,7 +16,6 @@ from undrift.experiments.report.figure import (
     REFERENCE,
     RULE,
     drawing,
-    short,
     to_svg,
 )
 from undrift.experiments.report.sampler_curve import COLOURS, GREYS, printed
@@ -114,10 +111,3 @@ def ends_of(entry: dict[str, float | None] | None, digits: int = 3) -> str:
     if low is None or high is None:
         return f"{value:.{digits}g}"
     return f"{value:.{digits}g} ({low:.{digits}g} to {high:.{digits}g})"
-
-
-def plain_ticks(side: Axis) -> None:
-    """Numbers on a logarithmic axis as one says them, at 1, 2 and 5 times powers of ten."""
-    side.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0), numticks=12))
-    side.set_minor_locator(NullLocator())
-    side.set_major_formatter(FuncFormatter(lambda value, _: short(value)))

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from undrift.experiments.report.figure import short
+from undrift.experiments.report.figure import plain_ticks, short
 from undrift.experiments.study.exhibits.exhibit import (
     FAINT,
     THIN,
@@ -16,7 +16,6 @@ from undrift.experiments.study.exhibits.exhibit import (
     Tones,
     colour_of,
     methods_of,
-    plain_ticks,
 )
 from undrift.experiments.study.pieces import recorded
 

@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from undrift.experiments.report.figure import plain_ticks
 from undrift.experiments.study.evidence import Points, seen, sized
 from undrift.experiments.study.exhibits.exhibit import (
     FAINT,
@@ -16,7 +17,6 @@ from undrift.experiments.study.exhibits.exhibit import (
     Table,
     Tones,
     colour_of,
-    plain_ticks,
     row_of,
 )
 from undrift.experiments.study.tables import SCALING, SEEN

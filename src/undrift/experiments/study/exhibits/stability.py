@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
+from undrift.experiments.report.figure import plain_ticks
 from undrift.experiments.report.history import History
 from undrift.experiments.study.evidence import has_failed
 from undrift.experiments.study.exhibits.exhibit import (
@@ -18,7 +19,6 @@ from undrift.experiments.study.exhibits.exhibit import (
     Tones,
     colour_of,
     methods_of,
-    plain_ticks,
     row_of,
 )
 from undrift.metrics.wilson import wilson_interval
