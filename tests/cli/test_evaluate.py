@@ -202,7 +202,7 @@ def test_a_damaged_block_is_drawn_again(tmp_path: Path, trained: Path, monkeypat
         (2, "5 samples, wanted at least 10", "small.npz --reference ref.npz"),
         (2, "differ in size or channels", "wide.npz --reference ref.npz"),
         (2, "differ in size or channels", "colour.npz --reference ref.npz"),
-        (2, "are the all images of ref.npz themselves", "ref.npz --reference ref.npz"),
+        (2, "are the images of ref.npz themselves", "ref.npz --reference ref.npz"),
         (2, "name real images by --reference", "a.npz"),
         (2, "class 'zero' is not in ref.npz", "named.npz --reference ref.npz"),
         (2, "has no such images", "a.npz --reference ref.npz --split test"),
