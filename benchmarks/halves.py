@@ -14,6 +14,9 @@ import undrift.data
 
 DATASETS = ("digits", "fashion")
 
+CIFAR10 = Path("cifar10") / "cifar10_lossless_first4000.npz"
+"""Within the folder with the data sets: the first 4,000 training images of CIFAR-10."""
+
 
 @dataclass(frozen=True)
 class Half:
@@ -52,6 +55,17 @@ def halves(dataset: str, data: str | None = None) -> tuple[Half, Half]:
         part = whole.split(name)
         parts.append(Half(np.asarray(part.images), np.asarray(part.labels)))
     return parts[0], parts[1]
+
+
+def cifar10(data: str | None = None) -> tuple[Half, Half]:
+    """The first 1,000 training images of CIFAR-10, and the next 3,000, of 32 x 32 x 3.
+
+    Args:
+        data: as of `halves`.
+    """
+    with np.load(data_folder(data) / CIFAR10) as stored:
+        images, labels = stored["images"], stored["labels"].astype(np.int64)
+    return Half(images[:1000], labels[:1000]), Half(images[1000:], labels[1000:])
 
 
 def data_folder(given: str | None = None) -> Path:
