@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from halves import DATASETS, Half, cifar10, halves
+from halves import DATASETS, Half, halves
 from record import conditions, warn_if_busy, write
 
 import undrift
@@ -39,6 +39,9 @@ SHARE = 0.4
 
 LOOK = 250
 """Steps between two looks at what the discriminator makes of held-out images."""
+
+UNAVERAGED = ("arm", "seed", "r1", "generator_rate", "fd_low", "fd_high", "fd_floor")
+"""What of a row is a setting, or an interval of that run alone."""
 
 
 def main() -> None:
@@ -79,7 +82,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("-n", type=int, default=2000, help="samples for the FD")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--processes", type=int, default=1, help="runs at a time")
-    parser.add_argument("--data", help="folder with fashion_mnist; default $UNDRIFT_DATA")
+    parser.add_argument(
+        "--data", help="folder with fashion_mnist and cifar10; default $UNDRIFT_DATA"
+    )
     parser.add_argument("--work", help="folder to keep the runs in; default none")
     parser.add_argument("--out", help="JSON to write; default benchmarks/results/")
     return parser.parse_args()
@@ -87,10 +92,7 @@ def _options() -> argparse.Namespace:
 
 def _data(options: argparse.Namespace) -> tuple[Half, Half]:
     """The few images, those to be held out from them included, and many others."""
-    if options.dataset == "cifar10":
-        training, held_out = cifar10(options.data)
-    else:
-        training, held_out = halves(options.dataset, options.data)
+    training, held_out = halves(options.dataset, options.data)
     count = round(options.few / (1 - SHARE))
     rows = np.random.default_rng(0).permutation(len(training.images))[:count]
     return Half(training.images[rows], training.labels[rows]), held_out
@@ -159,7 +161,7 @@ def game(run: Path) -> dict[str, Any]:
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds, and what was wanted beside what was reached."""
     arms = {arm: [row for row in rows if row["arm"] == arm] for arm in ("ada", "none")}
-    names = [name for name in rows[0] if name not in ("arm", "seed", "r1", "generator_rate")]
+    names = [name for name in rows[0] if name not in UNAVERAGED]
     means = {
         arm: {name: round(float(np.mean([row[name] for row in own])), 4) for name in names}
         for arm, own in arms.items()

@@ -13,6 +13,7 @@ from sklearn.model_selection import train_test_split
 import undrift.data
 
 DATASETS = ("digits", "fashion")
+"""Those with recipes of the peers."""
 
 CIFAR10 = Path("cifar10") / "cifar10_lossless_first4000.npz"
 """Within the folder with the data sets: the first 4,000 training images of CIFAR-10."""
@@ -35,10 +36,11 @@ def halves(dataset: str, data: str | None = None) -> tuple[Half, Half]:
     """(training, held out) of a data set.
 
     Digits: stratified halves of scikit-learn's 1,797 images, seed 0. Fashion-MNIST: its own 60,000
-    training and 10,000 test images, from the folder ``fashion_mnist`` of ``data``.
+    training and 10,000 test images, from the folder ``fashion_mnist`` of ``data``. CIFAR-10: the
+    first 1,000 of its training images and the next 3,000, from the folder ``cifar10``.
 
     Args:
-        dataset: ``digits`` or ``fashion``.
+        dataset: ``digits``, ``fashion`` or ``cifar10``.
         data: folder with the data sets; default ``$UNDRIFT_DATA``, else ``../shared/data``.
     """
     if dataset == "digits":
@@ -49,23 +51,16 @@ def halves(dataset: str, data: str | None = None) -> tuple[Half, Half]:
         )
         images = np.asarray(digits.images)
         return Half(images[ours], labels[ours]), Half(images[theirs], labels[theirs])
+    if dataset == "cifar10":
+        photographs = undrift.data.load(data_folder(data) / CIFAR10, holdout=0)
+        images, labels = np.asarray(photographs.images), np.asarray(photographs.labels)
+        return Half(images[:1000], labels[:1000]), Half(images[1000:], labels[1000:])
     whole = undrift.data.load(data_folder(data) / "fashion_mnist", holdout=0)
     parts = []
     for name in ("train", "test"):
         part = whole.split(name)
         parts.append(Half(np.asarray(part.images), np.asarray(part.labels)))
     return parts[0], parts[1]
-
-
-def cifar10(data: str | None = None) -> tuple[Half, Half]:
-    """The first 1,000 training images of CIFAR-10, and the next 3,000, of 32 x 32 x 3.
-
-    Args:
-        data: as of `halves`.
-    """
-    with np.load(data_folder(data) / CIFAR10) as stored:
-        images, labels = stored["images"], stored["labels"].astype(np.int64)
-    return Half(images[:1000], labels[:1000]), Half(images[1000:], labels[1000:])
 
 
 def data_folder(given: str | None = None) -> Path:
