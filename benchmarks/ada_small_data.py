@@ -40,8 +40,11 @@ SHARE = 0.4
 LOOK = 250
 """Steps between two looks at what the discriminator makes of held-out images."""
 
-UNAVERAGED = ("arm", "seed", "r1", "generator_rate", "fd_low", "fd_high", "fd_floor")
-"""What of a row is a setting, or an interval of that run alone."""
+SETTINGS = ("arm", "seed", "images", "r1", "generator_rate", "decay")
+"""What of a row was asked for."""
+
+UNAVERAGED = (*SETTINGS, "fd_low", "fd_high", "fd_floor")
+"""What of a row is a setting, or the interval of that run alone."""
 
 
 def main() -> None:
@@ -78,6 +81,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--r1", type=float, help="weight of the gradient penalty; the recipe's")
     parser.add_argument(
         "--generator-rate", type=float, help="learning rate of the generator; the recipe's"
+    )
+    parser.add_argument(
+        "--decay",
+        type=float,
+        help="share of a run, at its end, in which all rates fall to 0; the recipe's",
     )
     parser.add_argument("-n", type=int, default=2000, help="samples for the FD")
     parser.add_argument("--threads", type=int, default=2)
@@ -127,14 +135,25 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
         penalty=replace(model.penalty, r1=r1),
         generator_optimizer=optimizer,
     )
-    config = replace(config, model=model)
+    rates = config.training.learning_rate
+    if options.decay is not None:
+        rates = replace(rates, decay=options.decay)
+    training = replace(config.training, learning_rate=rates)
+    config = replace(config, model=model, training=training)
     path = work / f"{arm}-{seed}.yaml"
     path.write_text(configuration.dump(config))
     undrift.train(config=path, out=run)
     found = undrift.evaluate(
         run, reference=work / "many.npz", split="train", n=options.n, metrics=("fd", "coverage")
     )["metrics"]
-    row = {"arm": arm, "seed": seed, "r1": r1, "generator_rate": optimizer.learning_rate}
+    row = {
+        "arm": arm,
+        "seed": seed,
+        "images": options.images,
+        "r1": r1,
+        "generator_rate": optimizer.learning_rate,
+        "decay": rates.decay,
+    }
     judged = {name: round(found[name]["value"], 4) for name in ("fd", "coverage")}
     interval = {f"fd_{side}": round(found["fd"][side], 4) for side in ("low", "high", "floor")}
     return row | game(run) | judged | interval

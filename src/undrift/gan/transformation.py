@@ -17,7 +17,7 @@ p = 1/2 an image and its mirror image could not be told apart. A shift by up to 
 side has a sinc for E[T], not below -0.22, so that (1) stays positive up to p of 0.8.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data",
-section 2.2 and appendix C. Colour and cutout transformations are left out.
+section 2.2 and appendix C. Filtering, noise and cutout are left out, as the paper does.
 """
 
 from __future__ import annotations
@@ -26,21 +26,26 @@ import torch
 from torch import Tensor
 
 from undrift.data.augmentation import Augmentation, selected
+from undrift.gan.colour import coloured
 from undrift.randomness import Draws
+
+RGB = 3
+"""Channels of images that have colours. Greys keep theirs: recipes were tuned on those without."""
 
 
 def transformed(images: Tensor, probability: float, draws: Draws) -> Tensor:
     """Images as a discriminator is to see them; gradients pass through.
 
     Args:
-        images: float (B, C, H, W).
+        images: float (B, C, H, W), in [-1, 1].
         probability: p, chance of each transformation of each image; 0 leaves them as they are.
         draws: what names the random numbers; its rows are the batch's.
     """
     if not probability:
         return images
     images = mirrored(images, probability, draws)
-    return Augmentation(probability, flip_x=False)(images, draws)[0]
+    images = Augmentation(probability, flip_x=False)(images, draws)[0]
+    return coloured(images, probability, draws) if images.shape[1] == RGB else images
 
 
 def mirrored(images: Tensor, probability: float, draws: Draws) -> Tensor:
