@@ -32,6 +32,7 @@ from undrift.runs import configuration
 from undrift.runs.events import read_events
 from undrift.runs.settings import TrainSettings
 from undrift.training.learners.gan_config import GANConfig
+from undrift.training.optimizers import OptimizerConfig
 
 TARGET, TOLERANCE = 0.6, 0.1
 SHARE = 0.4
@@ -40,7 +41,7 @@ SHARE = 0.4
 LOOK = 250
 """Steps between two looks at what the discriminator makes of held-out images."""
 
-SETTINGS = ("arm", "seed", "images", "r1", "generator_rate", "decay")
+SETTINGS = ("arm", "seed", "images", "r1", "generator_rate", "discriminator_rate", "decay")
 """What of a row was asked for."""
 
 UNAVERAGED = (*SETTINGS, "fd_low", "fd_high", "fd_floor")
@@ -79,9 +80,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--adapt", type=int, help="images that take p from 0 to 1; the recipe's")
     parser.add_argument("--r1", type=float, help="weight of the gradient penalty; the recipe's")
-    parser.add_argument(
-        "--generator-rate", type=float, help="learning rate of the generator; the recipe's"
-    )
+    for side in ("generator", "discriminator"):
+        parser.add_argument(
+            f"--{side}-rate", type=float, help=f"learning rate of the {side}; the recipe's"
+        )
     parser.add_argument(
         "--decay",
         type=float,
@@ -126,14 +128,12 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
     model = config.model
     adapt = 0 if arm == "none" else options.adapt or model.adapt
     r1 = model.penalty.r1 if options.r1 is None else options.r1
-    optimizer = model.generator_optimizer
-    if options.generator_rate is not None:
-        optimizer = replace(optimizer, learning_rate=options.generator_rate)
     model = replace(
         model,
         adapt=adapt,
         penalty=replace(model.penalty, r1=r1),
-        generator_optimizer=optimizer,
+        generator_optimizer=_at(model.generator_optimizer, options.generator_rate),
+        discriminator_optimizer=_at(model.discriminator_optimizer, options.discriminator_rate),
     )
     rates = config.training.learning_rate
     if options.decay is not None:
@@ -151,12 +151,18 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
         "seed": seed,
         "images": options.images,
         "r1": r1,
-        "generator_rate": optimizer.learning_rate,
+        "generator_rate": model.generator_optimizer.learning_rate,
+        "discriminator_rate": model.discriminator_optimizer.learning_rate,
         "decay": rates.decay,
     }
     judged = {name: round(found[name]["value"], 4) for name in ("fd", "coverage")}
     interval = {f"fd_{side}": round(found["fd"][side], 4) for side in ("low", "high", "floor")}
     return row | game(run) | judged | interval
+
+
+def _at(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
+    """The same with another learning rate, if there is one."""
+    return optimizer if rate is None else replace(optimizer, learning_rate=rate)
 
 
 def game(run: Path) -> dict[str, Any]:
