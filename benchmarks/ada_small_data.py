@@ -44,8 +44,11 @@ LOOK = 250
 SETTINGS = ("arm", "seed", "images", "r1", "generator_rate", "discriminator_rate", "decay")
 """What of a row was asked for."""
 
-UNAVERAGED = (*SETTINGS, "fd_low", "fd_high", "fd_floor")
-"""What of a row is a setting, or the interval of that run alone."""
+DISTANCES = ("fd", "random_fd")
+"""Frechet distances by features learned on the data, and by random ones."""
+
+SIDES = ("low", "high", "floor")
+"""What of a distance belongs to one run alone."""
 
 
 def main() -> None:
@@ -143,9 +146,9 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
     path = work / f"{arm}-{seed}.yaml"
     path.write_text(configuration.dump(config))
     undrift.train(config=path, out=run)
-    found = undrift.evaluate(
-        run, reference=work / "many.npz", split="train", n=options.n, metrics=("fd", "coverage")
-    )["metrics"]
+    judge = partial(undrift.evaluate, run, reference=work / "many.npz", split="train", n=options.n)
+    found = judge(metrics=("fd", "coverage"))["metrics"]
+    random = judge(metrics=("fd",), features="random")["metrics"]["fd"]
     row = {
         "arm": arm,
         "seed": seed,
@@ -155,9 +158,11 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
         "discriminator_rate": model.discriminator_optimizer.learning_rate,
         "decay": rates.decay,
     }
-    judged = {name: round(found[name]["value"], 4) for name in ("fd", "coverage")}
-    interval = {f"fd_{side}": round(found["fd"][side], 4) for side in ("low", "high", "floor")}
-    return row | game(run) | judged | interval
+    row |= game(run)
+    for name, number in zip(DISTANCES, (found["fd"], random), strict=True):
+        row |= {name: round(number["value"], 4)}
+        row |= {f"{name}_{side}": round(number[side], 4) for side in SIDES}
+    return row | {"coverage": round(found["coverage"]["value"], 4)}
 
 
 def _at(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
@@ -186,7 +191,8 @@ def game(run: Path) -> dict[str, Any]:
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds, and what was wanted beside what was reached."""
     arms = {arm: [row for row in rows if row["arm"] == arm] for arm in ("ada", "none")}
-    names = [name for name in rows[0] if name not in UNAVERAGED]
+    alone = {*SETTINGS, *(f"{name}_{side}" for name in DISTANCES for side in SIDES)}
+    names = [name for name in rows[0] if name not in alone]
     means = {
         arm: {name: round(float(np.mean([row[name] for row in own])), 4) for name in names}
         for arm, own in arms.items()
@@ -200,9 +206,12 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
         "sign_at_target": at_target("controlled_sign"),
         "held_out_sign_at_target": at_target("real_sign"),
         "overfits_without": means["none"]["overfitting"] > means["ada"]["overfitting"],
-        "fd_better_with": [
-            a["fd"] < b["fd"] for a, b in zip(arms["ada"], arms["none"], strict=True)
-        ],
+        **{
+            f"{name}_better_with": [
+                a[name] < b[name] for a, b in zip(arms["ada"], arms["none"], strict=True)
+            ]
+            for name in DISTANCES
+        },
     }
 
 
