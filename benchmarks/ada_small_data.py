@@ -1,6 +1,7 @@
 """Adaptive augmentation on 500 images: does the discriminator overfit, and what is it worth.
 
-    python benchmarks/ada_small_data.py cifar10 --size 16 --r1 0.05 --images 650000
+    python benchmarks/ada_small_data.py cifar10 --size 16 --r1 0.01 --generator-rate 0.001 \\
+        --discriminator-rate 0.006 --decay 0.5 --images 320000
 
 The same StyleGAN2 recipe is trained twice per seed on the same few images, with its adaptive
 augmentation and without any, and asked on the way what its discriminator makes of images that it
