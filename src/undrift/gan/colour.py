@@ -59,13 +59,14 @@ def coloured(images: Tensor, probability: float, draws: Draws) -> Tensor:
     def uniform(name: str) -> Tensor:
         return draws.uniform(f"colour.{name}").to(device)
 
-    def normal(name: str) -> Tensor:
-        number = draws.normal(f"colour.{name}", ()).to(device)
+    def gated(name: str, number: Tensor) -> Tensor:
         return torch.where(uniform(f"{name}.gate") < probability, number, 0)
 
+    def normal(name: str) -> Tensor:
+        return gated(name, draws.normal(f"colour.{name}", ()).to(device))
+
     luma = torch.where(uniform("luma") < probability / 2, -1.0, 1.0)
-    angle = math.pi * (2 * uniform("hue") - 1)
-    angle = torch.where(uniform("hue.gate") < probability, angle, 0).float()
+    angle = gated("hue", math.pi * (2 * uniform("hue") - 1)).float()
     brightness = BRIGHTNESS * normal("brightness")
     contrast = torch.exp2(CONTRAST * normal("contrast"))
     saturation = torch.exp2(SATURATION * normal("saturation"))
