@@ -18,12 +18,12 @@ import json
 import multiprocessing
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from changes import changed
 from halves import DATASETS, Half, halves
 from record import conditions, warn_if_busy, write
 
@@ -33,7 +33,6 @@ from undrift.runs import configuration
 from undrift.runs.events import read_events
 from undrift.runs.settings import TrainSettings
 from undrift.training.learners.gan_config import GANConfig
-from undrift.training.optimizers import OptimizerConfig
 
 TARGET, TOLERANCE = 0.6, 0.1
 SHARE = 0.4
@@ -127,23 +126,17 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
         conditional=False,
     )
     config = resolve_config(str(work / "few.npz"), settings)
-    if not isinstance(config.model, GANConfig):
-        raise SystemExit("the recipe is no GAN")
+    asked = {
+        "model.adapt": 0 if arm == "none" else options.adapt or None,
+        "model.penalty.r1": options.r1,
+        "model.generator_optimizer.learning_rate": options.generator_rate,
+        "model.discriminator_optimizer.learning_rate": options.discriminator_rate,
+        "training.learning_rate.decay": options.decay,
+    }
+    config = changed(config, {name: value for name, value in asked.items() if value is not None})
     model = config.model
-    adapt = 0 if arm == "none" else options.adapt or model.adapt
-    r1 = model.penalty.r1 if options.r1 is None else options.r1
-    model = replace(
-        model,
-        adapt=adapt,
-        penalty=replace(model.penalty, r1=r1),
-        generator_optimizer=_at(model.generator_optimizer, options.generator_rate),
-        discriminator_optimizer=_at(model.discriminator_optimizer, options.discriminator_rate),
-    )
-    rates = config.training.learning_rate
-    if options.decay is not None:
-        rates = replace(rates, decay=options.decay)
-    training = replace(config.training, learning_rate=rates)
-    config = replace(config, model=model, training=training)
+    if not isinstance(model, GANConfig):
+        raise SystemExit("the recipe is no GAN")
     path = work / f"{arm}-{seed}.yaml"
     path.write_text(configuration.dump(config))
     undrift.train(config=path, out=run)
@@ -154,21 +147,16 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
         "arm": arm,
         "seed": seed,
         "images": options.images,
-        "r1": r1,
+        "r1": model.penalty.r1,
         "generator_rate": model.generator_optimizer.learning_rate,
         "discriminator_rate": model.discriminator_optimizer.learning_rate,
-        "decay": rates.decay,
+        "decay": config.training.learning_rate.decay,
     }
     row |= game(run)
     for name, number in zip(DISTANCES, (found["fd"], random), strict=True):
         row |= {name: round(number["value"], 4)}
         row |= {f"{name}_{side}": round(number[side], 4) for side in SIDES}
     return row | {"coverage": round(found["coverage"]["value"], 4)}
-
-
-def _at(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
-    """The same with another learning rate, if there is one."""
-    return optimizer if rate is None else replace(optimizer, learning_rate=rate)
 
 
 def game(run: Path) -> dict[str, Any]:

@@ -24,12 +24,12 @@ from typing import Any
 
 import torch
 import yaml
+from changes import changed
 from halves import data_folder
 from record import conditions
 
 import undrift
 from undrift.data import ImageSet
-from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
 from undrift.runs.learners import build_learner
@@ -106,20 +106,12 @@ def setting(options: argparse.Namespace) -> RunConfig:
     config = resolve(source, asked, _images(source), device="cpu")
     steps = options.images // config.training.batch_size
     config = replace(config, budget=None, training=replace(config.training, steps=steps))
-    plain: dict[str, Any] = yaml.safe_load(configuration.dump(config))
-    for change in options.set:
-        name, _, value = change.partition("=")
-        *way, last = name.split(".")
-        place = plain
-        for part in way:
-            place = place[part]
-        if last not in place:
-            raise SystemExit(f"--set {name}: the configuration has no such entry")
-        place[last] = yaml.safe_load(value)
-    with tempfile.TemporaryDirectory() as scratch:
-        path = Path(scratch) / "config.yaml"
-        path.write_text(yaml.safe_dump(plain))
-        return configuration.load(path)
+    named = (change.partition("=") for change in options.set)
+    try:
+        return changed(config, {name: yaml.safe_load(value) for name, _, value in named})
+    except KeyError as error:
+        name = error.args[0]
+        raise SystemExit(f"--set {name}: the configuration has no such entry") from error
 
 
 def _measured(pipeline: Any, options: argparse.Namespace) -> dict[str, float]:  # noqa: ANN401
