@@ -1,7 +1,7 @@
 """Adaptive augmentation on 500 images: does the discriminator overfit, and what is it worth.
 
     python benchmarks/ada_small_data.py cifar10 --size 16 --r1 0.01 --generator-rate 0.001 \\
-        --discriminator-rate 0.006 --decay 0.5 --images 320000
+        --discriminator-rate 0.009 --decay 0.5 --images 800000
 
 The same StyleGAN2 recipe is trained twice per seed on the same few images, with its adaptive
 augmentation and without any, and asked on the way what its discriminator makes of images that it
@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 from changes import changed
 from halves import DATASETS, Half, halves
 from record import conditions, warn_if_busy, write
 
 import undrift
+from undrift.experiments.claims.seeds import paired_over_seeds
 from undrift.experiments.preview import resolve_config
 from undrift.runs import configuration
 from undrift.runs.events import read_events
@@ -40,6 +42,9 @@ SHARE = 0.4
 
 LOOK = 250
 """Steps between two looks at what the discriminator makes of held-out images."""
+
+ARMS = ("ada", "none")
+"""With adaptive augmentation, and without any."""
 
 SETTINGS = ("arm", "seed", "images", "r1", "generator_rate", "discriminator_rate", "decay")
 """What of a row was asked for."""
@@ -62,12 +67,14 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         few.write(work / "few.npz")
         many.write(work / "many.npz")
-        runs = [(arm, seed) for seed in range(options.seeds) for arm in ("ada", "none")]
+        runs = [(arm, seed) for seed in range(options.seeds) for arm in ARMS]
         spawning = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(options.processes, mp_context=spawning) as pool:
             for row in pool.map(partial(_measured, work=work, options=options), runs):
                 rows.append(row)
                 print(row, flush=True)
+        if options.picture:
+            sheet(work, options.seeds).save(options.picture)
     result = conditions() | {"dataset": options.dataset, "train": options.few, "rows": rows}
     result["summary"] = summarise(rows)
     print(json.dumps(result["summary"], indent=1))
@@ -99,6 +106,9 @@ def _options() -> argparse.Namespace:
         "--data", help="folder with fashion_mnist and cifar10; default $UNDRIFT_DATA"
     )
     parser.add_argument("--work", help="folder to keep the runs in; default none")
+    parser.add_argument(
+        "--picture", help="PNG to draw: a row of samples per seed, with and without"
+    )
     parser.add_argument("--out", help="JSON to write; default benchmarks/results/")
     return parser.parse_args()
 
@@ -177,9 +187,26 @@ def game(run: Path) -> dict[str, Any]:
     }
 
 
+def sheet(work: Path, seeds: int) -> PIL.Image.Image:
+    """The last sample grid of every run: a row per seed, with augmentation on the left."""
+    ends = [
+        [max((work / f"{arm}-{seed}" / "samples").glob("step_*_ema.png")) for arm in ARMS]
+        for seed in range(seeds)
+    ]
+    grids = [[PIL.Image.open(path).convert("RGB") for path in row] for row in ends]
+    width, height = grids[0][0].size
+    gap = height // 8
+    size = (len(ARMS) * (width + gap) - gap, seeds * (height + gap) - gap)
+    page = PIL.Image.new("RGB", size, "white")
+    for down, row in enumerate(grids):
+        for across, grid in enumerate(row):
+            page.paste(grid, (across * (width + gap), down * (height + gap)))
+    return page
+
+
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
     """Means over seeds, and what was wanted beside what was reached."""
-    arms = {arm: [row for row in rows if row["arm"] == arm] for arm in ("ada", "none")}
+    arms = {arm: [row for row in rows if row["arm"] == arm] for arm in ARMS}
     alone = {*SETTINGS, *(f"{name}_{side}" for name in DISTANCES for side in SIDES)}
     names = [name for name in rows[0] if name not in alone]
     means = {
@@ -201,7 +228,18 @@ def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
             ]
             for name in DISTANCES
         },
+        **{f"{name}_difference": difference(arms, name) for name in (*DISTANCES, "coverage")},
     }
+
+
+def difference(arms: dict[str, list[dict[str, Any]]], name: str) -> dict[str, float | None]:
+    """With less without, over seeds, with its 95 % interval (none from one seed)."""
+    with_, without = ({row["seed"]: row[name] for row in arms[arm]} for arm in ARMS)
+    found = paired_over_seeds(with_, without)
+    if found is None:
+        raise SystemExit("the two arms have no seed in common")
+    ends = {"value": found.value, "low": found.low, "high": found.high}
+    return {end: number if number is None else round(number, 4) for end, number in ends.items()}
 
 
 if __name__ == "__main__":
