@@ -31,6 +31,7 @@ from record import conditions, warn_if_busy, write
 import undrift
 from undrift.experiments.claims.seeds import paired_over_seeds
 from undrift.experiments.preview import resolve_config
+from undrift.pipelines.grid import image_grid
 from undrift.runs import configuration
 from undrift.runs.events import read_events
 from undrift.runs.settings import TrainSettings
@@ -45,6 +46,9 @@ LOOK = 250
 
 ARMS = ("ada", "none")
 """With adaptive augmentation, and without any."""
+
+MARGIN = 6
+"""White pixels around a run's samples in the picture."""
 
 SETTINGS = ("arm", "seed", "images", "r1", "generator_rate", "discriminator_rate", "decay")
 """What of a row was asked for."""
@@ -190,18 +194,13 @@ def game(run: Path) -> dict[str, Any]:
 def sheet(work: Path, seeds: int) -> PIL.Image.Image:
     """The last sample grid of every run: a row per seed, with augmentation on the left."""
     ends = [
-        [max((work / f"{arm}-{seed}" / "samples").glob("step_*_ema.png")) for arm in ARMS]
+        max((work / f"{arm}-{seed}" / "samples").glob("step_*_ema.png"))
         for seed in range(seeds)
+        for arm in ARMS
     ]
-    grids = [[PIL.Image.open(path).convert("RGB") for path in row] for row in ends]
-    width, height = grids[0][0].size
-    gap = height // 8
-    size = (len(ARMS) * (width + gap) - gap, seeds * (height + gap) - gap)
-    page = PIL.Image.new("RGB", size, "white")
-    for down, row in enumerate(grids):
-        for across, grid in enumerate(row):
-            page.paste(grid, (across * (width + gap), down * (height + gap)))
-    return page
+    grids = np.stack([np.asarray(PIL.Image.open(path).convert("RGB")) for path in ends])
+    margin = [(0, 0), (MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)]
+    return image_grid(np.pad(grids, margin, constant_values=255), columns=len(ARMS))
 
 
 def summarise(rows: list[dict[str, Any]]) -> dict[str, Any]:
