@@ -42,13 +42,30 @@ def test_triples_are_read_channel_by_channel(digits: ImageSet, reader: DigitRead
     assert len(set(wanted.tolist())) > 150
 
 
-def test_held_out_digits_score_near_the_floor(digits: ImageSet, reader: DigitReader) -> None:
-    found = reader.coverage(stacked(digits.split("test"), 10_000).images)
+def misreading(reader: DigitReader, held_out: ImageSet) -> float:
+    """KL from uniform of what ``reader`` takes endless stacks of ``held_out`` for.
+
+    The channels are drawn alone and each class alike frequent, so it is three times that of one.
+    """
+    assert held_out.labels is not None
+    predicted = reader.classifier.predict(held_out.images)
+    # a row per class: how its images are read
+    read_as = np.zeros((10, 10))
+    np.add.at(read_as, (held_out.labels, predicted), 1)
+    shares = (read_as / read_as.sum(axis=1, keepdims=True)).mean(axis=0)
+    return 3 * float(np.sum(shares * np.log(10 * shares)))
+
+
+def test_held_out_digits_score_the_floor_and_what_is_misread(
+    digits: ImageSet, reader: DigitReader
+) -> None:
+    held_out = digits.split("test")
+    found = reader.coverage(stacked(held_out, 10_000).images)
     assert found.modes == 1000 and found.floor_kl == pytest.approx(999 / 20_000)
-    assert reader.accuracy.value == found.accuracy.value > 0.93
+    assert reader.accuracy.value == found.accuracy.value > 0.9
     assert found.found > 990
-    # what the reader takes for another digit is the only excess
-    assert 0.9 * found.floor_kl < found.kl.value < found.floor_kl + 0.02
+    # how well a reader of 400 digits reads is up to the machine that trained it; the rest is not
+    assert found.kl.low < found.floor_kl + misreading(reader, held_out) < found.kl.high
 
 
 def test_a_collapsed_set_scores_its_triples(digits: ImageSet, reader: DigitReader) -> None:
@@ -69,7 +86,9 @@ def test_what_is_no_stack_is_refused(digits: ImageSet, reader: DigitReader) -> N
 
 
 @pytest.mark.slow
-def test_stacked_mnist_of_held_out_images_scores_near_the_floor(tmp_path: Path) -> None:
+def test_stacked_mnist_of_held_out_images_scores_the_floor_and_what_is_misread(
+    tmp_path: Path,
+) -> None:
     data = load(real("mnist"), holdout=0.0)
     train, test = data.split("train"), data.split("test")
     rows = np.arange(1_000)
@@ -79,4 +98,4 @@ def test_stacked_mnist_of_held_out_images_scores_near_the_floor(tmp_path: Path) 
     assert reader.accuracy.value > 0.93
     found = reader.coverage(stacked(test, 10_000).images)
     assert found.found > 990
-    assert 0.9 * found.floor_kl < found.kl.value < found.floor_kl + 0.01
+    assert found.kl.low < found.floor_kl + misreading(reader, test) < found.kl.high
