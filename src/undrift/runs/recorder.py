@@ -51,8 +51,8 @@ class Recorder:
         self._judge = judge
         self._console = log.console
         self._beat = 0.0
-        self._began = self._spoken = time.monotonic()
-        self._resumed_at: int | None = None
+        self._spoken = time.monotonic()
+        self._first: tuple[float, int] | None = None
         self._latest: dict[str, Any] = {}
         self._bar = Bar(
             TextColumn("training"),
@@ -86,8 +86,9 @@ class Recorder:
     def step(self, progress: Progress) -> None:
         """Show progress and keep the heartbeat of ``status.json``."""
         now = time.monotonic()
-        if self._resumed_at is None:
-            self._resumed_at = progress.step - 1
+        if self._first is None:  # what comes before it happens once and says nothing of the pace
+            self._first = now, progress.step
+        began, first = self._first
         if now - self._beat >= HEARTBEAT:
             self._run.write_status("running", progress.step, progress.steps)
             self._beat = now
@@ -95,8 +96,8 @@ class Recorder:
             self._bar.update(
                 self._task, completed=progress.step, total=progress.steps, note=self._note()
             )
-        elif now - self._spoken >= PLAIN_EVERY:
-            pace = (now - self._began) / (progress.step - self._resumed_at)
+        elif now - self._spoken >= PLAIN_EVERY and progress.step > first:
+            pace = (now - began) / (progress.step - first)
             left = (progress.steps - progress.step) * pace
             self._console.print(
                 f"step {progress.step}/{progress.steps}  {self._note()}  {left:.0f} s left"

@@ -30,7 +30,8 @@ def figures(found: Record) -> list[Exhibit]:
     """Final distances of the sweep, every run; failed ones as crosses at the top."""
     caption = (
         "Frechet distance at the end of every run, against the multiple of the method's own "
-        "learning rate. A dot is a run; a cross is a run that failed, by one rule for all methods."
+        "learning rate. A dot is a run; a cross is a run that failed, by one rule for all methods. "
+        "The dashed line is what real images score."
     )
     return [Exhibit("stability-rates", caption, lambda tones: _rates(found, tones))]
 
@@ -38,9 +39,10 @@ def figures(found: Record) -> list[Exhibit]:
 def _rates(found: Record, tones: Tones) -> Figure:
     methods = methods_of([run["family"] for run in found["runs"]])
     figure, axes = row_of(len(methods), width=3.3, height=3.1)
-    known = [_distance(run) for run in found["runs"]]
-    top = 1.6 * max((value for value in known if value is not None), default=1.0)
     floor = found["ledgers"][0]["floors"].get("fd")
+    known = [value for run in found["runs"] if (value := _distance(run)) is not None]
+    top = 1.6 * max(known, default=1.0)
+    bottom = min([*known, floor or top])
     for axis, method in zip(axes, methods, strict=True):
         colour = colour_of(method)
         for run in found["runs"]:
@@ -56,22 +58,14 @@ def _rates(found: Record, tones: Tones) -> Figure:
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         plain_ticks(axis.yaxis)
-        axis.set_ylim(top=1.3 * top)
+        axis.set_ylim(bottom / 1.3, 1.3 * top)
         if floor:
             axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.2)
         axis.set_title(method)
         axis.set_xlabel("times its own learning rate")
     if axes:
         axes[0].set_ylabel("Frechet distance")
-        _share_heights(axes)
     return figure
-
-
-def _share_heights(axes: list[Any]) -> None:
-    low = min(axis.get_ylim()[0] for axis in axes)
-    high = max(axis.get_ylim()[1] for axis in axes)
-    for axis in axes:
-        axis.set_ylim(low, high)
 
 
 def _distance(run: Record) -> float | None:
