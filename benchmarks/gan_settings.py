@@ -86,7 +86,9 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--on", choices=DATA, default="fashion_mnist")
     parser.add_argument("--images", type=int, required=True, help="real images seen in all")
     parser.add_argument("--batch", type=int, help="default: the recipe's")
-    parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="YAML values")
+    parser.add_argument(
+        "--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE", help="YAML values"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--budget", default="20m", help="that the recipe is told of")
     parser.add_argument("--looks", type=int, default=2)
