@@ -62,7 +62,7 @@ def test_held_out_digits_score_the_floor_and_what_is_misread(
     held_out = digits.split("test")
     found = reader.coverage(stacked(held_out, 10_000).images)
     assert found.modes == 1000 and found.floor_kl == pytest.approx(999 / 20_000)
-    assert reader.accuracy.value == found.accuracy.value > 0.9
+    assert reader.accuracy.value == found.accuracy.value > 0.93
     assert found.found > 990
     # how well a reader of 400 digits reads is up to the machine that trained it; the rest is not
     assert found.kl.low < found.floor_kl + misreading(reader, held_out) < found.kl.high
