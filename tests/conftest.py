@@ -1,9 +1,10 @@
-"""What every test runs under: one thread per process, and a cache of its own."""
+"""What every test runs under: one thread per process, interrupts, and a cache of its own."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 
 import pytest
@@ -15,6 +16,8 @@ _made: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A shell starts what runs behind it (`pytest &`) with interrupts ignored, and all its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # Processes that tests start, the workers of xdist among them, inherit all of this.
     for pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[pool] = "1"

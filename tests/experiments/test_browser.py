@@ -20,6 +20,7 @@ from undrift.experiments.compare import run as compare_run
 from undrift.experiments.compare import run_comparison
 from undrift.experiments.study import Study, run, run_study
 from undrift.experiments.study.preset import QUICK
+from undrift.experiments.study.tables import MAIN_METRICS
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -38,9 +39,6 @@ FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
 )
-
-METRICS = ("fd", "kid", "precision", "recall", "coverage", "label_accuracy", "memorization")
-"""As many as a study asks for: the widest tables."""
 
 BROKEN = "return [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.alt)"
 WIDE = """
@@ -85,7 +83,7 @@ def pages(tmp_path_factory):
         run_study(Study("quick", str(folder / "study")), executor=executor)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
-        asked = replace(ASKED, budget="10s", metrics=METRICS, out=str(folder / "comparison"))
+        asked = replace(ASKED, budget="10s", metrics=MAIN_METRICS, out=str(folder / "comparison"))
         run_comparison(asked, executor=FakeExecutor({"r3gan-10s-1": 5}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(closing, "FEWEST", 32)

@@ -18,6 +18,9 @@ MAIN, SWEEP, FILLING, SCALING, LIKELIHOOD = "main", "sweep", "filling", "scaling
 POINTS = ("ring8", "grid25")
 STACKS = "stacked"
 
+MAIN_METRICS = ("fd", "kid", "precision", "recall", "coverage", "label_accuracy", "memorization")
+"""What is measured of the table `MAIN`, the widest."""
+
 SEEN = {"seen-half": 0.5, "seen-quarter": 0.25}
 """Tables of each family's middle size again, with a share of the images of the table `SCALING`."""
 
@@ -33,15 +36,7 @@ def main_table(study: Study) -> Compare:
         study.data,
         _plain(study.size.methods),
         study.size.main,
-        metrics=(
-            "fd",
-            "kid",
-            "precision",
-            "recall",
-            "coverage",
-            "label_accuracy",
-            "memorization",
-        ),
+        metrics=MAIN_METRICS,
     )
 
 
