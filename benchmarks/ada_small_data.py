@@ -17,6 +17,7 @@ import argparse
 import json
 import multiprocessing
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -71,14 +72,15 @@ def main() -> None:
         work.mkdir(parents=True, exist_ok=True)
         few.write(work / "few.npz")
         many.write(work / "many.npz")
-        runs = [(arm, seed) for seed in range(options.seeds) for arm in ARMS]
+        seeds = range(options.seed, options.seed + options.seeds)
+        runs = [(arm, seed) for seed in seeds for arm in ARMS]
         spawning = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(options.processes, mp_context=spawning) as pool:
             for row in pool.map(partial(_measured, work=work, options=options), runs):
                 rows.append(row)
                 print(row, flush=True)
         if options.picture:
-            sheet(work, options.seeds).save(options.picture)
+            sheet(work, seeds).save(options.picture)
     result = conditions() | {"dataset": options.dataset, "train": options.few, "rows": rows}
     result["summary"] = summarise(rows)
     print(json.dumps(result["summary"], indent=1))
@@ -92,6 +94,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--few", type=int, default=500, help="images to train on")
     parser.add_argument("--images", type=int, default=200_000, help="real images seen in all")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seed", type=int, default=0, help="of the first run, the next follow it")
     parser.add_argument("--adapt", type=int, help="images that take p from 0 to 1; the recipe's")
     parser.add_argument("--r1", type=float, help="weight of the gradient penalty; the recipe's")
     for side in ("generator", "discriminator"):
@@ -191,11 +194,11 @@ def game(run: Path) -> dict[str, Any]:
     }
 
 
-def sheet(work: Path, seeds: int) -> PIL.Image.Image:
+def sheet(work: Path, seeds: Sequence[int]) -> PIL.Image.Image:
     """The last sample grid of every run: a row per seed, with augmentation on the left."""
     ends = [
         max((work / f"{arm}-{seed}" / "samples").glob("step_*_ema.png"))
-        for seed in range(seeds)
+        for seed in seeds
         for arm in ARMS
     ]
     grids = np.stack([np.asarray(PIL.Image.open(path).convert("RGB")) for path in ends])
