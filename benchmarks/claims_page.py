@@ -94,7 +94,7 @@ def figures(result: Mapping[str, Any]) -> str:
     """The part of the page between the marks."""
     lines = ["```", result["command"], "```", ""]
     lines += table(
-        ("claim", "verdict", "its weakest part", "95 % interval over seeds"),
+        ("claim", "verdict", "its weakest part", "95 % interval"),
         (
             (
                 _link(title_of(claim["name"])),

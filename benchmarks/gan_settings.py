@@ -7,13 +7,15 @@ Starts from the recipe of ``undrift train DATA --method METHOD --budget 20m`` an
 long, so that other work on the machine changes nothing but the seconds. Every look (half way and at
 the end) appends one line of JSON to the log: the command, the processor seconds of training, and
 for each length of the weight average the Frechet distance in the domain classifier's features,
-coverage and label accuracy of n samples beside the test images.
+coverage and label accuracy of n samples beside a sixth of the training images, which is held out
+for it: what is tuned here is reported on test images elsewhere, and must not see them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import struct
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,6 +24,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from changes import changed
@@ -41,14 +44,21 @@ from undrift.training.signals import StopSignals
 
 METRICS = ("fd", "coverage", "label_accuracy")
 DATA = ("fashion_mnist", "digits")
+SHARE = 1 / 6
+"""Of the training images, held out from them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train and measure one setting."""
     options = _options(arguments)
     torch.set_num_threads(1)
-    config = setting(options)
-    data = _images(_source(options))
+    with tempfile.TemporaryDirectory() as folder:
+        _run(options, training_images(options, Path(folder)))
+
+
+def _run(options: argparse.Namespace, source: str) -> None:
+    config = setting(options, source)
+    data = _images(source)
     learner = build_learner(config)
     seconds = 0.0
     with World.join("cpu") as world, StopSignals() as stop:
@@ -67,7 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "of": config.training.steps * config.training.batch_size,
                 "processor_seconds": round(seconds, 1),
                 "ema": {
-                    str(length): _measured(learner.pipeline(trainer.ema.weights(length)), options)
+                    str(length): _measured(
+                        learner.pipeline(trainer.ema.weights(length)), source, options.n
+                    )
                     for length in config.training.ema
                 },
             }
@@ -99,12 +111,26 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def setting(options: argparse.Namespace) -> RunConfig:
+def training_images(options: argparse.Namespace, folder: Path) -> str:
+    """Write the training images alone as an idx folder, a share of them as its test images."""
+    named = "digits" if options.on == "digits" else str(data_folder(options.data) / options.on)
+    train = undrift.data.load(named, holdout=0).split("train")
+    images, labels = np.asarray(train.images)[..., 0], np.asarray(train.labels, dtype=np.uint8)
+    order = np.random.default_rng(0).permutation(len(train))
+    cut = round(SHARE * len(order))
+    for part, rows in (("t10k", order[:cut]), ("train", order[cut:])):
+        for what, values in (("images", images[rows]), ("labels", labels[rows])):
+            path = folder / f"{part}-{what}-idx{values.ndim}-ubyte"
+            header = struct.pack(f">HBB{values.ndim}I", 0, 0x08, values.ndim, *values.shape)
+            path.write_bytes(header + values.tobytes())
+    return str(folder)
+
+
+def setting(options: argparse.Namespace, source: str) -> RunConfig:
     """The recipe for so many images, changed as ``--set`` says."""
     asked = TrainSettings(
         method=options.method, batch_size=options.batch, seed=options.seed, budget=options.budget
     )
-    source = _source(options)
     config = resolve(source, asked, _images(source), device="cpu")
     steps = options.images // config.training.batch_size
     config = replace(config, budget=None, training=replace(config.training, steps=steps))
@@ -116,18 +142,14 @@ def setting(options: argparse.Namespace) -> RunConfig:
         raise SystemExit(f"--set {name}: the configuration has no such entry") from error
 
 
-def _measured(pipeline: Any, options: argparse.Namespace) -> dict[str, float]:  # noqa: ANN401
+def _measured(pipeline: Any, source: str, n: int) -> dict[str, float]:  # noqa: ANN401
     with tempfile.TemporaryDirectory() as scratch:
         saved = Path(scratch) / "pipeline"
         pipeline.save_pretrained(saved)
-        found = undrift.evaluate(
-            saved, reference=_source(options), split="test", n=options.n, metrics=METRICS
-        )["metrics"]
+        found = undrift.evaluate(saved, reference=source, split="test", n=n, metrics=METRICS)[
+            "metrics"
+        ]
     return {name: round(found[name]["value"], 4) for name in METRICS}
-
-
-def _source(options: argparse.Namespace) -> str:
-    return "digits" if options.on == "digits" else str(data_folder(options.data) / options.on)
 
 
 @cache

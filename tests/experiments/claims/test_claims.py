@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from undrift.experiments.claims import (
+    World,
     control,
     coverage,
     inference,
@@ -28,7 +29,7 @@ def runs(mean, seed=0, count=6):
     [(0.80, "supported"), (0.90, "not supported"), (0.97, "not supported")],
 )
 def test_coverage_on_each_side_of_its_margin(gan, verdict):
-    found = coverage({"images": (runs(0.90), {"r3gan": runs(gan, 1)})})
+    found = coverage({"images": World(runs(0.90), {"r3gan": runs(gan, 1)})})
     assert found.verdict == verdict and found.name == "coverage"
     assert found.low < found.value < found.high
     assert found.value == pytest.approx(0.90 - gan, abs=0.01)
@@ -36,25 +37,41 @@ def test_coverage_on_each_side_of_its_margin(gan, verdict):
 
 def test_coverage_beyond_zero_and_perhaps_within_the_margin_is_open():
     noisy = {seed: 0.87 + 0.02 * (-1) ** seed for seed in range(6)}
-    found = coverage({"images": (dict.fromkeys(range(6), 0.90), {"r3gan": noisy})})
+    found = coverage({"images": World(dict.fromkeys(range(6), 0.90), {"r3gan": noisy})})
     assert found.verdict == "inconclusive"
 
 
 def test_gans_that_differ_make_it_mixed_and_the_strongest_gives_the_number():
-    found = coverage({"images": (runs(0.90), {"dcgan": runs(0.60, 1), "r3gan": runs(0.93, 2)})})
+    found = coverage(
+        {"images": World(runs(0.90), {"dcgan": runs(0.60, 1), "r3gan": runs(0.93, 2)})}
+    )
     assert found.verdict == "mixed" and found.value == pytest.approx(-0.03, abs=0.01)
     assert "against r3gan" in found.reason
 
 
 def test_fewer_seeds_than_were_fixed_decide_nothing_however_clear_they_are():
-    found = coverage({"images": (runs(0.90, count=4), {"r3gan": runs(0.10, 1, count=4)})})
+    found = coverage({"images": World(runs(0.90, count=4), {"r3gan": runs(0.10, 1, count=4)})})
     assert found.verdict == "inconclusive" and found.value == pytest.approx(0.8, abs=0.01)
     assert "fewer than the 5 that were fixed" in found.reason
+    three = {"r3gan": runs(0.10, 1, count=4)}
+    assert coverage({"stacked": World(runs(0.90, count=4), three, 3)}).verdict == "supported"
+
+
+def test_a_claim_that_is_open_but_lost_in_part_says_that_it_cannot_be_supported():
+    noisy = {seed: 0.87 + 0.02 * (-1) ** seed for seed in range(6)}
+    worlds = {"open": World(dict.fromkeys(range(6), 0.90), {"r3gan": noisy})}
+    assert "cannot" not in coverage(worlds).reason
+    worlds["lost"] = World(runs(0.90), {"r3gan": runs(0.95, 1)})
+    found = coverage(worlds)
+    assert found.verdict == "inconclusive" and found.value < 0
+    assert found.reason.endswith(
+        "1 of 2 parts inconclusive, so that it cannot come out as supported"
+    )
 
 
 def test_without_numbers_the_reason_is_there_instead():
     for found in (
-        coverage({"images": ({}, {"r3gan": {}})}),
+        coverage({"images": World({}, {"r3gan": {}})}),
         coverage({}),
         stability((0, 0), {"r3gan": (0, 5)}),
     ):
@@ -72,12 +89,11 @@ def test_newcombes_published_example():
     ("diffusion", "gan", "verdict"),
     [
         ((0, 25), (20, 25), "supported"),
-        ((0, 5), (5, 5), "supported"),
-        ((0, 5), (2, 5), "inconclusive"),
-        ((0, 5), (0, 5), "inconclusive"),  # five runs that hold say little of how often they do
+        ((0, 25), (5, 25), "inconclusive"),
+        ((0, 25), (0, 25), "inconclusive"),  # that many that hold still leave 13 % open
         ((0, 60), (0, 60), "not supported"),
         ((20, 25), (0, 25), "not supported"),
-        ((0, 4), (4, 4), "inconclusive"),
+        ((0, 24), (24, 24), "inconclusive"),  # fewer than were fixed
     ],
 )
 def test_stability_on_each_side_of_its_margin(diffusion, gan, verdict):
@@ -87,8 +103,8 @@ def test_stability_on_each_side_of_its_margin(diffusion, gan, verdict):
 def test_a_claim_stands_on_its_weakest_exhibit_and_lists_them_all():
     perfect = dict.fromkeys(range(5), 1.0)
     worlds = {
-        "held-out images": (runs(0.90), {"r3gan": runs(0.80, 1)}),
-        "modes of ring8": (perfect, {"r3gan": perfect, "dcgan": dict.fromkeys(range(5), 0.5)}),
+        "held-out images": World(runs(0.90), {"r3gan": runs(0.80, 1)}),
+        "modes of ring8": World(perfect, {"r3gan": perfect, "dcgan": dict.fromkeys(range(5), 0.5)}),
     }
     found = coverage(worlds)
     assert found.verdict == "mixed" and found.value == found.low == found.high == 0.0

@@ -70,12 +70,16 @@ class FakeExecutor:
     def close(self):
         """Nothing runs between two calls."""
 
+    def code(self, words: tuple[str, ...]) -> int:
+        """Exit code of a training."""
+        return self._codes.get(Path(option(words, "--out")).name, 0)
+
     def start(self, command: Command) -> Any:
         if self._before is not None:
             self._before(command)
         self.commands.append(command.words)
         name = Path(option(command.words, "--out")).name
-        code = self._codes.get(name, 0) if command.words[0] == "train" else 0
+        code = self.code(command.words) if command.words[0] == "train" else 0
         if command.words[0] == "evaluate":
             evaluate(command.words)
         elif code == 0:

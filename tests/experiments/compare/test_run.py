@@ -19,6 +19,7 @@ from undrift.experiments.compare import (
     run_comparison,
     summary,
 )
+from undrift.training.lock import FileLock
 
 ASKED = Compare(
     data="digits",
@@ -249,7 +250,60 @@ def test_one_seed_says_so_and_a_shared_processor_is_told():
     entry = by_method(found)["r3gan"]["contrasts"]["fd"]
     assert entry["low"] is None and entry["standing"] == "open"
     assert any("one seed says nothing of others" in line for line in found["remarks"])
-    assert any("got 40% to 40% of a processor core" in line for line in found["remarks"])
+    assert any("got 0.40 to 0.40 processor cores" in line for line in found["remarks"])
+
+
+def test_of_several_threads_a_run_is_held_against_the_best_of_its_arm():
+    found = run_comparison(ASKED, executor=FakeExecutor())
+
+    def told(**shares):
+        runs = [
+            {**one, "processor_share": shares[one["method"]][one["seed"]]} for one in found["runs"]
+        ]
+        lines = summary.remarks({**found, "runs": runs})
+        return [line for line in lines if "processor cores" in line]
+
+    alike = {"r3gan": [1.3, 1.28, 1.3], "dcgan": [1.0, 0.98, 0.99]}
+    assert told(diffusion=[1.9, 1.85, 1.9], **alike) == []
+    (line,) = told(diffusion=[1.9, 1.0, 1.85], **alike)
+    assert line.startswith("runs of one method got 1.00 to 1.90 processor cores")
+    assert len(told(diffusion=[0.5, 0.5, 0.5], **alike)) == 1
+
+
+def test_a_run_whose_events_are_damaged_is_a_result_and_stops_no_other():
+    class Damaging(FakeExecutor):
+        def start(self, command):
+            job = super().start(command)
+            if "r3gan-640images-1" in " ".join(command.words):
+                Path("out/runs/r3gan-640images-1/metrics.jsonl").write_text("{\n[]\n")
+            return job
+
+    found = run_comparison(ASKED, executor=Damaging())
+    (lost,) = [one for one in found["runs"] if one["state"] != "done"]
+    assert lost["name"] == "r3gan-640images-1" and "metrics.jsonl" in lost["reason"]
+    assert by_method(found)["r3gan"]["done"] == 2 and len(found["runs"]) == 9
+
+
+@pytest.mark.parametrize("name", ["protocol.json", "arms.json"])
+def test_a_damaged_file_of_what_runs_share_is_named(name):
+    run_comparison(ASKED, executor=FakeExecutor())
+    Path("out", name).write_text("")
+    with pytest.raises(UsageError, match=rf"{name} is damaged"):
+        run_comparison(ASKED, executor=FakeExecutor())
+
+
+def test_a_command_that_is_locked_out_writes_nothing():
+    run_comparison(ASKED, executor=FakeExecutor())
+    before = Path("out/arms.json").read_text()
+    lock = FileLock("out")
+    lock.acquire()
+    try:
+        with pytest.raises(UsageError):
+            asked = replace(ASKED, arms=arms_of(("diffusion", "stylegan2")))
+            run_comparison(asked, executor=FakeExecutor())
+    finally:
+        lock.release()
+    assert Path("out/arms.json").read_text() == before
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ from tests.experiments.test_report import Page
 from undrift.errors import UsageError
 from undrift.experiments.compare import run as compare_run
 from undrift.experiments.study import Study, make_part, run, run_study
+from undrift.experiments.study import result as study_result
 from undrift.experiments.study.evidence import findings
 from undrift.experiments.study.page import Exhibits, render
 from undrift.experiments.study.preset import PRESETS, QUICK
@@ -134,6 +136,72 @@ def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, mon
     assert [words[-1] for words in executor.commands] == [name]
 
 
+@pytest.mark.parametrize("lost", [("sweep", "ring8", "filling"), ("scaling", "tail", "likelihood")])
+def test_a_table_all_of_whose_runs_fail_is_a_result(planted, tmp_path, monkeypatch, lost):
+    executor = PlantedExecutor(lost=lost)
+    monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
+    result = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
+    runs = [one for name in lost for one in result["tables"][name]["runs"]]
+    assert {one["state"] for one in runs} == {"failed"} and len(result["claims"]) == 6
+    assert result["cost"]["failed_runs"] == len(runs)
+    assert (tmp_path / "study" / "report.html").is_file()
+    if "sweep" in lost:
+        found = claim(result, "stability")["parts"][0]
+        assert "10 of 10 runs of r3gan failed, 10 of 10" in found["note"]
+    else:
+        for name in ("scaling", "likelihood"):
+            assert claim(result, name)["value"] is None and claim(result, name)["reason"]
+
+
+def test_without_the_times_of_diffusion_there_is_a_page(made, planted, tmp_path, monkeypatch):
+    folder, result, _, _ = made
+    name = next(name for name in result["pieces"] if name.startswith("times/diffusion"))
+    shutil.copytree(folder, tmp_path / "study")
+    (tmp_path / "study" / "parts" / f"{name.replace('/', '_')}.json").unlink()
+    executor = PlantedExecutor({name: -9})
+    monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
+    again = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
+    assert again["failed_pieces"] == {name: "killed by signal SIGKILL"}
+    assert claim(again, "inference")["value"] is None
+    assert "killed by signal SIGKILL" in (tmp_path / "study" / "report.html").read_text()
+
+
+def test_a_damaged_piece_is_made_again(made, planted, tmp_path, monkeypatch):
+    folder, result, _, _ = made
+    shutil.copytree(folder, tmp_path / "study")
+    name = next(name for name in result["pieces"] if name.startswith("filling/"))
+    (tmp_path / "study" / "parts" / f"{name.replace('/', '_')}.json").write_text("")
+    executor = PlantedExecutor()
+    monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
+    again = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
+    assert [words[-1] for words in executor.commands] == [name]
+    assert again["pieces"] == result["pieces"]
+
+
+def test_longer_runs_have_pieces_of_their_own(made):
+    # a piece is named after its run, whose name says how long it is
+    _, result, _, _ = made
+    for name in result["pieces"]:
+        assert re.search(r"-(\d+images|10s)-\d+$", name), name
+
+
+def test_the_numbers_are_kept_where_the_page_cannot_be_drawn(made, tmp_path, monkeypatch):
+    folder, result, _, _ = made
+    shutil.copytree(folder, tmp_path / "study")
+    (tmp_path / "study" / "report.json").unlink()
+
+    def broken(*_):
+        raise ZeroDivisionError
+
+    executor = PlantedExecutor()
+    monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
+    monkeypatch.setattr(study_result, "exhibits_of", broken)
+    with pytest.raises(ZeroDivisionError):
+        run_study(Study("quick", str(tmp_path / "study")), executor=executor)
+    stored = json.loads((tmp_path / "study" / "report.json").read_text())
+    assert stored["claims"] == json.loads(json.dumps(result["claims"]))
+
+
 def test_nothing_at_all_leaves_every_claim_open_and_says_why():
     for finding in findings(QUICK, {}, {}):
         assert finding.verdict == "inconclusive" and finding.value is None and finding.reason
@@ -151,7 +219,25 @@ def test_presets_fix_what_the_claims_ask_for():
     for preset in (PRESETS["quick"], PRESETS["full"]):
         assert preset.main.seeds >= 5 and len(preset.factors) >= 5
         assert preset.methods[0] == "diffusion" and "r3gan" in preset.methods
-    assert PRESETS["full"].sweep.seeds >= 5 and PRESETS["full"].points.seeds >= 10
+    full = PRESETS["full"]
+    assert full.sweep.seeds >= 5 and full.points.seeds >= 10
+    assert full.stacked is not None
+
+
+def test_the_full_study_has_as_many_seeds_as_every_claim_needs():
+    full = PRESETS["full"]
+    constants = {
+        name: importlib.import_module(f"undrift.experiments.claims.{name}")
+        for name in ("coverage", "control", "inference", "likelihood", "scaling", "stability")
+    }
+    needed = constants["coverage"].SEEDS
+    assert min(full.main.seeds, full.points.seeds, full.tail.seeds) >= needed
+    assert full.stacked.seeds >= constants["coverage"].STACKED_SEEDS
+    assert full.scaling.seeds >= constants["scaling"].SEEDS
+    assert full.likelihood.seeds >= constants["likelihood"].SEEDS
+    assert min(full.main.seeds, full.filling.seeds) >= constants["control"].SEEDS
+    assert full.main.seeds >= constants["inference"].SEEDS
+    assert full.sweep.seeds * len(full.factors) >= constants["stability"].RUNS
 
 
 def test_the_tail_gets_rarer_by_class_and_does_not_depend_on_the_order():

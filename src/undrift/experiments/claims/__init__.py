@@ -1,7 +1,7 @@
 """What a comparison shows, by rules that were fixed before anything was measured."""
 
 from undrift.experiments.claims.control import control
-from undrift.experiments.claims.coverage import coverage
+from undrift.experiments.claims.coverage import STACKED_SEEDS, World, coverage
 from undrift.experiments.claims.finding import Finding
 from undrift.experiments.claims.inference import inference
 from undrift.experiments.claims.likelihood import likelihood
@@ -14,11 +14,13 @@ from undrift.experiments.claims.verdict import Verdict, combined, judge, standin
 
 __all__ = [
     "MARGINS",
+    "STACKED_SEEDS",
     "Finding",
     "Margin",
     "OverSeeds",
     "Part",
     "Verdict",
+    "World",
     "combined",
     "control",
     "coverage",

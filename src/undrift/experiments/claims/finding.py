@@ -86,4 +86,6 @@ def _reason(weakest: Part, parts: Sequence[Part]) -> str:
         for verdict in ("supported", "not supported", "inconclusive"):
             if count := sum(part.verdict == verdict for part in parts):
                 reason += f"; {count} of {len(parts)} parts {verdict}"
+    if {part.verdict for part in parts} == {"not supported", "inconclusive"}:
+        reason += ", so that it cannot come out as supported"
     return reason

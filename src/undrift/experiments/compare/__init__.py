@@ -3,9 +3,10 @@
 from undrift.experiments.compare.asked import Compare, arms_of
 from undrift.experiments.compare.call import compare
 from undrift.experiments.compare.cells import Arm
-from undrift.experiments.compare.executor import Command, Outcome
+from undrift.experiments.compare.executor import Command, Outcome, reason_of
 from undrift.experiments.compare.journal import read_json
 from undrift.experiments.compare.run import Watcher, run_comparison
+from undrift.experiments.compare.summary import has_failed
 
 __all__ = [
     "Arm",
@@ -15,6 +16,8 @@ __all__ = [
     "Watcher",
     "arms_of",
     "compare",
+    "has_failed",
     "read_json",
+    "reason_of",
     "run_comparison",
 ]

@@ -45,6 +45,19 @@ class Outcome:
     cpu_seconds: float | None
 
 
+def reason_of(code: int, log: Path) -> str:
+    """The line that a command ended with that failed with ``code``, as its ``log`` has it."""
+    if code < 0:
+        return f"killed by signal {signal.Signals(-code).name}"
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    said = [line.removeprefix("undrift: ") for line in lines if line.startswith("undrift: ")]
+    return said[-1] if said else (lines[-1] if lines else f"ended with code {code}")
+
+
 class Job(Protocol):
     """A command that was started."""
 

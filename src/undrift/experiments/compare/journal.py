@@ -60,20 +60,21 @@ class Journal:
                 that are there.
 
         Raises:
-            UsageError: what is there was trained in another way, or cannot be written.
+            UsageError: what is there was trained in another way, is damaged, or cannot be written.
         """
         path = self.folder / PROTOCOL
         try:
             for name in ("runs", "logs", "cells"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             if path.exists():
-                _check_same(self.folder, read_json(path) or {}, protocol)
+                _check_same(self.folder, _whole(path), protocol)
             else:
                 self._write(path, protocol)
-            there = read_json(self.folder / ARMS) or {}
+            path = self.folder / ARMS
+            there = _whole(path) if path.exists() else {}
             for name, arm in arms.items():
                 _check_same(self.folder, there.get(name, arm), arm, f"of {name} ")
-            self._write(self.folder / ARMS, {**there, **arms})
+            self._write(path, {**there, **arms})
         except OSError as error:
             raise UsageError(
                 f"--out {self.folder}: {error.strerror or error}; name another folder"
@@ -136,6 +137,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None
+
+
+def _whole(path: Path) -> dict[str, Any]:
+    record = read_json(path)
+    if record is None:
+        raise UsageError(
+            f"{path} is damaged, and says no more how the runs beside it were made; name another "
+            "folder"
+        )
+    return record
 
 
 def _check_same(

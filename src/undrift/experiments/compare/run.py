@@ -30,6 +30,7 @@ from undrift.experiments.compare.tuning import (
 )
 from undrift.experiments.compare.work import CellWork
 from undrift.metrics import chosen_metrics
+from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
 from undrift.runs.settings import seconds
 from undrift.schema import to_plain
@@ -61,7 +62,8 @@ def run_comparison(
         asked: the comparison.
         watcher: told how it goes on.
         executor: where runs are made; by default in processes on this machine.
-        brief: leave out the times of drawing, the pictures and the page.
+        brief: leave out the times of drawing, the pictures and the page; then runs of which none
+            could be measured are a result too.
 
     Returns:
         ``ledgers``: see `ledger_table`; ``tuning``: see `tuning_of`, None where nothing is tuned;
@@ -80,10 +82,11 @@ def run_comparison(
     bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
     journal = Journal(folder, _measured_by(asked, bench.device, threads))
     protocol = bench.protocol(threads)
-    journal.prepare(protocol, bench.own)
+    make_folder(folder)
     lock = FileLock(folder)
     lock.acquire()
     try:
+        journal.prepare(protocol, bench.own)
         parameters = {
             kind: {name: parameters_of(config) for name, config in by_arm.items()}
             for kind, by_arm in bench.configs.items()
@@ -102,7 +105,7 @@ def run_comparison(
                 works = _works(tuned, journal, threads)
             telling.work_off(works, places)
         records = [work.record for work in works if work.record is not None]
-        if all(record["state"] == "failed" for record in records):
+        if not brief and all(record["state"] == "failed" for record in records):
             raise UsageError(f"no run could be measured: {records[0]['reason']}")
         speeds = _speeds(tuned, journal, [] if brief else records, threads)
         found = result_of(asked, records, tuning, parameters, speeds, protocol, threads)

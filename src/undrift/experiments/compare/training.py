@@ -12,6 +12,10 @@ _LOOP = ("start", "train", "validation", "grid", "evaluation", "checkpoint", "sk
 """Events of the training itself; what follows them, samples and a report, is no training."""
 
 
+UNKNOWN: dict[str, Any] = {"steps": 0, "images": 0, "seconds": 0.0, "starts": 0, "health": None}
+"""Facts of a run that left none."""
+
+
 def training_facts(directory: Path) -> dict[str, Any]:
     """Length and cost of a run's training, finished or not.
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import Any
 
 from undrift.errors import DivergedError, UndriftError
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.cells import Cell
-from undrift.experiments.compare.executor import Command, Outcome
+from undrift.experiments.compare.executor import Command, Outcome, reason_of
 from undrift.experiments.compare.journal import Journal, read_json
-from undrift.experiments.compare.training import training_facts
+from undrift.experiments.compare.training import UNKNOWN, training_facts
 from undrift.runs.directory import RunDirectory
 from undrift.runs.settings import flag
 
@@ -58,11 +57,16 @@ class CellWork:
             self._keep_attempt(outcome)
         if outcome.code:
             state = "diverged" if outcome.code == DivergedError.exit_code else "failed"
-            self.record = self._failed(state, self._reason(outcome.code), outcome.code)
+            self.record = self._failed(
+                state, reason_of(outcome.code, self._journal.log(self.cell)), outcome.code
+            )
             if state == "diverged":
                 self._journal.write_result(self.cell, self.record)
         elif self._stage == "evaluate":
-            self.record = self._done()
+            try:
+                self.record = self._done()
+            except UndriftError as error:
+                self.record = self._failed("failed", str(error), error.exit_code)
             if self.record["state"] == "done":
                 self._journal.write_result(self.cell, self.record)
 
@@ -111,7 +115,7 @@ class CellWork:
         attempt = {"code": outcome.code, "seconds": outcome.seconds, "cpu": outcome.cpu_seconds}
         self._journal.write_trained(self.cell, {"attempts": [*before["attempts"], attempt]})
 
-    def _base(self, state: str) -> dict[str, Any]:
+    def _base(self, state: str, facts: dict[str, Any]) -> dict[str, Any]:
         cell = self.cell
         attempts = (self._journal.trained(cell) or {"attempts": []})["attempts"]
         known = [one for one in attempts if one["cpu"] is not None]
@@ -133,7 +137,7 @@ class CellWork:
             "processor_share": cpu / wall if wall else None,
             "process_seconds": sum(one["seconds"] for one in attempts),
             "cpu_seconds": cpu if known else None,
-            **training_facts(self._run),
+            **facts,
         }
 
     def _done(self) -> dict[str, Any]:
@@ -141,7 +145,7 @@ class CellWork:
         if found is None or not isinstance(found.get("metrics"), dict):
             return self._failed("failed", "its evaluation left no result; run again", 0)
         return {
-            **self._base("done"),
+            **self._base("done", training_facts(self._run)),
             "metrics": {
                 name: {part: one.get(part) for part in _KEPT}
                 for name, one in found["metrics"].items()
@@ -155,16 +159,8 @@ class CellWork:
         }
 
     def _failed(self, state: str, reason: str, code: int) -> dict[str, Any]:
-        return {**self._base(state), "stage": self._stage, "reason": reason, "code": code}
-
-    def _reason(self, code: int) -> str:
-        """The line that a command ends with where it fails."""
-        if code < 0:
-            return f"killed by signal {signal.Signals(-code).name}"
         try:
-            text = self._journal.log(self.cell).read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            text = ""
-        lines = [line.strip() for line in text.splitlines() if line.strip()]
-        said = [line.removeprefix("undrift: ") for line in lines if line.startswith("undrift: ")]
-        return said[-1] if said else (lines[-1] if lines else f"ended with code {code}")
+            facts = training_facts(self._run)
+        except UndriftError:
+            facts = UNKNOWN  # the reason says more of a run whose events cannot be read
+        return {**self._base(state, facts), "stage": self._stage, "reason": reason, "code": code}

@@ -2,8 +2,8 @@
 
 from undrift.experiments.dials.inpainting import (
     InpaintingQuality,
-    inpainting_at_equal_time,
     inpainting_quality,
+    painted_at_equal_time,
 )
 from undrift.experiments.dials.sweep import METRICS, DialPoint, Sweep, dial_of, sweep
 
@@ -13,7 +13,7 @@ __all__ = [
     "InpaintingQuality",
     "Sweep",
     "dial_of",
-    "inpainting_at_equal_time",
     "inpainting_quality",
+    "painted_at_equal_time",
     "sweep",
 ]

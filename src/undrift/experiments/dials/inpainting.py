@@ -135,19 +135,16 @@ def inpainting_quality(
     return measured(painted, images, mask, variants, bench, truth)
 
 
-def inpainting_at_equal_time(
+def painted_at_equal_time(
     diffusion: Pipeline,
-    gans: Mapping[str, GANPipeline],
+    gans: Mapping[str, Pipeline],
     images: NDArray[np.uint8],
     mask: NDArray[np.bool_],
     *,
     variants: int = 4,
-    labels: Labels = None,
     seed: int = 0,
-    bench: Bench | None = None,
-    truth: NDArray[np.int64] | None = None,
-) -> dict[str, InpaintingQuality]:
-    """The same of a diffusion model, as ``diffusion``, and of GANs that have the time it took.
+) -> dict[str, Samples]:
+    """What a diffusion model paints, as ``diffusion``, and GANs in the time that it took.
 
     Args:
         diffusion: paints at its defaults.
@@ -155,41 +152,21 @@ def inpainting_at_equal_time(
         images: see `inpainting_quality`, as all others.
         mask: as there.
         variants: as there.
-        labels: as there.
         seed: as there.
-        bench: as there.
-        truth: as there.
 
     Raises:
-        UsageError: see `inpainting_quality`; or for a GAN called diffusion.
+        UsageError: for a pipeline that is no GAN, or is called diffusion.
     """
     if "diffusion" in gans:
         raise UsageError("a GAN is called 'diffusion': give it another name")
-    first = inpainting_quality(
-        diffusion,
-        images,
-        mask,
-        variants=variants,
-        labels=labels,
-        seed=seed,
-        bench=bench,
-        truth=truth,
-    )
-    seconds = first.seconds_per_fill * first.n * first.variants
-    return {"diffusion": first} | {
-        name: inpainting_quality(
-            gan,
-            images,
-            mask,
-            variants=variants,
-            labels=labels,
-            seed=seed,
-            seconds=seconds,
-            bench=bench,
-            truth=truth,
+    painted = {"diffusion": diffusion.inpaint(images, mask, variants=variants, seed=seed)}
+    for name, gan in gans.items():
+        if not isinstance(gan, GANPipeline):
+            raise UsageError(f"{name}: a {type(gan).__name__} has no latents to search; give a GAN")
+        painted[name] = gan.inpaint(
+            images, mask, variants=variants, seed=seed, seconds=painted["diffusion"].seconds
         )
-        for name, gan in gans.items()
-    }
+    return painted
 
 
 def measured(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from undrift.experiments.claims import (
+    STACKED_SEEDS,
     Finding,
     Part,
+    World,
     control,
     coverage,
     inference,
@@ -17,10 +20,10 @@ from undrift.experiments.claims import (
     slope,
     stability,
 )
+from undrift.experiments.compare import has_failed
 from undrift.experiments.study.pieces import recorded
 from undrift.experiments.study.preset import Preset
 from undrift.experiments.study.tables import SCALING, SEEN
-from undrift.runs.collapse import FAILED
 
 Record = dict[str, Any]
 Values = dict[int, float]
@@ -60,27 +63,21 @@ def _failures(
     return counts.get(DIFFUSION, (0, 0)), gans
 
 
-def has_failed(run: Record) -> bool:
-    """Whether a run ended without samples, or with samples that went bad."""
-    return run["state"] != "done" or run["health"] in FAILED
-
-
-def _worlds(
-    tables: Mapping[str, Record], pieces: Mapping[str, Record]
-) -> dict[str, tuple[Values, dict[str, Values]]]:
-    worlds: dict[str, tuple[Values, dict[str, Values]]] = {}
+def _worlds(tables: Mapping[str, Record], pieces: Mapping[str, Record]) -> dict[str, World]:
+    worlds: dict[str, World] = {}
     for ledger in tables.get("main", {}).get("ledgers", ()):
         words = f"held-out images at equal {ledger['kind']}"
-        worlds[words] = _values(tables["main"], ledger["kind"], "coverage")
+        worlds[words] = World(*_values(tables["main"], ledger["kind"], "coverage"))
     for name, words in (
         ("ring8", "modes of a ring of 8"),
         ("grid25", "modes of a grid of 25"),
         ("stacked", "1,000 stacked digits"),
         ("tail", "rare classes"),
     ):
-        found = _shares(pieces, name)
-        if found[0]:
-            worlds[words] = found
+        world = World(*_shares(pieces, name))
+        if world.diffusion:
+            needed = STACKED_SEEDS if name == "stacked" else world.needed
+            worlds[words] = replace(world, needed=needed)
     return worlds
 
 
@@ -108,11 +105,13 @@ def _values(table: Record | None, kind: str, metric: str) -> tuple[Values, dict[
 
 def _slopes(tables: Mapping[str, Record]) -> list[Part]:
     parts: list[Part] = []
+    floor = tables[SCALING]["ledgers"][0]["floors"].get("fd") if SCALING in tables else None
+    if floor is None:  # no run of it could be measured
+        return parts
     for along, points_of in (("parameters", sized), ("images seen", seen)):
         ours: dict[str, Values] = {}
         gans: dict[str, Values] = {}
         for (family, method, seed), points in points_of(tables).items():
-            floor = tables[SCALING]["ledgers"][0]["floors"]["fd"]
             fall = slope(points, floor)
             if fall is not None:
                 (ours if method == DIFFUSION else gans).setdefault(family, {})[seed] = fall

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import UsageError
-from undrift.experiments.compare import Command, Outcome, read_json
+from undrift.experiments.compare import Command, Outcome, read_json, reason_of
 from undrift.experiments.study.asked import Study
 from undrift.files.durable import write_file
 
@@ -87,8 +87,8 @@ class PieceWork:
 
     @property
     def made(self) -> bool:
-        """Whether its file is there."""
-        return self.piece.path(self._study.folder).exists()
+        """Whether its file is there, and whole."""
+        return read_json(self.piece.path(self._study.folder)) is not None
 
     @property
     def _log(self) -> Path:
@@ -106,5 +106,4 @@ class PieceWork:
     def ended(self, outcome: Outcome) -> None:
         """See `Work.ended`."""
         if outcome.code:
-            said = [line for line in self._log.read_text().splitlines() if line.strip()]
-            self.failed = said[-1].removeprefix("undrift: ") if said else f"code {outcome.code}"
+            self.failed = reason_of(outcome.code, self._log)

@@ -44,8 +44,10 @@ def pieces_of(study: Study, tables: Tables, device: Any) -> list[Piece]:  # noqa
         seed=seed,
     )
     made += _each(study, tables, "tail", measure)
-    measure = partial(bits, n=size.scored, seed=seed, device=device)
-    made += _each(study, tables, LIKELIHOOD, measure, kind="bits")
+    for run in _done(tables, LIKELIHOOD):
+        # other images for each run, so that the interval over seeds has room for their choice
+        measure = partial(bits, _path(study, LIKELIHOOD, run), size.scored, run["seed"], device)
+        made.append(_piece("bits", run, measure))
     n = size.main.n
     for run in _done(tables, MAIN, LEDGER):
         path = _path(study, MAIN, run)
@@ -86,17 +88,10 @@ def _path(study: Study, table: str, run: Record) -> Path:
     return study.folder / table / "runs" / run["name"]
 
 
-def _each(
-    study: Study,
-    tables: Tables,
-    name: str,
-    measure: Callable[..., Record],
-    kind: str | None = None,
-) -> list[Piece]:
+def _each(study: Study, tables: Tables, name: str, measure: Callable[..., Record]) -> list[Piece]:
     """A piece for every finished run of a table."""
     return [
-        _piece(kind or name, run, partial(measure, _path(study, name, run)))
-        for run in _done(tables, name)
+        _piece(name, run, partial(measure, _path(study, name, run))) for run in _done(tables, name)
     ]
 
 
@@ -106,18 +101,13 @@ def _piece(kind: str, run: Record, measure: Callable[[], Record]) -> Piece:
 
 
 def _fillings(study: Study, tables: Tables) -> list[Piece]:
-    """One piece per seed: all methods fill in the same halves, for the same time."""
-    made = []
+    """One piece per seed, named after its run of diffusion: all methods fill in the same halves."""
     done = _done(tables, FILLING)
-    for seed in sorted({run["seed"] for run in done}):
+    made = []
+    for ours in (run for run in done if run["method"] == DIFFUSION):
+        seed = ours["seed"]
         runs = {run["method"]: _path(study, FILLING, run) for run in done if run["seed"] == seed}
-        if DIFFUSION in runs and len(runs) > 1:
+        if len(runs) > 1:
             measure = partial(filling, runs, study.data, study.size.filled, seed)
-            facts = {"kind": "filling", "seed": seed}
-            made.append(
-                Piece(
-                    f"filling/{seed}",
-                    lambda facts=facts, measure=measure: {**facts, **measure()},
-                )
-            )
+            made.append(_piece("filling", ours, measure))
     return made

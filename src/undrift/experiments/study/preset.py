@@ -138,7 +138,7 @@ FULL = Preset(
     points=Size(seeds=10, images=480_000, n=2500),
     stacked=Size(seeds=3, images=12_800, n=10_000),
     stacked_images=60_000,
-    tail=Size(seeds=3, images=6_400, n=1000),
+    tail=Size(seeds=5, images=6_400, n=1000),
     scaling=Size(seeds=3, images=3_200, n=1000),
     filling=Size(seeds=3, images=6_400, n=500),
     likelihood=Size(seeds=3, images=24_000, n=250),

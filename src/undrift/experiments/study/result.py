@@ -66,7 +66,7 @@ def write_result(
     result: Record,
     asked: Mapping[str, Compare],
 ) -> None:
-    """Write ``report.json``, ``report.html`` and a PNG of every figure.
+    """Write ``report.json``, a PNG of every figure and ``report.html``; the numbers first.
 
     Args:
         folder: of the study.
@@ -76,6 +76,8 @@ def write_result(
     Raises:
         UsageError: if they cannot be written.
     """
+    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
+    _write(folder / "report.json", text.encode())
     histories = {
         run["name"]: RunRecord.read(path).history
         for run in result["tables"][SWEEP]["runs"]
@@ -83,15 +85,16 @@ def write_result(
     }
     exhibits = exhibits_of(result, histories)
     html = render(folder, result, exhibits)
+    for exhibit in (one for found in exhibits.values() for one in found.figures):
+        _write(folder / "figures" / f"{exhibit.name}.png", exhibit.png)
+    _write(folder / "report.html", html.encode())
+
+
+def _write(path: Path, data: bytes) -> None:
     try:
-        (folder / "figures").mkdir(exist_ok=True)
-        for exhibit in (one for found in exhibits.values() for one in found.figures):
-            write_file(folder / "figures" / f"{exhibit.name}.png", exhibit.png, durable=False)
-        text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-        write_file(folder / "report.json", text.encode())
-        write_file(folder / "report.html", html.encode())
+        path.parent.mkdir(exist_ok=True)
+        write_file(path, data)
     except OSError as error:
         raise UsageError(
-            f"cannot write {error.filename or folder}: {error.strerror or error}; name another "
-            "--out"
+            f"cannot write {path}: {error.strerror or error}; name another --out"
         ) from error

@@ -30,7 +30,8 @@ def figures(found: Record, pieces: Mapping[str, Record], kind: str) -> list[Exhi
         pieces: records.
         kind: of the ledger whose runs were timed.
     """
-    if not recorded(pieces, "steps") or not recorded(pieces, "times"):
+    timed = {record["method"] for record in recorded(pieces, "times")}
+    if "diffusion" not in timed or not recorded(pieces, "steps"):
         return []
     caption = (
         "Frechet distance and coverage against network evaluations (left) and milliseconds per "

@@ -54,7 +54,8 @@ def _draw(tables: Mapping[str, Record], tones: Tones) -> Figure:
         for axis in (left, right):
             axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.2)
     left.set_ylabel("Frechet distance")
-    left.legend(loc="best")
+    if sized(tables):
+        left.legend(loc="best")
     return figure
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
+from undrift.experiments.compare import has_failed
 from undrift.experiments.report.figure import plain_ticks
 from undrift.experiments.report.history import History
-from undrift.experiments.study.evidence import has_failed
 from undrift.experiments.study.exhibits.exhibit import (
     Exhibit,
     Table,

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from undrift.data import ImageSet
 from undrift.errors import UsageError
+from undrift.experiments.evaluation.subject import open_subject
 from undrift.experiments.likelihood import Likelihood, run_likelihood
-from undrift.experiments.likelihood.images import Split
+from undrift.experiments.likelihood.images import Split, open_images
 from undrift.likelihood import BoundMethod, FlowMethod, ValueGrid
 from undrift.likelihood.histogram import histogram_bits
 from undrift.runs.configuration import load
@@ -33,8 +34,8 @@ def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 -
 
     Returns:
         ``held_out`` and ``train``: method ("elbo", "ode") -> ``value``, ``low``, ``high``, ``nfe``,
-        ``seconds``; ``split`` that is held out, ``protocol``, and ``histogram``: the same of the
-        pixel histograms given the class.
+        ``seconds``; ``split`` that is held out, ``protocol``, and ``histogram``: bits of the same
+        held-out images under pixel histograms given the class.
     """
     found: Record = {}
     protocols = {}
@@ -65,7 +66,7 @@ def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 -
     return found | {
         "split": held_out,
         "protocol": protocols,
-        "histogram": _histogram(run, held_out),
+        "histogram": _histogram(run, held_out, n, seed),
     }
 
 
@@ -88,22 +89,24 @@ def _held_out(run: Path) -> Split:
     return "test" if len(data.split("test")) else "validation"
 
 
-def _histogram(run: Path, split: str) -> float:
+def _histogram(run: Path, split: Split, n: int, seed: int) -> float:
+    """Of the images that `run_likelihood` draws by the same seed."""
     data = _data(run)
     grid = ValueGrid.of(data.report.histogram)
 
-    def levels(part: ImageSet) -> NDArray[np.int64]:
-        return grid.index(torch.from_numpy(part.images.reshape(len(part), -1))).numpy()
+    def levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+        return grid.index(torch.from_numpy(images.reshape(len(images), -1))).numpy()
 
-    train, test = data.split("train"), data.split(split)
+    train = data.split("train")
+    scored = open_images(open_subject(str(run)), None, split, n, None, seed)
     order = np.random.default_rng(0).permutation(len(train))
     cut = max(1, len(train) // 10)
     smoothing, counted = order[:cut], order[cut:]
-    seen, labels = levels(train), np.asarray(train.labels)
+    seen, labels = levels(train.images), np.asarray(train.labels)
     return histogram_bits(
         (seen[counted], labels[counted]),
         (seen[smoothing], labels[smoothing]),
-        (levels(test), np.asarray(test.labels)),
+        (levels(scored.images), np.asarray(scored.labels)),
         len(data.class_names),
         grid.count,
     )

@@ -28,7 +28,7 @@ METRICS = ("fd", "coverage")
 
 
 def by_steps(run: Path, steps: Sequence[int], n: int, seed: int, device: str) -> Record:
-    """Distance and coverage of a run of diffusion at each number of steps, and its own default.
+    """Distance and coverage of a run of diffusion at each number of steps.
 
     Returns:
         ``points``: ``steps``, ``nfe``, and each metric's ``value``, ``low``, ``high``, ``floor``.

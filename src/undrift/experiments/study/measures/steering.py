@@ -10,14 +10,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from undrift.errors import UsageError
-from undrift.experiments.dials import sweep
+from undrift.experiments.dials import painted_at_equal_time, sweep
 from undrift.experiments.dials.inpainting import measured
 from undrift.experiments.evaluation.bench import Bench
 from undrift.experiments.evaluation.reference import open_reference
 from undrift.experiments.evaluation.subject import open_subject
 from undrift.experiments.study.worlds import load_study
-from undrift.pipelines import GANPipeline
 from undrift.randomness import generator
 from undrift.runs.loading import load_pipeline
 
@@ -77,17 +75,10 @@ def filling(runs: Mapping[str, Path], source: str, count: int, seed: int) -> Rec
     height, width = originals.shape[1:3]
     hidden = np.zeros((height, width), dtype=bool)
     hidden[height // 2 :] = True
-    painter = load_pipeline(runs["diffusion"])
-    painted = {"diffusion": painter.inpaint(originals, hidden, variants=FILLS, seed=seed)}
-    for name, run in runs.items():
-        if name == "diffusion":
-            continue
-        gan = load_pipeline(run)
-        if not isinstance(gan, GANPipeline):
-            raise UsageError(f"{name}: a {type(gan).__name__} has no latents to search; give a GAN")
-        painted[name] = gan.inpaint(
-            originals, hidden, variants=FILLS, seed=seed, seconds=painted["diffusion"].seconds
-        )
+    gans = {name: load_pipeline(run) for name, run in runs.items() if name != "diffusion"}
+    painted = painted_at_equal_time(
+        load_pipeline(runs["diffusion"]), gans, originals, hidden, variants=FILLS, seed=seed
+    )
     visible = originals.copy()
     visible[:, hidden] = 128
     return {
