@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from tests.oracle.mutation import mutated
+from torch import nn
 
 from undrift.networks import ContextSpec
 from undrift.networks.gan import R3GANConfig, SNGANConfig, build_discriminator, modulation
@@ -22,7 +23,7 @@ def critic(**changes):
 
 
 def norms(network):
-    layers = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     return torch.stack([torch.linalg.svdvals(m.weight.detach().flatten(1))[0] for m in layers])
 
 
@@ -35,6 +36,20 @@ def test_spectral_norm_is_one():
     torch.testing.assert_close(found, torch.ones_like(found), rtol=0.02, atol=0)
     without = norms(critic(spectral_norm=False))
     assert (without - 1).abs().min() > 0.02
+
+
+def test_spectral_norm_starts_from_the_weights_that_there_are_without_it():
+    """He's, of gain 1, and biases of 0."""
+    network, without = critic(), critic(spectral_norm=False)
+    started = dict(without.named_parameters())
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    assert layers.keys() == {n.removesuffix(".weight") for n in started if n.endswith(".weight")}
+    for name, layer in layers.items():
+        weight = layer.parametrizations.weight.original.detach()
+        assert torch.equal(weight, started[f"{name}.weight"])
+        assert layer.bias is None or not layer.bias.any()
+        root = weight.square().mean().sqrt() * weight[0].numel() ** 0.5
+        assert abs(float(root) - 1) < 4 / (2 * weight.numel()) ** 0.5
 
 
 def per_image(conv: ModulatedConv, x, w):
