@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from tests.oracle.mutation import mutated
 from torch import nn
 
-from undrift.networks import ContextSpec
+from undrift.networks import Context, ContextSpec
 from undrift.networks.gan import R3GANConfig, SNGANConfig, build_discriminator, modulation
 from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.modulation import ModulatedConv
@@ -50,6 +50,22 @@ def test_spectral_norm_starts_from_the_weights_that_there_are_without_it():
         assert layer.bias is None or not layer.bias.any()
         root = weight.square().mean().sqrt() * weight[0].numel() ** 0.5
         assert abs(float(root) - 1) < 4 / (2 * weight.numel()) ** 0.5
+
+
+def test_a_bounded_head_is_no_steeper_under_a_louder_condition():
+    """Features x and a condition y: slopes up to |w| + |V| = 2, without spectral norm no bound."""
+    network, free = critic().eval(), critic(spectral_norm=False)
+    x, y = seeded(64, network.head.linear.in_features), seeded(64, 3, seed=1)
+
+    def slopes(head, y):
+        (slope,) = torch.autograd.grad(head(x, Context(vector=y)).sum(), x)
+        return slope.norm(dim=1)
+
+    x.requires_grad_()
+    quiet, loud = slopes(network.head, y), slopes(network.head, 100 * y)
+    torch.testing.assert_close(loud, quiet, rtol=1e-5, atol=0)
+    assert 1 < loud.max() <= 2 * 1.02
+    assert slopes(free.head, 100 * y).max() > 10 * slopes(free.head, y).max()
 
 
 def per_image(conv: ModulatedConv, x, w):

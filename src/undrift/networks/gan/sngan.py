@@ -94,7 +94,7 @@ class SNGANDiscriminator(nn.Module):
         ]
         last = _Shrink(width[-1], width[-1], shrinks=False)
         self.blocks = nn.Sequential(*shrinking, last)
-        self.head = ProjectionHead(width[-1], context)
+        self.head = ProjectionHead(width[-1], context, bounded=config.spectral_norm)
         _start(self)
         if config.spectral_norm:
             normalised(self)
