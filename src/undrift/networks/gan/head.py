@@ -9,7 +9,7 @@ but y is free to grow, so there it only has a direction:
 .. math:: f(x, y) = w^\top \phi(x) + b + \frac{y^\top}{\lVert y \rVert}\, V \phi(x), \qquad
           \lVert \nabla_\phi f \rVert \le \lVert w \rVert + \lVert V \rVert = 2.           \quad (2)
 
-So it is in the paper, whose class embedding is one spectrally normalised matrix.
+The paper has the same bound, by a matrix of class embeddings that is spectrally normalised.
 
 Reference: Miyato & Koyama 2018, "cGANs with Projection Discriminator", eq. 4.
 """

@@ -5,8 +5,8 @@ value, so that no linear layer stretches more than that matrix does:
 
 .. math:: \bar W = W / \sigma(W), \qquad \sigma(W) = \max_{\lVert h \rVert = 1} \lVert W h \rVert
 
-by power iteration: 15 times when a layer is normalised, and once more at every pass in training,
-of which an update makes several: reals, generated images and the generator's own step.
+by power iteration: 15 times when a layer is normalised, and once more at every pass in training. An
+update of the discriminator makes two passes, of reals and of generated images, the generator's one.
 
 Reference: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", eq. 8.
 """
