@@ -120,6 +120,17 @@ def test_parameters_of_the_resampling() -> None:
     assert float(cos.min()) < -1.99
 
 
+def test_narrow_arithmetic_moves_no_pixels() -> None:
+    """The grid has float32's coordinates under autocast, and for narrow images too."""
+    x = images(64)
+    augment = Augmentation(probability=0.8)
+    narrow = x.bfloat16()
+    exact, rounded = (augment(pixels, draws(64))[0] for pixels in (x, narrow.float()))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(augment(x, draws(64))[0], exact)
+        assert torch.equal(augment(narrow, draws(64))[0], rounded)
+
+
 def test_draws_name_the_outcome() -> None:
     x = images(8)
     augment = Augmentation(probability=0.5)

@@ -48,6 +48,7 @@ def test_a_run_leaves_what_every_run_leaves(run: Path) -> None:
     page = (run / "report.html").read_text()
     assert "class-conditional StyleGAN2 of" in page and "held-out" in page
     assert 'id="watch-' in page and "within a class of what real ones do" in page
+    assert "of training and" in page and "for real, none of them augmented" in page
     assert "best Gaussian denoiser" not in page and "From noise to image" not in page
     first = json.loads((run / "evaluation" / "first.json").read_text())
     assert "fd" in first["metrics"]
@@ -61,7 +62,9 @@ def test_every_method_goes_the_whole_way(
     monkeypatch.setattr(closing, "FEWEST", 16)
     monkeypatch.setattr(closing, "PIXELS", 0)
     settings = SETTINGS | {"method": method, "steps": 5, "evaluate_every": None}
-    assert undrift.train("digits", out=tmp_path / "run", **settings).report.exists()
+    page = undrift.train("digits", out=tmp_path / "run", **settings).report.read_text()
+    signs_mean_nothing = method in ("r3gan", "wgan_gp")
+    assert ("images stood at" in page) == signs_mean_nothing != ("for real, none" in page)
     assert isinstance(load_pipeline(tmp_path / "run", ema=0.1), GANPipeline)
 
 

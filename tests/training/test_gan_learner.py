@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from undrift.conditioning import Condition
 from undrift.data import ImageSet
 from undrift.errors import DivergedError, UsageError
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
+from undrift.networks import Context
 from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
 from undrift.pipelines import SampleSpec
 from undrift.randomness import Draws
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.learner import Batch, Loss, Progress
+from undrift.training.learners import gan
 from undrift.training.learners.gan import GANLearner
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
@@ -243,7 +246,7 @@ def test_a_lazy_penalty_weighs_as_often_as_it_is_left_out() -> None:
     torch.testing.assert_close(loss.per_sample.detach(), 3 * 0.1 * loss.statistics["r1"])
 
 
-def test_generator_and_discriminator_see_different_latents_and_no_stray_gradients() -> None:
+def test_a_generators_step_leaves_no_gradients_with_the_discriminator() -> None:
     rows, draws = batch(IMAGES)
     learner = GANLearner(GAMES["sngan"], seed=0)
     learner.loss("generator", rows, Progress(0, 10, 0), draws).per_sample.sum().backward()
@@ -251,10 +254,24 @@ def test_generator_and_discriminator_see_different_latents_and_no_stray_gradient
     assert all(p.grad is None for p in judging.module.parameters())
     assert any(p.grad is not None for p in drawing.module.parameters())
     assert all(p.requires_grad for p in judging.module.parameters())
-    ours, theirs = (
-        torch.randn(8, 4, generator=Draws(key, 0, 8, 0, 8)._generator("latent")) for key in (1, 2)
+
+
+def latents(steps: int) -> list[Tensor]:
+    """What the generator is given in ``steps`` steps, two times in each."""
+    run, given = trainer(GAMES["dcgan"]), []
+    run.learner.networks["network"].register_forward_pre_hook(
+        lambda _, asked: given.append(asked[0])
     )
-    assert not torch.equal(ours, theirs)
+    run.run(StopSignals(), until=steps)
+    return given
+
+
+def test_each_step_of_either_side_has_latents_of_its_own_and_always_the_same() -> None:
+    given = latents(2)
+    assert [z.shape for z in given] == [(8, 4)] * 4
+    apart = [not torch.equal(a, b) for a, b in itertools.combinations(given, 2)]
+    assert all(apart)
+    assert all(torch.equal(a, b) for a, b in zip(given, latents(2), strict=True))
 
 
 def test_the_log_tells_of_every_phase_and_of_held_out_reals() -> None:
@@ -269,9 +286,75 @@ def test_the_log_tells_of_every_phase_and_of_held_out_reals() -> None:
     assert 0 <= looked["accuracy"] <= 1 and -1 <= looked["real_sign"] <= 1
 
 
-def test_adaptive_augmentation_moves_the_probability() -> None:
-    run = whole(GAMES["stylegan2"])
-    assert run.learner.buffers.augmentation.batches == 3  # 7 steps: one adjustment and 3 batches
+class Brightness(nn.Module):
+    """Calls images real by their mean, or by its opposite; keeps what it saw."""
+
+    def __init__(self, sign: float) -> None:
+        super().__init__()
+        self.sign, self.seen = sign, []
+
+    def forward(self, images: Tensor, context: Context) -> Tensor:
+        self.seen.append(images.detach())
+        return self.sign * images.mean((1, 2, 3))
+
+
+class Black(nn.Module):
+    """Draws nothing but black images."""
+
+    latent = 4
+
+    def forward(self, z: Tensor, context: Context) -> Tensor:
+        return z.new_full((len(z), 1, 8, 8), -1.0).requires_grad_()
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_augmentation_adapts_to_the_sign_of_augmented_reals_and_is_applied(
+    sign: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reals are white, generated images black, and augmentation turns one into the other."""
+    applied: list[float] = []
+
+    def negative(images: Tensor, probability: float, draws: Draws) -> Tensor:
+        applied.append(probability)
+        return -images
+
+    monkeypatch.setattr(gan, "transformed", negative)
+    learner = GANLearner(GAMES["stylegan2"], seed=0)
+    learner.buffers.augmentation.probability.fill_(0.5)
+    judge = Brightness(sign)
+    learner._discriminator, learner._generator = judge, Black()  # type: ignore[assignment]
+    rows, draws = batch(IMAGES)
+    white = Batch(torch.full_like(rows.images, 255), rows.condition)
+    for _ in range(5):
+        for phase in ("discriminator", "r1", "generator"):
+            loss = learner.loss(phase, white, Progress(0, 10, 0), draws)
+            learner.after_step(phase, loss.statistics)
+    # after four batches by 32 of 200 images: up where augmented reals, black, are called real
+    moved = 0.5 - sign * 32 / 200
+    assert applied == pytest.approx([0.5] * 14 + [moved] * 6)
+    seen = [float(images.mean()) for images in judge.seen]
+    assert seen == pytest.approx([-1, 1, -1, 1] * 5)  # reals, generated; reals; generated
+
+
+def test_adaptive_augmentation_hears_every_step_of_a_run() -> None:
+    run = trainer(GAMES["stylegan2"])
+    adaptive, judged, heard = run.learner.buffers.augmentation, [], []
+    update, loss = adaptive.update, run.learner.loss
+
+    def hear(logits: Tensor) -> None:
+        heard.append(logits)
+        update(logits)
+
+    def judge(phase: str, *asked: Any) -> Loss:
+        found = loss(phase, *asked)
+        if phase == "discriminator":
+            judged.append(found.statistics["real_logit"])
+        return found
+
+    adaptive.update, run.learner.loss = hear, judge  # type: ignore[method-assign]
+    run.run(StopSignals())
+    assert len(heard) == 7 and all(torch.equal(a, b) for a, b in zip(heard, judged, strict=True))
+    assert adaptive.batches == 3  # one adjustment and 3 batches
 
 
 @pytest.mark.parametrize("name", GAMES)

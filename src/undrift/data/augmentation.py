@@ -125,8 +125,13 @@ def shifted(images: Tensor, pixels: Tensor, dim: int) -> Tensor:
 
 
 def resampled(images: Tensor, octaves: Tensor, angle: Tensor, ratio: Tensor) -> Tensor:
-    """Scale, rotate and stretch about the centre; all of shape (B,)."""
+    """Scale, rotate and stretch about the centre; all of shape (B,).
+
+    Returns:
+        As ``images``, float32 or wider whatever their type and autocast.
+    """
     height, width = images.shape[-2:]
+    images = images.to(torch.promote_types(images.dtype, torch.float32))
     # Output pixel p shows the input at M^-1 p, M = R(angle) diag(wide, high), in pixels from the
     # centre; affine_grid wants it in units of half a side.
     wide, high = 2 ** (octaves + ratio / 2), 2 ** (octaves - ratio / 2)
@@ -136,7 +141,9 @@ def resampled(images: Tensor, octaves: Tensor, angle: Tensor, ratio: Tensor) -> 
         torch.stack([-sin / high * (width / height), cos / high, zero], dim=1),
     ]
     inverse = torch.stack(rows, dim=1).to(images.device, images.dtype)
-    grid = functional.affine_grid(inverse, list(images.shape), align_corners=False)
-    return functional.grid_sample(
-        images, grid, mode="bicubic", padding_mode="reflection", align_corners=False
-    )
+    # Not under autocast: in bfloat16 places are off by up to 0.14 pixels at 32 on a side.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = functional.affine_grid(inverse, list(images.shape), align_corners=False)
+        return functional.grid_sample(
+            images, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+        )

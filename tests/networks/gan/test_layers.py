@@ -1,11 +1,14 @@
 """The layers of the GANs against their equations."""
 
+import pytest
 import torch
 import torch.nn.functional as F
 from tests.oracle.mutation import mutated
+from torch import nn
 
-from undrift.networks import ContextSpec
+from undrift.networks import Context, ContextSpec
 from undrift.networks.gan import R3GANConfig, SNGANConfig, build_discriminator, modulation
+from undrift.networks.gan.equalized import EqualConv, EqualLinear
 from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.modulation import ModulatedConv
 from undrift.networks.gan.pyramid import grown, shrunk, sizes, widths
@@ -22,7 +25,7 @@ def critic(**changes):
 
 
 def norms(network):
-    layers = [m for m in network.modules() if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     return torch.stack([torch.linalg.svdvals(m.weight.detach().flatten(1))[0] for m in layers])
 
 
@@ -35,6 +38,72 @@ def test_spectral_norm_is_one():
     torch.testing.assert_close(found, torch.ones_like(found), rtol=0.02, atol=0)
     without = norms(critic(spectral_norm=False))
     assert (without - 1).abs().min() > 0.02
+
+
+def test_spectral_norm_starts_from_the_weights_that_there_are_without_it():
+    """He's, of gain 1, and biases of 0."""
+    network, without = critic(), critic(spectral_norm=False)
+    started = dict(without.named_parameters())
+    layers = {n: m for n, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+    assert layers.keys() == {n.removesuffix(".weight") for n in started if n.endswith(".weight")}
+    for name, layer in layers.items():
+        weight = layer.parametrizations.weight.original.detach()
+        assert torch.equal(weight, started[f"{name}.weight"])
+        assert layer.bias is None or not layer.bias.any()
+        root = weight.square().mean().sqrt() * weight[0].numel() ** 0.5
+        assert abs(float(root) - 1) < 4 / (2 * weight.numel()) ** 0.5
+
+
+def test_a_bounded_head_is_no_steeper_under_a_louder_condition():
+    """Features x and a condition y: slopes up to |w| + |V| = 2, without spectral norm no bound."""
+    network, free = critic().eval(), critic(spectral_norm=False)
+    x, y = seeded(64, network.head.linear.in_features), seeded(64, 3, seed=1)
+
+    def slopes(head, y):
+        (slope,) = torch.autograd.grad(head(x, Context(vector=y)).sum(), x)
+        return slope.norm(dim=1)
+
+    x.requires_grad_()
+    quiet, loud = slopes(network.head, y), slopes(network.head, 100 * y)
+    torch.testing.assert_close(loud, quiet, rtol=1e-5, atol=0)
+    assert 1 < loud.max() <= 2 * 1.02
+    assert slopes(free.head, 100 * y).max() > 10 * slopes(free.head, y).max()
+
+
+@pytest.mark.parametrize("rate", [1.0, 0.01])
+def test_an_equalised_linear_layer_is_its_equation(rate):
+    """Of 300 numbers: y = rate / sqrt(300) W x + rate b, with a mean square of 1 at the start."""
+    torch.manual_seed(0)
+    layer = EqualLinear(300, 80, bias=None, rate=rate)
+    # over 500 rows: the rows' errors, the weights' and the products'
+    error = 4 * (2 / (500 * 300) + 2 / (300 * 80) + 2 / (500 * 80)) ** 0.5
+    assert abs(float(layer(seeded(500, 300, seed=7)).detach().square().mean()) - 1) < error
+    layer = EqualLinear(300, 80, bias=0.7, rate=rate)
+    torch.testing.assert_close(layer(torch.zeros(1, 300)), torch.full((1, 80), 0.7))
+    with torch.no_grad():
+        layer.weight.copy_(seeded(80, 300, seed=1))
+        layer.bias.copy_(seeded(80, seed=2))
+    x = seeded(5, 300, seed=3)
+    wanted = x @ seeded(80, 300, seed=1).T * rate / 300**0.5 + rate * seeded(80, seed=2)
+    torch.testing.assert_close(layer(x), wanted)
+
+
+def test_an_equalised_convolution_is_its_equation():
+    """Of 12 channels and 5 x 5 places, 300 numbers too; without its border."""
+    torch.manual_seed(0)
+    layer = EqualConv(12, 80, 5)
+    assert not layer.bias.any()
+    inside = layer(seeded(40, 12, 24, 24, seed=7)).detach()[:, :, 2:-2, 2:-2]
+    # 4 x 4 patches of an image do not overlap
+    error = 4 * (2 / (640 * 300) + 2 / (300 * 80) + 2 / (640 * 80)) ** 0.5
+    assert abs(float(inside.square().mean()) - 1) < error
+    with torch.no_grad():
+        layer.weight.copy_(seeded(80, 12, 5, 5, seed=1))
+        layer.bias.copy_(seeded(80, seed=2))
+    x = seeded(2, 12, 7, 6, seed=3)
+    weight = seeded(80, 12, 5, 5, seed=1) / 300**0.5
+    wanted = F.conv2d(x, weight, seeded(80, seed=2), padding=2)
+    torch.testing.assert_close(layer(x), wanted, rtol=1e-4, atol=1e-5)
 
 
 def per_image(conv: ModulatedConv, x, w):

@@ -8,7 +8,7 @@ from torch import nn
 
 from undrift.codec import Identity
 from undrift.errors import UsageError
-from undrift.networks import ContextSpec
+from undrift.networks import Context, ContextSpec
 from undrift.networks.gan import MLPGANConfig, build_discriminator, build_generator
 
 from ..cases import awaken
@@ -69,6 +69,21 @@ def test_spectral_norm_bounds_every_layer_and_their_product():
     free = build_discriminator(MLPGANConfig(width=16, layers=3), **POINT)
     norms = [torch.linalg.matrix_norm(layer.weight, 2) for layer in free.layers]
     assert max(norms) > 1.5
+
+
+@pytest.mark.parametrize("size", [1.0, 100.0])
+def test_spectral_norm_bounds_what_is_said_under_a_condition_too(size):
+    """A slope of 1 from the linear layers, and 1 from the projection, however long a condition."""
+    torch.manual_seed(0)
+    made = POINT | {"context": ContextSpec(vector=3)}
+    config = MLPGANConfig(width=16, layers=3, spectral_norm=True)
+    judge = build_discriminator(config, **made)
+    known = Context(vector=size * torch.randn(256, 3))
+    x = torch.randn(256, 1, 1, 2, requires_grad=True)
+    for _ in range(50):
+        judge(x, known)
+    (slope,) = torch.autograd.grad(judge.eval()(x, known).sum(), x)
+    assert slope.flatten(1).norm(dim=1).max() <= 2 + 1e-3
 
 
 @pytest.mark.parametrize("waves", [(), (1.0, 4.0)])

@@ -23,6 +23,9 @@ from undrift.experiments.report.figure import (
 from undrift.experiments.report.history import History, Record, Series
 from undrift.experiments.report.verdict import Verdict
 
+_SIGNED = ("non_saturating", "hinge")
+"""Losses whose logit is above 0 for what is taken for real; others leave a constant in it free."""
+
 
 def game_figure(history: History) -> Markup | None:
     """Losses, mean logits and mean signs over images seen; None where there was no game."""
@@ -33,14 +36,19 @@ def game_figure(history: History) -> Markup | None:
         losses.set_title("Losses of both sides")
         _line(losses, _trained(history, "discriminator", "loss"), FIRST, "discriminator")
         _line(losses, _trained(history, "generator", "loss"), SECOND, "generator")
-        logits.set_title("Mean logits")
-        _line(logits, _trained(history, "discriminator", "real_logit"), FIRST, "training reals")
-        _line(logits, _trained(history, "discriminator", "fake_logit"), SECOND, "generated")
-        _line(logits, _held_out(history, "real_logit"), GOOD, "held-out reals")
-        signs.set_title("Mean sign of logits")
-        _line(signs, _trained(history, "discriminator", "real_sign"), FIRST, "training reals")
-        _line(signs, _held_out(history, "real_sign"), GOOD, "held-out reals")
-        _line(signs, _trained(history, "discriminator", "fake_sign"), SECOND, "generated")
+        for axis, name, title in (
+            (logits, "logit", "Mean logits"),
+            (signs, "sign", "Mean sign of logits"),
+        ):
+            axis.set_title(title)
+            _line(axis, _held_out(history, f"seen_{name}"), FIRST, "training reals")
+            _line(axis, _held_out(history, f"real_{name}"), GOOD, "held-out reals")
+            _line(axis, _held_out(history, f"fake_{name}"), SECOND, "generated")
+            trained = _trained(history, "discriminator", f"real_{name}")
+            _line(axis, trained, FIRST, "training reals as augmented", dotted=True)
+            if not _looks(history):
+                trained = _trained(history, "discriminator", f"fake_{name}")
+                _line(axis, trained, SECOND, "generated as augmented", dotted=True)
         _line(signs, _trained(history, "discriminator", "augment"), MUTED, "augmentation")
         signs.set_ylim(-1.05, 1.05)
         _level(signs, 0.0)
@@ -76,24 +84,39 @@ def watch_figure(history: History) -> Markup | None:
         return to_svg(figure, "watch", "Gradient norms, judgement and diversity over images seen")
 
 
-def judge_game(history: History) -> Verdict:
-    """What the discriminator says of overfitting; a GAN's losses say nothing of quality."""
-    apart = "Its losses show the balance of two networks, not quality: look at samples and metrics."
-    _, held_out = _held_out(history, "real_sign")
-    _, trained = _trained(history, "discriminator", "real_sign")
-    if len(held_out) == 0 or len(trained) == 0:
-        return Verdict("unknown", f"{apart} Nothing was held out to ask the discriminator about.")
-    seen, unseen = (50 * (1 + float(series[-1])) for series in (trained, held_out))
-    found = f"In the end the discriminator took {seen:.0f}% of training and {unseen:.0f}% of"
-    found = f"{found} held-out images for real; a gap is overfitting."
+def judge_game(history: History, loss: str) -> Verdict:
+    """What the discriminator says of overfitting; a GAN's losses say nothing of quality.
+
+    Args:
+        history: of the run.
+        loss: kind of its loss, as its configuration names it.
+    """
+    said = [
+        "Its losses show the balance of two networks, not quality: look at samples and metrics."
+    ]
+    signs = _latest(history, "seen_sign", "real_sign")
+    measure = _latest(history, "overfitting")
+    if loss in _SIGNED and signs:
+        seen, unseen = (50 * (1 + sign) for sign in signs)
+        said.append(
+            f"In the end the discriminator took {seen:.0f}% of training and {unseen:.0f}% of "
+            "held-out images for real, none of them augmented; a gap is overfitting."
+        )
+    elif measure:
+        said.append(
+            f"In the end held-out images stood at {measure[0]:.2f} on the discriminator's scale "
+            "from training images (0) to generated ones (1); above 0 is overfitting."
+        )
+    else:
+        said.append("No held-out images were judged beside training images.")
     spread = [
         f"{100 * float(series[-1]):.0f}% {words}"
         for name, words in (("diversity", "over all pairs"), ("class_diversity", "within a class"))
         if len(series := _relative(history, name)[1])
     ]
     if spread:
-        found = f"{found} Generated images differ by {', '.join(spread)} of what real ones do."
-    return Verdict("unknown", f"{apart} {found}")
+        said.append(f"Generated images differ by {', '.join(spread)} of what real ones do.")
+    return Verdict("unknown", " ".join(said))
 
 
 def _trained(history: History, phase: str, name: str) -> tuple[Series, Series]:
@@ -106,8 +129,20 @@ def _trained(history: History, phase: str, name: str) -> tuple[Series, Series]:
 
 def _held_out(history: History, name: str) -> tuple[Series, Series]:
     """Images seen and what the discriminator said of held-out images."""
-    looks: Iterable[Record] = (e for e in history.judged if e.get("weights", "ema") == "ema")
-    return _series((event["images"], event.get(name)) for event in looks)
+    return _series((event["images"], event.get(name)) for event in _looks(history))
+
+
+def _latest(history: History, *names: str) -> list[float]:
+    """Figures of the newest look that has all of ``names``; none where no look has."""
+    for look in reversed(_looks(history)):
+        figures = [float(look[name]) for name in names if look.get(name) is not None]
+        if len(figures) == len(names):
+            return figures
+    return []
+
+
+def _looks(history: History) -> list[Record]:
+    return [look for look in history.judged if look.get("weights", "ema") == "ema"]
 
 
 def _relative(history: History, name: str) -> tuple[Series, Series]:
@@ -134,7 +169,10 @@ def _series(pairs: Iterable[tuple[float, float | None]]) -> tuple[Series, Series
     return table[:, 0], table[:, 1]
 
 
-def _line(axis: Axes, series: tuple[Series, Series], colour: str, label: str) -> None:
+def _line(
+    axis: Axes, series: tuple[Series, Series], colour: str, label: str, *, dotted: bool = False
+) -> None:
     seen, values = series
     if len(seen):
-        axis.plot(seen, smoothed(values), color=colour, linewidth=1.6, label=label)
+        style = ":" if dotted else "-"
+        axis.plot(seen, smoothed(values), color=colour, linewidth=1.6, linestyle=style, label=label)

@@ -45,6 +45,7 @@ from undrift.experiments.report.verdict import judge
 from undrift.experiments.report.words import (
     Row,
     flat_rows,
+    game_loss,
     method_name,
     model_rows,
     training_rows,
@@ -144,7 +145,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
     history, verdict = record.history, judge(record.history.main)
     game = game_figure(history)
     if game is not None:
-        verdict = judge_game(history)
+        verdict = judge_game(history, game_loss(record.config))
     state = _state(record)
     lines = metric_lines(record.evaluation)
     looks = np.array([]) if material.samples is None else material.samples[:1]

@@ -117,6 +117,11 @@ def method_name(config: Record) -> str | None:
     return _METHODS.get(method, method)
 
 
+def game_loss(config: Record) -> str:
+    """Kind of a GAN's loss; "" where ``config.yaml`` does not say."""
+    return str(_part(_part(config, "model"), "loss").get("kind", ""))
+
+
 def training_rows(config: Record) -> list[Row]:
     """How it was trained, from ``config.yaml``."""
     model, training = _part(config, "model"), _part(config, "training")

@@ -3,7 +3,9 @@ r"""Layers with an equalised learning rate: weights of unit variance, scaled whe
 .. math:: y = \tfrac{1}{\sqrt{n}}\,\lambda\, W x + \lambda\, b, \qquad W_{ij} \sim N(0, 1/\lambda^2)
 
 with n the inputs per output and :math:`\lambda` a multiplier of the learning rate. An optimiser
-that normalises its updates, such as Adam, then moves every layer by the same relative amount.
+that normalises its updates, such as Adam, then moves each of these layers by the same relative
+amount, times its :math:`\lambda`. The discriminator's last layer
+(`undrift.networks.gan.head.ProjectionHead`) is not one of them.
 
 Reference: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and
 Variation", section 4.1.

@@ -1,12 +1,16 @@
 r"""What every generator is given: a latent vector, and what is known of the image.
 
-.. math:: h = W\,[\,z / \mathrm{rms}(z),\ y / \mathrm{rms}(y)\,] \quad\text{or, for z alone,}\quad z
+.. math:: [\,z,\ y / \mathrm{rms}(y)\,] \quad\text{or, without a context,}\quad z
 
-with :math:`z \sim N(0, 1)` and :math:`y` the context's vector. Truncation by :math:`\psi < 1` draws
-latents towards their mean, which trades diversity for typical images. In the space of styles that
-is :math:`\bar w + \psi (w - \bar w)`; where there is none, z is scaled, :math:`\psi z` (its mean is
-0), which is sampling at a lower temperature. Unlike latents drawn again while they are large, both
-go continuously, image by image, from all of the diversity to none.
+with :math:`z \sim N(0, 1)` and :math:`y` the context's vector. (StyleGAN2 takes
+:math:`z / \mathrm{rms}(z)` in place of z, with a context and without; SNGAN's generator is given z,
+and y scales and shifts in its batch norms.)
+
+Truncation by :math:`\psi < 1` draws latents towards their mean, which trades diversity for typical
+images. In the space of styles that is :math:`\bar w + \psi (w - \bar w)`; where there is none, z is
+scaled, :math:`\psi z` (its mean is 0), which is sampling at a lower temperature. Unlike latents
+drawn again while they are large, both go continuously, image by image, from all of the diversity to
+none.
 
 Reference: Karras et al. 2019, "A Style-Based Generator Architecture", appendix B (in the space of
 styles); Kingma & Dhariwal 2018, "Glow", section 6 (temperature); Brock et al. 2019, "Large Scale

@@ -21,14 +21,14 @@ from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from undrift.errors import UsageError
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import with_waves
-from undrift.networks.gan.head import ProjectionHead, plain
+from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import with_context
 from undrift.networks.gan.minibatch import with_spread
+from undrift.networks.gan.spectral import normalised
 
 SLOPE = 0.2
 
@@ -97,14 +97,15 @@ class MLPDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.group, self.fourier = config.group, config.fourier
-        wrap = spectral_norm if config.spectral_norm else plain
         heard = channels * prod(size) * (1 + 2 * len(config.fourier))
         numbers = [heard] + [config.width] * config.layers
         numbers[-2] += int(config.group > 1)
-        self.layers = nn.ModuleList(
-            wrap(_started(nn.Linear(inward, config.width))) for inward in numbers[:-1]
-        )
-        self.head = ProjectionHead(config.width, context, wrap)
+        self.layers = nn.ModuleList()
+        for inward in numbers[:-1]:
+            layer = _started(nn.Linear(inward, config.width))
+            self.layers.append(normalised(layer) if config.spectral_norm else layer)
+        head = ProjectionHead(config.width, context, bounded=config.spectral_norm)
+        self.head = normalised(head) if config.spectral_norm else head
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""

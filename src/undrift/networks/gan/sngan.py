@@ -1,15 +1,11 @@
 r"""The residual GAN of spectral normalisation; without it, the residual critic of WGAN-GP.
 
-Spectral norm divides a layer's weight, seen as a matrix of outputs by everything else, by its
-largest singular value, so that no linear layer stretches more than that matrix does:
-
-.. math:: \bar W = W / \sigma(W), \qquad \sigma(W) = \max_{\lVert h \rVert = 1} \lVert W h \rVert
-
-estimated by one power iteration per update. The discriminator has no normalisation of what it
+The discriminator's layers are spectrally normalised (`undrift.networks.gan.spectral`) after they
+have got their initial weights, which are the same without. There is no normalisation of what it
 sees, which gradient penalties of single images would not survive.
 
-References: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks", eq. 8
-and appendix B.4; Gulrajani et al. 2017, "Improved Training of Wasserstein GANs"; de Vries et al.
+References: Miyato et al. 2018, "Spectral Normalization for Generative Adversarial Networks",
+appendix B.4; Gulrajani et al. 2017, "Improved Training of Wasserstein GANs"; de Vries et al.
 2017 (conditional batch norm of the generator).
 """
 
@@ -21,15 +17,15 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
 
 from undrift.errors import UsageError
 from undrift.networks.blocks import zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import required
-from undrift.networks.gan.head import ProjectionHead, Wrap, plain
+from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import unit
 from undrift.networks.gan.pyramid import sizes, widths
+from undrift.networks.gan.spectral import normalised
 
 
 @dataclass(frozen=True)
@@ -90,17 +86,18 @@ class SNGANDiscriminator(nn.Module):
         self, config: SNGANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
         super().__init__()
-        wrap = spectral_norm if config.spectral_norm else plain
         width = widths(config.width, len(sizes(size)), most=4)[::-1]
-        self.stem = wrap(nn.Conv2d(channels, width[0], 3, padding=1))
+        self.stem = nn.Conv2d(channels, width[0], 3, padding=1)
         shrinking = [
-            _Shrink(inward, outward, wrap, shrinks=True)
+            _Shrink(inward, outward, shrinks=True)
             for inward, outward in zip(width, width[1:], strict=False)
         ]
-        last = _Shrink(width[-1], width[-1], wrap, shrinks=False)
+        last = _Shrink(width[-1], width[-1], shrinks=False)
         self.blocks = nn.Sequential(*shrinking, last)
-        self.head = ProjectionHead(width[-1], context, wrap)
+        self.head = ProjectionHead(width[-1], context, bounded=config.spectral_norm)
         _start(self)
+        if config.spectral_norm:
+            normalised(self)
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
@@ -141,12 +138,12 @@ class _Grow(nn.Module):
 
 
 class _Shrink(nn.Module):
-    def __init__(self, inward: int, outward: int, wrap: Wrap, *, shrinks: bool) -> None:
+    def __init__(self, inward: int, outward: int, *, shrinks: bool) -> None:
         super().__init__()
         self.shrinks = shrinks
-        self.conv_in = wrap(nn.Conv2d(inward, outward, 3, padding=1))
-        self.conv_out = wrap(nn.Conv2d(outward, outward, 3, padding=1))
-        self.skip = nn.Identity() if inward == outward else wrap(nn.Conv2d(inward, outward, 1))
+        self.conv_in = nn.Conv2d(inward, outward, 3, padding=1)
+        self.conv_out = nn.Conv2d(outward, outward, 3, padding=1)
+        self.skip = nn.Identity() if inward == outward else nn.Conv2d(inward, outward, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.conv_out(F.relu(self.conv_in(F.relu(x))))
@@ -159,7 +156,7 @@ class _Shrink(nn.Module):
 def _start(network: nn.Module) -> None:
     """Keep variances at the start; a condition begins without a say."""
     for layer in network.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear) and "weight" in layer._parameters:
+        if isinstance(layer, nn.Conv2d | nn.Linear):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
