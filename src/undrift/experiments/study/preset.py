@@ -144,7 +144,7 @@ FULL = Preset(
     likelihood=Size(seeds=3, images=24_000, n=250),
     steps=(4, 6, 8, 12, 20, 50),
     filled=64,
-    scored=128,
+    scored=1000,
     guidances=(1.0, 1.5, 2.5),
     truncations=(1.0, 0.75, 0.5),
 )
