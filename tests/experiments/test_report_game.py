@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from undrift.experiments.report import game
+from undrift.experiments.report.figure import FIRST, GOOD, SECOND
 from undrift.experiments.report.game import game_figure, judge_game, watch_figure
 from undrift.experiments.report.history import History
 from undrift.experiments.report.words import game_loss
@@ -43,17 +44,18 @@ def test_curves_of_gradients_judgement_and_diversity_are_drawn() -> None:
 def test_curves_of_signs_compare_images_that_are_not_augmented(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    drawn: dict[str, list[float]] = {}
+    drawn: dict[tuple[str, str, bool], list[float]] = {}
 
-    def line(_: object, series: Any, colour: str, label: str, **style: bool) -> None:
-        drawn.setdefault(label, []).extend(series[1])
+    def line(axis: Any, series: Any, colour: str, label: str | None, dotted: bool = False) -> None:
+        drawn[axis.get_title("left"), colour, dotted] = list(series[1])
 
     monkeypatch.setattr(game, "_line", line)
     signs = {"seen_sign": 0.8, "real_sign": 0.2, "fake_sign": -0.7}
     assert game_figure(history(**signs)) is not None
-    assert drawn["training reals"] == [0.8] * 3 and drawn["held-out reals"] == [0.2] * 3
-    assert drawn["generated"] == [-0.7] * 3
-    assert drawn["training reals as augmented"] == [AUGMENTED] * 3
+    title = "Mean sign of logits"
+    assert drawn[title, FIRST, False] == [0.8] * 3 and drawn[title, GOOD, False] == [0.2] * 3
+    assert drawn[title, SECOND, False] == [-0.7] * 3
+    assert drawn[title, FIRST, True] == [AUGMENTED] * 3
 
 
 @pytest.mark.parametrize("loss", ["non_saturating", "hinge"])

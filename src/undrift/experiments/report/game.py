@@ -27,6 +27,9 @@ _SIGNED = ("non_saturating", "hinge")
 """Losses whose logit is above 0 for what is taken for real; others leave a constant in it free."""
 
 
+_WHOSE = ("training", "held out", "generated", "training, augmented")
+
+
 def game_figure(history: History) -> Markup | None:
     """Losses, mean logits and mean signs over images seen; None where there was no game."""
     if not any("phases" in event for event in history.train):
@@ -41,14 +44,16 @@ def game_figure(history: History) -> Markup | None:
             (signs, "sign", "Mean sign of logits"),
         ):
             axis.set_title(title)
-            _line(axis, _held_out(history, f"seen_{name}"), FIRST, "training reals")
-            _line(axis, _held_out(history, f"real_{name}"), GOOD, "held-out reals")
-            _line(axis, _held_out(history, f"fake_{name}"), SECOND, "generated")
+            looks = [_held_out(history, f"{whose}_{name}") for whose in ("seen", "real", "fake")]
             trained = _trained(history, "discriminator", f"real_{name}")
-            _line(axis, trained, FIRST, "training reals as augmented", dotted=True)
+            # both panels have the same lines; the first says which they are
+            words = _WHOSE if axis is logits else (None,) * len(_WHOSE)
+            for series, colour, label in zip(looks, (FIRST, GOOD, SECOND), words, strict=False):
+                _line(axis, series, colour, label)
+            _line(axis, trained, FIRST, words[-1], dotted=True)
             if not _looks(history):
                 trained = _trained(history, "discriminator", f"fake_{name}")
-                _line(axis, trained, SECOND, "generated as augmented", dotted=True)
+                _line(axis, trained, SECOND, "generated, augmented", dotted=True)
         _line(signs, _trained(history, "discriminator", "augment"), MUTED, "augmentation")
         signs.set_ylim(-1.05, 1.05)
         _level(signs, 0.0)
@@ -170,8 +175,14 @@ def _series(pairs: Iterable[tuple[float, float | None]]) -> tuple[Series, Series
 
 
 def _line(
-    axis: Axes, series: tuple[Series, Series], colour: str, label: str, *, dotted: bool = False
+    axis: Axes,
+    series: tuple[Series, Series],
+    colour: str,
+    label: str | None,
+    *,
+    dotted: bool = False,
 ) -> None:
+    """A line, which the legend leaves out without a label."""
     seen, values = series
     if len(seen):
         style = ":" if dotted else "-"
