@@ -1,14 +1,13 @@
 """Claim: runs of a GAN fail more often than those of a diffusion model.
 
 Contrast: share of failed runs of the GAN less the diffusion model's, over seeds and the same
-multiples of each method's own learning rate. More means by more than 0.1, over at least 25 runs of
-each, five seeds at five rates (five were enough before, which one seed at five rates would meet; no
-contrast of a study has had as few). The margin was fixed before anything was measured. A run fails
-that ends without samples, or whose looks at samples say diverged, collapsed or not finite, by one rule for
-all methods (`undrift.runs.collapse`). Exhibits: last and best distance of every run, and how well
-its loss tells its quality. With failed shares ``p1, p2`` and their Wilson intervals ``[l1, u1],
-[l2, u2]``, the difference ``d = p1 - p2`` has the interval, over runs taken as independent, though
-those of one seed begin alike,
+multiples of each method's own learning rate. More means by more than 0.1, fixed before anything was
+measured, over at least 25 runs of each: five seeds at five rates (the first studies asked for five
+runs). A run fails that ends without samples, or whose looks at samples say diverged, collapsed or
+not finite, by one rule for all methods (`undrift.runs.collapse`). Exhibits: last and best distance
+of every run, and how well its loss tells its quality. With failed shares ``p1, p2`` and their
+Wilson intervals ``[l1, u1], [l2, u2]``, the difference ``d = p1 - p2`` has the interval, over runs
+taken as independent, though those of one seed begin alike,
 
     [d - sqrt((p1 - l1)^2 + (u2 - p2)^2),  d + sqrt((u1 - p1)^2 + (p2 - l2)^2)]                  (1)
 
