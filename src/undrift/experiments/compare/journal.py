@@ -143,7 +143,7 @@ def _whole(path: Path) -> dict[str, Any]:
     record = read_json(path)
     if record is None:
         raise UsageError(
-            f"{path} is damaged, and says no more how the runs beside it were made; name another "
+            f"{path} is damaged: it no longer says how the runs beside it were made; name another "
             "folder"
         )
     return record
