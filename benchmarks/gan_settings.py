@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace, source: str) -> None:
             seconds += time.process_time() - began
             row = conditions() | {
                 "on": options.on,
+                "beside": "training images that are held out",
                 "method": options.method,
                 "changed": options.set,
                 "batch": config.training.batch_size,
