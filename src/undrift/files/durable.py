@@ -43,6 +43,21 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
         _sync_names(path.parent)
 
 
+def write_output(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """`write_file` of what a command leaves in its ``--out``; folders on the way are made.
+
+    Raises:
+        UsageError: if it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data, durable=durable)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror or error}; name another --out"
+        ) from error
+
+
 def write_directory(path: Path, files: Mapping[str, bytes], *, replaceable: str) -> None:
     """Write a directory of ``files`` beside ``path`` and rename it there.
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from undrift.errors import UsageError
 from undrift.experiments.compare.cells import Cell
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 
 PROTOCOL, ARMS = "protocol.json", "arms.json"
 
@@ -121,13 +121,8 @@ class Journal:
         return self.folder / "cells" / f"{name}.json"
 
     def _write(self, path: Path, record: Mapping[str, Any]) -> None:
-        try:
-            data = json.dumps(dict(record), indent=1, allow_nan=False)
-            write_file(path, data.encode() + b"\n", durable=False)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {path}: {error.strerror or error}; name another --out"
-            ) from error
+        data = json.dumps(dict(record), indent=1, allow_nan=False)
+        write_output(path, data.encode() + b"\n", durable=False)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

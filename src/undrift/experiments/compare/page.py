@@ -13,7 +13,6 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from undrift.errors import UsageError
 from undrift.experiments.compare.figures import curve_panels, point_panels, quality_panel
 from undrift.experiments.compare.sentences import claim_lines, lead_of, verdict_lines
 from undrift.experiments.compare.tables import (
@@ -29,7 +28,7 @@ from undrift.experiments.report.page import style
 from undrift.experiments.report.pictures import Picture, thumbnail
 from undrift.experiments.report.record import RunRecord
 from undrift.experiments.report.words import model_rows, training_rows
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 
 Record = dict[str, Any]
 
@@ -52,12 +51,7 @@ def write_page(folder: Path, found: Record) -> Path:
         page=page, sections=sections(page), style=style(), own_style=own_style()
     )
     path = folder / "report.html"
-    try:
-        write_file(path, html.encode())
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; name another --out"
-        ) from error
+    write_output(path, html.encode())
     return path
 
 

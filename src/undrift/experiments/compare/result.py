@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from undrift.errors import UsageError
 from undrift.experiments.claims import MARGINS
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.figures import print_points
 from undrift.experiments.compare.summary import ledger_table, remarks
 from undrift.experiments.compare.tuning_table import tuning_remarks
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
 
@@ -89,16 +88,10 @@ def write_result(folder: Path, found: dict[str, Any], *, pictures: bool = True) 
         UsageError: if that cannot be done.
     """
     text = json.dumps(found, indent=1, allow_nan=False) + "\n"
-    try:
-        for place, table in enumerate(found["ledgers"] if pictures else ()):
-            figure = print_points(found, place)
-            if figure is not None:
-                buffer = io.BytesIO()
-                figure.savefig(buffer, format="png", dpi=160)
-                write_file(folder / f"compare-{table['kind']}.png", buffer.getvalue())
-        write_file(folder / "report.json", text.encode())
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename or folder}: {error.strerror or error}; name another "
-            "--out"
-        ) from error
+    for place, table in enumerate(found["ledgers"] if pictures else ()):
+        figure = print_points(found, place)
+        if figure is not None:
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=160)
+            write_output(folder / f"compare-{table['kind']}.png", buffer.getvalue())
+    write_output(folder / "report.json", text.encode())

@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from undrift.errors import UsageError
 from undrift.experiments.curve.cells import Cell
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 
 
 class Journal:
@@ -50,15 +49,8 @@ class Journal:
         Raises:
             UsageError: if it cannot be written.
         """
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            data = json.dumps(dict(record), indent=1, allow_nan=False)
-            write_file(self._path(cell), data.encode() + b"\n", durable=False)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {error.filename or self._folder}: {error.strerror or error}; "
-                "name another --out"
-            ) from error
+        data = json.dumps(dict(record), indent=1, allow_nan=False)
+        write_output(self._path(cell), data.encode() + b"\n", durable=False)
 
     def _path(self, cell: Cell) -> Path:
         return self._folder / f"{cell.name}.json"

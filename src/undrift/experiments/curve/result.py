@@ -10,13 +10,12 @@ from typing import Any
 
 import torch
 
-from undrift.errors import UsageError
 from undrift.experiments.curve.asked import Curve
 from undrift.experiments.curve.best import best_within
 from undrift.experiments.curve.cells import Skipped
 from undrift.experiments.evaluation.subject import Subject
 from undrift.experiments.report.sampler_curve import print_figure
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 from undrift.metrics.catalogue import METRICS
 
 
@@ -76,12 +75,5 @@ def write_result(folder: Path, found: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     print_figure(found).savefig(buffer, format="png", dpi=160)
     text = json.dumps(found, indent=1, allow_nan=False) + "\n"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / "curve.png", buffer.getvalue())
-        write_file(folder / "curve.json", text.encode())
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {error.filename or folder}: {error.strerror or error}; name another "
-            "--out"
-        ) from error
+    write_output(folder / "curve.png", buffer.getvalue())
+    write_output(folder / "curve.json", text.encode())

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undrift.errors import UsageError
 from undrift.experiments.compare import Command, Outcome, read_json, reason_of
 from undrift.experiments.study.asked import Study
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 
 Record = dict[str, Any]
 
@@ -43,15 +42,8 @@ class Piece:
             UsageError: if it cannot be written.
         """
         record = self.measure()
-        path = self.path(folder)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-            write_file(path, text.encode(), durable=False)
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {path}: {error.strerror or error}; name another --out"
-            ) from error
+        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
+        write_output(self.path(folder), text.encode(), durable=False)
 
 
 def known(pieces: Sequence[Piece], folder: Path) -> dict[str, Record]:

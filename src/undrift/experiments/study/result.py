@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from undrift.errors import UsageError
 from undrift.experiments.claims import Finding
 from undrift.experiments.compare import Compare
 from undrift.experiments.report.record import RunRecord
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.page import exhibits_of, render
 from undrift.experiments.study.tables import SWEEP
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 
 Record = dict[str, Any]
 
@@ -77,7 +76,7 @@ def write_result(
         UsageError: if they cannot be written.
     """
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    _write(folder / "report.json", text.encode())
+    write_output(folder / "report.json", text.encode())
     histories = {
         run["name"]: RunRecord.read(path).history
         for run in result["tables"][SWEEP]["runs"]
@@ -86,15 +85,5 @@ def write_result(
     exhibits = exhibits_of(result, histories)
     html = render(folder, result, exhibits)
     for exhibit in (one for found in exhibits.values() for one in found.figures):
-        _write(folder / "figures" / f"{exhibit.name}.png", exhibit.png)
-    _write(folder / "report.html", html.encode())
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(exist_ok=True)
-        write_file(path, data)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; name another --out"
-        ) from error
+        write_output(folder / "figures" / f"{exhibit.name}.png", exhibit.png, durable=False)
+    write_output(folder / "report.html", html.encode())

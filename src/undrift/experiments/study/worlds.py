@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from undrift.data import ImageSet
 from undrift.data.stacking import write_stacked
 from undrift.errors import UsageError
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 from undrift.randomness import generator
 from undrift.runs.images import load_images
 from undrift.runs.settings import TrainSettings
@@ -62,7 +62,7 @@ def make_tail(path: Path, data: ImageSet, seed: int) -> None:
         labels=np.asarray(train.labels)[rows],
         class_names=np.asarray(data.class_names),
     )
-    _write(path, buffer.getvalue())
+    write_output(path, buffer.getvalue(), durable=False)
 
 
 def tail_rows(labels: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int64]:
@@ -94,13 +94,3 @@ def make_stacked(path: Path, source: str, count: int, seed: int) -> None:
     digits = load_images(source, TrainSettings(holdout=0.0))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_stacked(path, digits.split("train"), count, seed)
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, data, durable=False)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; name another --out"
-        ) from error

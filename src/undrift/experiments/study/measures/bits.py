@@ -39,7 +39,8 @@ def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 -
     """
     found: Record = {}
     protocols = {}
-    held_out = _held_out(run)
+    data = _data(run)
+    held_out: Split = "test" if len(data.split("test")) else "validation"
     parts: tuple[tuple[str, Split], ...] = (("held_out", held_out), ("train", "train"))
     for name, split in parts:
         result = run_likelihood(
@@ -66,7 +67,7 @@ def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 -
     return found | {
         "split": held_out,
         "protocol": protocols,
-        "histogram": _histogram(run, held_out, n, seed),
+        "histogram": _histogram(run, data, held_out, n, seed),
     }
 
 
@@ -84,14 +85,8 @@ def _data(run: Path) -> ImageSet:
     return load_images(config.data.source, config.data)
 
 
-def _held_out(run: Path) -> Split:
-    data = _data(run)
-    return "test" if len(data.split("test")) else "validation"
-
-
-def _histogram(run: Path, split: Split, n: int, seed: int) -> float:
+def _histogram(run: Path, data: ImageSet, split: Split, n: int, seed: int) -> float:
     """Of the images that `run_likelihood` draws by the same seed."""
-    data = _data(run)
     grid = ValueGrid.of(data.report.histogram)
 
     def levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:
