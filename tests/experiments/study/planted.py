@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.experiments.compare.fake_executor import FakeExecutor, FakeJob, option
+from tests.experiments.compare.fake_executor import CELL, FakeExecutor, FakeJob, option
 
 from undrift.experiments.compare.executor import Command, Outcome
 
@@ -61,7 +61,9 @@ class PlantedExecutor(FakeExecutor):
 def record(name: str) -> dict[str, Any]:
     """What a piece found."""
     kind, cell = name.split("/")
-    method, _, seed = cell.rsplit("-", 2)
+    found = CELL.fullmatch(cell)
+    assert found is not None
+    method, seed = found["arm"], found["seed"]
     if kind == "filling":
         return filling(int(seed))
     facts = {"kind": kind, "method": method, "seed": int(seed)}

@@ -7,10 +7,13 @@ import importlib
 import json
 import re
 import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.experiments.compare import fake_executor
+from tests.experiments.compare.fake_executor import TRIALS, option
 from tests.experiments.compare.test_run import SPEED
 from tests.experiments.study.planted import Distances, PlantedExecutor
 from tests.experiments.test_report import Page
@@ -119,6 +122,45 @@ def test_a_claim_without_a_number_says_why_on_the_first_screen(made):
     text = render(folder, {**result, "claims": claims}, nothing)
     first_screen = html.unescape(text[: text.index('<section id="stability"')])
     assert "no number" in first_screen and why in first_screen
+
+
+def test_the_sweep_goes_around_what_the_trials_chose(planted, tmp_path, monkeypatch):
+    monkeypatch.setitem(PRESETS, "quick", replace(QUICK, trials=3))
+    executor = PlantedExecutor()
+    monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
+    result = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
+    words = {Path(w[w.index("--out") + 1]).name: w for w in executor.commands if w[0] == "train"}
+    tuning = result["tables"]["main"]["tuning"]["ledgers"]["images"]
+    for method in QUICK.swept:
+        won = next(p for (name, p) in TRIALS if name == method)
+        assert tuning[method]["point"] == won
+        best = f"{method}-{QUICK.main.images}images" + (f"-trial{won}" if won else "") + "-0"
+        swept = [
+            words[f"{method}.x{factor:g}-{QUICK.sweep.images}images-0"] for factor in (0.25, 4)
+        ]
+        recipe = result["tables"]["main"]["configs"]["images"][method]["model"]
+        rate = (recipe.get("generator_optimizer") or recipe["optimizer"])["learning_rate"]
+        assert [float(option(w, "--lr")) for w in swept] == pytest.approx([rate / 4, rate * 4])
+        for flag in ("--batch-size", "--penalty", "--label-dropout"):
+            assert [w.count(flag) for w in swept] == [words[best].count(flag)] * 2, (method, flag)
+            if flag in words[best]:
+                assert {option(w, flag) for w in swept} == {option(words[best], flag)}
+        if won:
+            assert float(option(words[best], "--lr")) == pytest.approx(rate)
+            assert "--batch-size" in words[best]
+    for table in ("tail", "filling", "scaling", "ring8"):  # other models: by their recipes
+        for one in result["tables"][table]["runs"]:
+            assert "--batch-size" not in words_of_run(executor, table, one["name"])
+    assert result["cost"]["trials"] == 3 * 3 * 2
+    assert "18 before them" in (tmp_path / "study" / "report.html").read_text()
+
+
+def words_of_run(executor, table, name):
+    return next(
+        words
+        for words in executor.commands
+        if words[0] == "train" and Path(option(words, "--out")).parts[-3::2] == (table, name)
+    )
 
 
 def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, monkeypatch):

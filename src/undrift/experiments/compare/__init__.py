@@ -2,17 +2,19 @@
 
 from undrift.experiments.compare.asked import Compare, arms_of
 from undrift.experiments.compare.call import compare
-from undrift.experiments.compare.cells import Arm
+from undrift.experiments.compare.cells import Arm, Setting
 from undrift.experiments.compare.executor import Command, Outcome, reason_of
 from undrift.experiments.compare.journal import read_json
 from undrift.experiments.compare.run import Watcher, run_comparison
 from undrift.experiments.compare.summary import has_failed
+from undrift.experiments.compare.tuning import winning_settings
 
 __all__ = [
     "Arm",
     "Command",
     "Compare",
     "Outcome",
+    "Setting",
     "Watcher",
     "arms_of",
     "compare",
@@ -20,4 +22,5 @@ __all__ = [
     "read_json",
     "reason_of",
     "run_comparison",
+    "winning_settings",
 ]

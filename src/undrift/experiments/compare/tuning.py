@@ -14,7 +14,7 @@ from typing import Any
 
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.bench import Bench
-from undrift.experiments.compare.cells import Arm, Cell, Ledger
+from undrift.experiments.compare.cells import Arm, Cell, Ledger, Setting
 from undrift.experiments.compare.search import SPACE, factors_of
 from undrift.runs.parameters import drawing_parameters
 
@@ -97,6 +97,12 @@ def winners(tuning: Record) -> dict[str, dict[str, int]]:
         kind: {name: found["point"] for name, found in by_arm.items()}
         for kind, by_arm in tuning["ledgers"].items()
     }
+
+
+def winning_settings(tuning: Record, kind: str, name: str) -> dict[str, Setting]:
+    """What the winner of an arm sets of its own in a ledger; nothing where that is its recipe."""
+    found = tuning["ledgers"][kind][name]
+    return next((t["settings"] for t in found["trials"] if t["point"] == found["point"]), {})
 
 
 def _found(records: Sequence[Record], own: Mapping[str, Any]) -> Record:

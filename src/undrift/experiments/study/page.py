@@ -168,8 +168,12 @@ def _cost(result: Record) -> list[tuple[str, str]]:
     cost = result["cost"]
     return [
         ("runs", f"{cost['runs']:,}, of which {cost['failed_runs']:,} without samples"),
-        ("training", f"{duration(cost['training_seconds'])}, all runs added up"),
-        ("processor time", f"{duration(cost['processor_seconds'])} of all runs and measurements"),
+        ("trials", f"{cost['trials']:,} before them"),
+        ("training", f"{duration(cost['training_seconds'])}, all runs and trials added up"),
+        (
+            "processor time",
+            f"{duration(cost['processor_seconds'])} of all runs and trials, and their measurements",
+        ),
         ("real images seen", short(cost["images_seen"])),
         ("this command", duration(cost["command_seconds"])),
     ]

@@ -50,7 +50,9 @@ class Preset:
         parameters: of what draws, in every table of images but those of several sizes and of the
             likelihood; None leaves it to the recipe of diffusion.
         main: class-conditional models of the data.
-        sweep: the same at other learning rates.
+        trials: settings tried for each method of that table, and of each of its ledgers, before
+            its runs; 0 leaves the recipes as they are.
+        sweep: the same, with the settings that won at equal images, at other learning rates.
         points: rings and grids.
         stacked: three digits on top of each other; None leaves them out.
         stacked_images: how many of them there are to train on.
@@ -75,6 +77,7 @@ class Preset:
     sizes: tuple[str, ...]
     parameters: str | None
     main: Size
+    trials: int
     sweep: Size
     points: Size
     stacked: Size | None
@@ -109,6 +112,7 @@ QUICK = Preset(
     sizes=("30k", "90k", "270k"),
     parameters=None,
     main=Size(seeds=5, images=2_400, n=500, budget="10s"),
+    trials=0,
     sweep=Size(seeds=2, images=1_280, n=200, looks=4),
     points=Size(seeds=3, images=150_000, n=2500),
     stacked=None,
@@ -134,6 +138,7 @@ FULL = Preset(
     sizes=("50k", "150k", "450k"),
     parameters="150k",
     main=Size(seeds=5, images=9_600, n=1000, budget="45s"),
+    trials=4,
     sweep=Size(seeds=5, images=3_200, n=500, looks=4),
     points=Size(seeds=10, images=480_000, n=2500),
     stacked=Size(seeds=3, images=12_800, n=10_000),
@@ -161,6 +166,7 @@ SMOKE = Preset(
     sizes=("30k", "60k"),
     parameters=None,
     main=Size(seeds=1, images=128, n=32, budget="5s"),
+    trials=2,
     sweep=_ONCE,
     points=_ONCE,
     stacked=None,

@@ -40,6 +40,8 @@ def result_of(
     from undrift import __version__
 
     runs = [run for table in tables.values() for run in table["runs"]]
+    trials = _trials_of(tables)
+    made = [*runs, *trials]
     return {
         "version": __version__,
         "command": shlex.join(("undrift", *study.words)),
@@ -51,13 +53,26 @@ def result_of(
         "failed_pieces": dict(failed),
         "cost": {
             "runs": len(runs),
+            "trials": len(trials),
             "failed_runs": sum(run["state"] != "done" for run in runs),
-            "training_seconds": sum(run["seconds"] for run in runs),
-            "processor_seconds": sum(run["cpu_seconds"] or 0.0 for run in runs),
-            "images_seen": sum(run["images"] for run in runs),
+            "training_seconds": sum(one["seconds"] for one in made),
+            "processor_seconds": sum(one["cpu_seconds"] or 0.0 for one in made),
+            "images_seen": sum(one["images"] for one in made),
             "command_seconds": seconds,
         },
     }
+
+
+def _trials_of(tables: Mapping[str, Record]) -> list[Record]:
+    """Every trial of every table."""
+    return [
+        trial
+        for table in tables.values()
+        if table["tuning"] is not None
+        for by_arm in table["tuning"]["ledgers"].values()
+        for found in by_arm.values()
+        for trial in found["trials"]
+    ]
 
 
 def write_result(

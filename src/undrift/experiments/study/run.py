@@ -18,7 +18,7 @@ from undrift.experiments.study.evidence import findings
 from undrift.experiments.study.pieces import Piece, PieceWork, known
 from undrift.experiments.study.plan import pieces_of, timed_pieces
 from undrift.experiments.study.result import result_of, write_result
-from undrift.experiments.study.tables import MAIN, main_table, other_tables, rates_of
+from undrift.experiments.study.tables import MAIN, chosen_of, main_table, other_tables
 from undrift.experiments.study.worlds import (
     STACKED,
     TAIL,
@@ -37,7 +37,7 @@ class StudyWatcher:
     """Told how a study goes on; raises to stop it. This one says nothing."""
 
     def plan(self, runs: Mapping[str, int]) -> None:
-        """How many runs each table has."""
+        """How many runs each table has, its trials among them."""
 
     def table(self, name: str) -> Watcher:
         """A table begins; what watches it."""
@@ -76,7 +76,7 @@ def run_study(
             _make_worlds(study, data)
             asked = {MAIN: main_table(study)}
             found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
-            asked |= other_tables(study, data, rates_of(found[MAIN]))
+            asked |= other_tables(study, data, chosen_of(found[MAIN]))
             watcher.plan({name: _runs(table) for name, table in asked.items()})
             for name, table in asked.items():
                 if name != MAIN:
@@ -154,7 +154,7 @@ def _make(
 
 
 def _runs(table: Compare) -> int:
-    return len(table.arms) * len(table.ledgers) * table.seeds
+    return len(table.arms) * len(table.ledgers) * (table.trials + table.seeds)
 
 
 def _threads(study: Study) -> int:

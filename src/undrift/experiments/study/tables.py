@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from undrift.data import ImageSet
-from undrift.experiments.compare import Arm, Compare
+from undrift.experiments.compare import Arm, Compare, Setting, winning_settings
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.preset import Size
 from undrift.experiments.study.worlds import STACKED, TAIL
@@ -30,7 +30,7 @@ NETWORKS = {"unet": "diffusion", "transformer": "diffusion", "r3gan": "r3gan"}
 
 def main_table(study: Study) -> Compare:
     """The table that all claims lean on: class-conditional models of the data."""
-    return _table(
+    table = _table(
         study,
         MAIN,
         study.data,
@@ -38,15 +38,18 @@ def main_table(study: Study) -> Compare:
         study.size.main,
         metrics=MAIN_METRICS,
     )
+    return replace(table, trials=study.size.trials)
 
 
-def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> dict[str, Compare]:
+def other_tables(
+    study: Study, data: ImageSet, chosen: Mapping[str, Mapping[str, Setting]]
+) -> dict[str, Compare]:
     """Every other table by name, in the order in which they are made.
 
     Args:
         study: what is asked for.
         data: its images, with classes.
-        rates: method -> the learning rate that it has in the main table.
+        chosen: method -> settings of its runs in the main table, see `chosen_of`.
     """
     size = study.size
     made = {
@@ -55,9 +58,10 @@ def other_tables(study: Study, data: ImageSet, rates: Mapping[str, float]) -> di
             SWEEP,
             study.data,
             [
-                Arm(f"{method}.x{factor:g}", method, {**looks, "learning_rate": factor * rate})
+                Arm(f"{method}.x{factor:g}", method, {**own, "learning_rate": factor * rate})
                 for method in size.swept
-                for rate, looks in [(rates[method], _looks(study, method, size.sweep, data))]
+                for own in [{**chosen[method], **_looks(study, method, chosen[method], data)}]
+                for rate in [float(own["learning_rate"])]
                 for factor in size.factors
             ],
             size.sweep,
@@ -139,30 +143,39 @@ def _plain(methods: Sequence[str]) -> list[Arm]:
     return [Arm(method, method, {}) for method in methods]
 
 
-def _looks(study: Study, method: str, size: Size, data: ImageSet) -> dict[str, Any]:
+def _looks(
+    study: Study, method: str, chosen: Mapping[str, Setting], data: ImageSet
+) -> dict[str, Setting]:
     """Settings by which a run is looked at as often as its size says, evenly over its images."""
+    size = study.size.sweep
     if not size.looks:
         return {}
     named: Any = method
+    others: dict[str, Any] = dict(chosen)
     settings = TrainSettings(
-        method=named, images=size.images, holdout=HOLDOUT, parameters=study.size.parameters
+        method=named,
+        images=size.images,
+        holdout=HOLDOUT,
+        parameters=study.size.parameters,
+        **others,
     )
     config = resolve(study.data, settings, data, device=choose_device(study.device))
     return {"evaluate_every": max(1, config.training.steps // size.looks)}
 
 
-def rates_of(found: Mapping[str, Any]) -> dict[str, float]:
-    """Method -> its learning rate in the main table; a GAN's generator's.
+def chosen_of(found: Mapping[str, Any]) -> dict[str, dict[str, Setting]]:
+    """Method -> settings of its runs at equal images: those that won, and its learning rate.
 
     Args:
-        found: what the comparison found.
+        found: what the comparison of the main table found.
     """
-    configs = next(iter(found["configs"].values()))
-    models = {method: config["model"] for method, config in configs.items()}
-    return {
-        method: (model.get("generator_optimizer") or model["optimizer"])["learning_rate"]
-        for method, model in models.items()
-    }
+    chosen: dict[str, dict[str, Setting]] = {}
+    for method, config in found["configs"]["images"].items():
+        model = config["model"]
+        optimizer = model.get("generator_optimizer") or model["optimizer"]
+        won = {} if found["tuning"] is None else winning_settings(found["tuning"], "images", method)
+        chosen[method] = {**won, "learning_rate": optimizer["learning_rate"]}
+    return chosen
 
 
 def _sized(family: str, count: str) -> dict[str, Any]:
