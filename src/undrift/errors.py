@@ -37,7 +37,7 @@ class ModelFileError(UndriftError):
 
 
 class DivergedError(UndriftError):
-    """Training that produced non-finite losses or gradients ten steps in a row."""
+    """Training that produced non-finite losses or gradients ten updates in a row."""
 
     exit_code = 5
 

@@ -139,7 +139,7 @@ def test_a_planted_nan_ends_the_run_and_is_its_verdict(
 
     monkeypatch.setattr(GANLearner, "loss", loss)
     settings = SETTINGS | {"method": "dcgan", "steps": 30, "evaluate_every": None}
-    with pytest.raises(DivergedError, match="10 steps in a row"):
+    with pytest.raises(DivergedError, match="10 updates in a row"):
         undrift.train("digits", out=tmp_path / "run", **settings)
     events = read_events(tmp_path / "run" / "metrics.jsonl")
     assert sum(event["event"] == "skip" for event in events) == 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from undrift.errors import UsageError
 from undrift.pipelines import SampleSpec
 from undrift.runs import recipes
 from undrift.runs.recipes_gan import GANRecipe, gan_recipe
@@ -63,6 +64,21 @@ def test_r3gan_is_no_wider_for_a_longer_run() -> None:
     assert {recipe("r3gan", budget=time).model.network.width for time in (60, 3600)} == {64}
     assert recipe("stylegan2", budget=3600).model.network.width == 64
     assert recipe("stylegan2", budget=60).model.network.width == 32
+
+
+def test_augmentation_that_is_set_does_not_adapt_and_none_is_none() -> None:
+    assert recipe("stylegan2").model.adapt > 0
+    for share in (0.0, 0.3, 0.8):
+        model = recipe("stylegan2", augment=share).model
+        assert (model.augment, model.adapt) == (share, 0)
+
+
+@pytest.mark.parametrize("batch", [1, 11, 17, 121])
+def test_batches_that_minibatch_deviation_finds_no_groups_in_are_refused(batch: int) -> None:
+    with pytest.raises(UsageError, match=f"--batch-size {batch}: --method stylegan2 .*2 to 8"):
+        recipe("stylegan2", batch_size=batch)
+    assert recipe("r3gan", batch_size=batch).batch_size == batch
+    assert recipe("stylegan2", batch_size=batch + 1).batch_size == batch + 1
 
 
 @pytest.mark.parametrize("fast", [False, True])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
+from undrift.errors import DivergedError
 from undrift.runs import recorder
 from undrift.runs.directory import RunDirectory
+from undrift.runs.events import EventLog
 from undrift.runs.log import RunLog
 from undrift.training.learner import Progress
 
@@ -30,3 +34,23 @@ def test_time_left_is_that_of_all_steps_after_the_first(resumed_at, tmp_path, mo
     first = shown.getvalue().splitlines()[0]
     assert first.startswith(f"step {resumed_at + 16}/1000")
     assert first.endswith(f"{(1000 - resumed_at - 16) * 0.25:.0f} s left")
+
+
+def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(tmp_path, monkeypatch):
+    shown = io.StringIO()
+    run = RunDirectory(tmp_path / "run")
+    run.make()
+    log = RunLog(Console(file=shown, width=200), None)
+
+    def drawn(weights: str) -> bytes:
+        if weights == "raw":
+            raise DivergedError("decode: 64 of 64 values are not finite")
+        return b"a picture"
+
+    monkeypatch.setattr(recorder, "draw_grid", drawn)
+    learner = SimpleNamespace(pipeline=lambda tensors: tensors)
+    with contextlib.closing(EventLog(run.events)) as events:
+        recording = recorder.Recorder(run, events, learner, log)  # type: ignore[arg-type]
+        recording.grid(Progress(7, 10, 70), {"raw": "raw", "ema": "ema"})  # type: ignore[dict-item]
+    assert "step 7: no grid of the raw weights: decode: 64 of 64" in shown.getvalue()
+    assert [path.name for path in (run.path / "samples").iterdir()] == ["step_000007_ema.png"]

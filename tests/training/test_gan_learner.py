@@ -380,8 +380,110 @@ def test_a_generator_that_stays_broken_ends_the_run() -> None:
         return Loss(found.per_sample * factor, found.statistics)
 
     run.learner.loss = loss  # type: ignore[method-assign]
-    with pytest.raises(DivergedError, match="10 steps in a row"):
+    with pytest.raises(DivergedError, match="10 updates in a row"):
         run.run(StopSignals())
+
+
+def poisoned(name: str, call: int) -> Trainer:
+    """A run whose generator is given an infinite number when it is called for the n-th time."""
+    run, calls = trainer(GAMES[name], steps=9), itertools.count(1)
+
+    def poison(_: nn.Module, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        z = given[0].clone()
+        z[0, 0] = float("inf") if next(calls) == call else z[0, 0]
+        return z, *given[1:]
+
+    run.learner.networks["network"].register_forward_pre_hook(poison)
+    return run
+
+
+@pytest.mark.parametrize("name", ["dcgan", "sngan", "wgan_gp"])
+def test_one_infinite_number_is_skipped_and_leaves_nothing_in_batch_norms(name: str) -> None:
+    """It reaches their averages before anybody knows; generated images would be lost for ever."""
+    run = poisoned(name, 3)
+    run.run(StopSignals())
+    assert run.guard.skipped == 1 and run.guard.consecutive == 0
+    assert all(tensor.isfinite().all() for tensor in state(run).values())
+
+
+def test_a_skipped_update_leaves_the_buffers_as_they_were() -> None:
+    run = poisoned("dcgan", 6)  # two calls a step: the generator's own update of step 3
+    kept: list[dict[str, Tensor]] = []
+    judge = run.learner.networks["discriminator"]
+
+    def snapshot(*_: object) -> None:
+        kept.append({n: b.clone() for n, b in run.learner.networks.named_buffers()})
+
+    run.guard.accept, accept = (lambda *a: (snapshot(), accept(*a))[1]), run.guard.accept
+    run.run(StopSignals(), until=3)
+    assert run.guard.skipped == 1 and judge is run.learner.networks["discriminator"]
+    after_the_judges_update, when_refused = kept[-2:]
+    now = dict(run.learner.networks.named_buffers())
+    floats = [name for name, buffer in now.items() if buffer.is_floating_point()]
+    assert any(not torch.equal(when_refused[n], now[n]) for n in floats)
+    assert all(torch.equal(after_the_judges_update[n], now[n]) for n in floats)
+
+
+def test_a_penalty_that_breaks_once_does_not_hold_up_the_average() -> None:
+    """It is taken on every third step: the average goes on with the next step, not after three."""
+    run, broken = trainer(GAMES["stylegan2"]), []
+    original = run.learner.loss
+
+    def loss(phase: str, rows: Batch, progress: Progress, draws: Draws) -> Loss:
+        found = original(phase, rows, progress, draws)
+        factor = float("nan") if phase == "r1" and progress.step == 0 else 1.0
+        return Loss(found.per_sample * factor, found.statistics)
+
+    run.learner.loss = loss  # type: ignore[method-assign]
+    for steps, images in ((1, 0), (2, 16), (3, 24)):
+        run.run(StopSignals(), until=steps)
+        broken.append(run.guard.consecutive)
+        assert run.ema.images == images
+    assert broken == [1, 1, 1]  # checkpoints wait for the penalty to be well again
+
+
+def test_what_is_generated_without_end_is_watched_without_diversity() -> None:
+    learner = GANLearner(GAMES["dcgan"], seed=0)
+    with torch.no_grad():
+        for parameter in learner.networks["network"].parameters():
+            parameter.fill_(float("inf"))
+    found = learner.validate(None, IMAGES.images, IMAGES.labels)
+    assert found["fake_logit"] is None and "diversity" not in found
+
+
+def test_the_critics_loss_holds_the_penalty_between_real_and_generated_images() -> None:
+    rows, draws = batch(IMAGES)
+    learner, given = GANLearner(GAMES["wgan_gp"], seed=0), []
+    learner.networks["discriminator"].register_forward_pre_hook(
+        lambda _, asked: given.append(asked[0].detach())
+    )
+    loss = learner.loss("discriminator", rows, Progress(0, 10, 0), draws)
+    parts = loss.statistics
+    wanted = parts["fake_logit"] - parts["real_logit"] + 10.0 * parts["gradient_penalty"]
+    torch.testing.assert_close(loss.per_sample.detach(), wanted)
+    real, fake, between = given
+    shares = (between - fake) / (real - fake)
+    apart = (real - fake).abs() > 1e-2
+    for share, where in zip(shares, apart, strict=True):
+        assert share[where].std() < 1e-3 and 0 < share[where].mean() < 1  # one share an image
+    assert len({round(float(s[w].mean()), 3) for s, w in zip(shares, apart, strict=True)}) == 8
+
+
+@pytest.mark.parametrize("phase", ["discriminator", "generator"])
+def test_reals_are_mirrored_half_the_time(phase: str) -> None:
+    game = replace(GAMES["r3gan"], augment=0.0, flip=True)
+    learner, given = GANLearner(game, seed=0), []
+    learner.networks["discriminator"].register_forward_pre_hook(
+        lambda _, asked: given.append(asked[0].detach())
+    )
+    rows, draws = batch(IMAGES, 64)
+    learner.loss(phase, rows, Progress(0, 10, 0), draws)
+    plain = learner.codec.encode(rows.images)
+    real = given[0 if phase == "discriminator" else 1]
+    straight = [torch.equal(a, b) for a, b in zip(real, plain, strict=True)]
+    mirrored = [torch.equal(a, b.flip(-1)) for a, b in zip(real, plain, strict=True)]
+    assert all(a or b for a, b in zip(straight, mirrored, strict=True))
+    assert 20 <= sum(mirrored) <= 44  # of 64: further off with probability 0.2 %
 
 
 def test_settings_that_contradict_each_other_are_refused() -> None:

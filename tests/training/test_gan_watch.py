@@ -143,4 +143,13 @@ def test_recent_batches_are_the_newest_whole_groups() -> None:
 
 def test_counts_keep_groups_of_the_minibatch_deviation_whole() -> None:
     """251 is a prime: with groups of one, the deviation would be that of a collapsed generator."""
-    assert [usable(n) for n in (1000, 256, 251, 40, 31, 2)] == [256, 256, 224, 32, 31, 2]
+    assert [usable(n) for n in (1000, 256, 251, 40, 31, 7, 3, 1)] == [
+        256,
+        256,
+        224,
+        32,
+        24,
+        4,
+        2,
+        1,
+    ]

@@ -46,3 +46,16 @@ def test_phases_that_take_turns_are_measured_by_whole_rounds(monkeypatch, second
 
 def test_equal_updates_are_measured_by_their_median(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pace(monkeypatch, Clock(every=1, slow=1.0), 20.0) == 1.0
+
+
+def test_memory_is_tried_with_every_phase(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A generator that is updated on every fifth step has its turn before the size is kept."""
+    phases, ran = (Phase("judge", "a"), Phase("draw", "b", every=5, offset=4)), []
+
+    def run(stop: StopSignals, until: int) -> None:
+        ran.extend(p.name for step in range(until) for p in phases if p.due(step))
+
+    trial = SimpleNamespace(learner=SimpleNamespace(phases=phases), run=run)
+    monkeypatch.setattr(probe, "Trainer", lambda *_, **__: trial)
+    assert probe.fit_micro_batch(lambda: None, plan(), None, ALONE) is None
+    assert ran == ["judge"] * 5 + ["draw"]

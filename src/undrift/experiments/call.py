@@ -33,7 +33,7 @@ class Keywords(TypedDict, total=False):
     holdout: float
     bad_limit: float
     flip: bool
-    augment: float
+    augment: float | None
     balance: bool
     conditional: bool
     label_dropout: float | None

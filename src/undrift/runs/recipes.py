@@ -198,7 +198,7 @@ def _diffusion(
         weighting=EDMWeight(),
         label_dropout=_or(settings.label_dropout, recipe.label_dropout),
         flip=settings.flip,
-        augment=settings.augment,
+        augment=settings.augment or 0.0,
         optimizer=_optimizer(recipe, settings.learning_rate, own_network),
         compile=settings.compile,
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from undrift.codec import IdentityConfig
 from undrift.errors import UsageError
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
+from undrift.gan.augmentation import LARGEST
 from undrift.networks import are_points
 from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
 from undrift.networks.gan.pyramid import sizes
@@ -100,8 +101,9 @@ def gan_recipe(
     model = replace(recipe.model, method=settings.method, flip=settings.flip)
     if perceptrons:
         model = recipes_points.on_perceptrons(model, points=points)
-    if settings.augment:
+    if settings.augment is not None:
         model = replace(model, augment=settings.augment, adapt=0)
+    _check_groups(settings, getattr(model.network, "group", 1))
     if settings.learning_rate is not None:
         model = _at_rate(model, settings.learning_rate)
     if settings.penalty is not None:
@@ -289,9 +291,25 @@ def _check(settings: TrainSettings, own_network: bool) -> None:
             f"--recipe {settings.recipe}: --method {settings.method} has no likelihood to train "
             "for; leave it out"
         )
+    if settings.augment is not None and settings.augment > LARGEST:
+        raise UsageError(
+            f"--augment {settings.augment:g}: --method {settings.method} takes at most "
+            f"{LARGEST:g}; beyond that augmentations show in what is generated"
+        )
     if own_network:
         raise UsageError(
             f"network=: --method {settings.method} builds its own networks; leave it out"
+        )
+
+
+def _check_groups(settings: TrainSettings, group: int) -> None:
+    """Refuse batches that minibatch standard deviation finds no groups in."""
+    batch = settings.batch_size
+    sizes_of_groups = range(2, group + 1)
+    if batch is not None and group > 1 and all(batch % size for size in sizes_of_groups):
+        raise UsageError(
+            f"--batch-size {batch}: --method {settings.method} compares images in groups of 2 to "
+            f"{group}; give a number that one of these divides"
         )
 
 

@@ -12,6 +12,7 @@ from rich.progress import Progress as Bar
 from torch import Tensor
 
 from undrift.data.scatter import on_plane
+from undrift.errors import DivergedError
 from undrift.pipelines import Pipeline, SampleSpec, image_grid
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
@@ -108,7 +109,11 @@ class Recorder:
         """Draw the same seeds and classes with each set of weights into ``samples/``."""
         for name, tensors in weights.items():
             before = time.perf_counter()
-            picture = draw_grid(self._learner.pipeline(tensors))
+            try:
+                picture = draw_grid(self._learner.pipeline(tensors))
+            except DivergedError as error:  # training may find back; the run ends when it cannot
+                self._log.say(f"step {progress.step}: no grid of the {name} weights: {error}")
+                continue
             file = f"samples/step_{progress.step:06d}_{name}.png"
             self._run.write_bytes(file, picture)
             seconds = time.perf_counter() - before

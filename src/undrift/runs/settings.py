@@ -79,7 +79,7 @@ class TrainSettings:
     holdout: float = 0.05
     bad_limit: float = 0.05
     flip: bool = False
-    augment: float = 0.0
+    augment: float | None = None
     balance: bool = False
     conditional: bool = True
     label_dropout: float | None = None

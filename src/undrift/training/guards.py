@@ -1,7 +1,7 @@
 """Guards against steps that would spoil the weights.
 
-A step whose loss or gradient is not finite is skipped, counted and logged; nothing is repaired. Ten
-in a row mean that the run has diverged.
+An update whose loss or gradient is not finite is skipped, counted and logged; nothing is repaired.
+Ten in a row mean that the run has diverged.
 """
 
 from __future__ import annotations
@@ -55,10 +55,39 @@ class NonFiniteGuard:
         if self.consecutive >= LIMIT:
             kept = "no checkpoint" if newest is None else f"checkpoint step-{newest:06d}"
             raise DivergedError(
-                f"training diverged: {LIMIT} steps in a row up to step {step} had a non-finite "
+                f"training diverged: {LIMIT} updates in a row up to step {step} had a non-finite "
                 f"loss or gradient ({kept} from before); start anew with a lower --lr and another "
                 "--out, perhaps from this run with --init"
             )
+
+
+class KeptBuffers:
+    """Buffers that forward passes change, such as a batch norm's averages, as they were before.
+
+    A skipped update must not leave what is not finite in them: they would never lose it again.
+
+    Args:
+        networks: whose saved floating-point buffers are kept.
+    """
+
+    def __init__(self, networks: nn.Module) -> None:
+        saved = networks.state_dict().keys()
+        self._live = [
+            buffer
+            for name, buffer in networks.named_buffers()
+            if name in saved and buffer.is_floating_point()
+        ]
+        self._kept = [buffer.clone() for buffer in self._live]
+
+    def keep(self) -> None:
+        """Take them down."""
+        for kept, live in zip(self._kept, self._live, strict=True):
+            kept.copy_(live)
+
+    def restore(self) -> None:
+        """Put back what was taken down."""
+        for kept, live in zip(self._kept, self._live, strict=True):
+            live.copy_(kept)
 
 
 def gradient_norm(module: nn.Module) -> Tensor:

@@ -25,7 +25,7 @@ from undrift.training.cadence import Cadence
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.distributed import World
 from undrift.training.ema import PowerEMA
-from undrift.training.guards import NonFiniteGuard, clip, gradient_norm
+from undrift.training.guards import KeptBuffers, NonFiniteGuard, clip, gradient_norm
 from undrift.training.learner import Batch, Learner, Phase, Progress
 from undrift.training.losses import LossLog
 from undrift.training.optimizers import (
@@ -93,6 +93,7 @@ class Trainer:
         self.images = images
         self.step = 0
         self.guard = NonFiniteGuard()
+        self._buffers = KeptBuffers(learner.networks)
         self._validation = validation
         self._world = world
         self._observer = observer
@@ -152,7 +153,7 @@ class Trainer:
             until: number of updates to have made in all.
 
         Raises:
-            DivergedError: after too many non-finite steps in a row.
+            DivergedError: after too many non-finite updates in a row.
             TerminatedError: after SIGTERM.
             InterruptedRunError: after Ctrl-C.
         """
@@ -186,11 +187,12 @@ class Trainer:
 
     def _update(self, batch: Batch) -> None:
         """One step: every phase that is due."""
+        skipped = self.guard.skipped
         for phase in self.learner.phases:
             if phase.due(self.step):
                 self._phase(phase, batch)
         self.step += 1
-        if self.guard.consecutive == 0:
+        if self.guard.skipped == skipped:
             self.ema.update(self.progress.images)
         if self._snapshots is not None and snapshot_due(self.step, self.plan.steps):
             self._snapshots.save(self.step, self.ema)
@@ -205,6 +207,7 @@ class Trainer:
         )
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
+        self._buffers.keep()
         total, statistics = self._backward(phase, batch)
         self._world.sum_gradients(group.module.parameters())
         norm = gradient_norm(group.module)
@@ -218,6 +221,7 @@ class Trainer:
             self.learner.after_step(phase.name, statistics)
             self._log.add(phase.name, size, rate)
         else:
+            self._buffers.restore()
             self._log.discard()
             self._event("skip", step=self.step + 1, reason=f"loss {loss}, gradient norm {size}")
             self.guard.check(self.step + 1, self._newest())

@@ -32,7 +32,9 @@ def fit_micro_batch(
 
     def attempt(size: int) -> None:
         trial = replace(plan, micro_batch=size)
-        Trainer(make_learner(), trial, images, world=world).run(StopSignals(), until=1)
+        trainer = Trainer(make_learner(), trial, images, world=world)
+        every_phase = 1 + max(phase.offset for phase in trainer.learner.phases)
+        trainer.run(StopSignals(), until=every_phase)
 
     size = world.smallest(find_micro_batch(attempt, stop - start))
     return None if size == stop - start else size

@@ -52,7 +52,7 @@ def test_gans_that_differ_make_it_mixed_and_the_strongest_gives_the_number():
 def test_fewer_seeds_than_were_fixed_decide_nothing_however_clear_they_are():
     found = coverage({"images": World(runs(0.90, count=4), {"r3gan": runs(0.10, 1, count=4)})})
     assert found.verdict == "inconclusive" and found.value == pytest.approx(0.8, abs=0.01)
-    assert "fewer than the 5 that were fixed" in found.reason
+    assert "1 of 1 parts have fewer seeds than were fixed to decide" in found.reason
     three = {"r3gan": runs(0.10, 1, count=4)}
     assert coverage({"stacked": World(runs(0.90, count=4), three, 3)}).verdict == "supported"
 
@@ -88,12 +88,11 @@ def test_newcombes_published_example():
 @pytest.mark.parametrize(
     ("diffusion", "gan", "verdict"),
     [
-        ((0, 25), (20, 25), "supported"),
-        ((0, 25), (5, 25), "inconclusive"),
-        ((0, 25), (0, 25), "inconclusive"),  # that many that hold still leave 13 % open
-        ((0, 60), (0, 60), "not supported"),
-        ((20, 25), (0, 25), "not supported"),
-        ((0, 24), (24, 24), "inconclusive"),  # fewer than were fixed
+        ((0, 35), (28, 35), "supported"),
+        ((0, 35), (7, 35), "inconclusive"),
+        ((0, 35), (0, 35), "not supported"),  # the fewest of which that can be said
+        ((28, 35), (0, 35), "not supported"),
+        ((0, 34), (34, 34), "inconclusive"),  # fewer than were fixed
     ],
 )
 def test_stability_on_each_side_of_its_margin(diffusion, gan, verdict):
@@ -135,13 +134,23 @@ def test_scaling_wants_a_steeper_fall_of_the_diffusion_model():
 
 
 def test_control_needs_classes_and_hidden_halves():
-    accuracy = (runs(0.95), {"r3gan": runs(0.85, 1)})
+    accuracy = {"seconds": (runs(0.95), {"r3gan": runs(0.85, 1)})}
     better, worse = runs(14.0), runs(12.0, 1)
     assert control(accuracy, (better, {"r3gan": worse})).verdict == "supported"
     found = control(accuracy, (worse, {"r3gan": better}))
     assert found.verdict == "mixed" and found.unit.startswith("dB") and found.value < -1.5
     assert control(accuracy, ({}, {"r3gan": {}})).verdict == "inconclusive"  # one part is open
-    assert control(({}, {}), ({}, {})).value is None
+    assert control({}, ({}, {})).value is None
+
+
+def test_what_is_won_at_equal_seconds_may_be_lost_at_equal_images():
+    accuracy = {
+        "seconds": (runs(0.95), {"r3gan": runs(0.85, 1)}),
+        "images": (runs(0.40), {"r3gan": runs(0.80, 1)}),
+    }
+    found = control(accuracy, (runs(14.0), {"r3gan": runs(12.0, 1)}))
+    assert found.verdict == "mixed" and found.value == pytest.approx(-0.4, abs=0.01)
+    assert "classes at equal images, against r3gan" in found.reason
 
 
 def test_a_likelihood_must_beat_histograms_and_hold_for_unseen_images():
@@ -162,7 +171,7 @@ def test_a_likelihood_must_beat_histograms_and_hold_for_unseen_images():
         ({0: 3.0, 1: 3.2, 2: 2.9}, "supported"),
         ({0: 30.0, 1: 32.0, 2: 29.0}, "not supported"),
         ({0: 3.0, 1: 30.0, 2: 9.0}, "inconclusive"),
-        ({0: 3.0, 1: 3.1, 2: None}, "not supported"),
+        ({0: 3.0, 1: 3.1, 2: None}, "inconclusive"),  # no mean, and no such share of three
         ({0: None, 1: None, 2: None}, "not supported"),
         ({0: 3.0, 1: 3.1}, "inconclusive"),
     ],
@@ -181,3 +190,6 @@ def test_of_two_gans_the_one_that_is_harder_to_follow_gives_the_number():
     assert found.verdict == "supported" and found.value == pytest.approx(8.0, abs=0.1)
     never = inference({"dcgan": slow, "r3gan": dict.fromkeys(range(3))})
     assert never.verdict == "mixed" and never.value is None and "never reached" in never.reason
+    far = {seed: 19.0 + seed / 10 for seed in range(3)}
+    beside = inference({"slow": far, "never": dict.fromkeys(range(3))})
+    assert beside.verdict == "not supported" and beside.value is None  # farther than 19 times

@@ -65,7 +65,7 @@ def test_failures_sizes_and_reasons_are_told(made):
     assert "no finite loss; lower --lr" in words and "killed by signal SIGKILL" in words
     assert "times the parameters of diffusion" in words
     assert "Does the diffusion model cover more of the data than the GAN?" in words
-    assert "fewer than the 5 that were fixed decide nothing" in words
+    assert "have fewer seeds than were fixed to decide" in words
     assert "nothing was tuned here" in words and "over training seeds" in words
 
 

@@ -129,7 +129,10 @@ def test_arms_of_one_method_are_rows_of_their_own_trained_with_their_settings():
     assert found["command"] == ""  # no flag says what an arm has of its own
     assert len(found["ledgers"][0]["claims"]) == 6  # one diffusion model against two of GANs
     both = replace(ASKED, arms=(*ASKED.arms, Arm("wide", "diffusion", {"dropout": 0.1})))
-    assert summary.claims_of([{"method": a.name, "family": a.method} for a in both.arms]) == []
+    assert (
+        summary.claims_of([{"method": a.name, "family": a.method} for a in both.arms], "images")
+        == []
+    )
 
 
 def test_an_arm_that_changed_under_its_name_is_refused():
@@ -194,7 +197,9 @@ def test_a_run_that_diverges_is_a_result_and_one_that_is_killed_is_tried_again()
     assert row["failed"]["low"] < 1 / 3 < row["failed"]["high"]
     assert row["reasons"] == ["seed 1: no finite loss; lower --lr"]
     assert row["metrics"]["fd"]["n"] == 2 and row["contrasts"]["fd"]["n"] == 2
-    assert by_method(found)["dcgan"]["reasons"] == ["seed 0: killed by signal SIGKILL"]
+    lost = by_method(found)["dcgan"]
+    assert lost["reasons"] == ["seed 0: killed by signal SIGKILL"]
+    assert (lost["failed"]["count"], lost["failed"]["of"]) == (0, 2)  # says nothing of the method
     assert sum("runs failed and are in no mean" in line for line in found["remarks"]) == 2
 
     again = FakeExecutor()

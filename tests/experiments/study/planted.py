@@ -14,6 +14,7 @@ from tests.experiments.compare.fake_executor import CELL, FakeExecutor, FakeJob,
 from undrift.experiments.compare.executor import Command, Outcome
 
 SIZES = {"30k": 1.0, "90k": 0.7, "270k": 0.5}
+STEPS = (1, 2, 3, 4, 8, 16)
 FALLS = {"unet": 8.0, "transformer": 7.0, "r3gan": 9.0}
 
 
@@ -66,7 +67,8 @@ def record(name: str) -> dict[str, Any]:
     method, seed = found["arm"], found["seed"]
     if kind == "filling":
         return filling(int(seed))
-    facts = {"kind": kind, "method": method, "seed": int(seed)}
+    ledger = "images" if "images" in cell else "seconds"
+    facts = {"kind": kind, "method": method, "ledger": ledger, "seed": int(seed)}
     good = method == "diffusion"
     share = 1.0 if good else {"r3gan": 0.9}.get(method, 0.4)
     share -= 0.001 * (zlib.crc32(cell.encode()) % 7) * (not good)
@@ -91,11 +93,11 @@ def record(name: str) -> dict[str, Any]:
     if kind == "steps":
         points = [
             {"steps": s, "nfe": float(s), "fd": ends(200.0 / s), "coverage": ends(0.8)}
-            for s in (4, 8, 16)
+            for s in STEPS
         ]
         facts |= {"points": points, "n": 1000}
     if kind == "times":
-        steps = (4, 8, 16) if good else (None,)
+        steps = STEPS if good else (None,)
         speed = {"flops": 10**6, "single_ms": 3.0}
         points = [
             {"steps": s, "nfe": float(s or 1), "batch_ms": 0.2 * (s or 1), **speed} for s in steps

@@ -81,7 +81,7 @@ def _reason(weakest: Part, parts: Sequence[Part]) -> str:
     if weakest.note:
         reason += f"; {weakest.note}"
     if few := [part for part in parts if part.few]:
-        reason += f"; fewer than the {few[0].needed} that were fixed decide nothing"
+        reason += f"; {len(few)} of {len(parts)} parts have fewer seeds than were fixed to decide"
     if len(parts) > 1:
         for verdict in ("supported", "not supported", "inconclusive"):
             if count := sum(part.verdict == verdict for part in parts):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 from undrift.experiments.claims.seeds import paired_over_seeds
@@ -51,7 +52,7 @@ class Part:
     def strength(self) -> float:
         """How much it speaks for the claim, in margins: so parts of all units have an order."""
         if self.value is None:
-            return 0.0
+            return -inf if self.verdict == "not supported" else 0.0
         return (-1 if self.less else 1) * self.value / (self.margin or 1.0)
 
     def to_json(self) -> dict[str, Any]:

@@ -4,9 +4,9 @@ from undrift.experiments.compare.asked import Compare, arms_of
 from undrift.experiments.compare.call import compare
 from undrift.experiments.compare.cells import Arm, Setting
 from undrift.experiments.compare.executor import Command, Outcome, reason_of
-from undrift.experiments.compare.journal import read_json
+from undrift.experiments.compare.journal import check_same, read_json, whole_json
 from undrift.experiments.compare.run import Watcher, run_comparison
-from undrift.experiments.compare.summary import has_failed
+from undrift.experiments.compare.summary import has_failed, is_known
 from undrift.experiments.compare.tuning import winning_settings
 
 __all__ = [
@@ -17,10 +17,13 @@ __all__ = [
     "Setting",
     "Watcher",
     "arms_of",
+    "check_same",
     "compare",
     "has_failed",
+    "is_known",
     "read_json",
     "reason_of",
     "run_comparison",
+    "whole_json",
     "winning_settings",
 ]

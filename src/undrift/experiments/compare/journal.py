@@ -67,13 +67,13 @@ class Journal:
             for name in ("runs", "logs", "cells"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             if path.exists():
-                _check_same(self.folder, _whole(path), protocol)
+                check_same(self.folder, whole_json(path), protocol)
             else:
                 self._write(path, protocol)
             path = self.folder / ARMS
-            there = _whole(path) if path.exists() else {}
+            there = whole_json(path) if path.exists() else {}
             for name, arm in arms.items():
-                _check_same(self.folder, there.get(name, arm), arm, f"of {name} ")
+                check_same(self.folder, there.get(name, arm), arm, f"of {name} ")
             self._write(path, {**there, **arms})
         except OSError as error:
             raise UsageError(
@@ -134,7 +134,12 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _whole(path: Path) -> dict[str, Any]:
+def whole_json(path: Path) -> dict[str, Any]:
+    """The object in ``path``, which says how what lies beside it was made.
+
+    Raises:
+        UsageError: it is damaged.
+    """
     record = read_json(path)
     if record is None:
         raise UsageError(
@@ -144,13 +149,18 @@ def _whole(path: Path) -> dict[str, Any]:
     return record
 
 
-def _check_same(
+def check_same(
     folder: Path, there: Mapping[str, Any], now: Mapping[str, Any], whose: str = ""
 ) -> None:
+    """Refuse to go on in ``folder`` with other settings than what is there was made with.
+
+    Raises:
+        UsageError: they differ.
+    """
     for name in [*now, *there]:
         # the fingerprint says which images they are, wherever they lie
         if name != "data" and there.get(name) != now.get(name):
             raise UsageError(
-                f"--out {folder}: it holds a comparison with other settings: {name} {whose}is "
+                f"--out {folder}: it holds runs with other settings: {name} {whose}is "
                 f"{there.get(name)!r} there and {now.get(name)!r} now; name another folder"
             )

@@ -42,8 +42,9 @@ def ledger_table(
 
     Returns:
         ``methods``, one record per arm: ``method``, its name, and ``family``, its method, ``runs``,
-        ``done``, ``failed`` (the share without samples or with samples that went bad: ``value``,
-        ``low``, ``high``, Wilson's), ``reasons`` of them, ``metrics``: name -> mean over seeds with
+        ``done``, ``failed`` (of the runs that say so, the share that diverged or whose samples went
+        bad: ``count``, ``of``, ``value``, ``low``, ``high``, Wilson's), ``reasons`` of them and of
+        those without samples, ``metrics``: name -> mean over seeds with
         its interval and ``values`` by seed, ``costs``: likewise, and ``contrasts`` to the first
         arm, paired by seed, with ``margin`` and ``standing``; ``floors``: name -> what real images
         score; ``claims``: verdicts on those that such a table can decide, where a diffusion model
@@ -65,26 +66,28 @@ def ledger_table(
         "words": ledger.words,
         "methods": rows,
         "floors": _floors(mine, names),
-        "claims": claims_of(rows),
+        "claims": claims_of(rows, ledger.kind),
     }
 
 
 def _row(arm: Arm, records: Sequence[Record], names: Sequence[str]) -> Record:
     done = [one for one in records if one["state"] == "done"]
-    failed = [one for one in records if has_failed(one)]
-    low, high = wilson_interval(len(failed), len(records)) if records else (None, None)
+    bad = [one for one in records if one["state"] != "done" or has_failed(one)]
+    failed, known = (sum(map(test, records)) for test in (has_failed, is_known))
+    low, high = wilson_interval(failed, known) if known else (None, None)
     return {
         "method": arm.name,
         "family": arm.method,
         "runs": len(records),
         "done": len(done),
         "failed": {
-            "count": len(failed),
-            "value": len(failed) / len(records) if records else None,
+            "count": failed,
+            "of": known,
+            "value": failed / known if known else None,
             "low": low,
             "high": high,
         },
-        "reasons": [f"seed {one['seed']}: {_reason(one)}" for one in failed],
+        "reasons": [f"seed {one['seed']}: {_reason(one)}" for one in bad],
         "metrics": {
             name: found
             for name in names
@@ -103,12 +106,20 @@ def _row(arm: Arm, records: Sequence[Record], names: Sequence[str]) -> Record:
 
 
 def has_failed(record: Record) -> bool:
-    """Whether a run ended without samples, or with samples that went bad and stayed bad."""
-    return record["state"] != "done" or record["health"] in FAILED
+    """Whether training went wrong: it diverged, or its samples went bad and stayed bad."""
+    return record["state"] == "diverged" or record["health"] in FAILED
+
+
+def is_known(record: Record) -> bool:
+    """Whether a run says if training goes wrong.
+
+    One that was lost to something else (killed, no memory, no disk) says nothing of its method.
+    """
+    return record["state"] == "done" or has_failed(record)
 
 
 def _reason(record: Record) -> str:
-    """Why a run counts as failed: it has no samples, or its samples went bad and stayed bad."""
+    """Why a run has no samples, or counts as failed with those that it has."""
     if record["state"] != "done":
         return record["reason"]
     return f"{record['health'].replace('_', ' ')} in the end, by its looks at samples"
@@ -143,11 +154,15 @@ def _paired_mean(first: dict[int, float], found: OverSeeds, mine: dict[int, floa
     return sum(value for seed, value in first.items() if seed in mine) / found.n
 
 
-def claims_of(rows: Sequence[Record]) -> list[Record]:
+def claims_of(rows: Sequence[Record], equal: str) -> list[Record]:
     """The six verdicts on what is said of the two families, from the rows of a table.
 
     Three of them take more than such a table, and say so. There are none without GANs, and none
     unless there is one arm of diffusion: of several, which one would stand for the family?
+
+    Args:
+        rows: of the table.
+        equal: what all runs had the same of: seconds or images.
     """
     family = {row["method"]: row for row in rows if row["family"] != "diffusion"}
     diffusions = [row for row in rows if row["family"] == "diffusion"]
@@ -162,13 +177,13 @@ def claims_of(rows: Sequence[Record]) -> list[Record]:
         return of(diffusion), {name: of(row) for name, row in family.items()}
 
     def failures(row: Record) -> tuple[int, int]:
-        return row["failed"]["count"], row["runs"]
+        return row["failed"]["count"], row["failed"]["of"]
 
     findings = (
         stability(failures(diffusion), {name: failures(row) for name, row in family.items()}),
         coverage({"held-out images": World(*both("coverage"))}),
         _left_open(scaling_finding([])),
-        control(both("label_accuracy"), ({}, {})),
+        control({equal: both("label_accuracy")}, ({}, {})),
         _left_open(likelihood({}, {}, {})),
         _left_open(inference({})),
     )

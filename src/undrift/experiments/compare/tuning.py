@@ -126,5 +126,6 @@ def _trial(record: Record, own: Mapping[str, Any]) -> Record:
         "state": record["state"],
         **{part: entry[part] for part in ("value", "low", "high")},
         **{part: record[part] for part in ("seconds", "cpu_seconds", "images", "steps")},
+        "measuring_cpu_seconds": record.get("measuring_cpu_seconds"),
         **({"reason": record["reason"]} if "reason" in record else {}),
     }

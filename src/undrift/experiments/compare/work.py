@@ -64,7 +64,7 @@ class CellWork:
                 self._journal.write_result(self.cell, self.record)
         elif self._stage == "evaluate":
             try:
-                self.record = self._done()
+                self.record = {**self._done(), "measuring_cpu_seconds": outcome.cpu_seconds}
             except UndriftError as error:
                 self.record = self._failed("failed", str(error), error.exit_code)
             if self.record["state"] == "done":

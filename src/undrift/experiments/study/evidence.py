@@ -20,7 +20,7 @@ from undrift.experiments.claims import (
     slope,
     stability,
 )
-from undrift.experiments.compare import has_failed
+from undrift.experiments.compare import has_failed, is_known
 from undrift.experiments.study.pieces import recorded
 from undrift.experiments.study.preset import Preset
 from undrift.experiments.study.tables import SCALING, SEEN
@@ -45,7 +45,10 @@ def findings(
         stability(*_failures(preset, tables)),
         coverage(_worlds(tables, pieces)),
         scaling_finding(_slopes(tables)),
-        control(_values(tables.get("main"), LEDGER, "label_accuracy"), _filled(pieces)),
+        control(
+            {kind: _values(tables["main"], kind, "label_accuracy") for kind in _kinds(tables)},
+            _filled(pieces),
+        ),
         likelihood(*_bits(pieces)),
         inference(_ratios(tables, pieces)),
     ]
@@ -54,20 +57,20 @@ def findings(
 def _failures(
     preset: Preset, tables: Mapping[str, Record]
 ) -> tuple[tuple[int, int], dict[str, tuple[int, int]]]:
-    """Failed and all runs of each method over all learning rates and seeds."""
+    """Failed runs and all that say so, of each method over all learning rates and seeds."""
     counts: dict[str, tuple[int, int]] = {}
     for run in tables.get("sweep", {}).get("runs", ()):
         failed, runs = counts.get(run["family"], (0, 0))
-        counts[run["family"]] = (failed + has_failed(run), runs + 1)
+        counts[run["family"]] = (failed + has_failed(run), runs + is_known(run))
     gans = {name: counts[name] for name in preset.swept if name != DIFFUSION and name in counts}
     return counts.get(DIFFUSION, (0, 0)), gans
 
 
 def _worlds(tables: Mapping[str, Record], pieces: Mapping[str, Record]) -> dict[str, World]:
     worlds: dict[str, World] = {}
-    for ledger in tables.get("main", {}).get("ledgers", ()):
-        words = f"held-out images at equal {ledger['kind']}"
-        worlds[words] = World(*_values(tables["main"], ledger["kind"], "coverage"))
+    for kind in _kinds(tables):
+        words = f"held-out images at equal {kind}"
+        worlds[words] = World(*_values(tables["main"], kind, "coverage"))
     for name, words in (
         ("ring8", "modes of a ring of 8"),
         ("grid25", "modes of a grid of 25"),
@@ -79,6 +82,11 @@ def _worlds(tables: Mapping[str, Record], pieces: Mapping[str, Record]) -> dict[
             needed = STACKED_SEEDS if name == "stacked" else world.needed
             worlds[words] = replace(world, needed=needed)
     return worlds
+
+
+def _kinds(tables: Mapping[str, Record]) -> list[str]:
+    """What the runs of the main table have the same of: seconds, and images."""
+    return [ledger["kind"] for ledger in tables.get("main", {}).get("ledgers", ())]
 
 
 def _shares(pieces: Mapping[str, Record], kind: str) -> tuple[Values, dict[str, Values]]:
@@ -185,29 +193,32 @@ def _bits(
 def _ratios(
     tables: Mapping[str, Record], pieces: Mapping[str, Record]
 ) -> dict[str, dict[int, float | None]]:
-    """Time of the diffusion model over each GAN's, at the GAN's distance, by seed."""
+    """Time of the diffusion model over each GAN's, at the GAN's distance, by contrast and seed."""
     times = {record["method"]: record for record in recorded(pieces, "times")}
-    if DIFFUSION not in times or "main" not in tables:
+    if DIFFUSION not in times:
         return {}
     by_steps = {point["steps"]: point["batch_ms"] for point in times[DIFFUSION]["points"]}
-    _, gans = _values(tables["main"], LEDGER, "fd")
-    curves = {
-        record["seed"]: [(point["steps"], point["fd"]["value"]) for point in record["points"]]
-        for record in recorded(pieces, "steps")
-    }
-    return {
-        gan: {
-            seed: _fewest(curves[seed], distance, by_steps, times[gan]["points"][0]["batch_ms"])
-            for seed, distance in by_seed.items()
-            if seed in curves
+    made: dict[str, dict[int, float | None]] = {}
+    for kind in _kinds(tables):
+        curves = {
+            record["seed"]: [(point["steps"], point["fd"]["value"]) for point in record["points"]]
+            for record in recorded(pieces, "steps")
+            if record["ledger"] == kind
         }
-        for gan, by_seed in gans.items()
-        if gan in times
-    }
+        _, gans = _values(tables["main"], kind, "fd")
+        for gan, by_seed in gans.items():
+            if gan in times:
+                other = times[gan]["points"][0]["batch_ms"]
+                made[f"models of equal {kind}, against {gan}"] = {
+                    seed: _fewest(curves[seed], distance, by_steps, other)
+                    for seed, distance in by_seed.items()
+                    if seed in curves
+                }
+    return made
 
 
 LEDGER = "seconds"
-"""The ledger of the runs whose sampling is timed."""
+"""The ledger of the runs whose dials and times are measured."""
 
 
 def _fewest(

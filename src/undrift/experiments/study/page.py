@@ -170,13 +170,18 @@ def _cost(result: Record) -> list[tuple[str, str]]:
         ("runs", f"{cost['runs']:,}, of which {cost['failed_runs']:,} without samples"),
         ("trials", f"{cost['trials']:,} before them"),
         ("training", f"{duration(cost['training_seconds'])}, all runs and trials added up"),
-        (
-            "processor time",
-            f"{duration(cost['processor_seconds'])} of all runs and trials, and their measurements",
-        ),
+        ("processor time", f"{duration(cost['processor_seconds'])} of training"),
+        ("measuring", _measuring(cost)),
         ("real images seen", short(cost["images_seen"])),
         ("this command", duration(cost["command_seconds"])),
     ]
+
+
+def _measuring(cost: Record) -> str:
+    unknown = cost["measurements_of_unknown_cost"]
+    time = duration(cost["measuring_processor_seconds"])
+    words = f"{time} of processor time, {cost['measurements']:,} measurements"
+    return f"{words}, {unknown:,} of them of unknown cost" if unknown else words
 
 
 def _tables(result: Record) -> list[tuple[str, str]]:

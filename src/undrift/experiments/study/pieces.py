@@ -7,6 +7,7 @@ A piece is a measurement with a name; ``undrift claims ... --part NAME`` makes i
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,12 +37,14 @@ class Piece:
         return folder / "parts" / f"{self.name.replace('/', '_')}.json"
 
     def make(self, folder: Path) -> None:
-        """Measure in this process and write the file.
+        """Measure in this process and write the file, with the processor time of all its threads.
 
         Raises:
             UsageError: if it cannot be written.
         """
+        before = time.process_time()
         record = self.measure()
+        record = {**record, "cpu_seconds": time.process_time() - before}
         text = json.dumps(record, indent=1, allow_nan=False) + "\n"
         write_output(self.path(folder), text.encode(), durable=False)
 

@@ -49,15 +49,16 @@ def pieces_of(study: Study, tables: Tables, device: Any) -> list[Piece]:  # noqa
         measure = partial(bits, _path(study, LIKELIHOOD, run), size.scored, run["seed"], device)
         made.append(_piece("bits", run, measure))
     n = size.main.n
+    for run in _done(tables, MAIN):
+        if run["family"] == DIFFUSION:
+            measure = partial(by_steps, _path(study, MAIN, run), size.steps, n, seed, device)
+            made.append(_piece("steps", run, measure))
     for run in _done(tables, MAIN, LEDGER):
         path = _path(study, MAIN, run)
         diffusion = run["family"] == DIFFUSION
         values = size.guidances if diffusion else size.truncations
         made.append(_piece("dial", run, partial(dial, path, values, n, seed, device)))
-        if diffusion:
-            measure = partial(by_steps, path, size.steps, n, seed, device)
-            made.append(_piece("steps", run, measure))
-        elif run["seed"] == seed:
+        if not diffusion and run["seed"] == seed:
             made.append(_piece("answer", run, partial(answer_of, path)))
     return made + _fillings(study, tables)
 
@@ -96,7 +97,7 @@ def _each(study: Study, tables: Tables, name: str, measure: Callable[..., Record
 
 
 def _piece(kind: str, run: Record, measure: Callable[[], Record]) -> Piece:
-    facts = {"kind": kind, "method": run["method"], "seed": run["seed"]}
+    facts = {name: run[name] for name in ("method", "ledger", "seed")} | {"kind": kind}
     return Piece(f"{kind}/{run['name']}", lambda: {**facts, **measure()})
 
 

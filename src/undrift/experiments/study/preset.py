@@ -61,7 +61,7 @@ class Preset:
             images.
         filling: unconditional models whose hidden halves are filled in.
         likelihood: models trained for their likelihood.
-        steps: numbers of evaluations at which sampling is measured.
+        steps: numbers of steps at which sampling is measured, from 1 up.
         filled: images with a hidden half.
         scored: images whose likelihood is taken.
         guidances: of the dial of diffusion.
@@ -121,7 +121,7 @@ QUICK = Preset(
     scaling=Size(seeds=3, images=1_600, n=500),
     filling=Size(seeds=3, images=2_400, n=250),
     likelihood=Size(seeds=3, images=4_800, n=250),
-    steps=(4, 8, 16),
+    steps=(1, 2, 3, 4, 5, 6, 8, 12, 16),
     filled=32,
     scored=64,
     guidances=(1.0, 1.5, 2.5),
@@ -139,7 +139,7 @@ FULL = Preset(
     parameters="150k",
     main=Size(seeds=5, images=9_600, n=1000, budget="45s"),
     trials=4,
-    sweep=Size(seeds=5, images=3_200, n=500, looks=4),
+    sweep=Size(seeds=7, images=3_200, n=500, looks=4),
     points=Size(seeds=10, images=480_000, n=2500),
     stacked=Size(seeds=3, images=12_800, n=10_000),
     stacked_images=60_000,
@@ -147,7 +147,7 @@ FULL = Preset(
     scaling=Size(seeds=3, images=3_200, n=1000),
     filling=Size(seeds=3, images=6_400, n=500),
     likelihood=Size(seeds=3, images=24_000, n=250),
-    steps=(4, 6, 8, 12, 20, 50),
+    steps=(1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 50),
     filled=64,
     scored=1000,
     guidances=(1.0, 1.5, 2.5),
@@ -175,7 +175,7 @@ SMOKE = Preset(
     scaling=_ONCE,
     filling=_ONCE,
     likelihood=_ONCE,
-    steps=(2, 4),
+    steps=(1, 2),
     filled=4,
     scored=4,
     guidances=(1.0, 2.0),

@@ -42,6 +42,10 @@ def result_of(
     runs = [run for table in tables.values() for run in table["runs"]]
     trials = _trials_of(tables)
     made = [*runs, *trials]
+    measuring = [
+        *(run.get("measuring_cpu_seconds") for run in made if run["state"] == "done"),
+        *(piece.get("cpu_seconds") for piece in pieces.values()),
+    ]
     return {
         "version": __version__,
         "command": shlex.join(("undrift", *study.words)),
@@ -57,6 +61,9 @@ def result_of(
             "failed_runs": sum(run["state"] != "done" for run in runs),
             "training_seconds": sum(one["seconds"] for one in made),
             "processor_seconds": sum(one["cpu_seconds"] or 0.0 for one in made),
+            "measurements": len(measuring),
+            "measuring_processor_seconds": sum(one or 0.0 for one in measuring),
+            "measurements_of_unknown_cost": sum(one is None for one in measuring),
             "images_seen": sum(one["images"] for one in made),
             "command_seconds": seconds,
         },

@@ -15,6 +15,7 @@ from undrift.experiments.compare.executor import Executor, LocalExecutor
 from undrift.experiments.compare.scheduling import Work, work_off
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.evidence import findings
+from undrift.experiments.study.kept import keep_asked, keep_chosen
 from undrift.experiments.study.pieces import Piece, PieceWork, known
 from undrift.experiments.study.plan import pieces_of, timed_pieces
 from undrift.experiments.study.result import result_of, write_result
@@ -58,7 +59,8 @@ def run_study(
         ``claims``: the six findings; ``tables``, ``pieces``, ``seconds`` and ``protocol``.
 
     Raises:
-        UsageError: data without classes, a folder with something else, or one that cannot be made.
+        UsageError: data without classes, a folder with another study or something else, or one that
+            cannot be made.
         DataError: data that cannot be read.
     """
     watcher = StudyWatcher() if watcher is None else watcher
@@ -73,10 +75,12 @@ def run_study(
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.places)))
+            keep_asked(study)
             _make_worlds(study, data)
             asked = {MAIN: main_table(study)}
             found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
-            asked |= other_tables(study, data, chosen_of(found[MAIN]))
+            chosen = keep_chosen(study, chosen_of(found[MAIN]))
+            asked |= other_tables(study, data, chosen)
             watcher.plan({name: _runs(table) for name, table in asked.items()})
             for name, table in asked.items():
                 if name != MAIN:

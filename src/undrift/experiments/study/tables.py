@@ -60,7 +60,7 @@ def other_tables(
             [
                 Arm(f"{method}.x{factor:g}", method, {**own, "learning_rate": factor * rate})
                 for method in size.swept
-                for own in [{**chosen[method], **_looks(study, method, chosen[method], data)}]
+                for own in [{**chosen[method], **looks_of(study, method, chosen[method], data)}]
                 for rate in [float(own["learning_rate"])]
                 for factor in size.factors
             ],
@@ -143,10 +143,13 @@ def _plain(methods: Sequence[str]) -> list[Arm]:
     return [Arm(method, method, {}) for method in methods]
 
 
-def _looks(
+def looks_of(
     study: Study, method: str, chosen: Mapping[str, Setting], data: ImageSet
 ) -> dict[str, Setting]:
-    """Settings by which a run is looked at as often as its size says, evenly over its images."""
+    """Settings by which a run is looked at as often as its size says, evenly over its images.
+
+    Rounded up, so that the look at the end of the run is the last of these and not one more.
+    """
     size = study.size.sweep
     if not size.looks:
         return {}
@@ -160,7 +163,7 @@ def _looks(
         **others,
     )
     config = resolve(study.data, settings, data, device=choose_device(study.device))
-    return {"evaluate_every": max(1, config.training.steps // size.looks)}
+    return {"evaluate_every": -(-config.training.steps // size.looks)}
 
 
 def chosen_of(found: Mapping[str, Any]) -> dict[str, dict[str, Setting]]:

@@ -102,7 +102,8 @@ class GANLearner:
     def phases(self) -> tuple[Phase, ...]:
         """The discriminator, its lazy penalty if there is one, and the generator."""
         steps, every = self.config.critic_steps, self.config.penalty.every
-        lazy = (Phase("r1", "discriminator", every=every),) if every > 1 else ()
+        taken = every > 1 and self.config.penalty.r1 > 0
+        lazy = (Phase("r1", "discriminator", every=every),) if taken else ()
         last = Phase("generator", "generator", every=steps, offset=steps - 1)
         return (Phase("discriminator", "discriminator"), *lazy, last)
 
@@ -166,7 +167,7 @@ class GANLearner:
             if recent is None
             else (self._encoded(recent.images), self._heard(recent.condition)),
         )
-        if count < 2:
+        if count < 2 or not fake.isfinite().all():
             return stand
         real = diversity(pixels, known)
         ours = diversity(self.codec.decode(fake), known)

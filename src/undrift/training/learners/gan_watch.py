@@ -38,15 +38,19 @@ from undrift.training.learner import Batch
 MOST = 256
 """Images of each kind that are looked at."""
 
-MULTIPLE = 32
-"""They are a multiple of this, so that minibatch deviation finds its groups among them."""
+MULTIPLES = (32, 8, 4, 2, 1)
+"""They are a multiple of the first that is not more than all of them, so that minibatch deviation
+finds its groups among them."""
 
 SIDE = 32
 """Pixels on a side that images are compared at."""
 
 
 class RecentBatches:
-    """The newest training images, as they were before augmentation."""
+    """The newest training images, as they were before augmentation.
+
+    They are not saved with a checkpoint: a run that has just been resumed knows few.
+    """
 
     def __init__(self) -> None:
         self._batches: deque[Batch] = deque()
@@ -72,7 +76,8 @@ class RecentBatches:
 def usable(available: int) -> int:
     """How many of ``available`` images to look at."""
     most = min(available, MOST)
-    return most - most % MULTIPLE if most >= MULTIPLE else most
+    multiple = next((m for m in MULTIPLES if m <= most), 1)
+    return most - most % multiple
 
 
 def standing(

@@ -100,7 +100,8 @@ def _tails(records: Sequence[Record], tones: Tones) -> Figure:
     axis.plot(first["wanted"], color=tones["ink"], linestyle=(0, (4, 3)), label="training images")
     axis.set_yscale("symlog", linthresh=1e-3)
     axis.set_ylim(bottom=0)
-    axis.set_xticks(range(len(first["classes"])), first["classes"])
+    names = [name.replace("$", r"\$") for name in first["classes"]]  # which matplotlib sets as math
+    axis.set_xticks(range(len(names)), names)
     axis.set_xlabel("class, from frequent to rare")
     axis.set_ylabel("share of samples")
     axis.legend(loc="lower left")

@@ -35,8 +35,8 @@ def figures(found: Record, pieces: Mapping[str, Record], kind: str) -> list[Exhi
         return []
     caption = (
         "Frechet distance and coverage against network evaluations (left) and milliseconds per "
-        "image in batches of 64 (right). A line is a run of diffusion at several numbers of steps; "
-        "a dot is a run of a GAN, which draws in one pass."
+        "image in batches of 64 (right), of the models of equal seconds. A line is a run of "
+        "diffusion at several numbers of steps; a dot is a run of a GAN, which draws in one pass."
     )
     return [Exhibit("inference", caption, lambda tones: _draw(found, pieces, kind, tones))]
 
@@ -53,7 +53,8 @@ def _draw(found: Record, pieces: Mapping[str, Record], kind: str, tones: Tones) 
         for row in ledger["methods"]
     }
     for line, metric in zip(axes, ("fd", "coverage"), strict=True):
-        for number, record in enumerate(recorded(pieces, "steps")):
+        curves = [record for record in recorded(pieces, "steps") if record["ledger"] == kind]
+        for number, record in enumerate(curves):
             points = [point for point in record["points"] if metric in point]
             values = [point[metric]["value"] for point in points]
             costs = (

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from undrift.experiments.compare import has_failed
+from undrift.experiments.compare import has_failed, is_known
 from undrift.experiments.report.figure import plain_ticks
 from undrift.experiments.report.history import History
 from undrift.experiments.study.exhibits.exhibit import (
@@ -49,7 +49,7 @@ def _rates(found: Record, tones: Tones) -> Figure:
             if run["family"] != method:
                 continue
             factor = float(run["method"].rsplit(".x", 1)[1])
-            shifted = factor * 1.08 ** (run["seed"] % 5 - 2)  # seeds side by side
+            shifted = factor * 1.07 ** (run["seed"] % 7 - 3)  # seeds side by side
             value = _distance(run)
             if has_failed(run):
                 axis.plot([shifted], [value or top], "x", color=colour, markersize=7, mew=1.8)
@@ -82,8 +82,11 @@ def table(found: Record, histories: Mapping[str, History]) -> Table:
     rows = []
     for method in methods_of([run["family"] for run in found["runs"]]):
         mine = [run for run in found["runs"] if run["family"] == method]
-        failed = sum(has_failed(run) for run in mine)
-        low, high = wilson_interval(failed, len(mine))
+        failed, known = (sum(map(test, mine)) for test in (has_failed, is_known))
+        share = "-"
+        if known:
+            low, high = wilson_interval(failed, known)
+            share = f"{failed} of {known}: {failed / known:.0%} ({low:.0%} to {high:.0%})"
         ratios, ties = [], []
         for run in mine:
             history = histories.get(run["name"])
@@ -96,7 +99,7 @@ def table(found: Record, histories: Mapping[str, History]) -> Table:
         rows.append(
             [
                 method,
-                f"{failed} of {len(mine)}: {failed / len(mine):.0%} ({low:.0%} to {high:.0%})",
+                share,
                 "-" if not ratios else f"{median(ratios):.2f} (worst {max(ratios):.2f})",
                 "-" if not ties else f"{fmean(ties):+.2f} ({len(ties)} runs)",
             ]
