@@ -7,6 +7,7 @@ import importlib
 import json
 import re
 import shutil
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from undrift.experiments.study import Study, make_part, run, run_study
 from undrift.experiments.study import result as study_result
 from undrift.experiments.study.evidence import findings
 from undrift.experiments.study.page import Exhibits, render
+from undrift.experiments.study.pieces import Piece
 from undrift.experiments.study.preset import PRESETS, QUICK
 from undrift.experiments.study.tables import looks_of
 from undrift.experiments.study.worlds import load_study, rare_classes, tail_rows
@@ -286,6 +288,19 @@ def test_what_measuring_costs_is_told(made):
     assert (
         f"{len(result['pieces'])} of them of unknown cost" in (folder / "report.html").read_text()
     )
+
+
+def test_a_piece_keeps_what_it_cost(tmp_path):
+    def measure():
+        until = time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
+        return {"kind": "kind"}
+
+    piece = Piece("kind/run", measure)
+    piece.make(tmp_path)
+    record = json.loads(piece.path(tmp_path).read_text())
+    assert record["kind"] == "kind" and 0.05 <= record["cpu_seconds"] < 5
 
 
 def test_longer_runs_have_pieces_of_their_own(made):
