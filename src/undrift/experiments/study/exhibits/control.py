@@ -59,7 +59,7 @@ def _dials(records: Sequence[Record], tones: Tones) -> Figure:
     plain_ticks(axis.xaxis)
     axis.set_xlabel("Frechet distance")
     axis.set_ylabel("label accuracy")
-    axis.legend(loc="best")
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
     return figure
 
 
