@@ -113,6 +113,7 @@ def test_the_page_is_whole_and_loads_nothing(made):
     assert "script" not in page.tags
     for address in page.addresses:
         assert address.startswith(("#", "data:")), address
+    assert 'href="#tuning"' not in (folder / "report.html").read_text()  # nothing was
     inside = {address[1:] for address in page.addresses if address.startswith("#")}
     assert inside <= set(page.ids) and len(page.ids) == len(set(page.ids))
     words = re.sub(r"\s+", " ", " ".join(page.words))
@@ -163,7 +164,8 @@ def test_the_sweep_goes_around_what_the_trials_chose(planted, tmp_path, monkeypa
         for one in result["tables"][table]["runs"]:
             assert "--batch-size" not in words_of_run(executor, table, one["name"])
     assert result["cost"]["trials"] == 3 * 3 * 2
-    assert "18 before them" in (tmp_path / "study" / "report.html").read_text()
+    text = (tmp_path / "study" / "report.html").read_text()
+    assert "18 before them" in text and 'href="#tuning"' in text and 'id="tuning"' in text
 
 
 def words_of_run(executor, table, name):

@@ -102,6 +102,7 @@ def render(
         "title": f"Six claims on {Path(result['data']).name or result['data']}",
         "lead": _lead(result),
         "claims": [_claim(claim, exhibits[claim["name"]]) for claim in result["claims"]],
+        "tuned": result["tables"]["main"]["tuning"] is not None,
         "cost": _cost(result),
         "tables": _tables(result),
         "failed": result["failed_pieces"],
