@@ -41,3 +41,5 @@ def folder(tmp_path, monkeypatch):
 def test_misuse_is_one_line_and_nothing_is_trained(words, code, pattern, capsys, folder):
     fails(capsys, words.split(), code, pattern)
     assert not list(folder.glob("x/*/runs/*"))
+    if "--mnist" in words:  # so that the right ones may follow
+        assert not list(folder.glob("x/data/*")) and not (folder / "x/study.json").exists()

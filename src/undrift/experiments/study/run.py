@@ -75,8 +75,8 @@ def run_study(
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.places)))
-            keep_asked(study)
             _make_worlds(study, data)
+            keep_asked(study)
             asked = {MAIN: main_table(study)}
             found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
             chosen = keep_chosen(study, chosen_of(found[MAIN]))
@@ -127,10 +127,10 @@ def make_part(study: Study, name: str) -> None:
 
 def _make_worlds(study: Study, data: ImageSet) -> None:
     """Data of the study's own, first of all: what is wrong with it is said before any run."""
-    make_tail(study.folder / "data" / TAIL, data, study.seed)
     if study.mnist is not None and study.size.stacked is not None:
         path = study.folder / "data" / STACKED
         make_stacked(path, study.mnist, study.size.stacked_images, study.seed)
+    make_tail(study.folder / "data" / TAIL, data, study.seed)
 
 
 def _make(
