@@ -99,7 +99,7 @@ def figures(result: Mapping[str, Any]) -> str:
             (
                 _link(title_of(claim["name"])),
                 f"**{claim['verdict']}**",
-                f"{effect(claim['unit'], claim['value'])}: {claim['unit']}",
+                f"{_number(claim)}: {claim['unit']}",
                 interval(claim["unit"], claim["low"], claim["high"]),
             )
             for claim in result["claims"]
@@ -169,6 +169,10 @@ def put(page: str, part: str) -> str:
 
 def _link(title: str) -> str:
     return f"[{title}](#{title.lower().replace(' ', '-')})"
+
+
+def _number(claim: Mapping[str, Any]) -> str:
+    return "no number" if claim["value"] is None else effect(claim["unit"], claim["value"])
 
 
 def _plain(command: str) -> str:
