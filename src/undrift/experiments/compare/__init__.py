@@ -4,9 +4,9 @@ from undrift.experiments.compare.asked import Compare, arms_of
 from undrift.experiments.compare.call import compare
 from undrift.experiments.compare.cells import Arm, Setting
 from undrift.experiments.compare.executor import Command, Outcome, reason_of
-from undrift.experiments.compare.journal import check_same, read_json, whole_json
+from undrift.experiments.compare.journal import check_same, read_json, whole_json, write_json
 from undrift.experiments.compare.run import Watcher, run_comparison
-from undrift.experiments.compare.summary import has_failed, is_known
+from undrift.experiments.compare.summary import failures_of, has_failed
 from undrift.experiments.compare.tuning import winning_settings
 
 __all__ = [
@@ -19,11 +19,12 @@ __all__ = [
     "arms_of",
     "check_same",
     "compare",
+    "failures_of",
     "has_failed",
-    "is_known",
     "read_json",
     "reason_of",
     "run_comparison",
     "whole_json",
     "winning_settings",
+    "write_json",
 ]

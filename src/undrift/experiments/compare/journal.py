@@ -69,12 +69,12 @@ class Journal:
             if path.exists():
                 check_same(self.folder, whole_json(path), protocol)
             else:
-                self._write(path, protocol)
+                write_json(path, protocol)
             path = self.folder / ARMS
             there = whole_json(path) if path.exists() else {}
             for name, arm in arms.items():
                 check_same(self.folder, there.get(name, arm), arm, f"of {name} ")
-            self._write(path, {**there, **arms})
+            write_json(path, {**there, **arms})
         except OSError as error:
             raise UsageError(
                 f"--out {self.folder}: {error.strerror or error}; name another folder"
@@ -90,7 +90,7 @@ class Journal:
         Raises:
             UsageError: if it cannot be written.
         """
-        self._write(self._cells(f"{cell.name}-training"), record)
+        write_json(self._cells(f"{cell.name}-training"), record)
 
     def result(self, cell: Cell) -> dict[str, Any] | None:
         """The result of ``cell``; None if there is none yet, or its file is damaged."""
@@ -103,7 +103,7 @@ class Journal:
         Raises:
             UsageError: if it cannot be written.
         """
-        self._write(self._cells(f"{cell.name}-{self._key}"), record)
+        write_json(self._cells(f"{cell.name}-{self._key}"), record)
 
     def speed(self, cell: Cell) -> dict[str, Any] | None:
         """How fast ``cell`` draws; None if that was not measured."""
@@ -115,14 +115,20 @@ class Journal:
         Raises:
             UsageError: if it cannot be written.
         """
-        self._write(self._cells(f"{cell.name}-speed"), record)
+        write_json(self._cells(f"{cell.name}-speed"), record)
 
     def _cells(self, name: str) -> Path:
         return self.folder / "cells" / f"{name}.json"
 
-    def _write(self, path: Path, record: Mapping[str, Any]) -> None:
-        data = json.dumps(dict(record), indent=1, allow_nan=False)
-        write_output(path, data.encode() + b"\n", durable=False)
+
+def write_json(path: Path, record: Mapping[str, Any]) -> None:
+    """Write ``record``.
+
+    Raises:
+        UsageError: if it cannot be written.
+    """
+    data = json.dumps(dict(record), indent=1, allow_nan=False)
+    write_output(path, data.encode() + b"\n", durable=False)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -73,7 +73,7 @@ def ledger_table(
 def _row(arm: Arm, records: Sequence[Record], names: Sequence[str]) -> Record:
     done = [one for one in records if one["state"] == "done"]
     bad = [one for one in records if one["state"] != "done" or has_failed(one)]
-    failed, known = (sum(map(test, records)) for test in (has_failed, is_known))
+    failed, known = failures_of(records)
     low, high = wilson_interval(failed, known) if known else (None, None)
     return {
         "method": arm.name,
@@ -110,12 +110,13 @@ def has_failed(record: Record) -> bool:
     return record["state"] == "diverged" or record["health"] in FAILED
 
 
-def is_known(record: Record) -> bool:
-    """Whether a run says if training goes wrong.
+def failures_of(records: Sequence[Record]) -> tuple[int, int]:
+    """Failed runs, and all that say whether training goes wrong.
 
     One that was lost to something else (killed, no memory, no disk) says nothing of its method.
     """
-    return record["state"] == "done" or has_failed(record)
+    failed = sum(map(has_failed, records))
+    return failed, failed + sum(one["state"] == "done" and not has_failed(one) for one in records)
 
 
 def _reason(record: Record) -> str:

@@ -20,7 +20,7 @@ from undrift.experiments.claims import (
     slope,
     stability,
 )
-from undrift.experiments.compare import has_failed, is_known
+from undrift.experiments.compare import failures_of
 from undrift.experiments.study.pieces import recorded
 from undrift.experiments.study.preset import Preset
 from undrift.experiments.study.tables import SCALING, SEEN
@@ -58,10 +58,11 @@ def _failures(
     preset: Preset, tables: Mapping[str, Record]
 ) -> tuple[tuple[int, int], dict[str, tuple[int, int]]]:
     """Failed runs and all that say so, of each method over all learning rates and seeds."""
-    counts: dict[str, tuple[int, int]] = {}
-    for run in tables.get("sweep", {}).get("runs", ()):
-        failed, runs = counts.get(run["family"], (0, 0))
-        counts[run["family"]] = (failed + has_failed(run), runs + is_known(run))
+    runs = tables.get("sweep", {}).get("runs", ())
+    counts = {
+        family: failures_of([run for run in runs if run["family"] == family])
+        for family in {run["family"] for run in runs}
+    }
     gans = {name: counts[name] for name in preset.swept if name != DIFFUSION and name in counts}
     return counts.get(DIFFUSION, (0, 0)), gans
 

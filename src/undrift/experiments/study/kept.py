@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from undrift.experiments.compare import Setting, check_same, whole_json
+from undrift.experiments.compare import Setting, check_same, whole_json, write_json
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.preset import PRESETS
-from undrift.files.durable import write_output
 
 Chosen = dict[str, dict[str, Setting]]
 """Method -> settings."""
@@ -44,7 +41,7 @@ def keep_asked(study: Study) -> None:
     path = study.folder / "study.json"
     there = whole_json(path) if path.exists() else {}
     check_same(study.folder, {**now, **there}, now)
-    _write(path, now)
+    write_json(path, now)
 
 
 def keep_chosen(study: Study, chosen: Chosen) -> Chosen:
@@ -56,9 +53,5 @@ def keep_chosen(study: Study, chosen: Chosen) -> Chosen:
     path = study.folder / f"chosen-{study.size.main.images}.json"
     if path.exists():
         return whole_json(path)
-    _write(path, chosen)
+    write_json(path, chosen)
     return chosen
-
-
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    write_output(path, json.dumps(record, indent=1).encode() + b"\n", durable=False)

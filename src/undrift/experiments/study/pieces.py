@@ -6,16 +6,14 @@ A piece is a measurement with a name; ``undrift claims ... --part NAME`` makes i
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undrift.experiments.compare import Command, Outcome, read_json, reason_of
+from undrift.experiments.compare import Command, Outcome, read_json, reason_of, write_json
 from undrift.experiments.study.asked import Study
-from undrift.files.durable import write_output
 
 Record = dict[str, Any]
 
@@ -45,8 +43,7 @@ class Piece:
         before = time.process_time()
         record = self.measure()
         record = {**record, "cpu_seconds": time.process_time() - before}
-        text = json.dumps(record, indent=1, allow_nan=False) + "\n"
-        write_output(self.path(folder), text.encode(), durable=False)
+        write_json(self.path(folder), record)
 
 
 def known(pieces: Sequence[Piece], folder: Path) -> dict[str, Record]:

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from undrift.experiments.compare import has_failed, is_known
+from undrift.experiments.compare import failures_of, has_failed
 from undrift.experiments.report.figure import plain_ticks
 from undrift.experiments.report.history import History
 from undrift.experiments.study.exhibits.exhibit import (
@@ -82,7 +82,7 @@ def table(found: Record, histories: Mapping[str, History]) -> Table:
     rows = []
     for method in methods_of([run["family"] for run in found["runs"]]):
         mine = [run for run in found["runs"] if run["family"] == method]
-        failed, known = (sum(map(test, mine)) for test in (has_failed, is_known))
+        failed, known = failures_of(mine)
         share = "-"
         if known:
             low, high = wilson_interval(failed, known)
