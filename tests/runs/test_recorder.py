@@ -36,6 +36,30 @@ def test_time_left_is_that_of_all_steps_after_the_first(resumed_at, tmp_path, mo
     assert first.endswith(f"{(1000 - resumed_at - 16) * 0.25:.0f} s left")
 
 
+def test_the_first_looks_say_nothing_of_the_time_left(tmp_path, monkeypatch):
+    """They come after few steps: of 16 seconds, 12 are not to be expected again and again."""
+    now = [100.0]
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
+    shown = io.StringIO()
+    run = RunDirectory(tmp_path / "run")
+    run.make()
+    log = RunLog(Console(file=shown, width=200), None)
+    with contextlib.closing(EventLog(run.events)) as events:
+        recording = recorder.Recorder(run, events, None, log)  # type: ignore[arg-type]
+        for step in range(1, 101):
+            now[0] += 0.25
+            recording.step(Progress(step, 1000, 64 * step))
+            if step in (15, 80):
+                for look in ("validation", "grid"):
+                    now[0] += 6.0
+                    recording.event(look, step=step)
+    first, *_, last = shown.getvalue().splitlines()
+    assert first.endswith(f"{(1000 - 17) * 0.25:.0f} s left")
+    assert last.startswith("step 81/")
+    pace = (65 * 0.25 + 12) / 65  # from step 16 on: the second looks are what looks cost
+    assert last.endswith(f"{(1000 - 81) * pace:.0f} s left")
+
+
 def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(tmp_path, monkeypatch):
     shown = io.StringIO()
     run = RunDirectory(tmp_path / "run")

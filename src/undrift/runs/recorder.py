@@ -54,6 +54,7 @@ class Recorder:
         self._beat = 0.0
         self._spoken = time.monotonic()
         self._first: tuple[float, int] | None = None
+        self._looks: set[str] = set()
         self._latest: dict[str, Any] = {}
         self._bar = Bar(
             TextColumn("training"),
@@ -83,11 +84,14 @@ class Recorder:
             self._latest = entries
         if name == "skip":
             self._log.say(f"step {entries['step']} skipped: {entries['reason']}")
+        if name in ("validation", "grid") and name not in self._looks:
+            self._looks.add(name)
+            self._first = None  # the first of its kind comes after few steps; later ones are rare
 
     def step(self, progress: Progress) -> None:
         """Show progress and keep the heartbeat of ``status.json``."""
         now = time.monotonic()
-        if self._first is None:  # what comes before it happens once and says nothing of the pace
+        if self._first is None:  # what came before it says nothing of the pace
             self._first = now, progress.step
         began, first = self._first
         if now - self._beat >= HEARTBEAT:
