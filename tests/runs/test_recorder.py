@@ -17,15 +17,34 @@ from undrift.runs.log import RunLog
 from undrift.training.learner import Progress
 
 
+@pytest.fixture
+def now(monkeypatch) -> list[float]:
+    """Seconds on the recorder's clock, which stands still until a test moves it."""
+    seconds = [100.0]
+    monkeypatch.setattr(recorder.time, "monotonic", lambda: seconds[0])
+    return seconds
+
+
+@pytest.fixture
+def run(tmp_path) -> RunDirectory:
+    made = RunDirectory(tmp_path / "run")
+    made.make()
+    return made
+
+
+@pytest.fixture
+def shown() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def log(shown) -> RunLog:
+    return RunLog(Console(file=shown, width=200), None)
+
+
 @pytest.mark.parametrize("resumed_at", [0, 300])
-def test_time_left_is_that_of_all_steps_after_the_first(resumed_at, tmp_path, monkeypatch):
+def test_time_left_is_that_of_all_steps_after_the_first(resumed_at, now, run, log, shown):
     """The first line comes after many steps: all make the pace, and what came before does not."""
-    now = [100.0]
-    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
-    shown = io.StringIO()
-    run = RunDirectory(tmp_path / "run")
-    run.make()
-    log = RunLog(Console(file=shown, width=200), None)
     recording = recorder.Recorder(run, None, None, log)  # type: ignore[arg-type]
     now[0] += 6.0  # the judge gets ready
     for step in range(resumed_at + 1, resumed_at + 101):
@@ -36,14 +55,8 @@ def test_time_left_is_that_of_all_steps_after_the_first(resumed_at, tmp_path, mo
     assert first.endswith(f"{(1000 - resumed_at - 16) * 0.25:.0f} s left")
 
 
-def test_the_first_looks_say_nothing_of_the_time_left(tmp_path, monkeypatch):
+def test_the_first_looks_say_nothing_of_the_time_left(now, run, log, shown):
     """They come after few steps: of 16 seconds, 12 are not to be expected again and again."""
-    now = [100.0]
-    monkeypatch.setattr(recorder.time, "monotonic", lambda: now[0])
-    shown = io.StringIO()
-    run = RunDirectory(tmp_path / "run")
-    run.make()
-    log = RunLog(Console(file=shown, width=200), None)
     with contextlib.closing(EventLog(run.events)) as events:
         recording = recorder.Recorder(run, events, None, log)  # type: ignore[arg-type]
         for step in range(1, 101):
@@ -60,11 +73,7 @@ def test_the_first_looks_say_nothing_of_the_time_left(tmp_path, monkeypatch):
     assert last.endswith(f"{(1000 - 81) * pace:.0f} s left")
 
 
-def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(tmp_path, monkeypatch):
-    shown = io.StringIO()
-    run = RunDirectory(tmp_path / "run")
-    run.make()
-    log = RunLog(Console(file=shown, width=200), None)
+def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown, monkeypatch):
 
     def drawn(weights: str) -> bytes:
         if weights == "raw":
