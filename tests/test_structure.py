@@ -80,9 +80,9 @@ def offences(source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", EVERY, ids=lambda path: str(path.relative_to(ROOT)))
-def test_no_file_is_longer_than_400_lines_or_vaguely_named(path):
+def test_no_file_is_longer_than_600_lines_or_vaguely_named(path):
     lines = len(path.read_text().splitlines())
-    assert lines <= 400, f"{path.relative_to(ROOT)} has {lines} lines; split it"
+    assert lines <= 600, f"{path.relative_to(ROOT)} has {lines} lines: two nouns?"
     assert VAGUE.isdisjoint(path.relative_to(ROOT).with_suffix("").parts)
 
 
