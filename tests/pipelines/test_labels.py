@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -109,3 +111,11 @@ def test_a_model_without_classes():
 def test_contradictory_specs_are_refused(build, message):
     with pytest.raises(UsageError, match=message):
         build()
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_a_name_is_found_in_either_unicode_form(stored, typed):
+    """macOS writes "café" with a combining accent, keyboards with one letter: it is one class."""
+    spec = SampleSpec((1, 8, 8), ("ant", unicodedata.normalize(stored, "café")))
+    assert resolved(unicodedata.normalize(typed, "café"), spec=spec) == [1] * 5

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from undrift.errors import UsageError
+from undrift.names import find, nearest
 from undrift.pipelines.spec import SampleSpec
 from undrift.randomness import generator
 
@@ -24,9 +24,10 @@ def resolve_labels(
     """Return the class of each image, int64 (n,), or None for a model without classes.
 
     Args:
-        labels: one entry or several. A string is a class name or, if no class is called that, an
-            index; an integer is an index. Image i gets entry i mod K. ``"all"`` is every class in
-            stored order. None draws from the training frequencies, by (seed, i) alone.
+        labels: one entry or several. A string is a class name (NFC and NFD are equal) or, if no
+            class is called that, an index; an integer is an index. Image i gets entry i mod K.
+            ``"all"`` is every class in stored order. None draws from the training frequencies, by
+            (seed, i) alone.
         n: number of images.
         seed: the request's seed.
         spec: the classes.
@@ -59,15 +60,16 @@ def _entries(labels: str | int | Sequence[str | int], spec: SampleSpec) -> list[
 
 def _index(label: str | int, names: tuple[str, ...]) -> int:
     if isinstance(label, str):
-        if label in names:
-            return names.index(label)
+        found = find(label, {name: i for i, name in enumerate(names)})
+        if found is not None:
+            return found
         if label.isascii() and label.isdigit() and int(label) < len(names):
             return int(label)
     elif isinstance(label, int | np.integer) and not isinstance(label, bool):
         if 0 <= label < len(names):
             return int(label)
-    near = difflib.get_close_matches(str(label), names, n=1)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(str(label), names)
+    hint = "" if near is None else f"did you mean {near!r}? "
     listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
     raise UsageError(
         f"unknown label {label!r}: {hint}the classes are {listed}, or indices 0 to {len(names) - 1}"

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from undrift.conditioning import ConditionEncoder
 from undrift.errors import UsageError
+from undrift.names import find
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.training.learner import Learner
 from undrift.training.learners.diffusion import DiffusionLearner
@@ -43,10 +44,11 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     fresh = []
     with_null = {0: 0}
     for row, name in enumerate(learner.config.spec.class_names, start=1):
-        if name in known:
-            with_null[row] = known[name]
-        else:
+        origin = find(name, known)
+        if origin is None:
             fresh.append(name)
+        else:
+            with_null[row] = origin
     weights = ours.labels.weight.detach()
     for row, origin in with_null.items():
         weights[row].copy_(theirs.labels.weight[origin])

@@ -15,6 +15,7 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject, content_hash, is_drawn, open_subject
 from undrift.metrics import Images
+from undrift.names import find
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_images
 
@@ -95,10 +96,11 @@ class Reference:
         if labels is None or self.images.labels is None:
             return None
         there, names = self.classes, subject.classes
-        if not set(names) & set(there) and all(name.isdecimal() for name in names):
+        index = {name: i for i, name in enumerate(there)}
+        found = {name: find(name, index) for name in names}
+        numbers = {name: i for name, i in found.items() if i is not None}
+        if not numbers and all(name.isdecimal() for name in names):
             numbers = {name: int(name) for name in names if int(name) < len(there)}
-        else:
-            numbers = {name: there.index(name) for name in names if name in there}
         used = [names[label] for label in np.unique(labels)]
         strangers = [name for name in used if name not in numbers]
         if strangers:

@@ -13,6 +13,7 @@ from undrift.errors import UsageError
 from undrift.experiments.evaluation.model_images import Split, load_for, part_of
 from undrift.experiments.evaluation.subject import Subject
 from undrift.likelihood import ValueGrid
+from undrift.names import find
 from undrift.randomness import generator
 
 
@@ -98,6 +99,7 @@ def _renamed(part: ImageSet, subject: Subject, rows: NDArray[np.int64]) -> NDArr
     if part.labels is None or not subject.classes:
         return None
     known = {name: k for k, name in enumerate(subject.classes)}
-    table = np.array([known.get(name, -1) for name in part.class_names], dtype=np.int64)
+    found = [find(name, known) for name in part.class_names]
+    table = np.array([-1 if k is None else k for k in found], dtype=np.int64)
     labels = table[part.labels[rows]]
     return None if (labels < 0).any() else labels
