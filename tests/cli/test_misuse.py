@@ -77,14 +77,9 @@ def test_usage(words, pattern, capsys):
     assert fails(capsys, words.split(), 2, pattern) == ""
 
 
-@pytest.mark.parametrize(
-    "words", ["train digits --stpes 3", "sample", "train digits --steps x", "doctor --what"]
-)
-def test_what_tyro_refuses_is_2_on_stderr(words, capsys):
-    assert main(words.split()) == 2
-    printed = capsys.readouterr()
-    assert printed.out == "" and printed.err != ""
-    assert "\x1b" not in printed.err
+def test_a_prompt_in_place_of_a_path(capsys):
+    fails(capsys, ["train", "a sword"], 3, "'a sword': .*not from a prompt.*a folder")
+    fails(capsys, ["sample", "a sword"], 4, "a sword: .*not from a prompt.*--labels")
 
 
 @pytest.mark.parametrize("verb", ["train", "inspect"])

@@ -13,15 +13,13 @@ from undrift.cli.flags import parse
 from undrift.files.cache import cache_directory
 
 EXTRAS = {
-    "text": ("transformers",),
-    "data": ("datasets", "webdataset"),
-    "diffusers": ("diffusers", "accelerate"),
-    "serve": ("fastapi", "uvicorn"),
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
-    "tensorboard": ("tensorboard",),
-    "wandb": ("wandb",),
-    "slurm": ("submitit",),
+    "text": ("transformers", "pretrained features for evaluate"),
+    "data": ("datasets", "data from hf:NAME and saved Hugging Face data sets"),
+    "onnx": ("onnxruntime", "features of evaluate from an ONNX file"),
+    "slurm": ("submitit", "compare --executor slurm"),
 }
+"""Each optional extra: the package it brings, and what that is for."""
+
 GIB = 2**30
 
 
@@ -63,14 +61,10 @@ def _machine() -> list[tuple[str, str]]:
 
 def _extras() -> list[tuple[str, str]]:
     lines = []
-    for extra, packages in EXTRAS.items():
-        versions = [_version(package) for package in packages]
-        if None in versions:
-            state = f"not installed; pip install 'undrift[{extra}]'"
-        else:
-            pairs = zip(packages, versions, strict=True)
-            state = ", ".join(f"{package} {version}" for package, version in pairs)
-        lines.append((f"[{extra}]", state))
+    for extra, (package, purpose) in EXTRAS.items():
+        version = _version(package)
+        missing = f"not installed, for {purpose}: pip install 'undrift[{extra}]'"
+        lines.append((f"[{extra}]", missing if version is None else f"{package} {version}"))
     return lines
 
 

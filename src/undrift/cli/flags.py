@@ -22,6 +22,7 @@ from typing import (
 
 import tyro
 
+from undrift.cli.arguments import check_arguments
 from undrift.cli.dispatch import first_rank
 from undrift.errors import UsageError
 
@@ -32,9 +33,10 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
     """Parse ``arguments`` into ``command``, a dataclass of flags.
 
     Raises:
-        SystemExit: from tyro, after it has printed the help (0) or what is wrong (2).
-        UsageError: from the dataclass's own checks.
+        SystemExit: from tyro, after it has printed the help.
+        UsageError: a word that the command does not take, or one of the dataclass's own checks.
     """
+    check_arguments(command, verb, arguments)
     return tyro.cli(
         _without_none(command),
         prog=f"undrift {verb}",

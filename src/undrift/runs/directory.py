@@ -195,7 +195,9 @@ def open_run(path: str | os.PathLike[str]) -> RunDirectory:
     """
     run = RunDirectory(path)
     if not run.path.is_dir():
-        raise ModelFileError(f"{path}: no such run; `undrift runs list` shows what there is")
+        prompt = any(map(str.isspace, str(path)))
+        hint = "; images are drawn by --labels NAME, not from a prompt" if prompt else ""
+        raise ModelFileError(f"{path}: no such run{hint}; `undrift runs list` shows what there is")
     if not run.is_run:
         raise ModelFileError(f"{path}: not a run, config.yaml is missing; name a folder in runs/")
     return run

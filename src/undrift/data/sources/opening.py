@@ -81,6 +81,8 @@ def existing(path: Path) -> int:
     except (FileNotFoundError, NotADirectoryError):
         near = near_name(path)
         hint = f"did you mean {near!r}?" if near else f"give {KINDS}"
+        if not near and any(map(str.isspace, str(path))):
+            hint = f"models are trained on images, not from a prompt; {hint}"
         raise DataError(f"no data at {str(path)!r}: {hint}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"{str(path)!r} cannot be read: {error}") from error

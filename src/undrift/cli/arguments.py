@@ -1,0 +1,173 @@
+"""The words of a command line against the flags of a command, so that a slip gives one line.
+
+tyro parses the words and prints the help. What it refuses it explains in a framed page of several
+lines; the checks here find the same faults first.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import tyro
+
+from undrift.errors import UsageError
+
+_POSITIONAL = tyro.conf.Positional[str].__metadata__[0]  # type: ignore[attr-defined]
+_FIXED = tyro.conf.Fixed[str].__metadata__[0]  # type: ignore[attr-defined]
+_LONGEST = 60
+"""Characters of a wrong word that an error repeats."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Argument:
+    """A flag or a positional argument: its names, the type of its values, how many it takes."""
+
+    names: tuple[str, ...]
+    wanted: Any
+    several: bool
+    required: bool
+
+
+def check_arguments(command: type, verb: str, words: Sequence[str]) -> None:
+    """Refuse what ``command``, a dataclass of flags, does not take.
+
+    Raises:
+        UsageError: an unknown flag, a value that is missing or of another type, a word too many, or
+            a positional argument or a flag that is missing.
+    """
+    if "-h" in words or "--help" in words:
+        return
+    flags, places = _arguments(command)
+    rest = list(words)
+    free: list[str] = []
+    met: set[str] = set()
+    spare = 0  # words of flags that take several: tyro leaves the last to a required place
+    while rest:
+        word = rest.pop(0)
+        if word == "--":
+            free += rest
+            break
+        if not _is_flag(word):
+            free.append(word)
+            continue
+        name, given = _split(word, flags)
+        if name not in flags:
+            raise UsageError(f"unknown flag {_short(name)}; {_hint(verb, name, flags)}")
+        wanted = flags[name]
+        met |= {*wanted.names}
+        if wanted.wanted is bool:
+            if given is not None:
+                raise UsageError(f"{name}={_short(given)}: {name} takes no value; give it alone")
+            continue
+        values = [] if given is None else [given]
+        while (not values or wanted.several) and rest and not _is_flag(rest[0]):
+            values.append(rest.pop(0))
+        spare += len(values) if wanted.several else 0
+        if not values and not wanted.several:
+            raise UsageError(f"{name}: it takes a value; wanted {_description(wanted.wanted)}")
+        for value in values:
+            _check_value(name, wanted.wanted, value)
+    _check_places(verb, places, free, spare)
+    for name, argument in flags.items():
+        if argument.required and name not in met:
+            raise _missing(verb, name)
+
+
+def _arguments(command: type) -> tuple[dict[str, _Argument], list[_Argument]]:
+    """The flags by each of their names, and the positional arguments in order."""
+    hints = get_type_hints(command, include_extras=True)
+    flags: dict[str, _Argument] = {}
+    places: list[_Argument] = []
+    for field in dataclasses.fields(command):
+        hint, notes = hints[field.name], ()
+        while hasattr(hint, "__metadata__"):
+            notes += hint.__metadata__
+            hint = hint.__origin__
+        if _FIXED in notes:
+            continue
+        named = next((note.name for note in notes if getattr(note, "name", None)), None)
+        aliases = [a for note in notes for a in getattr(note, "aliases", None) or ()]
+        several = get_origin(hint) is tuple
+        wanted = get_args(hint)[0] if several else _not_none(hint)
+        required = field.default is dataclasses.MISSING
+        if _POSITIONAL in notes:
+            places.append(_Argument((named or field.name.upper(),), wanted, several, required))
+            continue
+        names = (f"--{(named or field.name).replace('_', '-')}", *aliases)
+        flags |= dict.fromkeys(names, _Argument(names, wanted, several, required))
+    return flags, places
+
+
+def _not_none(hint: Any) -> Any:  # noqa: ANN401 - any annotation
+    if get_origin(hint) in (Union, types.UnionType):
+        (hint,) = (member for member in get_args(hint) if member is not types.NoneType)
+    return hint
+
+
+def _is_flag(word: str) -> bool:
+    """Whether ``word`` is a flag and no value: -3, -.5, -inf and a lone - are values."""
+    start = word.lstrip("-")[:1]
+    number = word.lower().lstrip("-").partition("=")[0] in ("inf", "infinity", "nan")
+    return word == "--" or (word.startswith("-") and start.isalpha() and not number)
+
+
+def _split(word: str, flags: dict[str, _Argument]) -> tuple[str, str | None]:
+    """The name of a flag, spelled with hyphens, and the value in ``--flag=value`` or ``-n4``."""
+    if not word.startswith("--") and word[:2] in flags and len(word) > 2:
+        return word[:2], word[2:].removeprefix("=")
+    name, equals, value = word.partition("=")
+    return name[:2] + name[2:].replace("_", "-"), value if equals else None
+
+
+def _check_value(name: str, wanted: Any, value: str) -> None:  # noqa: ANN401 - any annotation
+    if get_origin(wanted) is Literal:
+        choices = [str(choice) for choice in get_args(wanted)]
+        if value not in choices:
+            near = difflib.get_close_matches(value, choices, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"{name} {_short(value)}: wanted {_description(wanted)}{hint}")
+    elif wanted in (int, float):
+        try:
+            wanted(value)
+        except ValueError:
+            raise UsageError(f"{name} {_short(value)}: wanted {_description(wanted)}") from None
+
+
+def _check_places(verb: str, places: list[_Argument], free: list[str], spare: int) -> None:
+    needed = [place for place in places if place.required]
+    if len(free) + spare < len(needed):
+        raise _missing(verb, needed[len(free)].names[0])
+    if len(free) > len(places) and not any(place.several for place in places):
+        raise UsageError(
+            f"{_short(repr(free[len(places)]))}: {verb} takes "
+            f"{' and '.join(place.names[0] for place in places) or 'flags'} only; "
+            "a name with blanks needs quotes"
+        )
+
+
+def _missing(verb: str, name: str) -> UsageError:
+    return UsageError(f"{verb} needs {name}; `undrift {verb} --help` says what that is")
+
+
+def _description(wanted: Any) -> str:  # noqa: ANN401 - any annotation
+    if get_origin(wanted) is Literal:
+        return " or ".join(_listed([str(choice) for choice in get_args(wanted)]))
+    return {int: "a whole number", float: "a number"}.get(wanted, "a text")
+
+
+def _listed(choices: list[str]) -> Iterator[str]:
+    yield from ([", ".join(choices[:-1]), choices[-1]] if len(choices) > 1 else choices)
+
+
+def _hint(verb: str, name: str, flags: dict[str, _Argument]) -> str:
+    known = [flag for flag in flags if flag.startswith("--")]
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"`undrift {verb} --help` lists what there is"
+
+
+def _short(word: str) -> str:
+    return word if len(word) <= _LONGEST else f"{word[:_LONGEST]}..."
