@@ -1,17 +1,19 @@
-"""What a run ran on: versions, device, threads and the state of the working tree."""
+"""What a run ran on: versions, device, threads and the commit of undrift's own source tree."""
 
 from __future__ import annotations
 
 import os
 import platform
-import subprocess
+import re
 import sys
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import torch
 
 PACKAGES = ("undrift", "torch", "numpy", "pillow", "safetensors", "scikit-learn", "torchdiffeq")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 def describe_environment(device: str) -> dict[str, Any]:
@@ -26,7 +28,7 @@ def describe_environment(device: str) -> dict[str, Any]:
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "command": ["undrift", *sys.argv[1:]],
-        "git": _git(),
+        "git": commit_of(Path(__file__).resolve().parents[3]),
     }
     return entries
 
@@ -38,19 +40,36 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _git() -> dict[str, Any] | None:
-    """Commit of the working directory and whether tracked files differ from it, or None."""
+def commit_of(tree: Path) -> dict[str, str] | None:
+    """``commit``: the git commit that is checked out in ``tree``; None where there is no ``.git``.
+
+    Only files of ``.git`` are read: a command such as ``git status`` runs programs that a
+    repository's configuration names, ``core.fsmonitor`` among them. An installed package lies in
+    no source tree; its version says what it is.
+    """
+    git = tree / ".git"
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=5
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--untracked-files=no"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=5,
-        ).stdout
-    except (OSError, subprocess.SubprocessError):
+        if git.is_file():  # a linked worktree: ``gitdir: PATH``
+            git = git.parent / git.read_text(encoding="utf-8").removeprefix("gitdir:").strip()
+        common = git / "commondir"
+        shared = git / common.read_text(encoding="utf-8").strip() if common.is_file() else git
+        head = (git / "HEAD").read_text(encoding="utf-8").strip()
+        name = head.removeprefix("ref:").strip()
+        commit = head if name == head else _branch(name, git, shared)
+    except (OSError, ValueError):
         return None
-    return {"commit": commit, "changed": bool(changed.strip())}
+    return {"commit": commit} if _COMMIT.fullmatch(commit) else None
+
+
+def _branch(name: str, git: Path, shared: Path) -> str:
+    """The commit of a branch: a file of its own, or a line of ``packed-refs``."""
+    if not name.startswith("refs/") or ".." in name:
+        return ""
+    for place in (git / name, shared / name):
+        if place.is_file():
+            return place.read_text(encoding="utf-8").strip()
+    for line in (shared / "packed-refs").read_text(encoding="utf-8").splitlines():
+        commit, _, packed = line.partition(" ")
+        if packed == name:
+            return commit
+    return ""

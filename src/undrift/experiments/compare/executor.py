@@ -123,7 +123,8 @@ class _Zygote:
         try:
             # in a session of its own: the terminal's Ctrl-C is this process's to pass on
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "undrift.experiments.compare.zygote"],
+                # -P: Python files of the folder that undrift works in are not imported
+                [sys.executable, "-P", "-m", "undrift.experiments.compare.zygote"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,

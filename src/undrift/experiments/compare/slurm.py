@@ -160,7 +160,7 @@ def carry_out(
     began = time.perf_counter()
     with Path(log).open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "undrift", *words],
+            [sys.executable, "-P", "-m", "undrift", *words],  # -P: see LocalExecutor
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
