@@ -180,7 +180,7 @@ def test_guidance_costs_two_evaluations_and_changes_images(labelled, folder):
 
 def test_what_a_model_can_not_do_is_refused(labelled, unlabelled, capsys):
     refused(capsys, 2, "'cta'", labelled, "--labels", "cta", "--out", "x")
-    refused(capsys, 2, "'3'", labelled, "--labels", "3", "--out", "x")
+    refused(capsys, 2, "label 3:", labelled, "--labels", "3", "--out", "x")
     refused(capsys, 2, "no classes", unlabelled, "--labels", "cat", "--out", "x")
     refused(capsys, 2, "'dpm9'", labelled, "--sampler", "dpm9", "--out", "x")
     refused(capsys, 2, "--ema", labelled, "--ema", 0.05, "--out", "x")

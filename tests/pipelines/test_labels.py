@@ -6,9 +6,11 @@ import unicodedata
 
 import numpy as np
 import pytest
+import torch
 
 from undrift.errors import UsageError
 from undrift.pipelines import SampleSpec, resolve_labels
+from undrift.pipelines.labels import parse_labels
 
 SPEC = SampleSpec((1, 8, 8), ("cat", "dog", "2", "0"), (0.5, 0.25, 0.25, 0.0))
 
@@ -25,12 +27,17 @@ def resolved(labels, n=5, seed=0, spec=SPEC):
         (["dog", "cat"], [1, 0, 1, 0, 1]),
         ("all", [0, 1, 2, 3, 0]),
         ("0", [3, 3, 3, 3, 3]),  # a class is called that
-        ("1", [1, 1, 1, 1, 1]),  # none is: an index
         (0, [0, 0, 0, 0, 0]),  # integers are indices
         ([3, "cat"], [3, 0, 3, 0, 3]),
         (("cat", "dog", "2"), [0, 1, 2, 0, 1]),
         (np.array([1, 0]), [1, 0, 1, 0, 1]),
         (np.int64(2), [2, 2, 2, 2, 2]),
+        (np.array(2), [2, 2, 2, 2, 2]),
+        (np.str_("dog"), [1, 1, 1, 1, 1]),
+        (np.array(["dog", "cat"]), [1, 0, 1, 0, 1]),
+        (torch.tensor(1), [1, 1, 1, 1, 1]),
+        (torch.tensor([1, 0]), [1, 0, 1, 0, 1]),
+        (range(4), [0, 1, 2, 3, 0]),
     ],
 )
 def test_labels(labels, wanted):
@@ -42,13 +49,72 @@ def test_a_class_called_all_is_that_class():
     assert resolved("all", spec=SampleSpec((1, 8, 8), ("none", "all"))) == [1] * 5
 
 
-@pytest.mark.parametrize("label", ["cta", "Cat", "5", "-1", "", -1, 4, 1.0, True, None, "²"])
+@pytest.mark.parametrize("label", ["cta", "Cat", "1", "5", "-1", "", -1, 4, 10**50, "²"])
 def test_unknown_labels_name_the_classes(label):
     with pytest.raises(
         UsageError, match=r"unknown label .*cat, dog, 2, 0.* indices 0 to 3"
     ) as error:
         resolved([label])
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        *(1.0, [1.0], True, [None], [[0]], b"cat", {"cat"}, object(), range(10**9)),
+        *(np.zeros((2, 2), int), np.array(0.5), torch.ones(1, 1), torch.empty(1, device="meta")),
+    ],
+    ids=repr,
+)
+def test_what_is_no_label_is_refused(labels):
+    with pytest.raises(UsageError, match=r"labels .*: wanted text or a whole number") as error:
+        resolved(labels)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+def test_a_string_is_never_an_index():
+    with pytest.raises(UsageError, match="'1': a string is a class name; give an index as an int"):
+        resolved("1")
+
+
+NUMBERED = tuple(str(number) for number in range(1, 13))
+
+
+@pytest.mark.parametrize(
+    ("words", "names", "wanted"),
+    [
+        ([], ("cat", "dog"), None),
+        (["cat", "dog"], ("cat", "dog"), ["cat", "dog"]),
+        (["cat, dog"], ("cat", "dog"), ["cat", "dog"]),
+        (["cat, dog"], ("cat, dog", "cat"), ["cat, dog"]),
+        (["0", "1"], ("cat", "dog"), [0, 1]),
+        (["0,cat"], ("cat", "dog"), [0, "cat"]),
+        (["1", "12"], NUMBERED, ["1", "12"]),
+        (["all"], NUMBERED, "all"),
+        (["all"], ("cat", "all"), ["all"]),
+        (["7"], (), ["7"]),  # a model without classes says so itself
+    ],
+)
+def test_labels_of_a_command_line(words, names, wanted):
+    assert parse_labels(words, names) == wanted
+
+
+@pytest.mark.parametrize("word", ["0", "13", "007"])
+def test_where_classes_are_numbers_a_number_is_a_name(word):
+    with pytest.raises(UsageError, match=f"--labels '{word}': no class is called that, .*1, 2, 3"):
+        parse_labels([word], NUMBERED)
+    with pytest.raises(UsageError, match="unknown label"):
+        resolve_labels([word], 1, 0, SampleSpec((1, 8, 8), NUMBERED))
+
+
+def test_an_index_on_a_command_line_is_one_of_the_classes():
+    with pytest.raises(UsageError, match="unknown label 2: the classes are cat, dog"):
+        resolve_labels(
+            parse_labels(["2"], ("cat", "dog")), 1, 0, SampleSpec((1, 8, 8), ("cat", "dog"))
+        )
+    with pytest.raises(UsageError, match="unknown label '9999"):
+        parse_labels(["9" * 5000], ("cat", "dog"))
 
 
 def test_the_nearest_name_is_suggested():

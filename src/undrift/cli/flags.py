@@ -6,7 +6,6 @@ import dataclasses
 import math
 import os
 import types
-from collections.abc import Sequence
 from pathlib import Path
 from typing import (
     Annotated,
@@ -84,19 +83,6 @@ def finite(flag: str, value: float | None) -> None:
     """Refuse nan and the infinities; None, for a flag that was not given, passes."""
     if value is not None and not math.isfinite(value):
         raise UsageError(f"{flag} {value}: wanted a finite number")
-
-
-def label_list(entries: Sequence[str], class_names: Sequence[str]) -> list[str] | str | None:
-    """The labels asked for: ``cat dog`` and ``cat,dog`` say the same, unless a name has a comma."""
-    known = set(class_names)
-    names = [
-        part.strip()
-        for entry in entries
-        for part in ([entry] if entry in known else entry.split(","))
-    ]
-    if not names:
-        return None
-    return "all" if names == ["all"] and "all" not in known else names
 
 
 def writable_folder(flag: str, path: Path) -> None:

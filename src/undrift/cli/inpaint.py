@@ -11,7 +11,7 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import home_of
-from undrift.cli.flags import at_least, finite, label_list, parse, writable_folder
+from undrift.cli.flags import at_least, finite, parse, writable_folder
 from undrift.errors import UsageError
 from undrift.runs.settings import check_threads
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from undrift.data import ImageSet
-    from undrift.pipelines import Pipeline, Progress, Samples
+    from undrift.pipelines import Labels, Pipeline, Progress, Samples
 
 BESIDE = "beside.png"
 SHOWN = 16
@@ -45,8 +45,9 @@ class Inpaint:
         n: how many images, the first ones.
         variants: how often each is painted.
         split: part of the data; test, else validation, else all of it.
-        labels: class names, or indices, which the model is told; image i gets entry i modulo their
-            count. `given` is the data's own. Without it the class is left open.
+        labels: class names, or indices where no class is called by a number, which the model is
+            conditioned on; image i gets entry i modulo their count. `given` is the data's own.
+            Without it the class is left open.
         method: of a diffusion model: moments expects the known pixels at every step, and passes
             back through the network; repaint puts them back after every step and walks steps again.
         steps: of a diffusion model; twice the model's own by default.
@@ -196,17 +197,17 @@ def _of_its_family(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:
     return given
 
 
-def _labels(
-    asked: Inpaint, pipeline: Pipeline, part: ImageSet, count: int
-) -> list[str] | str | None:
+def _labels(asked: Inpaint, pipeline: Pipeline, part: ImageSet, count: int) -> Labels:
     """What the model is told of the classes.
 
     Raises:
-        UsageError: for the data's own labels where there are none.
+        UsageError: for the data's own labels where there are none, or a number that is no name.
     """
+    from undrift.pipelines.labels import parse_labels
+
     classes = pipeline.spec.class_names
     if asked.labels != ("given",) or "given" in classes:
-        return label_list(asked.labels, classes)
+        return parse_labels(asked.labels, classes)
     if part.labels is None:
         raise UsageError("--labels given: the data has none; name them, or leave them open")
     return [part.class_names[label] for label in part.labels[:count].tolist()]

@@ -14,7 +14,7 @@ import tyro
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import home_of
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, label_list, parse, writable_file, writable_folder
+from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
 from undrift.errors import (
     InterruptedRunError,
     TerminatedError,
@@ -41,8 +41,9 @@ class Sample:
     Attributes:
         target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
         n: how many images to draw.
-        labels: class names, or indices; image i gets entry i modulo their count. `all` is every
-            class in stored order. Without it, labels follow the training frequencies.
+        labels: class names, or indices where no class is called by a number; image i gets entry i
+            modulo their count. `all` is every class in stored order. Without it, labels follow the
+            training frequencies.
         steps: sampler steps; more is slower and closer to the exact solution. The model's own by
             default, 20; a GAN has none.
         sampler: how to step: by default what tune-sampler learned for these steps, else the model's
@@ -140,6 +141,7 @@ def run(arguments: list[str]) -> None:
 
     from undrift.data.scatter import on_plane
     from undrift.pipelines.folder import SampleFolder
+    from undrift.pipelines.labels import parse_labels
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
 
@@ -149,7 +151,7 @@ def run(arguments: list[str]) -> None:
     pipeline = pipeline.to(choose_device(asked.device))
     draw = partial(
         pipeline,
-        labels=label_list(asked.labels, pipeline.spec.class_names),
+        labels=parse_labels(asked.labels, pipeline.spec.class_names),
         seed=asked.seed,
         steps=asked.steps,
         sampler=asked.sampler,

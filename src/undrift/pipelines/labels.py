@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 
+from undrift.arguments import checked, shown
 from undrift.errors import UsageError
 from undrift.names import find, nearest
 from undrift.pipelines.spec import SampleSpec
 from undrift.randomness import generator
 
 Labels = str | int | Sequence[str | int] | None
-"""Class names, else indices; ``"all"``; or None for the training frequencies."""
+"""Class names as strings, indices as integers; ``"all"``; or None for the training frequencies."""
 
 _LISTED = 12  # class names in an error message, which is one line
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
+@checked
 def resolve_labels(
     labels: Labels, n: int, seed: int, spec: SampleSpec, first: int = 0
 ) -> np.ndarray | None:
     """Return the class of each image, int64 (n,), or None for a model without classes.
 
     Args:
-        labels: one entry or several. A string is a class name (NFC and NFD are equal) or, if no
-            class is called that, an index; an integer is an index. Image i gets entry i mod K.
-            ``"all"`` is every class in stored order. None draws from the training frequencies, by
-            (seed, i) alone.
+        labels: one entry or several. A string is a class name (NFC and NFD are equal), an integer
+            an index. Image i gets entry i mod K. ``"all"`` is every class in stored order. None
+            draws from the training frequencies, by (seed, i) alone.
         n: number of images.
         seed: the request's seed.
         spec: the classes.
@@ -38,7 +41,7 @@ def resolve_labels(
     """
     if not spec.class_names:
         if labels is not None:
-            raise UsageError(f"labels {labels!r}: this model has no classes; leave labels out")
+            raise UsageError(f"labels {shown(labels)}: this model has no classes; leave labels out")
         return None
     if labels is None:
         return _drawn(range(first, first + n), seed, spec)
@@ -46,34 +49,80 @@ def resolve_labels(
     return np.array([entries[i % len(entries)] for i in range(first, first + n)], dtype=np.int64)
 
 
+def parse_labels(words: Sequence[str], class_names: tuple[str, ...]) -> Labels:
+    """Return the labels that ``words`` of a command line name.
+
+    ``cat dog`` and ``cat,dog`` say the same, unless a name has a comma. A number is an index, as
+    long as no class is called by a number; where one is, numbers are names.
+
+    Args:
+        words: as they were typed; none at all is None.
+        class_names: the classes in stored order.
+
+    Raises:
+        UsageError: for a number that is no class name, where class names are numbers.
+    """
+    parts = [
+        part.strip()
+        for word in words
+        for part in (word.split(",") if _place(word, class_names) is None else [word])
+    ]
+    if not parts:
+        return None
+    if parts == ["all"] and "all" not in class_names:
+        return "all"
+    return [_name_or_index(part, class_names) for part in parts]
+
+
+def _name_or_index(word: str, names: tuple[str, ...]) -> str | int:
+    number = word.isascii() and word.isdigit()
+    if not number or not names or _place(word, names) is not None:
+        return word
+    numbers = [name for name in names if _WHOLE_NUMBER.fullmatch(name.strip())]
+    if numbers:
+        raise UsageError(
+            f"--labels {shown(word)}: no class is called that, and it is not taken for an index, "
+            f"since classes are called by numbers: the classes are {_listed(names)}"
+        )
+    if len(word) > len(str(len(names))):
+        raise _unknown(word, names)
+    return int(word)
+
+
 def _entries(labels: str | int | Sequence[str | int], spec: SampleSpec) -> list[int]:
     names = spec.class_names
     if isinstance(labels, str) and labels == "all" and "all" not in names:
         return list(range(len(names)))
-    several = [labels] if isinstance(labels, str) or not isinstance(labels, Sequence) else labels
-    if isinstance(labels, np.ndarray):
-        several = labels.ravel().tolist()
-    if len(several) == 0:
+    several = [labels] if isinstance(labels, str | int) else labels
+    if not several:
         raise UsageError("labels: an empty list; give at least one, or leave labels out")
     return [_index(label, names) for label in several]
 
 
 def _index(label: str | int, names: tuple[str, ...]) -> int:
-    if isinstance(label, str):
-        found = find(label, {name: i for i, name in enumerate(names)})
-        if found is not None:
-            return found
-        if label.isascii() and label.isdigit() and int(label) < len(names):
-            return int(label)
-    elif isinstance(label, int | np.integer) and not isinstance(label, bool):
-        if 0 <= label < len(names):
-            return int(label)
-    near = nearest(str(label), names)
+    found = _place(label, names) if isinstance(label, str) else label
+    if found is None or not 0 <= found < len(names):
+        raise _unknown(label, names)
+    return found
+
+
+def _place(name: str, names: tuple[str, ...]) -> int | None:
+    return find(name, {name: i for i, name in enumerate(names)})
+
+
+def _unknown(label: str | int, names: tuple[str, ...]) -> UsageError:
+    near = nearest(str(label), names) if isinstance(label, str) else None
     hint = "" if near is None else f"did you mean {near!r}? "
-    listed = ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
-    raise UsageError(
-        f"unknown label {label!r}: {hint}the classes are {listed}, or indices 0 to {len(names) - 1}"
+    if near is None and isinstance(label, str) and label.isascii() and label.isdigit():
+        hint = "a string is a class name; give an index as an integer. "
+    return UsageError(
+        f"unknown label {shown(label)}: {hint}the classes are {_listed(names)}, "
+        f"or indices 0 to {len(names) - 1}"
     )
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_LISTED]) + (", ..." if len(names) > _LISTED else "")
 
 
 def _drawn(rows: range, seed: int, spec: SampleSpec) -> np.ndarray:

@@ -1,0 +1,299 @@
+"""Arguments of public functions, converted to the types that the annotations say.
+
+``@checked`` reads a function's annotations when it is first called. NumPy's and torch's scalars
+become plain numbers, one-dimensional arrays, tensors, ranges and tuples become lists, so that
+whatever is accepted can also be written into JSON. What has another type is a ``UsageError`` that
+names the argument, before any work starts: a bool is no number, bytes are no text, and nan and the
+infinities are no numbers.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import functools
+import inspect
+import math
+import operator
+import os
+import pathlib
+import reprlib
+import types
+from collections.abc import Callable, Iterator
+from typing import (
+    Any,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    Union,
+    Unpack,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+import numpy as np
+import torch
+
+from undrift.errors import UsageError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MOST_ENTRIES = 10_000_000
+"""Entries of a list that are converted: a longer one is a mistake."""
+
+_SHOWN = 80  # characters of a value in a message
+
+
+class _Mismatch(Exception):  # noqa: N818 - never leaves this module
+    """The value does not have the type."""
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Convert the arguments of ``function`` to its annotations, or refuse them.
+
+    Raises:
+        UsageError: from the call, for an argument of another type; keywords that ``function`` does
+            not know are Python's own ``TypeError``.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        bound = signature.bind(*args, **kwargs)
+        hints = _hints(function)
+        for name, given in bound.arguments.items():
+            hint = hints.get(name)
+            if get_origin(hint) is Unpack:
+                fields = get_type_hints(get_args(hint)[0])
+                for key in given.keys() & fields:
+                    given[key] = converted(key, given[key], fields[key])
+            elif hint is not None:
+                bound.arguments[name] = converted(name, given, hint)
+        return function(*bound.args, **bound.kwargs)
+
+    return call
+
+
+def converted(name: str, given: object, hint: Any) -> Any:  # noqa: ANN401 - any annotation
+    """``given`` as the annotation ``hint`` says.
+
+    Raises:
+        UsageError: if it has another type; ``name`` is what the message calls it.
+    """
+    try:
+        return _value(hint, given)
+    except _Mismatch:
+        raise UsageError(f"{name} {shown(given)}: wanted {_wanted(hint)}") from None
+
+
+def shown(value: object) -> str:
+    """``value`` in a message: on one line, and cut where it is long."""
+    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim:
+        return f"of type {value.dtype} and shape {tuple(value.shape)}"
+    try:
+        text = _REPR.repr(value)
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        text = f"a {type(value).__name__} of thousands of digits"
+    return " ".join(text.split())
+
+
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _REPR.maxlong = _SHOWN
+
+
+@functools.cache
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    return get_type_hints(function)
+
+
+def _value(hint: Any, given: object) -> object:  # noqa: ANN401 - any annotation
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        return _member(get_args(hint), given)
+    if origin is Literal:
+        plain = _plain(given)
+        if any(type(plain) is type(choice) and plain == choice for choice in get_args(hint)):
+            return plain
+        raise _Mismatch
+    if origin is collections.abc.Sequence:
+        return _list(get_args(hint)[0], given)
+    if origin is collections.abc.Callable:
+        return _instance(given, callable(given))
+    if hint is np.ndarray or origin is np.ndarray:
+        return _array(given)
+    if _is_path(hint):
+        return _path(given)
+    if hint is Any:
+        return given
+    convert = _SCALARS.get(hint)
+    return _instance(given, isinstance(given, hint)) if convert is None else convert(given)
+
+
+def _member(members: tuple[Any, ...], given: object) -> object:
+    """The value of the first member of a union that takes it; whole numbers before others."""
+    if given is None:
+        return _instance(given, types.NoneType in members)
+    if any(map(_is_path, members)):  # text is then a path, which may be neither empty nor broken
+        members = tuple(member for member in members if member is not str)
+    for member in sorted(members, key=lambda member: member is float):
+        try:
+            return _value(member, given)
+        except _Mismatch:
+            continue
+    raise _Mismatch
+
+
+def _instance(given: object, fits: bool) -> object:
+    if not fits:
+        raise _Mismatch
+    return given
+
+
+def _plain(given: object) -> object:
+    """NumPy's and torch's numbers and texts as Python's, arrays of one dimension as lists."""
+    if isinstance(given, np.generic | np.ndarray):
+        ours = given.ndim <= 1 and given.dtype.kind in "biufUO"
+        return given.tolist() if ours else given
+    if isinstance(given, torch.Tensor) and given.ndim <= 1:
+        try:
+            return given.detach().tolist()
+        except (RuntimeError, TypeError):  # a tensor without values, as on the meta device
+            return given
+    return given
+
+
+def _bool(given: object) -> bool:
+    plain = _plain(given)
+    if not isinstance(plain, bool):
+        raise _Mismatch
+    return plain
+
+
+def _int(given: object) -> int:
+    plain = _plain(given)
+    if isinstance(plain, bool | np.ndarray | torch.Tensor):
+        raise _Mismatch
+    try:
+        return operator.index(plain)  # type: ignore[arg-type] - what is none raises
+    except TypeError:
+        raise _Mismatch from None
+
+
+def _float(given: object) -> float:
+    plain = _plain(given)
+    if isinstance(plain, bool) or not isinstance(plain, int | float | np.floating):
+        raise _Mismatch
+    try:
+        number = float(plain)
+    except OverflowError:
+        raise _Mismatch from None
+    if not math.isfinite(number):
+        raise _Mismatch
+    return number
+
+
+def _str(given: object) -> str:
+    plain = _plain(given)
+    if not isinstance(plain, str):
+        raise _Mismatch
+    return str.__str__(plain)
+
+
+def _path(given: object) -> str:
+    if not isinstance(given, str | os.PathLike):
+        raise _Mismatch
+    path = os.fspath(given)
+    if not isinstance(path, str) or not path or "\0" in path:
+        raise _Mismatch
+    return path
+
+
+def _list(entry: Any, given: object) -> list[object]:  # noqa: ANN401 - any annotation
+    plain = _plain(given)
+    several = isinstance(plain, collections.abc.Sequence)
+    if not several or isinstance(plain, str | bytes | bytearray | memoryview):
+        raise _Mismatch
+    if len(plain) > MOST_ENTRIES:
+        raise _Mismatch
+    return [_value(entry, item) for item in plain]
+
+
+def _array(given: object) -> np.ndarray:
+    """An array of numbers or truth values; of tensors on any device, and of lists of numbers."""
+    if isinstance(given, torch.Tensor):
+        given = given.detach().cpu() if given.device.type != "meta" else given
+    if not isinstance(given, np.ndarray | torch.Tensor | list | tuple):
+        raise _Mismatch
+    try:
+        array = np.asarray(given)
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise _Mismatch from None
+    if array.dtype.kind not in "biuf":
+        raise _Mismatch
+    return array
+
+
+def _device(given: object) -> torch.device:
+    """A device that is there and keeps what is moved to it."""
+    if not isinstance(given, str | torch.device):
+        raise _Mismatch
+    try:
+        device = torch.device(given)
+        torch.empty(0, dtype=torch.float32, device=device)
+    except (RuntimeError, AssertionError):
+        raise _Mismatch from None
+    if device.type == "meta":
+        raise _Mismatch
+    return device
+
+
+_SCALARS: dict[Any, Callable[[object], object]] = {
+    bool: _bool,
+    int: _int,
+    float: _float,
+    str: _str,
+    torch.device: _device,
+}
+
+
+def _is_path(hint: Any) -> bool:  # noqa: ANN401 - any annotation
+    return hint is pathlib.Path or (get_origin(hint) or hint) is os.PathLike
+
+
+def _wanted(hint: Any) -> str:  # noqa: ANN401 - any annotation
+    """What an annotation asks for, in words."""
+    return " or ".join(dict.fromkeys(_words(hint)))
+
+
+def _words(hint: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
+    origin = get_origin(hint)
+    if origin in (Union, types.UnionType):
+        members = get_args(hint)
+        path = any(map(_is_path, members))
+        for member in members:
+            if torch.device in members and member is str:
+                continue
+            yield from () if path and member is str else _words(member)
+    elif origin is Literal:
+        yield f"one of {', '.join(map(str, get_args(hint)))}"
+    elif origin is collections.abc.Sequence:
+        yield f"a list of {_wanted(get_args(hint)[0])}"
+    elif _is_path(hint):
+        yield "a path"
+    elif origin is collections.abc.Callable:
+        yield "a function"
+    elif hint is np.ndarray or origin is np.ndarray:
+        yield "an array"
+    else:
+        yield _NAMES.get(hint) or f"a {getattr(hint, '__name__', hint)}"
+
+
+_NAMES: dict[Any, str] = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a finite number",
+    str: "text",
+    torch.device: "a device of this machine, such as cpu or cuda",
+    types.NoneType: "None",
+}
