@@ -79,7 +79,7 @@ def test_usage(words, pattern, capsys):
 
 def test_a_prompt_in_place_of_a_path(capsys):
     fails(capsys, ["train", "a sword"], 3, "'a sword': .*not from a prompt.*a folder")
-    fails(capsys, ["sample", "a sword"], 4, "a sword: .*not from a prompt.*--labels")
+    fails(capsys, ["sample", "a sword"], 4, "a sword: .*--labels NAME, not from a prompt")
 
 
 @pytest.mark.parametrize("verb", ["train", "inspect"])
