@@ -39,6 +39,9 @@ from undrift.errors import UsageError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+MOST_WHOLE = 1 << 63
+"""Whole numbers are smaller, as those of NumPy and torch are."""
+
 MOST_ENTRIES = 10_000_000
 """Entries of a list that are converted: a longer one is a mistake."""
 
@@ -46,7 +49,7 @@ _SHOWN = 80  # characters of a value in a message
 
 
 class _Mismatch(Exception):  # noqa: N818 - never leaves this module
-    """The value does not have the type."""
+    """The value does not have the type; perhaps with what was wanted more precisely."""
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
@@ -83,8 +86,9 @@ def converted(name: str, given: object, hint: Any) -> Any:  # noqa: ANN401 - any
     """
     try:
         return _value(hint, given)
-    except _Mismatch:
-        raise UsageError(f"{name} {shown(given)}: wanted {_wanted(hint)}") from None
+    except _Mismatch as mismatch:
+        wanted = str(mismatch) or _wanted(hint)
+        raise UsageError(f"{name} {shown(given)}: wanted {wanted}") from None
 
 
 def shown(value: object) -> str:
@@ -134,14 +138,15 @@ def _member(members: tuple[Any, ...], given: object) -> object:
     """The value of the first member of a union that takes it; whole numbers before others."""
     if given is None:
         return _instance(given, types.NoneType in members)
-    if any(map(_is_path, members)):  # text is then a path, which may be neither empty nor broken
+    if torch.device in members or any(map(_is_path, members)):  # text is then the name of one
         members = tuple(member for member in members if member is not str)
+    reasons = []
     for member in sorted(members, key=lambda member: member is float):
         try:
             return _value(member, given)
-        except _Mismatch:
-            continue
-    raise _Mismatch
+        except _Mismatch as mismatch:
+            reasons.append(str(mismatch))
+    raise _Mismatch(max(reasons, key=len))
 
 
 def _instance(given: object, fits: bool) -> object:
@@ -175,9 +180,12 @@ def _int(given: object) -> int:
     if isinstance(plain, bool | np.ndarray | torch.Tensor):
         raise _Mismatch
     try:
-        return operator.index(plain)  # type: ignore[arg-type] - what is none raises
+        number = operator.index(plain)  # type: ignore[arg-type] - what is none raises
     except TypeError:
         raise _Mismatch from None
+    if abs(number) >= MOST_WHOLE:
+        raise _Mismatch("a whole number below 2^63")
+    return number
 
 
 def _float(given: object) -> float:
@@ -270,11 +278,9 @@ def _words(hint: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         members = get_args(hint)
-        path = any(map(_is_path, members))
+        named = torch.device in members or any(map(_is_path, members))
         for member in members:
-            if torch.device in members and member is str:
-                continue
-            yield from () if path and member is str else _words(member)
+            yield from () if named and member is str else _words(member)
     elif origin is Literal:
         yield f"one of {', '.join(map(str, get_args(hint)))}"
     elif origin is collections.abc.Sequence:

@@ -227,7 +227,7 @@ def test_trajectory_runs_from_noise_to_the_images():
     assert (plain.images == samples.images).all()
     three = pipeline(5, batch_size=2, steps=4, trajectory=3).trajectory
     assert (three.denoised == way.denoised[:, :3]).all() and (three.noisy == way.noisy[:, :3]).all()
-    with pytest.raises(UsageError, match="trajectory True: give a whole number"):
+    with pytest.raises(UsageError, match="trajectory True: wanted a whole number"):
         pipeline(5, trajectory=True)
     spread = way.noisy[0].astype(float).std()
     assert 35 < spread < 75  # pure noise at the data's spread, 55
@@ -307,12 +307,12 @@ def test_with_weights_makes_another_pipeline():
         ({"seed": -1}, "seed -1: .* at least 0"),
         ({"batch_size": 0}, "batch_size 0"),
         ({"first": -1}, "first -1"),
-        ({"guidance": float("nan")}, "guidance nan: give a finite"),
+        ({"guidance": float("nan")}, "guidance nan: wanted a finite"),
         ({"guidance": float("inf")}, "guidance inf"),
-        ({"guidance": "2"}, "guidance '2': give a number"),
+        ({"guidance": "2"}, "guidance '2': wanted a finite number"),
         ({"sampler": "dpm"}, "unknown sampler 'dpm'"),
         ({"grid": "cosine"}, "unknown grid 'cosine'"),
-        ({"precision": "float8"}, "unknown precision"),
+        ({"precision": "float8"}, "wanted one of float32, bfloat16"),
         ({"labels": "dog"}, "unknown label 'dog'.*ant, bee, cat"),
     ],
 )

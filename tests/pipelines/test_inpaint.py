@@ -227,7 +227,7 @@ def test_the_hidden_half_goes_with_the_known_one(schedule, way):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "magic"}, "choose moments or repaint"),
+        ({"method": "magic"}, "wanted one of moments, repaint"),
         ({"resample": 2}, "only repaint has it"),
         ({"jump": 2}, "only repaint has it"),
         ({"method": "repaint", "jump": 40}, "nothing would be walked again"),
@@ -275,7 +275,7 @@ def test_noise_is_named_alike_whatever_else_is_asked():
     images, mask = np.zeros((3, 2, 2, 1), np.uint8), np.ones((2, 2), bool)
 
     def numbers(count, variants, first=0):
-        made = Holes.checked(images[:count], mask, variants, first, spec)
+        made = Holes.checked(images[:count], mask, variants, first, 0, spec)
         return np.array(made.numbers(range(len(made)))).reshape(count, variants)
 
     whole = numbers(3, 4)

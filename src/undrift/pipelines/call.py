@@ -13,6 +13,9 @@ Grid = str | Sequence[float] | Tensor | None
 
 Precision = Literal["float32", "bfloat16"]
 
+Method = Literal["moments", "repaint"]
+"""How a diffusion model inpaints."""
+
 
 @dataclass(frozen=True, eq=False)
 class Call:

@@ -14,13 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from undrift import networks
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
 from undrift.networks import NetworkConfig, lay_out
 from undrift.pipelines.binding import Binding, Limit, limit_of
-from undrift.pipelines.call import Call, Grid, Precision
+from undrift.pipelines.call import Call, Grid, Method, Precision
 from undrift.pipelines.drawing import Drawing
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.learned import Learned
@@ -36,7 +38,6 @@ from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
 
 if TYPE_CHECKING:
     from undrift.likelihood import OnScored, Scored
-    from undrift.pipelines.inpainting import Method
     from undrift.pipelines.scoring import LikelihoodRequest
 
 
@@ -102,6 +103,7 @@ class DiffusionPipeline(Pipeline):
             digest.update(data)
         return digest.hexdigest()
 
+    @checked
     def to(self, device: torch.device | str) -> Self:
         """See `Pipeline.to`."""
         self._weights().to(device)
@@ -110,6 +112,7 @@ class DiffusionPipeline(Pipeline):
         self.codec.to(device)
         return self
 
+    @own_settings()
     def with_weights(self, state: Mapping[str, Tensor]) -> DiffusionPipeline:
         """Return a pipeline with other weights and everything else the same.
 
@@ -131,7 +134,9 @@ class DiffusionPipeline(Pipeline):
         """Return the weights: keys ``network.*`` and ``encoder.*``."""
         return self._weights().state_dict()
 
+    @own_settings()
     @torch.no_grad()
+    @checked
     def __call__(
         self,
         n: int,
@@ -253,6 +258,7 @@ class DiffusionPipeline(Pipeline):
             nfe_by_image=np.concatenate(costs) if costs else None,
         )
 
+    @own_settings()
     def likelihood(
         self,
         images: np.ndarray,
@@ -277,7 +283,9 @@ class DiffusionPipeline(Pipeline):
                 on_scored=on_scored,
             )
 
+    @own_settings()
     @torch.no_grad()
+    @checked
     def inpaint(
         self,
         images: np.ndarray,
@@ -325,6 +333,7 @@ class DiffusionPipeline(Pipeline):
             context = self.encoder(known.to(self.device), count)
         return lambda x_t, t: self.denoiser(x_t, t, context)
 
+    @checked
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json, model.safetensors and MANIFEST.json into ``directory``.
 
@@ -342,6 +351,8 @@ class DiffusionPipeline(Pipeline):
         return networks.memory_format(self.device)
 
     @staticmethod
+    @own_settings()
+    @checked
     def from_pretrained(
         directory: str | Path, *, network: nn.Module | None = None
     ) -> DiffusionPipeline:

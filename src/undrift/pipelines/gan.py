@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from undrift.ambient import own_settings
+from undrift.arguments import checked, shown
 from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.errors import UsageError
@@ -23,7 +25,7 @@ from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.request import suitable_batch
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
-from undrift.pipelines.whole_number import at_least
+from undrift.pipelines.whole_number import check_images, within
 from undrift.sampling import ImageNoise
 
 
@@ -87,6 +89,7 @@ class GANPipeline(Pipeline):
             digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    @checked
     def to(self, device: torch.device | str) -> Self:
         """See `Pipeline.to`."""
         self.weights.to(device)
@@ -97,7 +100,9 @@ class GANPipeline(Pipeline):
         """Return the weights: keys ``network.*`` and ``encoder.*``."""
         return self.weights.state_dict()
 
+    @own_settings()
     @torch.no_grad()
+    @checked
     def __call__(
         self,
         n: int,
@@ -138,12 +143,10 @@ class GANPipeline(Pipeline):
         _refuse(steps=steps, sampler=sampler, grid=grid, trajectory=trajectory or None)
         if guidance not in (None, 1):
             raise UsageError(f"guidance {guidance!r}: a GAN has none; its dial is truncation")
-        if not 0 <= truncation <= 1 or isinstance(truncation, bool):
-            raise UsageError(f"truncation {truncation!r}: give a share from 0 to 1 (off)")
-        at_least("n", n, 1)
-        at_least("seed", seed, 0)
-        at_least("first", first, 0)
-        size = self.batch_size if batch_size is None else at_least("batch_size", batch_size, 1)
+        if not 0 <= truncation <= 1:
+            raise UsageError(f"truncation {truncation}: give a share from 0 to 1 (off)")
+        check_images(n, first, seed)
+        size = self.batch_size if batch_size is None else within("batch_size", batch_size, 1)
         classes = resolve_labels(labels, n, seed, self.spec, first)
         parts: list[np.ndarray] = []
         starts = range(first, first + n, size)
@@ -172,14 +175,16 @@ class GANPipeline(Pipeline):
             settings={
                 "n": n,
                 "first": first,
-                "labels": _plain(labels),
+                "labels": labels,
                 "seed": seed,
-                "truncation": float(truncation),
+                "truncation": truncation,
                 "batch_size": size,
             },
         )
 
+    @own_settings()
     @torch.no_grad()
+    @checked
     def inpaint(
         self,
         images: np.ndarray,
@@ -210,11 +215,11 @@ class GANPipeline(Pipeline):
         """
         from undrift.pipelines.gan_inpainting import Search, inpaint
 
-        at_least("seed", seed, 0)
-        size = self.batch_size if batch_size is None else at_least("batch_size", batch_size, 1)
+        size = self.batch_size if batch_size is None else within("batch_size", batch_size, 1)
         search = Search(iterations, seconds, candidates, restarts)
         return inpaint(self, images, mask, search, variants, labels, seed, size, first, on_progress)
 
+    @checked
     def save_pretrained(self, directory: str | Path) -> None:
         """Write config.json, model.safetensors and MANIFEST.json into ``directory``.
 
@@ -246,10 +251,4 @@ def _refuse(**settings: object) -> None:
     """Refuse what only a model that samples in steps can be asked for."""
     for name, value in settings.items():
         if value is not None:
-            raise UsageError(f"{name} {value!r}: a GAN draws in one pass; leave it out")
-
-
-def _plain(labels: Labels) -> object:
-    if isinstance(labels, np.ndarray | list | tuple):
-        return [label if isinstance(label, str) else int(label) for label in labels]
-    return labels
+            raise UsageError(f"{name} {shown(value)}: a GAN draws in one pass; leave it out")

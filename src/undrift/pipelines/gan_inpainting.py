@@ -20,7 +20,7 @@ from undrift.pipelines.holes import Holes
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples
-from undrift.pipelines.whole_number import at_least
+from undrift.pipelines.whole_number import MOST_IMAGES, MOST_STEPS, within
 from undrift.randomness import key
 from undrift.sampling import ImageNoise
 
@@ -62,13 +62,13 @@ class Search:
 
     def __post_init__(self) -> None:
         if self.iterations is not None:
-            at_least("iterations", self.iterations, 0)
+            within("iterations", self.iterations, 0, MOST_STEPS)
             if self.seconds is not None:
                 raise UsageError("iterations and seconds exclude each other; give one of them")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise UsageError(f"seconds {self.seconds}: give a finite number above 0")
-        at_least("restarts", self.restarts, 1)
-        if at_least("candidates", self.candidates, 1) < self.restarts:
+        within("restarts", self.restarts, 1)
+        if within("candidates", self.candidates, 1, MOST_IMAGES) < self.restarts:
             raise UsageError(
                 f"{self.candidates} candidates for {self.restarts} restarts: give as many at least"
             )
@@ -89,7 +89,7 @@ def inpaint(
     """See `GANPipeline.inpaint`."""
     began = time.perf_counter()
     spec = pipeline.spec
-    holes = Holes.checked(images, mask, variants, first, spec)
+    holes = Holes.checked(images, mask, variants, first, seed, spec)
     if not isinstance(pipeline.codec, Affine):
         name = type(pipeline.codec).__name__
         raise UsageError(f"inpaint: pixels cannot be known in the space of {name}")

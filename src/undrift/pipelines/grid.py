@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
+from undrift.arguments import checked
 from undrift.data.scatter import on_plane, scatter
 from undrift.errors import UsageError
 
@@ -18,6 +19,7 @@ _CHECKERS = (255, 208)
 _CHECKER_SIZE = 8
 
 
+@checked
 def image_grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
     """Lay images out row by row on white; points of the plane are drawn where they lie.
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from undrift.errors import UsageError
 from undrift.pipelines.spec import SampleSpec
-from undrift.pipelines.whole_number import at_least
+from undrift.pipelines.whole_number import MOST_IMAGES, check_images, within
 
 Rows = range | NDArray[np.int64]
 """Numbers of some fills."""
@@ -48,12 +48,14 @@ class Holes:
         mask: NDArray[np.bool_],
         variants: int,
         first: int,
+        seed: int,
         spec: SampleSpec,
     ) -> Holes:
         """Check what was given.
 
         Raises:
-            UsageError: for images that are not the model's, or a mask that is not theirs.
+            UsageError: for images that are not the model's, a mask that is not theirs, or numbers
+                that are too small or too large.
         """
         channels, height, width = spec.shape
         wanted = (height, width, channels)
@@ -76,8 +78,9 @@ class Holes:
             raise UsageError(
                 "inpaint: the mask hides nothing; True, or white, is what gets painted"
             )
-        hidden = np.broadcast_to(mask, images.shape[:3])
-        return cls(images, hidden, at_least("variants", variants, 1), at_least("first", first, 0))
+        check_images(len(images), first, seed)
+        within("variants", variants, 1, MOST_IMAGES // len(images))
+        return cls(images, np.broadcast_to(mask, images.shape[:3]), variants, first)
 
     def __len__(self) -> int:
         """Number of fills."""

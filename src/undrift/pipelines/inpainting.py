@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -19,13 +19,14 @@ from torch import Tensor
 from undrift.codec.affine import Affine
 from undrift.diffusion import Prediction
 from undrift.errors import UsageError
-from undrift.pipelines.call import Call
+from undrift.pipelines.call import Call, Method
 from undrift.pipelines.drawing import Drawing
 from undrift.pipelines.holes import Holes
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
+from undrift.pipelines.whole_number import MOST_STEPS, within
 from undrift.sampling import (
     AfterStep,
     BoundDenoise,
@@ -39,8 +40,6 @@ from undrift.sampling.thresholding import DataRange
 
 if TYPE_CHECKING:
     from undrift.pipelines.diffusion import DiffusionPipeline
-
-Method = Literal["moments", "repaint"]
 
 SAMPLER = "ddpm"
 """New noise at every step lets hidden pixels follow the known ones: on the digits it fills best."""
@@ -70,12 +69,12 @@ class Painting:
         """The grid as it is walked.
 
         Raises:
-            UsageError: for an unknown method, or numbers that it has not.
+            UsageError: for numbers that are out of range, or that the method does not have.
         """
         if self.method == "repaint":
-            return time_travel(times, *self._travel)
-        if self.method != "moments":
-            raise UsageError(f"unknown method {self.method!r}: choose moments or repaint")
+            jump, resample = self._travel
+            within("resample", resample, 1, MOST_STEPS // len(times))
+            return time_travel(times, jump, resample)
         for name in ("resample", "jump"):
             if (value := getattr(self, name)) is not None:
                 raise UsageError(f"{name} {value!r} with method 'moments': only repaint has it")
@@ -107,7 +106,7 @@ def inpaint(
     """See `DiffusionPipeline.inpaint`; ``call.n`` is not looked at."""
     began = time.perf_counter()
     spec, codec, schedule = pipeline.spec, pipeline.codec, pipeline.denoiser.schedule
-    holes = Holes.checked(images, mask, variants, call.first, spec)
+    holes = Holes.checked(images, mask, variants, call.first, call.seed, spec)
     if not isinstance(codec, Affine):
         raise UsageError(f"inpaint: pixels cannot be known in the space of {type(codec).__name__}")
     request = _request(pipeline, call, len(holes), labels)

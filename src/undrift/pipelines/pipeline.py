@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.errors import UsageError
 from undrift.pipelines.call import Grid
 from undrift.pipelines.labels import Labels
@@ -166,6 +168,8 @@ class Pipeline(ABC):
         """
 
     @staticmethod
+    @own_settings()
+    @checked
     def from_pretrained(directory: str | Path, *, network: nn.Module | None = None) -> Pipeline:
         """Load what `save_pretrained` wrote, on the CPU, after checking every byte of it.
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from undrift.errors import UsageError
@@ -15,10 +14,9 @@ from undrift.pipelines.labels import Labels
 from undrift.pipelines.learned import Learned
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.stepping import AdaptiveSteps, Stepping, stepping_of
-from undrift.pipelines.whole_number import at_least
+from undrift.pipelines.whole_number import check_images, within
 from undrift.sampling.thresholding import Threshold
 
-_PRECISIONS = ("float32", "bfloat16")
 _BATCHES = (8, 256)  # smallest and largest default batch
 _BATCH_VALUES_CPU = 1 << 16  # image values per batch: more falls out of the caches
 _BATCH_VALUES = 1 << 22  # elsewhere: more only fills memory
@@ -59,20 +57,17 @@ class Request:
         """
         guidance = _scale(spec.guidance if call.guidance is None else call.guidance, spec)
         stepping = stepping_of(call, spec, guidance, learned)
-        if call.precision not in _PRECISIONS:
-            raise UsageError(
-                f"unknown precision {call.precision!r}: choose from {', '.join(_PRECISIONS)}"
-            )
+        check_images(call.n, call.first, call.seed)
         batch_size = call.batch_size
         if batch_size is None:
             batch_size = suitable_batch(spec.shape, device)
         return cls(
-            n=at_least("n", call.n, 1),
-            seed=at_least("seed", call.seed, 0),
+            n=call.n,
+            seed=call.seed,
             stepping=stepping,
             guidance=guidance,
-            batch_size=at_least("batch_size", batch_size, 1),
-            first=at_least("first", call.first, 0),
+            batch_size=within("batch_size", batch_size, 1),
+            first=call.first,
             precision=call.precision,
             threshold=None if call.threshold is None else Threshold.parse(call.threshold),
         )
@@ -90,9 +85,9 @@ class Request:
         """Of how many images the way is to be kept.
 
         Raises:
-            UsageError: for a number that is none, or a sampler whose images go different ways.
+            UsageError: for a number below 0, or a sampler whose images go different ways.
         """
-        if at_least("trajectory", trajectory, 0) and isinstance(self.stepping, AdaptiveSteps):
+        if within("trajectory", trajectory, 0) and isinstance(self.stepping, AdaptiveSteps):
             raise UsageError(
                 f"trajectory with sampler {self.stepping.sampler!r}, where each image has steps of "
                 "its own: name another sampler, or leave trajectory out"
@@ -101,8 +96,6 @@ class Request:
 
     def settings(self, labels: Labels) -> dict[str, Any]:
         """Return what repeats the request, as plain data; what is off is left out."""
-        if isinstance(labels, np.ndarray | list | tuple):
-            labels = [label if isinstance(label, str) else int(label) for label in labels]
         return {
             "n": self.n,
             "first": self.first,
@@ -124,8 +117,6 @@ def suitable_batch(shape: tuple[int, int, int], device: torch.device) -> int:
 
 
 def _scale(guidance: float, spec: SampleSpec) -> float:
-    if isinstance(guidance, bool) or not isinstance(guidance, int | float | np.number):
-        raise UsageError(f"guidance {guidance!r}: give a number (1 is off)")
     if not math.isfinite(guidance):
         raise UsageError(f"guidance {guidance}: give a finite number (1 is off)")
     if guidance != 1 and not spec.class_names:

@@ -6,15 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from torch import Tensor
 
+from undrift.arguments import shown
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
 from undrift.pipelines.call import Call, Grid
 from undrift.pipelines.learned import Learned, LearnedSampler
 from undrift.pipelines.spec import SampleSpec
-from undrift.pipelines.whole_number import at_least
+from undrift.pipelines.whole_number import MOST_STEPS, within
 from undrift.sampling import ADAPTIVE, Solver, adaptive_name, from_times, parse_grid, solver
 from undrift.sampling import grid as make_grid
 from undrift.sampling.learned import Tabled
@@ -142,7 +142,7 @@ def stepping_of(call: Call, spec: SampleSpec, guidance: float, learned: Learned)
     asked = spec.steps if call.steps is None and named else call.steps
     tuned = _learned(learned, asked, guidance, call)
     steps, spacing = _spacing(spec, asked, call.grid)
-    steps = at_least("steps", steps, 1)
+    steps = within("steps", steps, 1, MOST_STEPS)
     if call.analytic_first_step:
         _check_first_step(steps, tuned)
     sampler = spec.sampler if call.sampler is None else call.sampler
@@ -161,7 +161,7 @@ def _adaptive(pair: str, call: Call, spec: SampleSpec) -> AdaptiveSteps:
     for name, value in (("steps", call.steps), ("grid", call.grid)):
         if value is not None:
             raise UsageError(
-                f"{name} {value!r} with sampler {pair!r}, which chooses its own steps: leave "
+                f"{name} {shown(value)} with sampler {pair!r}, which chooses its own steps: leave "
                 f"{name} out, and say by tolerance how exact it is to be"
             )
     if call.analytic_first_step:
@@ -170,10 +170,9 @@ def _adaptive(pair: str, call: Call, spec: SampleSpec) -> AdaptiveSteps:
             "leave one of them out"
         )
     tolerance = TOLERANCE if call.tolerance is None else call.tolerance
-    number = isinstance(tolerance, int | float | np.number) and not isinstance(tolerance, bool)
-    if not number or not 0 < tolerance < math.inf:
-        raise UsageError(f"tolerance {tolerance!r}: give a number above 0 (1e-3 is usual)")
-    return AdaptiveSteps(pair, float(tolerance), spec.grid, spec.steps, spec.sigma_min)
+    if not 0 < tolerance < math.inf:
+        raise UsageError(f"tolerance {tolerance}: give a number above 0 (1e-3 is usual)")
+    return AdaptiveSteps(pair, tolerance, spec.grid, spec.steps, spec.sigma_min)
 
 
 def _check_first_step(steps: int, tuned: LearnedSampler | None) -> None:
@@ -195,7 +194,7 @@ def _learned(
     if call.sampler is None and call.grid is None:
         if call.threshold is not None or call.analytic_first_step:
             return None
-        found = learned.get(steps) if isinstance(steps, int) else None
+        found = None if steps is None else learned.get(steps)
         return found if found is not None and found.facts.guidance == guidance else None
     if call.sampler != Tabled.name:
         return None

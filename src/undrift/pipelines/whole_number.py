@@ -1,22 +1,35 @@
-"""Whole numbers that a caller gives."""
+"""Whole numbers that a caller gives, and how large they may be."""
 
 from __future__ import annotations
 
-import operator
-
 from undrift.errors import UsageError
 
+MOST_IMAGES = 10_000_000
+"""Of one call: what is asked for beyond is a mistake, or better drawn in parts with ``first``."""
 
-def at_least(name: str, value: int, least: int) -> int:
-    """``value`` as a plain whole number.
+MOST_STEPS = 100_000
+
+_MOST_FIRST = 1 << 32  # between the noise numbers of two fills of one image, see holes.py
+
+
+def within(name: str, value: int, least: int, most: int | None = None) -> int:
+    """Return ``value``.
 
     Raises:
-        UsageError: if it is none, or below ``least``.
+        UsageError: if it is below ``least`` or above ``most``.
     """
-    try:
-        whole = operator.index(value)
-    except TypeError:
-        whole = None
-    if whole is None or isinstance(value, bool) or whole < least:
-        raise UsageError(f"{name} {value!r}: give a whole number of at least {least}")
-    return whole
+    if value < least or (most is not None and value > most):
+        bounds = f"of at least {least}" if value < least else f"from {least} to {most}"
+        raise UsageError(f"{name} {value}: give a whole number {bounds}")
+    return value
+
+
+def check_images(n: int, first: int, seed: int) -> None:
+    """Check which images of which seed are asked for.
+
+    Raises:
+        UsageError: for none, too many, or numbers that are too large.
+    """
+    within("n", n, 1, MOST_IMAGES)
+    within("first", first, 0, _MOST_FIRST - n)
+    within("seed", seed, 0)

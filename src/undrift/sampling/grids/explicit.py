@@ -94,9 +94,10 @@ def check_steps(steps: int) -> None:
 
 def _row(numbers: Times, what: str) -> Tensor:
     try:
-        made = torch.as_tensor(numbers, dtype=torch.float64).detach().cpu().clone()
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"grid of {what}: {error}; give numbers") from error
+        made = torch.as_tensor(numbers, dtype=torch.float64, device="cpu").detach().clone()
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"grid of {what}: {reason}; give numbers") from error
     if made.ndim != 1 or not bool(made.isfinite().all()):
         raise UsageError(
             f"grid of {what} of shape {tuple(made.shape)}: give finite numbers in a row"
