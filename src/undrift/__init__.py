@@ -14,6 +14,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from undrift.threads import bound_spin
+
 if TYPE_CHECKING:
     from undrift import data as data
     from undrift.errors import (
@@ -78,11 +80,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if name == "data":
-        return importlib.import_module("undrift.data")
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'undrift' has no attribute {name!r}")
+    if name != "data" and name not in _HOMES:
+        raise AttributeError(f"module 'undrift' has no attribute {name!r}")
+    home = _HOMES.get(name, "undrift.data")
+    if home != "undrift.errors":
+        bound_spin()  # before torch is loaded
+    module = importlib.import_module(home)
+    return module if name == "data" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

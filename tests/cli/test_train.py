@@ -185,6 +185,7 @@ def test_doctor_finds_torch(capsys):
     assert main(["doctor"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("torch ") for line in lines)
+    assert any(line.startswith("idle threads ") for line in lines)
     assert lines[-1] == "next: undrift demo"
 
 

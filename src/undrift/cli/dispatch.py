@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from undrift.errors import TerminatedError, UndriftError, UsageError
+from undrift.threads import bound_spin
 
 VERBS = {
     "demo": "train on the handwritten digits for a minute, sample and report",
@@ -124,6 +125,7 @@ def _run(words: list[str]) -> None:
         return
     if verb not in VERBS:
         raise UsageError(_unknown(verb))
+    bound_spin()
     importlib.import_module(f"undrift.cli.{verb.replace('-', '_')}").run(rest)
 
 

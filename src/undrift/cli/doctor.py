@@ -11,6 +11,7 @@ from pathlib import Path
 from undrift.cli.console import columns, following, make_console
 from undrift.cli.flags import parse
 from undrift.files.cache import cache_directory
+from undrift.threads import describe_spin
 
 EXTRAS = {
     "text": ("transformers", "pretrained features for evaluate"),
@@ -53,10 +54,19 @@ def _machine() -> list[tuple[str, str]]:
         ("platform", found["platform"]),
         ("cpu", f"{found['cores']} cores, {found['cpu_capability']}"),
         ("threads", f"{found['threads']} in torch"),
+        ("idle threads", f"{describe_spin(os.environ)} ({_openmp()})"),
         ("memory", f"{memory:.1f} GiB"),
         ("cuda", found["cuda"] or "none: training runs on the CPU"),
         ("compiler", compiler or "none: --compile is refused here"),
     ]
+
+
+def _openmp() -> str:
+    """Name of the OpenMP library that torch has loaded."""
+    import threadpoolctl
+
+    pools = threadpoolctl.threadpool_info()
+    return next((pool["prefix"] for pool in pools if pool["user_api"] == "openmp"), "no OpenMP")
 
 
 def _extras() -> list[tuple[str, str]]:

@@ -16,6 +16,7 @@ from undrift.errors import UsageError
 from undrift.experiments.compare.executor import Command, LocalExecutor, Outcome
 from undrift.experiments.compare.scheduling import work_off
 from undrift.experiments.compare.training import training_facts
+from undrift.threads import CHOICES, SPIN
 
 ASKS = """
 import sys, time
@@ -43,7 +44,13 @@ def executor(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
     (folder / "undrift.py").write_text("raise SystemExit(9)")
     (folder / "json.py").write_text("raise SystemExit(9)")
-    with contextlib.chdir(folder), contextlib.closing(LocalExecutor()) as made:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.chdir(folder),
+        contextlib.closing(LocalExecutor()) as made,
+    ):
+        for name in CHOICES:
+            patch.delenv(name, raising=False)
         yield made
 
 
@@ -72,6 +79,13 @@ def test_a_command_is_undrift_itself_and_its_output_goes_to_its_log(executor, tm
     assert outcome is not None and outcome.code == 4 and wrong.poll() is outcome
     version, line = (tmp_path / "log.txt").read_text().splitlines()
     assert version.startswith("undrift ") and line.startswith("undrift: ") and "absent" in line
+
+
+def test_idle_threads_of_a_run_spin_for_a_bounded_time(executor, tmp_path):
+    outcome = ended(executor.start(Command(("doctor",), tmp_path / "log.txt", 1)))
+    assert outcome is not None and outcome.code == 0
+    settings = " ".join(f"{name}={value}" for name, value in SPIN.items())
+    assert f"idle threads   {settings}, set by undrift" in (tmp_path / "log.txt").read_text()
 
 
 def test_stop_saves_the_work_and_kill_is_final(executor, tmp_path):

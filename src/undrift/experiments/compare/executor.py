@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
 from undrift.errors import UsageError
+from undrift.threads import spin_bound
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class _Zygote:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
-                env=os.environ | dict.fromkeys(pools, str(threads)),
+                env=os.environ | dict.fromkeys(pools, str(threads)) | spin_bound(os.environ),
             )
         except OSError as error:
             raise UsageError(
