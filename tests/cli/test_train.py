@@ -137,7 +137,7 @@ def test_a_run_that_was_killed_is_shown_with_the_command_that_resumes_it(folder,
     assert main(["runs", "show", str(run)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert any("running, silent for" in line for line in lines)
-    assert lines[-1] == f"next: undrift train --config {run}/config.yaml --out {run}"
+    assert lines[-1] == f"next: undrift train {run}"
 
 
 def test_the_latest_run_can_be_sampled(folder, tmp_path, capsys):

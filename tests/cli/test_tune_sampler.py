@@ -130,7 +130,7 @@ def test_which_images_it_is_fitted_to(model: Path, real: Path, folder: Path):
     assert found(run, aim="solution") == (False, "aiming at the fine solution alone")
     assert not found(None)[0] and "belongs to no run" in found(None)[1]
     real.unlink()
-    assert not found(run)[0] and "no data at" in found(run)[1]
+    assert not found(run)[0] and "the images of run are not there" in found(run)[1]
     with pytest.raises(DataError, match="no data at"):
         found(run, reference="real.npz")
 

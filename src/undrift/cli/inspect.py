@@ -59,7 +59,9 @@ def run(arguments: list[str]) -> None:
 
     from undrift.data import load
     from undrift.data.inspection import inspect_text, write_inspection
+    from undrift.runs.images import refuse_runs
 
+    refuse_runs(asked.data)
     images = load(
         asked.data,
         size=asked.size,

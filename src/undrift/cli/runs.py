@@ -217,5 +217,4 @@ def _files(found: RunDirectory) -> list[Path]:
 def _next(found: RunDirectory) -> str:
     if found.pipeline.exists():
         return following("undrift", "sample", found.path)
-    # The command that started it may have left the name of the run to us; this one resumes it.
-    return following("undrift", "train", "--config", found.config, "--out", found.path)
+    return following("undrift", "train", found.path)

@@ -14,23 +14,26 @@ from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import first_rank
 from undrift.cli.flags import parse, writable_folder
 from undrift.errors import UsageError
-from undrift.runs.settings import TrainSettings, flag
+from undrift.runs.directory import RunDirectory, open_run
+from undrift.runs.settings import TrainSettings, changed, flag
 
 
 @dataclass(frozen=True)
 class Train(TrainSettings):
     """Train a diffusion model, or a GAN, on images, sample it and write a report.
 
-    With --out, the same command again resumes a run that was stopped; a finished one says so and
-    stays as it is. Without --out every command makes a new run; the line that a stop prints ends
-    with the command that resumes it. What no flag says is chosen from the images, the device and
-    the budget, and stored.
+    A run in the place of DATA is resumed; a finished one says so and stays as it is. With --out,
+    the same command again resumes too. Without --out every command makes a new run; the line that
+    a stop prints ends with the command that resumes it. What no flag says is chosen from the
+    images, the device and the budget, and stored.
 
     Attributes:
         data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
-            `ring8` or `grid25`.
+            `ring8` or `grid25`; or a run, to resume it.
         out: the run directory; a new runs/DATA-DATE-N by default.
-        config: repeat the run of this config.yaml, given with --out; excludes the other settings.
+        config: repeat the run of this config.yaml in --out; without --out, resume the run that it
+            lies in. Excludes the other settings.
+        resume: resume this run; DATA beside it says where its images were moved to.
         learning_rate: peak of the learning-rate schedule.
         unconditional: ignore the labels that the data has.
         print_config: print the resolved configuration as YAML and stop.
@@ -44,6 +47,7 @@ class Train(TrainSettings):
     ] = None
     out: str | None = None
     config: str | None = None
+    resume: str | None = None
     learning_rate: Annotated[
         float | None, tyro.conf.arg(name="lr", metavar="X", help_behavior_hint="")
     ] = None
@@ -61,7 +65,7 @@ class Train(TrainSettings):
             raise UsageError("--config and --dry-run exclude each other; the file has the result")
         if self.config is not None:
             self._check_config()
-        elif self.data is None:
+        elif self.data is None and self.resume is None:
             raise UsageError(
                 "train needs DATA: a folder of images, or the name digits to try it: "
                 "undrift train digits"
@@ -72,13 +76,16 @@ class Train(TrainSettings):
         values = {field.name: getattr(self, field.name) for field in fields(TrainSettings)}
         return TrainSettings(**{**values, "conditional": not self.unconditional})
 
+    def run(self) -> RunDirectory | None:
+        """The run to resume, where --resume or DATA names one."""
+        if self.resume is not None:
+            return open_run(self.resume)
+        named = RunDirectory(self.data or "")
+        return named if named.was_started else None
+
     def _check_config(self) -> None:
         clashing = ["DATA"] if self.data is not None else []
-        clashing += [
-            flag(field.name)
-            for field in fields(TrainSettings)
-            if getattr(self, field.name) != field.default
-        ]
+        clashing += [flag(name) for name in changed(self)]
         if self.unconditional:
             clashing.append("--unconditional")
         if clashing:
@@ -101,6 +108,8 @@ def run(arguments: list[str]) -> None:
         _print_config(asked)
         return
     if asked.dry_run:
+        if (run := asked.run()) is not None:
+            raise UsageError(f"--dry-run: {run.path} is a run; `undrift runs show` says what it is")
         _print_cost(asked, console)
         words = [word for word in arguments if word != "--dry-run"]
         console.print(following("undrift", "train", *words))
@@ -115,6 +124,7 @@ def run(arguments: list[str]) -> None:
         config=asked.config,
         network=None,
         console=console,
+        resume=asked.resume,
     )
     console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
     console.print(following("undrift", "sample", made.directory))
@@ -124,9 +134,12 @@ def _print_config(asked: Train) -> None:
     """Print the configuration as YAML and nothing else: it may be meant for a file."""
     from undrift.experiments.preview import resolve_config
     from undrift.runs import configuration
+    from undrift.runs.loading import configuration_of
 
     if asked.config is not None:
         config = configuration.load(asked.config)
+    elif (run := asked.run()) is not None:
+        config = configuration_of(run)
     else:
         config = resolve_config(asked.data or "", asked.settings())
     if first_rank():

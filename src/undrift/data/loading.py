@@ -30,7 +30,7 @@ from undrift.data.geometry import Fit
 from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
 from undrift.data.reporting import Found, make_report
-from undrift.data.sources.opening import BUILT_IN, opened
+from undrift.data.sources.opening import HUB, is_path, opened
 from undrift.data.sources.source import Entry, Files, Rows, SetAside, ordered_classes
 from undrift.data.splits import Splits, split_by_content
 from undrift.errors import DataError, UsageError
@@ -227,8 +227,8 @@ def fingerprint_of(loaded: Loaded, splits: Splits) -> str:
 
 def short_name(where: str) -> str:
     """Return a name for run folders: the data's own, after its parents' where it says nothing."""
-    if where in BUILT_IN or where.startswith("hf:"):
-        parts = [where.removeprefix("hf:")]
+    if not is_path(where):
+        parts = [where.removeprefix(HUB)]
     else:
         path = Path(where).expanduser().resolve()
         parts = [path.stem if path.is_file() else path.name]

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,9 @@ from undrift.errors import (
 from undrift.experiments.closing import close_run
 from undrift.experiments.planning import (
     check_longer,
+    find_start,
     fit_to_machine,
+    is_finished,
     late_look_seconds,
     plan_run,
     resume_command,
@@ -35,7 +37,7 @@ from undrift.experiments.planning import (
 from undrift.files.durable import sweep
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
-from undrift.runs.directory import RunDirectory, new_directory, point_latest
+from undrift.runs.directory import RunDirectory, point_latest
 from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
 from undrift.runs.images import load_images
@@ -88,16 +90,20 @@ def train_with(
     config: str | os.PathLike[str] | None,
     network: nn.Module | None,
     console: Console,
+    resume: str | os.PathLike[str] | None = None,
 ) -> Run:
     """``undrift.train`` with its settings in one piece.
 
     Args:
-        source: ``digits``, or a folder, zip, npz, npy or idx data set; None with ``config``.
+        source: ``digits``, or a folder, zip, npz, npy or idx data set; None with ``config``. A run
+            is resumed.
         settings: what to ask for; the recipe chooses the rest.
         out: the run's directory; a free one in ``runs/`` by default.
-        config: a ``config.yaml`` to repeat, in place of ``source`` and ``settings``.
+        config: a ``config.yaml`` to repeat, in place of ``source`` and ``settings``; a run's own,
+            without ``out``, resumes that run.
         network: the user's own network in place of the recipe's.
         console: where to show progress.
+        resume: a run to go on with; ``source`` then says where its images lie, if they were moved.
 
     Raises:
         UsageError: settings that cannot be, or an ``out`` that holds something else.
@@ -107,19 +113,21 @@ def train_with(
         TerminatedError: after SIGTERM; the message says how to go on.
         InterruptedRunError: after Ctrl-C; the message says how to go on.
     """
-    given = None if config is None else configuration.load(config)
-    name = os.fspath(source) if source is not None else (given.data.source if given else "")
-    if not name:
-        raise UsageError("no data given; name a folder of images, or try `undrift train digits`")
+    name = None if source is None else os.fspath(source)
     try:
-        name.encode()
+        (name or "").encode()
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"{name.encode(errors='backslashreplace').decode()}: a name that is not UTF-8 cannot "
-            "be stored in the run; rename the folder"
+            f"{(name or '').encode(errors='backslashreplace').decode()}: a name that is not UTF-8 "
+            "cannot be stored in the run; rename the folder"
         ) from error
-    run = RunDirectory(out) if out is not None else new_directory(name)
+    start = find_start(name, settings, _text(out), _text(config), _text(resume))
+    run, given = start.run, start.config
     run.check()
+    if given is not None and run.is_run and given == configuration_of(run):
+        if is_finished(run, given):
+            console.print(f"{run.path} is finished; nothing to do")
+            return Run(run.path, run.pipeline, run.report, trained=False)
     device = choose_device(given.training.device if given else settings.device)
     threads = torch.get_num_threads()
     with World.join(device) as world, torch.random.fork_rng(), StopSignals() as stop:
@@ -128,12 +136,12 @@ def train_with(
             if stop.received is not None:
                 raise stop.error("stopped while decoding; nothing was written")
 
-        data = load_images(name, settings if given is None else given.data, check)
+        data = load_images(start.source, settings if given is None else given.data, check)
         own = network is not None
-        asked = given or resolve(name, settings, data, device=device, own_network=own)
+        asked = given or resolve(start.source, settings, data, device=device, own_network=own)
         if asked.data.fingerprint != data.fingerprint:
             raise UsageError(
-                f"--config: {name} does not hold the images that it was made for; "
+                f"{start.source}: not the images that {resume or config or run.path} was made for; "
                 "start a new run with `undrift train DATA`"
             )
         lock = FileLock(run.path)
@@ -154,6 +162,10 @@ def train_with(
         finally:
             lock.release()
             torch.set_num_threads(threads)
+
+
+def _text(path: str | os.PathLike[str] | None) -> str | None:
+    return None if path is None else os.fspath(path)
 
 
 class _Journey:
@@ -178,15 +190,14 @@ class _Journey:
 
     def go(self, data: ImageSet, asked: RunConfig, settings: TrainSettings) -> Run:
         stored = configuration_of(self._run) if self._run.is_run else None
-        status = self._run.status()
-        # An extension writes its configuration first: a status of fewer steps is out of date.
-        finished = (
-            stored is not None
-            and status.get("state") == "done"
-            and status.get("steps") == stored.training.steps
-        )
+        finished = stored is not None and is_finished(self._run, stored)
         self._world.barrier()  # every rank has read before the first one writes
         config = plan_run(self._run.path, stored, asked, settings, finished, data)
+        if stored is not None and asked.data.path not in (None, stored.data.path):
+            self._log.say(f"the images of {self._run.path} lie at {asked.data.path}")
+            stored, config = replace(stored, data=asked.data), replace(config, data=asked.data)
+            if self._world.first:
+                self._run.write_text("config.yaml", configuration.dump(stored))
         if finished and config == stored:
             self._log.console.print(f"{self._run.path} is finished; nothing to do")
             return self._result(trained=False)

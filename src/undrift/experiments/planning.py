@@ -5,20 +5,23 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.runs.configuration import RunConfig, first_difference
-from undrift.runs.directory import RunDirectory
+from undrift.runs import configuration
+from undrift.runs.configuration import RunConfig, absolute, first_difference
+from undrift.runs.directory import LATEST, RunDirectory, new_directory, open_run
+from undrift.runs.images import find_images
+from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
 from undrift.runs.recipes_gan import fewest_steps
 from undrift.runs.recorder import grid_shape
-from undrift.runs.settings import TrainSettings, seconds
+from undrift.runs.settings import TrainSettings, changed, flag, seconds
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
 from undrift.training.learners.diffusion import VALIDATION_LEVELS, validation_count
@@ -44,6 +47,117 @@ AT_ONCE = 64
 
 FEW = 50
 """Steps below which a budget is called short."""
+
+
+LENGTHS = ("budget", "images", "steps")
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a command starts or goes on with.
+
+    Attributes:
+        run: its directory.
+        source: where its images lie.
+        config: the configuration that it has, or that it repeats; None chooses one.
+    """
+
+    run: RunDirectory
+    source: str
+    config: RunConfig | None = None
+
+
+def find_start(
+    source: str | None,
+    settings: TrainSettings,
+    out: str | None,
+    config: str | None,
+    resume: str | None,
+) -> Start:
+    """The run that a command means.
+
+    One rule: whatever names a run resumes that run. ``resume`` names one, ``source`` may, and
+    ``config`` does without ``out``; beside ``resume`` ``source`` says where the run's images lie.
+
+    Args:
+        source: images, or a run.
+        settings: what is asked for.
+        out: where the run is to be, ``--out``.
+        config: a configuration to repeat.
+        resume: a run.
+
+    Raises:
+        UsageError: words that contradict each other, or settings for a run that has its own.
+        ModelFileError: ``resume`` is no run, or its configuration is damaged.
+        DataError: the images of a run are gone.
+    """
+    if resume is None and source is not None and RunDirectory(source).was_started:
+        resume, source = source, None
+    if resume is None and config is not None:
+        folder = RunDirectory(Path(config).parent)
+        itself = folder.was_started and Path(config).name == folder.config.name
+        if itself and (out is None or Path(out).resolve() == folder.path.resolve()):
+            resume, out, config = str(folder.path), None, None
+    if resume is not None:
+        return _resumed(resume, source, settings, out, config)
+    if config is not None:
+        given = configuration.load(config)
+        where = find_images(given.data, Path(config).parent)
+        return Start(RunDirectory(out) if out else new_directory(where), where, given)
+    if not source:
+        raise UsageError("no data given; name a folder of images, or try `undrift train digits`")
+    return Start(RunDirectory(out) if out else new_directory(source), source)
+
+
+def _resumed(
+    resume: str, source: str | None, settings: TrainSettings, out: str | None, config: str | None
+) -> Start:
+    """The run ``resume``, with a greater length if that is asked for."""
+    for name, value in (("--out", out), ("--config", config)):
+        if value is not None:
+            raise UsageError(
+                f"{name} {value} and the run {resume} exclude each other: it is resumed where it "
+                f"is; to repeat it use --config {resume}/config.yaml --out OTHER"
+            )
+    free = {"bare", "extend", *(LENGTHS if settings.extend else ())}
+    clashing = [flag(name) for name in changed(settings) if name not in free]
+    if clashing:
+        raise UsageError(
+            f"{resume} is a run and resumes with its own settings: leave out "
+            f"{', '.join(clashing)}, or train DATA with another --out"
+        )
+    run = open_run(resume)
+    if run.path.name == LATEST and run.path.is_symlink():
+        run = RunDirectory(run.path.parent / run.path.readlink())
+    stored = configuration_of(run)
+    wanted = stored if not settings.extend else _with_length(stored, settings)
+    place = source
+    if source is not None:
+        data = replace(stored.data, source=source, path=absolute(source))
+        wanted = replace(wanted, data=data)
+    elif not is_finished(run, stored) or wanted != stored:
+        place = find_images(stored.data, run.path)
+    return Start(run, place or stored.data.source, wanted)
+
+
+def is_finished(run: RunDirectory, stored: RunConfig) -> bool:
+    """Whether ``run`` is done.
+
+    An extension writes its configuration first: a status of fewer steps is out of date.
+    """
+    status = run.status()
+    return status.get("state") == "done" and status.get("steps") == stored.training.steps
+
+
+def _with_length(stored: RunConfig, settings: TrainSettings) -> RunConfig:
+    """``stored`` with the length of ``settings``; steps under a budget are not measured yet."""
+    plan = stored.training
+    if settings.budget is not None:
+        return replace(stored, budget=settings.budget)
+    if settings.steps is None and settings.images is None:
+        raise UsageError("--extend: to what length? give --steps, --images or --budget")
+    steps = settings.steps or max(1, (settings.images or 0) // plan.batch_size)
+    return replace(stored, budget=None, training=replace(plan, steps=steps))
 
 
 def plan_run(
@@ -92,15 +206,17 @@ def _longer(
     stored: RunConfig, asked: RunConfig, settings: TrainSettings, data: ImageSet
 ) -> RunConfig:
     """``stored`` with the length of ``asked``; a recipe that depends on the budget stays."""
-    same = replace(settings, budget=stored.budget, images=None, steps=None)
-    device = stored.training.device
-    own = stored.model.network is None
-    before = resolve(stored.data.source, same, data, device=device, own_network=own)
-    plan = replace(before.training, steps=stored.training.steps, threads=asked.training.threads)
-    if difference := first_difference(stored, replace(before, training=plan)):
-        raise UsageError(
-            f"--extend: only the length may change, but {difference}; repeat the run's settings"
-        )
+    plan = replace(asked.training, steps=stored.training.steps)
+    if first_difference(stored, replace(asked, budget=stored.budget, training=plan)):
+        same = replace(settings, budget=stored.budget, images=None, steps=None)
+        device = stored.training.device
+        own = stored.model.network is None
+        before = resolve(stored.data.source, same, data, device=device, own_network=own)
+        plan = replace(before.training, steps=stored.training.steps, threads=asked.training.threads)
+        if difference := first_difference(stored, replace(before, training=plan)):
+            raise UsageError(
+                f"--extend: only the length may change, but {difference}; repeat the run's settings"
+            )
     if asked.budget is None:
         check_longer(stored, asked)
     return replace(
@@ -206,8 +322,7 @@ def evaluation_seconds(config: RunConfig) -> float:
 
 def resume_command(run: RunDirectory) -> str:
     """What to type to go on with ``run``."""
-    words = ["undrift", "train", "--config", str(run.config), "--out", str(run.path)]
-    return shlex.join(words)
+    return shlex.join(["undrift", "train", str(run.path)])
 
 
 def _is_length(difference: str | None) -> bool:

@@ -34,6 +34,8 @@ class DataConfig:
         background: colour to composite transparent images on.
         holdout: share held out by content hash.
         bad_limit: share of unreadable files above which training refuses.
+        path: absolute path of ``source`` when the run began; None of a built-in or ``hf:`` name, of
+            a path that is not UTF-8, and in runs of earlier versions.
     """
 
     source: str
@@ -44,6 +46,7 @@ class DataConfig:
     background: str | None
     holdout: float
     bad_limit: float
+    path: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class RunConfig:
         training: the loop.
         budget: wall-clock time asked for; ``training.steps`` is what it came to.
         seconds_per_step: measured by the probe, or None where nothing was timed.
-        init: run or pipeline whose weights it starts from.
+        init: absolute path of the run or pipeline whose weights it starts from.
     """
 
     data: DataConfig
@@ -91,6 +94,16 @@ def load(path: str | os.PathLike[str]) -> RunConfig:
     return from_plain(RunConfig, data, str(path))
 
 
+def absolute(path: str) -> str | None:
+    """``path`` from the root, ``~`` expanded; None where that is not UTF-8 and cannot be stored."""
+    whole = os.path.abspath(os.path.expanduser(path))
+    try:
+        whole.encode()
+    except UnicodeEncodeError:
+        return None
+    return whole
+
+
 def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     """The first setting in which two configurations differ, as ``name: stored, asked``.
 
@@ -105,7 +118,8 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     free = {name: getattr(stored.training, name) for name in _FREE}
     masked = replace(
         asked,
-        data=replace(asked.data, source=stored.data.source),
+        data=replace(asked.data, source=stored.data.source, path=stored.data.path),
+        init=stored.init if _same_place(stored.init, asked.init) else asked.init,
         seconds_per_step=stored.seconds_per_step,
         training=replace(plan, **free),
     )
@@ -114,6 +128,10 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
         if ours.get(name, _MISSING) != theirs.get(name, _MISSING):
             return f"{name} was {ours.get(name, 'absent')} and is now {theirs.get(name, 'absent')}"
     return None
+
+
+def _same_place(one: str | None, other: str | None) -> bool:
+    return None not in (one, other) and os.path.abspath(one or "") == os.path.abspath(other or "")
 
 
 _FREE = (

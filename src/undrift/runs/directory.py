@@ -83,6 +83,12 @@ class RunDirectory:
         """Whether a run lives here."""
         return self.config.is_file()
 
+    @property
+    def was_started(self) -> bool:
+        """Whether training has begun here; a config.yaml alone may be anyone's."""
+        marks = ("environment.json", "status.json", "checkpoints")
+        return self.is_run and any((self.path / name).exists() for name in marks)
+
     def status(self) -> dict[str, Any]:
         """Contents of ``status.json``: ``state``, ``step``, ``steps``, ``heartbeat``; or nothing.
 
@@ -201,6 +207,15 @@ def open_run(path: str | os.PathLike[str]) -> RunDirectory:
     if not run.is_run:
         raise ModelFileError(f"{path}: not a run, config.yaml is missing; name a folder in runs/")
     return run
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """Folders in ``folder`` in which training has begun, by name; none where that is no folder."""
+    try:
+        entries = sorted(entry for entry in folder.iterdir() if entry.is_dir())
+    except OSError:
+        return []
+    return [entry for entry in entries if RunDirectory(entry).was_started]
 
 
 def list_runs(root: str | os.PathLike[str] = ROOT) -> list[RunDirectory]:

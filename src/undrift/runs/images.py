@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 from undrift.data import ImageSet, load
+from undrift.data.sources.opening import is_path
+from undrift.errors import DataError, UsageError
 from undrift.runs.configuration import DataConfig
+from undrift.runs.directory import RunDirectory, runs_in
 from undrift.runs.settings import TrainSettings
 
 
@@ -23,7 +28,9 @@ def load_images(
 
     Raises:
         DataError: images that are missing, empty or too broken.
+        UsageError: a run in place of images.
     """
+    refuse_runs(source)
     return load(
         source,
         size=asked.size,
@@ -34,3 +41,68 @@ def load_images(
         bad_limit=asked.bad_limit,
         progress=progress,
     )
+
+
+def load_own(
+    config: DataConfig, run: Path, progress: Callable[[int, int], None] | None = None
+) -> ImageSet:
+    """The images that ``run`` was trained on, from where they lie now; see `find_images`.
+
+    Raises:
+        DataError: they are not there, or cannot be read.
+        UsageError: other images are there.
+    """
+    source = find_images(config, run)
+    data = load_images(source, config, progress)
+    if data.fingerprint != config.fingerprint:
+        raise UsageError(
+            f"{source}: it no longer holds the images that {run} was trained on; {_moved(run)}"
+        )
+    return data
+
+
+def find_images(config: DataConfig, run: Path) -> str:
+    """Where the images of ``run`` lie: the first place of these that is there.
+
+    Their path when the run began; the path as it was given, from the working folder; the same from
+    the folder that ``run`` and its ``runs/`` lie in, which serves a project that was moved whole.
+
+    Raises:
+        DataError: none of them is there.
+    """
+    if not is_path(config.source):
+        return config.source
+    given = os.path.expanduser(config.source)
+    beside = os.path.join(run.absolute().parent.parent, given)
+    for place in (config.path, given, beside):
+        if place is not None and os.path.exists(place):
+            return place
+    raise DataError(
+        f"{config.path or config.source}: the images of {run} are not there; {_moved(run)}"
+    )
+
+
+def _moved(run: Path) -> str:
+    return f"if they were moved, say where to: undrift train NEW_PLACE --resume {run}"
+
+
+def refuse_runs(source: str) -> None:
+    """Refuse a run, or a folder of runs, where images are wanted: its grids are pictures too.
+
+    Raises:
+        UsageError: if ``source`` is one.
+    """
+    if not is_path(source):
+        return
+    path = Path(source).expanduser()
+    if RunDirectory(path).was_started:
+        raise UsageError(
+            f"{source}: a run, not images; `undrift train {source}` resumes it, "
+            f"`undrift runs show {source}` shows it"
+        )
+    inside = [*runs_in(path), *runs_in(path / "runs")]
+    if inside:
+        raise UsageError(
+            f"{source}: it holds runs, whose pictures are no images to train on, such as "
+            f"{inside[0]}; name a folder that holds the images alone"
+        )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from undrift.codec import Standardise, codec_config
 from undrift.data import ImageSet
+from undrift.data.sources.opening import is_path
 from undrift.diffusion import VE, EDMWeight
 from undrift.errors import DataError, UsageError
 from undrift.networks import (
@@ -24,7 +25,7 @@ from undrift.networks import (
     are_points,
 )
 from undrift.pipelines import SampleSpec
-from undrift.runs.configuration import DataConfig, RunConfig
+from undrift.runs.configuration import DataConfig, RunConfig, absolute
 from undrift.runs.likelihood_recipe import for_likelihood
 from undrift.runs.parameters import with_parameters
 from undrift.runs.recipe import Recipe
@@ -177,7 +178,7 @@ def resolve(
             evaluate_samples=settings.evaluate_samples,
         ),
         budget=settings.budget,
-        init=settings.init,
+        init=None if settings.init is None else absolute(settings.init) or settings.init,
     )
 
 
@@ -227,6 +228,7 @@ def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
         background=settings.background,
         holdout=settings.holdout,
         bad_limit=settings.bad_limit,
+        path=absolute(source) if is_path(source) else None,
     )
 
 

@@ -150,6 +150,15 @@ _COUNTS = (
 _SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")
 
 
+def changed(settings: TrainSettings) -> list[str]:
+    """Names of the settings that differ from their defaults."""
+    return [
+        field.name
+        for field in fields(TrainSettings)
+        if getattr(settings, field.name) != field.default
+    ]
+
+
 def check_threads(threads: int | None) -> None:
     """Refuse more threads than there are cores: they would only wait for each other.
 

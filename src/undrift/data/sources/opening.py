@@ -30,6 +30,15 @@ BUILT_IN: dict[str, Callable[[], Rows]] = {
 KINDS = f"a folder or zip of images, .npz, .npy, an idx folder, or a name: {', '.join(BUILT_IN)}"
 
 
+HUB = "hf:"
+"""What the name of a Hugging Face data set begins with."""
+
+
+def is_path(name: str) -> bool:
+    """Whether ``name`` is a path of this machine: no built-in name, and no ``hf:NAME``."""
+    return name not in BUILT_IN and not name.startswith(HUB)
+
+
 @contextmanager
 def opened(source: str | os.PathLike[str]) -> Iterator[Files | Rows]:
     """Open the data that ``source`` names, and keep it readable inside the ``with`` block.
@@ -41,8 +50,8 @@ def opened(source: str | os.PathLike[str]) -> Iterator[Files | Rows]:
     if name in BUILT_IN:
         yield BUILT_IN[name]()
         return
-    if name.startswith("hf:"):
-        yield huggingface(name.removeprefix("hf:"))
+    if not is_path(name):
+        yield huggingface(name.removeprefix(HUB))
         return
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(//|[^/\\])", name) and not os.path.exists(name):
         raise DataError(

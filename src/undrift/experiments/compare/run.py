@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,7 +167,10 @@ def _cluster(asked: Compare, folder: Path) -> Executor:
 def _plain(bench: Bench) -> dict[str, dict[str, Any]]:
     """Kind of ledger -> arm -> what it is trained with, as plain data."""
     return {
-        kind: {name: to_plain(config) for name, config in by_arm.items()}
+        kind: {
+            name: to_plain(replace(config, data=replace(config.data, path=None)))
+            for name, config in by_arm.items()
+        }
         for kind, by_arm in bench.configs.items()
     }
 

@@ -8,7 +8,7 @@ import undrift.data
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject
-from undrift.runs.images import load_images
+from undrift.runs.images import load_own, refuse_runs
 
 Split = Literal["test", "validation", "train"]
 
@@ -28,14 +28,10 @@ def load_for(subject: Subject, source: str | None) -> tuple[ImageSet, str]:
     if source is None:
         if config is None:
             raise UsageError(f"{subject.name}: no run, so nothing tells its data; name DATA")
-        data = load_images(config.data.source, config.data)
-        if data.fingerprint != config.data.fingerprint:
-            raise UsageError(
-                f"{config.data.source}: it no longer holds the images that {subject.name} was "
-                "trained on; name DATA"
-            )
+        data = load_own(config.data, subject.home)
         source = config.data.source
     else:
+        refuse_runs(source)
         height, width, channels = subject.shape
         data = undrift.data.load(
             source,

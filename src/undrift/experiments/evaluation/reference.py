@@ -17,7 +17,7 @@ from undrift.experiments.evaluation.subject import Subject, content_hash, is_dra
 from undrift.metrics import Images
 from undrift.names import find
 from undrift.runs.directory import RunDirectory
-from undrift.runs.images import load_images
+from undrift.runs.images import load_own
 
 Split = Literal["test", "validation", "train"]
 
@@ -129,14 +129,8 @@ def open_reference(subject: Subject, source: str | None, split: Split | None) ->
             raise UsageError(
                 f"{subject.name}: nothing to compare it with; name real images by --reference DATA"
             )
-        asked = subject.config.data
-        data = load_images(asked.source, asked)
-        source = asked.source
-        if data.fingerprint != asked.fingerprint:
-            raise UsageError(
-                f"{asked.source}: it no longer holds the images that {subject.name} was trained "
-                "on; name others by --reference DATA"
-            )
+        data = load_own(subject.config.data, subject.home)
+        source = subject.config.data.source
     else:
         path = Path(source)
         if RunDirectory(path).is_run or (path / "config.json").is_file():

@@ -53,6 +53,11 @@ class Subject:
         return height, width, channels
 
     @property
+    def home(self) -> Path:
+        """The folder of the run, for messages; of what belongs to none, what the user named."""
+        return Path(self.name) if self.run is None else self.run.path
+
+    @property
     def labelled(self) -> bool:
         """Whether samples come with the labels that they were asked with."""
         return bool(self.classes) if self.given is None else self.given.labels is not None

@@ -185,7 +185,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "contact": contact_sheet(material),
         "model": model_rows(record.config, material.parameters),
         "training": training_rows(record.config),
-        "config": flat_rows(record.config),
+        "config": flat_rows(_shareable(record.config)),
         "cost": [
             Bar(part.name, part.share, f"{duration(part.seconds)}, {part.share:.0%}")
             for part in time_by_part(history, material.seconds)
@@ -224,6 +224,12 @@ def _lead(record: RunRecord) -> str:
     if images:
         words += f", {images:,} images seen"
     return words + "."
+
+
+def _shareable(config: Record) -> Record:
+    """``config`` without the absolute path of the images, which may name a person."""
+    data = {name: entry for name, entry in config.get("data", {}).items() if name != "path"}
+    return {**config, "data": data} if data else config
 
 
 def _conditional(config: Record) -> bool:

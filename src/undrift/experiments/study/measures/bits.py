@@ -21,7 +21,7 @@ from undrift.likelihood import BoundMethod, FlowMethod, ValueGrid
 from undrift.likelihood.histogram import histogram_bits
 from undrift.runs.configuration import load
 from undrift.runs.directory import RunDirectory
-from undrift.runs.images import load_images
+from undrift.runs.images import load_own
 
 Record = dict[str, Any]
 
@@ -81,8 +81,7 @@ def answer_of(run: Path) -> Record:
 
 
 def _data(run: Path) -> ImageSet:
-    config = load(RunDirectory(run).config)
-    return load_images(config.data.source, config.data)
+    return load_own(load(RunDirectory(run).config).data, run)
 
 
 def _histogram(run: Path, data: ImageSet, split: Split, n: int, seed: int) -> float:
