@@ -28,7 +28,7 @@ def test_every_set_aside_file_is_named(tmp_path: Path) -> None:
     lines = inspect_text(found).splitlines()
     for name in animals.bad:
         assert any(line.startswith(f"  {name}: ") for line in lines)
-    assert any("ignored" in line and "1 other" in line for line in lines)
+    assert any("ignored" in line and "2: .txt 1, hidden 1" in line for line in lines)
 
 
 def test_sheet_shows_each_class_in_its_row() -> None:

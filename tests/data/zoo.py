@@ -78,7 +78,7 @@ def build_zoo(path: Path, fillers: int = 0, links: bool = True) -> Zoo:
         bad["dangling.png"] = "cannot be read"
     for i in range(fillers):
         (path / f"filler{i:04d}.png").write_bytes(png(picture(3, seed=1000 + i), 8, 2))
-    return Zoo(good, bad, ignored=1, fillers=fillers)
+    return Zoo(good, bad, ignored=2, fillers=fillers)
 
 
 def good_files() -> dict[str, tuple[bytes, NDArray[np.uint8]]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -255,8 +255,8 @@ def enlarged(have: tuple[int, int], size: tuple[int, int], fit: Fit) -> bool:
     return (max(ratios) if fit == "crop" else min(ratios)) > 1
 
 
-def counted(items: Iterator[str]) -> dict[str, int]:
-    """Count items, the most frequent first."""
+def counted(items: Iterable[str] | Mapping[str, int]) -> dict[str, int]:
+    """Count items, or take their counts: the most frequent first."""
     return dict(sorted(Counter(items).items(), key=lambda item: (-item[1], item[0])))
 
 

@@ -33,6 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from undrift.data.sources.filetypes import unread_content
+
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 MOST_PIXELS = 89_478_485
 """A larger image is taken for a decompression bomb (Pillow's own limit, 256 MiB at RGB)."""
@@ -164,7 +166,7 @@ def examine(data: bytes) -> Header:
         raise
     # Decoders of damaged files raise whatever they stumble over; each is a reason, none is hidden.
     except Exception as error:
-        raise RejectedError(reason(error)) from error
+        raise RejectedError(reason(error, data)) from error
 
 
 def decode(data: bytes, scales: Scales) -> NDArray[np.uint8]:
@@ -197,7 +199,7 @@ def decode(data: bytes, scales: Scales) -> NDArray[np.uint8]:
         raise
     # As in examine().
     except Exception as error:
-        raise RejectedError(reason(error)) from error
+        raise RejectedError(reason(error, data)) from error
     if pixels.ndim == 2:
         pixels = pixels[..., None]
     return np.ascontiguousarray(oriented(pixels, turn))
@@ -324,10 +326,10 @@ def too_large(width: int, height: int) -> str:
     return f"{width} x {height} pixels: more than {MOST_PIXELS}, not decoded"
 
 
-def reason(error: Exception) -> str:
-    """Say in one line why a decoder failed."""
+def reason(error: Exception, data: bytes) -> str:
+    """Say in one line why a decoder failed on ``data``."""
     if isinstance(error, Image.UnidentifiedImageError):
-        return "not an image of a known format"
+        return unread_content(data) or "not an image of a known format"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"more than {MOST_PIXELS} pixels: not decoded"
     if isinstance(error, MemoryError):

@@ -48,7 +48,7 @@ def inspect_text(imageset: ImageSet) -> str:
     lines.append(row("set aside", f"{len(report.set_aside):,}" if report.set_aside else "none"))
     lines += [f"  {item.name}: {item.reason}" for item in report.set_aside]
     if report.ignored:
-        lines.append(row("ignored", f"{report.ignored:,} other files"))
+        lines.append(row("ignored", f"{report.ignored:,}: {counts(report.ignored_kinds)}"))
     lines += [row("note", note) for note in report.notes]
     lines += [row("warning", warning) for warning in report.warnings]
     return "\n".join(lines)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ from undrift.data.sources.opening import HUB, is_path, opened
 from undrift.data.sources.source import Entry, Files, Rows, SetAside, ordered_classes
 from undrift.data.splits import Splits, split_by_content
 from undrift.errors import DataError, UsageError
+from undrift.wording import plural
 
 LARGEST_SIDE = 4096
 GENERIC_NAMES = frozenset(("train", "training", "images", "imgs", "data", "dataset"))
@@ -48,15 +49,16 @@ def load(
     background: str | tuple[int, int, int] | None = None,
     holdout: float = 0.05,
     bad_limit: float = 0.05,
+    label_column: str | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
     """Load, check, decode and split a data set; decoded images are cached on disk.
 
     Args:
         source: ``digits``, ``ring8``, ``grid25``, a folder (classes as subfolders, flat, with
-            ``metadata.jsonl`` or ``.csv``, with ``train`` and ``test`` subfolders, MNIST's idx
-            files, or a saved Hugging Face data set), a zip of such folders, a ``.npz`` or ``.npy``
-            file, or ``hf:NAME``.
+            ``metadata.jsonl`` or ``.csv``, with StyleGAN's ``dataset.json``, with ``train`` and
+            ``test`` subfolders, MNIST's idx files, or a saved Hugging Face data set), a zip of such
+            folders, a ``.npz`` or ``.npy`` file, or ``hf:NAME``.
         size: side or (height, width) in pixels; None keeps the most common size where nearly all
             images have it, else takes a square no larger than most of them, 256 at most.
         fit: "crop" or "pad", for images of another shape.
@@ -66,11 +68,15 @@ def load(
         holdout: share of the training images, in [0, 1), to hold out where the source has no
             splits of its own; see :func:`undrift.data.splits.split_by_content`.
         bad_limit: largest share of unusable images to accept, in [0, 1].
+        label_column: column of ``metadata.jsonl``, ``metadata.csv`` or a Hugging Face data set that
+            holds the labels; None is ``label``.
         progress: called with (done, total) while images are decoded.
 
     Raises:
-        DataError: missing, empty, unreadable, or more than ``bad_limit`` unusable.
-        UsageError: an argument out of range, or a cache that cannot be written.
+        DataError: missing, empty, unreadable, a folder in it that cannot be entered, or more than
+            ``bad_limit`` of the images unusable.
+        UsageError: an argument out of range, a label column for data without columns, or a cache
+            that cannot be written.
     """
     settings = checked_settings(size, fit, channels, background)
     if not 0 <= holdout < 1:
@@ -78,7 +84,7 @@ def load(
     if not 0 <= bad_limit <= 1:
         raise UsageError(f"bad_limit must be from 0 to 1, not {bad_limit}")
     where = os.fspath(source)
-    with opened(source) as found:
+    with opened(source, label_column) as found:
         if isinstance(found, Rows):
             loaded = load_rows(found, settings, progress)
         else:
@@ -96,10 +102,10 @@ def load(
             names=loaded.names,
             splits=splits,
             set_aside=loaded.set_aside,
-            ignored=0 if isinstance(found, Rows) else found.ignored,
+            ignored={} if isinstance(found, Rows) else found.ignored,
+            source_notes=() if isinstance(found, Rows) else found.notes,
             source_warnings=() if isinstance(found, Rows) else found.warnings,
-            settings=settings,
-            holdout=holdout,
+            settings=asdict(settings) | {"holdout": holdout, "label_column": label_column},
             fingerprint=fingerprint,
         )
     )
@@ -184,13 +190,21 @@ def labels_of(
 
 
 def too_broken(set_aside: Sequence[SetAside], kept: int, bad_limit: float, where: str) -> DataError:
-    """The error for data with too many unusable images."""
-    total = len(set_aside) + kept
-    shown = "; ".join(f"{item.name}: {item.reason}" for item in set_aside[:3])
-    more = f"; and {len(set_aside) - 3} more" if len(set_aside) > 3 else ""
+    """The error for data with too many unusable images: the most frequent reasons, an example."""
+    reasons: dict[str, list[str]] = {}
+    for item in set_aside:
+        reasons.setdefault(item.reason, []).append(item.name)
+    ordered = sorted(reasons.items(), key=lambda item: -len(item[1]))
+    shown = "; ".join(
+        f"{names[0][:100]}{f' and {len(names) - 1:,} more' if names[1:] else ''}: {reason}"
+        for reason, names in ordered[:3]
+    )
+    rest = sum(len(names) for _, names in ordered[3:])
+    more = f"; and {rest:,} more" if rest else ""
+    advice = ": remove them or raise --bad-limit" if kept else ""
     return DataError(
-        f"{len(set_aside)} of {total} images in {where!r} cannot be used, the limit is "
-        f"{bad_limit:.0%} ({shown}{more}): remove them or raise --bad-limit"
+        f"{len(set_aside):,} of {plural(len(set_aside) + kept, 'image')} in {where!r} cannot be "
+        f"used, the limit is {100 * bad_limit:g}% ({shown}{more}){advice}"
     )
 
 

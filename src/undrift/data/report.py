@@ -46,7 +46,9 @@ class DataReport:
         splits: "train", "validation", "test" -> images.
         duplicates: images with equal pixels.
         set_aside: images not used, and why.
-        ignored: files that were no candidates (other kinds of file, not in the metadata).
+        ignored: files that were no candidates, all together.
+        ignored_kinds: their kinds -> how many: extensions, system folders, "hidden", "not listed
+            images" (that metadata leaves out).
         colourful: images whose colours differ from grey anywhere.
         transparent: images with a pixel that is not opaque.
         constant: images of one single colour.
@@ -56,7 +58,8 @@ class DataReport:
         enlarged: images smaller than ``size``.
         background: colour that transparency was composited on, None where it was not.
         scales: (low, high) that became 0 and 255, of "float" beyond 0..1 and of "32-bit" images.
-        settings: size, fit, channels, background, holdout as asked for; None means chosen here.
+        settings: size, fit, channels, background, holdout and label_column as asked for; None means
+            chosen here.
         notes: choices made from the data, one line each.
         warnings: what is likely to hurt, one line each.
         fingerprint: names pixels, labels, captions and splits.
@@ -79,6 +82,7 @@ class DataReport:
     duplicates: Duplicates
     set_aside: tuple[SetAside, ...]
     ignored: int
+    ignored_kinds: dict[str, int]
     colourful: int
     transparent: int
     constant: int

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.data.building import Settings
+from undrift.data.building import counted
 from undrift.data.cache import Decoded
 from undrift.data.report import DataReport, Duplicates
 from undrift.data.scatter import on_plane
@@ -35,10 +35,10 @@ class Found:
     names: tuple[str, ...]
     splits: Splits
     set_aside: tuple[SetAside, ...]
-    ignored: int
+    ignored: dict[str, int]
+    source_notes: tuple[str, ...]
     source_warnings: tuple[str, ...]
-    settings: Settings
-    holdout: float
+    settings: dict[str, Any]
     fingerprint: str
 
 
@@ -69,7 +69,8 @@ def make_report(found: Found) -> DataReport:
         if on_plane(found.decoded.images.shape[1:])
         else find_duplicates(found.decoded.hashes, found.names, found.splits),
         set_aside=found.set_aside,
-        ignored=found.ignored,
+        ignored=sum(found.ignored.values()),
+        ignored_kinds=counted(found.ignored),
         colourful=facts["colourful"],
         transparent=facts["transparent"],
         constant=facts["constant"],
@@ -82,18 +83,15 @@ def make_report(found: Found) -> DataReport:
             {"F": "float", "I": "32-bit"}[mode]: (low, high)
             for mode, (low, high) in facts["scales"].items()
         },
-        settings=asdict(found.settings) | {"holdout": found.holdout},
+        settings=found.settings,
         notes=(),
         warnings=(),
         fingerprint=found.fingerprint,
     )
-    return with_lines(report, found.source_warnings)
-
-
-def with_lines(report: DataReport, source_warnings: Sequence[str]) -> DataReport:
-    """Add the notes and warnings."""
     return replace(
-        report, notes=tuple(notes(report)), warnings=(*source_warnings, *warnings(report))
+        report,
+        notes=(*found.source_notes, *notes(report)),
+        warnings=(*found.source_warnings, *warnings(report)),
     )
 
 

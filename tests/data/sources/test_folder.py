@@ -120,7 +120,10 @@ def test_metadata_csv_and_integer_labels(tmp_path: Path) -> None:
         ('{"file_name": "1.png", "label": true}', "text or an integer"),
         ('{"file_name": "1.png", "label": 1.5}', "text or an integer"),
         ('{"file_name": "1.png", "text": 3}', "text must be text"),
-        ('{"file_name": "1.png"}\n\n{"file_name": "./1.png"}', "lines 1 and 3 both name '1.png'"),
+        (
+            '{"file_name": "1.png"}\n\n{"file_name": "./1.png"}',
+            "line 1 and line 3 both name '1.png'",
+        ),
         ('{"file_name": "1.png", "label": 0}\n{"file_name": "2.png"}', r"no label \(lines 2\)"),
     ],
 )
@@ -157,25 +160,89 @@ def test_long_captions_are_cut_and_counted(tmp_path: Path) -> None:
     write_metadata(tmp_path, [{"file_name": "1.png", "text": "x" * 5000}])
     found = load(tmp_path)
     assert found.captions == ("x" * 4096,)
-    assert any("1 captions were cut" in line for line in found.report.warnings)
+    assert any("1 caption cut to 4,096" in line for line in found.report.warnings)
 
 
 def test_links_inside_the_folder_are_followed_but_not_out_of_it(tmp_path: Path) -> None:
     root = tmp_path / "data"
     write(root, "1.png", "2.png")
-    write(tmp_path, "secret.png", "elsewhere/3.png")
+    write(tmp_path, "secret.png")
     (root / "again.png").symlink_to("1.png")
     (root / "out.png").symlink_to("../secret.png")
-    (root / "loop").symlink_to(".", target_is_directory=True)
-    (root / "elsewhere").symlink_to("../elsewhere", target_is_directory=True)
     found = load(root, bad_limit=1.0)
     assert found.names == ("1.png", "2.png", "again.png")
     assert {item.name: item.reason for item in found.report.set_aside} == {
-        "elsewhere": "symlink that leaves the folder",
-        "loop": "symlink to a folder, not followed",
-        "out.png": "symlink that leaves the folder",
+        "out.png": "symlink that leaves the folder"
     }
     assert found.report.duplicates.extra == 1
+
+
+def test_a_class_folder_that_is_a_symlink_is_followed_inside_the_folder(tmp_path: Path) -> None:
+    write(tmp_path, "all/ant/1.png", "all/bee/2.png", "all/bee/3.png", "train/ant/9.png")
+    (tmp_path / "train" / "bee").symlink_to("../all/bee", target_is_directory=True)
+    found = load(tmp_path)
+    assert "train/bee/2.png" in found.names and "train/bee/3.png" in found.names
+
+
+@pytest.mark.parametrize("target", [".", "..", "../.."])
+def test_a_symlink_to_a_folder_above_is_passed_over(tmp_path: Path, target: str) -> None:
+    write(tmp_path, "a/1.png", "b/deep/2.png")
+    (tmp_path / "b" / "deep" / "up").symlink_to(target, target_is_directory=True)
+    found = load(tmp_path)
+    assert found.names == ("a/1.png", "b/deep/2.png")
+    assert found.report.ignored_kinds == {"symlinks to a folder above": 1}
+
+
+@pytest.mark.parametrize("target", ["../elsewhere", "../nowhere"])
+def test_a_folder_that_cannot_be_entered_is_an_error_of_its_own(
+    tmp_path: Path, target: str
+) -> None:
+    """Its images would be missing, however few names they are."""
+    write(tmp_path / "data", *(f"{c}/{i}.png" for c in "ab" for i in range(20)))
+    write(tmp_path, "elsewhere/3.png")
+    (tmp_path / "data" / "c").symlink_to(target, target_is_directory=True)
+    with pytest.raises(DataError, match=r"data/c is a symlink to .*images in it would be missing"):
+        load(tmp_path / "data", bad_limit=1.0)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not chmod: the tests may run as root, for whom every folder can be read.
+    write(tmp_path, *(f"{c}/{i}.png" for c in "ab" for i in range(20)), "c/1.png")
+    listing = os.scandir
+
+    def refusing(path: str) -> object:
+        if str(path).rstrip("/").endswith("c"):
+            raise PermissionError(13, "Permission denied")
+        return listing(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(DataError, match=r"/c cannot be read \(Permission denied\)"):
+        load(tmp_path, bad_limit=1.0)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "dangling", "leaving"])
+def test_metadata_that_cannot_be_read_is_an_error(tmp_path: Path, kind: str) -> None:
+    """Else the folders would be taken as classes in silence."""
+    write(tmp_path / "data", "a/1.png", "b/2.png")
+    place = tmp_path / "data" / "metadata.csv"
+    (tmp_path / "elsewhere.csv").write_text("file_name,label\na/1.png,x\nb/2.png,y\n")
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.symlink_to("nowhere.csv" if kind == "dangling" else "../elsewhere.csv")
+    with pytest.raises(DataError, match=r"metadata\.csv cannot be read"):
+        load(tmp_path / "data")
+
+
+def test_symlinks_in_symlinked_folders_are_refused(tmp_path: Path) -> None:
+    """Otherwise n of them could stand for 2^n folders."""
+    write(tmp_path, "a/1.png", "b/2.png", "c/3.png")
+    (tmp_path / "b" / "x").symlink_to("../c", target_is_directory=True)
+    (tmp_path / "a" / "y").symlink_to("../b", target_is_directory=True)
+    with pytest.raises(DataError, match=r"a/y/x is a symlink inside a symlinked folder"):
+        load(tmp_path)
 
 
 def test_a_pipe_that_takes_a_files_place_does_not_hang(
@@ -251,7 +318,7 @@ def test_hostile_zip_members_are_refused_and_nothing_is_extracted(tmp_path: Path
     assert np.array_equal(found.images[0], zoo.picture(1, sum(b"good") * 7919 + 4))
     reasons = {item.name: item.reason for item in found.report.set_aside}
     assert set(reasons) == {
-        *("../../escape.png", "/absolute.png", r"..\windows.png", "link.png", "good.png (again)")
+        *("../../escape.png", "/absolute.png", "../windows.png", "link.png", "good.png (again)")
     }
     assert reasons["link.png"] == "symlink"
 

@@ -25,8 +25,13 @@ def is_saved_dataset(folder: Path) -> bool:
     return (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
 
 
-def huggingface(source: str | Path) -> Files:
+def huggingface(source: str | Path, label_column: str | None = None) -> Files:
     """Read a saved folder (a Path) or a data set of the hub (its name).
+
+    Args:
+        source: the data set.
+        label_column: column of the labels; None is the first of ``label``, ``labels`` and
+            ``fine_label`` that is there.
 
     Raises:
         UsageError: the ``datasets`` package is not installed.
@@ -40,7 +45,7 @@ def huggingface(source: str | Path) -> Files:
             f"{source} needs the datasets package: pip install 'undrift[data]'"
         ) from error
     try:
-        return read_parts(datasets, source)
+        return read_parts(datasets, source, label_column)
     except DataError:
         raise
     # The package raises its own, its server's and its file formats' exceptions alike.
@@ -49,7 +54,7 @@ def huggingface(source: str | Path) -> Files:
         raise DataError(f"{source} cannot be loaded by datasets: {message}") from error
 
 
-def read_parts(datasets: Any, source: str | Path) -> Files:
+def read_parts(datasets: Any, source: str | Path, label_column: str | None = None) -> Files:
     """Load all splits and list their rows."""
     if isinstance(source, Path):
         loaded: Any = datasets.load_from_disk(str(source))
@@ -59,20 +64,24 @@ def read_parts(datasets: Any, source: str | Path) -> Files:
     entries: list[Entry] = []
     names: tuple[str, ...] | None = None
     for part, rows in parts.items():
-        found, names = part_entries(datasets, part, rows, str(source))
+        found, names = part_entries(datasets, part, rows, str(source), label_column)
         entries += found
     return Files(kind="Hugging Face", entries=tuple(entries), class_names=names)
 
 
 def part_entries(
-    datasets: Any, part: str, rows: Any, where: str
+    datasets: Any, part: str, rows: Any, where: str, label_column: str | None = None
 ) -> tuple[list[Entry], tuple[str, ...] | None]:
     """Return the entries of one split, and the class names its label column declares."""
     features: dict[str, Any] = dict(rows.features)
     images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
     if not images:
         raise DataError(f"{where}, {part} has no column of images: it has {', '.join(features)}")
-    label = next((name for name in LABEL_COLUMNS if name in features), None)
+    if label_column is not None and label_column not in features:
+        raise DataError(
+            f"{where}, {part} has no column {label_column!r}: it has {', '.join(features)}"
+        )
+    label = label_column or next((name for name in LABEL_COLUMNS if name in features), None)
     caption = next((name for name in CAPTION_COLUMNS if name in features), None)
     declared: list[str] | None = getattr(features.get(label or ""), "names", None)
     # Bytes, not decoded images: decoding is ours, so that every source gives the same pixels.

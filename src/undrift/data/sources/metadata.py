@@ -1,7 +1,11 @@
-"""``metadata.jsonl`` and ``metadata.csv``: a row per image with ``file_name``, ``text``, ``label``.
+"""Files that say what images are, a row per image.
 
-The convention is Hugging Face's imagefolder: ``file_name`` is relative to the metadata's folder,
-``text`` is a caption, ``label`` a class by name or number; other columns are left alone.
+``metadata.jsonl`` and ``metadata.csv`` follow Hugging Face's imagefolder: ``file_name`` is relative
+to the metadata's folder, ``text`` is a caption, ``label`` (or another column, if it is named) a
+class by name or number; other columns are left alone.
+
+``dataset.json`` is StyleGAN's and EDM's: ``{"labels": [["00000/img00000000.png", 3], ...]}`` gives
+every image its class, ``{"labels": null}`` says that there are none.
 """
 
 from __future__ import annotations
@@ -10,33 +14,73 @@ import csv
 import io
 import json
 import posixpath
-import unicodedata
+import reprlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from undrift.errors import DataError
+from undrift.names import normalised
 
 NAMES = ("metadata.jsonl", "metadata.csv")
+LABEL_FILE = "dataset.json"
+TABLES = (*NAMES, LABEL_FILE)
+LARGEST_METADATA = 256 * 2**20
+"""Bytes; a larger file is refused."""
+
 LONGEST_CAPTION = 4096
 """Characters; the rest of a longer caption is cut off, and counted."""
 
+LONGEST_LABEL = 255
+"""Characters of the name of a class."""
 
-@dataclass(frozen=True)
+READ = ("file_name", "text")
+LABEL = "label"
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
-    """One image's metadata; ``line`` counts from 1 in the file."""
+    """One image's metadata; ``where`` is such as "line 3"."""
 
-    line: int
+    where: str
     file_name: str
     label: str | None
-    caption: str | None
-    cut: bool
+    caption: str | None = None
+    cut: bool = False
 
 
-def read_metadata(data: bytes, where: str) -> list[Row]:
-    """Read the rows of ``metadata.jsonl`` or ``metadata.csv``, whichever ``where`` ends with.
+@dataclass(frozen=True)
+class Table:
+    """What such a file says.
+
+    Attributes:
+        rows: a row per image; None where it says that there are no labels.
+        others: columns that are not read, as the first row has them.
+    """
+
+    rows: list[Row] | None
+    others: tuple[str, ...] = ()
+
+
+def is_table(name: str) -> bool:
+    """Whether a file of this name says what images are."""
+    return name.rpartition("/")[2] in TABLES
+
+
+def read_table(data: bytes, where: str, label_column: str | None = None) -> Table | None:
+    """Read a file by its name, which ``where`` ends with.
+
+    Args:
+        data: its content.
+        where: its path, for messages.
+        label_column: column of the labels in ``metadata``; None is ``label``, if it is there.
+
+    Returns:
+        None for a ``dataset.json`` without ``labels``, which is no file of this kind.
 
     Raises:
-        DataError: not UTF-8, a broken row, no file_name, a name twice, or labels for some only.
+        DataError: not UTF-8, a broken row, no file_name, a column that is not there, or labels for
+            some rows only.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -44,58 +88,86 @@ def read_metadata(data: bytes, where: str) -> list[Row]:
         raise DataError(
             f"{where} is not UTF-8 text: {error.reason} at byte {error.start}"
         ) from error
+    if where.endswith(LABEL_FILE):
+        return label_table(text, where)
     parsed = jsonl_rows(text, where) if where.endswith(".jsonl") else csv_rows(text, where)
-    rows = [metadata_row(line, values, where) for line, values in parsed]
-    seen: dict[str, int] = {}
-    for row in rows:
-        if row.file_name in seen:
-            raise DataError(
-                f"{where}: lines {seen[row.file_name]} and {row.line} both name {row.file_name!r}"
-            )
-        seen[row.file_name] = row.line
-    without = [row.line for row in rows if row.label is None]
+    column = label_column or LABEL
+    rows: list[Row] = []
+    columns: dict[str, None] = {}
+    for line, values in parsed:
+        if not rows:
+            columns = dict.fromkeys(values)
+            if label_column is not None and label_column not in values:
+                raise DataError(
+                    f"{where} has no column {label_column!r}: it has {', '.join(columns)[:200]}"
+                )
+        rows.append(metadata_row(line, values, where, column))
+    without = [row.where.removeprefix("line ") for row in rows if row.label is None]
     if without and len(without) < len(rows):
-        lines = ", ".join(str(line) for line in without[:5]) + (", ..." if len(without) > 5 else "")
+        lines = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
         raise DataError(
-            f"{where}: {len(without)} of {len(rows)} rows have no label (lines {lines})"
+            f"{where}: {len(without)} of {len(rows)} rows have no {column} (lines {lines})"
         )
-    return rows
+    return Table(rows, tuple(name for name in columns if name not in (*READ, column)))
 
 
-def jsonl_rows(text: str, where: str) -> list[tuple[int, dict[str, Any]]]:
-    """Return (line, object) for every line that is not blank."""
-    rows: list[tuple[int, dict[str, Any]]] = []
+def label_table(text: str, where: str) -> Table | None:
+    """Read StyleGAN's ``dataset.json``."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where} is not JSON: {one_line(error)}") from error
+    if not isinstance(content, dict) or "labels" not in content:
+        return None
+    pairs = content["labels"]
+    if pairs is None:
+        return Table(None)
+    if not isinstance(pairs, list):
+        raise DataError(f"{where}: labels must be pairs [name, class] or null, not {shown(pairs)}")
+    rows: list[Row] = []
+    for number, pair in enumerate(pairs, start=1):
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and pair[0]):
+            raise DataError(f"{where}, label {number} is not a pair [name, class]")
+        label = checked_label(pair[1], f"{where}, label {number}: the class")
+        if label is None:
+            raise DataError(f"{where}, label {number}: {pair[0][:200]!r} has no class")
+        rows.append(Row(f"label {number}", relative(pair[0]), label))
+    return Table(rows)
+
+
+def jsonl_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line, object) for every line that is not blank."""
     # Not splitlines(): it also cuts at U+2028 and kin, which JSON strings may hold.
-    for number, line in enumerate(text.split("\n"), start=1):
+    for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
         if not line.strip():
             continue
         try:
             values = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}, line {number} is not JSON: {error}") from error
+            raise DataError(f"{where}, line {number} is not JSON: {one_line(error)}") from error
         if not isinstance(values, dict):
             raise DataError(f"{where}, line {number} is not a JSON object")
-        rows.append((number, values))
-    return rows
+        yield number, values
 
 
-def csv_rows(text: str, where: str) -> list[tuple[int, dict[str, Any]]]:
-    """Return (line, columns) for every row below the header; an empty cell counts as absent."""
+def csv_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line, columns) for every row below the header; an empty cell counts as absent."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    rows: list[tuple[int, dict[str, Any]]] = []
     try:
+        names = list(reader.fieldnames or ())
+        if len(set(names)) < len(names):
+            raise DataError(f"{where} has two columns of one name: {', '.join(names)[:200]}")
         for values in reader:
             if None in values or None in values.values():
                 raise DataError(
                     f"{where}, line {reader.line_num} does not fit the header's columns"
                 )
-            rows.append((reader.line_num, {key: value or None for key, value in values.items()}))
+            yield reader.line_num, {key: value or None for key, value in values.items()}
     except csv.Error as error:
-        raise DataError(f"{where}, line {reader.line_num} is not CSV: {error}") from error
-    return rows
+        raise DataError(f"{where}, line {reader.line_num} is not CSV: {one_line(error)}") from error
 
 
-def metadata_row(line: int, values: dict[str, Any], where: str) -> Row:
+def metadata_row(line: int, values: dict[str, Any], where: str, column: str) -> Row:
     """Check one row.
 
     Raises:
@@ -104,15 +176,39 @@ def metadata_row(line: int, values: dict[str, Any], where: str) -> Row:
     file_name = values.get("file_name")
     if not isinstance(file_name, str) or not file_name:
         raise DataError(f"{where}, line {line} has no file_name: every row needs one")
-    label = values.get("label")
-    if isinstance(label, bool) or not isinstance(label, str | int | None):
-        raise DataError(f"{where}, line {line}: label must be text or an integer, not {label!r}")
+    value = values.get(column)
+    if isinstance(value, bool) and column != LABEL:
+        value = str(value).lower()
+    label = checked_label(value, f"{where}, line {line}: {column}")
     text = values.get("text")
     if text is not None and not isinstance(text, str):
-        raise DataError(f"{where}, line {line}: text must be text, not {text!r}")
+        raise DataError(f"{where}, line {line}: text must be text, not {shown(text)}")
     caption, cut = clean_caption(text)
-    name = posixpath.normpath(file_name.replace("\\", "/"))
-    return Row(line, name, None if label is None else clean_text(str(label)), caption, cut)
+    return Row(f"line {line}", relative(file_name), label, caption, cut)
+
+
+def relative(name: str) -> str:
+    """Return a name with ``/`` between its parts, and none of them ``.`` or, but first, ``..``."""
+    return posixpath.normpath(name.replace("\\", "/"))
+
+
+def checked_label(value: object, where: str) -> str | None:
+    """Return a label as the name of its class, None where it is absent or empty.
+
+    Raises:
+        DataError: neither text nor an integer, or too long; it starts with ``where``.
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"{where} must be text or an integer, not {shown(value)}")
+    try:
+        label = clean_text(str(value))
+    except ValueError as error:  # an integer of more than 4,300 digits
+        raise DataError(f"{where} is a number of too many digits") from error
+    if len(label) > LONGEST_LABEL:
+        raise DataError(f"{where} has {len(label):,} characters, at most {LONGEST_LABEL} are read")
+    return label
 
 
 def clean_caption(text: str | None) -> tuple[str | None, bool]:
@@ -126,4 +222,14 @@ def clean_caption(text: str | None) -> tuple[str | None, bool]:
 def clean_text(text: str) -> str:
     """Return ``text`` in NFC, with lone surrogates replaced and NUL characters dropped."""
     valid = text.encode("utf-8", "replace").decode().replace("\0", "")
-    return unicodedata.normalize("NFC", valid)
+    return normalised(valid)
+
+
+def shown(value: object) -> str:
+    """Return ``repr(value)`` for a message, shortened."""
+    return reprlib.repr(value)
+
+
+def one_line(error: BaseException) -> str:
+    """Return the error's message, or its type where it has none, on one short line."""
+    return " ".join(str(error).split())[:200] or type(error).__name__

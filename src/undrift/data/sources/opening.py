@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import stat
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from undrift.data.sources.arrays import npy, npz
 from undrift.data.sources.digits import digits
+from undrift.data.sources.filetypes import is_photo
 from undrift.data.sources.huggingface import huggingface, is_saved_dataset
 from undrift.data.sources.idx import idx, idx_files
 from undrift.data.sources.layout import arrange
+from undrift.data.sources.metadata import one_line
 from undrift.data.sources.mixtures import MIXTURES
 from undrift.data.sources.source import Files, Rows
-from undrift.data.sources.tree import Archive, Folder, is_image
-from undrift.errors import DataError
+from undrift.data.sources.tree import Archive, Folder
+from undrift.errors import DataError, UsageError
+from undrift.names import nearest
 
 BUILT_IN: dict[str, Callable[[], Rows]] = {
     "digits": digits,
@@ -40,43 +42,82 @@ def is_path(name: str) -> bool:
 
 
 @contextmanager
-def opened(source: str | os.PathLike[str]) -> Iterator[Files | Rows]:
+def opened(
+    source: str | os.PathLike[str], label_column: str | None = None
+) -> Iterator[Files | Rows]:
     """Open the data that ``source`` names, and keep it readable inside the ``with`` block.
+
+    Args:
+        source: what the user named.
+        label_column: column of metadata that holds the labels; None is ``label``.
 
     Raises:
         DataError: nothing there, or nothing that is known.
+        UsageError: a label column for data without columns.
     """
     name = os.fspath(source)
     if name in BUILT_IN:
-        yield BUILT_IN[name]()
+        yield without_columns(BUILT_IN[name](), name, label_column)
         return
     if not is_path(name):
-        yield huggingface(name.removeprefix(HUB))
+        yield huggingface(name.removeprefix(HUB), label_column)
         return
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(//|[^/\\])", name) and not os.path.exists(name):
         raise DataError(
             f"{name!r} is an address, not a path: download it first, then give the path"
         )
-    path = Path(name).expanduser()
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError as error:  # "~nobody", or no home at all
+        raise DataError(f"{name!r}: {one_line(error)}: give the whole path") from error
     mode = existing(path)
     if stat.S_ISDIR(mode):
-        yield from_folder(path)
+        yield from_folder(path, label_column)
     elif not stat.S_ISREG(mode):
         raise DataError(f"{name} is not a regular file or folder: give {KINDS}")
-    elif path.suffix.lower() == ".npz":
-        yield npz(path)
-    elif path.suffix.lower() == ".npy":
-        yield npy(path)
-    elif is_image(path.name):
+    elif path.suffix.lower() in (".npz", ".npy"):
+        rows = npz(path) if path.suffix.lower() == ".npz" else npy(path)
+        yield without_columns(rows, name, label_column)
+    elif is_photo(path.name):
         raise DataError(f"{name} is a single image: give the folder it lies in")
-    elif zipfile.is_zipfile(path):
+    elif is_zip(path):
         archive = Archive(path)
         try:
-            yield arrange(archive, name)
+            files = arrange(archive, name, label_column)
+            if not files.entries and not files.set_aside:
+                raise DataError(no_images(name, files))
+            yield files
         finally:
             archive.close()
     else:
         raise DataError(f"{name} is no data that undrift reads: give {KINDS}")
+
+
+def without_columns(rows: Rows, name: str, label_column: str | None) -> Rows:
+    """Return ``rows``, which have no columns to choose from.
+
+    Raises:
+        UsageError: one is asked for.
+    """
+    if label_column is not None:
+        raise UsageError(
+            f"label_column {label_column!r}: {name} has no columns, only metadata.csv, "
+            "metadata.jsonl and Hugging Face data have; leave it out"
+        )
+    return rows
+
+
+def is_zip(path: Path) -> bool:
+    """Whether the file is a zip.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return zipfile.is_zipfile(file)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def existing(path: Path) -> int:
@@ -103,27 +144,37 @@ def near_name(path: Path) -> str | None:
         beside = [item.name for item in path.parent.iterdir()]
     except OSError:
         beside = []
-    names = {str(path.parent / name) if path.parent != Path() else name: name for name in beside}
-    by_name = {name: full for full, name in names.items()}
-    by_name |= {name: name for name in BUILT_IN}
-    close = difflib.get_close_matches(path.name, by_name, n=1, cutoff=0.6)
-    return by_name[close[0]] if close else None
+    names = {name: str(path.parent / name) if path.parent != Path() else name for name in beside}
+    names |= {name: name for name in BUILT_IN}
+    near = nearest(path.name, names)
+    return None if near is None else names[near]
 
 
-def from_folder(path: Path) -> Files | Rows:
+def from_folder(path: Path, label_column: str | None = None) -> Files | Rows:
     """Read a folder: a saved Hugging Face data set, idx files, or a tree of images."""
     try:
         if is_saved_dataset(path):
-            return huggingface(path)
+            return huggingface(path, label_column)
         if idx_files(path):
-            return idx(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    files = arrange(Folder(path), str(path))
-    if not files.entries and not files.set_aside:
-        inside = sorted(
+            return without_columns(idx(path), str(path), label_column)
+        packed = sorted(
             item.name for item in path.iterdir() if item.suffix in (".npz", ".npy", ".zip")
         )
-        hint = f"; it holds {inside[0]}: give that file" if inside else ""
-        raise DataError(f"no images in {str(path)!r}{hint or ': it is empty of image files'}")
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    files = arrange(Folder(path), str(path), label_column)
+    if not files.entries and not files.set_aside:
+        hint = f"; it holds {packed[0]}: give that file" if packed else ""
+        raise DataError(no_images(str(path), files) + hint)
     return files
+
+
+def no_images(where: str, files: Files) -> str:
+    """Return the message for data without a single image."""
+    found = ", ".join(f"{number:,} {kind}" for kind, number in most_common(files.ignored))
+    return f"no images in {where!r}: " + (f"it holds {found}" if found else "it is empty")
+
+
+def most_common(counts: Mapping[str, int], most: int = 6) -> list[tuple[str, int]]:
+    """Return the first ``most`` kinds by their number, then by name."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:most]

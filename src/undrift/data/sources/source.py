@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_FILE = 512 * 2**20
 """Bytes; one image file above this is set aside unread."""
+
+MOST_DIGITS = 18
+"""Digits of a class that is ordered as a number; more are no numbering."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +51,18 @@ class Files:
         kind: the source in words, for the report.
         entries: candidates, in an order that depends on names alone.
         set_aside: what was refused before any decoding.
-        ignored: files that were no candidates.
+        ignored: what was no candidate, by kind: an extension, a system folder -> how many.
         warnings: lines for the report.
+        notes: lines for the report that are no warnings.
         class_names: where the source fixes their order; else they are sorted.
     """
 
     kind: str
     entries: tuple[Entry, ...]
     set_aside: tuple[SetAside, ...] = ()
-    ignored: int = 0
+    ignored: dict[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] | None = None
 
 
@@ -89,6 +94,8 @@ def printable(name: str) -> str:
 def ordered_classes(labels: Iterable[str]) -> tuple[str, ...]:
     """Return the distinct labels: in numerical order where all are integers, else sorted."""
     distinct = set(labels)
-    if all(label.isdecimal() and label.isascii() for label in distinct):
+    if all(
+        label.isdecimal() and label.isascii() and len(label) <= MOST_DIGITS for label in distinct
+    ):
         return tuple(sorted(distinct, key=lambda label: (int(label), label)))
     return tuple(sorted(distinct))
