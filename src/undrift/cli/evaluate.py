@@ -34,6 +34,8 @@ class EvaluateCommand:
             a folder of images.
         reference: real images to compare with: any DATA that `undrift train` takes, or a file that
             --save-reference wrote; by default the held-out images of the run's own data.
+        label_column: column of the reference's metadata.csv or metadata.jsonl that holds the
+            labels; `label` by default.
         save_reference: write the reference's features into this .safetensors file, which needs no
             data afterwards.
         against: a second run, pipeline or set of samples: also measure the differences.
@@ -66,6 +68,7 @@ class EvaluateCommand:
         tyro.conf.arg(name="RUN|PIPELINE|SAMPLES", metavar="RUN|PIPELINE|SAMPLES"),
     ]
     reference: str | None = None
+    label_column: str | None = None
     save_reference: str | None = None
     against: str | None = None
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 10_000
@@ -136,6 +139,7 @@ def run(arguments: list[str]) -> None:
                 target=asked.target,
                 against=asked.against,
                 reference=asked.reference,
+                label_column=asked.label_column,
                 n=asked.n,
                 reference_n=asked.reference_n,
                 metrics=wanted,

@@ -28,6 +28,8 @@ class Inspect:
         channels: 1 grey, 3 colour, 4 colour and alpha.
         background: colour #rrggbb to composite transparent images on.
         holdout: share of the training images to hold out.
+        label_column: column of metadata.csv, metadata.jsonl or a Hugging Face data set that holds
+            the labels; `label` by default.
     """
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="DATA", metavar="DATA")]
@@ -37,6 +39,7 @@ class Inspect:
     channels: Literal[1, 3, 4] | None = None
     background: str | None = None
     holdout: float = 0.05
+    label_column: str | None = None
 
     def __post_init__(self) -> None:
         at_least("--size", self.size, 1)
@@ -70,6 +73,7 @@ def run(arguments: list[str]) -> None:
         background=asked.background,
         holdout=asked.holdout,
         bad_limit=1.0,
+        label_column=asked.label_column,
     )
     console.print(inspect_text(images))
     if out is not None:
@@ -84,5 +88,5 @@ def _reading(asked: Inspect) -> list[str]:
     for field in fields(Inspect):
         value = getattr(asked, field.name)
         if field.name not in ("data", "out") and value != field.default:
-            words += [f"--{field.name}", str(value)]
+            words += [f"--{field.name.replace('_', '-')}", str(value)]
     return words

@@ -32,6 +32,7 @@ class Keywords(TypedDict, total=False):
     background: str | None
     holdout: float
     bad_limit: float
+    label_column: str | None
     flip: bool
     augment: float | None
     balance: bool

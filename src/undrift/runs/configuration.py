@@ -34,6 +34,7 @@ class DataConfig:
         background: colour to composite transparent images on.
         holdout: share held out by content hash.
         bad_limit: share of unreadable files above which training refuses.
+        label_column: column of the metadata that holds the labels; None is ``label``.
         path: absolute path of ``source`` when the run began; None of a built-in or ``hf:`` name, of
             a path that is not UTF-8, and in runs of earlier versions.
     """
@@ -46,6 +47,7 @@ class DataConfig:
     background: str | None
     holdout: float
     bad_limit: float
+    label_column: str | None = None
     path: str | None = None
 
 

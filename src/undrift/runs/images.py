@@ -39,6 +39,7 @@ def load_images(
         background=asked.background,
         holdout=asked.holdout,
         bad_limit=asked.bad_limit,
+        label_column=asked.label_column,
         progress=progress,
     )
 

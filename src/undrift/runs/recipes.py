@@ -228,6 +228,7 @@ def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
         background=settings.background,
         holdout=settings.holdout,
         bad_limit=settings.bad_limit,
+        label_column=settings.label_column,
         path=absolute(source) if is_path(source) else None,
     )
 

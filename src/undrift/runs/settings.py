@@ -38,6 +38,8 @@ class TrainSettings:
         background: colour ``#rrggbb`` to composite transparent images on.
         holdout: share of the training images held out by content hash, in [0, 1).
         bad_limit: share of unreadable files above which training refuses, in [0, 1].
+        label_column: column of ``metadata.csv``, ``metadata.jsonl`` or a Hugging Face data set that
+            holds the labels; None is ``label``.
         flip: mirror images left to right at random.
         augment: probability of each non-leaky augmentation, in [0, 1].
         balance: draw every class equally often.
@@ -78,6 +80,7 @@ class TrainSettings:
     background: str | None = None
     holdout: float = 0.05
     bad_limit: float = 0.05
+    label_column: str | None = None
     flip: bool = False
     augment: float | None = None
     balance: bool = False

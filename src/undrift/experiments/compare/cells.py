@@ -18,7 +18,7 @@ Setting = str | int | float | bool
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 _SHARED = ("method", "seed", "budget", "images", "steps", "device", "threads", "extend")
-_DATA = ("size", "fit", "channels", "background", "holdout", "bad_limit")
+_DATA = ("size", "fit", "channels", "background", "holdout", "bad_limit", "label_column")
 """Settings that are the comparison's to say: an arm with its own would be no arm of it."""
 
 

@@ -17,6 +17,8 @@ class Evaluate:
         target: run, pipeline, ``.npz`` or folder of images.
         against: another one, to compare with.
         reference: real images, or a file of ``save_reference``; None is the run's own data.
+        label_column: column of the reference's metadata that holds the labels; None is ``label``,
+            of the run's own data what it was trained with.
         n: samples at most.
         reference_n: reference images at most; None is ``n``.
         metrics: names, ``quick`` or ``all``.
@@ -37,6 +39,7 @@ class Evaluate:
     target: str
     against: str | None = None
     reference: str | None = None
+    label_column: str | None = None
     n: int = 10_000
     reference_n: int | None = None
     metrics: tuple[str, ...] = ("all",)

@@ -56,11 +56,16 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     device = choose_device(asked.device)
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
     stored = None
+    if asked.label_column is not None and (asked.reference is None or is_stored(asked.reference)):
+        raise UsageError(
+            f"--label-column {asked.label_column}: it goes with --reference DATA; a run's own data "
+            "and stored references keep their labels"
+        )
     if asked.reference is not None and is_stored(asked.reference):
         stored = open_stored(asked.reference, asked.split)
         reference = stored.reference
     else:
-        reference = open_reference(subject, asked.reference, asked.split)
+        reference = open_reference(subject, asked.reference, asked.split, asked.label_column)
     subjects = [subject] if asked.against is None else [subject, open_subject(asked.against)]
     if asked.sampling.asked and all(one.pipeline is None for one in subjects):
         raise UsageError(

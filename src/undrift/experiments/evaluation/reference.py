@@ -112,13 +112,16 @@ class Reference:
         return table[labels]
 
 
-def open_reference(subject: Subject, source: str | None, split: Split | None) -> Reference:
+def open_reference(
+    subject: Subject, source: str | None, split: Split | None, label_column: str | None = None
+) -> Reference:
     """The reference of ``subject``.
 
     Args:
         subject: what is evaluated.
         source: data to compare with; None is what the run was trained on.
         split: which part; None is the first there is of test, validation and all.
+        label_column: column of the metadata of ``source`` that holds the labels; None is ``label``.
 
     Raises:
         UsageError: no reference, a model in its place, or no such split.
@@ -140,7 +143,7 @@ def open_reference(subject: Subject, source: str | None, split: Split | None) ->
             )
         if is_drawn(path):
             return _samples_of_others(source, split)
-        data = _load(subject, source)
+        data = _load(subject, source, label_column)
     return _divided(data, source, split)
 
 
@@ -182,7 +185,7 @@ def check(subject: Subject, reference: Reference) -> None:
             )
 
 
-def _load(subject: Subject, source: str) -> ImageSet:
+def _load(subject: Subject, source: str, label_column: str | None) -> ImageSet:
     """Data as the model would have seen it, if there is a model; else as it is."""
     height, width, channels = subject.shape
     if subject.config is not None:
@@ -194,10 +197,16 @@ def _load(subject: Subject, source: str) -> ImageSet:
             channels=channels,
             background=asked.background,
             holdout=0,
+            label_column=label_column,
         )
-    if subject.pipeline is not None:
-        return undrift.data.load(source, size=(height, width), channels=channels, holdout=0)
-    return undrift.data.load(source, holdout=0)
+    model = subject.pipeline is not None
+    return undrift.data.load(
+        source,
+        size=(height, width) if model else None,
+        channels=channels if model else None,
+        holdout=0,
+        label_column=label_column,
+    )
 
 
 def _samples_of_others(source: str, split: Split | None) -> Reference:
