@@ -1,11 +1,14 @@
 """Every command and every Python example in the documentation runs.
 
-Blocks of one page run in order, in one folder that holds ``photos/`` with two classes. Only what
-takes long is shortened, by the replacements listed below.
+Blocks of one page run in order, in one folder that holds ``photos/`` with two classes; those of the
+README also where ``photos/`` is flat, or has captions. Only what takes long is shortened, by the
+replacements listed below. A line that ends with ``# with classes`` needs them: without, it gives
+one line that says so.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -18,7 +21,8 @@ from undrift.cli.dispatch import main
 from undrift.experiments import closing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+README = ROOT / "README.md"
+PAGES = sorted([README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 SHORTER = {
@@ -55,9 +59,40 @@ def shortened(text: str) -> str:
 
 
 def commands(block: str) -> list[str]:
-    """The command lines of a block, without comments, and without what sets up an environment."""
-    lines = [line.split(" #")[0].strip() for line in block.splitlines()]
+    """The command lines of a block, without what sets up an environment."""
+    lines = [line.strip() for line in block.splitlines()]
     return [line for line in lines if line and not INSTALLATION.match(line)]
+
+
+def run_commands(page: Path, classes: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run the commands of ``page``, on photos with or without classes."""
+    for block in blocks(page, "bash"):
+        for command in commands(block):
+            program, *words = shlex.split(shortened(command), comments=True)
+            if program == "mv":
+                Path(words[0]).rename(words[1])
+                continue
+            program = program.removeprefix(".venv/bin/")
+            assert program == "undrift", f"{name(page)}: {command!r} is run by no test"
+            if words == ["demo"]:
+                words += ["--steps", "4"]
+            code = main(words)
+            printed = capsys.readouterr()
+            if "# with classes" in command and not classes:
+                assert code == 2, command
+                (line,) = printed.err.splitlines()
+                assert "has no classes" in line and "leave" in line
+                continue
+            assert code == 0, f"{command}: {printed.err}"
+            assert printed.out.rstrip().splitlines()[-1].startswith("next: "), command
+
+
+def run_examples(page: Path) -> None:
+    """Run the Python examples of ``page``."""
+    names: dict[str, object] = {"__name__": "example"}
+    for block in blocks(page, "python"):
+        assert len(block.splitlines()) < 25, "an example of more than 25 lines is a program"
+        exec(compile(shortened(block), name(page), "exec"), names)
 
 
 PAGES_WITH_COMMANDS = [p for p in PAGES if any(map(commands, blocks(p, "bash")))]
@@ -68,49 +103,59 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
+LAYOUTS = ("classes", "flat", "captions")
+
+
+@pytest.fixture(params=["classes"])
+def folder(request, tmp_path, monkeypatch):
     """A working folder with 40 small photos of cats and dogs; 16 samples measure a run here."""
     monkeypatch.setattr(closing, "FEWEST", 16)
     monkeypatch.setattr(closing, "PIXELS", 0)
     monkeypatch.setattr(closing, "POINTS", 16)
     monkeypatch.setattr(closing, "FOLLOWED_POINTS", 16)
     noise = np.random.default_rng(0)
+    lines = []
     for label, tone in (("cat", 60), ("dog", 190)):
-        (tmp_path / "photos" / label).mkdir(parents=True)
         for i in range(20):
             pixels = np.clip(noise.normal(tone, 30, (8, 8, 3)), 0, 255).astype(np.uint8)
-            Image.fromarray(pixels).save(tmp_path / "photos" / label / f"{i:03d}.png")
+            name = f"{label}/{i:03d}.png" if request.param == "classes" else f"{label}{i:03d}.png"
+            (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(tmp_path / "photos" / name)
+            lines.append(json.dumps({"file_name": name, "text": f"a {label} that sits"}))
+    if request.param == "captions":
+        (tmp_path / "photos" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=name)
+@pytest.mark.parametrize("page", [p for p in PAGES_WITH_COMMANDS if p != README], ids=name)
 def test_the_commands_of_a_page_run(page, folder, capsys):
-    for block in blocks(page, "bash"):
-        for command in commands(block):
-            program, *words = shlex.split(shortened(command))
-            if program == "mv":
-                Path(words[0]).rename(words[1])
-                continue
-            program = program.removeprefix(".venv/bin/")
-            assert program == "undrift", f"{name(page)}: {command!r} is run by no test"
-            if words == ["demo"]:
-                words += ["--steps", "4"]
-            code = main(words)
-            printed = capsys.readouterr()
-            assert code == 0, f"{command}: {printed.err}"
-            assert printed.out.rstrip().splitlines()[-1].startswith("next: "), command
+    run_commands(page, True, capsys)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", PAGES_WITH_PYTHON, ids=name)
+@pytest.mark.parametrize("page", [p for p in PAGES_WITH_PYTHON if p != README], ids=name)
 def test_the_python_examples_of_a_page_run(page, folder):
+    run_examples(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", LAYOUTS, indirect=True)
+def test_the_readme_runs_on_every_layout_of_photos(folder, request, capsys):
+    run_commands(README, "classes" in request.node.callspec.params.values(), capsys)
+    run_examples(README)
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_the_network_of_the_documentation_takes_images_with_and_without_classes(classes, folder):
+    """Its example, trained on the photos in place of the digits."""
+    (block,) = blocks(ROOT / "docs/how-to/own-network.md", "python")
+    where = f'"photos", bare=True, conditional={classes}'
+    block = shortened(block).replace('"digits"', where).replace("Small()", "Small(channels=3)")
     names: dict[str, object] = {"__name__": "example"}
-    for block in blocks(page, "python"):
-        assert len(block.splitlines()) < 25, "an example of more than 25 lines is a program"
-        exec(compile(shortened(block), name(page), "exec"), names)
+    exec(compile(block, "own-network.md", "exec"), names)
+    assert bool(names["pipeline"].spec.class_names) == classes
 
 
 def test_the_readme_trains_and_samples_in_python():

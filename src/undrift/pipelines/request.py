@@ -120,5 +120,7 @@ def _scale(guidance: float, spec: SampleSpec) -> float:
     if not math.isfinite(guidance):
         raise UsageError(f"guidance {guidance}: give a finite number (1 is off)")
     if guidance != 1 and not spec.class_names:
-        raise UsageError(f"guidance {guidance}: this model has no classes to guide towards; give 1")
+        raise UsageError(
+            f"guidance {guidance}: this model has no classes to guide towards; leave it out"
+        )
     return float(guidance)
