@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import unicodedata
 
-from undrift.names import find, nearest, normalised
+import pytest
+
+from undrift.names import find, nearest, normalised, printable
 
 NFC, NFD = (unicodedata.normalize(form, "café") for form in ("NFC", "NFD"))
 
@@ -23,3 +25,19 @@ def test_the_very_same_spelling_goes_first():
 def test_nearest():
     assert nearest("cta", ["dog", "cat"]) == "cat"
     assert nearest("zebra", ["dog", "cat"]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("cat's café — 猫\t(1).png", "cat's café — 猫\t(1).png"),
+        ("\x1b[31mred\x07", r"\x1b[31mred\x07"),
+        ("a\nb\r\x85c\u2028d", r"a\nb\r\x85c\u2028d"),
+        ("gnp.\u202etac", r"gnp.\u202etac"),
+        (b"caf\xe9.png".decode("utf-8", "surrogateescape"), r"caf\xe9.png"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_what_is_shown_is_one_line_that_commands_no_terminal(name, shown):
+    assert printable(name) == shown
+    shown.encode()

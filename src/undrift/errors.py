@@ -43,7 +43,7 @@ class DivergedError(UndriftError):
 
 
 class TerminatedError(UndriftError):
-    """Work stopped by SIGTERM after saving what was done; the message says how to go on."""
+    """Work stopped by SIGTERM or SIGHUP, its state saved; the message says how to go on."""
 
     exit_code = 75
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -79,6 +81,31 @@ def test_names_in_a_message_keep_their_blanks(verb, capsys):
     assert capsys.readouterr().err == "undrift: my  holiday\tphotos /x.png: broken somehow\n"
 
 
+def test_names_in_a_message_command_no_terminal(verb, capsys):
+    verb(raising(errors.DataError("\x1b[2Jgone \u202egnp.\udce9")))
+    assert dispatch.main(["doctor"]) == 3
+    assert capsys.readouterr().err == "undrift: \\x1b[2Jgone \\u202egnp.\\xe9\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (errno.ENOSPC, 2),
+        (errno.EDQUOT, 2),
+        (errno.EROFS, 2),
+        (errno.EACCES, 2),
+        (errno.EBUSY, 1),
+    ],
+)
+@pytest.mark.parametrize("name", ["out/a.png", None])
+def test_what_cannot_be_written_is_a_usage_error(verb, capsys, number, code, name):
+    verb(raising(OSError(number, os.strerror(number), name)))
+    assert dispatch.main(["doctor"]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert os.strerror(number) in line and (name or "undrift") in line
+    assert ("unexpected" in line) == (code == 1)
+
+
 @pytest.mark.parametrize("place", [["--debug", "doctor"], ["doctor", "--debug"]])
 def test_debug_lets_the_traceback_through(verb, place):
     verb(raising(errors.UsageError("what")))
@@ -103,20 +130,36 @@ def test_ctrl_c_is_130(verb, capsys):
     assert capsys.readouterr().err == "undrift: interrupted\n"
 
 
-@pytest.mark.parametrize(("name", "code"), [("doctor", 143), ("train", 75)])
-def test_sigterm_is_one_line_and_leaves_the_signal_as_it_was(verb, monkeypatch, capsys, name, code):
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [(signal.SIGTERM, "terminated"), (signal.SIGHUP, "the terminal was closed")],
+)
+@pytest.mark.parametrize("name", ["doctor", "train"])
+def test_a_stop_is_one_line_and_leaves_the_signal_as_it_was(
+    verb, monkeypatch, capsys, name, number, line
+):
     def run(words):
         try:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         except Exception:  # what swallows errors must not swallow this
             pytest.fail("kept")
 
     verb(run)
     monkeypatch.setitem(sys.modules, "undrift.cli.train", sys.modules["undrift.cli.doctor"])
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    assert dispatch.main([name]) == code
-    assert capsys.readouterr().err == "undrift: terminated\n"
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    assert signal.getsignal(number) is signal.SIG_DFL
+    assert dispatch.main([name]) == (75 if name == "train" else 128 + number)
+    assert capsys.readouterr().err == f"undrift: {line}\n"
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
+def test_a_hang_up_is_ignored_under_nohup(verb):
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        verb(lambda words: signal.raise_signal(signal.SIGHUP))
+        assert dispatch.main(["doctor"]) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, previous)
 
 
 def test_a_host_that_handles_sigterm_keeps_its_handler(verb, monkeypatch):

@@ -21,7 +21,11 @@ def test_nothing_happens_without_a_signal() -> None:
 
 @pytest.mark.parametrize(
     ("number", "error", "code"),
-    [(signal.SIGTERM, TerminatedError, 75), (signal.SIGINT, InterruptedRunError, 130)],
+    [
+        (signal.SIGTERM, TerminatedError, 75),
+        (signal.SIGHUP, TerminatedError, 75),
+        (signal.SIGINT, InterruptedRunError, 130),
+    ],
 )
 def test_the_first_signal_is_only_noted(
     number: signal.Signals, error: type[Exception], code: int
@@ -32,6 +36,17 @@ def test_the_first_signal_is_only_noted(
         raised = stop.error("stopped after step 7; the same command resumes")
     assert type(raised) is error and raised.exit_code == code
     assert str(raised) == "stopped after step 7; the same command resumes"
+
+
+def test_a_hang_up_that_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            send(signal.SIGHUP)
+            assert stop.received is None
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_second_interrupt_is_immediate() -> None:

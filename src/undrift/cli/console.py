@@ -5,17 +5,47 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from rich.console import Console
+from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
+from rich.style import Style
+from rich.text import Text
 
 from undrift.cli.dispatch import first_rank
+from undrift.names import printable
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class _Console(Console):
     def on_broken_pipe(self) -> NoReturn:
         # Rich would leave with code 1 here; the dispatcher knows what a lost reader means.
         raise BrokenPipeError
+
+    def render_str(
+        self,
+        text: str,
+        *,
+        style: str | Style = "",
+        justify: JustifyMethod | None = None,
+        overflow: OverflowMethod | None = None,
+        emoji: bool | None = None,
+        markup: bool | None = None,
+        highlight: bool | None = None,
+        highlighter: HighlighterType | None = None,
+    ) -> Text:
+        """Everything that is printed passes here: names command no terminal, lines stay lines."""
+        return super().render_str(
+            "\n".join(map(printable, text.split("\n"))),
+            style=style,
+            justify=justify,
+            overflow=overflow,
+            emoji=emoji,
+            markup=markup,
+            highlight=highlight,
+            highlighter=highlighter,
+        )
 
 
 def make_console(*, quiet: bool = False) -> Console:
@@ -33,15 +63,32 @@ def make_console(*, quiet: bool = False) -> Console:
     )
 
 
+def make_bar(console: Console) -> Progress:
+    """A progress display that goes when it ends; its descriptions are shown as they are."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    class Description(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(printable(task.description), "progress.description")
+
+    columns = Description(""), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    return Progress(*columns, console=console, transient=True)
+
+
 @contextmanager
 def progress(console: Console, title: str) -> Iterator[Callable[[int, int], None] | None]:
     """A bar to call with (done, total); None where there is no terminal to draw it on."""
     if not console.is_terminal or console.quiet:
         yield None
         return
-    from rich.progress import Progress
-
-    with Progress(console=console, transient=True) as bar:
+    with make_bar(console) as bar:
         task = bar.add_task(title, total=None)
 
         def show(done: int, total: int) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.console import columns, duration, following, make_bar, make_console
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, writable_folder
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
@@ -233,12 +233,10 @@ def _amount(value: float | None) -> str:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Prints the plan and every point; on a terminal also how far the drawing is."""
-    from rich.progress import Progress
-
     from undrift.experiments.curve import Watcher
 
     live = console.is_terminal and not console.quiet
-    bar = Progress(console=console, transient=True, disable=not live)
+    bar = make_bar(console)
     task = bar.add_task("sampling", total=None)
 
     class Speaking(Watcher):
@@ -262,7 +260,7 @@ def _watching(console: Console) -> Iterator[Watcher]:
 
     speaking = Speaking()
     try:
-        with bar:
+        with bar if live else nullcontext():
             yield speaking
     except (KeyboardInterrupt, Terminated) as stop:
         ctrl_c = isinstance(stop, KeyboardInterrupt)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -16,7 +17,9 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+from undrift.cli.streams import guarded
 from undrift.errors import TerminatedError, UndriftError, UsageError
+from undrift.names import printable
 from undrift.threads import bound_spin
 
 VERBS = {
@@ -40,11 +43,23 @@ RESUMABLE = ("train", "sample", "evaluate", "curve", "compare", "claims")
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
-TERMINATED = 143
+
+STOPS = (signal.SIGTERM, signal.SIGHUP)
+"""What schedulers and closed terminals send; without work to resume the code is 128 and it."""
+
+UNWRITABLE = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG),
+    *(errno.EACCES, errno.EPERM),
+)
+"""Reasons of the system to refuse a write that the user can act on."""
 
 
 class Terminated(BaseException):
-    """SIGTERM; no ``except Exception`` keeps it."""
+    """A signal of `STOPS`; no ``except Exception`` keeps it."""
+
+    def __init__(self, number: signal.Signals) -> None:
+        super().__init__(number.name)
+        self.signal = number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,12 +75,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    with guarded() as output:
+        code = _coded(words, debug)
+        if code == 0 and output is not None and output.lost is not None:
+            reason = output.lost.strerror or output.lost
+            return _fail(f"stdout: {reason}; the work is done, but lines were lost", 2)
+        return code
+
+
+def _coded(words: list[str], debug: bool) -> int:
+    """Run the command, and turn whatever ends it into one line and an exit code."""
     try:
         with _terminable():
-            _run(words)
-            sys.stdout.flush()
-    except SystemExit as leaving:  # tyro: help (0), or a usage error that it has printed (2)
-        return leaving.code if isinstance(leaving.code, int) else 0
+            try:
+                _run(words)
+            except SystemExit as leaving:  # tyro: help (0), or a usage error that it has printed
+                return leaving.code if isinstance(leaving.code, int) else 0
+            finally:
+                sys.stdout.flush()
     except BrokenPipeError:
         # The reader has gone, as with `| head`. Python would complain once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -74,10 +101,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _fail("interrupted", INTERRUPTED)
-    except Terminated:
+    except Terminated as stop:
         # Also before the work has begun or just after: schedulers know by the code to start again.
         resumable = words[:1] and words[0] in RESUMABLE
-        return _fail("terminated", TerminatedError.exit_code if resumable else TERMINATED)
+        what = "terminated" if stop.signal is signal.SIGTERM else "the terminal was closed"
+        return _fail(what, TerminatedError.exit_code if resumable else 128 + stop.signal)
     except UndriftError as error:
         if debug:
             raise
@@ -85,6 +113,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            place = "an output" if error.filename is None else os.fsdecode(error.filename)
+            return _fail(
+                f"{place}: {error.strerror}; make room, or name a place that can be written", 2
+            )
         what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         return _fail(f"{what} (unexpected; run again with --debug to see where)", 1)
     return 0
@@ -97,20 +130,25 @@ def first_rank() -> bool:
 
 @contextlib.contextmanager
 def _terminable() -> Iterator[None]:
-    """Let SIGTERM end the command like an error; training has a handler of its own meanwhile."""
-    free = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    if not free or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGTERM, _terminate)
+    """Let `STOPS` end the command like an error; training has handlers of its own meanwhile.
+
+    A signal that a host program handles is left to it, and one that is ignored stays so, as
+    SIGHUP does under ``nohup``.
+    """
+    free = [number for number in STOPS if signal.getsignal(number) is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        free = []
+    for number in free:
+        signal.signal(number, _terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    raise Terminated(signal.Signals(number))
 
 
 def _run(words: list[str]) -> None:
@@ -150,7 +188,8 @@ def _unknown(verb: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    """Print the line. Only line breaks become blanks: file names keep the blanks that they have."""
+    """Print the line. Line breaks become blanks; names keep the blanks that they have."""
     if first_rank():
-        print(f"undrift: {' '.join(message.splitlines())}", file=sys.stderr, flush=True)
+        line = printable(" ".join(message.splitlines()))
+        print(f"undrift: {line}", file=sys.stderr, flush=True)
     return code

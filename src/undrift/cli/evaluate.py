@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.console import columns, duration, following, make_bar, make_console
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, writable_file
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
@@ -210,12 +210,10 @@ def _amount(value: float | None) -> str:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Says what is planned and what it will take; on a terminal, also how far it is."""
-    from rich.progress import Progress
-
     from undrift.experiments.evaluation import Watcher
 
     live = console.is_terminal and not console.quiet
-    bar = Progress(console=console, transient=True)
+    bar = make_bar(console)
 
     class Speaking(Watcher):
         kept, wanted = 0, 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.console import columns, duration, following, make_bar, make_console
 from undrift.cli.flags import at_least, finite, parse, writable_file
 from undrift.errors import UsageError
 from undrift.runs.settings import check_threads
@@ -137,12 +137,10 @@ def _whole(part: str) -> int:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Prints the plan, and one line per result; on a terminal also a bar with the time left."""
-    from rich.progress import Progress
-
     from undrift.experiments.tuning import Watcher
 
     live = console.is_terminal and not console.quiet
-    bar = Progress(console=console, transient=True)
+    bar = make_bar(console)
     task = bar.add_task("tuning", total=1.0)
 
     class Speaking(Watcher):

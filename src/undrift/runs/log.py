@@ -7,6 +7,8 @@ from pathlib import Path
 
 from rich.console import Console
 
+from undrift.names import printable
+
 
 class RunLog:
     """Shows lines on a console and appends them to a file.
@@ -21,8 +23,9 @@ class RunLog:
         self._path = path
 
     def say(self, line: str) -> None:
-        """Show ``line`` and append it."""
-        self.console.print(line)
+        """Show ``line`` and append it, both `printable`."""
+        line = printable(line)
+        self.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
         if self._path is not None:
             now = datetime.now().astimezone().isoformat(timespec="seconds")
             with self._path.open("a", encoding="utf-8") as file:

@@ -1,4 +1,6 @@
-"""Stopping a run politely: SIGTERM and SIGINT set a flag, the loop looks at it between steps.
+"""Stopping a run politely: signals set a flag, the loop looks at it between steps.
+
+SIGTERM comes from batch systems, SIGHUP from a terminal that is closed, SIGINT from Ctrl-C.
 
 Nothing is saved from inside a signal handler, where the interpreter may be anywhere, halfway
 through a checkpoint included.
@@ -15,11 +17,12 @@ from undrift.errors import InterruptedRunError, TerminatedError, UndriftError
 
 
 class StopSignals:
-    """While entered, SIGTERM and the first SIGINT only set ``received``.
+    """While entered, SIGTERM, SIGHUP and the first SIGINT only set ``received``.
 
     A second SIGINT raises ``KeyboardInterrupt`` at once. Repeated SIGTERMs change nothing: batch
-    systems and launchers send several. Outside the main thread Python cannot handle signals, so
-    there this object leaves them to the host program and ``received`` stays None.
+    systems and launchers send several. An ignored SIGHUP stays so: ``nohup`` asks for it. Outside
+    the main thread Python cannot handle signals, so there this object leaves them to the host
+    program and ``received`` stays None.
 
     Attributes:
         received: the first signal that arrived, or None.
@@ -41,7 +44,9 @@ class StopSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+                if number is signal.SIGHUP and signal.getsignal(number) is signal.SIG_IGN:
+                    continue
                 self._previous[number] = signal.signal(number, self._receive)
         return self
 

@@ -31,10 +31,10 @@ from undrift.data.sources.metadata import (
     is_table,
     read_table,
 )
-from undrift.data.sources.source import Entry, Files, SetAside, printable
+from undrift.data.sources.source import Entry, Files, SetAside
 from undrift.data.sources.tree import Tree, refusals
 from undrift.errors import DataError, UsageError
-from undrift.names import normalised
+from undrift.names import normalised, printable
 from undrift.wording import plural
 
 SPLITS = {

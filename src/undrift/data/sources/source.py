@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -83,12 +82,6 @@ class Rows:
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
     splits: tuple[str, ...] | None = None
-
-
-def printable(name: str) -> str:
-    """Return ``name`` as valid one-line text: undecodable bytes and control characters escaped."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def ordered_classes(labels: Iterable[str]) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from typing import Protocol
 
 from undrift.data.sources.filetypes import is_image, is_photo, suffix_of, system_kind
 from undrift.data.sources.metadata import is_table, one_line
-from undrift.data.sources.source import LARGEST_FILE, SetAside, printable
+from undrift.data.sources.source import LARGEST_FILE, SetAside
 from undrift.errors import DataError
+from undrift.names import printable
 
 MOST_FILES = 5_000_000
 LONGEST_PART = 255
