@@ -15,9 +15,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
 
 T = TypeVar("T")
+
+_LONGEST_NAME = 64
+"""Characters of an unknown key that are compared with the known ones."""
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower type
@@ -59,9 +62,9 @@ def _dataclass(cls: type[T], data: object, where: str) -> T:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in data:
         if name not in fields:
-            near = difflib.get_close_matches(str(name), fields, n=1)
+            near = difflib.get_close_matches(str(name)[:_LONGEST_NAME], fields, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(fields)}"
-            raise UsageError(f"{where}: unknown key {str(name)!r}{hint}")
+            raise UsageError(f"{where}: unknown key {shown(str(name))}{hint}")
     hints = _hints(cls)
     values = {}
     for name, field in fields.items():
@@ -94,9 +97,13 @@ def _value(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any
 
 def _scalar(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation
     if hint is float and isinstance(data, int | float) and not isinstance(data, bool):
-        if not math.isfinite(data):
+        try:
+            number = float(data)
+        except OverflowError:  # an integer of more than 308 digits
+            number = math.inf
+        if not math.isfinite(number):
             raise _mismatch(where, data, "a finite number")
-        return float(data)
+        return number
     if hint is int and isinstance(data, int) and not isinstance(data, bool):
         return data
     if hint in (str, bool) and isinstance(data, hint):
@@ -156,4 +163,4 @@ def _hints(cls: type) -> dict[str, Any]:
 
 
 def _mismatch(where: str, given: object, wanted: str) -> UsageError:
-    return UsageError(f"{where}: got {given!r}, wanted {wanted}")
+    return UsageError(f"{where}: got {shown(given)}, wanted {wanted}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +16,7 @@ import tyro
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.flags import parse
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.reading import read_json
 
 if TYPE_CHECKING:
     from undrift.runs.directory import RunDirectory
@@ -197,10 +198,10 @@ def _losses(found: RunDirectory, events: list[dict[str, Any]]) -> list[tuple[str
 
 
 def _metrics(path: Path) -> list[tuple[str, str]]:
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
     with _meaning(path):
-        metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"].values()
+        metrics = read_json(path, ModelFileError, "restore or delete it")["metrics"].values()
         return [(entry["name"], _value(entry)) for entry in metrics]
 
 

@@ -24,6 +24,7 @@ from undrift.files import manifest
 from undrift.files.cache import cache_directory
 from undrift.files.durable import beside, staged, write_synced
 from undrift.files.filesystem import LOCAL
+from undrift.files.reading import parse_json
 
 ARRAYS = ("images.npy", "hashes.npy")
 FACTS = "facts.json"
@@ -104,10 +105,10 @@ def opened_entry(place: Path) -> Decoded | None:
         files.require([FACTS, *ARRAYS])
         for name in ARRAYS:
             files.check(name)
-        facts = json.loads(files.read(FACTS))
+        facts = parse_json(files.read(FACTS), str(place / FACTS), ModelFileError, "")
         images = np.load(place / "images.npy", mmap_mode="r", allow_pickle=False)
         hashes = np.load(place / "hashes.npy", allow_pickle=False)
-    except (ModelFileError, OSError):
+    except (ModelFileError, OSError, ValueError):
         return None
     return Decoded(images, hashes, facts)
 

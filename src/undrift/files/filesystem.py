@@ -11,6 +11,8 @@ import shutil
 from pathlib import Path
 from typing import Protocol
 
+from undrift.files.reading import regular_bytes
+
 
 class Filesystem(Protocol):
     """What a store asks of a filesystem. Every method raises ``OSError`` on failure."""
@@ -83,8 +85,8 @@ class LocalFilesystem:
         shutil.rmtree(path)
 
     def read(self, path: Path) -> bytes:
-        """A file's content."""
-        return path.read_bytes()
+        """A regular file's content."""
+        return regular_bytes(path)
 
     def names(self, path: Path) -> list[str]:
         """Names in a directory; none if there is no such directory."""

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undrift.errors import ModelFileError
+from undrift.errors import ModelFileError, shown
 from undrift.files.filesystem import LOCAL, Filesystem
+from undrift.files.reading import open_regular, parse_json, unreadable
 
 NAME = "MANIFEST.json"
 SCHEMA = 1
@@ -78,7 +79,7 @@ class Manifest:
         try:
             found = facts_of_file(path)
         except OSError as error:
-            raise _unreadable(path, error, self.advice) from error
+            raise unreadable(path, error, ModelFileError, self.advice) from error
         compare(path, found, self.listing[name], self.advice)
 
     def fault(self, name: str, text: str) -> ModelFileError:
@@ -102,7 +103,7 @@ def facts_of_file(path: Path) -> Facts:
     Raises:
         OSError: if it cannot be read.
     """
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return {"bytes": os.fstat(file.fileno()).st_size, "sha256": digest}
 
@@ -146,20 +147,16 @@ def read_manifest(
     """
     path, about = directory / NAME, about or {}
     data = _read(path, advice, filesystem)
-    try:
-        found = json.loads(data)
-        encoded = canonical(found)
-    except (ValueError, RecursionError) as error:
-        raise fault(path, "is not JSON", advice) from error
+    found = parse_json(data, str(path), ModelFileError, advice)
     if isinstance(found, dict) and found.get("schema", SCHEMA) != SCHEMA:
         given = found["schema"]
-        text = f"has schema {given!r}, this version of undrift reads {SCHEMA}"
+        text = f"has schema {shown(given)}, this version of undrift reads {SCHEMA}"
         raise fault(path, text, advice)
-    if not _well_formed(found, about) or encoded != data:
+    if not _well_formed(found, about) or canonical(found) != data:
         raise fault(path, "is not a manifest that undrift wrote", advice)
     for key, wanted in about.items():
         if found[key] != wanted:
-            text = f"belongs to {key} {found[key]}, not to {key} {wanted}"
+            text = f"belongs to {key} {shown(found[key])}, not to {key} {wanted}"
             raise fault(path, text, advice)
     return Manifest(directory, found["files"], advice, filesystem)
 
@@ -180,7 +177,7 @@ def compare(path: Path, found: Facts, wanted: Facts, advice: str) -> None:
         ModelFileError: if its size or its SHA-256 differs.
     """
     if found["bytes"] != wanted["bytes"]:
-        raise fault(path, f"has {found['bytes']} bytes, wanted {wanted['bytes']}", advice)
+        raise fault(path, f"has {found['bytes']} bytes, wanted {shown(wanted['bytes'])}", advice)
     if found != wanted:
         raise fault(path, "does not match its SHA-256 in the manifest", advice)
 
@@ -194,13 +191,7 @@ def _read(path: Path, advice: str, filesystem: Filesystem) -> bytes:
     try:
         return filesystem.read(path)
     except OSError as error:
-        raise _unreadable(path, error, advice) from error
-
-
-def _unreadable(path: Path, error: OSError, advice: str) -> ModelFileError:
-    if isinstance(error, FileNotFoundError):
-        return fault(path, "is missing", advice)
-    return fault(path, f"cannot be read ({error.strerror or error})", advice)
+        raise unreadable(path, error, ModelFileError, advice) from error
 
 
 def _well_formed(found: object, about: Mapping[str, int]) -> bool:

@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from undrift.errors import DataError, UsageError
+from undrift.errors import DataError, UsageError, one_line, shown
 from undrift.files.durable import sweep, write_file
+from undrift.files.reading import read_json
 from undrift.pipelines.png import encode_png, read_png, to_picture
 from undrift.pipelines.samples import Samples
 
@@ -173,8 +174,8 @@ class SampleFolder:
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise DataError(
-                f"{self._out}: {RECORD} or one of its images can't be read ({error}); delete that "
-                "folder, or give another"
+                f"{self._out}: {RECORD} or one of its images can't be read ({one_line(error)}); "
+                "delete that folder, or give another"
             ) from error
 
     def _check_settings(self, now: Mapping[str, Any]) -> None:
@@ -187,7 +188,9 @@ class SampleFolder:
     def _check(self, name: str, before: object, now: object) -> None:
         if before == now:
             return
-        what = "of another model" if name == "model" else f"{name} {before}, not {now}"
+        what = f"{name} {shown(before)}, not {shown(now)}"
+        if name == "model":
+            what = "of another model"
         raise UsageError(
             f"{self._out} holds the beginning of other samples ({what}): finish them by "
             f"`{self._before.get('command')}`, or give another directory"
@@ -197,8 +200,8 @@ class SampleFolder:
 def unfinished(out: Path) -> dict[str, Any]:
     """The record of samples in ``out`` that were cut short; empty where there are none such."""
     try:
-        record = json.loads((out / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        record = read_json(out / RECORD, DataError, "")
+    except DataError:  # not ours to go on with: what refuses to write over it says so
         return {}
     return record if isinstance(record, dict) and record.get("interrupted") is True else {}
 

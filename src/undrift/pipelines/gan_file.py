@@ -13,18 +13,21 @@ from typing import Literal
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 
 from undrift.codec import CodecConfig, build_codec, codec_config
 from undrift.conditioning import ConditionEncoder, ConditionSpec
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import ModelFileError, UsageError, shown
 from undrift.files import manifest
 from undrift.files.durable import write_directory
+from undrift.files.reading import mapping, parse_json, read_json
+from undrift.files.tensors import parse_tensors
 from undrift.networks.gan import AdversaryConfig, build_generator
 from undrift.pipelines.gan import GANPipeline
 from undrift.pipelines.loading import CONFIG, FORMAT, WEIGHTS, load_weights
 from undrift.pipelines.spec import SampleSpec
 from undrift.schema import from_plain, to_plain
+
+_ADVICE = "save the pipeline again or use another"
 
 
 @dataclass(frozen=True)
@@ -77,8 +80,8 @@ def save(pipeline: GANPipeline, directory: Path) -> None:
 def is_gan(directory: Path) -> bool:
     """Whether ``directory`` says that it holds a GAN; whatever else it holds is not looked at."""
     try:
-        plain = json.loads((directory / CONFIG).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        plain = read_json(directory / CONFIG, ModelFileError, _ADVICE)
+    except ModelFileError:  # `undrift.pipelines.loading` says what is wrong
         return False
     return isinstance(plain, dict) and plain.get("kind") == "gan"
 
@@ -89,24 +92,25 @@ def load(directory: Path) -> GANPipeline:
     Raises:
         ModelFileError: if anything is missing, damaged or does not fit together.
     """
-    files = manifest.read_manifest(directory, "save the pipeline again or use another")
+    files = manifest.read_manifest(directory, _ADVICE)
     files.require([CONFIG, WEIGHTS])
     where = str(directory / CONFIG)
-    plain = json.loads(files.read(CONFIG))
+    plain = mapping(
+        parse_json(files.read(CONFIG), where, ModelFileError, _ADVICE),
+        where,
+        ModelFileError,
+        _ADVICE,
+    )
     if plain.get("format") != FORMAT:
         raise ModelFileError(
-            f"{where} has format {plain.get('format')!r}, this version of undrift reads {FORMAT}"
+            f"{where} has format {shown(plain.get('format'))}, "
+            f"this version of undrift reads {FORMAT}"
         )
-    serialised = files.read(WEIGHTS)
+    weights = parse_tensors(files.read(WEIGHTS), str(directory / WEIGHTS), ModelFileError, _ADVICE)
     try:
         pipeline = _built(from_plain(GANFile, plain, where))
-        weights = safetensors.torch.load(serialised)
     except UsageError as error:
         raise ModelFileError(f"{where}: {error}") from error
-    except SafetensorError as error:
-        raise ModelFileError(
-            f"{directory / WEIGHTS} is not a safetensors file; save the pipeline again"
-        ) from error
     load_weights(pipeline.weights, weights, str(directory / WEIGHTS))
     return pipeline
 

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.reading import parse_json
+from undrift.files.tensors import parse_tensors
 from undrift.sampling.learned import Table
 from undrift.schema import from_plain, to_plain
 
@@ -103,14 +104,14 @@ def decode(facts: bytes, tables: bytes, where: str) -> dict[int, LearnedSampler]
     Raises:
         ModelFileError: if they are not what `encode` wrote.
     """
+    plain = parse_json(facts, f"{where}: {FACTS}", ModelFileError, _ADVICE)
+    tensors = parse_tensors(tables, f"{where}: {TABLES}", ModelFileError, _ADVICE)
     try:
-        plain = json.loads(facts)
         if not isinstance(plain, dict) or plain.get("format") != FORMAT:
             raise UsageError(f"not of format {FORMAT}, which this version of undrift reads")
         known = from_plain(_File, plain, FACTS).samplers
-        tensors = safetensors.torch.load(tables)
         found = {one.steps: LearnedSampler(_table(tensors, one.steps), one) for one in known}
-    except (ValueError, RecursionError, SafetensorError, UsageError) as error:
+    except (ValueError, UsageError) as error:
         raise ModelFileError(f"{where}: {FACTS} or {TABLES}: {error}; {_ADVICE}") from error
     if len(tensors) != len(_PARTS) * len(found):
         raise ModelFileError(f"{where}: {FACTS} and {TABLES} list different samplers; {_ADVICE}")

@@ -14,15 +14,16 @@ from typing import Literal
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from undrift.codec import CodecConfig, build_codec, codec_config
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.diffusion import Denoiser, Schedule, parameterization
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import ModelFileError, UsageError, shown
 from undrift.files import manifest
 from undrift.files.durable import write_directory
+from undrift.files.reading import parse_json
+from undrift.files.tensors import parse_tensors
 from undrift.networks import ContextSpec, NetworkConfig, build_network
 from undrift.pipelines import learned
 from undrift.pipelines.diffusion import DiffusionPipeline
@@ -135,19 +136,13 @@ def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline
     tuned = (learned.FACTS, learned.TABLES) if learned.FACTS in files.listing else ()
     files.require([CONFIG, WEIGHTS, *tuned])
     config = _config(files.read(CONFIG), str(directory / CONFIG))
-    serialised = files.read(WEIGHTS)
+    weights = parse_tensors(files.read(WEIGHTS), str(directory / WEIGHTS), ModelFileError, _ADVICE)
     try:
         pipeline = _built(config, network)
     except UsageError as error:
         if _network_mismatch(config, network):
             raise
         raise ModelFileError(f"{directory / CONFIG}: {error}") from error
-    try:
-        weights = safetensors.torch.load(serialised)
-    except SafetensorError as error:
-        raise ModelFileError(
-            f"{directory / WEIGHTS} is not a safetensors file; save the pipeline again"
-        ) from error
     load_weights(pipeline._weights(), weights, str(directory / WEIGHTS))
     if tuned:
         pipeline.learned = learned.decode(
@@ -175,15 +170,13 @@ def load_weights(modules: nn.Module, weights: Mapping[str, Tensor], where: str) 
 
 
 def _config(data: bytes, where: str) -> DiffusionFile:
-    try:
-        plain = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{where} is not JSON; save the pipeline again") from error
+    plain = parse_json(data, where, ModelFileError, _ADVICE)
     if not isinstance(plain, dict) or plain.get("kind") != "diffusion":
         raise ModelFileError(f"{where} is not of a diffusion pipeline; give one that is")
     if plain.get("format") != FORMAT:
         raise ModelFileError(
-            f"{where} has format {plain.get('format')!r}, this version of undrift reads {FORMAT}"
+            f"{where} has format {shown(plain.get('format'))}, "
+            f"this version of undrift reads {FORMAT}"
         )
     try:
         return from_plain(DiffusionFile, plain, where)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from undrift.errors import DataError, UsageError
+from undrift.errors import DataError, UsageError, one_line, shown
+from undrift.files.reading import expanded
+from undrift.pipelines.png import opened_picture
 
 NAMES = ("top", "bottom", "left", "right", "center")
 """Halves of the picture; the center is half as wide and half as high."""
@@ -50,17 +49,18 @@ def _half(name: str, height: int, width: int) -> NDArray[np.bool_]:
 
 def _picture(name: str, height: int, width: int) -> NDArray[np.bool_]:
     try:
-        with Image.open(Path(name)) as picture:
-            pixels = np.asarray(picture.convert("L"))
+        with opened_picture(expanded(name, DataError)) as picture:
+            if picture.size != (width, height):
+                raise UsageError(
+                    f"mask {name} of {picture.width}x{picture.height} pixels, images of "
+                    f"{width}x{height}: give one of their size"
+                )
+            return np.asarray(picture.convert("L")) > _WHITE
     except FileNotFoundError:
         raise DataError(
-            f"no mask at {name!r}: give a picture, or one of {', '.join(NAMES)}"
+            f"no mask at {shown(name)}: give a picture, or one of {', '.join(NAMES)}"
         ) from None
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise DataError(f"mask {name} cannot be read as a picture: {error}") from error
-    if pixels.shape != (height, width):
-        raise UsageError(
-            f"mask {name} of {pixels.shape[1]}x{pixels.shape[0]} pixels, images of "
-            f"{width}x{height}: give one of their size"
-        )
-    return pixels > _WHITE
+    except OSError as error:
+        raise DataError(
+            f"mask {name} cannot be read as a picture: {error.strerror or one_line(error)}"
+        ) from error

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from undrift.errors import UsageError
+from undrift.errors import UndriftError, UsageError, one_line
+from undrift.files.reading import regular_bytes
+
+LARGEST = 512 * 2**20
+"""Bytes; a larger picture is not read."""
 
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
@@ -36,12 +42,32 @@ def encode_png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
+@contextmanager
+def opened_picture(path: Path) -> Iterator[Image.Image]:
+    """The picture in a regular file; not decoded yet, so that its size can be checked before.
+
+    Raises:
+        OSError: there is none, or no regular file; also for what Pillow raises inside the block.
+    """
+    data = regular_bytes(path, LARGEST)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as picture:
+                yield picture
+    except (OSError, UndriftError):
+        raise
+    # Decoders of damaged files raise whatever they stumble over.
+    except Exception as error:
+        raise OSError(one_line(error)) from error
+
+
 def read_png(path: Path) -> np.ndarray:
     """The pixels of a picture, uint8 (H, W, C).
 
     Raises:
         OSError: if it cannot be read; Pillow's errors are such.
     """
-    with Image.open(path) as picture:
+    with opened_picture(path) as picture:
         pixels = np.asarray(picture)
     return pixels[..., None] if pixels.ndim == 2 else pixels

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import yaml
 
 from undrift.errors import UsageError
+from undrift.files.yaml_reading import read_yaml
 from undrift.schema import from_plain, to_plain
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.gan_config import GANConfig
@@ -84,15 +85,7 @@ def load(path: str | os.PathLike[str]) -> RunConfig:
         UsageError: if the file is missing, is not YAML, or holds something unknown.
     """
     path = Path(path)
-    try:
-        data = _Loader(path.read_text(encoding="utf-8")).get_single_data()
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}); name a config.yaml of a run"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(f"{path}: not YAML ({reason}); repair it") from error
+    data = read_yaml(path, UsageError, "name a config.yaml of a run, or repair it")
     return from_plain(RunConfig, data, str(path))
 
 
@@ -153,16 +146,3 @@ def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:  # noqa:
             yield from _leaves(entry, f"{prefix}.{name}" if prefix else name)
     else:
         yield prefix, value
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that appears twice, which YAML would resolve silently."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(name, deep=True) for name, _ in node.value]  # type: ignore[no-untyped-call]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {name!r} appears twice", problem_mark=node.start_mark
-                )
-        return super().construct_mapping(node, deep=deep)

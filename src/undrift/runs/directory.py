@@ -21,6 +21,7 @@ from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.durable import write_file
+from undrift.files.reading import read_mapping
 
 ROOT = Path("runs")
 LATEST = "latest"
@@ -93,18 +94,12 @@ class RunDirectory:
         """Contents of ``status.json``: ``state``, ``step``, ``steps``, ``heartbeat``; or nothing.
 
         Raises:
-            ModelFileError: if the file is not JSON.
+            ModelFileError: if the file cannot be read, or is no JSON object.
         """
         path = self.path / "status.json"
-        if not path.exists():
+        if not os.path.lexists(path):
             return {}
-        try:
-            status = json.loads(path.read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            status = None
-        if not isinstance(status, dict):
-            raise ModelFileError(f"{path}: not a status; delete it, the next start writes it anew")
-        return status
+        return read_mapping(path, ModelFileError, "delete it, the next start writes it anew")
 
     def write_status(self, state: str, step: int, steps: int) -> None:
         """Replace ``status.json``."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError
+from undrift.files.reading import mapping, parse_json, read_bytes
 
 
 class EventLog:
@@ -42,20 +43,21 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """Every whole event of ``path``, oldest first; none where there is no file.
 
     Raises:
-        ModelFileError: if a line other than the last is not JSON.
+        ModelFileError: if it cannot be read, or a line other than the last is no JSON object.
     """
-    if not path.exists():
+    if not os.path.lexists(path):
         return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    events = []
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            events.append(json.loads(line))
-        except json.JSONDecodeError:
-            raise ModelFileError(
-                f"{path}: line {number} is not JSON; restore the file or delete that line"
-            ) from None
-    return events
+    advice = "restore the file or delete that line"
+    lines = read_bytes(path, ModelFileError, "restore the file").split(b"\n")
+    return [
+        mapping(
+            parse_json(line, f"{path}: line {number}", ModelFileError, advice),
+            f"{path}: line {number}",
+            ModelFileError,
+            advice,
+        )
+        for number, line in enumerate(lines[:-1], start=1)
+    ]
 
 
 def _cut_torn_line(path: Path) -> None:

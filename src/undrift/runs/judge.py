@@ -8,14 +8,14 @@ run has failed (`undrift.runs.collapse`).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from undrift.data import ImageSet
-from undrift.errors import DivergedError, UsageError
+from undrift.errors import DivergedError, ModelFileError, UsageError
+from undrift.files.reading import read_mapping
 from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
 from undrift.pipelines import Pipeline
 from undrift.runs.collapse import Look, sentence, states
@@ -179,4 +179,4 @@ def best_so_far(run: RunDirectory) -> dict[str, Any] | None:
     path = run.path / RECORD
     if not path.exists() or not run.best.is_dir():
         return None
-    return dict(json.loads(path.read_text(encoding="utf-8")))
+    return read_mapping(path, ModelFileError, "delete it and best/, or restore it")

@@ -13,7 +13,6 @@ checkpoint that verifies and says what it passed over.
 from __future__ import annotations
 
 import errno
-import json
 import os
 import re
 import uuid
@@ -22,7 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -32,6 +30,8 @@ from undrift.files import manifest
 from undrift.files.durable import staged, write_synced
 from undrift.files.filesystem import LOCAL, Filesystem
 from undrift.files.manifest import Listing, Manifest
+from undrift.files.reading import mapping, parse_json
+from undrift.files.tensors import parse_tensors
 from undrift.training.lock import FileLock
 
 STATE = "state.json"
@@ -310,17 +310,11 @@ def _serialise(tensors: Mapping[str, Tensor]) -> bytes:
 
 
 def _parse_tensors(files: Manifest, name: str) -> dict[str, Tensor]:
-    try:
-        return safetensors.torch.load(files.read(name))
-    except safetensors.SafetensorError as error:
-        raise files.fault(name, f"is not a safetensors file ({error})") from error
+    where = str(files.directory / name)
+    return parse_tensors(files.read(name), where, ModelFileError, files.advice)
 
 
 def _parse_state(files: Manifest) -> dict[str, Any]:
-    try:
-        state = json.loads(files.read(STATE))
-    except (ValueError, RecursionError) as error:
-        raise files.fault(STATE, "is not JSON") from error
-    if not isinstance(state, dict):
-        raise files.fault(STATE, "is not a mapping")
-    return state
+    where = str(files.directory / STATE)
+    state = parse_json(files.read(STATE), where, ModelFileError, files.advice)
+    return mapping(state, where, ModelFileError, files.advice)

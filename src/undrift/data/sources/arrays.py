@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from undrift.data.sources.source import Rows, ordered_classes
-from undrift.errors import DataError
+from undrift.errors import DataError, shown
+from undrift.files.arrays import read_npy, read_npz
 
 KEYS = ("images", "labels", "class_names")
-BROKEN = (OSError, ValueError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
-"""What NumPy raises for a file that is damaged, pickled, or not its own."""
+ADVICE = "wanted arrays, as np.savez or np.save writes them"
 
 
 def npz(path: Path) -> Rows:
@@ -25,17 +22,9 @@ def npz(path: Path) -> Rows:
     Raises:
         DataError: anything else, with what was found.
     """
-    try:
-        # Opened here: NumPy leaves a file open that turns out to be no zip.
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, NpzFile):
-                raise ValueError("it holds one bare array: name it .npy")
-            members = {key: archive[key] for key in archive.files if key in KEYS}
-            found = ", ".join(archive.files) or "nothing"
-    except BROKEN as error:
-        raise DataError(f"{path} cannot be read as .npz: {_reason(error)}") from error
+    members, names = read_npz(path, KEYS, DataError, ADVICE)
     if "images" not in members:
+        found = shown(", ".join(names) or "nothing")
         raise DataError(f"{path} holds no 'images' (it holds {found}): name the array 'images'")
     images = checked_images(members["images"], path)
     if "labels" not in members:
@@ -52,13 +41,7 @@ def npy(path: Path) -> Rows:
     Raises:
         DataError: anything else, with what was found.
     """
-    try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it holds several arrays: name it .npz")
-    except BROKEN as error:
-        raise DataError(f"{path} cannot be read as .npy: {_reason(error)}") from error
+    array = read_npy(path, DataError, ADVICE)
     return Rows("npy", checked_images(array, path))
 
 
@@ -98,6 +81,8 @@ def indexed_labels(
         raise DataError(f"{where}: labels have shape {labels.shape}, not ({count},)")
     if not np.issubdtype(labels.dtype, np.integer):
         raise DataError(f"{where}: labels are {labels.dtype}, not integers")
+    if labels.dtype.kind == "u":
+        refuse_rows(labels > np.iinfo(np.int64).max, "larger than 2^63 - 1", where)
     labels = labels.astype(np.int64)
     if class_names is None:
         refuse_rows(labels < 0, "negative", where)
@@ -106,7 +91,10 @@ def indexed_labels(
     if class_names.ndim != 1 or class_names.dtype.kind not in "US":
         raise DataError(f"{where}: class_names must be one row of text, not {class_names.dtype}")
     if class_names.dtype.kind == "S":
-        class_names = np.char.decode(class_names, "utf-8")
+        try:
+            class_names = np.char.decode(class_names, "utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{where}: class_names are not UTF-8: store them as str") from error
     names = tuple(str(name) for name in class_names)
     if len(ordered_classes(names)) != len(names):
         raise DataError(f"{where}: class_names holds a name twice")
@@ -120,15 +108,3 @@ def refuse_rows(wrong: NDArray[np.bool_], fault: str, where: str) -> None:
     if len(rows):
         shown = ", ".join(str(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
         raise DataError(f"{where}: {len(rows)} labels are {fault} (rows {shown})")
-
-
-def _reason(error: BaseException) -> str:
-    """What is wrong; NumPy would advise to run what is no array, which is never meant."""
-    if "pickle" in str(error):
-        return "it is damaged, no NumPy file, or holds objects; wanted arrays, as np.savez writes"
-    return one_line(error)
-
-
-def one_line(error: BaseException) -> str:
-    """Return the error's message, or its type where it has none, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__

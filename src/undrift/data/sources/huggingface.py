@@ -11,8 +11,9 @@ from typing import Any
 
 from undrift.data.sources.layout import SPLITS
 from undrift.data.sources.metadata import clean_caption
-from undrift.data.sources.source import Entry, Files
-from undrift.errors import DataError, UsageError
+from undrift.data.sources.source import LARGEST_FILE, Entry, Files
+from undrift.errors import DataError, UsageError, one_line
+from undrift.files.reading import regular_bytes
 
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 CAPTION_COLUMNS = ("text", "caption")
@@ -50,8 +51,7 @@ def huggingface(source: str | Path, label_column: str | None = None) -> Files:
         raise
     # The package raises its own, its server's and its file formats' exceptions alike.
     except Exception as error:
-        message = " ".join(str(error).split())
-        raise DataError(f"{source} cannot be loaded by datasets: {message}") from error
+        raise DataError(f"{source} cannot be loaded by datasets: {one_line(error)}") from error
 
 
 def read_parts(datasets: Any, source: str | Path, label_column: str | None = None) -> Files:
@@ -120,6 +120,6 @@ def row_reader(rows: Any, column: str, row: int) -> Callable[[], bytes]:
             raise ValueError("no image in this row")
         if value["bytes"] is not None:
             return bytes(value["bytes"])
-        return Path(value["path"]).read_bytes()
+        return regular_bytes(value["path"], LARGEST_FILE)
 
     return read

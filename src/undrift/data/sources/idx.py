@@ -7,7 +7,10 @@ dimensions, each dimension as a big-endian uint32, then the values.
 from __future__ import annotations
 
 import gzip
+import math
+import os
 import re
+import struct
 import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -15,15 +18,15 @@ from typing import BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.data.sources.arrays import checked_images, indexed_labels, one_line
+from undrift.data.sources.arrays import checked_images, indexed_labels
 from undrift.data.sources.source import Rows
-from undrift.errors import DataError
+from undrift.errors import DataError, one_line
+from undrift.files.arrays import check_inflated, filled
+from undrift.files.reading import open_regular
 
 NAME = re.compile(
     r"(?:.+-)?(?P<part>train|t10k|test)-(?P<what>images|labels)[.-]idx[13][.-]ubyte(?:\.gz)?"
 )
-LARGEST = 16 * 2**30
-"""Bytes; a header that promises more is refused before anything is read."""
 
 
 def idx_files(folder: Path) -> dict[tuple[str, str], Path]:
@@ -75,19 +78,32 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         DataError: not idx, another type of value, or shorter or longer than its header says.
     """
     try:
-        # gzip.open is typed as text or binary; "rb" makes it binary.
-        opened = gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-        with cast("BinaryIO", opened) as file:
-            magic = file.read(4)
-            if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 8 or not 1 <= magic[3] <= 4:
-                raise DataError(f"{path} is not an idx file of uint8 values")
-            shape = tuple(np.frombuffer(file.read(4 * magic[3]), ">u4").tolist())
-            size = int(np.prod(shape, dtype=np.float64))
-            if len(shape) < magic[3] or size > LARGEST:
-                raise DataError(f"{path}: its header promises {shape}, which cannot be")
-            data = file.read(size)
-            if len(data) < size or file.read(1):
-                raise DataError(f"{path} does not hold what its header promises, {shape} values")
-    except (OSError, EOFError, zlib.error) as error:
+        with open_regular(path) as packed:
+            there = os.fstat(packed.fileno()).st_size
+            if path.suffix != ".gz":
+                return _values(packed, there, path, compressed=False)
+            # typed as text or binary; "rb" makes it binary
+            with cast("BinaryIO", gzip.open(packed, "rb")) as file:
+                return _values(file, there, path, compressed=True)
+    except (OSError, EOFError, ValueError, MemoryError, zlib.error, struct.error) as error:
         raise DataError(f"{path} cannot be read: {one_line(error)}") from error
-    return np.frombuffer(data, np.uint8).reshape(shape)
+
+
+def _values(file: BinaryIO, there: int, path: Path, compressed: bool) -> NDArray[np.uint8]:
+    """What ``file`` holds, of ``there`` bytes on disk; no more than its header promises."""
+    magic = file.read(4)
+    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] != 8 or not 1 <= magic[3] <= 4:
+        raise DataError(f"{path} is not an idx file of uint8 values")
+    header = file.read(4 * magic[3])
+    if len(header) < 4 * magic[3]:
+        raise DataError(f"{path} ends inside its header")
+    shape = struct.unpack(f">{magic[3]}I", header)
+    size = math.prod(shape)
+    if compressed:
+        check_inflated(path.name, size, there)
+    elif size != there - len(magic) - len(header):
+        raise DataError(f"{path} does not hold what its header promises, {shape} values")
+    data = filled(file, size)
+    if file.read(1):
+        raise DataError(f"{path} holds more than its header promises, {shape} values")
+    return data.reshape(shape)

@@ -19,9 +19,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
 from undrift.experiments.compare.cells import Cell
 from undrift.files.durable import write_output
+from undrift.files.reading import read_mapping
 
 PROTOCOL, ARMS = "protocol.json", "arms.json"
 
@@ -134,10 +135,9 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The object in ``path``; None where there is none that can be read."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_mapping(path, UsageError, "")
+    except UsageError:
         return None
-    return record if isinstance(record, dict) else None
 
 
 def whole_json(path: Path) -> dict[str, Any]:
@@ -168,5 +168,6 @@ def check_same(
         if name != "data" and there.get(name) != now.get(name):
             raise UsageError(
                 f"--out {folder}: it holds runs with other settings: {name} {whose}is "
-                f"{there.get(name)!r} there and {now.get(name)!r} now; name another folder"
+                f"{shown(there.get(name))} there and {shown(now.get(name))} now; "
+                "name another folder"
             )

@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from undrift.errors import ModelFileError
 from undrift.experiments.curve.cells import Cell
 from undrift.files.durable import write_output
+from undrift.files.reading import read_mapping
 
 
 class Journal:
@@ -31,10 +33,10 @@ class Journal:
     def read(self, cell: Cell) -> dict[str, Any] | None:
         """What was measured of ``cell``; None if nothing was, or its file is damaged."""
         try:
-            record = json.loads(self._path(cell).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            record = read_mapping(self._path(cell), ModelFileError, "")
+        except ModelFileError:
             return None
-        if not isinstance(record, dict) or not isinstance(record.get("metrics"), dict):
+        if not isinstance(record.get("metrics"), dict):
             return None
         same = (record.get("sampler"), record.get("nfe"), record.get("steps")) == (
             cell.sampler,

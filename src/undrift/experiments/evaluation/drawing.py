@@ -10,7 +10,6 @@ import hashlib
 import io
 import json
 import time
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.errors import UsageError
+from undrift.errors import DataError, UsageError
 from undrift.experiments.evaluation.subject import Subject
+from undrift.files.arrays import read_npz
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
 from undrift.metrics import Images
@@ -157,11 +157,8 @@ def _draw_block(
 def _read(folder: Path, start: int, count: int) -> dict[str, Any] | None:
     """The first ``count`` images of a block, or None where there are fewer or it is damaged."""
     try:
-        # opened here: NumPy leaves a file open that turns out to be no zip
-        with _path(folder, start).open("rb") as file:
-            arrays = np.load(file, allow_pickle=False)
-            found = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError):
+        found, _ = read_npz(_path(folder, start), None, DataError, "")
+    except DataError:
         return None
     if "notes" not in found or len(found.get("images", ())) < count:
         return None

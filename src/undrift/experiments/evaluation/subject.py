@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +12,8 @@ from numpy.typing import NDArray
 
 import undrift.data
 from undrift.data.sources.arrays import npz
-from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.errors import DataError, ModelFileError, UsageError, one_line
+from undrift.files.reading import expanded, read_mapping
 from undrift.metrics import Images
 from undrift.pipelines import Pipeline
 from undrift.pipelines.folder import RECORD
@@ -100,7 +100,7 @@ def open_subject(
         DataError: no images there, or no such file.
         UsageError: flags of runs for what is none.
     """
-    path = Path(target)
+    path = expanded(target, ModelFileError)
     run = RunDirectory(path)
     if run.is_run or (path / "config.json").is_file():
         pipeline = load_pipeline(path, ema=ema, weights=weights)
@@ -139,8 +139,8 @@ def content_hash(images: NDArray[np.uint8]) -> str:
 
 def _drawn(folder: Path) -> Subject:
     """What ``undrift sample`` wrote: the files that its record lists, without the grid."""
+    record = read_mapping(folder / RECORD, DataError, "sample again")
     try:
-        record = json.loads((folder / RECORD).read_text())
         entries = record["images"]
         images = np.stack([read_png(folder / entry["file"]) for entry in entries])
         labelled = all("label" in entry for entry in entries)
@@ -148,7 +148,8 @@ def _drawn(folder: Path) -> Subject:
         names = {entry["label"]: entry["class"] for entry in entries} if labelled else {}
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(
-            f"{folder}: {RECORD} or one of its images can't be read ({error}); sample again"
+            f"{folder}: {RECORD} or one of its images can't be read ({one_line(error)}); "
+            "sample again"
         ) from error
     classes = tuple(names.get(k, str(k)) for k in range(max(names, default=-1) + 1))
     return Subject(str(folder), None, Images(images, labels), classes)

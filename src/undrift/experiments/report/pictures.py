@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from undrift.pipelines.png import opened_picture
+
 Images = NDArray[np.uint8]
 
 
@@ -63,7 +65,7 @@ def thumbnail(path: Path, label: str, *, side: int) -> Picture:
     Raises:
         OSError: it cannot be read as an image.
     """
-    with Image.open(path) as file:
+    with opened_picture(path) as file:
         image = file.convert("RGBA" if "A" in file.getbands() else "RGB")
     scale = side / max(image.size)
     return shown(image, float(int(scale)) if scale > 1 else scale, label)

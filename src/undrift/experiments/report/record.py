@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from undrift.errors import ModelFileError
 from undrift.experiments.report.history import History, Record
+from undrift.files.reading import mapping, read_json
+from undrift.files.yaml_reading import read_yaml
 from undrift.runs.events import read_events
 
 
@@ -118,19 +116,9 @@ def _evaluations(folder: Path) -> tuple[Record, ...]:
 
 
 def _mapping(path: Path) -> Record:
-    try:
-        text = path.read_text(encoding="utf-8")
-        content: Any = yaml.safe_load(text) if path.suffix == ".yaml" else json.loads(text)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(
-            f"{path}: cannot be read ({reason}); restore it or delete it"
-        ) from error
-    if not isinstance(content, dict):
-        raise ModelFileError(
-            f"{path}: holds a {type(content).__name__}, wanted a mapping; restore it"
-        )
-    return content
+    read = read_yaml if path.suffix == ".yaml" else read_json
+    advice = "restore it or delete it"
+    return mapping(read(path, ModelFileError, advice), str(path), ModelFileError, advice)
 
 
 def _grids(directory: Path, history: History) -> tuple[Grid, ...]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from undrift.errors import ModelFileError
 from undrift.experiments.report.page import curve_section, evaluations_section
 from undrift.experiments.report.record import RunRecord
+from undrift.files.reading import read_bytes
 from undrift.runs.directory import RunDirectory
 
 _SECTIONS = {"samplers": curve_section, "evaluations": evaluations_section}
@@ -29,7 +31,7 @@ def refresh(directory: Path) -> bool:
     run = RunDirectory(directory)
     if not run.report.is_file():
         return False
-    page = made = run.report.read_text(encoding="utf-8")
+    page = made = read_bytes(run.report, ModelFileError, "delete it").decode("utf-8", "replace")
     record = RunRecord.read(Path(directory))
     for name, section in _SECTIONS.items():
         marked = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)

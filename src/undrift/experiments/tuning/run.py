@@ -18,6 +18,7 @@ from undrift.experiments.tuning.likeness import MOST, Likeness
 from undrift.experiments.tuning.tune import Watcher, tune_all
 from undrift.files import manifest
 from undrift.files.durable import write_file
+from undrift.files.reading import read_bytes
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.loading import configuration_of
@@ -171,10 +172,7 @@ def _pipeline_directory(target: str) -> tuple[Path, RunDirectory | None]:
 
 
 def _manifest(directory: Path) -> bytes:
-    try:
-        return (directory / manifest.NAME).read_bytes()
-    except OSError as error:
-        raise ModelFileError(f"{directory / manifest.NAME}: {error.strerror}") from error
+    return read_bytes(directory / manifest.NAME, ModelFileError, "save the pipeline again")
 
 
 def _result(

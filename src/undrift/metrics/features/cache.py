@@ -14,12 +14,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load, save
+from safetensors.torch import save
 from torch import Tensor
 
+from undrift.errors import ModelFileError
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
 from undrift.files.manifest import facts
+from undrift.files.reading import read_bytes, read_json
+from undrift.files.tensors import parse_tensors
 
 _log = logging.getLogger("undrift")
 
@@ -45,12 +48,12 @@ def read(directory: Path, key: str) -> dict[str, Tensor] | None:
     if not record_path.exists():
         return None
     try:
-        record = json.loads(record_path.read_text())
-        blob = weights_path.read_bytes()
+        record = read_json(record_path, ModelFileError, "delete it")
+        blob = read_bytes(weights_path, ModelFileError, "delete it")
         if record["key"] != key or record["sha256"] != facts(blob)["sha256"]:
             raise ValueError("hash does not match")
-        return load(blob)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return parse_tensors(blob, str(weights_path), ModelFileError, "delete it")
+    except (ModelFileError, ValueError, KeyError, TypeError) as error:
         _log.warning("cached features %s are damaged (%s): making them again", record_path, error)
         return None
 

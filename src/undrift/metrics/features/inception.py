@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import os
 import urllib.request
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from torch import Tensor
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
+from undrift.files.reading import read_bytes
 from undrift.metrics.features.colour import three_channels
 from undrift.metrics.features.inception_network import (
     CLASSES,
@@ -86,7 +88,7 @@ class InceptionFeatures:
         """
         standard = cache_directory() / "weights" / FILE
         path = standard if weights is None else Path(weights)
-        if not path.is_file():
+        if not os.path.lexists(path):
             if weights is not None:
                 raise UsageError(f"no weight file {path}: give the path of {FILE}, from {URL}")
             if not download:
@@ -95,10 +97,7 @@ class InceptionFeatures:
                     "name another place by --feature-weights FILE, or allow it with --download"
                 )
             _fetch(path)
-        try:
-            blob = path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"cannot read {path}: {error.strerror or error}") from error
+        blob = read_bytes(path, UsageError, f"give the path of {FILE}")
         sha256 = hashlib.sha256(blob).hexdigest()
         if weights is None and sha256 != SHA256:
             raise ModelFileError(

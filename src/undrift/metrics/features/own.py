@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.reading import read_bytes
 
 _BATCH = 64
 
@@ -233,12 +234,7 @@ def function_features(spec: str, example: NDArray[np.uint8]) -> OwnFeatures:
 
 
 def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(
-            f"cannot read the features {path}: {error.strerror or error}; give a file"
-        ) from error
+    return read_bytes(path, UsageError, "give a file of features")
 
 
 def _channels_first(block: NDArray[np.uint8]) -> torch.Tensor:
