@@ -17,24 +17,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import ModelFileError, UsageError, one_line
 from undrift.experiments.evaluation.bench import Bench, OnFeatures, seconds_per_image
 from undrift.experiments.evaluation.reference import Reference, WholeSet
 from undrift.experiments.evaluation.subject import content_hash
 from undrift.files.durable import write_file
+from undrift.files.reading import expanded, parse_json
+from undrift.files.tensors import read_tensors
 from undrift.metrics import Images
 from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
 from undrift.metrics.features.cache import content_hash as tensor_hash
 from undrift.metrics.features.choose import restored
 from undrift.metrics.features.fitted import FittedNetwork
+from undrift.schema import from_plain
 
 SUFFIX = ".safetensors"
 _HEADER = "undrift.reference"
 _NETWORK = "network."
+_LARGEST_SIDE = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +176,43 @@ def _content(bench: Bench) -> str:
     return f"{whole}-{len(bench.held_out)}-{bench.seed}"
 
 
+@dataclass(frozen=True)
+class _Header:
+    """What the header's JSON object has to say; its entries are explained above."""
+
+    space: str
+    spec: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    source: str
+    split: str
+    data: str
+    images: str
+    sets: tuple[tuple[str, int, str], ...]
+    sha256: str
+
+
+def _check_tensors(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Refuse shapes that no reference has.
+
+    Raises:
+        ValueError: what is wrong.
+    """
+    if not all(1 <= side <= _LARGEST_SIDE for side in header["shape"]):
+        raise ValueError(f"images of shape {header['shape']}")
+    classes = len(header["classes"])
+    for rows, labels in (("features", "labels"), ("floor", "floor_labels")):
+        if rows in tensors and (tensors[rows].ndim != 2 or not tensors[rows].numel()):
+            raise ValueError(f"{rows} of shape {tuple(tensors[rows].shape)}")
+        if labels not in tensors:
+            continue
+        given = tensors[labels]
+        if given.dtype != torch.int64 or given.shape != tensors[rows].shape[:1]:
+            raise ValueError(f"{labels} of {given.dtype}, shape {tuple(given.shape)}")
+        if not (0 <= int(given.min()) and int(given.max()) < classes):
+            raise ValueError(f"{labels} of other classes than the {classes} in the header")
+
+
 def open_stored(source: str, split: str | None) -> StoredReference:
     """Read a reference file.
 
@@ -180,10 +220,14 @@ def open_stored(source: str, split: str | None) -> StoredReference:
         UsageError: ``split`` is another one than the file's.
         ModelFileError: no such file, another kind of file, or a damaged one.
     """
+    advice = "make one by --save-reference"
+    tensors, about = read_tensors(expanded(source, ModelFileError), ModelFileError, advice)
+    if _HEADER not in about:
+        raise ModelFileError(f"{source}: no readable reference file; {advice}")
+    header = parse_json(about[_HEADER], source, ModelFileError, advice)
     try:
-        with safe_open(source, framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_HEADER])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        from_plain(_Header, header, "its header")
+        _check_tensors(tensors, header)
         whole = header["sha256"] == tensor_hash(tensors)
         features = tensors["features"].numpy()
         labels = tensors["labels"].numpy() if "labels" in tensors else None
@@ -197,10 +241,9 @@ def open_stored(source: str, split: str | None) -> StoredReference:
             header["data"],
             tuple(WholeSet(name, count, known=content) for name, count, content in header["sets"]),
         )
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (UsageError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise ModelFileError(
-            f"{source}: no readable reference file ({type(error).__name__}); make one by "
-            "--save-reference"
+            f"{source}: no readable reference file ({one_line(error)}); {advice}"
         ) from error
     if not whole:
         raise ModelFileError(f"{source}: damaged, its hash is another; make it again")
