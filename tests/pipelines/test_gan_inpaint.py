@@ -13,19 +13,38 @@ from undrift.codec import Identity
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.errors import UsageError
 from undrift.networks.gan import R3GANConfig
-from undrift.pipelines import GANPipeline, SampleSpec
+from undrift.pipelines import GANPipeline, SampleSpec, gan_inpainting
 
 
-def test_more_seconds_are_more_iterations_and_they_repeat():
+class Clock:
+    """A clock by which every call of a module takes 10 ms, on any machine."""
+
+    def __init__(self, modules):
+        self.now = 0.0
+        for module in modules:
+            module.register_forward_pre_hook(self.tick)
+
+    def tick(self, *_):
+        self.now += 1e-2
+
+    def perf_counter(self):
+        return self.now
+
+
+def test_more_seconds_are_more_iterations_and_they_repeat(monkeypatch):
     pipeline = gan("r3gan")
     images, mask = photos(pipeline, 2), holes(pipeline)
-    made = pipeline.inpaint(images, mask, seconds=0.5, candidates=8)
-    iterations = made.settings["iterations"]
-    assert iterations >= 1
-    again = pipeline.inpaint(images, mask, iterations=iterations, candidates=8)
+    clock = Clock(pipeline.generator.modules())
+    monkeypatch.setattr(gan_inpainting, "time", clock)
+    found = []
+    for seconds in (1e-6, 4.0, 6.0):
+        began = clock.now
+        made = pipeline.inpaint(images, mask, seconds=seconds, candidates=8)
+        found.append(made.settings["iterations"])
+        assert seconds < 1 or 0.4 * seconds < clock.now - began < 1.1 * seconds
+    assert found[0] == 0 < found[1] < found[2]
+    again = pipeline.inpaint(images, mask, iterations=found[2], candidates=8)
     np.testing.assert_array_equal(again.images, made.images)
-    tiny = pipeline.inpaint(images, mask, seconds=1e-6, candidates=8)
-    assert tiny.settings["iterations"] == 0
 
 
 def test_each_fill_has_candidates_of_its_own():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from undrift.arguments import shown
 from undrift.errors import UsageError
 from undrift.pipelines import SampleSpec, resolve_labels
 from undrift.pipelines.labels import parse_labels
@@ -49,7 +50,7 @@ def test_a_class_called_all_is_that_class():
     assert resolved("all", spec=SampleSpec((1, 8, 8), ("none", "all"))) == [1] * 5
 
 
-@pytest.mark.parametrize("label", ["cta", "Cat", "1", "5", "-1", "", -1, 4, 10**50, "²"])
+@pytest.mark.parametrize("label", ["cta", "Cat", "1", "5", "-1", "", -1, 4, 10**18, "²"])
 def test_unknown_labels_name_the_classes(label):
     with pytest.raises(
         UsageError, match=r"unknown label .*cat, dog, 2, 0.* indices 0 to 3"
@@ -62,12 +63,13 @@ def test_unknown_labels_name_the_classes(label):
     "labels",
     [
         *(1.0, [1.0], True, [None], [[0]], b"cat", {"cat"}, object(), range(10**9)),
+        *([10**5000],),
         *(np.zeros((2, 2), int), np.array(0.5), torch.ones(1, 1), torch.empty(1, device="meta")),
     ],
-    ids=repr,
+    ids=shown,
 )
 def test_what_is_no_label_is_refused(labels):
-    with pytest.raises(UsageError, match=r"labels .*: wanted text or a whole number") as error:
+    with pytest.raises(UsageError, match=r"labels .*: wanted (text or )?a whole number") as error:
         resolved(labels)
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 250
