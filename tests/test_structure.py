@@ -91,6 +91,42 @@ def test_the_library_calls_nothing_unsafe(path):
     assert offences(path.read_text()) == []
 
 
+FACTORIES = {
+    *("zeros", "ones", "empty", "full", "tensor", "scalar_tensor", "arange", "linspace"),
+    *("logspace", "eye", "rand", "randn", "randint", "randperm"),
+}
+EXPLICIT = [
+    path
+    for floor in ("sampling", "likelihood", "diffusion", "codec", "conditioning", "pipelines")
+    for path in sorted((ROOT / "src" / "undrift" / floor).rglob("*.py"))
+] + [ROOT / "src" / "undrift" / "randomness.py"]
+
+
+def left_open(source: str) -> list[str]:
+    """Tensors that ``source`` makes of whatever dtype or device the caller has set."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and dotted(node.func).startswith("torch."):
+            name = dotted(node.func).removeprefix("torch.")
+            wanted = {"as_tensor": {"dtype"}}.get(name, {"dtype", "device"})
+            given = {keyword.arg for keyword in node.keywords}
+            if name in FACTORIES | {"as_tensor"} and not wanted <= given:
+                found.append(f"{node.lineno}: {name}")
+    return found
+
+
+@pytest.mark.parametrize("path", EXPLICIT, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_an_image_depends_on_names_its_dtype_and_device(path):
+    assert left_open(path.read_text()) == []
+
+
+def test_the_search_for_tensors_of_any_dtype_finds_them():
+    assert left_open("torch.zeros(3)") == ["1: zeros"]
+    assert left_open("torch.randn(3, dtype=a, generator=g)") == ["1: randn"]
+    assert left_open("torch.as_tensor(x)") == ["1: as_tensor"]
+    assert left_open("torch.eye(3, dtype=a, device=b)\ntorch.as_tensor(x, dtype=a)") == []
+
+
 def test_every_folder_of_the_library_is_a_package():
     folders = {path.parent for path in SOURCES}
     assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []

@@ -63,7 +63,10 @@ class Draws:
         name = (purpose, shape)
         if name not in self.drawn:
             self.drawn[name] = torch.randn(
-                (self.total, *shape), generator=self._generator(purpose), device=self.device
+                (self.total, *shape),
+                generator=self._generator(purpose),
+                device=self.device,
+                dtype=torch.float32,
             )
         return self.drawn[name][self.start : self.stop]
 

@@ -100,7 +100,9 @@ class Standardise(Affine):
             )
         # Not in the state dict: they belong to the configuration, and live in one place only.
         for name, numbers in (("mean", mean), ("std", std)):
-            tensor = torch.tensor(list(numbers), dtype=torch.float64).view(1, -1, 1, 1)
+            tensor = torch.tensor(list(numbers), dtype=torch.float64, device="cpu").view(
+                1, -1, 1, 1
+            )
             self.register_buffer(name, tensor, persistent=False)
 
     @classmethod

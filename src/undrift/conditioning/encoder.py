@@ -75,13 +75,15 @@ class ConditionEncoder(nn.Module):
             labels = condition.get("labels")
             if labels is None:
                 device = self.labels.weight.device
-                labels = torch.full((batch_size,), NO_LABEL, device=device)
+                labels = torch.full((batch_size,), NO_LABEL, device=device, dtype=torch.int64)
             vector = self.labels(labels.to(self.labels.weight.device) + 1)
         if self.augment is not None:
             parameters = condition.get("augment")
             weight = self.augment.weight
             if parameters is None:
-                parameters = torch.zeros(batch_size, self.spec.augment, device=weight.device)
+                parameters = torch.zeros(
+                    batch_size, self.spec.augment, device=weight.device, dtype=torch.float32
+                )
             heard = self.augment(parameters.to(weight.device, weight.dtype))
             vector = heard if vector is None else vector + heard
         return Context(vector=vector)

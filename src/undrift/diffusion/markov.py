@@ -110,12 +110,12 @@ class MarkovChain:
 
     def level(self, k: int) -> Level:
         """Return the level after k steps, k = 0 (data) ... N (noise)."""
-        return self.schedule(torch.tensor(k / self.steps, dtype=torch.float64))
+        return self.schedule(torch.tensor(k / self.steps, dtype=torch.float64, device="cpu"))
 
     @property
     def betas(self) -> Tensor:
         """DDPM's ``beta_1 ... beta_N``, (N,) float64: each step's loss of signal variance."""
-        t = torch.arange(self.steps + 1, dtype=torch.float64) / self.steps
+        t = torch.arange(self.steps + 1, dtype=torch.float64, device="cpu") / self.steps
         alpha = self.schedule(t).alpha
         return 1 - (alpha[1:] / alpha[:-1]) ** 2
 

@@ -75,4 +75,4 @@ class SDE:
 
     def prior_std(self) -> Tensor:
         """Return the standard deviation of the noise that sampling starts from: sigma at t = 1."""
-        return self.schedule(torch.ones((), dtype=torch.float64)).sigma
+        return self.schedule(torch.ones((), dtype=torch.float64, device="cpu")).sigma

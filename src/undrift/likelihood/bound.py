@@ -65,7 +65,7 @@ def prior_divergence(x0: Tensor, level: Level, std: float) -> Tensor:
     """Return K (2) for x0 (B, ...) at the noisiest level, of shape (): (B,) float64."""
     alpha, sigma = float(level.alpha), float(level.sigma)
     variance = alpha**2 * std**2 + sigma**2
-    share = torch.tensor(sigma**2 / variance, dtype=torch.float64)
+    share = torch.tensor(sigma**2 / variance, dtype=torch.float64, device="cpu")
     each = share + alpha**2 / variance * x0.double().square() - 1 - share.log()  # (2)
     return each.flatten(1).sum(1) / 2
 
@@ -153,6 +153,6 @@ def continuous_bound(
         log_snr, density = proposal.at((offset + j / points) % 1)
         error = squared_error(denoise, x0, schedule, log_snr, noise(j))
         total += log_snr.exp() / 2 * error / density / points  # (3)
-    lowest = torch.tensor(proposal.span.low, dtype=torch.float64)
+    lowest = torch.tensor(proposal.span.low, dtype=torch.float64, device="cpu")
     prior = prior_divergence(x0, schedule(schedule.time_at(lowest)), std)
     return Bound(prior, total, reconstruction, points)

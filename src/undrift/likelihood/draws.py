@@ -30,7 +30,7 @@ class BoundNoise:
     ) -> None:
         self._seed, self._names, self._shape, self._like = seed, names, shape, like
         self._block = -1
-        self._drawn = torch.empty(0)
+        self._drawn = torch.empty(0, dtype=torch.float32, device="cpu")
 
     def __call__(self, j: int) -> Tensor:
         """Return the noise of evaluation ``j``, (B, *shape)."""
@@ -40,6 +40,8 @@ class BoundNoise:
                 torch.randn(
                     (_BLOCK, *self._shape),
                     generator=generator(self._seed, i, "bound", self._block),
+                    dtype=torch.float32,
+                    device="cpu",
                 )
                 for i in self._names
             ]
@@ -59,9 +61,10 @@ def per_image(
 
 def uniform(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
     """Uniform numbers in [0, 1), float64."""
-    return torch.rand(shape, generator=source, dtype=torch.float64)
+    return torch.rand(shape, generator=source, dtype=torch.float64, device="cpu")
 
 
 def signs(shape: tuple[int, ...], source: torch.Generator) -> Tensor:
     """Independent signs, -1 or 1, float64."""
-    return torch.randint(0, 2, shape, generator=source).double() * 2 - 1
+    bits = torch.randint(0, 2, shape, generator=source, dtype=torch.int64, device="cpu")
+    return bits.double() * 2 - 1

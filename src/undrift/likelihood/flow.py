@@ -129,7 +129,7 @@ class _Slopes:
     def __call__(self, log_r: float, y: Tensor) -> tuple[Tensor, Tensor]:
         self.evaluations += 1
         deviation = _deviation(log_r, self._std)
-        t = self._schedule.time_at(torch.tensor(-2 * log_r, dtype=torch.float64))
+        t = self._schedule.time_at(torch.tensor(-2 * log_r, dtype=torch.float64, device="cpu"))
         alpha = float(self._schedule(t).alpha)
         u = deviation * y
 

@@ -58,7 +58,7 @@ def log_likelihood(
         images: levels.
         labels: (N,) class of each image.
     """
-    pixel = torch.arange(images.shape[1])
+    pixel = torch.arange(images.shape[1], dtype=torch.int64, device="cpu")
     parts = []
     for start in range(0, len(images), BATCH):
         rows = torch.from_numpy(images[start : start + BATCH])

@@ -86,8 +86,8 @@ class LearnedSchedule(nn.Module):
     def __init__(self, span: Span, bins: int) -> None:
         super().__init__()
         self.span = span
-        self.register_buffer("moments", torch.ones(bins, dtype=torch.float64))
-        self.register_buffer("visits", torch.zeros(bins, dtype=torch.float64))
+        self.register_buffer("moments", torch.ones(bins, dtype=torch.float64, device="cpu"))
+        self.register_buffer("visits", torch.zeros(bins, dtype=torch.float64, device="cpu"))
 
     @property
     def proposal(self) -> Proposal:
@@ -98,7 +98,9 @@ class LearnedSchedule(nn.Module):
     def path(self) -> LogSNR:
         """Present schedule as a path: knots at even times."""
         count = max(2, len(self.moments) + 1)
-        quantile = torch.linspace(1, 0, count, dtype=torch.float64).clamp(max=1 - 1e-15)
+        quantile = torch.linspace(1, 0, count, dtype=torch.float64, device="cpu").clamp(
+            max=1 - 1e-15
+        )
         log_snr, _ = self.proposal.at(quantile.to(self.moments.device))
         knots = log_snr.tolist()
         knots[0], knots[-1] = self.span.high, self.span.low

@@ -63,7 +63,9 @@ def pilot(
     moments = []
     for k in range(BINS):
         log_snr = span.low + span.width * (k + inside) / BINS
-        noise = torch.randn(x0.shape, generator=generator(seed, "pilot", k)).to(x0)
+        noise = torch.randn(
+            x0.shape, generator=generator(seed, "pilot", k), dtype=torch.float32, device="cpu"
+        ).to(x0)
         error = squared_error(denoise, x0, schedule, log_snr, noise)
         moments.append((log_snr.exp() / 2 * error).square().mean())  # (1)
     row = torch.stack(moments).cpu()[None, None]

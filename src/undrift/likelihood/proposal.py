@@ -41,7 +41,7 @@ class Proposal:
     @classmethod
     def uniform(cls, span: Span) -> Proposal:
         """Every level alike: the linear log-SNR schedule of Kingma et al. 2021."""
-        return cls(span, torch.ones(1, dtype=torch.float64))
+        return cls(span, torch.ones(1, dtype=torch.float64, device="cpu"))
 
     @classmethod
     def fitted(cls, span: Span, second_moments: Tensor) -> Proposal:

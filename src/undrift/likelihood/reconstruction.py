@@ -60,5 +60,7 @@ class Reconstruction:
 
     def __call__(self, index: Tensor) -> Tensor:
         """Levels (B, C, H, W) int64 -> cost (B,), float64, in nats."""
-        channel = torch.arange(index.shape[1], device=index.device).reshape(1, -1, 1, 1)
+        channel = torch.arange(index.shape[1], device=index.device, dtype=torch.int64).reshape(
+            1, -1, 1, 1
+        )
         return self.costs.to(index.device)[channel, index].flatten(1).sum(1)

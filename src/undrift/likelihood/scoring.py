@@ -216,7 +216,7 @@ class _Work:
         for label in range(len(self._scorer.class_weights)):
             same = torch.full((len(index),), label, dtype=torch.int64, device=self._device)
             given.append(self._scored(index, names, self._scorer.bind(same, len(index)))["nats"])
-        weights = torch.tensor(self._scorer.class_weights, dtype=torch.float64)
+        weights = torch.tensor(self._scorer.class_weights, dtype=torch.float64, device="cpu")
         return {"nats": -over_classes(-torch.stack(given), weights.to(self._device))}
 
     def _scored(self, index: Tensor, names: list[int], denoise: BoundDenoise) -> dict[str, Tensor]:
@@ -250,7 +250,15 @@ class _Work:
                 steps=method.steps,
             )
         offset = torch.stack(
-            [torch.rand((), generator=generator(scorer.seed, i, "offset")) for i in names]
+            [
+                torch.rand(
+                    (),
+                    generator=generator(scorer.seed, i, "offset"),
+                    dtype=torch.float32,
+                    device="cpu",
+                )
+                for i in names
+            ]
         )
         return continuous_bound(
             denoise,
@@ -304,7 +312,8 @@ class _Work:
     def _piloted(self) -> Proposal:
         """The density of levels that suits these images."""
         scorer = self._scorer
-        chosen = torch.linspace(0, len(self._index) - 1, pilot.IMAGES).long()
+        last = len(self._index) - 1
+        chosen = torch.linspace(0, last, pilot.IMAGES, dtype=torch.float32, device="cpu").long()
         chosen = chosen.repeat(pilot.repeats(self._shape))
         x0 = self._encoded(self._index[chosen].to(self._device))
         labels = None

@@ -64,7 +64,7 @@ def span_of(
     Raises:
         UsageError: for a level that the path never reaches.
     """
-    noisiest = float(schedule(torch.ones((), dtype=torch.float64)).log_snr)
+    noisiest = float(schedule(torch.ones((), dtype=torch.float64, device="cpu")).log_snr)
     if low is None:
         low = noisiest if noisiest > -math.inf else LOWEST
     elif low < noisiest - 1e-9:

@@ -86,8 +86,10 @@ class ValueGrid:
         Raises:
             DataError: for a value that is not of the grid.
         """
-        table = torch.full((MOST,), -1, dtype=torch.int64)
-        table[torch.from_numpy(_values(self.count))] = torch.arange(self.count)
+        table = torch.full((MOST,), -1, dtype=torch.int64, device="cpu")
+        table[torch.from_numpy(_values(self.count))] = torch.arange(
+            self.count, dtype=torch.int64, device="cpu"
+        )
         found = table.to(pixels.device)[pixels.long()]
         if bool((found < 0).any()):
             stranger = int(pixels[found < 0][0])

@@ -174,7 +174,13 @@ class _Starts:
         Fills of one number share their candidates, whatever the image; other numbers have others.
         """
         count, variants = search.candidates, holes.variants
-        z = torch.empty(len(holes), search.restarts, pipeline.generator.latent)
+        z = torch.empty(
+            len(holes),
+            search.restarts,
+            pipeline.generator.latent,
+            dtype=torch.float32,
+            device="cpu",
+        )
         classes = np.empty((len(holes), search.restarts), dtype=np.int64)
         forwards = 0
         for variant in range(variants):
@@ -234,7 +240,9 @@ class _Descending:
             lambda i: self._drawn(i, u.shape),
         )
         best = loss.reshape(count, restarts).argmin(1)
-        chosen = u.reshape(count, restarts, -1)[torch.arange(count), best]
+        chosen = u.reshape(count, restarts, -1)[
+            torch.arange(count, dtype=torch.int64, device="cpu"), best
+        ]
         if heard is not None:
             heard = heard[np.arange(count), best.cpu().numpy()]
         return pipeline.look(self._space(heard, count).images(chosen)), heard
@@ -277,4 +285,4 @@ def _cut(count: int, size: int) -> Iterator[range]:
 
 
 def _numbers(rows: range) -> Tensor:
-    return torch.arange(rows.start, rows.stop)
+    return torch.arange(rows.start, rows.stop, dtype=torch.int64, device="cpu")

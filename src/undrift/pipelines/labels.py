@@ -130,7 +130,9 @@ def _drawn(rows: range, seed: int, spec: SampleSpec) -> np.ndarray:
     edges = np.cumsum(frequencies) / sum(frequencies)
     edges[-1] = 1.0
     uniform = [
-        torch.rand((), generator=generator(seed, i, "label"), dtype=torch.float64).item()
+        torch.rand(
+            (), generator=generator(seed, i, "label"), dtype=torch.float64, device="cpu"
+        ).item()
         for i in rows
     ]
     return np.searchsorted(edges, np.array(uniform), side="right").astype(np.int64)

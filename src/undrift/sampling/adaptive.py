@@ -117,7 +117,9 @@ def integrate_adaptive(
     lands = bool(level_s.sigma == 0)
     finish = math.atan(sigma_min) if lands else math.atan2(level_s.sigma, level_s.alpha)
     count = x.shape[0]
-    phi = torch.full((count,), math.atan2(level_t.sigma, level_t.alpha), dtype=torch.float64)
+    phi = torch.full(
+        (count,), math.atan2(level_t.sigma, level_t.alpha), dtype=torch.float64, device="cpu"
+    )
     if not bool((phi > finish).all()):
         raise UsageError(f"sigma_min {sigma_min:g} is above the noise at start {start}: lower it")
     forwards, first = 0, float(phi[0])
@@ -131,7 +133,7 @@ def integrate_adaptive(
 
     y = x / math.hypot(level_t.alpha, level_t.sigma)
     data = evaluate(y, phi)
-    evaluations = torch.ones(count, dtype=torch.int64)
+    evaluations = torch.ones(count, dtype=torch.int64, device="cpu")
     accepted, rejected = torch.zeros_like(evaluations), torch.zeros_like(evaluations)
     step = pair.first(phi, rtol + atol)
     busy = phi > finish

@@ -56,7 +56,7 @@ class _Kept:
         numbers: of the nodes, (B, count) each.
     """
 
-    paths: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+    paths: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64, device="cpu"))
     count: int = 0
     numbers: dict[int, Tensor] = field(default_factory=dict)
 
@@ -102,7 +102,7 @@ class BrownianPaths:
                 "its Brownian path: give fewer steps or another grid"
             )
         weights = _weights(start, stop)
-        total = torch.zeros(len(self.indices), math.prod(shape), device=device)
+        total = torch.zeros(len(self.indices), math.prod(shape), device=device, dtype=torch.float32)
         for factor, z in zip(weights.values(), self._numbers(list(weights), total), strict=True):
             # One product and one sum at a time: a fused or reordered sum has other last bits.
             total += factor * z
@@ -122,12 +122,12 @@ class BrownianPaths:
         before, kept.numbers = kept.numbers, {}
         room, at_once = (max(1, size // max(1, like.numel())) for size in (_KEPT, _BLOCK))
         missing = [node for node in nodes if node not in before]
+        numbers = torch.tensor(missing, dtype=torch.int64, device="cpu")
         drawn = (
             z
             for first in range(0, len(missing), at_once)
             for z in normals(
-                keys_of(kept.paths, torch.tensor(missing[first : first + at_once]).to(like.device)),
-                kept.count,
+                keys_of(kept.paths, numbers[first : first + at_once].to(like.device)), kept.count
             )
         )
         for node in nodes:
@@ -139,7 +139,7 @@ class BrownianPaths:
 
 def tick(log_snr: float) -> int:
     """Return the lattice point of a log-SNR by (1): tau in units of 2^-20."""
-    tau = torch.sigmoid(torch.tensor(log_snr / _SCALE, dtype=torch.float64))
+    tau = torch.sigmoid(torch.tensor(log_snr / _SCALE, dtype=torch.float64, device="cpu"))
     return round(float(tau) * 2**_DEPTH)
 
 

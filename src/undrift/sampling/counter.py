@@ -43,7 +43,7 @@ def words(keys: Tensor, count: int) -> Tensor:
         keys: int64, any shape.
         count: at least 1.
     """
-    counters = torch.arange(1, count + 1, device=keys.device)
+    counters = torch.arange(1, count + 1, device=keys.device, dtype=torch.int64)
     return _mixed(keys[..., None] + counters * _GAMMA)
 
 
@@ -92,8 +92,8 @@ def _mixed(z: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def _quantiles(device: str) -> tuple[Tensor, Tensor]:
     """Q at the start of each piece and its slope per unit of ``along``, float32."""
-    octave = torch.arange(_LOWEST, _LOWEST + _OCTAVES, dtype=torch.float64)
-    fraction = torch.arange(1 << _PIECES, dtype=torch.float64) / (1 << _PIECES)
+    octave = torch.arange(_LOWEST, _LOWEST + _OCTAVES, dtype=torch.float64, device="cpu")
+    fraction = torch.arange(1 << _PIECES, dtype=torch.float64, device="cpu") / (1 << _PIECES)
     knots = (torch.exp2(octave)[:, None] * (1 + fraction)).flatten() / 2**32
     values = -torch.special.ndtri(knots.clamp(max=0.5))
     slope = torch.cat([values.diff(), values.new_zeros(1)]) / (1 << _REST)

@@ -163,7 +163,7 @@ class Exponential:
         Near alpha = 0 the state is ``eps + u D`` with ``u = alpha / sigma`` and D all but constant:
         an error of the order of u^2, far below the tolerance at the u chosen here.
         """
-        negligible = torch.as_tensor(tolerance).sqrt() / 4
+        negligible = torch.as_tensor(tolerance, dtype=torch.float32).sqrt() / 4
         return (phi.tan() * negligible).log().clamp(min=0.5).to(phi)
 
     def attempt(

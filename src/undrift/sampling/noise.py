@@ -40,7 +40,12 @@ class ImageNoise:
         """
         return torch.stack(
             [
-                torch.randn(shape, generator=generator(self.seed, int(i), "initial", 0))
+                torch.randn(
+                    shape,
+                    generator=generator(self.seed, int(i), "initial", 0),
+                    dtype=torch.float32,
+                    device="cpu",
+                )
                 for i in self.indices
             ]
         )
@@ -55,8 +60,9 @@ class ImageNoise:
         """
         if purpose not in self._streams:
             names = [key(self.seed, int(i), purpose) for i in self.indices]
-            self._streams[purpose] = torch.tensor(names, dtype=torch.int64)
-        (keys,) = keys_of(self._streams[purpose], torch.tensor([k]))
+            self._streams[purpose] = torch.tensor(names, dtype=torch.int64, device="cpu")
+        number = torch.tensor([k], dtype=torch.int64, device="cpu")
+        (keys,) = keys_of(self._streams[purpose], number)
         return normals(keys, math.prod(shape)).reshape(len(keys), *shape)
 
     def brownian(

@@ -67,7 +67,10 @@ class DataRange:
     @classmethod
     def of(cls, low: float, high: float) -> DataRange:
         """Return one range for all channels."""
-        return cls(torch.tensor(low), torch.tensor(high))
+        return cls(
+            torch.tensor(low, dtype=torch.float32, device="cpu"),
+            torch.tensor(high, dtype=torch.float32, device="cpu"),
+        )
 
     @classmethod
     def of_codec(cls, codec: Codec, channels: int) -> DataRange:
@@ -85,7 +88,7 @@ class DataRange:
                 f"thresholding in the space of {type(codec).__name__}: only pixels have a range; "
                 "leave thresholding out"
             )
-        ends = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1)
+        ends = torch.tensor([0, 255], dtype=torch.uint8, device="cpu").reshape(2, 1, 1, 1)
         low, high = codec.encode(ends.expand(2, channels, 1, 1)).flatten(1)
         return cls(low, high)
 

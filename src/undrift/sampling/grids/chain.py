@@ -40,7 +40,7 @@ def trailing(schedule: NoiseSchedule, steps: int) -> Tensor:
         UsageError: for other steps.
     """
     _check_steps(steps)
-    position = LENGTH - torch.arange(steps, dtype=torch.float64) * (LENGTH / steps)
+    position = LENGTH - torch.arange(steps, dtype=torch.float64, device="cpu") * (LENGTH / steps)
     return _times(position.round() - 1)  # (1)
 
 
@@ -65,7 +65,7 @@ def leading(schedule: NoiseSchedule, steps: int, *, offset: int = 0) -> Tensor:
             f"leading grid of {steps} steps, offset {offset}: it leaves the chain of {LENGTH}; "
             "give 0 or 1"
         )
-    backwards = torch.arange(steps - 1, -1, -1, dtype=torch.float64)
+    backwards = torch.arange(steps - 1, -1, -1, dtype=torch.float64, device="cpu")
     return _times(backwards * stride + offset)  # (2)
 
 

@@ -92,4 +92,4 @@ def _checked_bounds(
 
 
 def _ramp(steps: int) -> Tensor:
-    return torch.linspace(0, 1, steps, dtype=torch.float64)
+    return torch.linspace(0, 1, steps, dtype=torch.float64, device="cpu")

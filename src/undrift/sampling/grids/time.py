@@ -42,7 +42,7 @@ def uniform(schedule: NoiseSchedule, steps: int) -> Tensor:
         UsageError: for steps < 1.
     """
     check_steps(steps)
-    return torch.linspace(1, 0, steps + 1, dtype=torch.float64)  # (1)
+    return torch.linspace(1, 0, steps + 1, dtype=torch.float64, device="cpu")  # (1)
 
 
 def quadratic(schedule: NoiseSchedule, steps: int) -> Tensor:

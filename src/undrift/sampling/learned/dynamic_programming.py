@@ -35,7 +35,7 @@ def shortest_path(cost: Tensor, steps: int) -> list[int]:
     last = len(cost) - 1
     if not 1 <= steps <= last:
         raise UsageError(f"steps {steps}: a path of {last} fine steps allows 1 to {last}")
-    node = torch.arange(last + 1)
+    node = torch.arange(last + 1, dtype=torch.int64, device="cpu")
     ahead = node[:, None] < node[None, :]  # i < j
     value = torch.full_like(cost[0], torch.inf)  # V(i, j)
     value[0] = torch.where(node > 0, cost[0, 0], torch.inf)

@@ -83,7 +83,7 @@ def refine(
         on_round: told after each round; to cancel, raise.
     """
     space = Coordinates.around(fit, table, schedule, spread)
-    learned = torch.zeros(space.count, dtype=torch.float64, requires_grad=True)
+    learned = torch.zeros(space.count, dtype=torch.float64, requires_grad=True, device="cpu")
     optimiser = torch.optim.LBFGS(
         [learned],
         max_iter=updates,
@@ -156,7 +156,8 @@ class Coordinates:
         cases: Sequence[Cases], table: Table, schedule: NoiseSchedule, spread: float
     ) -> Coordinates:
         """Centre the map on ``table``, with L_k from what it hears of ``cases``."""
-        size, images, gram = table.steps, 0, torch.zeros((table.steps,) * 2, dtype=torch.float64)
+        size, images = table.steps, 0
+        gram = torch.zeros((size, size), dtype=torch.float64, device="cpu")
         for one in cases:
             rows = heard(one.denoise, one.start, table, schedule).double().flatten(1)
             gram += rows @ rows.T / rows.shape[1] * len(one.start)
@@ -166,7 +167,8 @@ class Coordinates:
         whitening = []
         for k in range(size):
             part = gram[: k + 1, : k + 1]
-            ridge = _RIDGE * part.diagonal().mean() * torch.eye(k + 1, dtype=torch.float64)
+            unit = torch.eye(k + 1, dtype=torch.float64, device="cpu")
+            ridge = _RIDGE * part.diagonal().mean() * unit
             factor = torch.linalg.cholesky(part + ridge)
             whitening.append(torch.linalg.inv(factor).T / rate[k])
         return Coordinates(table, schedule, tuple(whitening))

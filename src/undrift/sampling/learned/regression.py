@@ -73,7 +73,8 @@ def regress(cases: Sequence[Cases], table: Table, schedule: NoiseSchedule) -> Ta
                 images.append(one.denoise(x, table.asked[k]).x0)
         gram, pull = _moments(cases, states, known, shrink[k], k)
         size = k + 1
-        weight = _RIDGE * gram + _FLOOR * gram.diagonal().mean() * torch.eye(size).to(gram)
+        unit = torch.eye(size, dtype=gram.dtype, device=gram.device)
+        weight = _RIDGE * gram + _FLOOR * gram.diagonal().mean() * unit
         classical = table.coefficients[k, :size]
         solved = torch.linalg.solve(gram + weight, pull + weight @ classical)  # (1)
         coefficients[k, :size] = solved
@@ -106,8 +107,8 @@ def _moments(
     k: int,
 ) -> tuple[Tensor, Tensor]:
     """Mean products of the denoised images with each other, (k + 1, k + 1), and with what lacks."""
-    gram = torch.zeros(k + 1, k + 1, dtype=torch.float64)
-    pull = torch.zeros(k + 1, dtype=torch.float64)
+    gram = torch.zeros(k + 1, k + 1, dtype=torch.float64, device="cpu")
+    pull = torch.zeros(k + 1, dtype=torch.float64, device="cpu")
     values = 0
     for one, x, images in zip(cases, states, known, strict=True):
         stacked = torch.stack(list(images)).flatten(1).to("cpu", torch.float64)

@@ -105,7 +105,7 @@ def tabulate(rule: Solver[Any], schedule: NoiseSchedule, times: Tensor) -> Table
         states.append(x)
         return Prediction(x, schedule(t), answer)
 
-    start = torch.zeros(1, steps + 1, dtype=torch.float64)
+    start = torch.zeros(1, steps + 1, dtype=torch.float64, device="cpu")
     start[0, 0] = 1
     end = integrate(denoise, start, times, rule, schedule=schedule)
     rows = torch.cat([*states, end])

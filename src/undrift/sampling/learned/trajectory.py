@@ -115,7 +115,7 @@ def step_costs(path: Trajectory, schedule: NoiseSchedule, spread: float) -> Tens
     own = inner[:, last + 1 :, last + 1 :]
     apart = own.diagonal(dim1=1, dim2=2)
     half, rate = level.log_snr[:-1] / 2, reach(level, spread)
-    cost = torch.full((last + 1,) * 3, torch.nan, dtype=torch.float64)
+    cost = torch.full((last + 1,) * 3, torch.nan, dtype=torch.float64, device="cpu")
     for i in range(last):
         before = slice(0, max(i, 1))
         # |D_i - D_h|^2 by image and h
@@ -125,7 +125,7 @@ def step_costs(path: Trajectory, schedule: NoiseSchedule, spread: float) -> Tens
             gain = level.alpha[j] - shrink * level.alpha[i]
             missed = -inner[:, j] + shrink * inner[:, i] + gain * inner[:, last + 1 + i]
             square = -missed[:, j] + shrink * missed[:, i] + gain * missed[:, last + 1 + i]
-            e = torch.zeros(max(i, 1), dtype=torch.float64)
+            e = torch.zeros(max(i, 1), dtype=torch.float64, device="cpu")
             if 0 < i and j < last:  # the last step is Euler's, like the first
                 e = (half[j] - half[i]) / (2 * (half[i] - half[before]))
             along = missed[:, last + 1 + i, None] - missed[:, last + 1 :][:, before]

@@ -69,7 +69,9 @@ class DEISLogRho(NoiseMultistep):
 def _in_time(points: tuple[Point, ...], point_s: Point, schedule: NoiseSchedule) -> list[float]:
     """Weights (1) with (2)."""
     log_ratios, masses = _along(points[0], point_s)
-    times = schedule.time_at(-2 * torch.tensor(log_ratios, dtype=torch.float64)).tolist()
+    times = schedule.time_at(
+        -2 * torch.tensor(log_ratios, dtype=torch.float64, device="cpu")
+    ).tolist()
     return lagrange_integrals([point.t for point in points], times, masses)
 
 
