@@ -144,7 +144,7 @@ def test_the_latest_run_can_be_sampled(folder, tmp_path, capsys):
     out = str(tmp_path / "drawn")
     assert main(["sample", "runs/latest", "-n", "2", "--steps", "2", "--out", out]) == 0
     assert (tmp_path / "drawn" / "grid.png").exists()
-    assert main(["sample", "runs/latest", "-n", "2", "--steps", "2", "--quiet"]) == 0
+    assert main(["sample", "runs/latest", "-n", "2", "--quiet"]) == 0
     assert (made(folder) / "samples" / "0-2" / "samples.json").exists()
 
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 import undrift
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.experiments import closing, planning
+from undrift.files.lock import FileLock
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
@@ -27,7 +28,6 @@ from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
 from undrift.runs.settings import TrainSettings
 from undrift.training.checkpoint import CheckpointStore
-from undrift.training.lock import FileLock
 from undrift.training.signals import StopSignals
 
 

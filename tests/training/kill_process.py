@@ -21,8 +21,8 @@ from torch import Tensor
 
 from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
+from undrift.files.lock import FileLock
 from undrift.training.checkpoint import CheckpointStore, step_name
-from undrift.training.lock import FileLock
 
 
 class InPlace(CheckpointStore):

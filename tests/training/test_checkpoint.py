@@ -13,8 +13,8 @@ from tests.training.checkpoints import content, equal, filled, flip, state
 
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.filesystem import LocalFilesystem
+from undrift.files.lock import FileLock
 from undrift.training.checkpoint import CheckpointStore, CheckpointWriteError
-from undrift.training.lock import FileLock
 
 
 def test_round_trip(tmp_path: Path) -> None:

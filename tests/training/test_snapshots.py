@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.lock import FileLock
 from undrift.training.ema import PowerEMA
-from undrift.training.lock import FileLock
 from undrift.training.snapshots import SnapshotStore, snapshot_due
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
-from undrift.cli.destination import home_of
+from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.flags import at_least, finite, parse, writable_folder
 from undrift.errors import UsageError
 from undrift.runs.settings import check_threads
@@ -63,8 +63,8 @@ class Inpaint:
         batch_size: fills painted at once; None picks.
         device: where to compute.
         threads: CPU threads; None leaves torch's choice.
-        out: the folder to write; RUN/inpainted/SEED-N by default, inpainted/SEED-N for a pipeline
-            that is in no run.
+        out: the folder to write; RUN/inpainted/SEED-N-KEY by default, where KEY stands for the
+            other settings; inpainted/SEED-N-KEY for a pipeline that is in no run.
         quiet: print nothing but errors.
     """
 
@@ -128,10 +128,9 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     if "--labels" in arguments and not asked.labels:
         raise UsageError("--labels: wanted one name or more, all, or given")
-    place = home_of(asked.target) / "inpainted" / f"{asked.seed}-{asked.n}"
+    place = folder_of(asked, "inpainted")
     out = place if asked.out is None else Path(asked.out)
-    if (out / "samples.json").exists():
-        raise UsageError(f"--out {out}: it holds samples.json already; name another folder")
+    check_unfinished(out)
     writable_folder("--out", out)
 
     import torch
@@ -155,7 +154,13 @@ def run(arguments: list[str]) -> None:
     split, part = part_of(data, source, asked.split)
     images = part.images[: asked.n]
     console.print(f"{source}: {len(images)} of {len(part)} {split} images")
-    with progress(console, "painting") as show:
+    command = command_line("inpaint", arguments)
+    with (
+        SampleFolder(
+            out, command, len(images) * asked.variants, pipeline.fingerprint, (BESIDE,)
+        ) as folder,
+        progress(console, "painting") as show,
+    ):
         painted = pipeline.inpaint(
             images,
             mask,
@@ -166,12 +171,10 @@ def run(arguments: list[str]) -> None:
             on_progress=_shown(show),
             **_of_its_family(pipeline, asked),
         )
-    command = command_line("inpaint", arguments)
-    picture = image_grid(_beside(images, mask, painted), columns=2 + asked.variants)
-    folder = SampleFolder(out, command, len(painted))
-    folder.add(painted)
-    folder.write(BESIDE, encode_png(picture, {"command": command}))
-    folder.close()
+        folder.add(painted)
+        picture = image_grid(_beside(images, mask, painted), columns=2 + asked.variants)
+        folder.write(BESIDE, encode_png(picture, {"command": command}))
+        folder.close()
     cost = f"{painted.nfe:.4g} network evaluations each"
     console.print(f"{len(painted)} fills in {painted.seconds:.1f} s, {cost}")
     console.print(f"wrote {out / BESIDE}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
-from undrift.cli.destination import home_of
+from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, writable_file, writable_folder
 from undrift.errors import (
@@ -67,8 +67,8 @@ class Sample:
         batch_size: images drawn at once; None picks.
         device: where to draw.
         threads: CPU threads; None leaves torch's choice.
-        out: the folder to write; RUN/samples/SEED-N by default, samples/SEED-N for a pipeline
-            that is in no run.
+        out: the folder to write; RUN/samples/SEED-N by default, with a key of the other settings
+            where any are given; samples/SEED-N for a pipeline that is in no run.
         npz: also write every image and label into this one .npz file.
         trajectory: also show how the first images come out of the noise: trajectory.png, a strip,
             and trajectory.gif.
@@ -130,9 +130,9 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     if "--labels" in arguments and not asked.labels:
         raise UsageError("--labels: wanted one name or more, or all")
-    out = _destination(asked)
-    if (out / "samples.json").exists() and not _unfinished(out):
-        raise UsageError(f"--out {out}: it holds samples.json already; name another folder")
+    place = folder_of(asked, "samples")  # a target that is no model is the first thing to say
+    out = place if asked.out is None else Path(asked.out)
+    check_unfinished(out)
     writable_folder("--out", out)
     if asked.npz is not None:
         writable_file("--npz", Path(asked.npz), out)
@@ -161,17 +161,25 @@ def run(arguments: list[str]) -> None:
         **_of_its_family(pipeline, asked),
     )
     command = command_line("sample", arguments)
-    folder = SampleFolder(out, command, asked.n, pipeline.fingerprint)
-    if folder.finished:
-        console.print(f"{out}: {folder.finished} of {asked.n} images are there; going on")
     npz = None if asked.npz is None else Path(asked.npz)
-    with _saving(folder, asked.n, out), progress(console, "sampling") as show:
+    with (
+        SampleFolder(out, command, asked.n, pipeline.fingerprint, (STRIP, GIF)) as folder,
+        _saving(folder, asked.n, out),
+        progress(console, "sampling") as show,
+    ):
+        if folder.finished:
+            console.print(f"{out}: {folder.finished} of {asked.n} images are there; going on")
+            if folder.finished == asked.n:
+                folder.check(draw(1).settings)
+        way = None
         if asked.trajectory and not (out / GIF).exists():
             followed = min(asked.n, FOLLOWED_POINTS if on_plane(pipeline.spec.shape) else FOLLOWED)
-            _show_way(draw(followed, trajectory=followed), folder, command)
+            way = draw(followed, trajectory=followed)
         while (first := folder.finished) < asked.n:
             count = min(asked.batch_size or pipeline.batch_size, asked.n - first)
             folder.add(draw(count, first=first, on_progress=_shown(show, first, asked.n)))
+        if way is not None:
+            _show_way(way, folder, command)
         samples = folder.close(npz)
     console.print(f"{asked.n} images in {samples.seconds:.1f} s, {_cost(samples)}")
     console.print(f"wrote {out / 'grid.png'}")
@@ -211,13 +219,6 @@ def _of_its_family(pipeline: Pipeline, asked: Sample) -> dict[str, Any]:
             raise UsageError(f"--{next(iter(given)).replace('_', '-')}: {only}, leave it out")
         own |= given
     return own
-
-
-def _unfinished(out: Path) -> bool:
-    """Whether the samples in ``out`` were cut short, so that they are to be gone on with."""
-    from undrift.pipelines.folder import unfinished
-
-    return bool(unfinished(out))
 
 
 def _cost(samples: Samples) -> str:
@@ -263,13 +264,3 @@ def _show_way(followed: Samples, folder: SampleFolder, command: str) -> None:
 
     folder.write(STRIP, encode_png(strip_picture(followed), {"command": command}))
     folder.write(GIF, moving_picture(followed))
-
-
-def _destination(asked: Sample) -> Path:
-    """Where to write: ``--out``, or a folder of the run that is named for seed and number.
-
-    Raises:
-        ModelFileError: if the target is neither a run nor a pipeline, whatever ``--out`` is.
-    """
-    place = home_of(asked.target) / "samples" / f"{asked.seed}-{asked.n}"
-    return Path(asked.out) if asked.out is not None else place

@@ -34,10 +34,10 @@ from undrift.experiments.planning import (
     plan_run,
     resume_command,
 )
-from undrift.files.durable import sweep
+from undrift.files.lock import FileLock
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
-from undrift.runs.directory import RunDirectory, point_latest
+from undrift.runs.directory import RunDirectory, new_directory, point_latest
 from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
 from undrift.runs.images import load_images
@@ -54,7 +54,6 @@ from undrift.training.distributed import World
 from undrift.training.gaussian import spectrum
 from undrift.training.learner import Learner
 from undrift.training.learners.gan_config import GANConfig
-from undrift.training.lock import FileLock
 from undrift.training.loop import Trainer
 from undrift.training.memory import is_out_of_memory
 from undrift.training.signals import StopSignals
@@ -122,12 +121,13 @@ def train_with(
             "cannot be stored in the run; rename the folder"
         ) from error
     start = find_start(name, settings, _text(out), _text(config), _text(resume))
-    run, given = start.run, start.config
-    run.check()
-    if given is not None and run.is_run and given == configuration_of(run):
-        if is_finished(run, given):
-            console.print(f"{run.path} is finished; nothing to do")
-            return Run(run.path, run.pipeline, run.report, trained=False)
+    named, given = start.run, start.config
+    if named is not None:
+        named.check()
+        if given is not None and named.is_run and given == configuration_of(named):
+            if is_finished(named, given):
+                console.print(f"{named.path} is finished; nothing to do")
+                return Run(named.path, named.pipeline, named.report, trained=False)
     device = choose_device(given.training.device if given else settings.device)
     threads = torch.get_num_threads()
     with World.join(device) as world, torch.random.fork_rng(), StopSignals() as stop:
@@ -140,10 +140,13 @@ def train_with(
         own = network is not None
         asked = given or resolve(start.source, settings, data, device=device, own_network=own)
         if asked.data.fingerprint != data.fingerprint:
+            whose = resume or config or (named and named.path)
             raise UsageError(
-                f"{start.source}: not the images that {resume or config or run.path} was made for; "
+                f"{start.source}: not the images that {whose} was made for; "
                 "start a new run with `undrift train DATA`"
             )
+        made = str(new_directory(start.source).path) if named is None and world.first else ""
+        run = named or RunDirectory(world.broadcast_text(made))
         lock = FileLock(run.path)
         if world.first:
             run.make()
@@ -161,6 +164,9 @@ def train_with(
             ) from error
         finally:
             lock.release()
+            if made:
+                with contextlib.suppress(OSError):  # only an empty one goes
+                    os.rmdir(made)
             torch.set_num_threads(threads)
 
 
@@ -266,7 +272,8 @@ class _Journey:
         self._run.write_json("data.json", data.report.to_json())
         self._run.write_text("config.yaml", configuration.dump(config))
         self._run.write_status("running", 0, config.training.steps)
-        point_latest(self._run)
+        if not point_latest(self._run):
+            self._log.say("runs/latest is not a link; it stays as it is")
         self._log.say(f"run {self._run.path}; to resume it: {resume_command(self._run)}")
 
     def _train(self, config: RunConfig, data: ImageSet) -> None:
@@ -275,7 +282,7 @@ class _Journey:
         store = CheckpointStore(self._run.checkpoints)
         snapshots = SnapshotStore(self._run.snapshots)
         if self._world.first:
-            sweep(self._run.path)
+            self._run.sweep()
             store.sweep(self._lock)
             snapshots.sweep(self._lock)
         checkpoint = self._newest(store)

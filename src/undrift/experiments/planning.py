@@ -14,7 +14,7 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig, absolute, first_difference
-from undrift.runs.directory import LATEST, RunDirectory, new_directory, open_run
+from undrift.runs.directory import LATEST, RunDirectory, open_run
 from undrift.runs.images import find_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
@@ -57,12 +57,12 @@ class Start:
     """What a command starts or goes on with.
 
     Attributes:
-        run: its directory.
+        run: its directory; None is a new one in ``runs/``.
         source: where its images lie.
         config: the configuration that it has, or that it repeats; None chooses one.
     """
 
-    run: RunDirectory
+    run: RunDirectory | None
     source: str
     config: RunConfig | None = None
 
@@ -103,10 +103,10 @@ def find_start(
     if config is not None:
         given = configuration.load(config)
         where = find_images(given.data, Path(config).parent)
-        return Start(RunDirectory(out) if out else new_directory(where), where, given)
+        return Start(RunDirectory(out) if out else None, where, given)
     if not source:
         raise UsageError("no data given; name a folder of images, or try `undrift train digits`")
-    return Start(RunDirectory(out) if out else new_directory(source), source)
+    return Start(RunDirectory(out) if out else None, source)
 
 
 def _resumed(

@@ -6,12 +6,20 @@ leave behind.
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import Protocol
 
 from undrift.files.reading import regular_bytes
+
+NO_EXCHANGE = frozenset({errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM})
+"""What ``exchange`` fails with on a system, a filesystem or in a sandbox that has no such call."""
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 class Filesystem(Protocol):
@@ -34,7 +42,15 @@ class Filesystem(Protocol):
         ...
 
     def rename(self, source: Path, target: Path) -> None:
-        """Rename a directory atomically within its parent; ``target`` does not exist."""
+        """Rename a directory atomically within its parent; ``target`` is absent or empty."""
+        ...
+
+    def exchange(self, one: Path, other: Path) -> None:
+        """Let two directories of one parent change names in one step.
+
+        Raises:
+            OSError: with a number in ``NO_EXCHANGE`` where that cannot be had.
+        """
         ...
 
     def remove_tree(self, path: Path) -> None:
@@ -77,12 +93,29 @@ class LocalFilesystem:
         self._sync(path, os.O_RDONLY | os.O_DIRECTORY)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Rename a directory atomically within its parent; ``target`` does not exist."""
+        """Rename a directory atomically within its parent; ``target`` is absent or empty."""
         os.rename(source, target)
 
+    def exchange(self, one: Path, other: Path) -> None:
+        """Let two directories of one parent change names in one step, by Linux's ``renameat2``.
+
+        Raises:
+            OSError: with a number in ``NO_EXCHANGE`` where that cannot be had.
+        """
+        call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if call is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(one))
+        names = os.fsencode(one), os.fsencode(other)
+        if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(one), None, str(other))
+
     def remove_tree(self, path: Path) -> None:
-        """Delete a directory and what is in it."""
-        shutil.rmtree(path)
+        """Delete a directory and what is in it; of a symbolic link, only the link."""
+        if path.is_symlink():
+            path.unlink()
+        else:
+            shutil.rmtree(path)
 
     def read(self, path: Path) -> bytes:
         """A regular file's content."""
@@ -97,7 +130,7 @@ class LocalFilesystem:
 
     def exists(self, path: Path) -> bool:
         """Whether there is a file or directory."""
-        return path.exists()
+        return os.path.exists(path)  # a name that cannot be one is none
 
     def _sync(self, path: Path, flags: int) -> None:
         descriptor = os.open(path, flags)
@@ -106,5 +139,28 @@ class LocalFilesystem:
         finally:
             os.close(descriptor)
 
+
+def open_own(path: str | os.PathLike[str], flags: int) -> int:
+    """Open a regular file that undrift writes; also an ``opener`` for ``open``.
+
+    A symbolic link of that name is not followed, a pipe is not waited for, a device not touched.
+
+    Raises:
+        OSError: if it cannot be opened, or is another kind of file.
+    """
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, and a pipe or a socket
+            raise OSError(error.errno, IRREGULAR, str(path)) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, IRREGULAR, str(path))
+    return descriptor
+
+
+IRREGULAR = "not a regular file"
 
 LOCAL = LocalFilesystem()

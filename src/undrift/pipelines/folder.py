@@ -4,65 +4,153 @@
 
     OUT/  000000.png  000001.png  ...  grid.png  samples.json
 
-``samples.json`` lists the images that are finished. If the work was cut short it says so and holds
-what is needed to go on; a folder whose record says that all is done is never written again.
+``samples.json`` comes first and says that the work is not finished; only behind it may the other
+names be replaced, so that no file of somebody else ever is. It lists the images that are finished
+and holds what is needed to go on; a folder whose record says that all is done is never written
+again. A lock keeps a second process out meanwhile.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
-from collections.abc import Mapping
+import os
+import re
+import zipfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 
 from undrift.errors import DataError, UsageError, one_line, shown
-from undrift.files.durable import sweep, write_file
+from undrift.files.durable import sweep, write_file, write_output
+from undrift.files.lock import FileLock
+from undrift.files.ownership import SOFTWARE, reason
 from undrift.files.reading import read_json
 from undrift.pipelines.png import encode_png, read_png, to_picture
 from undrift.pipelines.samples import Samples
 
 RECORD = "samples.json"
 GRID = "grid.png"
+_IMAGE = re.compile(r"\d{6,}\.png")
 
 
 class SampleFolder:
     """Writes one request's images into a folder, or goes on where that was cut short.
 
+    A context manager, in which the folder is locked.
+
     Args:
-        out: the folder; made with the first file.
+        out: the folder; made if it is not there.
         command: what repeats the images.
         n: how many images are asked for.
         model: fingerprint of what draws them.
+        others: names of files beside images, grid and record that will be written.
 
     Attributes:
         finished: how many images are there, those of an earlier process among them.
-
-    Raises:
-        UsageError: if ``out`` holds the beginning of other samples.
-        DataError: if it holds the beginning of these, and that is damaged.
     """
 
-    def __init__(self, out: Path, command: str, n: int, model: str | None = None) -> None:
+    def __init__(
+        self,
+        out: Path,
+        command: str,
+        n: int,
+        model: str | None = None,
+        others: Collection[str] = (),
+    ) -> None:
         self._out = out
         self._command = command
         self._n = n
         self._model = model
+        self._names = {RECORD, GRID, *others}
+        self._lock = FileLock(out)
+        self._made = False
         self._parts: list[Samples] = []
-        self._before = unfinished(out)
+        self._before: dict[str, Any] = {}
         self._earlier = 0
-        if self._before:
-            self._check("n", self._before.get("n"), n)
-            self._check("model", self._before.get("model"), model)
+
+    def __enter__(self) -> Self:
+        """Lock the folder and read what is finished.
+
+        Raises:
+            UsageError: if another process writes into ``out``, or it holds the beginning of other
+                samples, finished ones, or any file that would be replaced.
+            DataError: if it holds the beginning of these, and that is damaged.
+        """
+        try:
+            self._out.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                self._out.mkdir()
+                self._made = True
+        except (OSError, ValueError) as error:
+            raise UsageError(
+                f"cannot write {ascii(str(self._out))[1:-1]}: {reason(error)}; give another"
+            ) from error
+        self._lock.acquire()
+        try:
+            self._open()
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._leave()
+
+    def _open(self) -> None:
+        self._before = unfinished(self._out)
+        if not self._before:
+            taken = sorted(filter(self._writes, os.listdir(self._out)))
+            if taken:
+                raise UsageError(
+                    f"{self._out} holds {RECORD if RECORD in taken else taken[0]} already: "
+                    "give another directory"
+                )
+            return
+        self._check("n", self._before.get("n"), self._n)
+        self._check("model", self._before.get("model"), self._model)
+        sweep(self._out, self._writes)
+        if self._before.get("images") != []:
             self._parts.append(self._read(self._before))
-            self._earlier = self.finished
+        self._earlier = self.finished
+
+    def _leave(self) -> None:
+        self._lock.release()
+        if self._made:
+            with contextlib.suppress(OSError):  # only an empty one goes
+                self._out.rmdir()
+
+    def _writes(self, name: str) -> bool:
+        return name in self._names or _IMAGE.fullmatch(name) is not None
 
     @property
     def finished(self) -> int:
         """How many images are there."""
         return sum(map(len, self._parts))
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Make sure that samples drawn with ``settings`` continue what is there.
+
+        Raises:
+            UsageError: if they are other samples; the batch size only changes how fast they come.
+        """
+        if not self._before:
+            return
+        before = self._before.get("settings")
+        if not isinstance(before, dict):
+            raise DataError(f"{self._out / RECORD}: it has no settings; delete that folder")
+        plain = json.loads(json.dumps(dict(settings)))
+        for name in sorted((before.keys() | plain.keys()) - {"n", "first", "batch_size"}):
+            self._check(name, before.get(name), plain.get(name))
 
     def add(self, part: Samples) -> None:
         """Write the next images.
@@ -72,14 +160,14 @@ class SampleFolder:
         Raises:
             UsageError: if they cannot be written, or do not continue what is there.
         """
-        if self._before:
-            self._check_settings(part.settings)
+        self.check(part.settings)
+        if not self._before and not self._parts:
+            self._write_record(part.settings, interrupted=True)
         settings = json.dumps(part.settings | {"n": self._n, "first": self._first(part)})
         start = self.finished
         for i, image in enumerate(part.images):
             entry = _entry(part, i, start + i)
             text = {
-                "Software": "undrift",
                 "command": self._command,
                 "settings": settings,
                 "index": str(start + i),
@@ -89,7 +177,7 @@ class SampleFolder:
         self._parts.append(part)
 
     def write(self, name: str, data: bytes) -> None:
-        """Write one more file into the folder.
+        """Write one more file into the folder, an image's or one of ``others``, behind the first.
 
         Raises:
             UsageError: if that cannot be done.
@@ -121,33 +209,37 @@ class SampleFolder:
 
     def _close(self, npz: Path | None = None, *, interrupted: bool = False) -> Samples:
         samples = Samples.joined(self._parts)
-        entries = [_entry(samples, i, i) for i in range(len(samples))]
         self.write(GRID, encode_png(samples.grid(), {"command": self._command}))
         if npz is not None:
-            self._write(npz, _npz(samples), durable=True)
+            write_output(npz, _npz(samples), flag="--npz")
+        self._write_record(samples.settings, samples, interrupted=interrupted)
+        return samples
+
+    def _write_record(
+        self, settings: Mapping[str, Any], samples: Samples | None = None, *, interrupted: bool
+    ) -> None:
+        """Write the record of the images that are finished, which are none at first."""
+        images = [] if samples is None else [_entry(samples, i, i) for i in range(len(samples))]
+        cost = {} if samples is None else {"nfe": samples.nfe, **_nfe_of_images(samples)}
         record = {
             "command": self._command,
             "n": self._n,
-            "finished": len(samples),
+            "finished": len(images),
             "interrupted": interrupted,
-            "nfe": samples.nfe,
-            **_nfe_of_images(samples),
-            "seconds": samples.seconds,
-            "settings": samples.settings | {"n": self._n},
+            **cost,
+            "seconds": 0.0 if samples is None else samples.seconds,
+            "settings": {**settings, "n": self._n},
             "model": self._model,
-            "images": entries,
+            "images": images,
         }
         self.write(RECORD, json.dumps(record, indent=1).encode() + b"\n")
-        return samples
 
     def _write(self, path: Path, data: bytes, durable: bool) -> None:
         try:
-            self._out.mkdir(parents=True, exist_ok=True)
             write_file(path, data, durable=durable)
         except OSError as error:
-            reason = error.strerror or str(error)
             raise UsageError(
-                f"cannot write {error.filename or path}: {reason}; give another"
+                f"cannot write {error.filename or path}: {reason(error)}; give another"
             ) from error
 
     def _first(self, part: Samples) -> int:
@@ -157,7 +249,6 @@ class SampleFolder:
     def _read(self, record: Mapping[str, Any]) -> Samples:
         """The images that are there already: the pixels of a PNG are those that were drawn."""
         try:
-            sweep(self._out)
             entries = record["images"]
             images = np.stack([read_png(self._out / entry["file"]) for entry in entries])
             labels = [int(entry["label"]) for entry in entries if "label" in entry]
@@ -177,13 +268,6 @@ class SampleFolder:
                 f"{self._out}: {RECORD} or one of its images can't be read ({one_line(error)}); "
                 "delete that folder, or give another"
             ) from error
-
-    def _check_settings(self, now: Mapping[str, Any]) -> None:
-        """Refuse settings that draw other images; the batch size only changes how fast."""
-        before = self._parts[0].settings
-        plain = json.loads(json.dumps(dict(now)))
-        for name in sorted((before.keys() | plain.keys()) - {"n", "first", "batch_size"}):
-            self._check(name, before.get(name), plain.get(name))
 
     def _check(self, name: str, before: object, now: object) -> None:
         if before == now:
@@ -231,4 +315,6 @@ def _npz(samples: Samples) -> bytes:
     else:
         names = np.array(samples.class_names)
         np.savez(buffer, images=samples.images, labels=samples.labels, class_names=names)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.comment = SOFTWARE.encode()
     return buffer.getvalue()

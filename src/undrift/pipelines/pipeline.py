@@ -15,6 +15,7 @@ from torch import nn
 from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.errors import UsageError
+from undrift.files.durable import standing
 from undrift.pipelines.call import Grid
 from undrift.pipelines.labels import Labels
 from undrift.pipelines.progress import OnProgress
@@ -185,8 +186,9 @@ class Pipeline(ABC):
         from undrift.pipelines import gan_file
         from undrift.pipelines.loading import load
 
-        if gan_file.is_gan(Path(directory)):
+        place = standing(Path(directory))
+        if gan_file.is_gan(place):
             if network is not None:
                 raise UsageError("this pipeline builds its own generator: leave network= out")
-            return gan_file.load(Path(directory))
-        return load(Path(directory), network)
+            return gan_file.load(place)
+        return load(place, network)

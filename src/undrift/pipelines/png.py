@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, PngImagePlugin
 
 from undrift.errors import UndriftError, UsageError, one_line
+from undrift.files.ownership import SOFTWARE
 from undrift.files.reading import regular_bytes
 
 LARGEST = 512 * 2**20
@@ -33,9 +34,9 @@ def to_picture(image: np.ndarray) -> Image.Image:
 
 
 def encode_png(picture: Image.Image, text: Mapping[str, str]) -> bytes:
-    """The bytes of a PNG file with ``text`` beside the pixels."""
+    """The bytes of a PNG file with ``text`` beside the pixels, and that undrift wrote it."""
     notes = PngImagePlugin.PngInfo()
-    for name, value in text.items():
+    for name, value in {"Software": SOFTWARE, **text}.items():
         notes.add_text(name, value) if value.isascii() else notes.add_itxt(name, value)
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", pnginfo=notes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from undrift.errors import UsageError
-from undrift.pipelines.folder import RECORD, SampleFolder
+from undrift.pipelines.folder import SampleFolder
 from undrift.pipelines.samples import Samples
 
 
@@ -27,16 +27,15 @@ def write_samples(
         The directory.
 
     Raises:
-        UsageError: if ``out`` holds samples already or cannot be written.
+        UsageError: if ``out`` holds samples already, or other files of these names, or cannot be
+            written.
     """
     out = Path(out)
-    if (out / RECORD).exists():
-        raise UsageError(f"{out} holds {RECORD} already: give another directory")
     if npz is not None and not _will_exist(Path(npz).parent, out):
         raise UsageError(f"cannot write {npz}: there is no directory {Path(npz).parent}; make it")
-    folder = SampleFolder(out, command, len(samples))
-    folder.add(samples)
-    folder.close(None if npz is None else Path(npz))
+    with SampleFolder(out, command, len(samples)) as folder:
+        folder.add(samples)
+        folder.close(None if npz is None else Path(npz))
     return out
 
 

@@ -13,20 +13,29 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
-from undrift.files.durable import write_file
+from undrift.files.durable import beside, standing, sweep, write_file
+from undrift.files.ownership import reason
 from undrift.files.reading import read_mapping
 
 ROOT = Path("runs")
 LATEST = "latest"
-_STARTING = {"LOCK", "environment.json", "data.json", "status.json", "log.txt", "metrics.jsonl"}
+_STARTING = frozenset(
+    {"LOCK", "environment.json", "data.json", "status.json", "log.txt", "metrics.jsonl"}
+)
 """What a run that has not reached its first step may hold beside its configuration."""
+
+_GRID = re.compile(r"step_\d+_\w+\.png")
+_FILES = (*_STARTING, "config.yaml", "best.json", "grid.png", "report.html")
+_FOLDERS = ("samples", "inpainted", "checkpoints", "ema", "pipeline", "best", "evaluation")
 
 
 class RunDirectory:
@@ -82,7 +91,7 @@ class RunDirectory:
     @property
     def is_run(self) -> bool:
         """Whether a run lives here."""
-        return self.config.is_file()
+        return os.path.isfile(self.config)  # a name that cannot be one is none
 
     @property
     def was_started(self) -> bool:
@@ -117,31 +126,68 @@ class RunDirectory:
         self.write_bytes(name, text.encode())
 
     def write_bytes(self, name: str, data: bytes) -> None:
-        """Write a file by rename."""
+        """Write a file by rename.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_file(target, data)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_file(target, data)
+        except OSError as error:
+            raise UsageError(
+                f"{target}: cannot be written ({error.strerror or error}); make room or repair that"
+            ) from error
 
     def check(self) -> None:
         """Make sure that the directory is a run, or may become one; nothing is made.
 
         Raises:
             UsageError: if something else is there.
+            ModelFileError: as ``check_entries`` does.
         """
         if self.path.name == LATEST and self.path.parent.resolve() == ROOT.resolve():
             raise UsageError(f"--out {self.path}: that name is kept for a link; choose another")
-        try:
-            present = {entry.name for entry in self.path.iterdir()} if self.path.exists() else set()
-        except OSError as error:
-            raise UsageError(
-                f"--out {self.path}: not a folder ({error.strerror}); name another one"
-            ) from error
-        strangers = sorted(n for n in present - _STARTING if not n.startswith("."))
-        if not self.is_run and strangers:
-            raise UsageError(
-                f"--out {self.path}: it holds {strangers[0]!r} and is not a run; "
-                "name a new or empty folder"
-            )
+        check_folder(self.path, self.config.name, _STARTING, "a run")
+        if self.is_run:
+            self.check_entries()
+
+    def check_entries(self) -> None:
+        """Make sure that what a run writes into its directory would land there.
+
+        Raises:
+            ModelFileError: if the name of a file or folder of a run leads elsewhere, as a symbolic
+                link does; the directory itself may be one.
+        """
+        for names, wanted, kind in (
+            (_FILES, stat.S_ISREG, "file"),
+            (_FOLDERS, stat.S_ISDIR, "folder"),
+        ):
+            for name in names:
+                try:
+                    mode = os.lstat(self.path / name).st_mode
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    raise ModelFileError(
+                        f"{self.path / name}: cannot be read ({error.strerror}); repair the run"
+                    ) from error
+                if not wanted(mode):
+                    what = "a symbolic link" if stat.S_ISLNK(mode) else f"not a {kind}"
+                    raise ModelFileError(
+                        f"{self.path / name}: {what}, and a run writes there; put a {kind} in its "
+                        "place or delete it"
+                    )
+
+    def sweep(self) -> None:
+        """Delete what a killed training process left half-written; for the holder of the lock.
+
+        ``report.html`` and ``evaluation/`` are also written by commands that hold no lock.
+        """
+        own = {*_FILES, *_FOLDERS} - {self.report.name}
+        sweep(self.path, own.__contains__)
+        sweep(self.samples, _GRID.fullmatch)
 
     def make(self) -> None:
         """Make the directory.
@@ -152,6 +198,33 @@ class RunDirectory:
         make_folder(self.path)
 
 
+def check_folder(path: Path, mark: str, own: Collection[str], what: str) -> None:
+    """Make sure that the folder ``path`` of ``--out`` is new, empty or a command's own.
+
+    Args:
+        path: the folder; nothing is made.
+        mark: name of the file that makes it the command's own.
+        own: what else the command may have left in it before that file.
+        what: what the file makes it, for the message.
+
+    Raises:
+        UsageError: if something else is there.
+    """
+    try:
+        present = set(os.listdir(path))
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UsageError(
+            f"--out {ascii(str(path))[1:-1]}: not a folder ({reason(error)}); name another one"
+        ) from error
+    strangers = sorted(name for name in present - {*own} if not name.startswith("."))
+    if strangers and mark not in present:
+        raise UsageError(
+            f"--out {path}: it holds {strangers[0]!r} and is not {what}; name a new or empty folder"
+        )
+
+
 def make_folder(path: Path) -> None:
     """Make the folder ``path`` of ``--out``, unless it is there.
 
@@ -160,47 +233,72 @@ def make_folder(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         raise UsageError(
-            f"--out {path}: cannot be made ({error.strerror}); name another folder"
+            f"--out {ascii(str(path))[1:-1]}: cannot be made ({reason(error)}); name another folder"
         ) from error
 
 
 def new_directory(data: str, root: Path = ROOT) -> RunDirectory:
-    """A free ``root/<data>-<date>-<n>``; not made yet."""
+    """Make the first free ``root/<data>-<date>-<n>``; no other process is given the same one.
+
+    Raises:
+        UsageError: if it cannot be made.
+    """
     from undrift.data import short_name  # listing runs need not load the image libraries
 
-    stem = short_name(data)
+    make_folder(root)
+    stem = f"{short_name(data)}-{date.today():%Y%m%d}"
     n = 1
-    while (path := root / f"{stem}-{date.today():%Y%m%d}-{n}").exists():
-        n += 1
-    return RunDirectory(path)
+    while True:
+        path = root / f"{stem}-{n}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            n += 1
+        except OSError as error:
+            raise UsageError(
+                f"{path}: cannot be made ({error.strerror}); name a folder with --out"
+            ) from error
+        else:
+            return RunDirectory(path)
 
 
-def point_latest(run: RunDirectory) -> None:
-    """Let ``runs/latest`` point at ``run``, if it lives in ``runs/``."""
+def point_latest(run: RunDirectory) -> bool:
+    """Let ``runs/latest`` point at ``run``, if it lives in ``runs/``.
+
+    Returns:
+        False if ``runs/latest`` is something else than a link and was left alone.
+    """
     if run.path.parent.resolve() != ROOT.resolve():
-        return
+        return True
     link = ROOT / LATEST
-    staged = ROOT / f".{LATEST}.{os.getpid()}"
-    staged.unlink(missing_ok=True)
+    if os.path.lexists(link) and not link.is_symlink():
+        return False
+    staged = beside(link)
     staged.symlink_to(run.path.name)
     staged.replace(link)
+    return True
 
 
 def open_run(path: str | os.PathLike[str]) -> RunDirectory:
     """The run at ``path``.
 
     Raises:
-        ModelFileError: if there is nothing, or no run.
+        ModelFileError: if there is nothing, no run, or one that `check_entries` refuses.
     """
     run = RunDirectory(path)
-    if not run.path.is_dir():
+    if (found := standing(run.path)) != run.path:
+        raise ModelFileError(
+            f"{path}: missing, a process was killed while it was replaced; rename {found} to it"
+        )
+    if not os.path.isdir(run.path):
         prompt = any(map(str.isspace, str(path)))
         hint = "; images are drawn by --labels NAME, not from a prompt" if prompt else ""
         raise ModelFileError(f"{path}: no such run{hint}; `undrift runs list` shows what there is")
     if not run.is_run:
         raise ModelFileError(f"{path}: not a run, config.yaml is missing; name a folder in runs/")
+    run.check_entries()
     return run
 
 

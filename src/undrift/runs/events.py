@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError
+from undrift.files.filesystem import open_own
 from undrift.files.reading import mapping, parse_json, read_bytes
 
 
@@ -26,7 +27,7 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         _cut_torn_line(path)
-        self._file = path.open("a", encoding="utf-8")
+        self._file = open(path, "a", encoding="utf-8", opener=open_own)
 
     def write(self, event: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
         """Append one event and flush it to the operating system."""
@@ -63,7 +64,7 @@ def read_events(path: Path) -> list[dict[str, Any]]:
 def _cut_torn_line(path: Path) -> None:
     if not path.exists():
         return
-    with path.open("r+b") as file:
+    with open(path, "r+b", opener=open_own) as file:
         whole = file.read().rfind(b"\n") + 1
         file.truncate(whole)
         os.fsync(file.fileno())

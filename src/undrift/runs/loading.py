@@ -10,6 +10,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.durable import standing
 from undrift.pipelines import Pipeline
 from undrift.runs.configuration import RunConfig, load
 from undrift.runs.directory import RunDirectory, open_run
@@ -46,8 +47,12 @@ def load_pipeline(
             )
         return Pipeline.from_pretrained(path, network=network)
     run = open_run(path)
-    finished = run.status().get("state") == "done"
-    if ema is None and weights == "ema" and finished and run.pipeline.is_dir():
+    if ema is None and weights == "ema" and run.status().get("state") == "done":
+        if not standing(run.pipeline).is_dir():
+            raise ModelFileError(
+                f"{run.pipeline}: missing, though the run is finished; restore it, or name other "
+                "weights with --ema or --weights raw"
+            )
         return Pipeline.from_pretrained(run.pipeline, network=network)
     config = configuration_of(run)
     learner = build_learner(config, network=network)

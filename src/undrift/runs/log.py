@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from undrift.files.filesystem import open_own
 from undrift.names import printable
 
 
@@ -28,5 +29,5 @@ class RunLog:
         self.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
         if self._path is not None:
             now = datetime.now().astimezone().isoformat(timespec="seconds")
-            with self._path.open("a", encoding="utf-8") as file:
+            with open(self._path, "a", encoding="utf-8", opener=open_own) as file:
                 file.write(f"{now}  {line}\n")

@@ -29,10 +29,10 @@ from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
 from undrift.files.durable import staged, write_synced
 from undrift.files.filesystem import LOCAL, Filesystem
+from undrift.files.lock import FileLock
 from undrift.files.manifest import Listing, Manifest
 from undrift.files.reading import mapping, parse_json
 from undrift.files.tensors import parse_tensors
-from undrift.training.lock import FileLock
 
 STATE = "state.json"
 _SUFFIX = ".safetensors"

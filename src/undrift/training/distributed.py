@@ -130,6 +130,16 @@ class World:
             dist.broadcast(value, src=0)
             tensor.copy_(value)
 
+    def broadcast_text(self, text: str) -> str:
+        """``text`` of the first process, of at most 4,096 bytes."""
+        if self.size == 1:
+            return text
+        data = torch.zeros(4096, dtype=torch.uint8, device=self.device)
+        encoded = torch.tensor(list(text.encode()) if self.first else [], dtype=torch.uint8)
+        data[: len(encoded)] = encoded
+        dist.broadcast(data, src=0)
+        return bytes(data.tolist()).rstrip(b"\0").decode()
+
     def sum(self, tensor: Tensor) -> Tensor:
         """Sum of ``tensor`` over all processes; a new tensor where there are several."""
         return self._reduce(tensor, dist.ReduceOp.SUM)

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from undrift.errors import UsageError
 from undrift.files.filesystem import Filesystem
+from undrift.files.lock import FileLock
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import PowerEMA, track_name
-from undrift.training.lock import FileLock
 from undrift.training.posthoc import Profile, reconstruct
 
 COUNT = 32

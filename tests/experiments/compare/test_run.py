@@ -19,7 +19,7 @@ from undrift.experiments.compare import (
     run_comparison,
     summary,
 )
-from undrift.training.lock import FileLock
+from undrift.files.lock import FileLock
 
 ASKED = Compare(
     data="digits",

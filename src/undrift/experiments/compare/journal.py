@@ -129,7 +129,7 @@ def write_json(path: Path, record: Mapping[str, Any]) -> None:
         UsageError: if it cannot be written.
     """
     data = json.dumps(dict(record), indent=1, allow_nan=False)
-    write_output(path, data.encode() + b"\n", durable=False)
+    write_output(path, data.encode() + b"\n", durable=False, owned=True)
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

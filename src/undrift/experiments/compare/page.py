@@ -51,7 +51,7 @@ def write_page(folder: Path, found: Record) -> Path:
         page=page, sections=sections(page), style=style(), own_style=own_style()
     )
     path = folder / "report.html"
-    write_output(path, html.encode())
+    write_output(path, html.encode(), owned=True)
     return path
 
 

@@ -93,5 +93,5 @@ def write_result(folder: Path, found: dict[str, Any], *, pictures: bool = True) 
         if figure is not None:
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=160)
-            write_output(folder / f"compare-{table['kind']}.png", buffer.getvalue())
-    write_output(folder / "report.json", text.encode())
+            write_output(folder / f"compare-{table['kind']}.png", buffer.getvalue(), owned=True)
+    write_output(folder / "report.json", text.encode(), owned=True)

@@ -30,12 +30,12 @@ from undrift.experiments.compare.tuning import (
     winners,
 )
 from undrift.experiments.compare.work import CellWork
+from undrift.files.lock import FileLock
 from undrift.metrics import chosen_metrics
 from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
 from undrift.runs.settings import seconds
 from undrift.schema import to_plain
-from undrift.training.lock import FileLock
 
 
 class Watcher:

@@ -52,7 +52,7 @@ class Journal:
             UsageError: if it cannot be written.
         """
         data = json.dumps(dict(record), indent=1, allow_nan=False)
-        write_output(self._path(cell), data.encode() + b"\n", durable=False)
+        write_output(self._path(cell), data.encode() + b"\n", durable=False, owned=True)
 
     def _path(self, cell: Cell) -> Path:
         return self._folder / f"{cell.name}.json"

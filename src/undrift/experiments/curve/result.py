@@ -16,6 +16,7 @@ from undrift.experiments.curve.cells import Skipped
 from undrift.experiments.evaluation.subject import Subject
 from undrift.experiments.report.sampler_curve import print_figure
 from undrift.files.durable import write_output
+from undrift.files.ownership import SOFTWARE
 from undrift.metrics.catalogue import METRICS
 
 
@@ -73,7 +74,7 @@ def write_result(folder: Path, found: dict[str, Any]) -> None:
         UsageError: if that cannot be done.
     """
     buffer = io.BytesIO()
-    print_figure(found).savefig(buffer, format="png", dpi=160)
+    print_figure(found).savefig(buffer, format="png", dpi=160, metadata={"Software": SOFTWARE})
     text = json.dumps(found, indent=1, allow_nan=False) + "\n"
     write_output(folder / "curve.png", buffer.getvalue())
     write_output(folder / "curve.json", text.encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from undrift.metrics import Comparison
 from undrift.pipelines.grid import image_grid
+from undrift.pipelines.png import encode_png
 
 
 def closest_picture(comparison: Comparison, found: dict[str, Any]) -> bytes | None:
@@ -27,9 +27,7 @@ def closest_picture(comparison: Comparison, found: dict[str, Any]) -> bytes | No
         return None
     samples = comparison.samples.images[[pair["sample"] for pair in pairs]]
     training = comparison.seen.images[[pair["training"] for pair in pairs]]
-    buffer = io.BytesIO()
-    image_grid(np.concatenate([samples, training]), columns=len(pairs)).save(buffer, format="PNG")
-    return buffer.getvalue()
+    return encode_png(image_grid(np.concatenate([samples, training]), columns=len(pairs)), {})
 
 
 def number_closest(found: dict[str, Any], rows: NDArray[np.int64] | None) -> None:

@@ -10,14 +10,13 @@ from typing import Any
 
 import torch
 
-from undrift.errors import UsageError
 from undrift.experiments.evaluation.asked import Evaluate
 from undrift.experiments.evaluation.drawing import Drawn
 from undrift.experiments.evaluation.reference import Reference
 from undrift.experiments.evaluation.subject import Subject
 from undrift.experiments.evaluation.watcher import Watcher
 from undrift.experiments.report.refresh import refresh
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 from undrift.metrics import Comparison, measure
 
 
@@ -68,14 +67,9 @@ def write_result(
     text = (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
     if asked.out is not None:
         out = Path(asked.out)
-        try:
-            write_file(out, text)
-            if closest is not None:
-                write_file(out.with_name(f"{out.stem}-closest.png"), closest)
-        except OSError as error:
-            raise UsageError(
-                f"--out {asked.out}: {error.strerror or error}; name another file"
-            ) from error
+        write_output(out, text)
+        if closest is not None:
+            write_output(out.with_name(f"{out.stem}-closest.png"), closest)
     if subject.run is not None:
         name = file_name(asked, found)
         subject.run.write_bytes(f"evaluation/{name}", text)

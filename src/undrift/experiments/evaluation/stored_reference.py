@@ -24,7 +24,7 @@ from undrift.errors import ModelFileError, UsageError, one_line
 from undrift.experiments.evaluation.bench import Bench, OnFeatures, seconds_per_image
 from undrift.experiments.evaluation.reference import Reference, WholeSet
 from undrift.experiments.evaluation.subject import content_hash
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 from undrift.files.reading import expanded, parse_json
 from undrift.files.tensors import read_tensors
 from undrift.metrics import Images
@@ -160,12 +160,8 @@ def store_reference(path: Path, bench: Bench, spec: str) -> None:
         "sets": [[whole.name, whole.count, whole.content] for whole in bench.reference.sets],
         "sha256": tensor_hash(tensors),
     }
-    try:
-        write_file(path, save(tensors, {_HEADER: json.dumps(header)}))
-    except OSError as error:
-        raise UsageError(
-            f"--save-reference {path}: {error.strerror or error}; name another file"
-        ) from error
+    data = save(tensors, {_HEADER: json.dumps(header)})
+    write_output(path, data, flag="--save-reference")
 
 
 def _content(bench: Bench) -> str:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.likelihood.images import ScoredImages, Split, open_images
-from undrift.files.durable import write_file
+from undrift.files.durable import write_output
 from undrift.likelihood import BoundMethod, FlowMethod, Scored
 from undrift.metrics.estimate import Z95
 from undrift.pipelines import Pipeline
@@ -273,14 +273,8 @@ def _write(
         ("--out", asked.out, text),
         ("--per-image", asked.per_image, _table(images, scores)),
     ):
-        if path is None:
-            continue
-        try:
-            write_file(Path(path), content.encode())
-        except OSError as error:
-            raise UsageError(
-                f"{flag} {path}: {error.strerror or error}; name another file"
-            ) from error
+        if path is not None:
+            write_output(Path(path), content.encode(), flag=flag)
     if subject.run is not None:
         name = f"likelihood-{asked.method}-{images.split}-{len(images.images)}-{asked.seed}.json"
         subject.run.write_text(f"evaluation/{name}", text)

@@ -98,7 +98,7 @@ def write_result(
         UsageError: if they cannot be written.
     """
     text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    write_output(folder / "report.json", text.encode())
+    write_output(folder / "report.json", text.encode(), owned=True)
     histories = {
         run["name"]: RunRecord.read(path).history
         for run in result["tables"][SWEEP]["runs"]
@@ -107,5 +107,7 @@ def write_result(
     exhibits = exhibits_of(result, histories)
     html = render(folder, result, exhibits)
     for exhibit in (one for found in exhibits.values() for one in found.figures):
-        write_output(folder / "figures" / f"{exhibit.name}.png", exhibit.png, durable=False)
-    write_output(folder / "report.html", html.encode())
+        write_output(
+            folder / "figures" / f"{exhibit.name}.png", exhibit.png, durable=False, owned=True
+        )
+    write_output(folder / "report.html", html.encode(), owned=True)

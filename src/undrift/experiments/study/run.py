@@ -27,9 +27,9 @@ from undrift.experiments.study.worlds import (
     make_stacked,
     make_tail,
 )
+from undrift.files.lock import FileLock
 from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
-from undrift.training.lock import FileLock
 
 Record = dict[str, Any]
 

@@ -62,7 +62,7 @@ def make_tail(path: Path, data: ImageSet, seed: int) -> None:
         labels=np.asarray(train.labels)[rows],
         class_names=np.asarray(data.class_names),
     )
-    write_output(path, buffer.getvalue(), durable=False)
+    write_output(path, buffer.getvalue(), durable=False, owned=True)
 
 
 def tail_rows(labels: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int64]:

@@ -17,7 +17,8 @@ from undrift.experiments.tuning.cases import FINE, Source
 from undrift.experiments.tuning.likeness import MOST, Likeness
 from undrift.experiments.tuning.tune import Watcher, tune_all
 from undrift.files import manifest
-from undrift.files.durable import write_file
+from undrift.files.durable import standing, write_output
+from undrift.files.lock import FileLock
 from undrift.files.reading import read_bytes
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.runs.directory import RunDirectory, open_run
@@ -85,6 +86,15 @@ def run_tuning(asked: TuneSampler, watcher: Watcher | None = None) -> dict[str, 
     """
     watcher = Watcher() if watcher is None else watcher
     directory, run = _pipeline_directory(asked.target)
+    whole = directory.resolve()
+    bare = FileLock(whole.parent, f".{whole.name}.LOCK")  # in it, it would be replaced with it
+    with bare if run is None else FileLock(run.path):
+        return _tuned(asked, directory, run, watcher)
+
+
+def _tuned(
+    asked: TuneSampler, directory: Path, run: RunDirectory | None, watcher: Watcher
+) -> dict[str, Any]:
     device = choose_device(asked.device)
     before = _manifest(directory)
     pipeline = tunable(Pipeline.from_pretrained(directory)).to(device)
@@ -102,12 +112,7 @@ def run_tuning(asked: TuneSampler, watcher: Watcher | None = None) -> dict[str, 
     if run is not None:
         run.write_text("evaluation/tune-sampler.json", text)
     if asked.out is not None:
-        try:
-            write_file(Path(asked.out), text.encode())
-        except OSError as error:
-            raise UsageError(
-                f"--out {asked.out}: {error.strerror or error}; name another file"
-            ) from error
+        write_output(Path(asked.out), text.encode())
     return result
 
 
@@ -166,13 +171,15 @@ def _pipeline_directory(target: str) -> tuple[Path, RunDirectory | None]:
         parent = RunDirectory(path.resolve().parent)
         return path, parent if parent.is_run else None
     run = open_run(path)
-    if not run.pipeline.is_dir():
+    if not standing(run.pipeline).is_dir():
         raise ModelFileError(f"{path}: it has no pipeline yet; finish its training first")
     return run.pipeline, run
 
 
 def _manifest(directory: Path) -> bytes:
-    return read_bytes(directory / manifest.NAME, ModelFileError, "save the pipeline again")
+    return read_bytes(
+        standing(directory) / manifest.NAME, ModelFileError, "save the pipeline again"
+    )
 
 
 def _result(

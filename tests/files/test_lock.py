@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from undrift.errors import UsageError
-from undrift.training.lock import FileLock
+from undrift.files.lock import FileLock
 
 SCRIPT = Path(__file__).with_name("lock_process.py")
 

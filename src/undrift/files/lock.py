@@ -1,4 +1,4 @@
-"""The lock that keeps two writers out of a run directory.
+"""The lock that keeps two writers out of a folder.
 
 ``flock`` on the file ``LOCK``: the kernel frees it when its holder dies, however it dies, so there
 is no stale lock to clean up. What the file says is only for the message; nobody trusts it.
@@ -6,6 +6,7 @@ is no stale lock to clean up. What the file says is only for the message; nobody
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from undrift.errors import UsageError
+from undrift.files.filesystem import open_own
 
 NAME = "LOCK"
 
@@ -24,12 +26,17 @@ NAME = "LOCK"
 class FileLock:
     """Exclusive right to write into ``directory``, from ``acquire`` to ``release``.
 
-    The directory must exist. The file stays behind when the lock is freed: removing it would let
-    two processes hold locks on two files of the same name.
+    The directory must exist. The file is removed while the lock is still held; whoever opened it
+    just before finds, once the lock is theirs, that it has lost its name, and tries again.
+
+    Args:
+        directory: what to lock.
+        name: of the file in it; another name is another lock.
     """
 
-    def __init__(self, directory: str | os.PathLike[str]) -> None:
+    def __init__(self, directory: str | os.PathLike[str], name: str = NAME) -> None:
         self.directory = Path(directory)
+        self._path = self.directory / name
         self._descriptor: int | None = None
 
     @property
@@ -37,8 +44,11 @@ class FileLock:
         """Whether this object holds the lock."""
         return self._descriptor is not None
 
-    def acquire(self) -> None:
-        """Take the lock, or fail at once.
+    def acquire(self, *, wait: bool = False) -> None:
+        """Take the lock.
+
+        Args:
+            wait: until it is free; by default fail at once.
 
         Raises:
             UsageError: if another process (or another ``FileLock``) holds it, or the directory
@@ -46,44 +56,22 @@ class FileLock:
         """
         if self.held:
             return
-        path = self.directory / NAME
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise UsageError(
-                f"{self.directory} cannot be written ({error.strerror}); choose another --out"
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+        descriptor = self._locked(wait)
+        while not self._is_file(descriptor):
             os.close(descriptor)
-            if isinstance(error, BlockingIOError):
-                raise UsageError(
-                    f"{self.directory} is being written by another process "
-                    f"({holder or 'unknown'}); wait for it, stop it or choose another --out"
-                ) from error
-            raise UsageError(
-                f"{self.directory} cannot be locked ({error.strerror}); choose an --out on a "
-                "filesystem with flock"
-            ) from error
+            descriptor = self._locked(wait)
         self._descriptor = descriptor
         _held.add(self)
-        since = datetime.now().astimezone().isoformat(timespec="seconds")
-        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, text.encode(), 0)
-        except OSError:
-            # A full disk may not stop a run from holding its lock: the text is only a courtesy.
-            os.ftruncate(descriptor, 0)
+        self._describe(descriptor)
 
     def release(self) -> None:
-        """Free the lock; nothing happens if it is not held."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
-            _held.discard(self)
+        """Free the lock and remove its file; nothing happens if it is not held."""
+        if self._descriptor is None:
+            return
+        with contextlib.suppress(OSError):  # a file that stays is no lock
+            if self._is_file(self._descriptor):
+                self._path.unlink()
+        self._forget()
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -97,6 +85,54 @@ class FileLock:
     ) -> None:
         self.release()
 
+    def _locked(self, wait: bool) -> int:
+        """A descriptor of the file, locked."""
+        try:
+            descriptor = open_own(self._path, os.O_RDWR | os.O_CREAT)
+        except OSError as error:
+            raise UsageError(
+                f"{self.directory} cannot be written ({self._path.name}: {error.strerror}); "
+                "choose another --out"
+            ) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError as error:
+            holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
+            os.close(descriptor)
+            if isinstance(error, BlockingIOError):
+                raise UsageError(
+                    f"{self.directory} is being written by another process "
+                    f"({holder or 'unknown'}); wait for it, stop it or choose another --out"
+                ) from error
+            raise UsageError(
+                f"{self.directory} cannot be locked ({error.strerror}); choose an --out on a "
+                "filesystem with flock"
+            ) from error
+        return descriptor
+
+    def _is_file(self, descriptor: int) -> bool:
+        """Whether the file's name still leads to the file that is locked."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self._path))
+        except FileNotFoundError:
+            return False
+
+    def _describe(self, descriptor: int) -> None:
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        text = json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since})
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, text.encode(), 0)
+        except OSError:
+            # A full disk may not stop a run from holding its lock: the text is only a courtesy.
+            os.ftruncate(descriptor, 0)
+
+    def _forget(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+            _held.discard(self)
+
 
 _held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 
@@ -104,7 +140,7 @@ _held: weakref.WeakSet[FileLock] = weakref.WeakSet()
 def _forget_in_child() -> None:
     """Close a forked child's copies: a surviving child would keep its dead parent's lock."""
     for lock in list(_held):
-        lock.release()
+        lock._forget()
 
 
 os.register_at_fork(after_in_child=_forget_in_child)

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from undrift.training.lock import FileLock
+from undrift.files.lock import FileLock
 
 lock = FileLock(sys.argv[1])
 lock.acquire()
