@@ -122,8 +122,8 @@ def test_which_images_it_is_fitted_to(model: Path, real: Path, folder: Path):
     pipeline, run = tunable(Pipeline.from_pretrained(model)), RunDirectory(Path("run"))
 
     def found(run: RunDirectory | None, **asked: Any) -> tuple[bool, str]:
-        likeness, words = likeness_of(TuneSampler("run", (3,), **asked), pipeline, run)
-        return likeness is not None, words
+        likeness, lines = likeness_of(TuneSampler("run", (3,), **asked), pipeline, run)
+        return likeness is not None, lines[0]
 
     assert found(run)[0] and "training images of" in found(run)[1]
     assert found(None, reference="real.npz")[0]

@@ -135,6 +135,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
+    from undrift.data.findings import finding_lines
     from undrift.experiments.evaluation.model_images import load_for, part_of
     from undrift.experiments.evaluation.subject import open_subject
     from undrift.pipelines import SampleFolder, image_grid
@@ -154,6 +155,8 @@ def run(arguments: list[str]) -> None:
     split, part = part_of(data, source, asked.split)
     images = part.images[: asked.n]
     console.print(f"{source}: {len(images)} of {len(part)} {split} images")
+    for line in finding_lines(data.report):
+        console.print(line)
     command = command_line("inpaint", arguments)
     with (
         SampleFolder(

@@ -169,5 +169,5 @@ def _print_cost(asked: Train, console: Console) -> None:
         ("steps", f"{'about ' if found.config.budget else ''}{plan.steps:,}"),
         ("time", f"about {duration(found.seconds)}, sampling and report on top"),
     ]
-    for line in columns(facts):
+    for line in (*columns(facts), *found.findings):
         console.print(line)

@@ -14,12 +14,14 @@ from undrift.data.report import DataReport, Duplicates
 from undrift.data.scatter import on_plane
 from undrift.data.sources.source import SetAside
 from undrift.data.splits import Splits, straddling
+from undrift.wording import plural
 
 FEW_IMAGES = 200
 FEW_OF_A_CLASS = 10
 FEW_LEVELS = 64
 DARK = 64
 EXAMPLES = 10
+SIZES = 3
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,12 @@ def notes(report: DataReport) -> list[str]:
     if kept < report.count:
         how = "cropped" if report.settings["fit"] == "crop" else "padded"
         chosen = "" if report.settings["size"] else ", a size chosen from the data"
-        lines.append(f"{report.count - kept} images resized and {how} to {height}x{width}{chosen}")
+        others = [f"{n:,} of {s}" for s, n in report.sizes.items() if s != f"{height}x{width}"]
+        found = ", ".join(others[:SIZES]) + (", and others" if len(others) > SIZES else "")
+        lines.append(
+            f"{plural(report.count - kept, 'image')} resized and {how} to "
+            f"{height}x{width}{chosen}: {found}"
+        )
     if report.colourful == 0 and report.channels == 1 and not grey_modes(report):
         lines.append("all colours are grey: one channel is used")
     if report.background is not None:
@@ -121,21 +128,17 @@ def notes(report: DataReport) -> list[str]:
         lines.append(f"{report.rotated} images turned upright by their EXIF orientation")
     if report.profiled:
         lines.append(f"{report.profiled} images carry a colour profile, which is not applied")
+    if report.captioned:
+        lines.append(
+            f"{plural(report.captioned, 'caption')} found, but not used: undrift does not train on "
+            "text yet"
+        )
     return lines
 
 
 def warnings(report: DataReport) -> list[str]:
     """Say what is likely to hurt."""
-    lines: list[str] = []
-    train = report.splits["train"]
-    if train < FEW_IMAGES:
-        lines.append(f"only {train} images to train on: below {FEW_IMAGES} a model copies them")
-    if report.set_aside:
-        lines.append(f"{len(report.set_aside)} images set aside, see the list")
-    small = {name: n for name, n in report.classes.items() if n < FEW_OF_A_CLASS}
-    if small:
-        shown = ", ".join(f"{name} {n}" for name, n in list(small.items())[:5])
-        lines.append(f"{len(small)} classes have fewer than {FEW_OF_A_CLASS} images: {shown}")
+    lines = scarcity(report)
     if report.value_levels < FEW_LEVELS:
         lines.append(
             f"only {report.value_levels} distinct values: the images are coarsely quantised"
@@ -159,6 +162,19 @@ def warnings(report: DataReport) -> list[str]:
     if report.enlarged:
         height, width = report.size
         lines.append(f"{report.enlarged} images were enlarged to {height}x{width}")
+    return lines
+
+
+def scarcity(report: DataReport) -> list[str]:
+    """Say of which images there are too few to train on them."""
+    lines: list[str] = []
+    train = report.splits["train"]
+    if train < FEW_IMAGES:
+        lines.append(f"only {train} images to train on: below {FEW_IMAGES} a model copies them")
+    small = {name: n for name, n in report.classes.items() if n < FEW_OF_A_CLASS}
+    if small:
+        shown = ", ".join(f"{name} {n}" for name, n in list(small.items())[:5])
+        lines.append(f"{len(small)} classes have fewer than {FEW_OF_A_CLASS} images: {shown}")
     return lines
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from undrift.codec import build_codec
 from undrift.data import ImageSet
+from undrift.data.findings import finding_lines
 from undrift.data.loader import as_batch
 from undrift.errors import (
     DivergedError,
@@ -270,6 +271,8 @@ class _Journey:
             return
         self._run.write_json("environment.json", describe_environment(config.training.device))
         self._run.write_json("data.json", data.report.to_json())
+        for line in finding_lines(data.report, training=True):
+            self._log.say(line)
         self._run.write_text("config.yaml", configuration.dump(config))
         self._run.write_status("running", 0, config.training.steps)
         if not point_latest(self._run):

@@ -14,6 +14,7 @@ from rich.console import Console
 from torch import nn
 
 from undrift.data import ImageSet
+from undrift.data.findings import finding_lines
 from undrift.experiments.planning import fit_to_machine
 from undrift.networks import count_parameters
 from undrift.runs.configuration import RunConfig
@@ -40,6 +41,7 @@ class Preview:
         images: training images.
         seconds_per_step: measured.
         megabytes: peak memory of the training process so far (host), or of the device.
+        findings: what loading the images found, a line each.
     """
 
     config: RunConfig
@@ -47,6 +49,7 @@ class Preview:
     images: int
     seconds_per_step: float
     megabytes: float
+    findings: tuple[str, ...]
 
     @property
     def seconds(self) -> float:
@@ -95,7 +98,9 @@ def preview(
         torch.set_num_threads(threads)
         if stop.received is not None:
             raise stop.error("stopped; nothing was written")
-    return Preview(config, count_parameters(fresh().networks), len(train), pace, _peak(device))
+    parameters = count_parameters(fresh().networks)
+    findings = tuple(finding_lines(data.report, training=True))
+    return Preview(config, parameters, len(train), pace, _peak(device), findings)
 
 
 def _resolved(

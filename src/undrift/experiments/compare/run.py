@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
 from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.bench import Bench, open_bench
@@ -255,6 +256,7 @@ def _plan(
     total, s = len(bench.cells), "" if asked.seeds == 1 else "s"
     names = ", ".join(arm.name for arm in asked.arms)
     lines = [f"{asked.data}: {total} runs, {names}, {asked.seeds} seed{s} each"]
+    lines += finding_lines(bench.data.report, training=True)
     if asked.trials:
         trials = asked.trials * len(asked.arms) * len(asked.ledgers)
         lines.append(f"{trials} trials before them: {asked.trials} of each, its recipe first")

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
 from undrift.experiments.curve.asked import Curve
 from undrift.experiments.curve.cells import LEARNED, Cell, Skipped, cells_of
@@ -90,6 +91,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         missing = [k for k, record in enumerate(records) if record is None]
         pace = _pace(pipeline, asked) if missing else 0.0
         lines = _plan(asked, cells, skipped, missing, pace / world.size)
+        lines += [] if reference.report is None else finding_lines(reference.report)
         watcher.plan(lines, len(cells) - len(missing), len(cells))
         world.barrier()  # nobody reads the journal any more
         measuring = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.asked import Evaluate
 from undrift.experiments.evaluation.bench import Bench
@@ -175,11 +176,13 @@ def _plan(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) ->
             lines.append(
                 f"{one.name}: {min(asked.n, len(one.given)):,} of {len(one.given):,} samples"
             )
+        if one.report is not None:
+            lines += finding_lines(one.report)
     count = len(reference.images)
     lines.append(
         f"{reference.source}: {min(asked.most_real, count):,} of {count:,} {reference.split} images"
     )
-    return lines
+    return lines + ([] if reference.report is None else finding_lines(reference.report))
 
 
 def _images_to_read(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) -> int:

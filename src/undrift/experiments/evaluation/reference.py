@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import undrift.data
-from undrift.data import ImageSet
+from undrift.data import DataReport, ImageSet
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject, content_hash, is_drawn, open_subject
 from undrift.metrics import Images
@@ -60,6 +60,7 @@ class Reference:
         classes: names of the labels.
         fingerprint: names the pixels, labels and splits.
         sets: what samples must not be: these images, and all of the data.
+        report: what loading them found, where they are a data set.
     """
 
     source: str
@@ -69,6 +70,7 @@ class Reference:
     classes: tuple[str, ...]
     fingerprint: str
     sets: tuple[WholeSet, ...]
+    report: DataReport | None = None
 
     @property
     def known(self) -> Images:
@@ -216,7 +218,8 @@ def _samples_of_others(source: str, split: Split | None) -> Reference:
     given = open_subject(source)
     whole = WholeSet("all", len(given.samples), given.samples.images)
     images, classes = given.samples, given.classes
-    return Reference(source, "all", images, images, classes, whole.content, (whole,))
+    content, report = whole.content, given.report
+    return Reference(source, "all", images, images, classes, content, (whole,), report)
 
 
 def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
@@ -238,7 +241,8 @@ def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
         apart = split != "train" and len(training)
         seen = Images(training.images, training.labels) if apart else images
         name, sets = split, (WholeSet(split, len(chosen), chosen.images), everything)
-    return Reference(source, name, images, seen, data.class_names, data.fingerprint, sets)
+    classes, fingerprint = data.class_names, data.fingerprint
+    return Reference(source, name, images, seen, classes, fingerprint, sets, data.report)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from undrift.data.findings import findings
 from undrift.experiments.evaluation.asked import Evaluate
 from undrift.experiments.evaluation.drawing import Drawn
 from undrift.experiments.evaluation.reference import Reference
@@ -39,13 +40,18 @@ def result_of(
         "version": __version__,
         "target": subject.name,
         **found,
-        "samples": {"count": len(comparison.samples), "available": available},
+        "samples": {
+            "count": len(comparison.samples),
+            "available": available,
+            "findings": findings(subject.report),
+        },
         "reference": {
             "source": reference.source,
             "split": reference.split,
             "count": len(comparison.reference),
             "available": len(reference.images),
             "fingerprint": reference.fingerprint,
+            "findings": findings(reference.report),
         },
         "sampling": drawn.settings,
         "cost": {

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import undrift.data
+from undrift.data.report import DataReport
 from undrift.data.sources.arrays import npz
 from undrift.errors import DataError, ModelFileError, UsageError, one_line
 from undrift.files.reading import expanded, read_mapping
@@ -34,6 +35,7 @@ class Subject:
         classes: names of the samples' labels; empty where they have none or no names.
         run: the run that it came from.
         config: that run's configuration.
+        report: what loading the samples found, where they are a data set.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Subject:
     classes: tuple[str, ...] = ()
     run: RunDirectory | None = None
     config: RunConfig | None = None
+    report: DataReport | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -123,7 +126,8 @@ def open_subject(
         rows = npz(path)
         return Subject(target, None, Images(rows.images, rows.labels), rows.class_names)
     loaded = undrift.data.load(target, holdout=0)
-    return Subject(target, None, Images(loaded.images, loaded.labels), loaded.class_names)
+    images = Images(loaded.images, loaded.labels)
+    return Subject(target, None, images, loaded.class_names, report=loaded.report)
 
 
 def is_drawn(path: Path) -> bool:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from undrift.data import ImageSet
+from undrift.data import DataReport, ImageSet
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.model_images import Split, load_for, part_of
 from undrift.experiments.evaluation.subject import Subject
@@ -32,6 +32,7 @@ class ScoredImages:
         value_levels: values that a pixel can take.
         rule: where that number comes from.
         fingerprint: of the whole data set.
+        report: what loading it found.
     """
 
     source: str
@@ -44,6 +45,7 @@ class ScoredImages:
     value_levels: int
     rule: str
     fingerprint: str
+    report: DataReport
 
 
 def open_images(
@@ -91,6 +93,7 @@ def open_images(
         grid.count,
         rule,
         whole.fingerprint,
+        whole.report,
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undrift.data.findings import finding_lines, findings
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.likelihood.images import ScoredImages, Split, open_images
@@ -153,6 +154,7 @@ def _plan(asked: Likelihood, subject: Subject, images: ScoredImages, classes: Cl
     count = len(images.images)
     return [
         f"{images.source}: {count:,} of {images.available:,} {images.split} images, {known}",
+        *finding_lines(images.report),
         f"values: {images.value_levels} levels, {images.rule}",
     ]
 
@@ -216,6 +218,7 @@ def _result(
             "value_levels": images.value_levels,
             "value_levels_rule": images.rule,
             "fingerprint": images.fingerprint,
+            "findings": findings(images.report),
         },
         "classes": classes,
         "seed": asked.seed,

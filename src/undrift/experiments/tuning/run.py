@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from undrift.data.findings import finding_lines
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.experiments.evaluation.reference import check, open_reference
 from undrift.experiments.evaluation.subject import Subject
@@ -100,8 +101,8 @@ def _tuned(
     pipeline = tunable(Pipeline.from_pretrained(directory)).to(device)
     guidance = pipeline.spec.guidance if asked.guidance is None else asked.guidance
     source = Source(pipeline, guidance, asked.seed)
-    likeness, words = likeness_of(asked, pipeline, run)
-    watcher.plan([words])
+    likeness, lines = likeness_of(asked, pipeline, run)
+    watcher.plan(lines)
     found, rows, seconds = tune_all(source, asked.steps, asked.samples, watcher, likeness)
     pipeline.learned = {**pipeline.learned, **found}
     if _manifest(directory) != before:
@@ -118,20 +119,20 @@ def _tuned(
 
 def likeness_of(
     asked: TuneSampler, pipeline: DiffusionPipeline, run: RunDirectory | None
-) -> tuple[Likeness | None, str]:
-    """The likeness to real images that the last step is fitted by, if any, and words on it.
+) -> tuple[Likeness | None, list[str]]:
+    """The likeness to real images that the last step is fitted by, if any, and lines on it.
 
     Raises:
         UsageError: images that are named and do not suit the model.
         DataError: images that are named and cannot be read.
     """
     if asked.aim == "solution":
-        return None, "aiming at the fine solution alone"
+        return None, ["aiming at the fine solution alone"]
     if asked.reference is None and run is None:
-        return None, (
+        return None, [
             "aiming at the fine solution alone: the pipeline belongs to no run; name real images "
             "by --reference to fit the last step to"
-        )
+        ]
     config = None if run is None else configuration_of(run)
     classes = pipeline.spec.class_names
     subject = Subject(asked.target, pipeline, None, classes, run, config)
@@ -141,12 +142,11 @@ def likeness_of(
     except (DataError, UsageError) as error:
         if asked.reference is not None:
             raise
-        return None, f"aiming at the fine solution alone: {error}"
+        return None, [f"aiming at the fine solution alone: {error}"]
     count = min(len(reference.images), MOST)
-    return (
-        Likeness.to(reference.images.images, asked.seed),
-        f"the last step is fitted to {count:,} training images of {reference.source}",
-    )
+    lines = [f"the last step is fitted to {count:,} training images of {reference.source}"]
+    lines += [] if reference.report is None else finding_lines(reference.report)
+    return Likeness.to(reference.images.images, asked.seed), lines
 
 
 def tunable(pipeline: Pipeline) -> DiffusionPipeline:
