@@ -169,8 +169,8 @@ def test_parameters_are_met_by_the_width_alone(method: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"augment": 0.1}, "--augment: images of 1x2 are points, which it would move"),
-        ({"flip": True, "method": "dcgan"}, "--flip: images of 1x2 are points"),
+        ({"augment": 0.1}, "--augment: images of 2x1 are points, which it would move"),
+        ({"flip": True, "method": "dcgan"}, "--flip: images of 2x1 are points"),
         ({"network": "unet"}, "--network unet: .* without neighbours"),
         ({"network": "transformer"}, "--network transformer: .* give mlp or leave it out"),
         ({"network": "unet", "method": "sngan"}, "--network unet: .* give mlp"),

@@ -14,7 +14,7 @@ from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, parse, writable_folder
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
-from undrift.runs.settings import TrainSettings, check_threads
+from undrift.runs.settings import TrainSettings, check_threads, stored_size
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -50,7 +50,7 @@ class CompareCommand:
         trials: settings that are tried for each method before its runs, the recipe being the
             first; the best on validation images is used. 0 leaves every recipe as it is.
         trial_share: length of a trial, as a share of a run's.
-        size: side of the square images to train on, in pixels.
+        size: of the images to train on, in pixels: 64 for squares, or width x height, as 64x48.
         channels: 1 grey, 3 colour, 4 colour and alpha.
         batch_size: images of a batch, for every method; by default each recipe's own.
         flip: mirror images left to right at random.
@@ -91,7 +91,7 @@ class CompareCommand:
     parameters: str | None = None
     trials: int = 0
     trial_share: float = 1.0
-    size: int | None = None
+    size: str | None = None
     channels: Literal[1, 3, 4] | None = None
     batch_size: int | None = None
     flip: bool = False
@@ -165,7 +165,7 @@ def run(arguments: list[str]) -> None:
         parameters=asked.parameters,
         trials=asked.trials,
         trial_share=asked.trial_share,
-        size=asked.size,
+        size=stored_size(asked.size),
         channels=asked.channels,
         batch_size=asked.batch_size,
         flip=asked.flip,

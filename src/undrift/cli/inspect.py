@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import tyro
 
 from undrift.cli.console import following, make_console
-from undrift.cli.flags import at_least, parse, writable_folder
+from undrift.cli.flags import parse, writable_folder
 from undrift.errors import UsageError
+from undrift.runs.settings import image_size
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Inspect:
         data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
             `ring8` or `grid25`.
         out: a folder to write data.json and a contact sheet into.
-        size: side of the square images to make, in pixels.
-        fit: how other shapes become square.
+        size: of the images to make, in pixels: 64 for squares, or width x height, as 64x48.
+        fit: how images of other shapes are made to fit.
         channels: 1 grey, 3 colour, 4 colour and alpha.
         background: colour #rrggbb to composite transparent images on.
         holdout: share of the training images to hold out.
@@ -34,7 +35,7 @@ class Inspect:
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="DATA", metavar="DATA")]
     out: str | None = None
-    size: int | None = None
+    size: str | None = None
     fit: Literal["crop", "pad"] = "crop"
     channels: Literal[1, 3, 4] | None = None
     background: str | None = None
@@ -42,7 +43,8 @@ class Inspect:
     label_column: str | None = None
 
     def __post_init__(self) -> None:
-        at_least("--size", self.size, 1)
+        if self.size is not None:
+            image_size(self.size)
         if not 0 <= self.holdout < 1:
             raise UsageError(f"--holdout {self.holdout}: wanted a share of at least 0, below 1")
 
@@ -67,7 +69,7 @@ def run(arguments: list[str]) -> None:
     refuse_runs(asked.data)
     images = load(
         asked.data,
-        size=asked.size,
+        size=None if asked.size is None else image_size(asked.size),
         fit=asked.fit,
         channels=asked.channels,
         background=asked.background,

@@ -16,6 +16,7 @@ from undrift.cli.flags import parse, writable_folder
 from undrift.errors import UsageError
 from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import TrainSettings, changed, flag
+from undrift.wording import dimensions
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Train(TrainSettings):
     Attributes:
         data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
             `ring8` or `grid25`; or a run, to resume it.
+        size: of the images to train on, in pixels: 64 for squares, or width x height, as 64x48.
         out: the run directory; a new runs/DATA-DATE-N by default.
         config: repeat the run of this config.yaml in --out; without --out, resume the run that it
             lies in. Excludes the other settings.
@@ -45,6 +47,7 @@ class Train(TrainSettings):
         tyro.conf.Positional[str | None],
         tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
     ] = None
+    size: str | None = None
     out: str | None = None
     config: str | None = None
     resume: str | None = None
@@ -158,7 +161,7 @@ def _print_cost(asked: Train, console: Console) -> None:
     if model.network is not None and (count := drawing_parameters(model)) < found.parameters:
         drawing = f", {count:,} of the generator"
     facts = [
-        ("data", f"{found.images:,} training images of {height}x{width}x{channels}"),
+        ("data", f"{found.images:,} training images of {dimensions(height, width)}x{channels}"),
         ("classes", f"{len(model.spec.class_names) or 'none'}"),
         ("network", model.network.kind if model.network is not None else "your own"),
         ("parameters", f"{found.parameters:,}{drawing}"),

@@ -15,6 +15,7 @@ from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
 from undrift.data.scatter import on_plane, scatter
 from undrift.errors import UsageError
+from undrift.wording import dimensions
 
 SHEET_COLUMNS = 12
 SHEET_ROWS = 12
@@ -35,7 +36,7 @@ def inspect_text(imageset: ImageSet) -> str:
     kinds = {1: "grey", 3: "RGB", 4: "RGB and alpha"}
     lines = [
         row("data", f"{report.source} ({report.kind})"),
-        row("images", f"{report.count:,} of {height}x{width}, {kinds[report.channels]}"),
+        row("images", f"{report.count:,} of {dimensions(height, width)}, {kinds[report.channels]}"),
         row("splits", counts(report.splits)),
         row("found sizes", counts(report.sizes)),
         row("found kinds", counts(report.modes)),

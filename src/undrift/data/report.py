@@ -35,7 +35,7 @@ class DataReport:
         count: images that are used.
         size: their (height, width).
         channels: 1 grey, 3 RGB, 4 RGB and alpha.
-        sizes: "HEIGHTxWIDTH" as found -> images, the most frequent first.
+        sizes: "WIDTHxHEIGHT" as found -> images, the most frequent first.
         modes: kind of pixels as found (Pillow's names) -> images.
         value_levels: distinct values of the colour channels; 256 for photos, 17 for digits.
         mean: per channel, in 0..255, over all images.

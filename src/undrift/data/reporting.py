@@ -14,7 +14,7 @@ from undrift.data.report import DataReport, Duplicates
 from undrift.data.scatter import on_plane
 from undrift.data.sources.source import SetAside
 from undrift.data.splits import Splits, straddling
-from undrift.wording import plural
+from undrift.wording import dimensions, plural
 
 FEW_IMAGES = 200
 FEW_OF_A_CLASS = 10
@@ -58,7 +58,7 @@ def make_report(found: Found) -> DataReport:
         count=count,
         size=(height, width),
         channels=channels,
-        sizes=facts["sizes"],
+        sizes={_width_first(size): count for size, count in facts["sizes"].items()},
         modes=facts["modes"],
         value_levels=int((colours.sum(axis=0) > 0).sum()),
         mean=tuple(mean.tolist()),
@@ -103,15 +103,15 @@ def notes(report: DataReport) -> list[str]:
     height, width = report.size
     if on_plane((height, width, report.channels)):
         lines.append("points of the plane: equal ones are chance, and not counted as duplicates")
-    kept = report.sizes.get(f"{height}x{width}", 0)
+    size = dimensions(height, width)
+    kept = report.sizes.get(size, 0)
     if kept < report.count:
         how = "cropped" if report.settings["fit"] == "crop" else "padded"
         chosen = "" if report.settings["size"] else ", a size chosen from the data"
-        others = [f"{n:,} of {s}" for s, n in report.sizes.items() if s != f"{height}x{width}"]
+        others = [f"{n:,} of {s}" for s, n in report.sizes.items() if s != size]
         found = ", ".join(others[:SIZES]) + (", and others" if len(others) > SIZES else "")
         lines.append(
-            f"{plural(report.count - kept, 'image')} resized and {how} to "
-            f"{height}x{width}{chosen}: {found}"
+            f"{plural(report.count - kept, 'image')} resized and {how} to {size}{chosen}: {found}"
         )
     if report.colourful == 0 and report.channels == 1 and not grey_modes(report):
         lines.append("all colours are grey: one channel is used")
@@ -161,7 +161,7 @@ def warnings(report: DataReport) -> list[str]:
         )
     if report.enlarged:
         height, width = report.size
-        lines.append(f"{report.enlarged} images were enlarged to {height}x{width}")
+        lines.append(f"{report.enlarged} images were enlarged to {dimensions(height, width)}")
     return lines
 
 
@@ -216,3 +216,9 @@ def moments(histogram: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[
     mean = (histogram * values).sum(axis=1) / total
     variance = (histogram * (values - mean[:, None]) ** 2).sum(axis=1) / total
     return mean, np.sqrt(variance)
+
+
+def _width_first(size: str) -> str:
+    """A size that was decoded as HEIGHTxWIDTH, as people write it."""
+    height, width = map(int, size.split("x"))
+    return dimensions(height, width)

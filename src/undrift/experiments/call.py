@@ -26,7 +26,7 @@ class Keywords(TypedDict, total=False):
     batch_size: int | None
     micro_batch: int | None
     seed: int
-    size: int | None
+    size: int | str | None
     fit: Literal["crop", "pad"]
     channels: Literal[1, 3, 4] | None
     background: str | None

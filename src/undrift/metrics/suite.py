@@ -12,6 +12,7 @@ from undrift.errors import UsageError
 from undrift.metrics.catalogue import METRICS, QUICK, Metric, lacking
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.measurements import Measured
+from undrift.wording import dimensions
 
 OnMetric = Callable[[str, int, int], None]
 """Called as (metric, number done before it, metrics in all)."""
@@ -138,7 +139,7 @@ def _shared(comparison: Comparison) -> str:
     apart = comparison.own_rows is None and comparison.split in ("test", "validation")
     return (
         f"{len(comparison.samples)} samples against {len(comparison.reference)} "
-        f"{comparison.split} images of {height}x{width}x{channels}, uint8, "
+        f"{comparison.split} images of {dimensions(height, width)}x{channels}, uint8, "
         f"{'held out' if apart else 'not held out'} from what was fitted; features "
         f"{comparison.extractor.name}: {comparison.extractor.description}{judge}; "
         f"seed {comparison.seed}"

@@ -29,8 +29,8 @@ class DataConfig:
     Attributes:
         source: what the user named.
         fingerprint: of the decoded images, labels and splits.
-        size: side of the images in pixels.
-        fit: how other shapes become square.
+        size: side of square images in pixels, or width x height as ``64x48``.
+        fit: how images of other shapes are made to fit.
         channels: 1, 3 or 4.
         background: colour to composite transparent images on.
         holdout: share held out by content hash.
@@ -42,7 +42,7 @@ class DataConfig:
 
     source: str
     fingerprint: str
-    size: int | None
+    size: int | str | None
     fit: Literal["crop", "pad"]
     channels: int | None
     background: str | None

@@ -11,7 +11,7 @@ from undrift.data.sources.opening import is_path
 from undrift.errors import DataError, UsageError
 from undrift.runs.configuration import DataConfig
 from undrift.runs.directory import RunDirectory, runs_in
-from undrift.runs.settings import TrainSettings
+from undrift.runs.settings import TrainSettings, image_size
 
 
 def load_images(
@@ -33,7 +33,7 @@ def load_images(
     refuse_runs(source)
     return load(
         source,
-        size=asked.size,
+        size=None if asked.size is None else image_size(asked.size),
         fit=asked.fit,
         channels=asked.channels,
         background=asked.background,

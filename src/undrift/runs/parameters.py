@@ -35,6 +35,7 @@ from undrift.networks import (
 from undrift.networks.gan import AdversaryConfig, MLPGANConfig, R3GANConfig, build_generator
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.gan_config import GANConfig
+from undrift.wording import dimensions
 
 TOLERANCE = 0.1
 """Share by which parameters may differ from what is asked for."""
@@ -141,10 +142,11 @@ def with_parameters(model: Model, wanted: int) -> Model:
         }
         best = min(finer, key=lambda one: (finer[one], error(one)), default=best)
     if error(best) > TOLERANCE:
-        channels, height, width = model.spec.shape
+        channels, *size = model.spec.shape
+        images = f"images of {dimensions(*size)}x{channels}"
         raise UsageError(
-            f"--parameters {wanted:,}: for images of {height}x{width}x{channels} this {best.kind} "
-            f"comes no nearer than {count(best):,}; give that"
+            f"--parameters {wanted:,}: for {images} this {best.kind} comes no nearer than "
+            f"{count(best):,}; give that"
         )
     return replace(model, network=best)
 

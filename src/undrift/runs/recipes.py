@@ -31,7 +31,7 @@ from undrift.runs.parameters import with_parameters
 from undrift.runs.recipe import Recipe
 from undrift.runs.recipes_gan import CLIP, GANRecipe, fewest_steps, gan_recipe, narrow_game
 from undrift.runs.recipes_points import check_points, points_recipe
-from undrift.runs.settings import TrainSettings, parameter_count, seconds
+from undrift.runs.settings import TrainSettings, parameter_count, seconds, stored_size
 from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
@@ -222,7 +222,7 @@ def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
     return DataConfig(
         source=source,
         fingerprint=data.fingerprint,
-        size=settings.size,
+        size=stored_size(settings.size),
         fit=settings.fit,
         channels=settings.channels,
         background=settings.background,

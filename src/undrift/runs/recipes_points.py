@@ -17,6 +17,7 @@ from undrift.runs.recipe import Recipe
 from undrift.runs.settings import TrainSettings, flag
 from undrift.training.learners.gan_config import GANConfig
 from undrift.training.optimizers import AdamWConfig, MuonConfig
+from undrift.wording import dimensions
 
 BATCH = 256
 """Points of the global batch, of every method."""
@@ -41,7 +42,7 @@ def check_points(settings: TrainSettings, size: tuple[int, int]) -> None:
     Raises:
         UsageError: if that is asked for.
     """
-    what = f"images of {size[0]}x{size[1]} are points"
+    what = f"images of {dimensions(*size)} are points"
     for name in ("flip", "augment"):
         if getattr(settings, name):
             raise UsageError(f"{flag(name)}: {what}, which it would move; leave it out")

@@ -15,6 +15,7 @@ from undrift.errors import UsageError
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d{1,5})(?:x(\d{1,5}))?")
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKM]?)")
 _TIMES = {"": 1, "k": 1000, "K": 1000, "M": 1_000_000}
 
@@ -32,8 +33,9 @@ class TrainSettings:
         batch_size: images in the global batch, over all ranks and micro-batches.
         micro_batch: images in one forward pass per rank; divides the work, not the result.
         seed: names everything random.
-        size: side of the square images to train on, in pixels.
-        fit: how other shapes become square: ``crop`` the centre or ``pad``.
+        size: size of the images to train on, in pixels: ``64`` for squares, or width x height, as
+            ``64x48``.
+        fit: how images of other shapes are made to fit: ``crop`` the centre or ``pad``.
         channels: 1 grey, 3 colour, 4 colour and alpha.
         background: colour ``#rrggbb`` to composite transparent images on.
         holdout: share of the training images held out by content hash, in [0, 1).
@@ -74,7 +76,7 @@ class TrainSettings:
     batch_size: int | None = None
     micro_batch: int | None = None
     seed: int = 0
-    size: int | None = None
+    size: int | str | None = None
     fit: Literal["crop", "pad"] = "crop"
     channels: Literal[1, 3, 4] | None = None
     background: str | None = None
@@ -115,6 +117,8 @@ class TrainSettings:
             seconds(self.budget)
         if self.parameters is not None:
             parameter_count(self.parameters)
+        if self.size is not None:
+            image_size(self.size)
         for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -142,7 +146,6 @@ _COUNTS = (
     "steps",
     "batch_size",
     "micro_batch",
-    "size",
     "checkpoint_every",
     "grid_every",
     "validate_every",
@@ -194,6 +197,27 @@ def seconds(budget: str) -> float:
     if match is None or float(match[1]) == 0:
         raise UsageError(f"--budget {budget}: wanted a time such as 60s, 30m or 2h")
     return float(match[1]) * _SECONDS[match[2]]
+
+
+def image_size(size: int | str) -> tuple[int, int]:
+    """(height, width) in pixels of a size such as ``64`` or ``64x48``, which is width x height.
+
+    Raises:
+        UsageError: for anything else, or a side of 0.
+    """
+    match = _SIZE.fullmatch(str(size).strip())
+    width, height = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
+    if not (width and height):
+        raise UsageError(f"--size {size}: wanted pixels, at least 1, as 64 or width x height 64x48")
+    return height, width
+
+
+def stored_size(size: int | str | None) -> int | str | None:
+    """``size`` as configurations hold it: the side of squares, else ``64x48``."""
+    if size is None:
+        return None
+    height, width = image_size(size)
+    return width if height == width else f"{width}x{height}"
 
 
 def parameter_count(text: str | int, also: str = "") -> int:

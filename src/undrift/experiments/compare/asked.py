@@ -57,7 +57,7 @@ class Compare:
         trials: settings tried for each arm, its recipe among them; 0 leaves the recipes as they
             are.
         trial_share: length of a trial, as a share of a run's, in (0, 1].
-        size: side of the square images.
+        size: of the images: the side of squares, or width x height as ``64x48``.
         channels: 1, 3 or 4.
         batch_size: images of every method's batch; None leaves it to the recipes.
         flip: mirror images at random.
@@ -91,7 +91,7 @@ class Compare:
     parameters: str | None = None
     trials: int = 0
     trial_share: float = 1.0
-    size: int | None = None
+    size: int | str | None = None
     channels: Literal[1, 3, 4] | None = None
     batch_size: int | None = None
     flip: bool = False

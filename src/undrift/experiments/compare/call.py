@@ -32,7 +32,7 @@ def compare(
     parameters: int | str | None = None,
     trials: int = 0,
     trial_share: float = 1.0,
-    size: int | None = None,
+    size: int | str | None = None,
     channels: Literal[1, 3, 4] | None = None,
     batch_size: int | None = None,
     flip: bool = False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from undrift.experiments.report.metric_table import SHARES, amount, title_of
+from undrift.wording import dimensions
 
 Record = dict[str, Any]
 
@@ -26,7 +27,7 @@ _REASONS = {
 
 def lead_of(found: Record) -> str:
     """What was compared, on what and for how long."""
-    shape = "x".join(map(str, found["protocol"]["shape"]))
+    height, width, channels = found["protocol"]["shape"]
     seeds = len(found["seeds"])
     runs, done = len(found["runs"]), sum(run["state"] == "done" for run in found["runs"])
     lost = "" if done == runs else f"; {runs - done} of {runs} runs failed"
@@ -34,7 +35,7 @@ def lead_of(found: Record) -> str:
     return (
         f"{', '.join(found['methods'])}: each trained with {seeds} "
         f"seed{'' if seeds == 1 else 's'} on the same {found['protocol']['train_images']:,} images "
-        f"of {shape}, at {ledgers}, and measured alike{lost}."
+        f"of {dimensions(height, width)}x{channels}, at {ledgers}, and measured alike{lost}."
     )
 
 

@@ -9,6 +9,7 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject
 from undrift.runs.images import load_own, refuse_runs
+from undrift.wording import dimensions
 
 Split = Literal["test", "validation", "train"]
 
@@ -42,9 +43,10 @@ def load_for(subject: Subject, source: str | None) -> tuple[ImageSet, str]:
             holdout=0,
         )
     if data.shape != subject.shape:
+        (high, wide, channels), (height, width, wanted) = data.shape, subject.shape
         raise UsageError(
-            f"{source}: images of {data.shape}, the model knows {subject.shape}; give images of "
-            "its size and channels"
+            f"{source}: images of {dimensions(high, wide)}x{channels}, the model has "
+            f"{dimensions(height, width)}x{wanted}; give images of its size and channels"
         )
     return data, source
 

@@ -18,6 +18,7 @@ from undrift.metrics import Images
 from undrift.names import find
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_own
+from undrift.wording import dimensions
 
 Split = Literal["test", "validation", "train"]
 
@@ -246,4 +247,5 @@ def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
 
 
 def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))
+    height, width, channels = shape
+    return f"{dimensions(height, width)}x{channels}"

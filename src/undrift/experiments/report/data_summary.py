@@ -88,7 +88,7 @@ def image_kind(data: Record) -> str:
     if not size or channels not in _CHANNELS:
         return ""
     words = {1: "grey", 2: "grey", 3: "colour", 4: "RGBA"}[channels]
-    return f"{size[0]} × {size[1]} {words}"
+    return f"{size[1]} × {size[0]} {words}"
 
 
 def _facts(data: Record) -> list[Row]:

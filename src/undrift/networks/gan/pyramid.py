@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from undrift.errors import UsageError
+from undrift.wording import dimensions
 
 LEAST = 4
 
@@ -32,13 +33,15 @@ def sizes(size: tuple[int, int], patch: int = 1) -> list[tuple[int, int]]:
         UsageError: if a side is not a multiple of 4, or not one of the patch.
     """
     if min(size) < LEAST or size[0] % LEAST or size[1] % LEAST:
+        height, width = (max(LEAST, round(side / LEAST) * LEAST) for side in size)
+        near = str(width) if width == height else dimensions(height, width)
         raise UsageError(
-            f"a GAN for images of {size[0]}x{size[1]}: wanted sides that are multiples of {LEAST}; "
-            f"give a --size such as {max(LEAST, round(max(size) / LEAST) * LEAST)}"
+            f"a GAN for images of {dimensions(*size)}: wanted sides that are multiples of {LEAST}; "
+            f"give --size {near}"
         )
     if size[0] % patch or size[1] % patch:
         raise UsageError(
-            f"patch {patch}: images of {size[0]}x{size[1]} are no whole number of such squares; "
+            f"patch {patch}: images of {dimensions(*size)} are no whole number of such squares; "
             "give 1, 2 or 4"
         )
     found = [(size[0] // patch, size[1] // patch)]
