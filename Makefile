@@ -18,7 +18,7 @@ demo: $(READY) ## train on the handwritten digits for a minute, sample, draw gri
 	@$(BIN)/undrift demo
 
 test: $(READY) ## run every test
-	@$(BIN)/python -m pytest -q -n 2
+	@$(BIN)/python -m pytest -q -n 2 --dist worksteal --durations=20
 
 check: $(READY) ## format, lint, types, import floors and the quick tests, in under a minute
 	@$(BIN)/ruff format --check --quiet .

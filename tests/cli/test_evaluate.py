@@ -170,7 +170,7 @@ def test_a_process_that_was_terminated_leaves_what_it_drew(
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
     process.terminate()
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=600)
     assert process.returncode == 75, told
     assert len(told.splitlines()) == 1 and "of 20,000 samples kept; the same command" in told
     assert {path.name for path in blocks.glob("*/*")} >= {"block-00000000.npz"}

@@ -184,7 +184,7 @@ def test_a_real_process_and_a_real_signal(model, number, code):
         assert process.poll() is None, process.communicate()
         time.sleep(0.005)
     os.kill(process.pid, number)
-    _, told = process.communicate(timeout=120)
+    _, told = process.communicate(timeout=600)
     assert process.returncode == code, told
     assert len(told.splitlines()) == 1 and "of 3000 images are finished" in told
     record = json.loads((model / "cut" / "samples.json").read_text())

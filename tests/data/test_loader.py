@@ -107,7 +107,7 @@ def test_a_forgotten_loader_ends_its_thread(train: ImageSet) -> None:
     (thread,) = loader_threads()
     del loader
     gc.collect()
-    thread.join(timeout=30)
+    thread.join(timeout=600)
     assert not thread.is_alive()
 
 
@@ -130,7 +130,7 @@ class CountingStream:
 def test_batches_are_prepared_ahead_but_not_without_end(train: ImageSet) -> None:
     stream = CountingStream()
     with Loader(train, stream) as loader:
-        assert stream.enough.wait(30)
+        assert stream.enough.wait(600)
         next(loader)
         assert loader.waited >= 0
     # One taken, AHEAD queued, one in the thread's hand.

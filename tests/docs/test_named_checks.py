@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 
@@ -13,11 +14,16 @@ FILES = re.compile(r"\btests/[\w/.*]+\.py\b")
 CHECKS = re.compile(r"(?<![\w/])test_\w+\b(?!\.py|\*)")
 
 
+@functools.cache
+def everything() -> str:
+    """The text of all tests."""
+    return "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("*.py"))
+
+
 def missing(text: str) -> list[str]:
     """Files, by name or pattern, and functions that no test file has."""
-    everything = "\n".join(p.read_text(encoding="utf-8") for p in (ROOT / "tests").rglob("*.py"))
     files = [name for name in FILES.findall(text) if not list(ROOT.glob(name))]
-    checks = [name for name in CHECKS.findall(text) if f"def {name}(" not in everything]
+    checks = [name for name in CHECKS.findall(text) if f"def {name}(" not in everything()]
     return files + checks
 
 

@@ -49,7 +49,7 @@ def evaluated(
         [sys.executable, *(launcher if ranks > 1 else []), str(script), str(drawn), *words],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         env=os.environ | {"UNDRIFT_CACHE": str(folder / "cache")},
     )
     assert done.returncode == 0, done.stderr[-3000:]

@@ -94,7 +94,7 @@ def run(rank: int, port: int) -> dict[str, bool]:
         MASTER_PORT=str(port),
     )
     checks: dict[str, bool] = {}
-    with World.join("cpu", timeout=120) as world:
+    with World.join("cpu", timeout=600) as world:
         checks["facts"] = (world.rank, world.size, world.first) == (rank, 2, rank == 0)
         checks["rows"] = world.rows(7) == ((0, 3) if rank == 0 else (3, 7))
         gradients(world, checks)

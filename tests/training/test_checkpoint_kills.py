@@ -15,7 +15,7 @@ def kill(directory: Path, kills: int, variant: str) -> dict[str, int]:
         [sys.executable, str(SCRIPT), str(directory), str(kills), variant],
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert result.returncode == 0, result.stderr

@@ -23,7 +23,7 @@ def no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_ranks() -> None:
     result = subprocess.run(
-        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=900, check=False
     )
     assert result.returncode == 0, result.stderr
     checks = json.loads(result.stdout)

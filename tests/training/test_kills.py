@@ -31,7 +31,7 @@ KILLS = int(os.environ.get("UNDRIFT_KILLS", "10"))
 PER_RUN = 10
 STEPS = 36
 EVERY = 3
-DEADLINE = 120.0
+DEADLINE = 600.0
 
 
 @dataclass
@@ -47,6 +47,9 @@ class Child:
         assert ready, f"the trainer said nothing for {DEADLINE} s"
         data = os.read(self.pipe, 4)
         return int.from_bytes(data, "little") if len(data) == 4 else None
+
+    def alive(self) -> bool:
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
     def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
@@ -122,8 +125,7 @@ def kill_once(directory: Path, method: str, chance: random.Random) -> tuple[bool
         assert child.wait() == 0, "the run ended with an error of its own"
         return False, False
     if chance.random() < 0.6:
-        until = time.monotonic() + 2.0
-        while not staging(directory) and time.monotonic() < until:
+        while not staging(directory) and child.alive():
             pass
     else:
         time.sleep(chance.random() * 0.02)

@@ -33,7 +33,7 @@ undrift.train(
 def run(directory: Path, script: Path, ranks: int) -> dict[str, torch.Tensor]:
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
     command = [sys.executable, *(launcher if ranks > 1 else []), str(script), str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return CheckpointStore(directory / "checkpoints").load(STEPS).tensors["network"]
 

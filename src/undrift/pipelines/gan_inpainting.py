@@ -47,7 +47,7 @@ class Search:
 
     Attributes:
         iterations: of Adam; None is as many as fit into ``seconds``, or the default.
-        seconds: wall-clock time of all of it.
+        seconds: wall-clock time of all of it; at least one iteration is made.
         candidates: random latents that are compared with each image.
         restarts: of them that are gone on with.
 
@@ -266,7 +266,7 @@ def _measured(
 
 
 def _fitting(descent: _Descending, seconds: float, times: float) -> int:
-    """Iterations that ``seconds`` suffice for, where all takes ``times`` as long as ``descent``."""
+    """Iterations, 1 or more, for ``seconds``, where all takes ``times`` as long as ``descent``."""
     began = time.perf_counter()
     descent(1)  # a network's first pass takes longer
     warm = time.perf_counter()
@@ -276,7 +276,7 @@ def _fitting(descent: _Descending, seconds: float, times: float) -> int:
         probes, spent = probes + 1, time.perf_counter() - warm
     pace = spent / probes / (_PROBE + 1)  # two looks and the last image take about an iteration
     left = seconds - (time.perf_counter() - began)
-    return max(0, int(left / (pace * times)) - 1)
+    return max(1, int(left / (pace * times)) - 1)
 
 
 def _cut(count: int, size: int) -> Iterator[range]:

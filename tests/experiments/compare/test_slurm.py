@@ -179,7 +179,7 @@ def test_jobs_of_a_local_cluster(tmp_path, monkeypatch):
 
     long = ("train", "digits", "--steps", "1000000", "--threads", "1", "--out", "run")
     job = executor.start(Command(long, Path("long.txt"), 1))
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     while not Path("run/metrics.jsonl").exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     job.stop()

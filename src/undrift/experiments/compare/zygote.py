@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from undrift.experiments.compare.scheduling import GRACE
+
 LOADED = (
     "undrift.cli.train",
     "undrift.cli.evaluate",
@@ -38,9 +40,6 @@ LOADED = (
 
 LOOK = 0.05
 """Seconds between two looks at what has ended."""
-
-GRACE = 30.0
-"""Seconds that children get to save their work when the one who asked has gone."""
 
 
 @dataclass
