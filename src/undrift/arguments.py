@@ -16,7 +16,6 @@ import math
 import operator
 import os
 import pathlib
-import reprlib
 import types
 from collections.abc import Callable, Iterator
 from typing import (
@@ -34,6 +33,7 @@ from typing import (
 import numpy as np
 import torch
 
+from undrift import errors
 from undrift.errors import UsageError
 
 P = ParamSpec("P")
@@ -44,8 +44,6 @@ MOST_WHOLE = 1 << 63
 
 MOST_ENTRIES = 10_000_000
 """Entries of a list that are converted: a longer one is a mistake."""
-
-_SHOWN = 80  # characters of a value in a message
 
 
 class _Mismatch(Exception):  # noqa: N818 - never leaves this module
@@ -95,15 +93,7 @@ def shown(value: object) -> str:
     """``value`` in a message: on one line, and cut where it is long."""
     if isinstance(value, np.ndarray | torch.Tensor) and value.ndim:
         return f"of type {value.dtype} and shape {tuple(value.shape)}"
-    try:
-        text = _REPR.repr(value)
-    except ValueError:  # Python refuses to write integers of thousands of digits
-        text = f"a {type(value).__name__} of thousands of digits"
-    return " ".join(text.split())
-
-
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = _REPR.maxlong = _SHOWN
+    return " ".join(errors.shown(value).split())
 
 
 @functools.cache

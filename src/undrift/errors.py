@@ -93,7 +93,7 @@ class _Short(reprlib.Repr):
 
     def repr_int(self, x: int, level: int) -> str:
         """Python itself refuses to write integers of more than 4,300 digits."""
-        if x.bit_length() <= 128:
+        if x.bit_length() <= 256:
             return repr(x)
         return f"a number of about {round(x.bit_length() * 0.30103):,} digits"
 

@@ -19,6 +19,9 @@ from undrift.errors import UsageError, shown
 
 T = TypeVar("T")
 
+MOST_ENTRIES = 64
+"""Of a list in a network's configuration."""
+
 _LONGEST_NAME = 64
 """Characters of an unknown key that are compared with the known ones."""
 
@@ -40,6 +43,39 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower ty
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise TypeError(f"{type(value).__name__} has no plain form")
+
+
+def check_ranges(config: object, what: str, **bounds: tuple[float, float]) -> None:
+    """Refuse numbers of ``config`` out of their bounds, each end included.
+
+    A list has its entries between the bounds, and at most `MOST_ENTRIES` of them. None is left
+    alone. Every number that memory or time is proportional to has an upper bound, so that one line
+    of a file cannot ask for more than any machine has.
+
+    Args:
+        config: a dataclass; called by its ``__post_init__``.
+        what: it is, for the message.
+        bounds: of fields, by their names.
+
+    Raises:
+        UsageError: for the first that is outside.
+    """
+    for name, (low, high) in bounds.items():
+        value = getattr(config, name)
+        values = value if isinstance(value, tuple) else () if value is None else (value,)
+        if len(values) > MOST_ENTRIES:
+            raise UsageError(
+                f"{what}: {name} has {len(values):,} entries, wanted {MOST_ENTRIES} at most"
+            )
+        if not all(low <= entry <= high for entry in values):
+            raise UsageError(
+                f"{what}: {name} is {shown(value)}, wanted {number(low)} to {number(high)}"
+            )
+
+
+def number(value: float) -> str:
+    """``value`` for people: 2,000,000 rather than 2000000."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def from_plain(cls: type[T], data: object, where: str) -> T:
@@ -72,7 +108,10 @@ def _dataclass(cls: type[T], data: object, where: str) -> T:
             values[name] = _value(hints[name], data[name], f"{where}: {name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UsageError(f"{where}: the key {name!r} is missing; add it")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def _value(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation

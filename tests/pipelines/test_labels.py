@@ -164,7 +164,7 @@ def test_a_model_without_classes():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: SampleSpec((0, 8, 8)), "at least 1"),
+        (lambda: SampleSpec((0, 8, 8)), "wanted 1 to 16,384"),
         (lambda: SampleSpec((1, 8, 8), ("a", "a")), "same name"),
         (lambda: SampleSpec((1, 8, 8), ("a", "b"), (1.0,)), "1 class_frequencies for 2 classes"),
         (lambda: SampleSpec((1, 8, 8), ("a", "b"), (-1.0, 2.0)), "at least 0"),
@@ -172,7 +172,7 @@ def test_a_model_without_classes():
         (lambda: SampleSpec((1, 8, 8), ("a", "b"), (float("nan"), 1.0)), "finite"),
         (lambda: SampleSpec((1, 8, 8), sampler="hen"), "did you mean 'heun'"),
         (lambda: SampleSpec((1, 8, 8), grid="even"), "unknown grid"),
-        (lambda: SampleSpec((1, 8, 8), steps=0), "at least 1 step"),
+        (lambda: SampleSpec((1, 8, 8), steps=0), "wanted 1 to 100,000"),
         (lambda: SampleSpec((1, 8, 8), guidance=float("inf")), "finite"),
     ],
 )

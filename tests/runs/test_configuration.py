@@ -44,6 +44,14 @@ def changed(tmp_path: Path, old: str, new: str) -> Path:
         ("clip: 1.0", "clip: [", "not YAML"),
         ("seed: 0", "seed: true", "seed: got True, wanted int"),
         ("budget: null", "budget: 3", "budget: got 3"),
+        ("source: digits", "source: &a digits", "anchors and aliases are not read"),
+        ("steps: 5", "steps: " + "9" * 5000, "a number of 5,000 digits"),
+        ("steps: 5", "steps: " + "9" * 30, "training: training: steps is "),
+        ("steps: 5", "steps: 2000000000", "wanted 1 to 1,000,000,000"),
+        ("batch_size: 64", "batch_size: 100000000", "wanted 1 to 1,000,000"),
+        ("blocks: 2", "blocks: 2147483648", "blocks is 2147483648, wanted 1 to 64"),
+        ("fourier: []", f"fourier: [{'1.0, ' * 1000}]", "fourier has 1,000 entries, wanted 64"),
+        ("head_width:", "h" * 1000 + ":", "unknown key 'hhh"),
     ],
 )
 def test_what_it_refuses(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from undrift.cli.console import columns, following, make_console
 from undrift.cli.flags import parse
 from undrift.files.cache import cache_directory
+from undrift.limits import machine_memory
 from undrift.threads import describe_spin
 
 EXTRAS = {
@@ -46,7 +47,7 @@ def _machine() -> list[tuple[str, str]]:
 
     found = describe_environment("cuda" if torch.cuda.is_available() else "cpu")
     compiler = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), None)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    memory = machine_memory() / GIB
     packages = {**found["packages"], "undrift": __version__}
     return [
         *((name, version or "missing") for name, version in packages.items()),

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from undrift.codec.codec import Codec, checked_pixels
-from undrift.errors import DataError, UsageError
+from undrift.errors import DataError, UsageError, shown
 
 # A channel that never changes (an alpha of 255 everywhere) has no spread to divide by. Taken as one
 # level, it becomes a constant zero, and a model's error below half a level rounds away.
@@ -95,7 +95,7 @@ class Standardise(Affine):
             )
         if not (np.isfinite([*mean, *std]).all() and min(std) > 0):
             raise UsageError(
-                f"standardise: mean {tuple(mean)} and std {tuple(std)}, wanted finite numbers and "
+                f"standardise: mean {shown(mean)} and std {shown(std)}, wanted finite numbers and "
                 "deviations above 0"
             )
         # Not in the state dict: they belong to the configuration, and live in one place only.

@@ -14,7 +14,9 @@ from torch import Tensor, nn
 
 from undrift.conditioning.condition import NO_LABEL, Condition
 from undrift.errors import UsageError
+from undrift.limits import MOST_CLASSES, WIDEST
 from undrift.networks.context import Context, ContextSpec
+from undrift.schema import check_ranges
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,7 @@ class ConditionSpec:
 
     def __post_init__(self) -> None:
         """Refuse negative sizes."""
-        for name in ("classes", "augment"):
-            size = getattr(self, name)
-            if size < 0:
-                raise UsageError(f"condition: {name} is {size}, wanted 0 (absent) or more")
+        check_ranges(self, "condition", classes=(0, MOST_CLASSES), augment=(0, WIDEST))
 
 
 class ConditionEncoder(nn.Module):
@@ -50,8 +49,8 @@ class ConditionEncoder(nn.Module):
 
     def __init__(self, spec: ConditionSpec, width: int) -> None:
         super().__init__()
-        if width < 1:
-            raise UsageError(f"condition encoder: width is {width}, wanted 1 or more")
+        if not 1 <= width <= WIDEST:
+            raise UsageError(f"condition encoder: width is {width}, wanted 1 to {WIDEST:,}")
         self.spec = spec
         # Row 0 is the null label, so that classes can be added behind without moving it.
         self.labels = nn.Embedding(spec.classes + 1, width) if spec.classes else None

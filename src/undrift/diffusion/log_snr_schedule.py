@@ -27,7 +27,9 @@ import torch
 from torch import Tensor
 
 from undrift.diffusion.schedule import Level
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
+
+MOST_KNOTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,12 @@ class LogSNR:
     start: float = 1e-3
 
     def __post_init__(self) -> None:
+        if len(self.knots) > MOST_KNOTS:
+            raise UsageError(f"log_snr got {len(self.knots):,} knots; give {MOST_KNOTS} at most")
         falling = all(a > b for a, b in itertools.pairwise(self.knots))
         if len(self.knots) < 2 or not falling or not all(map(math.isfinite, self.knots)):
             raise UsageError(
-                f"log_snr got knots {self.knots}; give two or more finite numbers that fall"
+                f"log_snr got knots {shown(self.knots)}; give two or more finite numbers that fall"
             )
         if not 0 < self.start < 1:
             raise UsageError(f"log_snr got start={self.start}; give a time between 0 and 1")

@@ -33,10 +33,10 @@ from undrift.diffusion import (
     NoiseSchedule,
     Uniform,
 )
-from undrift.errors import UsageError
 from undrift.likelihood.proposal import Proposal
 from undrift.likelihood.span import Span
 from undrift.randomness import Draws
+from undrift.schema import check_ranges
 
 if TYPE_CHECKING:
     from undrift.networks.context import Context
@@ -63,8 +63,7 @@ class VariationalConfig:
 
     def __post_init__(self) -> None:
         Span(self.log_snr_min, self.log_snr_max)
-        if self.bins < 1:
-            raise UsageError(f"bins {self.bins}: wanted a whole number of at least 1")
+        check_ranges(self, "likelihood", bins=(1, 100_000))
 
     @property
     def span(self) -> Span:

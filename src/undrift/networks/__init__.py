@@ -4,7 +4,13 @@ Every network here is called as ``network(x, c_noise, context)``; any callable o
 its place.
 """
 
-from undrift.networks.build import NetworkConfig, build_network, count_flops, count_parameters
+from undrift.networks.build import (
+    NetworkConfig,
+    at_most_parameters,
+    build_network,
+    count_flops,
+    count_parameters,
+)
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.layout import lay_out, memory_format
 from undrift.networks.mlp import MLP, MLPConfig, are_points
@@ -22,6 +28,7 @@ __all__ = [
     "UNet",
     "UNetConfig",
     "are_points",
+    "at_most_parameters",
     "build_network",
     "count_flops",
     "count_parameters",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.utils.flop_counter import FlopCounterMode
 
-from undrift.errors import UsageError
+from undrift.errors import UsageError, one_line
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.mlp import MLP, MLPConfig
 from undrift.networks.transformer import Transformer, TransformerConfig
@@ -38,6 +42,32 @@ def build_network(
             return Transformer(config, channels=channels, context=context)
         case MLPConfig():
             return MLP(config, channels=channels, size=size, context=context)
+
+
+@contextlib.contextmanager
+def at_most_parameters(most: int) -> Iterator[None]:
+    """Stop building networks once they have more than ``most`` parameters, before they take memory.
+
+    Raises:
+        UsageError: inside the block: they have more, or memory has no room for one of them.
+    """
+    count = 0
+
+    def add(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        nonlocal count
+        count += 0 if parameter is None else parameter.numel()
+        if count > most:
+            raise UsageError(f"the networks have more than {most:,} parameters")
+
+    registered = register_module_parameter_registration_hook(add)
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate" not in str(error):
+            raise
+        raise UsageError(f"the networks cannot be made: {one_line(error)}") from error
+    finally:
+        registered.remove()
 
 
 def count_parameters(module: nn.Module) -> int:

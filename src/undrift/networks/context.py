@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from undrift.errors import UsageError
+from undrift.limits import WIDEST
+from undrift.schema import check_ranges
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,7 @@ class ContextSpec:
 
     def __post_init__(self) -> None:
         """Refuse negative sizes."""
-        for name in ("vector", "tokens", "maps"):
-            size = getattr(self, name)
-            if size < 0:
-                raise UsageError(f"context: {name} is {size}, wanted 0 (absent) or more")
+        check_ranges(self, "context", vector=(0, WIDEST), tokens=(0, WIDEST), maps=(0, WIDEST))
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.blocks import zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import Embedding, with_waves
 from undrift.networks.norms import RMSNorm
 from undrift.networks.patches import with_maps
+from undrift.schema import check_ranges
 
 LEAST_SIDE = 4
 """Pixels on the short side from which an image has neighbourhoods to speak of."""
@@ -51,9 +53,7 @@ class MLPConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "blocks"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"mlp: {name} is {getattr(self, name)}, wanted 1 or more")
+        check_ranges(self, "mlp", width=(1, WIDEST), blocks=(1, 512), fourier=(0, float("inf")))
         if not 0 <= self.dropout < 1:
             raise UsageError(f"mlp: dropout is {self.dropout}, wanted 0 to below 1")
         if not all(0 < wave < float("inf") for wave in self.fourier):

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.attention import CrossAttention, SelfAttention
 from undrift.networks.blocks import zeroed
 from undrift.networks.context import Context, ContextSpec
@@ -32,6 +33,7 @@ from undrift.networks.embedding import Embedding, required
 from undrift.networks.norms import RMSNorm
 from undrift.networks.patches import from_patches, grid_size, to_patches, with_maps
 from undrift.networks.rotary import Rotary
+from undrift.schema import check_ranges
 
 Size = Literal["S", "B", "L", "XL"]
 SIZES: dict[Size, tuple[int, int, int]] = {  # width, depth, heads: table 1 of Peebles & Xie
@@ -67,9 +69,15 @@ class TransformerConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("patch", "width", "depth", "heads"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"transformer: {name} is {getattr(self, name)}, wanted 1 or more")
+        check_ranges(
+            self,
+            "transformer",
+            patch=(1, 64),
+            width=(1, WIDEST),
+            depth=(1, 512),
+            heads=(1, 1024),
+            mlp=(0, 64),
+        )
         if self.width % (4 * self.heads):
             raise UsageError(
                 f"transformer: width {self.width} with {self.heads} heads; wanted a width that "

@@ -20,11 +20,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.blocks import AttentionBlock, ResidualBlock, grow, zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import Embedding, with_waves
 from undrift.networks.norms import group_norm
 from undrift.networks.patches import from_patches, to_patches, with_maps
+from undrift.schema import check_ranges
 
 
 @dataclass(frozen=True)
@@ -58,20 +60,26 @@ class UNetConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        positive = {"patch": self.patch, "width": self.width, "blocks": self.blocks}
-        for name, number in {**positive, "head_width": self.head_width}.items():
-            if number < 1:
-                raise UsageError(f"unet: {name} is {number}, wanted 1 or more")
-        if not self.multipliers or min(self.multipliers) < 1:
-            raise UsageError(f"unet: multipliers are {self.multipliers}, wanted one or more from 1")
+        check_ranges(
+            self,
+            "unet",
+            patch=(1, 64),
+            width=(1, WIDEST),
+            multipliers=(1, 64),
+            blocks=(1, 64),
+            head_width=(1, WIDEST),
+            embedding=(0, WIDEST),
+            attention=(-64, 64),
+            fourier=(1e-6, 1e6),
+        )
+        if not self.multipliers:
+            raise UsageError("unet: multipliers are (), wanted one or more from 1")
         levels = len(self.multipliers)
         for level in self.attention:
             if not -levels <= level < levels:
                 raise UsageError(f"unet: attention at level {level}, wanted 0 to {levels - 1}")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"unet: dropout is {self.dropout}, wanted 0 to below 1")
-        if self.embedding < 0:
-            raise UsageError(f"unet: embedding is {self.embedding}, wanted 0 (4 * width) or more")
 
 
 class UNet(nn.Module):

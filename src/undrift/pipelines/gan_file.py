@@ -13,6 +13,7 @@ from typing import Literal
 
 import safetensors.torch
 import torch
+from torch import Tensor
 
 from undrift.codec import CodecConfig, build_codec, codec_config
 from undrift.conditioning import ConditionEncoder, ConditionSpec
@@ -21,9 +22,10 @@ from undrift.files import manifest
 from undrift.files.durable import write_directory
 from undrift.files.reading import mapping, parse_json, read_json
 from undrift.files.tensors import parse_tensors
+from undrift.networks import at_most_parameters
 from undrift.networks.gan import AdversaryConfig, build_generator
 from undrift.pipelines.gan import GANPipeline
-from undrift.pipelines.loading import CONFIG, FORMAT, WEIGHTS, load_weights
+from undrift.pipelines.loading import CONFIG, FORMAT, MARGIN, WEIGHTS, load_weights
 from undrift.pipelines.spec import SampleSpec
 from undrift.schema import from_plain, to_plain
 
@@ -108,7 +110,12 @@ def load(directory: Path) -> GANPipeline:
         )
     weights = parse_tensors(files.read(WEIGHTS), str(directory / WEIGHTS), ModelFileError, _ADVICE)
     try:
-        pipeline = _built(from_plain(GANFile, plain, where))
+        config = from_plain(GANFile, plain, where)
+    except UsageError as error:
+        raise ModelFileError(str(error)) from error
+    try:
+        with at_most_parameters(MARGIN + 2 * sum(map(Tensor.numel, weights.values()))):
+            pipeline = _built(config)
     except UsageError as error:
         raise ModelFileError(f"{where}: {error}") from error
     load_weights(pipeline.weights, weights, str(directory / WEIGHTS))

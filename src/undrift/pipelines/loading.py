@@ -24,7 +24,7 @@ from undrift.files import manifest
 from undrift.files.durable import write_directory
 from undrift.files.reading import parse_json
 from undrift.files.tensors import parse_tensors
-from undrift.networks import ContextSpec, NetworkConfig, build_network
+from undrift.networks import ContextSpec, NetworkConfig, at_most_parameters, build_network
 from undrift.pipelines import learned
 from undrift.pipelines.diffusion import DiffusionPipeline
 from undrift.pipelines.spec import SampleSpec
@@ -33,6 +33,9 @@ from undrift.schema import from_plain, to_plain
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 FORMAT = 1
+MARGIN = 1_000_000
+"""Parameters that a configuration may have beyond twice those in the file: no memory to speak of,
+and `load_weights` says which one does not fit."""
 _ADVICE = "save the pipeline again or use another"
 
 
@@ -138,7 +141,8 @@ def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline
     config = _config(files.read(CONFIG), str(directory / CONFIG))
     weights = parse_tensors(files.read(WEIGHTS), str(directory / WEIGHTS), ModelFileError, _ADVICE)
     try:
-        pipeline = _built(config, network)
+        with at_most_parameters(MARGIN + 2 * sum(map(Tensor.numel, weights.values()))):
+            pipeline = _built(config, network)
     except UsageError as error:
         if _network_mismatch(config, network):
             raise

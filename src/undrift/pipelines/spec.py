@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
+from undrift.limits import LARGEST_IMAGE
+from undrift.pipelines.whole_number import MOST_STEPS
 from undrift.sampling import parse_grid, solver
+from undrift.schema import check_ranges
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,9 @@ class SampleSpec:
     guidance: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.shape) != 3 or min(self.shape) < 1:
-            raise UsageError(f"shape {self.shape}: give (channels, height, width), each at least 1")
+        if len(self.shape) != 3:
+            raise UsageError(f"shape {shown(self.shape)}: give (channels, height, width)")
+        check_ranges(self, "images", shape=(1, LARGEST_IMAGE), steps=(1, MOST_STEPS))
         if len(set(self.class_names)) != len(self.class_names):
             raise UsageError("class_names: two classes have the same name; give each its own")
         if self.class_frequencies:
@@ -52,11 +56,8 @@ class SampleSpec:
             raise UsageError(
                 f"default rho {self.rho}, sigma_min {self.sigma_min}: give finite numbers above 0"
             )
-        if self.steps < 1 or not math.isfinite(self.guidance):
-            raise UsageError(
-                f"default steps {self.steps}, guidance {self.guidance}: "
-                "give at least 1 step and a finite scale"
-            )
+        if not math.isfinite(self.guidance):
+            raise UsageError(f"default guidance {self.guidance}: give a finite scale")
 
     def _check_frequencies(self) -> None:
         given, wanted = len(self.class_frequencies), len(self.class_names)

@@ -6,10 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
+from undrift.limits import machine_memory
+from undrift.networks import at_most_parameters
 from undrift.runs.configuration import RunConfig
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.learners.gan import GANLearner
 from undrift.training.learners.gan_config import GANConfig
+
+_BYTES = 4
+"""Of a parameter; training takes several times as many."""
 
 
 def build_learner(
@@ -28,11 +33,12 @@ def build_learner(
         eigenvalues: see `DiffusionLearner`; a GAN has no use for them.
 
     Raises:
-        UsageError: a network of the user's own for a GAN.
+        UsageError: a network of the user's own for a GAN, or one larger than memory.
     """
     model, seed = config.model, config.training.seed
-    if isinstance(model, GANConfig):
-        if network is not None:
-            raise UsageError(f"{model.method}: a GAN builds its own networks; leave network= out")
-        return GANLearner(model, seed, device)
-    return DiffusionLearner(model, seed, device, network=network, eigenvalues=eigenvalues)
+    if isinstance(model, GANConfig) and network is not None:
+        raise UsageError(f"{model.method}: a GAN builds its own networks; leave network= out")
+    with at_most_parameters(machine_memory() // _BYTES):
+        if isinstance(model, GANConfig):
+            return GANLearner(model, seed, device)
+        return DiffusionLearner(model, seed, device, network=network, eigenvalues=eigenvalues)

@@ -11,9 +11,12 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
+from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
+_LONGEST_BUDGET = 3_600_000.0
+_MOST_PARAMETERS = 10**12
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 _SIZE = re.compile(r"(\d{1,5})(?:x(\d{1,5}))?")
 _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKM]?)")
@@ -119,10 +122,11 @@ class TrainSettings:
             parameter_count(self.parameters)
         if self.size is not None:
             image_size(self.size)
-        for name in _COUNTS:
+        for name, most in _COUNTS.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{flag(name)} {value}: wanted a whole number of at least 1")
+            if value is not None and not 1 <= value <= most:
+                bounds = "of at least 1" if value < 1 else f"from 1 to {most:,}"
+                raise UsageError(f"{flag(name)} {shown(value)}: wanted a whole number {bounds}")
         check_threads(self.threads)
         for name in _SHARES:
             value = getattr(self, name)
@@ -141,18 +145,20 @@ class TrainSettings:
             raise UsageError(f"--background {self.background}: wanted a colour such as '#ffffff'")
 
 
-_COUNTS = (
-    "images",
-    "steps",
-    "batch_size",
-    "micro_batch",
-    "checkpoint_every",
-    "grid_every",
-    "validate_every",
-    "evaluate_every",
-    "evaluate_samples",
-    "threads",
-)
+_COUNTS = {
+    "images": MOST_TRAINING_STEPS * MOST_BATCH,
+    "steps": MOST_TRAINING_STEPS,
+    "batch_size": MOST_BATCH,
+    "micro_batch": MOST_BATCH,
+    "checkpoint_every": MOST_TRAINING_STEPS,
+    "grid_every": MOST_TRAINING_STEPS,
+    "validate_every": MOST_TRAINING_STEPS,
+    "evaluate_every": MOST_TRAINING_STEPS,
+    "evaluate_samples": MOST_SAMPLES,
+    "threads": 4096,
+}
+"""Whole numbers from 1, and the largest of each."""
+
 _SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")
 
 
@@ -194,9 +200,12 @@ def seconds(budget: str) -> float:
         UsageError: for anything else, or no time at all.
     """
     match = _BUDGET.fullmatch(budget.strip())
-    if match is None or float(match[1]) == 0:
-        raise UsageError(f"--budget {budget}: wanted a time such as 60s, 30m or 2h")
-    return float(match[1]) * _SECONDS[match[2]]
+    given = float(match[1]) * _SECONDS[match[2]] if match else 0.0
+    if not 0 < given <= _LONGEST_BUDGET:
+        raise UsageError(
+            f"--budget {shown(budget)}: wanted a time such as 60s, 30m or 2h, 1000h at most"
+        )
+    return given
 
 
 def image_size(size: int | str) -> tuple[int, int]:
@@ -231,7 +240,10 @@ def parameter_count(text: str | int, also: str = "") -> int:
         UsageError: for anything else, or none at all.
     """
     match = _COUNT.fullmatch(str(text).strip())
-    count = round(float(match[1]) * _TIMES[match[2]]) if match else 0
-    if count < 1:
-        raise UsageError(f"--parameters {text}: wanted a number such as 0.5M or 500000{also}")
+    given = float(match[1]) * _TIMES[match[2]] if match else 0.0
+    count = round(min(given, _MOST_PARAMETERS + 1))
+    if not 1 <= count <= _MOST_PARAMETERS:
+        raise UsageError(
+            f"--parameters {shown(text)}: wanted a number such as 0.5M or 500000{also}"
+        )
     return count

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from undrift.errors import UsageError
+from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
+from undrift.schema import check_ranges
 from undrift.training.ema import DEFAULT_TRACKS
 from undrift.training.learning_rate import LearningRate
 
@@ -54,28 +56,22 @@ class TrainingPlan:
     keep: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch_size", "threads", "evaluate_samples", "keep"):
-            at_least_one(name, getattr(self, name))
-        for name in (
-            "micro_batch",
-            "checkpoint_every",
-            "grid_every",
-            "validate_every",
-            "evaluate_every",
-        ):
-            if getattr(self, name) is not None:
-                at_least_one(name, getattr(self, name))
+        check_ranges(
+            self,
+            "training",
+            steps=(1, MOST_TRAINING_STEPS),
+            batch_size=(1, MOST_BATCH),
+            micro_batch=(1, MOST_BATCH),
+            threads=(1, 4096),
+            ema=(0, 1),
+            checkpoint_every=(1, MOST_TRAINING_STEPS),
+            grid_every=(1, MOST_TRAINING_STEPS),
+            validate_every=(1, MOST_TRAINING_STEPS),
+            evaluate_every=(1, MOST_TRAINING_STEPS),
+            evaluate_samples=(1, MOST_SAMPLES),
+            keep=(1, MOST_TRAINING_STEPS),
+        )
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed {self.seed}: wanted a whole number from 0 to 2^63 - 1")
         if not 0 < self.clip < math.inf:
             raise UsageError(f"clip {self.clip}: wanted a positive finite number")
-
-
-def at_least_one(name: str, value: int) -> None:
-    """Refuse a count below 1.
-
-    Raises:
-        UsageError: if it is.
-    """
-    if value < 1:
-        raise UsageError(f"{name} {value}: wanted a whole number of at least 1")

@@ -27,6 +27,7 @@ from undrift.experiments.evaluation.subject import content_hash
 from undrift.files.durable import write_output
 from undrift.files.reading import expanded, parse_json
 from undrift.files.tensors import read_tensors
+from undrift.limits import LARGEST_IMAGE
 from undrift.metrics import Images
 from undrift.metrics.features import DomainClassifier, FeatureExtractor, open_extractor
 from undrift.metrics.features.cache import content_hash as tensor_hash
@@ -37,7 +38,6 @@ from undrift.schema import from_plain
 SUFFIX = ".safetensors"
 _HEADER = "undrift.reference"
 _NETWORK = "network."
-_LARGEST_SIDE = 2**14
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +194,7 @@ def _check_tensors(tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     Raises:
         ValueError: what is wrong.
     """
-    if not all(1 <= side <= _LARGEST_SIDE for side in header["shape"]):
+    if not all(1 <= side <= LARGEST_IMAGE for side in header["shape"]):
         raise ValueError(f"images of shape {header['shape']}")
     classes = len(header["classes"])
     for rows, labels in (("features", "labels"), ("floor", "floor_labels")):

@@ -15,11 +15,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import with_context
 from undrift.networks.gan.pyramid import sizes, widths
+from undrift.schema import check_ranges
 
 START = 0.02
 
@@ -40,9 +41,7 @@ class DCGANConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "latent"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"dcgan: {name} is {getattr(self, name)}, wanted 1 or more")
+        check_ranges(self, "dcgan", width=(1, WIDEST), latent=(1, WIDEST))
 
 
 class DCGANGenerator(nn.Module):

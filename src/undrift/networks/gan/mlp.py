@@ -23,12 +23,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import with_waves
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import with_context
 from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.spectral import normalised
+from undrift.schema import check_ranges
 
 SLOPE = 0.2
 
@@ -58,9 +60,15 @@ class MLPGANConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "layers", "latent", "group"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"mlp: {name} is {getattr(self, name)}, wanted 1 or more")
+        check_ranges(
+            self,
+            "mlp",
+            width=(1, WIDEST),
+            layers=(1, 512),
+            latent=(1, WIDEST),
+            group=(1, WIDEST),
+            fourier=(0, float("inf")),
+        )
         if not all(0 < wave < float("inf") for wave in self.fourier):
             raise UsageError(f"mlp: fourier {self.fourier}, wanted frequencies above 0")
 

@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.blocks import Layer, zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.gan.convolution import Convolution
@@ -31,6 +31,7 @@ from undrift.networks.gan.latent import with_context
 from undrift.networks.gan.pyramid import grown, shrunk, sizes
 from undrift.networks.gan.rectified import rectified
 from undrift.networks.patches import from_patches, to_patches
+from undrift.schema import check_ranges
 
 SLOPE = 0.2
 GAIN = math.sqrt(2 / (1 + SLOPE**2))
@@ -62,9 +63,16 @@ class R3GANConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "full_stages", "group_width", "blocks", "latent", "patch"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"r3gan: {name} is {getattr(self, name)}, wanted 1 or more")
+        check_ranges(
+            self,
+            "r3gan",
+            width=(1, WIDEST),
+            full_stages=(1, 64),
+            group_width=(1, WIDEST),
+            blocks=(1, 64),
+            latent=(1, WIDEST),
+            patch=(1, 64),
+        )
 
 
 class R3GANGenerator(nn.Module):

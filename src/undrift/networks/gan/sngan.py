@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.blocks import zeroed
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import required
@@ -26,6 +26,7 @@ from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import unit
 from undrift.networks.gan.pyramid import sizes, widths
 from undrift.networks.gan.spectral import normalised
+from undrift.schema import check_ranges
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,7 @@ class SNGANConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "latent"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"sngan: {name} is {getattr(self, name)}, wanted 1 or more")
+        check_ranges(self, "sngan", width=(1, WIDEST), latent=(1, WIDEST))
 
 
 class SNGANGenerator(nn.Module):

@@ -26,6 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
+from undrift.limits import WIDEST
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import required
 from undrift.networks.gan.equalized import EqualConv, EqualLinear, leaky
@@ -35,6 +36,7 @@ from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.modulation import ModulatedConv
 from undrift.networks.gan.pyramid import grown, shrunk, sizes, widths
 from undrift.networks.patches import from_patches, to_patches
+from undrift.schema import check_ranges
 
 CENTRE_LATENTS = 2048
 """Latents that a mean style is computed from: it is off by a fiftieth of the styles' spread."""
@@ -62,9 +64,15 @@ class StyleGAN2Config:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no network can have."""
-        for name in ("width", "latent", "mapping", "group", "patch"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"stylegan2: {name} is {getattr(self, name)}, wanted 1 or more")
+        check_ranges(
+            self,
+            "stylegan2",
+            width=(1, WIDEST),
+            latent=(1, WIDEST),
+            mapping=(1, 64),
+            group=(1, WIDEST),
+            patch=(1, 64),
+        )
 
 
 class StyleGAN2Generator(nn.Module):

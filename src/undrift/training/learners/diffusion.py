@@ -29,6 +29,7 @@ from undrift.diffusion import (
 from undrift.errors import UsageError
 from undrift.likelihood import BoundMethod, Scorer, ValueGrid
 from undrift.likelihood.learned import LearnedSchedule, VariationalConfig, VariationalObjective
+from undrift.limits import WIDEST
 from undrift.networks import (
     NetworkConfig,
     UNetConfig,
@@ -38,6 +39,7 @@ from undrift.networks import (
 )
 from undrift.pipelines import DiffusionPipeline, SampleSpec
 from undrift.randomness import Draws, generator, key
+from undrift.schema import check_ranges
 from undrift.training.gaussian import error as gaussian_error
 from undrift.training.learner import Batch, Loss, ParameterGroup, Phase, Progress
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
@@ -88,8 +90,7 @@ class DiffusionConfig:
     likelihood: VariationalConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.width < 1:
-            raise UsageError(f"width {self.width}: wanted a whole number of at least 1")
+        check_ranges(self, "model", width=(1, WIDEST))
         for name in ("label_dropout", "augment"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{name} {getattr(self, name)}: wanted a share from 0 to 1")

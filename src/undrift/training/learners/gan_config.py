@@ -9,8 +9,10 @@ from typing import Literal
 from undrift.codec import CodecConfig, IdentityConfig
 from undrift.errors import UsageError
 from undrift.gan import AdversarialLoss, RelativisticPaired
+from undrift.limits import WIDEST
 from undrift.networks.gan import AdversaryConfig, R3GANConfig
 from undrift.pipelines import SampleSpec
+from undrift.schema import check_ranges
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
 
@@ -36,8 +38,7 @@ class PenaltyConfig:
         for name in ("r1", "r2", "two_sided", "end"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"penalty {name} {getattr(self, name)}: wanted a number from 0 up")
-        if self.every < 1:
-            raise UsageError(f"penalty every {self.every}: wanted a whole number of at least 1")
+        check_ranges(self, "penalty", every=(1, 1_000_000))
         if self.every > 1 and (self.r2 or self.two_sided):
             raise UsageError("penalty every: only R1 alone can be taken lazily; give 1")
 
@@ -81,9 +82,7 @@ class GANConfig:
     discriminator_optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
 
     def __post_init__(self) -> None:
-        for name in ("width", "critic_steps"):
-            if getattr(self, name) < 1:
-                raise UsageError(f"{name} {getattr(self, name)}: wanted at least 1")
+        check_ranges(self, "model", width=(1, WIDEST), critic_steps=(1, 1000))
         if not 0 <= self.augment <= 1 or self.adapt < 0 or (self.augment and self.adapt):
             raise UsageError(
                 f"augment {self.augment}, adapt {self.adapt}: wanted a share from 0 to 1, or a "
