@@ -155,7 +155,7 @@ _COUNTS = {
     "validate_every": MOST_TRAINING_STEPS,
     "evaluate_every": MOST_TRAINING_STEPS,
     "evaluate_samples": MOST_SAMPLES,
-    "threads": 4096,
+    "threads": 2**31,  # `check_threads` knows better
 }
 """Whole numbers from 1, and the largest of each."""
 
