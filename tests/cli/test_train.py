@@ -136,7 +136,7 @@ def test_a_run_that_was_killed_is_shown_with_the_command_that_resumes_it(folder,
     (run / "status.json").write_text(json.dumps(status))
     assert main(["runs", "show", str(run)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any("running, silent for" in line for line in lines)
+    assert any("crashed" in line for line in lines)
     assert lines[-1] == f"next: undrift train {run}"
 
 

@@ -34,7 +34,7 @@ VERBS = {
     "claims": "why diffusion replaced GANs: six claims, measured",
     "curve": "compare samplers: quality against network evaluations and seconds",
     "tune-sampler": "learn few-step samplers for one model and keep them in it",
-    "runs": "list the runs, or show one",
+    "runs": "list the runs, show one, or delete some",
     "doctor": "check the environment",
 }
 

@@ -1,9 +1,10 @@
-"""``undrift runs list`` and ``undrift runs show RUN``: they load no torch and write nothing."""
+"""``undrift runs list``, ``show RUN`` and ``rm RUN``; they load no torch."""
 
 from __future__ import annotations
 
 import difflib
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.flags import parse
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.reading import read_json
+from undrift.wording import plural
 
 if TYPE_CHECKING:
     from undrift.runs.directory import RunDirectory
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 SILENT_AFTER = 300.0
 """Seconds without a heartbeat after which a running run is shown with the time since."""
 
-USAGE = """usage: undrift runs [list | show RUN]
+USAGE = """usage: undrift runs [list | show RUN | rm RUN ...]
 
-  list  every run of a folder: its state, its steps and its age (--root FOLDER, default runs)
+  list  every run, comparison and study of a folder: its state, its steps and its age
+        (--root FOLDER, default runs)
   show  one run: its state, its data, its last losses, its first metrics and its files
+  rm    delete runs, comparisons and studies, after a question or with --yes
 
 next: undrift runs list"""
 
@@ -54,11 +58,31 @@ class Show:
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
 
 
+@dataclass(frozen=True)
+class Remove:
+    """Delete runs, comparisons and studies.
+
+    Attributes:
+        targets: what to delete: runs/NAME, or NAME in --root.
+        root: the folder that holds the runs.
+        yes: delete without a question.
+    """
+
+    targets: Annotated[
+        tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(name="RUN", metavar="RUN [RUN ...]")
+    ]
+    root: str = "runs"
+    yes: bool = False
+
+
+ACTIONS = ("list", "show", "rm")
+
+
 def run(arguments: list[str]) -> None:
     """Parse ``arguments`` and print.
 
     Raises:
-        UsageError: for another action than list and show.
+        UsageError: for an unknown action, or a deletion that nobody can be asked about.
         ModelFileError: if the run to show is none, or damaged; a list shows that and goes on.
     """
     action, *rest = arguments or ["list"]
@@ -68,20 +92,23 @@ def run(arguments: list[str]) -> None:
         _list(parse(List, "runs list", rest))
     elif action == "show":
         _show(parse(Show, "runs show", rest))
+    elif action == "rm":
+        _remove(parse(Remove, "runs rm", rest))
     elif action.startswith("-"):
         _list(parse(List, "runs list", arguments))
     else:
-        near = difflib.get_close_matches(action, ("list", "show"), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "there are list and show"
+        near = difflib.get_close_matches(action, ACTIONS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "there are list, show and rm"
         raise UsageError(f"runs {action!r}: unknown; {hint}")
 
 
 def _list(asked: List) -> None:
-    from undrift.runs.directory import list_runs
+    from undrift.runs.directory import list_collections, list_runs
 
     console = make_console()
     runs = list_runs(asked.root)
-    if not runs:
+    collections = list_collections(asked.root)
+    if not runs and not collections:
         console.print(f"no runs in {asked.root}")
         console.print(following("undrift", "train", "digits"))
         return
@@ -93,9 +120,51 @@ def _list(asked: List) -> None:
         except ModelFileError:
             facts = ("damaged", "-", "-", "-")
         rows.append((str(found.path), *facts))
+    rows += [_collection(path) for path in collections]
     for line in columns(rows):
         console.print(line)
-    console.print(following("undrift", "runs", "show", runs[-1].path))
+    if runs:
+        console.print(following("undrift", "runs", "show", runs[-1].path))
+    else:
+        console.print(following("undrift", "runs", "list", "--root", collections[-1] / "runs"))
+
+
+def _collection(path: Path) -> tuple[str, ...]:
+    """The line of a comparison or a study; the runs of a study lie in its comparisons."""
+    from undrift.runs.directory import COLLECTIONS, collection_kind, list_runs
+
+    kind = collection_kind(path) or ""
+    folders = [path / "runs"] if kind == "comparison" else sorted(path.glob("*/runs"))
+    states = []
+    for found in (run for folder in folders for run in list_runs(folder)):
+        try:
+            states.append(_state(found))
+        except ModelFileError:
+            states.append("damaged")
+    ended = "" if (path / "report.json").exists() else ", unfinished"
+    (mark,) = (path / name for name, of in COLLECTIONS.items() if of == kind)
+    age = f"{duration(time.time() - mark.stat().st_mtime)} ago"
+    done = f"{states.count('done')} of {plural(len(states), 'run')}"
+    return str(path), f"{kind}{ended}", done, "-", age
+
+
+def _remove(asked: Remove) -> None:
+    from undrift.runs.removal import find_removable, remove
+
+    console = make_console()
+    found = find_removable(asked.targets, asked.root)
+    for each in found:
+        what = f"{plural(each.files, 'file')}, {each.size / 1e6:,.1f} MB"
+        console.print(f"{each.kind} {each.path}: {what}")
+    if not asked.yes:
+        if not sys.stdin.isatty():
+            raise UsageError("runs rm: there is no terminal to ask at; give --yes to delete")
+        if input("delete? [y/N] ").strip().lower() not in ("y", "yes"):
+            console.print("nothing was deleted")
+            return
+    remove(found)
+    console.print(f"deleted {plural(len(found), 'folder')}")
+    console.print(following("undrift", "runs", "list"))
 
 
 def _show(asked: Show) -> None:
@@ -163,8 +232,12 @@ def _damaged(path: Path) -> ModelFileError:
 
 
 def _state(found: RunDirectory) -> str:
+    from undrift.files.lock import FileLock
+
     status = _status(found)
     state = status.get("state", "not started")
+    if state == "running" and not FileLock(found.path).taken():
+        return "crashed"
     silent = time.time() - status.get("heartbeat", time.time())
     if state == "running" and silent > SILENT_AFTER:
         return f"running, silent for {duration(silent)}"

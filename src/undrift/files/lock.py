@@ -64,6 +64,22 @@ class FileLock:
         _held.add(self)
         self._describe(descriptor)
 
+    def taken(self) -> bool:
+        """Whether anyone holds the lock now; nothing is made or written."""
+        if self.held:
+            return True
+        try:
+            descriptor = open_own(self._path, os.O_RDONLY)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
+
     def release(self) -> None:
         """Free the lock and remove its file; nothing happens if it is not held."""
         if self._descriptor is None:

@@ -28,6 +28,9 @@ from undrift.files.reading import read_mapping
 
 ROOT = Path("runs")
 LATEST = "latest"
+COLLECTIONS = {"protocol.json": "comparison", "study.json": "study"}
+"""The file that makes a folder a collection of runs, and what that is called."""
+
 _STARTING = frozenset(
     {"LOCK", "environment.json", "data.json", "status.json", "log.txt", "metrics.jsonl"}
 )
@@ -309,6 +312,20 @@ def runs_in(folder: Path) -> list[Path]:
     except OSError:
         return []
     return [entry for entry in entries if RunDirectory(entry).was_started]
+
+
+def collection_kind(path: Path) -> str | None:
+    """``comparison`` or ``study``, or None where ``path`` is neither."""
+    kinds = (kind for mark, kind in COLLECTIONS.items() if (path / mark).is_file())
+    return next(kinds, None)
+
+
+def list_collections(root: str | os.PathLike[str] = ROOT) -> list[Path]:
+    """Every comparison and study in ``root``, by name."""
+    root = Path(root)
+    if not root.is_dir():
+        return []
+    return sorted(e for e in root.iterdir() if not e.is_symlink() and collection_kind(e))
 
 
 def list_runs(root: str | os.PathLike[str] = ROOT) -> list[RunDirectory]:
