@@ -194,3 +194,62 @@ def test_fingerprints_name_content(tmp_path: Path) -> None:
     assert first.fingerprint == again.fingerprint != other.fingerprint
     assert load(tmp_path / "a", holdout=0).fingerprint != first.fingerprint
     assert load(tmp_path / "a", size=16).fingerprint != first.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("channels", "background"),
+    [
+        *(
+            (channels, colour)
+            for channels in (None, 1, 3)
+            for colour in (None, "#ffffff", "#ff0000")
+        ),
+        (4, None),
+    ],
+)
+@pytest.mark.parametrize("kinds", [(1, 3), (3,), (1, 2, 3, 4), (2, 4)])
+def test_bars_of_padding_are_alike_for_all_kinds_of_images(
+    tmp_path: Path, channels: int | None, background: str | None, kinds: tuple[int, ...]
+) -> None:
+    """Grey, colour, with and without alpha: one colour above and below, or transparency."""
+    images = [np.full((8, 16, kind), 128, np.uint8) for kind in kinds]
+    for image, kind in zip(images, kinds, strict=True):
+        if kind in (2, 4):
+            image[..., -1] = 255
+    found = load(
+        folder(tmp_path / "a", *images),
+        size=16,
+        fit="pad",
+        channels=channels,
+        background=background,
+    )
+    (bar,) = np.unique(found.images[:, [0, 3, 12, 15]].reshape(-1, found.shape[2]), axis=0)
+    if channels == 4:
+        assert bar[3] == 0
+    elif background is not None:
+        red = int(background[1:3], 16), int(background[3:5], 16)
+        grey = round(0.299 * red[0] + 0.701 * red[1])
+        assert bar.tolist() == ([grey] if found.shape[2] == 1 else [red[0], red[1], red[1]])
+    else:
+        # Black as ever, but white where transparency is composited on it.
+        assert set(bar.tolist()) == ({0} if max(kinds) == 3 else {255})
+    assert (found.images[:, 4:12, :, 0] == 128).all()
+    assert found.report.padded == len(kinds)
+    shown = {4: "full transparency"}.get(found.shape[2]) or background
+    assert shown is None or f"padded with bars of {shown}" in "\n".join(found.report.notes)
+
+
+def test_bars_do_not_make_images_transparent(tmp_path: Path) -> None:
+    opaque = [zoo.picture(3, i)[:16] for i in range(3)]
+    clear = zoo.picture(4, 9)[:16]
+    found = load(folder(tmp_path / "a", *opaque, clear), size=32, fit="pad")
+    assert found.shape == (32, 32, 3) and found.report.transparent == 1
+    kept = load(folder(tmp_path / "b", opaque[0], clear, clear[::-1]), size=32, fit="pad")
+    assert kept.shape == (32, 32, 4) and (kept.images[:, :8, :, 3] == 0).all()
+
+
+def test_rows_of_pixels_are_padded_alike(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.full((3, 8, 16, 3), 128, np.uint8))
+    found = load(tmp_path / "a.npy", size=16, fit="pad", background="#ffffff")
+    assert (found.images[:, :4] == 255).all() and (found.images[:, 4:12] == 128).all()
+    assert (load(tmp_path / "a.npy", size=16, fit="pad").images[:, :4] == 0).all()

@@ -136,7 +136,7 @@ def bad_files() -> dict[str, tuple[bytes, str]]:
         "truncated.jpg": (jpeg[: len(jpeg) // 2], "damaged"),
         "truncated.gif": (gif[: len(gif) // 2], "damaged"),
         "bit_flip.png": (bytes(flipped), "damaged"),
-        "header_only.png": (sound[:33], "not an image"),
+        "header_only.png": (sound[:33], "ends early"),
         "bomb.png": (bomb, "pixels"),
         "not_finite.tif": (tiff(nan, 32, sample_format=3), "not finite"),
         "script.jpg": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),

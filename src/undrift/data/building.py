@@ -24,13 +24,14 @@ from undrift.data.decode import (
     examine,
     strict_warnings,
 )
-from undrift.data.geometry import MODES, Fit, default_size, fitted
+from undrift.data.geometry import MODES, Fit, default_size, fitted, inner
 from undrift.data.parallel import in_order
 from undrift.data.sources.source import Entry, Rows
 from undrift.errors import DataError
+from undrift.wording import dimensions, plural
 
 Progress = Callable[[int, int], None]
-VERSION = 1
+VERSION = 2
 """Raise it whenever the same content and settings would give other pixels or facts."""
 
 CHUNK_BYTES = 2**24
@@ -108,46 +109,49 @@ def build_files(
         if not sound:
             raise none_usable(len(items), headers[0])
         size = settings.size or default_size(Counter(header.size for header in sound))
-        width = max(header.channels for header in sound)
-        width = 4 if width == 2 else width
+        width = storage(max(header.channels for header in sound), settings)
         scales = common_scales(sound)
 
-        def pixels(i: int) -> NDArray[np.uint8] | RejectedError:
+        def pixels(i: int) -> Placed | RejectedError:
             header = headers[i]
             if isinstance(header, RejectedError):
                 return header
             try:
-                return widened(fitted(decode(items[i].read(), scales), size, settings.fit), width)
+                return placed(decode(items[i].read(), scales), size, settings.fit, width)
             except RejectedError as rejected:
                 return rejected
 
         rejected: list[tuple[int, str]] = []
         kept: list[int] = []
+        transparent = 0
         with (folder / "wide.raw").open("wb") as file:
             for i, result in enumerate(in_order(pixels, range(len(items)))):
                 if isinstance(result, RejectedError):
                     rejected.append((i, str(result)))
                 else:
-                    file.write(result.tobytes())
+                    file.write(result.pixels.tobytes())
+                    transparent += result.transparent
                     kept.append(i)
                 tell(progress, i + 1, len(items))
     if not kept:
         raise none_usable(len(items), RejectedError(rejected[0][1]))
     shape = (len(kept), *size, width)
     wide = np.memmap(folder / "wide.raw", np.uint8, "r", shape=shape)
-    facts = write_images(folder, wide, settings)
+    facts = write_images(folder, wide, settings, transparent)
     del wide
     (folder / "wide.raw").unlink()
     used = [header for i in kept if isinstance(header := headers[i], Header)]
     return facts | {
         "kept": kept,
         "rejected": rejected,
-        "sizes": counted(f"{header.size[0]}x{header.size[1]}" for header in used),
+        "sizes": counted(dimensions(*header.size) for header in used),
         "modes": counted(header.mode for header in used),
         "animated": sum(header.animated for header in used),
         "rotated": sum(header.rotated for header in used),
         "profiled": sum(header.profiled for header in used),
+        "remarks": counted(remark for header in used for remark in header.remarks),
         "enlarged": sum(enlarged(header.size, size, settings.fit) for header in used),
+        "padded": sum(barred(header.size, size, settings.fit) for header in used),
         "scales": {mode: [scale.low, scale.high] for mode, scale in scales.items()},
     }
 
@@ -159,39 +163,82 @@ def build_rows(
     count, height, width, channels = rows.images.shape
     size = settings.size or default_size({(height, width): count})
     wide = rows.images
+    transparent = 0
     if size != (height, width) or channels == 2:
-        wide = np.empty((count, *size, 4 if channels == 2 else channels), np.uint8)
+        wide = np.empty((count, *size, storage(channels, settings)), np.uint8)
         for i, row in enumerate(rows.images):
-            wide[i] = widened(fitted(row, size, settings.fit), wide.shape[-1])
+            made = placed(row, size, settings.fit, wide.shape[-1])
+            wide[i], transparent = made.pixels, transparent + made.transparent
             tell(progress, i + 1, count)
-    return write_images(folder, wide, settings) | {
+    elif channels == 4:
+        transparent = sum(int((c[..., 3] < 255).any((1, 2)).sum()) for _, c in chunks(wide))
+    return write_images(folder, wide, settings, transparent) | {
         "kept": None,
         "rejected": [],
-        "sizes": {f"{height}x{width}": count},
+        "sizes": {dimensions(height, width): count},
         "modes": {MODES[channels]: count},
         "animated": 0,
         "rotated": 0,
         "profiled": 0,
+        "remarks": {},
         "enlarged": count * enlarged((height, width), size, settings.fit),
+        "padded": count * barred((height, width), size, settings.fit),
         "scales": {},
     }
 
 
-def write_images(folder: Path, wide: NDArray[np.uint8], settings: Settings) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Placed:
+    """One image at the data set's size.
+
+    Attributes:
+        pixels: uint8 (H, W, C); the bars of padding are transparent where C is 4, else black.
+        transparent: whether it has transparency of its own, beside such bars.
+    """
+
+    pixels: NDArray[np.uint8]
+    transparent: bool
+
+
+def storage(channels: int, settings: Settings) -> int:
+    """Return the channels to store before the choice: 1, 3, or 4 where anything may be transparent.
+
+    Bars of padding are, where a background is to show in them or alpha is asked for.
+    """
+    bars = settings.fit == "pad" and (settings.background is not None or settings.channels == 4)
+    return 4 if bars or channels == 2 else channels
+
+
+def placed(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit, channels: int) -> Placed:
+    """Bring one image, uint8 (H, W, C), to size and to ``channels``."""
+    made = widened(fitted(pixels, size, fit), channels)
+    own = pixels.shape[-1] in (2, 4)
+    if fit == "crop":
+        return Placed(made, own and bool((made[..., 3] < 255).any()))
+    if channels == 4 and not own and pixels.shape[:2] != size:
+        rows, columns = inner(pixels.shape[:2], size)
+        alpha = np.zeros(size, np.uint8)
+        alpha[rows, columns] = 255
+        made[..., 3] = alpha
+    return Placed(made, own and bool((pixels[..., -1] < 255).any()))
+
+
+def write_images(
+    folder: Path, wide: NDArray[np.uint8], settings: Settings, transparent: int
+) -> dict[str, Any]:
     """Choose the channels, write ``images.npy`` and ``hashes.npy``, and count what the pixels hold.
 
     Args:
         folder: where they go.
         wide: uint8 (N, H, W, C) with as many channels as any image may need.
         settings: the wishes.
+        transparent: images with transparency of their own.
     """
-    colourful, transparent = 0, 0
+    colourful = 0
     for _, chunk in chunks(wide):
         if chunk.shape[-1] >= 3:
             first = chunk[..., :1]
             colourful += int((chunk[..., 1:3] != first).any(axis=(1, 2, 3)).sum())
-        if chunk.shape[-1] == 4:
-            transparent += int((chunk[..., 3] < 255).any(axis=(1, 2)).sum())
     channels = settings.channels or choose_channels(
         len(wide), colourful, transparent, settings.background
     )
@@ -215,7 +262,8 @@ def write_images(folder: Path, wide: NDArray[np.uint8], settings: Settings) -> d
         "colourful": colourful,
         "transparent": transparent,
         "constant": constant,
-        "background": list(background) if transparent and channels < 4 else None,
+        # Stored transparent, bars show the background; else they are black.
+        "background": list(background) if wide.shape[-1] == 4 and channels < 4 else None,
         "histogram": histogram.tolist(),
     }
 
@@ -255,6 +303,11 @@ def enlarged(have: tuple[int, int], size: tuple[int, int], fit: Fit) -> bool:
     return (max(ratios) if fit == "crop" else min(ratios)) > 1
 
 
+def barred(have: tuple[int, int], size: tuple[int, int], fit: Fit) -> bool:
+    """Whether bars are put around the image."""
+    return fit == "pad" and inner(have, size) != inner(size, size)
+
+
 def counted(items: Iterable[str] | Mapping[str, int]) -> dict[str, int]:
     """Count items, or take their counts: the most frequent first."""
     return dict(sorted(Counter(items).items(), key=lambda item: (-item[1], item[0])))
@@ -268,4 +321,4 @@ def tell(progress: Progress | None, done: int, total: int) -> None:
 
 def none_usable(count: int, first: Header | RejectedError) -> DataError:
     """The error for data of which nothing is left."""
-    return DataError(f"none of {count} images can be used; the first: {first}")
+    return DataError(f"none of {plural(count, 'image')} can be used; the first: {first}")

@@ -12,27 +12,30 @@ other float, 32-bit integer one linear scale for all such images of a data set: 
 CMYK                        ``(255 - C)(255 - K) / 255``; inverted as Adobe's marker says
 EXIF orientation            applied
 animated, several pages     the first frame, counted
-colour profiles             not applied, counted
+colour profile (ICC)        converted to sRGB: see :mod:`undrift.data.profiles`
 ==========================  ======================================================================
 
 Which format it is, the content decides, never the file's extension. Formats that run other programs
-(EPS, WMF) are not opened. An image is measured by its header before anything is decoded.
+(EPS, WMF) are not opened. An image is measured by its header before anything is decoded. What is
+damaged beside the pixels (texts, EXIF data) is left out: see :mod:`undrift.data.containers`.
 """
 
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from undrift.data.containers import BrokenPixelsError, pixels_only, without_texts
+from undrift.data.profiles import NONE, Conversion, conversion
 from undrift.data.sources.filetypes import unread_content
 
 FORMATS = ("AVIF", "BMP", "DIB", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
@@ -42,6 +45,10 @@ MOST_PIXELS = 89_478_485
 ORIENTATION = 0x0112
 BITS_PER_SAMPLE = 258
 PHOTOMETRIC = 262
+
+
+Bomb = Image.DecompressionBombError | Image.DecompressionBombWarning
+Result = TypeVar("Result")
 
 
 class RejectedError(Exception):
@@ -58,7 +65,8 @@ class Header:
         channels: most channels that its pixels may need: 1, 2, 3 or 4.
         animated: it has several frames or pages.
         rotated: its orientation is not the stored one.
-        profiled: it carries a colour profile.
+        profiled: its colours are converted from its colour profile to sRGB.
+        remarks: what is wrong beside its pixels, to be counted.
         extremes: smallest and largest value, for float and 32-bit images only.
     """
 
@@ -68,6 +76,7 @@ class Header:
     animated: bool
     rotated: bool
     profiled: bool
+    remarks: tuple[str, ...]
     extremes: tuple[float, float] | None
 
 
@@ -142,31 +151,10 @@ def examine(data: bytes) -> Header:
     """
     if not data:
         raise RejectedError("empty file")
-    try:
-        with Image.open(io.BytesIO(data), formats=known_formats()) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise RejectedError(too_large(image.width, image.height))
-            if image.format == "PNG":
-                # load() does not check the checksums of pixel data; verify() does.
-                with Image.open(io.BytesIO(data), formats=("PNG",)) as copy:
-                    copy.verify()
-            turned = image.format != "TIFF" and orientation(image) >= 5
-            size = (image.width, image.height) if turned else (image.height, image.width)
-            return Header(
-                size=size,
-                mode=image.mode,
-                channels=channels_of(image),
-                # MPO: a photo with its own thumbnails, not an animation.
-                animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
-                rotated=orientation(image) > 1,
-                profiled=bool(image.info.get("icc_profile")),
-                extremes=extremes(image),
-            )
-    except RejectedError:
-        raise
-    # Decoders of damaged files raise whatever they stumble over; each is a reason, none is hidden.
-    except Exception as error:
-        raise RejectedError(reason(error, data)) from error
+    header, damaged = attempt(data, header_of)
+    if not damaged:
+        return header
+    return replace(header, remarks=("damaged metadata, which is left out", *header.remarks))
 
 
 def decode(data: bytes, scales: Scales) -> NDArray[np.uint8]:
@@ -177,32 +165,100 @@ def decode(data: bytes, scales: Scales) -> NDArray[np.uint8]:
         scales: from :func:`common_scales`.
 
     Returns:
-        uint8 (H, W, C); C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not premultiplied).
+        uint8 (H, W, C) in sRGB; C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha (not
+        premultiplied).
 
     Raises:
         RejectedError: damaged, or of a kind that has no agreed pixels.
     """
+    return attempt(data, lambda image: pixels_of(image, data, scales))[0]
+
+
+def attempt(data: bytes, work: Callable[[Image.Image], Result]) -> tuple[Result, bool]:
+    """Open an image and do ``work`` with it, at need without what lies beside its pixels.
+
+    Returns:
+        The result, and whether something damaged was left out.
+
+    Raises:
+        RejectedError: neither way is possible.
+    """
     try:
-        with Image.open(io.BytesIO(data), formats=known_formats()) as image:
-            # TIFF's load() applies the orientation by itself.
-            turn = 1 if image.format == "TIFF" else orientation(image)
-            inverted = tiff_tag(image, PHOTOMETRIC) == 0
-            bits = tiff_tag(image, BITS_PER_SAMPLE)
-            image.load()
-            if image.mode in ("F", "I"):
-                pixels = scaled_values(image, scales, inverted)
-            elif image.mode.startswith("I;16"):
-                pixels = sixteen_bit(image, 4095 if bits == 12 else 65535, inverted)
-            else:
-                pixels = eight_bit(image, data)
+        whole, damaged = without_texts(data)
+        with Image.open(io.BytesIO(whole), formats=known_formats()) as image:
+            return work(image), damaged
     except RejectedError:
         raise
-    # As in examine().
+    # Decoders of damaged files raise whatever they stumble over; each is a reason, none is hidden.
     except Exception as error:
-        raise RejectedError(reason(error, data)) from error
+        rejected = RejectedError(reason(error, data))
+        rejected.__cause__ = error
+        if isinstance(error, BrokenPixelsError | MemoryError | Bomb):
+            raise rejected from error
+    reduced = pixels_only(data)
+    if reduced is None:
+        raise rejected
+    try:
+        with Image.open(io.BytesIO(reduced), formats=known_formats()) as image:
+            return work(image), True
+    except RejectedError:
+        raise
+    # The pixels are damaged too: the first reason stands.
+    except Exception:
+        raise rejected from rejected.__cause__
+
+
+def header_of(image: Image.Image) -> Header:
+    """Read what is known of an opened image."""
+    if image.width * image.height > MOST_PIXELS:
+        raise RejectedError(too_large(image.width, image.height))
+    turned = image.format != "TIFF" and orientation(image) >= 5
+    colours = conversion_of(image)
+    problem = colours.problem
+    return Header(
+        size=(image.width, image.height) if turned else (image.height, image.width),
+        mode=image.mode,
+        channels=channels_of(image),
+        # MPO: a photo with its own thumbnails, not an animation.
+        animated=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
+        rotated=orientation(image) > 1,
+        profiled=colours.changes,
+        remarks=() if problem is None else (f"a colour profile that is not applied: {problem}",),
+        extremes=extremes(image),
+    )
+
+
+def conversion_of(image: Image.Image) -> Conversion:
+    """Return how an image's colours become sRGB."""
+    profile = image.info.get("icc_profile")
+    if not isinstance(profile, bytes) or not profile or image.mode in ("F", "I"):
+        return NONE
+    grey = channels_of(image) <= 2
+    return conversion(profile, "GRAY" if grey else "CMYK" if image.mode == "CMYK" else "RGB")
+
+
+def pixels_of(image: Image.Image, data: bytes, scales: Scales) -> NDArray[np.uint8]:
+    """Decode an opened image; ``data`` is its file."""
+    # TIFF's load() applies the orientation by itself.
+    turn = 1 if image.format == "TIFF" else orientation(image)
+    inverted = tiff_tag(image, PHOTOMETRIC) == 0
+    bits = tiff_tag(image, BITS_PER_SAMPLE)
+    colours = conversion_of(image)
+    image.load()
+    if image.mode in ("F", "I"):
+        pixels = scaled_values(image, scales, inverted)
+    elif image.mode.startswith("I;16"):
+        pixels = sixteen_bit(image, 4095 if bits == 12 else 65535, inverted)
+    elif image.mode == "CMYK":
+        # Pillow takes every CMYK JPEG for an Adobe one, whose inks are stored inverted.
+        plain = image.format == "JPEG" and "adobe" not in image.info
+        inks = Image.fromarray(255 - np.asarray(image), "CMYK") if plain else image
+        pixels, colours = np.asarray(colours.image(inks)), NONE
+    else:
+        pixels = eight_bit(image, data)
     if pixels.ndim == 2:
         pixels = pixels[..., None]
-    return np.ascontiguousarray(oriented(pixels, turn))
+    return np.ascontiguousarray(oriented(colours.apply(pixels), turn))
 
 
 def eight_bit(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
@@ -216,10 +272,6 @@ def eight_bit(image: Image.Image, data: bytes) -> NDArray[np.uint8]:
             opaque = np.where(grey == key * 255 // largest_key(image, data), 0, 255)
             return np.stack([grey, opaque.astype(np.uint8)], axis=-1)
         return grey
-    if mode == "CMYK" and image.format == "JPEG" and "adobe" not in image.info:
-        # Pillow takes every CMYK JPEG for an Adobe one, whose inks are stored inverted.
-        inks = Image.fromarray(255 - np.asarray(image), "CMYK")
-        return np.asarray(inks.convert("RGB"))
     if mode == "RGB" and key is not None and image.format == "PNG" and png_depth(data) == 16:
         raise RejectedError("16-bit colour with a transparent colour is not supported")
     if mode == "La":
@@ -286,7 +338,7 @@ def orientation(image: Image.Image) -> int:
     try:
         turn = image.getexif().get(ORIENTATION, 1)
     # Damaged EXIF beside sound pixels: there is no orientation to apply.
-    except (OSError, ValueError, SyntaxError, TypeError, KeyError, struct.error):
+    except Exception:
         return 1
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
 
@@ -330,7 +382,7 @@ def reason(error: Exception, data: bytes) -> str:
     """Say in one line why a decoder failed on ``data``."""
     if isinstance(error, Image.UnidentifiedImageError):
         return unread_content(data) or "not an image of a known format"
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+    if isinstance(error, Bomb):
         return f"more than {MOST_PIXELS} pixels: not decoded"
     if isinstance(error, MemoryError):
         return "does not fit in memory"

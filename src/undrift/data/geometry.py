@@ -53,7 +53,8 @@ def fitted(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit) -> NDArra
         pixels: uint8 (H, W, C), C from 1 to 4.
         size: wanted (height, width).
         fit: "crop" covers the size and cuts what hangs over, evenly on both sides; "pad" fits
-            inside and fills up with black, or with full transparency where there is alpha.
+            inside and fills up with zeros, which is black, or full transparency where there is
+            alpha; see :func:`inner`.
 
     Returns:
         uint8 (height, width, C); the input itself where it already fits.
@@ -70,13 +71,21 @@ def fitted(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit) -> NDArra
         left, top = max(0.0, cut[0]), max(0.0, cut[1])
         box = (left, top, width - left, height - top)
         return as_array(image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box))
-    scale = min(ratios)
-    inner = max(1, round(height * scale)), max(1, round(width * scale))
-    small = as_array(image.resize((inner[1], inner[0]), Image.Resampling.LANCZOS))
+    rows, columns = inner((height, width), size)
+    inside = columns.stop - columns.start, rows.stop - rows.start
     padded = np.zeros((*size, channels), np.uint8)
-    top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-    padded[top : top + inner[0], left : left + inner[1]] = small
+    padded[rows, columns] = as_array(image.resize(inside, Image.Resampling.LANCZOS))
     return padded
+
+
+def inner(have: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+    """Return the rows and columns of ``size`` that an image of (height, width) covers in "pad"."""
+    if have == size:
+        return slice(0, size[0]), slice(0, size[1])
+    scale = min(size[0] / have[0], size[1] / have[1])
+    height, width = max(1, round(have[0] * scale)), max(1, round(have[1] * scale))
+    top, left = (size[0] - height) // 2, (size[1] - width) // 2
+    return slice(top, top + height), slice(left, left + width)
 
 
 def as_array(image: Image.Image) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
 from undrift.data.scatter import on_plane, scatter
 from undrift.errors import UsageError
-from undrift.wording import dimensions
+from undrift.wording import dimensions, plural
 
 SHEET_COLUMNS = 12
 SHEET_ROWS = 12
@@ -32,18 +32,17 @@ COLOURS = ("#c8102e", "#2e8b57", "#1f5fbf", "#777777")
 def inspect_text(imageset: ImageSet) -> str:
     """Return what was found as plain text: no colour, no wrapping, every set-aside file named."""
     report = imageset.report
-    height, width = report.size
     kinds = {1: "grey", 3: "RGB", 4: "RGB and alpha"}
     lines = [
         row("data", f"{report.source} ({report.kind})"),
-        row("images", f"{report.count:,} of {dimensions(height, width)}, {kinds[report.channels]}"),
+        row("images", f"{report.count:,} of {dimensions(*report.size)}, {kinds[report.channels]}"),
         row("splits", counts(report.splits)),
         row("found sizes", counts(report.sizes)),
         row("found kinds", counts(report.modes)),
         row("values", f"{report.value_levels} levels, {moments(report)}"),
     ]
     if report.captioned:
-        lines.append(row("captions", f"{report.captioned:,}"))
+        lines.append(row("captions", f"{report.captioned:,} (not trained on)"))
     lines += class_lines(report.classes)
     lines += duplicate_lines(report)
     lines.append(row("set aside", f"{len(report.set_aside):,}" if report.set_aside else "none"))
@@ -212,8 +211,9 @@ def duplicate_lines(report: DataReport) -> list[str]:
     found = report.duplicates
     if not found.extra:
         return [row("duplicates", "none")]
-    lines = [row("duplicates", f"{found.extra:,} copies in {found.groups:,} groups")]
+    copies = f"{plural(found.extra, 'copy')} in {plural(found.groups, 'group')}"
+    lines = [row("duplicates", copies)]
     lines += [f"  {' = '.join(names)}" for names in found.examples]
     if found.straddling:
-        lines.append(f"  {found.straddling:,} held-out images are also trained on")
+        lines.append(f"  {plural(found.straddling, 'held-out image')} also trained on")
     return lines

@@ -54,9 +54,12 @@ class DataReport:
         constant: images of one single colour.
         animated: images with several frames, of which the first is used.
         rotated: images turned as their EXIF orientation says.
-        profiled: images with a colour profile, which is not applied.
+        profiled: images converted to sRGB from their colour profile.
+        remarks: what is wrong beside the pixels, such as damaged metadata -> images.
         enlarged: images smaller than ``size``.
-        background: colour that transparency was composited on, None where it was not.
+        padded: images with bars around them.
+        background: colour under transparency and in bars; None where alpha is kept or there is
+            none, and bars are black.
         scales: (low, high) that became 0 and 255, of "float" beyond 0..1 and of "32-bit" images.
         settings: size, fit, channels, background, holdout and label_column as asked for; None means
             chosen here.
@@ -89,7 +92,9 @@ class DataReport:
     animated: int
     rotated: int
     profiled: int
+    remarks: dict[str, int]
     enlarged: int
+    padded: int
     background: tuple[int, int, int] | None
     scales: dict[str, tuple[float, float]]
     settings: dict[str, Any]

@@ -58,7 +58,7 @@ def make_report(found: Found) -> DataReport:
         count=count,
         size=(height, width),
         channels=channels,
-        sizes={_width_first(size): count for size, count in facts["sizes"].items()},
+        sizes=facts["sizes"],
         modes=facts["modes"],
         value_levels=int((colours.sum(axis=0) > 0).sum()),
         mean=tuple(mean.tolist()),
@@ -79,8 +79,12 @@ def make_report(found: Found) -> DataReport:
         animated=facts["animated"],
         rotated=facts["rotated"],
         profiled=facts["profiled"],
+        remarks=facts["remarks"],
         enlarged=facts["enlarged"],
-        background=None if background is None else (background[0], background[1], background[2]),
+        padded=facts["padded"],
+        background=tuple(background)
+        if background is not None and (facts["transparent"] or facts["padded"])
+        else None,
         scales={
             {"F": "float", "I": "32-bit"}[mode]: (low, high)
             for mode, (low, high) in facts["scales"].items()
@@ -103,37 +107,52 @@ def notes(report: DataReport) -> list[str]:
     height, width = report.size
     if on_plane((height, width, report.channels)):
         lines.append("points of the plane: equal ones are chance, and not counted as duplicates")
-    size = dimensions(height, width)
-    kept = report.sizes.get(size, 0)
+    shape = dimensions(height, width)
+    kept = report.sizes.get(shape, 0)
     if kept < report.count:
         how = "cropped" if report.settings["fit"] == "crop" else "padded"
         chosen = "" if report.settings["size"] else ", a size chosen from the data"
-        others = [f"{n:,} of {s}" for s, n in report.sizes.items() if s != size]
+        others = [f"{n:,} of {size}" for size, n in report.sizes.items() if size != shape]
         found = ", ".join(others[:SIZES]) + (", and others" if len(others) > SIZES else "")
         lines.append(
-            f"{plural(report.count - kept, 'image')} resized and {how} to {size}{chosen}: {found}"
+            f"{plural(report.count - kept, 'image')} resized and {how} to {shape}{chosen}: {found}"
         )
+    if report.padded:
+        lines.append(f"{plural(report.padded, 'image')} padded with bars of {bars(report)}")
     if report.colourful == 0 and report.channels == 1 and not grey_modes(report):
         lines.append("all colours are grey: one channel is used")
-    if report.background is not None:
-        red, green, blue = report.background
+    if report.background is not None and report.transparent:
         lines.append(
-            f"{report.transparent} transparent images composited on #{red:02x}{green:02x}{blue:02x}"
+            f"{plural(report.transparent, 'transparent image')} composited on "
+            f"{hexadecimal(report.background)}"
         )
     for kind, (low, high) in report.scales.items():
         lines.append(f"{kind} images scaled so that {low:g} becomes 0 and {high:g} becomes 255")
     if report.animated:
-        lines.append(f"{report.animated} animated images: the first frame is used")
+        lines.append(f"{plural(report.animated, 'animated image')}: the first frame is used")
     if report.rotated:
-        lines.append(f"{report.rotated} images turned upright by their EXIF orientation")
+        lines.append(f"{plural(report.rotated, 'image')} turned upright by their EXIF orientation")
     if report.profiled:
-        lines.append(f"{report.profiled} images carry a colour profile, which is not applied")
+        lines.append(f"{plural(report.profiled, 'image')} converted from a colour profile to sRGB")
+    lines += [f"{plural(n, 'image')} with {remark}" for remark, n in report.remarks.items()]
     if report.captioned:
         lines.append(
             f"{plural(report.captioned, 'caption')} found, but not used: undrift does not train on "
             "text yet"
         )
     return lines
+
+
+def bars(report: DataReport) -> str:
+    """Say what bars of padding are filled with."""
+    if report.channels == 4:
+        return "full transparency"
+    return "black" if report.background is None else hexadecimal(report.background)
+
+
+def hexadecimal(colour: tuple[int, int, int]) -> str:
+    """Write a colour as ``#rrggbb``."""
+    return "#" + bytes(colour).hex()
 
 
 def warnings(report: DataReport) -> list[str]:
@@ -151,17 +170,17 @@ def warnings(report: DataReport) -> list[str]:
             f"no value above {brightest} of 255: 16-bit images that use few bits need scaling"
         )
     if report.constant and not on_plane((*report.size, report.channels)):
-        lines.append(f"{report.constant} images are of one single colour")
+        lines.append(f"{plural(report.constant, 'image')} of one single colour")
     if report.duplicates.extra:
-        lines.append(f"{report.duplicates.extra} images are copies of others")
+        copies = plural(report.duplicates.extra, "copy")
+        lines.append(f"{copies} of other images")
     if report.duplicates.straddling:
         lines.append(
-            f"{report.duplicates.straddling} held-out images are also trained on: "
+            f"{plural(report.duplicates.straddling, 'held-out image')} also trained on: "
             "the source's own splits leak"
         )
     if report.enlarged:
-        height, width = report.size
-        lines.append(f"{report.enlarged} images were enlarged to {dimensions(height, width)}")
+        lines.append(f"{plural(report.enlarged, 'image')} enlarged to {dimensions(*report.size)}")
     return lines
 
 
@@ -216,9 +235,3 @@ def moments(histogram: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[
     mean = (histogram * values).sum(axis=1) / total
     variance = (histogram * (values - mean[:, None]) ** 2).sum(axis=1) / total
     return mean, np.sqrt(variance)
-
-
-def _width_first(size: str) -> str:
-    """A size that was decoded as HEIGHTxWIDTH, as people write it."""
-    height, width = map(int, size.split("x"))
-    return dimensions(height, width)
