@@ -8,6 +8,7 @@ exceptions.
 from __future__ import annotations
 
 import reprlib
+from typing import Any
 
 LONGEST_MESSAGE = 1200
 """Characters; of a longer message the middle is left out."""
@@ -33,6 +34,18 @@ class UsageError(UndriftError):
     """A flag, value or configuration that cannot be used, or an output that cannot be written."""
 
     exit_code = 2
+
+
+class UnsavedResultError(UsageError):
+    """A result that was computed and cannot be written where it should be.
+
+    Attributes:
+        result: what the call would have returned.
+    """
+
+    def __init__(self, message: str, result: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.result = result
 
 
 class DataError(UndriftError):

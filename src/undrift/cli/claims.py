@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, parse, writable_folder
+from undrift.cli.flags import at_least, parse
 from undrift.errors import InterruptedRunError, TerminatedError
+from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:

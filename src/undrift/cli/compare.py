@@ -12,8 +12,9 @@ import tyro
 
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, parse, writable_folder
+from undrift.cli.flags import at_least, parse
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
+from undrift.files.destination import writable_folder
 from undrift.runs.settings import TrainSettings, check_threads, stored_size
 
 if TYPE_CHECKING:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
 from rich.style import Style
 from rich.text import Text
 
 from undrift.cli.dispatch import first_rank
+from undrift.errors import UnsavedResultError
 from undrift.names import printable
 
 if TYPE_CHECKING:
@@ -95,6 +96,19 @@ def progress(console: Console, title: str) -> Iterator[Callable[[int, int], None
             bar.update(task, completed=done, total=total)
 
         yield show
+
+
+@contextmanager
+def shown_if_unsaved(
+    console: Console, table: Callable[[dict[str, Any]], list[str]]
+) -> Iterator[None]:
+    """Print a result that could not be written, before the error says so."""
+    try:
+        yield
+    except UnsavedResultError as error:
+        for line in table(error.result):
+            console.print(line)
+        raise
 
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:

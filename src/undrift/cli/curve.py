@@ -12,8 +12,9 @@ import tyro
 
 from undrift.cli.console import columns, duration, following, make_bar, make_console
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, parse, writable_folder
+from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
+from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, duration, following, make_bar, make_console
+from undrift.cli.console import (
+    columns,
+    duration,
+    following,
+    make_bar,
+    make_console,
+    shown_if_unsaved,
+)
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, parse, writable_file
+from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
+from undrift.files.destination import writable_file
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -133,7 +141,7 @@ def run(arguments: list[str]) -> None:
         torch.set_num_threads(asked.threads)
     sampling = Sampling(asked.seed, asked.steps, asked.sampler, asked.guidance, asked.grid)
     wanted = tuple(part for name in asked.metrics for part in name.split(",") if part)
-    with _watching(console) as watcher:
+    with _watching(console) as watcher, shown_if_unsaved(console, table):
         found = run_evaluation(
             Evaluate(
                 target=asked.target,

@@ -11,8 +11,9 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
-from undrift.cli.flags import at_least, finite, parse, writable_folder
+from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import UsageError
+from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:

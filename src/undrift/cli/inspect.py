@@ -9,8 +9,9 @@ from typing import Annotated, Literal
 import tyro
 
 from undrift.cli.console import following, make_console
-from undrift.cli.flags import parse, writable_folder
+from undrift.cli.flags import parse
 from undrift.errors import UsageError
+from undrift.files.destination import writable_folder
 from undrift.runs.settings import image_size
 
 

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, duration, following, make_bar, make_console
-from undrift.cli.flags import at_least, finite, parse, writable_file
+from undrift.cli.console import (
+    columns,
+    duration,
+    following,
+    make_bar,
+    make_console,
+    shown_if_unsaved,
+)
+from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import UsageError
+from undrift.files.destination import writable_file
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -128,7 +136,7 @@ def run(arguments: list[str]) -> None:
 
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
-    with _watching(console) as watcher:
+    with _watching(console) as watcher, shown_if_unsaved(console, table):
         found = run_likelihood(
             Likelihood(
                 target=asked.target,

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import first_rank
-from undrift.cli.flags import parse, writable_folder
+from undrift.cli.flags import parse
 from undrift.errors import UsageError
+from undrift.files.destination import writable_folder
 from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import TrainSettings, changed, flag
 from undrift.wording import dimensions

@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, duration, following, make_bar, make_console
-from undrift.cli.flags import at_least, finite, parse, writable_file
+from undrift.cli.console import (
+    columns,
+    duration,
+    following,
+    make_bar,
+    make_console,
+    shown_if_unsaved,
+)
+from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import UsageError
+from undrift.files.destination import writable_file
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -90,10 +98,11 @@ def run(arguments: list[str]) -> None:
     )
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
-    with _watching(console) as watcher:
+    with _watching(console) as watcher, shown_if_unsaved(console, table):
         found = run_tuning(wanted, watcher)
     for line in table(found):
         console.print(line)
+    console.print(f"stored in the pipeline after {duration(found['seconds'])}")
     console.print(following("undrift", "sample", asked.target, "--steps", steps[0]))
 
 
@@ -124,7 +133,6 @@ def table(found: dict[str, Any]) -> list[str]:
     lines.append(f"error: {found['error']}")
     if any(row["distance"] is not None for row in found["rows"]):
         lines.append(f"distance to data: {found['distance']}")
-    lines.append(f"stored in the pipeline after {duration(found['seconds'])}")
     return lines
 
 

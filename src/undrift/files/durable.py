@@ -51,8 +51,10 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
         if durable:
             LOCAL.sync_file(partial)
         os.replace(partial, path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            error.filename, error.filename2 = os.fspath(path), None
         raise
     if durable:
         _sync_names(path.parent)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.destination import check_room
 from undrift.files.durable import beside, standing, sweep, write_file
 from undrift.files.ownership import reason
 from undrift.files.reading import read_mapping
@@ -141,6 +142,20 @@ class RunDirectory:
         except OSError as error:
             raise UsageError(
                 f"{target}: cannot be written ({error.strerror or error}); make room or repair that"
+            ) from error
+
+    def check_writable(self) -> None:
+        """Make sure that a result can be written here, before work is spent on it.
+
+        Raises:
+            UsageError: if it cannot.
+        """
+        try:
+            check_room(self.path)
+        except OSError as error:
+            raise UsageError(
+                f"{self.path}: no result can be written there ({error.strerror}); make room or "
+                "repair that"
             ) from error
 
     def check(self) -> None:

@@ -73,6 +73,8 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
             "samplers to compare; `undrift evaluate` measures it"
         )
     folder = _folder(asked, subject)
+    if subject.run is not None and asked.out is None:
+        subject.run.check_writable()
     stored, reference = _reference(asked, subject)
     check(subject, reference)
     with World.join(device) as world:

@@ -56,6 +56,8 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     names = chosen_metrics(asked.metrics)
     device = choose_device(asked.device)
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
+    if subject.run is not None:
+        subject.run.check_writable()
     stored = None
     if asked.label_column is not None and (asked.reference is None or is_stored(asked.reference)):
         raise UsageError(

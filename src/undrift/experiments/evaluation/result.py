@@ -17,7 +17,8 @@ from undrift.experiments.evaluation.reference import Reference
 from undrift.experiments.evaluation.subject import Subject
 from undrift.experiments.evaluation.watcher import Watcher
 from undrift.experiments.report.refresh import refresh
-from undrift.files.durable import write_output
+from undrift.experiments.unsaved import kept
+from undrift.files.durable import write_file, write_output
 from undrift.metrics import Comparison, measure
 
 
@@ -69,20 +70,30 @@ def write_result(
     """Write the result into the run and its report, if there is one, and to ``asked.out``.
 
     The picture of the closest pairs lies beside it, under its name with ``-closest.png``.
+
+    Raises:
+        UnsavedResultError: if that cannot be done; see `kept`.
     """
     text = (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
-    if asked.out is not None:
-        out = Path(asked.out)
-        write_output(out, text)
+
+    def save(folder: Path) -> None:
+        write_file(folder / "evaluation.json", text)
         if closest is not None:
-            write_output(out.with_name(f"{out.stem}-closest.png"), closest)
-    if subject.run is not None:
-        name = file_name(asked, found)
-        subject.run.write_bytes(f"evaluation/{name}", text)
-        if closest is not None:
-            stem = name.removesuffix(".json")
-            subject.run.write_bytes(f"evaluation/{stem}-closest.png", closest)
-        refresh(subject.run.path)
+            write_file(folder / "evaluation-closest.png", closest)
+
+    with kept(found, save):
+        if asked.out is not None:
+            out = Path(asked.out)
+            write_output(out, text)
+            if closest is not None:
+                write_output(out.with_name(f"{out.stem}-closest.png"), closest)
+        if subject.run is not None:
+            name = file_name(asked, found)
+            subject.run.write_bytes(f"evaluation/{name}", text)
+            if closest is not None:
+                stem = name.removesuffix(".json")
+                subject.run.write_bytes(f"evaluation/{stem}-closest.png", closest)
+            refresh(subject.run.path)
 
 
 def file_name(asked: Evaluate, found: dict[str, Any]) -> str:

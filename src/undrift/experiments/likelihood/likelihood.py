@@ -20,7 +20,8 @@ from undrift.data.findings import finding_lines, findings
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.likelihood.images import ScoredImages, Split, open_images
-from undrift.files.durable import write_output
+from undrift.experiments.unsaved import kept
+from undrift.files.durable import write_file, write_output
 from undrift.likelihood import BoundMethod, FlowMethod, Scored
 from undrift.metrics.estimate import Z95
 from undrift.pipelines import Pipeline
@@ -112,6 +113,8 @@ def run_likelihood(asked: Likelihood, watcher: Watcher | None = None) -> dict[st
         )
     if type(subject.pipeline).likelihood is Pipeline.likelihood:
         raise subject.pipeline.no_likelihood()  # before its data are opened, or asked for
+    if subject.run is not None:
+        subject.run.check_writable()
     device = choose_device(asked.device)
     images = open_images(subject, asked.data, asked.split, asked.n, asked.value_levels, asked.seed)
     if len(images.images) < FEWEST:
@@ -271,16 +274,22 @@ def _write(
     images: ScoredImages,
     scores: dict[str, Scored],
 ) -> None:
-    text = json.dumps(found, indent=1, allow_nan=False) + "\n"
-    for flag, path, content in (
-        ("--out", asked.out, text),
-        ("--per-image", asked.per_image, _table(images, scores)),
-    ):
-        if path is not None:
-            write_output(Path(path), content.encode(), flag=flag)
-    if subject.run is not None:
-        name = f"likelihood-{asked.method}-{images.split}-{len(images.images)}-{asked.seed}.json"
-        subject.run.write_text(f"evaluation/{name}", text)
+    text = (json.dumps(found, indent=1, allow_nan=False) + "\n").encode()
+    table = _table(images, scores).encode()
+
+    def save(folder: Path) -> None:
+        write_file(folder / "likelihood.json", text)
+        write_file(folder / "per-image.csv", table)
+
+    with kept(found, save):
+        if asked.out is not None:
+            write_output(Path(asked.out), text)
+        if asked.per_image is not None:
+            write_output(Path(asked.per_image), table, flag="--per-image")
+        if subject.run is not None:
+            part = f"{images.split}-{len(images.images)}"
+            name = f"likelihood-{asked.method}-{part}-{asked.seed}.json"
+            subject.run.write_bytes(f"evaluation/{name}", text)
 
 
 def _table(images: ScoredImages, scores: dict[str, Scored]) -> str:

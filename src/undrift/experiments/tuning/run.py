@@ -17,8 +17,9 @@ from undrift.experiments.tuning.calibration import JUDGED
 from undrift.experiments.tuning.cases import FINE, Source
 from undrift.experiments.tuning.likeness import MOST, Likeness
 from undrift.experiments.tuning.tune import Watcher, tune_all
+from undrift.experiments.unsaved import kept
 from undrift.files import manifest
-from undrift.files.durable import standing, write_output
+from undrift.files.durable import standing, write_file, write_output
 from undrift.files.lock import FileLock
 from undrift.files.reading import read_bytes
 from undrift.pipelines import DiffusionPipeline, Pipeline
@@ -96,6 +97,8 @@ def run_tuning(asked: TuneSampler, watcher: Watcher | None = None) -> dict[str, 
 def _tuned(
     asked: TuneSampler, directory: Path, run: RunDirectory | None, watcher: Watcher
 ) -> dict[str, Any]:
+    if run is not None:
+        run.check_writable()
     device = choose_device(asked.device)
     before = _manifest(directory)
     pipeline = tunable(Pipeline.from_pretrained(directory)).to(device)
@@ -107,13 +110,20 @@ def _tuned(
     pipeline.learned = {**pipeline.learned, **found}
     if _manifest(directory) != before:
         raise ModelFileError(f"{directory} has changed since the tuning began; tune again")
-    pipeline.to("cpu").save_pretrained(directory)
+    pipeline.to("cpu")
     result = _result(asked, guidance, rows, seconds)
-    text = json.dumps(result, indent=1, allow_nan=False) + "\n"
-    if run is not None:
-        run.write_text("evaluation/tune-sampler.json", text)
-    if asked.out is not None:
-        write_output(Path(asked.out), text.encode())
+    text = (json.dumps(result, indent=1, allow_nan=False) + "\n").encode()
+
+    def save(folder: Path) -> None:
+        write_file(folder / "tune-sampler.json", text)
+        pipeline.save_pretrained(folder / "pipeline")
+
+    with kept(result, save):
+        pipeline.save_pretrained(directory)
+        if run is not None:
+            run.write_bytes("evaluation/tune-sampler.json", text)
+        if asked.out is not None:
+            write_output(Path(asked.out), text)
     return result
 
 
