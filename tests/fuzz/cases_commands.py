@@ -1,0 +1,248 @@
+"""Command lines: every command with its own flags, as the code declares them, and absurd values."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import stat
+import typing
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, get_args, get_origin
+
+from tests.fuzz.case import Case, command
+from tests.fuzz.sandbox import Console
+from tests.fuzz.seeds import TRAINING, Seeds
+
+THREAD = ("--threads", "1")
+FIGURES = ("--n", "10", "--metrics", "fd", "--features", "pixels", *THREAD)
+BASES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "demo": (("--steps", "1", "--out", "out"),),
+    "inspect": (("classes",), ("images.npz", "--out", "out")),
+    "train": (
+        ("--config", "diffusion.yaml", "--out", "out"),
+        (*TRAINING, "--network", "mlp", "--print-config"),
+        (*TRAINING, "--network", "mlp", "--dry-run"),
+        ("classes", "--method", "dcgan", "--steps", "2", "--print-config"),
+        ("--config", "run/config.yaml", "--out", "run"),
+    ),
+    "sample": (("run", "-n", "2", "--steps", "2"), ("run/pipeline", "-n", "2"), ("gan", "-n", "2")),
+    "inpaint": (("run", "--mask", "left", "-n", "1", "--variants", "1", "--steps", "2"),),
+    "evaluate": (
+        ("samples", "--reference", "images.npz", *FIGURES),
+        ("run", "--steps", "2", *FIGURES),
+    ),
+    "likelihood": (("run", "--n", "2", "--points", "2", *THREAD),),
+    "compare": (("classes", "--out", "out", "--images", "8", "--seeds", "1"),),
+    "claims": (("--preset", "smoke", "--out", "out"),),
+    "curve": (
+        ("run", "-n", "10", "--nfe", "2", "--samplers", "euler", "--metrics", "fd", "--features",
+         "pixels", *THREAD),
+    ),
+    "tune-sampler": (("run", "--steps", "2", "--samples", "32", *THREAD),),
+    "runs": (("list", "--root", "."), ("show", "run")),
+    "doctor": ((),),
+}  # fmt: skip
+"""Valid command lines that end soon."""
+
+LONG_WORK = ("compare", "claims", "demo")
+"""Commands whose valid lines take minutes: they get at least one value that must be refused."""
+
+CONSOLES: tuple[Console, ...] = (*(("utf-8",) * 7), "ascii", "ascii", "full", "closed")
+
+OUTPUTS = ("out", "npz", "per_image", "save_reference")
+
+WORDS = (
+    "", " ", "nonsense", "auto", "all", "none", "-", "--", "-1", "--nonsense", "a,b", ",", "a b",
+    "\x1b[31mred\x07", "a\nb", "\udcff\udcfe", "caf\u00e9", "\U0001f642", "x" * 300, "x" * 100_000,
+    "$x_$", "{}", "%s", "karras:", "karras:1e999", "dynamic:2", "dynamic:nan", "shifted:0", "1,2",
+    "5,5", "0,-1", "ant", "ant,bee", "0", "7", "module:function", "os:system", "random", "pixels",
+    "#ffffff", "#fff", "60s", "0s", "-1s", "1e9h", "999999999999999999999h", "0.5M", "0.0001k",
+    "domain",
+)  # fmt: skip
+PATHS = (
+    "", ".", "..", "/", "/nonexistent/x", "~nouser/x", "~", "classes", "images.npz", "images.npy",
+    "run", "run/pipeline", "run/config.yaml", "gan", "samples", "mask.png", "reference.safetensors",
+    "n" * 300, "d/" * 3000, "x" * 100_000, "a\nb", "\x1b[31m", "\udcff.png", "caf\u00e9", "https://x.y/z",
+    "hf:x/y", "hf:", "digits", "ring8", "/proc/self/mem", "pipe", "link", "loop", "node", "mine",
+    "mine/note.txt", "empty", "..\\x", "runs/latest", "\x00", "-", "/dev/stdin", "classes.zip",
+)  # fmt: skip
+ONLY_READ = ("/dev/zero", "/dev/null", "/dev/full", "/dev/random", "/proc")
+NEW = ("new", "new.json", "new.npz", "new/deeper", "new.csv", "new.safetensors", "new.png")
+SMALL_NUMBERS = (
+    "0",
+    "1",
+    "2",
+    "3",
+    "5",
+    "8",
+    "16",
+    "-1",
+    "-0",
+    "1.5",
+    "0.5",
+    "0.05",
+    "1e-9",
+    "0.25",
+)
+ABSURD_NUMBERS = (
+    str(10**30), "-" + str(10**30), str(2**63), "9" * 5000, "nan", "inf", "-inf", "1e999", "1e400",
+    "-1e300", "0x10", "1_0", "\u0663", " 5", "", "five", "1e3", "--", "None", "True", "1,5",
+    "5e-324",
+)  # fmt: skip
+
+
+def command_case(seeds: Seeds, draw: Random) -> Case:
+    """A valid command line of which one to three words are changed."""
+    verb = draw.choice([*BASES, *BASES, "train", "train", "sample", "evaluate", "evaluate"])
+    words = [verb, *draw.choice(BASES[verb])]
+    flags = _flags(verb, words)
+    wrong = verb in LONG_WORK
+    for _ in range(draw.choice((1, 1, 2, 2, 3))):
+        _changed(words, flags, draw, wrong)
+    if wrong:
+        words += draw.choice((["--nonsense", "1"], ["--threads", "-1"], ["--device", "x"]))
+    tree = draw.random() < 0.1
+
+    def prepare(folder: Path) -> str:
+        seeds.copy_named(words, folder)
+        _strange(folder)
+        if tree:
+            _repository(folder)
+        return "in a hostile repository" if tree else ""
+
+    console = draw.choice(CONSOLES)
+    title = f"undrift {' '.join(map(_short, words))}"
+    if console != "utf-8":
+        title += f" on a console that is {console}"
+    return Case(f"command / {verb}", title, prepare, command(words), console)
+
+
+def _short(word: str) -> str:
+    text = ascii(word)[1:-1]
+    return text if len(text) <= 80 else f"{text[:40]}...({len(word)} characters)"
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+    """A flag as a command declares it.
+
+    Attributes:
+        word: as it is typed; "" for a positional argument.
+        name: of the field.
+        kind: its type, without None.
+    """
+
+    word: str
+    name: str
+    kind: Any
+
+
+def _flags(verb: str, words: list[str]) -> list[Flag]:
+    """The flags of a command, read off the dataclass in its module."""
+    module = importlib.import_module(f"undrift.cli.{verb.replace('-', '_')}")
+    found = [
+        value
+        for value in vars(module).values()
+        if dataclasses.is_dataclass(value) and value.__module__ == module.__name__
+    ]
+    if verb == "runs":
+        found = [value for value in found if value.__name__.lower() == words[1]]
+    flags = []
+    for declared in found:
+        hints = typing.get_type_hints(declared, include_extras=True)
+        for field in dataclasses.fields(declared):
+            kind, notes = _bare(hints[field.name])
+            word = "--" + field.name.replace("_", "-")
+            if any("Positional" in str(note) or "positional" in str(note) for note in notes):
+                word = ""
+            elif field.name == "learning_rate":
+                word = "--lr"
+            flags.append(Flag(word, field.name, kind))
+    return flags
+
+
+def _bare(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A type without notes and None, and the notes."""
+    notes: tuple[Any, ...] = ()
+    while hasattr(hint, "__metadata__"):
+        notes += hint.__metadata__
+        hint = hint.__origin__
+    if get_origin(hint) in (typing.Union, type(int | None)):
+        inner = [member for member in get_args(hint) if member is not type(None)]
+        if len(inner) == 1:
+            return _bare(inner[0])[0], notes + _bare(inner[0])[1]
+    return hint, notes
+
+
+def _changed(words: list[str], flags: list[Flag], draw: Random, wrong: bool) -> None:
+    """Change ``words`` in place."""
+    kind = draw.random()
+    if kind < 0.1 and len(words) > 1:
+        del words[draw.randrange(1, len(words))]
+        return
+    if kind < 0.17:
+        words.insert(draw.randrange(1, len(words) + 1), draw.choice(draw.choice((WORDS, PATHS))))
+        return
+    if kind < 0.2 and not wrong:
+        words.append(draw.choice(("--help", "-h")))
+        return
+    if not flags:
+        words.append(draw.choice(WORDS))
+        return
+    flag = draw.choice(flags)
+    values = _values(flag, draw)
+    if flag.word:
+        words += [flag.word, *values] if flag.kind is not bool else [flag.word]
+    elif len(words) > 1:
+        words[1 if words[0] != "runs" else -1] = (values or [""])[0]
+
+
+def _values(flag: Flag, draw: Random) -> list[str]:
+    """Words for a flag, by its type."""
+    if get_origin(flag.kind) is tuple:
+        return [
+            draw.choice(draw.choice((WORDS, SMALL_NUMBERS)))
+            for _ in range(draw.choice((0, 1, 1, 2, 40)))
+        ]
+    if get_origin(flag.kind) is Literal:
+        choices = [str(choice) for choice in get_args(flag.kind)]
+        return [draw.choice(choices) if draw.random() < 0.8 else draw.choice(WORDS)]
+    if flag.kind in (int, float):
+        return [draw.choice(draw.choice((SMALL_NUMBERS, SMALL_NUMBERS, ABSURD_NUMBERS)))]
+    if flag.name in OUTPUTS:
+        return [
+            draw.choice(draw.choice((NEW, NEW, PATHS, ("../guard/secret.txt", "../guard/pipe"))))
+        ]
+    if flag.name in ("target", "data", "reference", "against", "config", "init", "mask", "root",
+                     "feature_weights", "mnist"):  # fmt: skip
+        return [draw.choice(draw.choice((PATHS, PATHS, ONLY_READ, WORDS)))]
+    return [draw.choice(draw.choice((WORDS, WORDS, SMALL_NUMBERS, ABSURD_NUMBERS)))]
+
+
+def _strange(folder: Path) -> None:
+    """Files that a path may name, and a user's own."""
+    os.mkfifo(folder / "pipe")
+    (folder / "link").symlink_to("nowhere")
+    (folder / "loop").symlink_to("loop")
+    (folder / "empty").mkdir()
+    (folder / "mine").mkdir()
+    for name in ("note.txt", "000000.png", "grid.png", "beside.png", "data.json", "config.yaml"):
+        (folder / "mine" / name).write_text("mine\n")
+    if os.geteuid() == 0:
+        os.mknod(folder / "node", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    else:
+        os.mkfifo(folder / "node")
+
+
+def _repository(folder: Path) -> None:
+    """A repository, as it could come in an archive, that wants a program run."""
+    git = folder / ".git"
+    for name in ("objects", "refs"):
+        (git / name).mkdir(parents=True)
+    (git / "HEAD").write_text("ref: refs/heads/main\n")
+    monitor = folder / "monitor.sh"
+    monitor.write_text("#!/bin/sh\ntouch `dirname $0`/../executed\n")
+    monitor.chmod(0o755)
+    (git / "config").write_text(f"[core]\n\trepositoryformatversion = 0\n\tfsmonitor = {monitor}\n")
