@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
+import re
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from undrift.cli.dispatch import main
 from undrift.errors import ModelFileError, UsageError
 from undrift.runs import directory
 from undrift.runs.directory import RunDirectory, list_runs, new_directory, open_run, point_latest
@@ -109,3 +113,39 @@ def test_events_hold_no_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         log.write("train", loss=float("nan"))
     log.close()
+
+
+def as_nobody(*words: str) -> int:
+    """Exit code of a command line given by a user whom permissions bind, unlike root."""
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            if os.geteuid() == 0:
+                os.setuid(65534)
+            code = main(list(words))
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def test_a_folder_that_cannot_be_entered_is_listed_and_stops_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with tempfile.TemporaryDirectory() as root:  # pytest's own folders are closed to others
+        os.chmod(root, 0o755)
+        for name in ("open", "shut"):
+            make_run(Path(root, name))
+        for words in (("list", "--root", root), ("show", f"{root}/shut")):
+            assert main(["runs", *words]) == 0  # modules are loaded while they can be read
+        Path(root, "shut").chmod(0)
+        capfd.readouterr()
+        assert as_nobody("runs", "list", "--root", root) == 0
+        printed = capfd.readouterr().out
+        assert re.search(r"open\s+not started", printed)
+        assert re.search(r"shut\s+unreadable", printed)
+        assert as_nobody("runs", "show", f"{root}/shut") == 4
+        assert "cannot be entered" in capfd.readouterr().err
+        Path(root).chmod(0o311)
+        assert as_nobody("runs", "list", "--root", root) == 4
+        assert "cannot be read (Permission denied)" in capfd.readouterr().err

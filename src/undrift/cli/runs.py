@@ -119,6 +119,8 @@ def _list(asked: List) -> None:
             facts = (_state(found), _step(found), _images(events), _age(events))
         except ModelFileError:
             facts = ("damaged", "-", "-", "-")
+        if found.is_closed:
+            facts = ("unreadable", "-", "-", "-")
         rows.append((str(found.path), *facts))
     rows += [_collection(path) for path in collections]
     for line in columns(rows):

@@ -244,7 +244,7 @@ def short_name(where: str) -> str:
     if not is_path(where):
         parts = [where.removeprefix(HUB)]
     else:
-        path = Path(where).expanduser().resolve()
+        path = Path(os.path.expanduser(where)).resolve()
         parts = [path.stem if path.is_file() else path.name]
         for parent in path.parents:
             if parts[0].lower() not in GENERIC_NAMES or not parent.name:

@@ -98,6 +98,11 @@ class RunDirectory:
         return os.path.isfile(self.config)  # a name that cannot be one is none
 
     @property
+    def is_closed(self) -> bool:
+        """Whether this is a folder that this process may not enter."""
+        return os.path.isdir(self.path) and not os.access(self.path, os.X_OK)
+
+    @property
     def was_started(self) -> bool:
         """Whether training has begun here; a config.yaml alone may be anyone's."""
         marks = ("environment.json", "status.json", "checkpoints")
@@ -314,6 +319,8 @@ def open_run(path: str | os.PathLike[str]) -> RunDirectory:
         prompt = any(map(str.isspace, str(path)))
         hint = "; images are drawn by --labels NAME, not from a prompt" if prompt else ""
         raise ModelFileError(f"{path}: no such run{hint}; `undrift runs list` shows what there is")
+    if run.is_closed:
+        raise ModelFileError(f"{path}: cannot be entered (Permission denied); change its mode")
     if not run.is_run:
         raise ModelFileError(f"{path}: not a run, config.yaml is missing; name a folder in runs/")
     run.check_entries()
@@ -344,9 +351,19 @@ def list_collections(root: str | os.PathLike[str] = ROOT) -> list[Path]:
 
 
 def list_runs(root: str | os.PathLike[str] = ROOT) -> list[RunDirectory]:
-    """Every run in ``root``, by name; ``latest`` is a link to one of them and left out."""
-    root = Path(root)
-    if not root.is_dir():
+    """Every run in ``root``, by name; ``latest`` is a link to one of them and left out.
+
+    A folder that cannot be entered may be a run, and is listed as one.
+
+    Raises:
+        ModelFileError: ``root`` cannot be read.
+    """
+    if not os.path.isdir(root):
         return []
-    entries = sorted(entry for entry in root.iterdir() if not entry.is_symlink())
-    return [run for run in map(RunDirectory, entries) if run.is_run]
+    try:
+        entries = sorted(entry for entry in Path(root).iterdir() if not entry.is_symlink())
+    except OSError as error:
+        raise ModelFileError(
+            f"{root}: cannot be read ({error.strerror}); name another --root"
+        ) from error
+    return [run for run in map(RunDirectory, entries) if run.is_run or run.is_closed]

@@ -95,7 +95,7 @@ def refuse_runs(source: str) -> None:
     """
     if not is_path(source):
         return
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # "~nobody" stays, and is no data
     if RunDirectory(path).was_started:
         raise UsageError(
             f"{source}: a run, not images; `undrift train {source}` resumes it, "

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from undrift.errors import UsageError, shown
+from undrift.errors import UsageError, shortened, shown
 from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
@@ -203,7 +203,7 @@ def seconds(budget: str) -> float:
     given = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if not 0 < given <= _LONGEST_BUDGET:
         raise UsageError(
-            f"--budget {shown(budget)}: wanted a time such as 60s, 30m or 2h, 1000h at most"
+            f"--budget {shortened(budget, 60)}: wanted a time such as 60s, 30m or 2h, 1000h at most"
         )
     return given
 
@@ -244,6 +244,6 @@ def parameter_count(text: str | int, also: str = "") -> int:
     count = round(min(given, _MOST_PARAMETERS + 1))
     if not 1 <= count <= _MOST_PARAMETERS:
         raise UsageError(
-            f"--parameters {shown(text)}: wanted a number such as 0.5M or 500000{also}"
+            f"--parameters {shortened(str(text), 60)}: wanted a number such as 0.5M or 500000{also}"
         )
     return count
