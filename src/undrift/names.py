@@ -51,11 +51,6 @@ def printable(text: str) -> str:
     return _HIDDEN.sub(_escaped, text)
 
 
-def in_chart(text: str) -> str:
-    """Return ``text`` printable, and as matplotlib takes it literally: dollars start a formula."""
-    return printable(text).replace("$", r"\$")
-
-
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # as Python decodes file names

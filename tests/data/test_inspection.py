@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,3 +73,33 @@ def test_files_are_written_and_never_overwritten(tmp_path: Path) -> None:
         write_inspection(digits, tmp_path / "out")
     with pytest.raises(UsageError, match="cannot be written"):
         write_inspection(digits, paths[0] / "below")
+
+
+NAMES = (
+    "$5_{$9",
+    "[red]",
+    "\x1b[31m",
+    "\u732b",
+    "a\nb",
+    "\u202egnp",
+    r"\$ \frac{",
+    "\udce9",
+    "^_$x$",
+)
+
+
+def test_classes_may_have_any_name(tmp_path: Path) -> None:
+    """Formulas, markup, escapes, line breaks and scripts that a font lacks: warnings are errors."""
+    images = np.random.default_rng(0).integers(0, 256, (2 * len(NAMES), 8, 8, 1), np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.repeat(np.arange(len(NAMES)), 2))
+    found = load(tmp_path / "a.npz")
+    counts = dict.fromkeys(NAMES, 2)
+    found = replace(found, class_names=NAMES, report=replace(found.report, classes=counts))
+    paths = write_inspection(found, tmp_path / "out")
+    for path in paths[2:]:
+        with Image.open(path) as picture:
+            picture.load()
+    text = paths[1].read_text(encoding="utf-8")
+    assert text.isprintable() or set(text) - {"\n"} <= set(filter(str.isprintable, text))
+    for name in ("$5_{$9", "[red]", r"\x1b[31m", "\u732b", r"a\nb", r"\u202egnp", r"\xe9"):
+        assert f"  {name} " in text

@@ -157,6 +157,24 @@ def test_names_cannot_inject_markup(tmp_path: Path):
     assert evil in found.said
 
 
+def test_names_command_neither_a_terminal_nor_the_direction_of_the_page(tmp_path: Path):
+    run = fake_run.make_run(tmp_path / "run")
+    data = json.loads((run / "data.json").read_text())
+    data["source"] = b"caf\xe9\x1b[31m".decode(errors="surrogateescape")
+    data["classes"] = {"\x1b]0;title\x07": 3, "\u202egnp.$5_$": 2}
+    data["set_aside"] = [{"name": "torn\x9b2J.png", "reason": "truncated\nfile"}]
+    (run / "data.json").write_text(json.dumps(data))
+    text = write_report(run).read_text(encoding="utf-8")
+    assert not set("\x1b\x07\x9b\u202e") & set(text)
+    found = Page(text)
+    for words in (r"caf\xe9\x1b[31m", r"\x1b]0;title\x07", r"\u202egnp.$5_$", r"torn\x9b2J.png"):
+        assert words in found.said
+
+
+def test_no_label_of_a_chart_is_left_as_a_formula(page: Page):
+    assert "mathdefault" not in page.text
+
+
 def test_without_arrays_the_files_still_make_a_page(run: Path, tmp_path: Path):
     text = write_report(fake_run.make_run(tmp_path / "run")).read_text()
     found = Page(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
 from undrift.data.scatter import on_plane, scatter
 from undrift.errors import UsageError
+from undrift.names import printable
 from undrift.wording import dimensions, plural
 
 SHEET_COLUMNS = 12
@@ -51,7 +53,7 @@ def inspect_text(imageset: ImageSet) -> str:
         lines.append(row("ignored", f"{report.ignored:,}: {counts(report.ignored_kinds)}"))
     lines += [row("note", note) for note in report.notes]
     lines += [row("warning", warning) for warning in report.warnings]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def contact_sheet(imageset: ImageSet) -> Image.Image:
@@ -92,6 +94,7 @@ def histogram(imageset: ImageSet) -> Image.Image:
     # Imported here: drawing takes a second to import, and text needs none of it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter
 
     report = imageset.report
     classes = imageset.class_counts()
@@ -105,16 +108,22 @@ def histogram(imageset: ImageSet) -> Image.Image:
         share = np.array(values) / total
         axes[0].stairs(share, np.arange(257) - 0.5, color=colour, label=labels[channel])
     axes[0].set(xlabel="value", ylabel="share of pixels", yscale="log", title="values")
+    axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes[0].legend(frameon=False)
     if classes:
         axes[1].barh(range(len(classes)), list(classes.values()), color="#1f5fbf")
         axes[1].set(xlabel="images", title="classes")
         if len(classes) <= 40:
-            axes[1].set_yticks(range(len(classes)), list(classes))
+            # a class may be called $5, which is no formula
+            names = list(map(printable, classes))
+            axes[1].set_yticks(range(len(classes)), names, parse_math=False)
         axes[1].invert_yaxis()
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
-    canvas.draw()
+    with warnings.catch_warnings():
+        # names in scripts that the font lacks are shown as boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy(), "RGB")
 
 
@@ -153,7 +162,7 @@ def sheet_rows(imageset: ImageSet) -> list[tuple[str, NDArray[np.int64]]]:
     for label, name in enumerate(imageset.class_names):
         members = np.flatnonzero(imageset.labels == label)
         if len(members):
-            rows.append((name[:24], evenly(members, SHEET_COLUMNS)))
+            rows.append((printable(name)[:24], evenly(members, SHEET_COLUMNS)))
     return [rows[i] for i in evenly(np.arange(len(rows)), 2 * SHEET_ROWS)]
 
 

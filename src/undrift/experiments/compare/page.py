@@ -6,11 +6,10 @@ It takes the style, the figures and the words of a run's report. Everything is i
 from __future__ import annotations
 
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from undrift.experiments.compare.figures import curve_panels, point_panels, quality_panel
@@ -24,11 +23,14 @@ from undrift.experiments.compare.tables import (
 )
 from undrift.experiments.compare.tuning_table import tuning_heads, tuning_rows
 from undrift.experiments.report.history import History
+from undrift.experiments.report.html import source, template
 from undrift.experiments.report.page import style
 from undrift.experiments.report.pictures import Picture, thumbnail
 from undrift.experiments.report.record import RunRecord
 from undrift.experiments.report.words import model_rows, training_rows
 from undrift.files.durable import write_output
+
+_PACKAGE = "undrift.experiments.compare"
 
 Record = dict[str, Any]
 
@@ -63,18 +65,12 @@ def sections(page: Record) -> Markup:
 @cache
 def own_style() -> Markup:
     """What the sections need beside the style of all pages."""
-    return Markup(_source("comparison.css"))
+    return Markup(source(_PACKAGE, "comparison.css"))
 
 
 @cache
 def _template(name: str) -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(_source(name))
-
-
-def _source(name: str) -> str:
-    file = resources.files("undrift.experiments.compare").joinpath(name)
-    return file.read_text(encoding="utf-8")
+    return template(_PACKAGE, name)
 
 
 def page_of(folder: Path, found: Record) -> Record:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,6 +34,7 @@ _VARIABLES = {
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "undrift",
+    "text.parse_math": False,  # a class may be called $5
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.edgecolor": RULE,
@@ -72,7 +74,9 @@ _STYLE: dict[Any, Any] = {
 @contextmanager
 def drawing() -> Iterator[None]:
     """Draw inside with the page's style; matplotlib's own settings are untouched outside."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+        # the page has fonts for names in any script; print shows a box for what ours lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 

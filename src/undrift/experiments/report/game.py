@@ -18,6 +18,7 @@ from undrift.experiments.report.figure import (
     drawing,
     images_axis,
     panels,
+    plain_ticks,
     to_svg,
 )
 from undrift.experiments.report.history import History, Record, Series
@@ -74,6 +75,7 @@ def watch_figure(history: History) -> Markup | None:
             _line(norms, series, colour, phase)
             if len(series[1]) and (series[1] > 0).all():
                 norms.set_yscale("log")
+                plain_ticks(norms.yaxis)
         judgement.set_title("Judgement of unseen images")
         _line(judgement, _held_out(history, "ranking"), FIRST, "reals ranked above generated")
         _line(judgement, _held_out(history, "overfitting"), SECOND, "overfitting")

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import shlex
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 from markupsafe import Markup
 
 from undrift.data.scatter import on_plane
@@ -36,6 +35,7 @@ from undrift.experiments.report.gallery import (
 from undrift.experiments.report.game import game_figure, judge_game, watch_figure
 from undrift.experiments.report.health import health_figure, health_note
 from undrift.experiments.report.history import Record
+from undrift.experiments.report.html import source, template
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
 from undrift.experiments.report.record import RunRecord
@@ -51,6 +51,8 @@ from undrift.experiments.report.words import (
     training_rows,
 )
 from undrift.runs.directory import RunDirectory
+
+_PACKAGE = "undrift.experiments.report"
 
 _STATES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": ""}
 _VERDICTS = {
@@ -127,18 +129,12 @@ def _measured_how(evaluation: Record) -> str:
 @cache
 def style() -> Markup:
     """The style sheet that every page of ours has inside."""
-    return Markup(_source("style.css"))
+    return Markup(source(_PACKAGE, "style.css"))
 
 
 @cache
 def _template(name: str) -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(_source(name))
-
-
-def _source(name: str) -> str:
-    folder = resources.files("undrift.experiments.report")
-    return folder.joinpath(name).read_text(encoding="utf-8")
+    return template(_PACKAGE, name)
 
 
 def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Template
 
 from undrift.experiments.compare.page import own_style, page_of, sections
 from undrift.experiments.compare.sentences import VERDICTS
 from undrift.experiments.report.cost import duration
 from undrift.experiments.report.figure import short
 from undrift.experiments.report.history import History
+from undrift.experiments.report.html import template
 from undrift.experiments.report.page import style
 from undrift.experiments.report.pictures import Picture
 from undrift.experiments.study.evidence import LEDGER
@@ -116,9 +116,7 @@ def render(
 
 @cache
 def _template() -> Template:
-    file = resources.files("undrift.experiments.study").joinpath("study.html")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return environment.from_string(file.read_text(encoding="utf-8"))
+    return template("undrift.experiments.study", "study.html")
 
 
 def _claim(claim: Record, exhibits: Exhibits) -> Record:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from undrift.data.sources.mixtures import MIXTURES
 from undrift.experiments.claims import over_seeds
@@ -22,6 +23,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     row_of,
 )
 from undrift.experiments.study.pieces import recorded
+from undrift.names import printable
 
 Record = dict[str, Any]
 
@@ -99,8 +101,9 @@ def _tails(records: Sequence[Record], tones: Tones) -> Figure:
     first = records[0]
     axis.plot(first["wanted"], color=tones["ink"], linestyle=(0, (4, 3)), label="training images")
     axis.set_yscale("symlog", linthresh=1e-3)
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_ylim(bottom=0)
-    names = [name.replace("$", r"\$") for name in first["classes"]]  # which matplotlib sets as math
+    names = [printable(name) for name in first["classes"]]
     axis.set_xticks(range(len(names)), names)
     axis.set_xlabel("class, from frequent to rare")
     axis.set_ylabel("share of samples")

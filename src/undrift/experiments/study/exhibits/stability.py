@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
 from scipy.stats import rankdata
 
 from undrift.experiments.compare import failures_of, has_failed
@@ -56,6 +57,8 @@ def _rates(found: Record, tones: Tones) -> Figure:
             elif value is not None:
                 axis.plot([shifted], [value], "o", color=colour, markersize=5, alpha=0.7)
         axis.set_xscale("log", base=2)
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axis.set_yscale("log")
         plain_ticks(axis.yaxis)
         axis.set_ylim(bottom / 1.3, 1.3 * top)
