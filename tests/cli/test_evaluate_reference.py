@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from sklearn.datasets import load_digits
 
 from undrift.cli.dispatch import main
+from undrift.files.ownership import written_by_undrift
 
 DATA = "a.npz --reference ref.npz"
 
@@ -58,6 +59,7 @@ def made(folder: Path) -> dict[str, Any]:
 
 
 def test_numbers_are_those_of_the_data(made: dict[str, Any], folder: Path):
+    assert all(map(written_by_undrift, (folder / "out.json", folder / "ref.safetensors")))
     (folder / "ref.npz").rename(folder / "away.npz")  # nothing of it is needed
     found = evaluated("a.npz", "--reference", "ref.safetensors")
     (folder / "away.npz").rename(folder / "ref.npz")

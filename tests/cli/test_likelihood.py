@@ -14,6 +14,7 @@ from tests.pipelines.test_gan import pipeline as gan
 import undrift
 from undrift.cli.dispatch import main
 from undrift.errors import UsageError
+from undrift.files.ownership import written_by_undrift
 from undrift.pipelines import Pipeline
 
 
@@ -45,6 +46,7 @@ def test_both_methods_with_their_gap_and_a_score_per_image(tmp_path, capsys):
     out, rows = tmp_path / "out.json", tmp_path / "rows.csv"
     words = ["likelihood", "model", "data.npz", "--method", "both", *QUICK]
     assert main([*words, "--out", str(out), "--per-image", str(rows)]) == 0
+    assert written_by_undrift(out) and written_by_undrift(rows)
     printed = capsys.readouterr().out
     assert "data.npz: 6 of 40 all images, given their label" in printed
     assert "values: 256 levels, from the values that occur in data.npz" in printed

@@ -54,7 +54,8 @@ def pixels(folder, n=N):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "how"), [(KeyboardInterrupt, 130, "interrupted"), (Terminated, 75, "termin")]
+    ("error", "code", "how"),
+    [(KeyboardInterrupt, 130, "interrupted"), (Terminated(15), 75, "termin")],
 )
 def test_finished_images_stay_and_the_same_command_goes_on(
     model, monkeypatch, capsys, error, code, how

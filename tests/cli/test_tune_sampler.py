@@ -24,6 +24,7 @@ from undrift.experiments.tuning import (
 )
 from undrift.experiments.tuning.cases import Source, draw_cases, kept_nodes
 from undrift.experiments.tuning.run import likeness_of, tunable
+from undrift.files.ownership import written_by_undrift
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.randomness import key
 from undrift.runs.directory import RunDirectory
@@ -67,6 +68,7 @@ def test_it_learns_stores_and_is_used(model: Path, folder: Path, capsys: Any):
     printed = capsys.readouterr().out
     assert "network evaluations of one image" in printed and "stored in the pipeline" in printed
     assert "next: undrift sample" in printed and "--steps 3" in printed
+    assert written_by_undrift(folder / "found.json")
     found = json.loads((folder / "found.json").read_text())
     back = DiffusionPipeline.from_pretrained(model)
     assert [row["steps"] for row in found["rows"]] == sorted(back.learned) == [3, 5]

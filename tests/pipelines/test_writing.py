@@ -11,6 +11,7 @@ from PIL import Image
 from tests.pipelines.models import small
 
 from undrift.errors import UsageError
+from undrift.files.ownership import written_by_undrift
 from undrift.pipelines import write_samples
 from undrift.pipelines.folder import unfinished
 
@@ -51,6 +52,7 @@ def test_the_record(tmp_path):
 def test_npz(tmp_path, channels):
     samples = small(channels=channels)(4, labels="all")
     write_samples(samples, tmp_path / "out", COMMAND, npz=tmp_path / "all.npz")
+    assert written_by_undrift(tmp_path / "all.npz")
     with np.load(tmp_path / "all.npz", allow_pickle=False) as arrays:
         assert arrays["images"].dtype == np.uint8
         assert arrays["images"].shape == (4, 6, 5, channels)

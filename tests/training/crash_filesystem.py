@@ -7,6 +7,7 @@ others; content that is not durable may be missing, cut, zeros or complete.
 
 from __future__ import annotations
 
+import errno
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ class CrashFilesystem:
 
     drop: frozenset[int] = frozenset()
     tear_renames: bool = False
+    exchanges: bool = True
     calls: list[str] = field(default_factory=list)
     log: list[Operation | tuple[str, Node] | tuple[str, int]] = field(default_factory=list)
     root: Node = field(default_factory=lambda: Node({}))
@@ -79,6 +81,18 @@ class CrashFilesystem:
             names[target.name] = node
 
         self._change(source.parent, move, "rename")
+
+    def exchange(self, one: Path, other: Path) -> None:
+        if not self.exchanges:
+            raise OSError(errno.ENOSYS, "Function not implemented", str(one))
+        if self._dropped("exchange"):
+            return
+        nodes = self._find(one), self._find(other)
+
+        def swap(names: dict[str, Node]) -> None:
+            names[one.name], names[other.name] = nodes[1], nodes[0]
+
+        self._change(one.parent, swap, "exchange")
 
     def remove_tree(self, path: Path) -> None:
         self._dropped("remove_tree")

@@ -22,6 +22,7 @@ from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_file
+from undrift.files.ownership import check_replaceable
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def run(arguments: list[str]) -> None:
     asked = parse(EvaluateCommand, "evaluate", arguments)
     console = make_console(quiet=asked.quiet)
     if asked.out is not None:
-        writable_file("--out", Path(asked.out))
+        out = Path(asked.out)
+        writable_file("--out", out)
+        check_replaceable("--out", out.with_name(f"{out.stem}-closest.png"))
     if asked.save_reference is not None:
         writable_file("--save-reference", Path(asked.save_reference))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +18,7 @@ from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
 from undrift.data.scatter import on_plane, scatter
 from undrift.errors import UsageError
+from undrift.files.durable import write_output
 from undrift.names import printable
 from undrift.wording import dimensions, plural
 
@@ -137,19 +140,24 @@ def write_inspection(imageset: ImageSet, out: Path) -> list[Path]:
         UsageError: ``out`` already holds one of them, or cannot be written.
     """
     paths = [out / name for name in FILES]
-    taken = [path for path in paths if path.exists()]
+    taken = [path for path in paths if os.path.lexists(path)]
     if taken:
         raise UsageError(f"{taken[0]} is already there: give another --out")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(imageset.report.to_json(), indent=2) + "\n"
-        paths[0].write_text(text, encoding="utf-8")
-        paths[1].write_text(inspect_text(imageset) + "\n", encoding="utf-8")
-        contact_sheet(imageset).save(paths[2])
-        histogram(imageset).save(paths[3])
-    except OSError as error:
-        raise UsageError(f"{out} cannot be written: {error.strerror or error}") from error
+    contents = (
+        (json.dumps(imageset.report.to_json(), indent=2) + "\n").encode(),
+        (inspect_text(imageset) + "\n").encode(),
+        _png(contact_sheet(imageset)),
+        _png(histogram(imageset)),
+    )
+    for path, data in zip(paths, contents, strict=True):
+        write_output(path, data, durable=False)
     return paths
+
+
+def _png(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG")
+    return buffer.getvalue()
 
 
 def sheet_rows(imageset: ImageSet) -> list[tuple[str, NDArray[np.int64]]]:

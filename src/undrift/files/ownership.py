@@ -39,7 +39,7 @@ def check_replaceable(flag: str, path: Path) -> None:
     """
     try:
         mode = os.lstat(path).st_mode
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:  # ValueError: a NUL
         raise UsageError(

@@ -232,6 +232,7 @@ def check_folder(path: Path, mark: str, own: Collection[str], what: str) -> None
 
     Raises:
         UsageError: if something else is there.
+        ModelFileError: if one of these names is a symbolic link, which would be written through.
     """
     try:
         present = set(os.listdir(path))
@@ -246,6 +247,12 @@ def check_folder(path: Path, mark: str, own: Collection[str], what: str) -> None
         raise UsageError(
             f"--out {path}: it holds {strangers[0]!r} and is not {what}; name a new or empty folder"
         )
+    for name in sorted(present & {mark, *own}):
+        if (path / name).is_symlink():
+            raise ModelFileError(
+                f"{path / name}: a symbolic link, and {what} is written there; "
+                "put what it leads to in its place or delete it"
+            )
 
 
 def make_folder(path: Path) -> None:

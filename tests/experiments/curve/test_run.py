@@ -107,7 +107,7 @@ def test_points_table_files_and_the_same_numbers_as_evaluate(folder, capsys, dra
     assert drawn[1:] == [("heun", 3)]  # another seed, another point
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (Terminated, 75)])
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (Terminated(15), 75)])
 def test_a_stop_keeps_the_points_and_the_same_command_goes_on(
     folder, capsys, monkeypatch, drawn, error, code
 ):

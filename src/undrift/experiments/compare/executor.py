@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol, cast
 
 from undrift.errors import UsageError
+from undrift.files.filesystem import open_own
 from undrift.threads import spin_bound
 
 
@@ -141,7 +142,7 @@ class _Zygote:
 
     def start(self, command: Command) -> _Forked:
         try:
-            command.log.open("ab").close()
+            open(command.log, "ab", opener=open_own).close()
         except OSError as error:
             raise UsageError(
                 f"cannot start a run with its log in {command.log}: {error.strerror or error}; "

@@ -25,6 +25,8 @@ from undrift.files.durable import write_output
 from undrift.files.reading import read_mapping
 
 PROTOCOL, ARMS = "protocol.json", "arms.json"
+OWN = frozenset({"LOCK", "runs", "logs", "cells", "slurm"})
+"""What a comparison may hold that was stopped before it wrote ``protocol.json``."""
 
 
 class Journal:

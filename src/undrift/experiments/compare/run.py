@@ -19,7 +19,7 @@ from undrift.experiments.compare.bench import Bench, open_bench
 from undrift.experiments.compare.executor import Executor, LocalExecutor
 from undrift.experiments.compare.flops import training_flops
 from undrift.experiments.compare.inference import parameters_of, speed_of
-from undrift.experiments.compare.journal import Journal
+from undrift.experiments.compare.journal import OWN, PROTOCOL, Journal
 from undrift.experiments.compare.page import write_page
 from undrift.experiments.compare.result import result_of, write_result
 from undrift.experiments.compare.scheduling import Work, work_off
@@ -33,7 +33,7 @@ from undrift.experiments.compare.tuning import (
 from undrift.experiments.compare.work import CellWork
 from undrift.files.lock import FileLock
 from undrift.metrics import chosen_metrics
-from undrift.runs.directory import make_folder
+from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.recipes import choose_device
 from undrift.runs.settings import seconds
 from undrift.schema import to_plain
@@ -84,6 +84,7 @@ def run_comparison(
     bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
     journal = Journal(folder, _measured_by(asked, bench.device, threads))
     protocol = bench.protocol(threads)
+    check_folder(folder, PROTOCOL, OWN, "a comparison")
     make_folder(folder)
     lock = FileLock(folder)
     lock.acquire()

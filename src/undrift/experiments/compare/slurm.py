@@ -25,6 +25,7 @@ from typing import Any
 
 from undrift.errors import TerminatedError, UsageError
 from undrift.experiments.compare.executor import Command, Job, Outcome
+from undrift.files.filesystem import open_own
 
 LOOK = 1.0
 """Seconds between two looks at a job's files."""
@@ -136,7 +137,7 @@ class _ClusterJob:
         hint = "; give more --slurm-minutes" if state.startswith("TIMEOUT") else ""
         if failure is not None and not resumable:
             hint += f"; {str(failure).strip().splitlines()[-1]}"
-        with self._log.open("a", encoding="utf-8") as log:
+        with open(self._log, "a", encoding="utf-8", opener=open_own) as log:
             log.write(f"undrift: job {self._job.job_id} ended as {state}{hint}\n")
         code = TerminatedError.exit_code if resumable else 1
         return Outcome(code, time.monotonic() - self._began, None)
@@ -158,7 +159,7 @@ def carry_out(
     """
     pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
     began = time.perf_counter()
-    with Path(log).open("ab") as output:
+    with open(log, "ab", opener=open_own) as output:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "undrift", *words],  # -P: see LocalExecutor
             stdin=subprocess.DEVNULL,

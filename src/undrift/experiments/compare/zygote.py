@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.experiments.compare.scheduling import GRACE
+from undrift.files.filesystem import open_own
 
 LOADED = (
     "undrift.cli.train",
@@ -85,7 +86,7 @@ def _become(words: list[str], log: Path, threads: int) -> None:
     """Be ``python -m undrift WORDS``, in the child; does not return."""
     _own_group(0)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    out = open_own(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for target, source in ((0, nothing), (1, out), (2, out)):
         os.dup2(source, target)

@@ -19,6 +19,8 @@ from undrift.files.durable import write_output
 from undrift.files.ownership import SOFTWARE
 from undrift.metrics.catalogue import METRICS
 
+FILES = ("curve.png", "curve.json")
+
 
 def result_of(
     asked: Curve,
@@ -67,8 +69,13 @@ def result_of(
     }
 
 
-def write_result(folder: Path, found: dict[str, Any]) -> None:
+def write_result(folder: Path, found: dict[str, Any], *, owned: bool) -> None:
     """Write ``curve.png`` and ``curve.json`` into ``folder``.
+
+    Args:
+        folder: where to write.
+        found: the result.
+        owned: the folder is a run's; in another one only files that undrift wrote are replaced.
 
     Raises:
         UsageError: if that cannot be done.
@@ -76,5 +83,5 @@ def write_result(folder: Path, found: dict[str, Any]) -> None:
     buffer = io.BytesIO()
     print_figure(found).savefig(buffer, format="png", dpi=160, metadata={"Software": SOFTWARE})
     text = json.dumps(found, indent=1, allow_nan=False) + "\n"
-    write_output(folder / "curve.png", buffer.getvalue())
-    write_output(folder / "curve.json", text.encode())
+    for name, data in zip(FILES, (buffer.getvalue(), text.encode()), strict=True):
+        write_output(folder / name, data, owned=owned)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from undrift.experiments.curve.cells import LEARNED, Cell, Skipped, cells_of
 from undrift.experiments.curve.journal import Journal
 from undrift.experiments.curve.measuring import FEATURES, Measuring
 from undrift.experiments.curve.pairs import add_differences
-from undrift.experiments.curve.result import result_of, write_result
+from undrift.experiments.curve.result import FILES, result_of, write_result
 from undrift.experiments.evaluation.drawing import OnDrawn, Sampling, draw
 from undrift.experiments.evaluation.reference import Reference, check, open_reference
 from undrift.experiments.evaluation.stored_reference import (
@@ -27,8 +28,11 @@ from undrift.experiments.evaluation.stored_reference import (
 from undrift.experiments.evaluation.subject import Subject, open_subject
 from undrift.experiments.report.cost import duration
 from undrift.experiments.report.refresh import refresh
+from undrift.files.lock import FileLock
+from undrift.files.ownership import check_replaceable
 from undrift.metrics import Comparison, chosen_metrics
 from undrift.pipelines import DiffusionPipeline
+from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
 
@@ -75,9 +79,12 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
     folder = _folder(asked, subject)
     if subject.run is not None and asked.out is None:
         subject.run.check_writable()
+    if asked.out is not None:
+        for name in FILES:
+            check_replaceable("--out", folder / name)
     stored, reference = _reference(asked, subject)
     check(subject, reference)
-    with World.join(device) as world:
+    with World.join(device) as world, contextlib.ExitStack() as stack:
         pipeline = subject.pipeline.to(world.device)
         cells, skipped = cells_of(
             pipeline, asked.samplers, asked.nfe, guidance=asked.guidance, grid=asked.grid
@@ -88,6 +95,9 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         if stored is not None:
             spec = asked.features or stored.header["spec"]
             depends |= {"features": [spec, asked.weights_file], "images": stored.header["images"]}
+        if world.first:
+            make_folder(folder)
+            stack.enter_context(FileLock(folder, ".curve.LOCK"))
         journal = Journal(folder, depends)
         records = [journal.read(cell) for cell in cells]
         missing = [k for k, record in enumerate(records) if record is None]
@@ -123,7 +133,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
             if measuring is None:
                 measuring = Measuring(asked, subject, stored or reference, names, device)
             _pair(found["best"][names[0]], asked, subject, pipeline, measuring, world)
-        write_result(folder, found)
+        write_result(folder, found, owned=asked.out is None)
         if subject.run is not None and folder == subject.run.path / "evaluation":
             refresh(subject.run.path)
         return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from undrift.errors import ModelFileError
 from undrift.experiments.report.page import curve_section, evaluations_section
 from undrift.experiments.report.record import RunRecord
+from undrift.files.lock import FileLock
 from undrift.files.reading import read_bytes
 from undrift.runs.directory import RunDirectory
 
@@ -31,8 +32,17 @@ def refresh(directory: Path) -> bool:
     run = RunDirectory(directory)
     if not run.report.is_file():
         return False
+    lock = FileLock(run.path, ".report.LOCK")  # of two at once the later one shows both results
+    lock.acquire(wait=True)
+    try:
+        return _refresh(run)
+    finally:
+        lock.release()
+
+
+def _refresh(run: RunDirectory) -> bool:
     page = made = read_bytes(run.report, ModelFileError, "delete it").decode("utf-8", "replace")
-    record = RunRecord.read(Path(directory))
+    record = RunRecord.read(run.path)
     for name, section in _SECTIONS.items():
         marked = re.compile(f"<!-- {name} -->.*?<!-- /{name} -->", re.DOTALL)
         new = section(record)

@@ -17,6 +17,8 @@ from undrift.experiments.compare import Setting, check_same, whole_json, write_j
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.preset import PRESETS
 
+STUDY = "study.json"
+
 Chosen = dict[str, dict[str, Setting]]
 """Method -> settings."""
 
@@ -38,7 +40,7 @@ def keep_asked(study: Study) -> None:
     }
     if study.mnist is not None:
         now["mnist"] = study.mnist
-    path = study.folder / "study.json"
+    path = study.folder / STUDY
     there = whole_json(path) if path.exists() else {}
     check_same(study.folder, {**now, **there}, now)
     write_json(path, now)

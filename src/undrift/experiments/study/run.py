@@ -15,7 +15,7 @@ from undrift.experiments.compare.executor import Executor, LocalExecutor
 from undrift.experiments.compare.scheduling import Work, work_off
 from undrift.experiments.study.asked import Study
 from undrift.experiments.study.evidence import findings
-from undrift.experiments.study.kept import keep_asked, keep_chosen
+from undrift.experiments.study.kept import STUDY, keep_asked, keep_chosen
 from undrift.experiments.study.pieces import Piece, PieceWork, known
 from undrift.experiments.study.plan import pieces_of, timed_pieces
 from undrift.experiments.study.result import result_of, write_result
@@ -28,7 +28,7 @@ from undrift.experiments.study.worlds import (
     make_tail,
 )
 from undrift.files.lock import FileLock
-from undrift.runs.directory import make_folder
+from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.recipes import choose_device
 
 Record = dict[str, Any]
@@ -67,6 +67,7 @@ def run_study(
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
+    check_folder(study.folder, STUDY, {"LOCK"}, "a study")
     make_folder(study.folder)
     lock = FileLock(study.folder)
     lock.acquire()
@@ -75,8 +76,8 @@ def run_study(
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.places)))
-            _make_worlds(study, data)
             keep_asked(study)
+            _make_worlds(study, data)
             asked = {MAIN: main_table(study)}
             found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
             chosen = keep_chosen(study, chosen_of(found[MAIN]))
