@@ -12,12 +12,14 @@ import pytest
 from tests.experiments.compare import fake_executor
 from tests.experiments.compare.fake_executor import FakeExecutor
 from tests.experiments.compare.test_run import ASKED, SPEED
+from tests.experiments.fake_run import make_run, material
 from tests.experiments.study.planted import Distances, PlantedExecutor
 
 import undrift
 from undrift.experiments import closing
 from undrift.experiments.compare import run as compare_run
 from undrift.experiments.compare import run_comparison
+from undrift.experiments.report import write_report
 from undrift.experiments.study import Study, run, run_study
 from undrift.experiments.study.preset import QUICK
 from undrift.experiments.study.tables import MAIN_METRICS
@@ -54,6 +56,19 @@ return [...document.querySelectorAll('p, td, li, figcaption')]
   .filter(e => e.textContent.trim() && parseFloat(getComputedStyle(e).fontSize) < 11)
   .map(e => e.textContent.trim().slice(0, 40));
 """
+
+
+CUT = """
+const edge = document.documentElement.clientWidth;
+return [...document.querySelectorAll('.plot')]
+  .filter(e => e.getBoundingClientRect().right > edge + 1)
+  .map(e => e.textContent.trim().slice(0, 40));
+"""
+SCALES = """
+return [...document.querySelectorAll('.classes img')]
+  .map(i => i.getBoundingClientRect().width / i.naturalWidth);
+"""
+FIRST = "return document.querySelector('.timeline img').getBoundingClientRect().width"
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +121,20 @@ def test_the_page_loads_and_can_be_read(browser, pages, name, width):
     assert browser.execute_script(BROKEN) == []
     assert browser.execute_script(WIDE) == []
     assert browser.execute_script(SMALL) == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_charts_fit_rows_have_one_scale_and_pictures_enlarge(browser, tmp_path, width):
+    write_report(make_run(tmp_path / "run"), material())
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+    )
+    browser.get((tmp_path / "run" / "report.html").as_uri())
+    assert browser.execute_script(CUT) == []
+    scales = browser.execute_script(SCALES)
+    assert len(scales) == 10 and len(set(scales)) == 1 and scales[0] >= 1
+    small = browser.execute_script(FIRST)
+    for expected in (width, small):  # a click enlarges, the next one ends it
+        browser.execute_script("document.querySelector('.timeline .zoom').click()")
+        assert abs(browser.execute_script(FIRST) - expected) <= 16

@@ -188,7 +188,7 @@ def evaluation_figure(history: History) -> Markup | None:
         return None
     seen = [look["images"] for look in looks]
     with drawing():
-        figure, (axis,) = panels(1, height=2.8)
+        figure, (axis,) = panels(1, width=4.6, height=2.4)
         axis.set_title("Kernel distance of samples to the validation images, with 95% intervals")
         low, high = ([look[end] for look in looks] for end in ("low", "high"))
         axis.fill_between(seen, low, high, color=FIRST, alpha=0.18, linewidth=0)

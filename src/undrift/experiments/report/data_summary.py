@@ -132,7 +132,7 @@ def _histogram(data: Record) -> Markup | None:
     shares = counts / counts.sum(axis=1, keepdims=True)
     occupied = np.flatnonzero(counts.sum(axis=0))
     with drawing():
-        figure, (axis,) = panels(1, height=1.9)
+        figure, (axis,) = panels(1, width=4.6, height=1.7)
         axis.set_title("How often each value occurs")
         for share, colour, name in zip(shares, colours, names, strict=False):
             if len(occupied) < 64:

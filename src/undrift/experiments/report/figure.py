@@ -11,6 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from typing import Any
 
 import matplotlib
@@ -124,6 +125,9 @@ def short(value: float) -> str:
 def to_svg(figure: Figure, name: str, description: str) -> Markup:
     """Inline ``<svg>`` of ``figure``: no prologue, no metadata, unique identifiers.
 
+    Panels that stand side by side become an ``<svg>`` each, which show their part of one drawing:
+    the page puts them below each other where it is narrow.
+
     Args:
         figure: drawn with the stand-in colours of this module.
         name: unique on the page; all identifiers start with it.
@@ -145,5 +149,50 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
     text = re.sub(r'(<svg[^>]*?) width="([^"]*)"', r'\1 style="--natural: \2"', text, count=1)
     text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)
     label = str(Markup.escape(description))
+    if (ends := _ends(figure)) is not None:
+        return _side_by_side(text, f"{name}-figure_1", label, ends)
     text = text.replace("<svg", f'<svg class="plot" role="img" aria-label="{label}"', 1)
     return Markup(text)
+
+
+def _ends(figure: Figure) -> list[float] | None:
+    """Where the panels of a row begin and end, as shares of the width; None of other layouts."""
+    axes = figure.axes
+    if len(axes) < 2 or any(
+        (place := axis.get_subplotspec()) is None
+        or place.get_gridspec().nrows != 1
+        or place.get_gridspec().ncols != len(axes)
+        for axis in axes
+    ):
+        return None
+    boxes = [axis.get_tightbbox() for axis in axes]
+    width = figure.bbox.width
+    between = [
+        (left.x1 + right.x0) / 2 / width
+        for left, right in pairwise(boxes)
+        if left is not None and right is not None
+    ]
+    return [0.0, *between, 1.0]
+
+
+def _side_by_side(text: str, drawing: str, label: str, ends: list[float]) -> Markup:
+    """The ``<svg>`` ``text`` once for each panel; all but the first reuse its ``drawing``."""
+    found = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', text)
+    natural = re.search(r"--natural: ([\d.]+)pt", text)
+    if found is None or natural is None:
+        raise RuntimeError("matplotlib wrote an SVG without a size")
+    width, height = map(float, found.groups())
+    parts = []
+    for place, (start, end) in enumerate(pairwise(ends)):
+        share = end - start
+        view = f'viewBox="{start * width:.2f} 0 {share * width:.2f} {height:.2f}"'
+        size = (
+            f'style="--natural: {share * float(natural[1]):.1f}pt; flex-grow: {1000 * share:.0f}"'
+        )
+        if place == 0:
+            part = text.replace(found[0], view, 1)
+            part = re.sub(r'style="--natural: [^"]*"', size, part, count=1)
+            parts.append(part.replace("<svg", '<svg class="plot"', 1))
+        else:
+            parts.append(f'<svg class="plot" {view} {size}><use href="#{drawing}"/></svg>')
+    return Markup(f'<div class="row" role="img" aria-label="{label}">{"".join(parts)}</div>')

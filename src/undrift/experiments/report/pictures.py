@@ -15,6 +15,9 @@ from PIL import Image
 
 from undrift.pipelines.png import opened_picture
 
+ENLARGED = 480
+"""Pixels of the longer side that a small picture of a larger one has, for a click on it."""
+
 Images = NDArray[np.uint8]
 
 
@@ -101,14 +104,15 @@ def _scale(height: int, width: int, tile: int) -> float:
 
 
 def shown(image: Image.Image, scale: float, label: str) -> Picture:
-    """``image`` at ``scale`` CSS pixels per pixel, with no more pixels than a fine screen shows.
+    """``image`` at ``scale`` CSS pixels per pixel, with no more pixels than it has when enlarged.
 
     What is shown at its own size or larger is stored exactly (PNG); what is shown smaller is a
     photograph, stored as a photograph (WebP), which keeps the page small.
     """
     width, height = (max(1, round(length * scale)) for length in image.size)
-    if scale < 0.5:
-        image = image.resize((2 * width, 2 * height), Image.Resampling.LANCZOS)
+    longest = max(2 * width, 2 * height, ENLARGED)
+    if max(image.size) > longest:
+        image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     if scale < 1:
         source = _address(image, "WEBP", {"quality": 88, "method": 4})
     else:
