@@ -345,7 +345,7 @@ def runs_in(folder: Path) -> list[Path]:
 
 def collection_kind(path: Path) -> str | None:
     """``comparison`` or ``study``, or None where ``path`` is neither."""
-    kinds = (kind for mark, kind in COLLECTIONS.items() if (path / mark).is_file())
+    kinds = (kind for mark, kind in COLLECTIONS.items() if os.path.isfile(path / mark))
     return next(kinds, None)
 
 
