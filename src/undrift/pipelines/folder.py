@@ -18,7 +18,8 @@ import json
 import os
 import re
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -30,6 +31,7 @@ from undrift.files.durable import sweep, write_file, write_output
 from undrift.files.lock import FileLock
 from undrift.files.ownership import SOFTWARE, reason
 from undrift.files.reading import read_json
+from undrift.limits import MOST_CLASSES
 from undrift.pipelines.png import encode_png, read_png, to_picture
 from undrift.pipelines.samples import Samples
 
@@ -249,15 +251,14 @@ class SampleFolder:
     def _read(self, record: Mapping[str, Any]) -> Samples:
         """The images that are there already: the pixels of a PNG are those that were drawn."""
         try:
-            entries = record["images"]
-            images = np.stack([read_png(self._out / entry["file"]) for entry in entries])
-            labels = [int(entry["label"]) for entry in entries if "label" in entry]
-            costs = [float(entry["nfe"]) for entry in entries if "nfe" in entry]
-            known = {int(entry["label"]): entry["class"] for entry in entries if "label" in entry}
+            entries = recorded(record)
+            images = np.stack([read_png(self._out / entry.file) for entry in entries])
+            labels = [entry.label for entry in entries if entry.label is not None]
+            costs = [entry.nfe for entry in entries if entry.nfe is not None]
             return Samples(
                 images=images,
                 labels=np.array(labels, dtype=np.int64) if labels else None,
-                class_names=tuple(known.get(k, "") for k in range(max(known, default=-1) + 1)),
+                class_names=names_in(entries),
                 nfe=float(record["nfe"]),
                 seconds=float(record["seconds"]),
                 settings=dict(record["settings"]),
@@ -279,6 +280,56 @@ class SampleFolder:
             f"{self._out} holds the beginning of other samples ({what}): finish them by "
             f"`{self._before.get('command')}`, or give another directory"
         )
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One finished image of a record.
+
+    Attributes:
+        file: its name in the folder.
+        label: its class's index, or None.
+        name: its class's name.
+        nfe: network evaluations, where each image has its own number.
+    """
+
+    file: str
+    label: int | None
+    name: str
+    nfe: float | None
+
+
+def recorded(record: Mapping[str, Any]) -> list[Recorded]:
+    """The images that ``samples.json`` lists.
+
+    Raises:
+        ValueError, KeyError, TypeError: it is not as `SampleFolder` writes it.
+    """
+    found = [
+        Recorded(
+            entry["file"],
+            entry["label"] if "label" in entry else None,
+            entry["class"] if "class" in entry else "",
+            float(entry["nfe"]) if "nfe" in entry else None,
+        )
+        for entry in record["images"]
+    ]
+    for one in found:
+        if not _IMAGE.fullmatch(one.file):  # never a path out of the folder
+            raise ValueError(f"no image is called {shown(one.file)}")
+        if one.label is not None and not (
+            type(one.label) is int and 0 <= one.label < MOST_CLASSES and isinstance(one.name, str)
+        ):
+            raise ValueError(f"{one.file} has the label {shown(one.label)}, {shown(one.name)}")
+    if len({one.file for one in found}) < len(found):
+        raise ValueError("an image is listed twice")
+    return found
+
+
+def names_in(entries: Sequence[Recorded]) -> tuple[str, ...]:
+    """Names of the classes from 0 to the largest label, "" where no image has that label."""
+    known = {entry.label: entry.name for entry in entries if entry.label is not None}
+    return tuple(known.get(k, "") for k in range(max(known, default=-1) + 1))
 
 
 def unfinished(out: Path) -> dict[str, Any]:

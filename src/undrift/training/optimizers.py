@@ -230,8 +230,8 @@ def _remember_peaks(optimizer: Optimizer) -> None:
 
 
 def _check_rates(learning_rate: float, weight_decay: float) -> None:
-    if not (0 < learning_rate < float("inf") and 0 <= weight_decay < float("inf")):
+    if not (0 < learning_rate <= 1e6 and 0 <= weight_decay <= 1e6):
         raise UsageError(
             f"learning rate {learning_rate}, weight decay {weight_decay}: wanted a positive "
-            "rate and a decay of at least 0"
+            "rate and a decay of at least 0, neither above 1e6"
         )

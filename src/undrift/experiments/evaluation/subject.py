@@ -17,7 +17,7 @@ from undrift.errors import DataError, ModelFileError, UsageError, one_line
 from undrift.files.reading import expanded, read_mapping
 from undrift.metrics import Images
 from undrift.pipelines import Pipeline
-from undrift.pipelines.folder import RECORD
+from undrift.pipelines.folder import RECORD, names_in, recorded
 from undrift.pipelines.png import read_png
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
@@ -145,15 +145,15 @@ def _drawn(folder: Path) -> Subject:
     """What ``undrift sample`` wrote: the files that its record lists, without the grid."""
     record = read_mapping(folder / RECORD, DataError, "sample again")
     try:
-        entries = record["images"]
-        images = np.stack([read_png(folder / entry["file"]) for entry in entries])
-        labelled = all("label" in entry for entry in entries)
-        labels = np.array([entry["label"] for entry in entries], np.int64) if labelled else None
-        names = {entry["label"]: entry["class"] for entry in entries} if labelled else {}
+        entries = recorded(record)
+        images = np.stack([read_png(folder / entry.file) for entry in entries])
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise DataError(
             f"{folder}: {RECORD} or one of its images can't be read ({one_line(error)}); "
             "sample again"
         ) from error
-    classes = tuple(names.get(k, str(k)) for k in range(max(names, default=-1) + 1))
+    labels, classes = None, ()
+    if all(entry.label is not None for entry in entries):
+        labels = np.array([entry.label for entry in entries], np.int64)
+        classes = tuple(name or str(k) for k, name in enumerate(names_in(entries)))
     return Subject(str(folder), None, Images(images, labels), classes)
