@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
@@ -55,3 +56,24 @@ def test_what_is_outside_is_named(fields: dict[str, object], message: str) -> No
     with pytest.raises(UsageError, match=re.escape(message)) as caught:
         from_plain(Outer, {"inner": fields}, "x")
     assert len(str(caught.value)) < 400
+
+
+@dataclass(frozen=True)
+class Round:
+    kind: Literal["round"] = "round"
+
+
+@dataclass(frozen=True)
+class Square:
+    kind: Literal["square"] = "square"
+
+
+@dataclass(frozen=True)
+class Either:
+    shape: Round | Square
+
+
+@pytest.mark.parametrize("kind", [[], {}, ["round"], None, 1, "oval"])
+def test_a_kind_of_any_type_is_one_of_those_there_are_or_refused(kind: object) -> None:
+    with pytest.raises(UsageError, match="x: shape: kind: got .*, wanted one of round, square"):
+        from_plain(Either, {"shape": {"kind": kind}}, "x")

@@ -176,7 +176,7 @@ def _union(members: tuple[Any, ...], data: object, where: str) -> object:
             (only,) = classes.values()
             return _dataclass(only, data, where)
         kind = data.get("kind")
-        if kind not in classes:
+        if not isinstance(kind, str | None) or kind not in classes:
             raise _mismatch(f"{where}: kind", kind, f"one of {', '.join(map(str, classes))}")
         return _dataclass(classes[kind], data, where)
     scalars = [m for m in members if not dataclasses.is_dataclass(m) and m is not types.NoneType]
