@@ -41,7 +41,7 @@ BASES: dict[str, tuple[tuple[str, ...], ...]] = {
          "pixels", *THREAD),
     ),
     "tune-sampler": (("run", "--steps", "2", "--samples", "32", *THREAD),),
-    "runs": (("list", "--root", "."), ("show", "run")),
+    "runs": (("list", "--root", "."), ("show", "run"), ("rm", "run", "--yes")),
     "doctor": ((),),
 }  # fmt: skip
 """Valid command lines that end soon."""
@@ -148,7 +148,8 @@ def _flags(verb: str, words: list[str]) -> list[Flag]:
         if dataclasses.is_dataclass(value) and value.__module__ == module.__name__
     ]
     if verb == "runs":
-        found = [value for value in found if value.__name__.lower() == words[1]]
+        name = {"list": "List", "show": "Show", "rm": "Remove"}[words[1]]
+        found = [value for value in found if value.__name__ == name]
     flags = []
     for declared in found:
         hints = typing.get_type_hints(declared, include_extras=True)
@@ -196,11 +197,13 @@ def _changed(words: list[str], flags: list[Flag], draw: Random, wrong: bool) -> 
     if flag.word:
         words += [flag.word, *values] if flag.kind is not bool else [flag.word]
     elif len(words) > 1:
-        words[1 if words[0] != "runs" else -1] = (values or [""])[0]
+        words[1 if words[0] != "runs" else min(2, len(words) - 1)] = (values or [""])[0]
 
 
 def _values(flag: Flag, draw: Random) -> list[str]:
     """Words for a flag, by its type."""
+    if flag.name == "targets":
+        return [draw.choice((*PATHS, "../guard", "../guard/photos", "../guard/.keep.partial"))]
     if get_origin(flag.kind) is tuple:
         return [
             draw.choice(draw.choice((WORDS, SMALL_NUMBERS)))
@@ -215,7 +218,7 @@ def _values(flag: Flag, draw: Random) -> list[str]:
         return [
             draw.choice(draw.choice((NEW, NEW, PATHS, ("../guard/secret.txt", "../guard/pipe"))))
         ]
-    if flag.name in ("target", "data", "reference", "against", "config", "init", "mask", "root",
+    if flag.name in ("target", "data", "reference", "against", "config", "init", "resume", "mask", "root",
                      "feature_weights", "mnist"):  # fmt: skip
         return [draw.choice(draw.choice((PATHS, PATHS, ONLY_READ, WORDS)))]
     return [draw.choice(draw.choice((WORDS, WORDS, SMALL_NUMBERS, ABSURD_NUMBERS)))]

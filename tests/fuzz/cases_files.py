@@ -39,8 +39,11 @@ USES: tuple[Words, ...] = (
     (*SAMPLE, "--trajectory"),
     ("runs", "show", "run"),
     ("runs", "list", "--root", "."),
-    ("train", "--config", "run/config.yaml", "--out", "run"),
+    ("train", "--config", "run/config.yaml"),
     ("train", "--config", "run/config.yaml", "--out", "again"),
+    ("train", "run"),
+    ("train", "classes", "--resume", "run"),
+    ("runs", "rm", "run", "--yes"),
     ("train", *TRAINING, "--network", "mlp", "--bare", "--out", "run"),
     ("train", *TRAINING, "--init", "run", "--bare", "--print-config"),
     ("evaluate", "run", "--steps", "2", *FIGURES),
@@ -55,7 +58,7 @@ USES: tuple[Words, ...] = (
 GAN_USES: tuple[Words, ...] = (
     ("sample", "run", "-n", "2", *THREAD),
     ("runs", "show", "run"),
-    ("train", "--config", "run/config.yaml", "--out", "run"),
+    ("train", "run"),
     ("evaluate", "run", *FIGURES),
     ("inpaint", "run", "--iterations", "1", *SMALL, *THREAD),
 )
@@ -169,7 +172,7 @@ def _run(seeds: Seeds, draw: Random) -> Case:
     def prepare(folder: Path) -> str:
         place = seeds.copy(name, folder / "run")
         seeds.copy("classes", folder / "classes")
-        if "--resume" in words or draw.random() < 0.5:
+        if draw.random() < 0.5:
             _unfinish(place, draw)
         return _spoiled(place, folder, draw, sealed=draw.random() < 0.7)
 
