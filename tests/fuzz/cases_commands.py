@@ -51,6 +51,10 @@ LONG_WORK = ("compare", "claims", "demo")
 
 CONSOLES: tuple[Console, ...] = (*(("utf-8",) * 7), "ascii", "ascii", "full", "closed")
 
+INPUTS = (
+    "target", "data", "reference", "against", "config", "init", "resume", "mask", "root",
+    "feature_weights", "mnist",
+)  # fmt: skip
 OUTPUTS = ("out", "npz", "per_image", "save_reference")
 
 WORDS = (
@@ -218,8 +222,7 @@ def _values(flag: Flag, draw: Random) -> list[str]:
         return [
             draw.choice(draw.choice((NEW, NEW, PATHS, ("../guard/secret.txt", "../guard/pipe"))))
         ]
-    if flag.name in ("target", "data", "reference", "against", "config", "init", "resume", "mask", "root",
-                     "feature_weights", "mnist"):  # fmt: skip
+    if flag.name in INPUTS:
         return [draw.choice(draw.choice((PATHS, PATHS, ONLY_READ, WORDS)))]
     return [draw.choice(draw.choice((WORDS, WORDS, SMALL_NUMBERS, ABSURD_NUMBERS)))]
 

@@ -36,8 +36,11 @@ OWN = "mine"
 Act = Callable[[TextIO], int]
 Console = Literal["utf-8", "ascii", "full", "closed"]
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGES = {"os.remove", "os.rmdir", "os.mkdir", "os.truncate", "os.chmod", "os.chown", "os.utime"}
-_MOVES = {"os.rename", "os.link", "os.symlink"}
+_FOLLOWING = {"os.truncate": None, "os.chmod": 2, "os.chown": 3, "os.utime": 3}
+_CHANGES = {**_FOLLOWING, "os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "shutil.rmtree": 1}
+"""Events of the interpreter, and which of their arguments is the folder that a name is in."""
+
+_MOVES = {"os.rename": 3, "os.link": 3, "os.symlink": 2}
 _PROGRAMS = {"git", Path(sys.executable).name}
 
 
@@ -233,10 +236,11 @@ def _watch(inside: Path, trace: TextIO) -> None:
         print(f"violation: {text}", file=trace, flush=True)
         os._exit(VIOLATION)
 
-    def changes(event: str, name: Any, follow: bool) -> None:
+    def changes(event: str, name: Any, follow: bool, folder: Any = None) -> None:
         if isinstance(name, int) or name is None:
             return
-        path = os.path.abspath(os.fsdecode(name))
+        inside_of = f"/proc/self/fd/{folder}" if isinstance(folder, int) and folder >= 0 else ""
+        path = os.path.abspath(os.path.join(inside_of, os.fsdecode(name)))
         if not follow:
             path = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
         else:
@@ -252,11 +256,13 @@ def _watch(inside: Path, trace: TextIO) -> None:
             if isinstance(name, str | bytes) and not flags & os.O_NONBLOCK and _is_node(name):
                 violate(f"opens {name!r}")
         elif event in _CHANGES:
-            changes(event, arguments[0], follow=event not in ("os.remove", "os.rmdir"))
+            at = _CHANGES[event]
+            folder = None if at is None else arguments[at]
+            changes(event, arguments[0], event in _FOLLOWING, folder)
         elif event in _MOVES:
-            changes(event, arguments[1], follow=False)
+            changes(event, arguments[1], False, arguments[_MOVES[event]])
             if event == "os.rename":
-                changes(event, arguments[0], follow=False)
+                changes(event, arguments[0], False, arguments[2])
         elif event in ("socket.connect", "socket.getaddrinfo", "socket.bind"):
             violate(f"{event} {arguments!r}")
         elif event in ("os.system", "os.exec", "os.posix_spawn"):

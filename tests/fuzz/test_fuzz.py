@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -34,6 +35,11 @@ def fails(trace: Any) -> int:
 
 def prints(text: str, file: int = 1) -> Act:
     return lambda trace: os.write(file, text.encode()) * 0
+
+
+def removes_by_folder(trace: Any) -> int:
+    os.unlink("secret.txt", dir_fd=os.open("../guard", os.O_RDONLY))
+    return 0
 
 
 def spins(trace: Any) -> int:
@@ -71,6 +77,8 @@ def test_a_sound_case_has_no_fault(tmp_path: Path):
         (does(Path("../guard/secret.txt").write_text, "x"), "violation: writes"),
         (does(Path("/tmp/undrift-fuzz-outside").write_text, "x"), "violation: writes"),
         (does(os.remove, "../guard/000000.png"), "violation: os.remove"),
+        (does(shutil.rmtree, "../guard/photos"), "violation: shutil.rmtree"),
+        (removes_by_folder, "violation: os.remove"),
         (does(os.mkdir, "../guard/new"), "violation: os.mkdir"),
         (does(os.rename, "../guard/photos", "photos"), "violation: os.rename"),
         (does(os.open, "../guard/pipe", os.O_RDONLY), "violation: opens"),
