@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -51,8 +52,22 @@ def printable(text: str) -> str:
     return _HIDDEN.sub(_escaped, text)
 
 
+def shell_line(words: Iterable[object]) -> str:
+    """Return ``words`` as one printable line that a shell (bash, zsh, ksh) reads as them again."""
+    return " ".join(_quoted(str(word)) for word in words)
+
+
+def _quoted(word: str) -> str:
+    if not _HIDDEN.search(word):
+        return shlex.quote(word)
+    escaped = printable(re.sub(r"([\\'])", r"\\\1", word))
+    return f"$'{escaped}'"
+
+
 def _escaped(match: re.Match[str]) -> str:
     code = ord(match[0])
     if 0xDC80 <= code <= 0xDCFF:  # as Python decodes file names
         return f"\\x{code - 0xDC00:02x}"
+    if 0x80 <= code <= 0x9F:  # not to be taken for a byte
+        return f"\\u{code:04x}"
     return match[0].encode("unicode_escape").decode()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -13,7 +12,7 @@ from rich.text import Text
 
 from undrift.cli.dispatch import first_rank
 from undrift.errors import UnsavedResultError
-from undrift.names import printable
+from undrift.names import printable, shell_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -123,12 +122,12 @@ def columns(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def following(*words: object) -> str:
     """The line that ends a command: what to type next, quoted for a shell."""
-    return "next: " + shlex.join(str(word) for word in words)
+    return "next: " + shell_line(words)
 
 
 def command_line(verb: str, arguments: Sequence[str]) -> str:
     """The command as the user typed it, quoted for a shell, to be stored beside what it made."""
-    return shlex.join(["undrift", verb, *arguments])
+    return shell_line(["undrift", verb, *arguments])
 
 
 def duration(seconds: float) -> str:

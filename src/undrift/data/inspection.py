@@ -74,7 +74,7 @@ def contact_sheet(imageset: ImageSet) -> Image.Image:
     height, width, _ = imageset.shape
     zoom = max(1, -(-CELL // max(height, width)))
     cell_h, cell_w, gap = height * zoom, width * zoom, 4
-    font = ImageFont.load_default(14)
+    font = _font(14)
     margin = max((int(font.getlength(name)) + 16 for name, _ in rows if name), default=gap)
     columns = max(len(indices) for _, indices in rows)
     sheet = Image.new(
@@ -92,12 +92,19 @@ def contact_sheet(imageset: ImageSet) -> Image.Image:
     return sheet
 
 
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    """Matplotlib's own font: Pillow's has no letter beyond ASCII."""
+    import matplotlib  # here, as in `histogram`
+
+    return ImageFont.truetype(f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+
+
 def histogram(imageset: ImageSet) -> Image.Image:
     """Draw how often each value occurs per channel, and how many images each class has."""
     # Imported here: drawing takes a second to import, and text needs none of it.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, NullFormatter
 
     report = imageset.report
     classes = imageset.class_counts()
@@ -112,6 +119,7 @@ def histogram(imageset: ImageSet) -> Image.Image:
         axes[0].stairs(share, np.arange(257) - 0.5, color=colour, label=labels[channel])
     axes[0].set(xlabel="value", ylabel="share of pixels", yscale="log", title="values")
     axes[0].yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes[0].yaxis.set_minor_formatter(NullFormatter())
     axes[0].legend(frameon=False)
     if classes:
         axes[1].barh(range(len(classes)), list(classes.values()), color="#1f5fbf")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import torch
 
 from undrift.data import ImageSet
 from undrift.errors import UsageError
+from undrift.names import shell_line
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig, absolute, first_difference
 from undrift.runs.directory import LATEST, RunDirectory, open_run
@@ -322,7 +322,7 @@ def evaluation_seconds(config: RunConfig) -> float:
 
 def resume_command(run: RunDirectory) -> str:
     """What to type to go on with ``run``."""
-    return shlex.join(["undrift", "train", str(run.path)])
+    return shell_line(["undrift", "train", str(run.path)])
 
 
 def _is_length(difference: str | None) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from undrift.experiments.compare.tuning_table import tuning_remarks
 from undrift.files.durable import write_output
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
+from undrift.names import shell_line
 
 
 def result_of(
@@ -37,7 +37,7 @@ def result_of(
     ledgers = [ledger_table(ledger, asked.arms, records, measured) for ledger in asked.ledgers]
     found: dict[str, Any] = {
         "version": __version__,
-        "command": shlex.join(asked.command),
+        "command": shell_line(asked.command),
         "data": asked.data,
         "methods": [arm.name for arm in asked.arms],
         "arms": [arm.to_json() for arm in asked.arms],

@@ -6,7 +6,6 @@ piece whose file or array is missing is named as missing in its place.
 
 from __future__ import annotations
 
-import shlex
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -50,6 +49,7 @@ from undrift.experiments.report.words import (
     model_rows,
     training_rows,
 )
+from undrift.names import shell_line
 from undrift.runs.directory import RunDirectory
 
 _PACKAGE = "undrift.experiments.report"
@@ -188,7 +188,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         ],
         "cost_rows": _cost_rows(record, material),
         "environment": flat_rows({k: v for k, v in record.environment.items() if k != "command"}),
-        "command": shlex.join(["undrift", "train", "--config", config, "--out", "runs/again"]),
+        "command": shell_line(["undrift", "train", "--config", config, "--out", "runs/again"]),
         "started": _command(record.environment),
         "missing": ", ".join(record.missing),
     }
@@ -287,5 +287,5 @@ def _cost_rows(record: RunRecord, material: ReportMaterial) -> list[Row]:
 def _command(environment: Record) -> str:
     command: Any = environment.get("command")
     if isinstance(command, list):
-        return shlex.join(str(word) for word in command)
+        return shell_line(command)
     return str(command) if command else ""

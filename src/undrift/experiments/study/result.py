@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from undrift.experiments.study.asked import Study
 from undrift.experiments.study.page import exhibits_of, render
 from undrift.experiments.study.tables import SWEEP
 from undrift.files.durable import write_output
+from undrift.names import shell_line
 
 Record = dict[str, Any]
 
@@ -48,7 +48,7 @@ def result_of(
     ]
     return {
         "version": __version__,
-        "command": shlex.join(("undrift", *study.words)),
+        "command": shell_line(("undrift", *study.words)),
         "preset": study.preset,
         "data": study.data,
         "claims": [finding.to_json() for finding in found],
