@@ -12,8 +12,10 @@ import pytest
 from tests.pipelines.models import small
 
 import undrift
+from undrift.cli import tune_sampler
+from undrift.cli.console import make_console
 from undrift.cli.dispatch import main
-from undrift.errors import DataError, UsageError
+from undrift.errors import DataError, InterruptedRunError, UsageError
 from undrift.experiments.tuning import (
     TuneSampler,
     Watcher,
@@ -213,6 +215,27 @@ def test_a_stop_leaves_the_pipeline_as_it_was(model: Path, error: type[BaseExcep
         run_tuning(TuneSampler(str(model), (3,), samples=32), Stopping())
     assert content(model) == before
     assert os.listdir(model.parent) == ["model"]
+
+
+def test_without_a_terminal_it_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capsys: Any):
+    """A line every so often, with named clocks; and what Ctrl-C loses."""
+    now = [0.0]
+    monkeypatch.setattr(tune_sampler.time, "monotonic", lambda: now[0])
+    with (
+        pytest.raises(InterruptedRunError, match="nothing was stored"),
+        tune_sampler._watching(make_console()) as watcher,
+    ):
+        watcher.plan(["a plan"])
+        for _ in range(25):
+            now[0] += 1.0
+            watcher.progress("fine solutions", now[0] / 100, 100 - now[0])
+        raise KeyboardInterrupt
+    plan, stored, *lines = capsys.readouterr().out.splitlines()
+    assert plan == "a plan" and "a stop before loses" in stored
+    assert lines == [
+        "fine solutions: 10%  elapsed 0:10, left 1:30",
+        "fine solutions: 20%  elapsed 0:20, left 1:20",
+    ]
 
 
 def test_a_pipeline_that_changed_meanwhile_is_not_overwritten(model: Path, capsys: Any):

@@ -15,6 +15,7 @@ from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
 from undrift.runs.log import RunLog
 from undrift.training.learner import Progress
+from undrift.wording import clock
 
 
 @pytest.fixture
@@ -52,7 +53,8 @@ def test_time_left_is_that_of_all_steps_after_the_first(resumed_at, now, run, lo
         recording.step(Progress(step, 1000, 64 * step))
     first = shown.getvalue().splitlines()[0]
     assert first.startswith(f"step {resumed_at + 16}/1000")
-    assert first.endswith(f"{(1000 - resumed_at - 16) * 0.25:.0f} s left")
+    left = clock((1000 - resumed_at - 16) * 0.25)
+    assert first.endswith(f"elapsed 0:10, left {left}")
 
 
 def test_the_first_looks_say_nothing_of_the_time_left(now, run, log, shown):
@@ -67,10 +69,10 @@ def test_the_first_looks_say_nothing_of_the_time_left(now, run, log, shown):
                     now[0] += 6.0
                     recording.event(look, step=step)
     first, *_, last = shown.getvalue().splitlines()
-    assert first.endswith(f"{(1000 - 17) * 0.25:.0f} s left")
+    assert first.endswith(f"left {clock((1000 - 17) * 0.25)}")
     assert last.startswith("step 81/")
     pace = (65 * 0.25 + 12) / 65  # from step 16 on: the second looks are what looks cost
-    assert last.endswith(f"{(1000 - 81) * pace:.0f} s left")
+    assert last.endswith(f"left {clock((1000 - 81) * pace)}")
 
 
 def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown, monkeypatch):
@@ -87,3 +89,12 @@ def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown
         recording.grid(Progress(7, 10, 70), {"raw": "raw", "ema": "ema"})  # type: ignore[dict-item]
     assert "step 7: no grid of the raw weights: decode: 64 of 64" in shown.getvalue()
     assert [path.name for path in (run.path / "samples").iterdir()] == ["step_000007_ema.png"]
+    assert f"step 7: new grid {run.path / 'samples' / 'step_000007_ema.png'}" in shown.getvalue()
+
+
+def test_the_clocks_of_the_bar_have_names(run, shown, now):
+    terminal = RunLog(Console(file=shown, width=200, force_terminal=True), None)
+    with recorder.Recorder(run, None, None, terminal) as recording:  # type: ignore[arg-type]
+        now[0] += 1.0
+        recording.step(Progress(1, 10, 64))
+    assert "elapsed" in shown.getvalue() and "left" in shown.getvalue()

@@ -71,6 +71,7 @@ def make_bar(console: Console) -> Progress:
         Task,
         TaskProgressColumn,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
@@ -78,7 +79,9 @@ def make_bar(console: Console) -> Progress:
         def render(self, task: Task) -> Text:
             return Text(printable(task.description), "progress.description")
 
-    columns = Description(""), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    elapsed = TextColumn("elapsed"), TimeElapsedColumn()
+    left = TextColumn("left"), TimeRemainingColumn()
+    columns = Description(""), BarColumn(), TaskProgressColumn(), *elapsed, *left
     return Progress(*columns, console=console, transient=True)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,14 +20,21 @@ from undrift.cli.console import (
     shown_if_unsaved,
 )
 from undrift.cli.flags import at_least, finite, parse
-from undrift.errors import UsageError
+from undrift.errors import InterruptedRunError, UsageError
 from undrift.files.destination import writable_file
 from undrift.runs.settings import check_threads
+from undrift.wording import clock
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from undrift.experiments.tuning import Watcher
+
+
+PLAIN_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+STORED_LAST = "samplers are stored when all are found: a stop before loses what was found"
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,7 @@ def _whole(part: str) -> int:
 
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
-    """Prints the plan, and one line per result; on a terminal also a bar with the time left."""
+    """Prints the plan, one line per result, and a bar; without a terminal a line now and then."""
     from undrift.experiments.tuning import Watcher
 
     live = console.is_terminal and not console.quiet
@@ -155,9 +163,18 @@ def _watching(console: Console) -> Iterator[Watcher]:
         def plan(self, lines: list[str]) -> None:
             for line in lines:
                 console.print(line)
+            console.print(STORED_LAST)
 
         def progress(self, doing: str, done: float, left: float) -> None:
-            bar.update(task, completed=done, description=f"{doing}, {duration(left)} left")
+            if live:
+                bar.update(task, completed=done, description=doing)
+            elif time.monotonic() - self._spoken >= PLAIN_EVERY:
+                self._spoken = time.monotonic()
+                elapsed = clock(self._spoken - self._began)
+                console.print(f"{doing}: {done:.0%}  elapsed {elapsed}, left {clock(left)}")
+
+        def __init__(self) -> None:
+            self._began = self._spoken = time.monotonic()
 
         def result(self, row: dict[str, Any]) -> None:
             console.print(
@@ -165,8 +182,8 @@ def _watching(console: Console) -> Iterator[Watcher]:
                 f"below {row['fixed']['sampler']}"
             )
 
-    if live:
-        with bar:
+    try:
+        with bar if live else nullcontext():
             yield Speaking()
-    else:
-        yield Speaking()
+    except KeyboardInterrupt as stop:
+        raise InterruptedRunError(f"interrupted: nothing was stored, {STORED_LAST}") from stop

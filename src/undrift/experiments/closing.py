@@ -25,6 +25,7 @@ from undrift.runs.learners import build_learner
 from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
 from undrift.runs.recorder import draw_grid
+from undrift.wording import plural
 
 PIXELS = 64_000
 """Pixels to draw for the first metrics on a CPU: 1,000 digits, or 128 images of 32 x 32."""
@@ -76,16 +77,20 @@ def close_run(
         return
 
     began = time.perf_counter()
-    samples = pipeline(_count(config), seed=0, on_progress=check)
+    count = _count(config)
+    log.say(f"drawing {plural(count, 'sample')} for the first metrics and the report")
+    samples = pipeline(count, seed=0, on_progress=check)
     sampling = time.perf_counter() - began
-    log.say(f"drew {len(samples.images)} samples in {sampling:.1f} s")
+    log.say(f"drew {plural(len(samples.images), 'sample')} in {sampling:.1f} s")
+    log.say("measuring them: features and a classifier are fitted to the data once")
 
     began = time.perf_counter()
     train = view(data.split("train"))
     metrics = _measured(samples, train, data, config)
     if (best := best_so_far(run)) is not None:
+        log.say("drawing and measuring samples of the weights that validated best")
         chosen = Pipeline.from_pretrained(run.best, network=network)
-        drawn = chosen.to(pipeline.device)(_count(config), seed=0, on_progress=check)
+        drawn = chosen.to(pipeline.device)(count, seed=0, on_progress=check)
         metrics["best"] = best | _measured(drawn, train, data, config)
     run.write_json("evaluation/first.json", metrics)
     measuring = time.perf_counter() - began
@@ -96,6 +101,7 @@ def close_run(
             for name in ("low", "high", "floor")
         )
         log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
+    log.say("writing the report")
     _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
 
 

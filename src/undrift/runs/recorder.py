@@ -19,6 +19,7 @@ from undrift.runs.events import EventLog
 from undrift.runs.judge import Judge
 from undrift.runs.log import RunLog
 from undrift.training.learner import Learner, Progress
+from undrift.wording import clock
 
 GRID_SEED = 0
 HEARTBEAT = 5.0
@@ -52,7 +53,7 @@ class Recorder:
         self._judge = judge
         self._console = log.console
         self._beat = 0.0
-        self._spoken = time.monotonic()
+        self._began = self._spoken = time.monotonic()
         self._first: tuple[float, int] | None = None
         self._looks: set[str] = set()
         self._latest: dict[str, Any] = {}
@@ -61,7 +62,9 @@ class Recorder:
             BarColumn(),
             TextColumn("{task.completed}/{task.total} steps"),
             TextColumn("{task.fields[note]}"),
+            TextColumn("elapsed"),
             TimeElapsedColumn(),
+            TextColumn("left"),
             TimeRemainingColumn(),
             console=log.console,
             transient=True,
@@ -105,12 +108,14 @@ class Recorder:
             pace = (now - began) / (progress.step - first)
             left = (progress.steps - progress.step) * pace
             self._console.print(
-                f"step {progress.step}/{progress.steps}  {self._note()}  {left:.0f} s left"
+                f"step {progress.step}/{progress.steps}  {self._note()}  "
+                f"elapsed {clock(now - self._began)}, left {clock(left)}"
             )
             self._spoken = now
 
     def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Draw the same seeds and classes with each set of weights into ``samples/``."""
+        newest = ""
         for name, tensors in weights.items():
             before = time.perf_counter()
             try:
@@ -122,6 +127,9 @@ class Recorder:
             self._run.write_bytes(file, picture)
             seconds = time.perf_counter() - before
             self.event("grid", step=progress.step, file=file, weights=name, seconds=seconds)
+            newest = newest if newest and name == "raw" else file
+        if newest:
+            self._log.say(f"step {progress.step}: new grid {self._run.path / newest}")
 
     def evaluate(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
         """Measure samples of the averaged weights, and keep the best weights."""
