@@ -29,7 +29,7 @@ from undrift.data.channels import parse_colour
 from undrift.data.geometry import Fit
 from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
-from undrift.data.reporting import Found, make_report
+from undrift.data.reporting import BAD_LIMIT, Found, make_report
 from undrift.data.sources.opening import HUB, is_path, opened
 from undrift.data.sources.source import Entry, Files, Rows, SetAside, ordered_classes
 from undrift.data.splits import Splits, split_by_content
@@ -48,7 +48,7 @@ def load(
     channels: int | None = None,
     background: str | tuple[int, int, int] | None = None,
     holdout: float = 0.05,
-    bad_limit: float = 0.05,
+    bad_limit: float = BAD_LIMIT,
     label_column: str | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
@@ -201,10 +201,12 @@ def too_broken(set_aside: Sequence[SetAside], kept: int, bad_limit: float, where
     )
     rest = sum(len(names) for _, names in ordered[3:])
     more = f"; and {rest:,} more" if rest else ""
-    advice = ": remove them or raise --bad-limit" if kept else ""
+    if not kept:
+        counted = plural(len(set_aside), "image")
+        return DataError(f"none of {counted} in {where!r} can be used ({shown}{more})")
     return DataError(
         f"{len(set_aside):,} of {plural(len(set_aside) + kept, 'image')} in {where!r} cannot be "
-        f"used, the limit is {100 * bad_limit:g}% ({shown}{more}){advice}"
+        f"used, the limit is {100 * bad_limit:g}% ({shown}{more}): remove them or raise --bad-limit"
     )
 
 

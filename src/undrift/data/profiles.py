@@ -22,6 +22,9 @@ Space = Literal["GRAY", "RGB", "CMYK"]
 LARGEST_PROFILE = 16 * 2**20
 """Bytes; profiles of printers have two megabytes."""
 
+SPACE = slice(16, 20)
+"""Where the header of a profile names its colour space."""
+
 SAME = 1
 """Levels by which sRGB profiles of different makers differ."""
 
@@ -78,7 +81,7 @@ def conversion(profile: bytes, space: Space) -> Conversion:
         return Conversion(problem=f"larger than {LARGEST_PROFILE // 2**20} MiB")
     try:
         opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        has = opened.profile.xcolor_space.strip()
+        has = profile[SPACE].decode("ascii", "replace").strip()
         if has == space or (has == "RGB" and space == "GRAY"):
             return _conversion(opened, space, _MODES["RGB" if has == "RGB" else space])
         return Conversion(problem=f"for {has} pixels, the image is {space}")

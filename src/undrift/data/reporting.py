@@ -20,6 +20,9 @@ FEW_IMAGES = 200
 FEW_OF_A_CLASS = 10
 FEW_LEVELS = 64
 DARK = 64
+BAD_LIMIT = 0.05
+"""Share of images that cannot be used which training accepts unless it is told otherwise."""
+
 EXAMPLES = 10
 SIZES = 3
 
@@ -158,6 +161,12 @@ def hexadecimal(colour: tuple[int, int, int]) -> str:
 def warnings(report: DataReport) -> list[str]:
     """Say what is likely to hurt."""
     lines = scarcity(report)
+    share = len(report.set_aside) / (report.count + len(report.set_aside))
+    if share > BAD_LIMIT:
+        lines.append(
+            f"{share:.0%} of the images cannot be used: train takes data with more than "
+            f"{BAD_LIMIT:.0%} only with --bad-limit"
+        )
     if report.value_levels < FEW_LEVELS:
         lines.append(
             f"only {report.value_levels} distinct values: the images are coarsely quantised"

@@ -79,7 +79,9 @@ def test_encrypted_members_are_set_aside_and_say_what_to_do(tmp_path: Path) -> N
         if data[at : at + 4] == b"PK\x01\x02":
             data[at + 8] |= 1
     path.write_bytes(data)
-    with pytest.raises(DataError, match=r"3 of 3 images .*encrypted: unzip it with its password"):
+    with pytest.raises(
+        DataError, match=r"none of 3 images .*encrypted: unzip it with its password"
+    ):
         load(path)
 
 

@@ -142,9 +142,7 @@ def test_metadata_that_names_what_is_not_there(tmp_path: Path) -> None:
     found = load(tmp_path / "in", bad_limit=1.0)
     assert found.names == ("1.png",)
     reasons = sorted(item.reason for item in found.report.set_aside)
-    assert reasons == ["leaves the folder"] * 2 + [
-        "listed in metadata.jsonl, line 2, but not there"
-    ]
+    assert reasons == ["leaves the folder"] * 2 + ["listed in metadata.jsonl, but not there"]
 
 
 def test_two_metadata_files_are_an_error(tmp_path: Path) -> None:
@@ -254,7 +252,7 @@ def test_a_pipe_that_takes_a_files_place_does_not_hang(
     tree = Folder(tmp_path)
     (tmp_path / "1.png").unlink()
     os.mkfifo(tmp_path / "1.png")
-    with pytest.raises(ValueError, match="not a regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         tree.read("1.png")
 
 

@@ -115,7 +115,7 @@ def test_a_dataset_json_that_is_no_json_is_an_error(read: Read, text: object) ->
 def test_images_that_dataset_json_lists_and_that_are_not_there_count_as_lost(read: Read) -> None:
     found = read(*SHARDS, also=stylegan([[name, 1] for name in (*SHARDS, "00002/x.png")]))
     assert [item.name for item in found.set_aside] == ["00002/x.png"]
-    assert found.set_aside[0].reason == "listed in dataset.json, label 4, but not there"
+    assert found.set_aside[0].reason == "listed in dataset.json, but not there"
 
 
 def test_two_files_that_both_decide_are_an_error(read: Read) -> None:
@@ -267,7 +267,7 @@ def test_a_folder_of_one_unread_format_says_so(tmp_path: Path) -> None:
     for i in range(40):
         (tmp_path / f"IMG_{i:02d}.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     with pytest.raises(
-        DataError, match=r"40 of 40 images .*IMG_00\.HEIC and 39 more: HEIC, .*convert them"
+        DataError, match=r"none of 40 images .*IMG_00\.HEIC and 39 more: HEIC, .*convert them"
     ):
         load(tmp_path)
 

@@ -192,7 +192,7 @@ class Arrangement:
             data = self.tree.read(path, LARGEST_METADATA)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.where}: {path} cannot be read: {error}") from error
-        table = read_table(data, path, self.label_column)
+        table = read_table(data, f"{self.where}: {path}", self.label_column)
         if table is None:
             self.warnings.append(f"{path} has no labels: ignored")
         return table
@@ -283,7 +283,8 @@ class Arrangement:
                 name = self.by_form.get(normalised(name), name)
             if name in lines:
                 raise DataError(
-                    f"{path}: {lines[name]} and {row.where} both name {printable(row.file_name)!r}"
+                    f"{self.where}: {path}: {lines[name]} and {row.where} both name "
+                    f"{printable(row.file_name)!r}"
                 )
             lines[name] = row.where
             if row.file_name.startswith(("/", "../")):
@@ -292,7 +293,7 @@ class Arrangement:
                 self.entries.append(self.entry(name, split, row.label, row.caption))
                 self.used.add(name)
             elif name not in self.tree.set_aside:
-                reason = f"listed in {path}, {row.where}, but not there"
+                reason = f"listed in {path}, but not there"
                 self.set_aside.append(SetAside(printable(name), reason))
         if cut := sum(row.cut for row in table.rows):
             self.warnings.append(f"{plural(cut, 'caption')} cut to {LONGEST_CAPTION:,} characters")

@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import posixpath
-import reprlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from undrift.errors import DataError
+from undrift.errors import DataError, one_line, shortened, shown
+from undrift.files.reading import parse_json
 from undrift.names import normalised
 
 NAMES = ("metadata.jsonl", "metadata.csv")
@@ -36,6 +35,7 @@ LONGEST_LABEL = 255
 
 READ = ("file_name", "text")
 LABEL = "label"
+REPAIR = "repair it, or take it out of the folder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,8 @@ def read_table(data: bytes, where: str, label_column: str | None = None) -> Tabl
         if not rows:
             columns = dict.fromkeys(values)
             if label_column is not None and label_column not in values:
-                raise DataError(
-                    f"{where} has no column {label_column!r}: it has {', '.join(columns)[:200]}"
-                )
+                there = shortened(", ".join(columns), 200)
+                raise DataError(f"{where} has no column {label_column!r}: it has {there}")
         rows.append(metadata_row(line, values, where, column))
     without = [row.where.removeprefix("line ") for row in rows if row.label is None]
     if without and len(without) < len(rows):
@@ -113,10 +112,7 @@ def read_table(data: bytes, where: str, label_column: str | None = None) -> Tabl
 
 def label_table(text: str, where: str) -> Table | None:
     """Read StyleGAN's ``dataset.json``."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where} is not JSON: {one_line(error)}") from error
+    content = parse_json(text, where, DataError, REPAIR)
     if not isinstance(content, dict) or "labels" not in content:
         return None
     pairs = content["labels"]
@@ -130,7 +126,7 @@ def label_table(text: str, where: str) -> Table | None:
             raise DataError(f"{where}, label {number} is not a pair [name, class]")
         label = checked_label(pair[1], f"{where}, label {number}: the class")
         if label is None:
-            raise DataError(f"{where}, label {number}: {pair[0][:200]!r} has no class")
+            raise DataError(f"{where}, label {number}: {shown(pair[0])} has no class")
         rows.append(Row(f"label {number}", relative(pair[0]), label))
     return Table(rows)
 
@@ -141,10 +137,7 @@ def jsonl_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
         if not line.strip():
             continue
-        try:
-            values = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}, line {number} is not JSON: {one_line(error)}") from error
+        values = parse_json(line, f"{where}, line {number}", DataError, REPAIR)
         if not isinstance(values, dict):
             raise DataError(f"{where}, line {number} is not a JSON object")
         yield number, values
@@ -156,7 +149,9 @@ def csv_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
     try:
         names = list(reader.fieldnames or ())
         if len(set(names)) < len(names):
-            raise DataError(f"{where} has two columns of one name: {', '.join(names)[:200]}")
+            raise DataError(
+                f"{where} has two columns of one name: {shortened(', '.join(names), 200)}"
+            )
         for values in reader:
             if None in values or None in values.values():
                 raise DataError(
@@ -202,10 +197,7 @@ def checked_label(value: object, where: str) -> str | None:
         return None
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise DataError(f"{where} must be text or an integer, not {shown(value)}")
-    try:
-        label = clean_text(str(value))
-    except ValueError as error:  # an integer of more than 4,300 digits
-        raise DataError(f"{where} is a number of too many digits") from error
+    label = clean_text(str(value))
     if len(label) > LONGEST_LABEL:
         raise DataError(f"{where} has {len(label):,} characters, at most {LONGEST_LABEL} are read")
     return label
@@ -223,13 +215,3 @@ def clean_text(text: str) -> str:
     """Return ``text`` in NFC, with lone surrogates replaced and NUL characters dropped."""
     valid = text.encode("utf-8", "replace").decode().replace("\0", "")
     return normalised(valid)
-
-
-def shown(value: object) -> str:
-    """Return ``repr(value)`` for a message, shortened."""
-    return reprlib.repr(value)
-
-
-def one_line(error: BaseException) -> str:
-    """Return the error's message, or its type where it has none, on one short line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__

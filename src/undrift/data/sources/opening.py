@@ -16,11 +16,10 @@ from undrift.data.sources.filetypes import is_photo
 from undrift.data.sources.huggingface import huggingface, is_saved_dataset
 from undrift.data.sources.idx import idx, idx_files
 from undrift.data.sources.layout import arrange
-from undrift.data.sources.metadata import one_line
 from undrift.data.sources.mixtures import MIXTURES
 from undrift.data.sources.source import Files, Rows
 from undrift.data.sources.tree import Archive, Folder
-from undrift.errors import DataError, UsageError
+from undrift.errors import DataError, UsageError, one_line
 from undrift.names import nearest
 
 BUILT_IN: dict[str, Callable[[], Rows]] = {

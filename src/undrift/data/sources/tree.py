@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Protocol
 
 from undrift.data.sources.filetypes import is_image, is_photo, suffix_of, system_kind
-from undrift.data.sources.metadata import is_table, one_line
+from undrift.data.sources.metadata import is_table
 from undrift.data.sources.source import LARGEST_FILE, SetAside
-from undrift.errors import DataError
+from undrift.errors import DataError, one_line
+from undrift.files.reading import regular_bytes
 from undrift.names import printable
 
 MOST_FILES = 5_000_000
@@ -27,9 +28,9 @@ Photos hardly shrink in a zip and plain bitmaps by 10 or 20; deflate reaches 1,0
 far more, so a few kilobytes could fill the memory.
 """
 
-SMALL_IMAGE = 64 * 2**20
-SMALL_TEXT = 8 * 2**20
-SMALL_ARCHIVE = 2**30
+SMALL_IMAGE = 32 * 2**20
+SMALL_TEXT = 4 * 2**20
+SMALL_ARCHIVE = 256 * 2**20
 """Bytes that an image, another member, or the whole of a zip may unpack to whatever the ratio."""
 
 REFUSED = "refused names"
@@ -98,7 +99,8 @@ class Folder:
         except OSError as error:
             if not prefix:
                 raise DataError(f"{self.root} cannot be read: {error.strerror}") from error
-            raise self._missing(prefix.rstrip("/"), f"cannot be read ({error.strerror})") from error
+            why = f"cannot be read ({error.strerror})"
+            raise self._missing(prefix.rstrip("/"), why, "make it readable") from error
         for item in found:
             name = prefix + item.name
             kind = system_kind(item.name)
@@ -141,11 +143,13 @@ class Folder:
             raise self._missing(name, "is a symlink inside a symlinked folder")
         return True
 
-    def _missing(self, name: str, why: str) -> DataError:
+    def _missing(
+        self, name: str, why: str, advice: str = "move or copy the folder itself there"
+    ) -> DataError:
         """The error for a folder that is not entered."""
         return DataError(
             f"{printable(str(self.root / name))} {why}, so all images in it would be missing: "
-            "put the folder itself there, or take its name away"
+            f"{advice}, or remove it"
         )
 
     def _refusal(self, item: os.DirEntry[str]) -> str | None:
@@ -161,16 +165,7 @@ class Folder:
         """Return the bytes of one file."""
         if name in self._refused:
             raise ValueError(self._refused[name])
-        path = os.path.join(self.root, name)
-        # O_NONBLOCK: a pipe that took the file's place since the walk must not hang us.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise ValueError("not a regular file")
-            if status.st_size > most:
-                raise ValueError(too_large(most))
-            return file.read()
+        return regular_bytes(os.path.join(self.root, name), most)
 
 
 class Archive:
