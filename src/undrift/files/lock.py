@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 import weakref
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from undrift.errors import UsageError
 from undrift.files.filesystem import open_own
 
 NAME = "LOCK"
+_TRIES, _PAUSE = 4, 0.01
 
 
 class FileLock:
@@ -111,7 +113,7 @@ class FileLock:
                 "choose another --out"
             ) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            _flock(descriptor, wait)
         except OSError as error:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
             os.close(descriptor)
@@ -148,6 +150,16 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
             _held.discard(self)
+
+
+def _flock(descriptor: int, wait: bool) -> None:
+    """Lock the file; `FileLock.taken` of another process may hold it for an instant."""
+    for _ in range(0 if wait else _TRIES - 1):
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
 
 
 _held: weakref.WeakSet[FileLock] = weakref.WeakSet()

@@ -78,13 +78,13 @@ def run_comparison(
     """
     watcher = Watcher() if watcher is None else watcher
     folder = Path(asked.out)
+    check_folder(folder, PROTOCOL, OWN, "a comparison")
     elsewhere = asked.executor == "slurm"
     executor = _cluster(asked, folder) if executor is None and elsewhere else executor
     threads = asked.threads if elsewhere and asked.threads else _threads(asked)
     bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
     journal = Journal(folder, _measured_by(asked, bench.device, threads))
     protocol = bench.protocol(threads)
-    check_folder(folder, PROTOCOL, OWN, "a comparison")
     make_folder(folder)
     lock = FileLock(folder)
     lock.acquire()

@@ -64,10 +64,10 @@ def run_study(
         DataError: data that cannot be read.
     """
     watcher = StudyWatcher() if watcher is None else watcher
+    check_folder(study.folder, STUDY, {"LOCK"}, "a study")
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
-    check_folder(study.folder, STUDY, {"LOCK"}, "a study")
     make_folder(study.folder)
     lock = FileLock(study.folder)
     lock.acquire()
