@@ -24,9 +24,10 @@ from pathlib import Path
 from undrift.experiments.compare.executor import Command, LocalExecutor
 folder = Path(sys.argv[1])
 words = ("train", "digits", "--steps", "1000000", "--out", str(folder / "run"))
-LocalExecutor().start(Command(words, folder / "log.txt", 1))
+job = LocalExecutor().start(Command(words, folder / "log.txt", 1))
 events = folder / "run" / "metrics.jsonl"
 while not events.exists() or '"train"' not in events.read_text():
+    assert job.poll() is None, (folder / "log.txt").read_text()
     time.sleep(0.05)
 """
 
