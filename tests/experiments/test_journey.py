@@ -128,7 +128,7 @@ def test_the_configuration_wants_its_images(finished: Path, tmp_path: Path) -> N
 
 def test_extend_lengthens_a_finished_run(finished: Path, tmp_path: Path) -> None:
     directory = tmp_path / "run"
-    undrift.train("digits", out=directory, steps=2, network="mlp")
+    undrift.train("digits", out=directory, steps=2, network="mlp", bare=True)
     with pytest.raises(UsageError, match="no more than the 2 made"):
         undrift.train("digits", out=directory, steps=2, network="mlp", extend=True)
     with pytest.raises(UsageError, match="only the length may change.*seed"):
@@ -144,9 +144,8 @@ def test_init_starts_from_another_run(finished: Path, tmp_path: Path) -> None:
     digits = undrift.data.load("digits")
     names = [*digits.class_names[:9], "nine"]
     np.savez(npz, images=digits.images, labels=digits.labels, class_names=np.array(names))
-    undrift.train(
-        npz, out=tmp_path / "run", steps=1, network="mlp", init=str(finished), learning_rate=1e-12
-    )
+    settings = {"init": str(finished), "learning_rate": 1e-12, "bare": True}
+    undrift.train(npz, out=tmp_path / "run", steps=1, network="mlp", **settings)
     source = load_pipeline(finished).state_dict()
     target = weights(tmp_path / "run", 1)
     for name, tensor in source.items():
@@ -185,7 +184,7 @@ def test_missing_things(tmp_path: Path) -> None:
 
 
 def test_a_damaged_pipeline_is_refused(tmp_path: Path) -> None:
-    undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp")
+    undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp", bare=True)
     weights_file = tmp_path / "run" / "pipeline" / "model.safetensors"
     data = bytearray(weights_file.read_bytes())
     data[len(data) // 2] ^= 1
@@ -201,7 +200,7 @@ def test_a_second_writer_is_kept_out(finished: Path) -> None:
 
 def test_damaged_checkpoints_are_no_fresh_start(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path / "run")
-    undrift.train("digits", out=run.path, steps=2, network="mlp")
+    undrift.train("digits", out=run.path, steps=2, network="mlp", bare=True)
     run.write_status("interrupted", 2, 2)
     for file in run.checkpoints.rglob("network.safetensors"):
         file.write_bytes(file.read_bytes()[:-1])
@@ -331,7 +330,7 @@ def test_a_budget_run_is_repeated_by_its_configuration(
 ) -> None:
     monkeypatch.setattr(planning, "measure", lambda *_: 0.05)  # however busy the machine is
     monkeypatch.setattr(planning, "look_seconds", lambda _: 0.5)
-    first = undrift.train("digits", out=tmp_path / "a", budget="4s", network="mlp")
+    first = undrift.train("digits", out=tmp_path / "a", budget="4s", network="mlp", bare=True)
     again = undrift.train(config=first.directory / "config.yaml", out=tmp_path / "b")
     texts = [(run.directory / "config.yaml").read_text() for run in (first, again)]
     assert texts[0] == texts[1] and "budget: 4s" in texts[0]
@@ -357,12 +356,12 @@ def test_extend_wants_a_finished_run(tmp_path: Path) -> None:
 def test_a_wrong_init_leaves_no_run(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="no such run"):
         undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp", init="absent")
-    undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp")
+    undrift.train("digits", out=tmp_path / "run", steps=1, network="mlp", bare=True)
 
 
 def test_evaluations_on_the_way_keep_the_best_weights_and_change_none(tmp_path: Path) -> None:
     plain, watched = tmp_path / "plain", tmp_path / "watched"
-    undrift.train("digits", out=plain, steps=6, network="mlp")
+    undrift.train("digits", out=plain, steps=6, network="mlp", bare=True)
     undrift.train("digits", out=watched, steps=6, network="mlp", evaluate_every=2)
     for name, tensor in weights(plain, 6).items():
         assert torch.equal(weights(watched, 6)[name], tensor)

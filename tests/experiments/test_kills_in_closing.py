@@ -98,8 +98,8 @@ def test_a_run_killed_while_it_is_lengthened_is_lengthened_by_the_same_command(
 ) -> None:
     plain, cut = tmp_path / "plain", tmp_path / "cut"
     for directory in (plain, cut):
-        train(directory)
-    train(plain, steps=6, extend=True)
+        train(directory, bare=True)
+    train(plain, steps=6, extend=True, bare=True)
     killed(lambda: train(cut, steps=6, extend=True), journey, "close_run")
     train(cut, steps=6, extend=True)
     for key, tensor in weights(plain, 6).items():

@@ -36,6 +36,11 @@ LOADED = (
     "undrift.experiments.journey",
     "undrift.experiments.evaluation",
     "undrift.metrics.features",
+    # what these import only when they need it: every run does
+    "sklearn.cluster",
+    "sklearn.datasets",
+    "torch._dynamo",
+    "tyro",
 )
 """What is loaded before the first fork, with all that it imports in turn."""
 
