@@ -53,7 +53,10 @@ def gan(tmp_path: Path) -> str:
         ("likelihood GAN digits", "has no likelihood"),
         ("curve GAN --reference digits", "no samplers to compare"),
         ("tune-sampler GAN", "takes no steps"),
-        ("evaluate GAN --reference digits --steps 5 -n 16 --metrics kid", "draws in one pass"),
+        (
+            "evaluate GAN --reference digits --steps 5 -n 16 --metrics kid --features pixels",
+            "draws in one pass",
+        ),
     ],
 )
 def test_what_a_gan_has_not(
