@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from undrift.experiments.likelihood import bits_per_dim
     from undrift.experiments.tuning import tune_sampler
     from undrift.pipelines import Pipeline, Samples
+    from undrift.runs.progress import TrainingProgress
 
 __version__ = "0.1.0"
 
@@ -48,6 +49,7 @@ _HOMES = {
     "Run": "undrift.experiments.journey",
     "Pipeline": "undrift.pipelines",
     "Samples": "undrift.pipelines",
+    "TrainingProgress": "undrift.runs.progress",
     "UndriftError": "undrift.errors",
     "UsageError": "undrift.errors",
     "DataError": "undrift.errors",
@@ -66,6 +68,7 @@ __all__ = [
     "Run",
     "Samples",
     "TerminatedError",
+    "TrainingProgress",
     "UndriftError",
     "UsageError",
     "__version__",

@@ -34,5 +34,8 @@ def own_settings() -> Iterator[None]:
             stack.enter_context(torch.device("cpu"))
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
-                stack.enter_context(torch.autocast(kind, enabled=False))
+                # Without a cache: torch empties it only at the end of the caller's autocast, and a
+                # network that learns would go on with the weights of its first step.
+                off = torch.autocast(kind, enabled=False, cache_enabled=False)
+                stack.enter_context(off)
         yield

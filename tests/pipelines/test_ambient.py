@@ -50,7 +50,7 @@ STATES: dict[str, Callable[[], contextlib.AbstractContextManager[object]]] = {
 def sampled(pipeline: Pipeline) -> list[np.ndarray]:
     ways = [{"sampler": name} for name in NOISES]
     ways += [{"sampler": "dopri5", "tolerance": 0.1}, {"guidance": 2.0, "labels": "bee"}]
-    ways += [{"threshold": "dynamic"}, {"analytic_first_step": True}]
+    ways += [{"precision": "bfloat16"}, {"threshold": "dynamic"}, {"analytic_first_step": True}]
     ways += [{"grid": name} for name in ("beta", "trailing", "shifted:5", "log_snr")]
     made = [pipeline(1, steps=None if "tolerance" in way else 3, **way).images for way in ways]
     return [*made, pipeline(2, trajectory=2).trajectory.noisy]

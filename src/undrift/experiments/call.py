@@ -10,8 +10,11 @@ from typing import Literal, TypedDict, Unpack
 from rich.console import Console
 from torch import nn
 
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.errors import UsageError
 from undrift.experiments.journey import Run, train_with
+from undrift.runs.progress import OnTraining
 from undrift.runs.settings import TrainSettings
 
 
@@ -56,13 +59,16 @@ class Keywords(TypedDict, total=False):
     extend: bool
 
 
+@own_settings()
+@checked
 def train(
     source: str | os.PathLike[str] | None = None,
     *,
     out: str | os.PathLike[str] | None = None,
     config: str | os.PathLike[str] | None = None,
     network: Literal["unet", "transformer", "mlp"] | nn.Module | None = None,
-    console: Console | None = None,
+    progress: bool | None = None,
+    callback: OnTraining | None = None,
     **settings: Unpack[Keywords],
 ) -> Run:
     """Train a diffusion model, or a GAN, on images, sample it and report on it.
@@ -74,7 +80,9 @@ def train(
         network: a family of networks, or your own: any module that is called as
             ``network(x, c_noise, context)`` with x of shape (B, C, H, W) and c_noise of shape
             (B,), and returns what has the shape of x.
-        console: where to show progress; nowhere by default.
+        progress: show progress on stdout; by default where that is a terminal or a notebook.
+        callback: called after every update with a `undrift.TrainingProgress`; raising from it
+            stops the run, and the same call with ``out`` resumes it from its last checkpoint.
         settings: the flags of ``undrift train``, such as ``budget="30m"``.
 
     Returns:
@@ -91,6 +99,10 @@ def train(
             raise UsageError(f"train(): unknown setting {name!r}; {hint}")
     if config is not None and (source is not None or settings):
         raise UsageError("train(): config and other settings exclude each other; give one of them")
+    if isinstance(network, nn.Module) and any(p.is_inference() for p in network.parameters()):
+        raise UsageError(
+            "network: made in torch's inference mode, so it cannot learn; make it outside"
+        )
     family, own = (network, None) if isinstance(network, str) else (None, network)
     return train_with(
         source,
@@ -98,5 +110,13 @@ def train(
         out=out,
         config=config,
         network=own,
-        console=console or Console(quiet=True),
+        console=_console(progress),
+        callback=callback,
     )
+
+
+def _console(progress: bool | None) -> Console:
+    """Where a call shows its progress: rich knows terminals and notebooks."""
+    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+    console.quiet = not (console.is_terminal if progress is None else progress)
+    return console

@@ -47,6 +47,7 @@ from undrift.runs.judge import Judge
 from undrift.runs.learners import build_learner
 from undrift.runs.loading import configuration_of, load_pipeline
 from undrift.runs.log import RunLog
+from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.recorder import Recorder
 from undrift.runs.settings import TrainSettings
@@ -81,6 +82,9 @@ class Run:
     report: Path
     trained: bool = True
 
+    def __repr__(self) -> str:
+        return f"<Run {self.directory}: {'trained' if self.trained else 'was finished before'}>"
+
 
 def train_with(
     source: str | os.PathLike[str] | None,
@@ -91,6 +95,7 @@ def train_with(
     network: nn.Module | None,
     console: Console,
     resume: str | os.PathLike[str] | None = None,
+    callback: OnTraining | None = None,
 ) -> Run:
     """``undrift.train`` with its settings in one piece.
 
@@ -103,6 +108,7 @@ def train_with(
             without ``out``, resumes that run.
         network: the user's own network in place of the recipe's.
         console: where to show progress.
+        callback: told of every update.
         resume: a run to go on with; ``source`` then says where its images lie, if they were moved.
 
     Raises:
@@ -154,7 +160,8 @@ def train_with(
             lock.acquire()
         world.barrier()
         try:
-            journey = _Journey(run, console, network, world, lock, stop)
+            shown = console if world.first else Console(quiet=True)
+            journey = _Journey(run, shown, network, world, lock, stop, callback)
             return journey.go(data, asked, settings)
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
@@ -186,8 +193,10 @@ class _Journey:
         world: World,
         lock: FileLock,
         stop: StopSignals,
+        callback: OnTraining | None,
     ) -> None:
         self._run = run
+        self._callback = callback
         self._stop = stop
         self._lock = lock
         self._log = RunLog(console, run.path / "log.txt" if world.first else None)
@@ -295,7 +304,7 @@ class _Journey:
         events = EventLog(self._run.events) if self._world.first else None
         recorder = None
         if events is not None:
-            recorder = Recorder(self._run, events, learner, self._log, judge)
+            recorder = Recorder(self._run, events, learner, self._log, judge, self._callback)
         trainer = Trainer(
             learner,
             config.training,

@@ -37,6 +37,7 @@ from undrift.likelihood.trace import ExactTrace, HutchinsonTrace, Trace
 from undrift.likelihood.values import ValueGrid
 from undrift.randomness import generator
 from undrift.sampling import BoundDenoise
+from undrift.wording import plural
 
 Bind = Callable[[Tensor | None, int], BoundDenoise]
 """``bind(labels, count)``: the denoiser for labels (B,), or for ``count`` images without labels."""
@@ -66,6 +67,10 @@ class Scored:
     backwards: float
     seconds: float
     protocol: str
+
+    def __repr__(self) -> str:
+        count = plural(len(self.nats), "image")
+        return f"<Scored: {count}, {self.bits.mean():.4g} bits per dimension>"
 
     @property
     def bits(self) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ from undrift.pipelines.labels import Labels
 from undrift.pipelines.progress import OnProgress
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
+from undrift.wording import dimensions, plural
 
 if TYPE_CHECKING:
     from undrift.likelihood import OnScored, Scored
@@ -35,6 +36,14 @@ class Pipeline(ABC):
     """
 
     spec: SampleSpec
+
+    def __repr__(self) -> str:
+        channels, height, width = self.spec.shape
+        classes = plural(len(self.spec.class_names), "class")
+        size = dimensions(height, width)
+        return (
+            f"<{type(self).__name__}: images of {size}, {plural(channels, 'channel')}, {classes}>"
+        )
 
     @abstractmethod
     def __call__(

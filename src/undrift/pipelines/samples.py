@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+from undrift.arguments import checked
+from undrift.errors import shortened
+from undrift.wording import dimensions, plural
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,10 @@ class Trajectory:
     log_snr: np.ndarray
     noisy: np.ndarray
     denoised: np.ndarray
+
+    def __repr__(self) -> str:
+        steps, images = self.noisy.shape[:2]
+        return f"<Trajectory: {plural(steps, 'step')} of {plural(images, 'image')}>"
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +65,57 @@ class Samples:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        _, height, width, channels = self.images.shape
+        used = [] if self.labels is None else [self.class_names[k] for k in np.unique(self.labels)]
+        classes = f", classes {shortened(', '.join(used), 60)}" if used else ""
+        size = dimensions(height, width)
+        count = plural(len(self), "image")
+        return (
+            f"<Samples: {count} of {size}, {plural(channels, 'channel')}{classes}, "
+            f"{self.nfe:g} evaluations each, {self.seconds:.2f} s>"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows: the grid."""
+        from undrift.pipelines.png import encode_png
+
+        return encode_png(self.grid(), {})
+
+    def pil(self) -> list[Image]:
+        """Return each image as a picture of Pillow, of mode L, LA, RGB or RGBA.
+
+        Raises:
+            UsageError: for images of more than four channels.
+        """
+        from undrift.pipelines.png import to_picture
+
+        return [to_picture(image) for image in self.images]
+
+    @checked
+    def save(
+        self, directory: str | os.PathLike[str], *, npz: str | os.PathLike[str] | None = None
+    ) -> Path:
+        """Write what ``undrift sample`` writes; see `undrift.pipelines.write_samples`.
+
+        Args:
+            directory: made if it is not there.
+            npz: a file for all images, labels and class names too.
+
+        Returns:
+            The directory.
+
+        Raises:
+            UsageError: if ``directory`` holds samples already or cannot be written.
+        """
+        from undrift.pipelines.writing import write_samples
+
+        call = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
+        of = ".inpaint(images, mask, " if "variants" in self.settings else "("
+        return write_samples(
+            self, Path(directory), f"pipeline{of}{call})", None if npz is None else Path(npz)
+        )
+
     @staticmethod
     def joined(parts: Sequence[Samples]) -> Samples:
         """Images of one request that were drawn in parts, one after the other.
@@ -78,6 +137,7 @@ class Samples:
             nfe_by_image=np.concatenate(costs) if costs else None,
         )
 
+    @checked
     def grid(self, columns: int | None = None) -> Image:
         """Return all images as one picture; see `undrift.pipelines.image_grid`."""
         from undrift.pipelines.grid import image_grid

@@ -18,6 +18,7 @@ from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
 from undrift.runs.judge import Judge
 from undrift.runs.log import RunLog
+from undrift.runs.progress import OnTraining, TrainingProgress
 from undrift.training.learner import Learner, Progress
 from undrift.wording import clock
 
@@ -36,6 +37,7 @@ class Recorder:
         learner: makes the pipelines that grids are drawn with.
         log: where to show progress, and to note what went wrong.
         judge: measures samples; None where nobody asked for that.
+        callback: told of every update.
     """
 
     def __init__(
@@ -45,7 +47,10 @@ class Recorder:
         learner: Learner,
         log: RunLog,
         judge: Judge | None = None,
+        callback: OnTraining | None = None,
     ) -> None:
+        self._callback = callback
+        self._began = time.perf_counter()
         self._run = run
         self._events = events
         self._learner = learner
@@ -112,6 +117,16 @@ class Recorder:
                 f"elapsed {clock(now - self._began)}, left {clock(left)}"
             )
             self._spoken = now
+        if self._callback is not None:
+            self._callback(
+                TrainingProgress(
+                    images=progress.images,
+                    step=progress.step,
+                    steps=progress.steps,
+                    loss=self._latest.get("loss"),
+                    seconds=time.perf_counter() - self._began,
+                )
+            )
 
     def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Draw the same seeds and classes with each set of weights into ``samples/``."""

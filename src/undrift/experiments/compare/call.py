@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.experiments.compare.asked import Compare, arms_of
 from undrift.experiments.compare.cells import Arm
 from undrift.experiments.compare.executor import Executor
@@ -13,6 +15,8 @@ from undrift.experiments.compare.run import run_comparison
 from undrift.experiments.evaluation.reference import Split
 
 
+@own_settings()
+@checked
 def compare(
     data: str | os.PathLike[str],
     *,

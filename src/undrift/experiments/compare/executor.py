@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, cast
+from typing import IO, Any, Protocol, cast, runtime_checkable
 
 from undrift.errors import UsageError
 from undrift.files.filesystem import open_own
@@ -73,6 +73,7 @@ class Job(Protocol):
         """End it at once."""
 
 
+@runtime_checkable
 class Executor(Protocol):
     """Starts commands that see the same files as this process.
 

@@ -6,11 +6,15 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.experiments.curve.asked import NFES, Curve
 from undrift.experiments.curve.run import run_curve
 from undrift.experiments.evaluation.reference import Split
 
 
+@own_settings()
+@checked
 def curve(
     target: str | os.PathLike[str],
     *,

@@ -141,7 +141,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
 
 def _reference(asked: Curve, subject: Subject) -> tuple[StoredReference | None, Reference]:
     """The file of features that is named, if it is one, and the real images."""
-    if asked.reference is not None and is_stored(asked.reference):
+    if is_stored(asked.reference):
         stored = open_stored(asked.reference, asked.split)
         return stored, stored.reference
     return None, open_reference(subject, asked.reference, asked.split)

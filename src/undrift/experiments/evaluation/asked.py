@@ -7,6 +7,7 @@ from typing import Literal
 
 from undrift.experiments.evaluation.drawing import Sampling
 from undrift.experiments.evaluation.reference import Split
+from undrift.experiments.evaluation.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Evaluate:
     """What to evaluate, and how.
 
     Attributes:
-        target: run, pipeline, ``.npz`` or folder of images.
+        target: run, pipeline, ``.npz`` or folder of images; or a subject that is open already.
         against: another one, to compare with.
         reference: real images, or a file of ``save_reference``; None is the run's own data.
         label_column: column of the reference's metadata that holds the labels; None is ``label``,
@@ -36,9 +37,9 @@ class Evaluate:
         save_reference: file to store the reference's features in, to be used without the data.
     """
 
-    target: str
-    against: str | None = None
-    reference: str | None = None
+    target: str | Subject
+    against: str | Subject | None = None
+    reference: str | Subject | None = None
     label_column: str | None = None
     n: int = 10_000
     reference_n: int | None = None

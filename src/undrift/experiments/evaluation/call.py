@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
+from undrift.ambient import own_settings
+from undrift.arguments import checked, shown
+from undrift.errors import UsageError
 from undrift.experiments.evaluation.asked import Evaluate
 from undrift.experiments.evaluation.drawing import Sampling
 from undrift.experiments.evaluation.evaluate import run_evaluation
 from undrift.experiments.evaluation.reference import Split
+from undrift.experiments.evaluation.subject import Subject
+from undrift.metrics import Images
+from undrift.pipelines import Pipeline, Samples
+
+Target: TypeAlias = str | os.PathLike[str] | Pipeline | Samples | NDArray[np.uint8]
+"""What can be evaluated: where it is, or itself."""
 
 
+@own_settings()
+@checked
 def evaluate(
-    target: str | os.PathLike[str],
+    target: Target,
     *,
-    reference: str | os.PathLike[str] | None = None,
+    reference: str | os.PathLike[str] | Samples | NDArray[np.uint8] | None = None,
     label_column: str | None = None,
-    against: str | os.PathLike[str] | None = None,
+    against: Target | None = None,
     n: int = 10_000,
     reference_n: int | None = None,
     metrics: Sequence[str] | str = "all",
@@ -38,6 +52,10 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure a run, a pipeline or a set of samples; see ``undrift evaluate`` for the keywords.
 
+    ``target`` and ``against`` are what the command takes, or a `Pipeline`, which is moved to
+    ``device``, `Samples`, or images: uint8 (N, H, W, C) or, of grey ones, (N, H, W). ``reference``
+    is all of these but a pipeline.
+
     Returns:
         ``result["metrics"]["fd"]["value"]``, and beside each value ``low``, ``high`` (95 %),
         ``floor`` (what real images score), ``n``, ``n_reference`` and ``protocol``.
@@ -47,9 +65,9 @@ def evaluate(
     """
     return run_evaluation(
         Evaluate(
-            target=os.fspath(target),
-            against=None if against is None else os.fspath(against),
-            reference=None if reference is None else os.fspath(reference),
+            target=_named("target", target),
+            against=None if against is None else _named("against", against),
+            reference=None if reference is None else _named("reference", reference),
             label_column=label_column,
             n=n,
             reference_n=reference_n,
@@ -67,3 +85,20 @@ def evaluate(
             save_reference=None if save_reference is None else os.fspath(save_reference),
         )
     )
+
+
+def _named(argument: str, given: Target) -> str | Subject:
+    """A path as text; anything else as an open subject, named after its type."""
+    if isinstance(given, str | os.PathLike):
+        return os.fspath(given)
+    name = type(given).__name__
+    if isinstance(given, Pipeline):
+        return Subject(name, given, classes=given.spec.class_names)
+    if isinstance(given, Samples):
+        return Subject(name, None, Images(given.images, given.labels), given.class_names)
+    images = given[..., None] if given.ndim == 3 else given
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in (1, 2, 3, 4):
+        raise UsageError(
+            f"{argument} {shown(given)}: wanted uint8 images (N, H, W, C), C up to 4, or (N, H, W)"
+        )
+    return Subject("array", None, Images(images))

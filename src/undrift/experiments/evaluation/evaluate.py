@@ -59,12 +59,14 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     if subject.run is not None:
         subject.run.check_writable()
     stored = None
-    if asked.label_column is not None and (asked.reference is None or is_stored(asked.reference)):
+    if asked.label_column is not None and (
+        not isinstance(asked.reference, str) or is_stored(asked.reference)
+    ):
         raise UsageError(
             f"--label-column {asked.label_column}: it goes with --reference DATA; a run's own data "
             "and stored references keep their labels"
         )
-    if asked.reference is not None and is_stored(asked.reference):
+    if is_stored(asked.reference):
         stored = open_stored(asked.reference, asked.split)
         reference = stored.reference
     else:

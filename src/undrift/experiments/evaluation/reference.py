@@ -116,13 +116,17 @@ class Reference:
 
 
 def open_reference(
-    subject: Subject, source: str | None, split: Split | None, label_column: str | None = None
+    subject: Subject,
+    source: str | Subject | None,
+    split: Split | None,
+    label_column: str | None = None,
 ) -> Reference:
     """The reference of ``subject``.
 
     Args:
         subject: what is evaluated.
-        source: data to compare with; None is what the run was trained on.
+        source: data to compare with, or images that are open already; None is what the run was
+            trained on.
         split: which part; None is the first there is of test, validation and all.
         label_column: column of the metadata of ``source`` that holds the labels; None is ``label``.
 
@@ -137,6 +141,12 @@ def open_reference(
             )
         data = load_own(subject.config.data, subject.home)
         source = subject.config.data.source
+    elif isinstance(source, Subject):
+        if source.pipeline is not None:
+            raise UsageError(
+                f"reference {source.name}: a model is no set of real images; give images"
+            )
+        return _samples_of_others(source, split)
     else:
         path = Path(source)
         if RunDirectory(path).is_run or (path / "config.json").is_file():
@@ -145,7 +155,7 @@ def open_reference(
                 "folder that `undrift sample` wrote"
             )
         if is_drawn(path):
-            return _samples_of_others(source, split)
+            return _samples_of_others(open_subject(source), split)
         data = _load(subject, source, label_column)
     return _divided(data, source, split)
 
@@ -212,15 +222,14 @@ def _load(subject: Subject, source: str, label_column: str | None) -> ImageSet:
     )
 
 
-def _samples_of_others(source: str, split: Split | None) -> Reference:
-    """Samples in the place of real images: the files that their record lists, without the grid."""
+def _samples_of_others(given: Subject, split: Split | None) -> Reference:
+    """Images without splits in the place of real ones."""
     if split is not None:
-        raise UsageError(f"--split {split}: {source} holds samples, which have no splits")
-    given = open_subject(source)
+        raise UsageError(f"--split {split}: {given.name} holds samples, which have no splits")
     whole = WholeSet("all", len(given.samples), given.samples.images)
     images, classes = given.samples, given.classes
     content, report = whole.content, given.report
-    return Reference(source, "all", images, images, classes, content, (whole,), report)
+    return Reference(given.name, "all", images, images, classes, content, (whole,), report)
 
 
 def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:

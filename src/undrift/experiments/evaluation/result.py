@@ -101,9 +101,11 @@ def file_name(asked: Evaluate, found: dict[str, Any]) -> str:
     space = found["features"]["name"].replace("@", "-").replace("/", "-")
     settings = found["sampling"]
     steps = f"{settings.get('sampler', '')}-{settings.get('steps', '')}"
-    rest = [settings, asked.reference_n, asked.ema, asked.weights, asked.metrics, asked.against]
+    against = asked.against
+    other = against.fingerprint if isinstance(against, Subject) else against
+    rest = [settings, asked.reference_n, asked.ema, asked.weights, asked.metrics, other]
     rest.append(found["reference"]["fingerprint"])
     digest = hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:6]
-    pair = "-against" if asked.against else ""
+    pair = "-against" if against else ""
     split = found["reference"]["split"]
     return f"{space}-{split}-{steps}-{asked.n}-{asked.seed}-{digest}{pair}.json"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -119,9 +119,9 @@ class StoredReference:
         )
 
 
-def is_stored(source: str | None) -> bool:
+def is_stored(source: object) -> TypeGuard[str]:
     """Whether ``source`` names a reference file."""
-    return source is not None and Path(source).suffix == SUFFIX
+    return isinstance(source, str) and Path(source).suffix == SUFFIX
 
 
 def store_reference(path: Path, bench: Bench, spec: str) -> None:

@@ -85,7 +85,7 @@ class Subject:
 
 
 def open_subject(
-    target: str,
+    target: str | Subject,
     *,
     ema: float | None = None,
     weights: Literal["ema", "raw"] = "ema",
@@ -93,8 +93,9 @@ def open_subject(
     """The subject that ``target`` names.
 
     Args:
-        target: a run, a pipeline, a folder that ``undrift sample`` wrote, an ``.npz`` with
-            ``images`` and perhaps ``labels``, or any folder or file that `undrift.data.load` reads.
+        target: a subject, which is returned; a run, a pipeline, a folder that ``undrift sample``
+            wrote, an ``.npz`` with ``images`` and perhaps ``labels``, or any folder or file that
+            `undrift.data.load` reads.
         ema: length of the weight average, of a run.
         weights: averaged or raw, of a run.
 
@@ -103,6 +104,10 @@ def open_subject(
         DataError: no images there, or no such file.
         UsageError: flags of runs for what is none.
     """
+    if isinstance(target, Subject):
+        if ema is not None or weights == "raw":
+            raise UsageError(f"{target.name}: no run; ema and weights need one")
+        return target
     path = expanded(target, ModelFileError)
     run = RunDirectory(path)
     if run.is_run or (path / "config.json").is_file():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any, Literal
 
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.experiments.likelihood.images import Split
 from undrift.experiments.likelihood.likelihood import Likelihood, MethodName, run_likelihood
 from undrift.likelihood import BoundMethod, FlowMethod
@@ -14,6 +16,8 @@ from undrift.likelihood.methods import TraceKind
 from undrift.pipelines.scoring import Classes
 
 
+@own_settings()
+@checked
 def bits_per_dim(
     target: str | os.PathLike[str],
     data: str | os.PathLike[str] | None = None,

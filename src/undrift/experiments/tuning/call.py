@@ -6,9 +6,13 @@ import os
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.experiments.tuning.run import TuneSampler, run_tuning
 
 
+@own_settings()
+@checked
 def tune_sampler(
     target: str | os.PathLike[str],
     steps: Sequence[int],
