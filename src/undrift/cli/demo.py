@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undrift.cli.console import command_line, following, make_console
+from undrift.cli.destination import folder_of
 from undrift.cli.flags import at_least, parse
 from undrift.runs.settings import TrainSettings
 
@@ -42,7 +43,9 @@ def run(arguments: list[str]) -> None:
     settings = TrainSettings(budget=budget, steps=asked.steps, seed=SEED)
     console = make_console(quiet=asked.quiet)
 
+    from undrift.cli.sample import Sample
     from undrift.experiments.journey import train_with
+    from undrift.pipelines.folder import RECORD, unfinished
     from undrift.pipelines.writing import write_samples
     from undrift.runs.loading import load_pipeline
 
@@ -50,8 +53,9 @@ def run(arguments: list[str]) -> None:
     directory = Path(made.directory)
     pipeline = load_pipeline(directory)
     count = ROWS * len(pipeline.spec.class_names)
-    out = directory / "samples" / f"{SEED}-{count}"
-    if not (out / "samples.json").exists():
+    request = Sample(target=str(directory), n=count, labels=("all",), seed=SEED)
+    out = folder_of(request, "samples")
+    if not (out / RECORD).exists() or unfinished(out):
         samples = pipeline(count, labels="all", seed=SEED)
         words = [str(directory), "-n", str(count), "--labels", "all"]
         write_samples(samples, out, command=command_line("sample", words))
