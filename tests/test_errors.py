@@ -44,3 +44,7 @@ def test_one_line_has_no_breaks_and_always_says_something() -> None:
     assert one_line(ValueError("a\n b\tc")) == "a b c"
     assert one_line(EOFError()) == "EOFError"
     assert len(one_line(ValueError("x" * 10**6))) <= 240
+
+
+def test_a_message_is_one_line_whatever_name_it_quotes() -> None:
+    assert str(UsageError("a\nb\r\nc.png  d: no such run")) == "a b c.png  d: no such run"

@@ -18,7 +18,7 @@ class UndriftError(Exception):
     """Base of every error that undrift raises on purpose.
 
     Args:
-        message: the line; the middle of a very long one is left out.
+        message: the line; breaks in it become blanks, the middle of a very long one is left out.
 
     Attributes:
         exit_code: what the command line returns for it.
@@ -27,7 +27,8 @@ class UndriftError(Exception):
     exit_code = 1
 
     def __init__(self, message: str = "") -> None:
-        super().__init__(shortened(message, LONGEST_MESSAGE))
+        # Only line breaks become blanks: names of files keep the blanks that they have.
+        super().__init__(shortened(" ".join(message.splitlines()), LONGEST_MESSAGE))
 
 
 class UsageError(UndriftError):

@@ -82,6 +82,35 @@ def test_a_prompt_in_place_of_a_path(capsys):
     fails(capsys, ["sample", "a sword"], 4, "a sword: .*--labels NAME, not from a prompt")
 
 
+LONG = "d/" * 3000
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (f"train {LONG}", 3),
+        (f"train --resume {LONG}", 4),
+        (f"train digits --steps 1 --init {LONG}", 4),
+        (f"train --config {LONG}", 2),
+        (f"inspect {LONG}", 3),
+        (f"sample {LONG}", 4),
+        (f"inpaint {LONG} --mask left", 4),
+        (f"evaluate {LONG} --reference a.npz", 4),
+        (f"evaluate a.npz --reference {LONG} --n 10", 3),
+        (f"evaluate a.npz --reference a.npz --against {LONG}", 4),
+        (f"likelihood {LONG}", 4),
+        (f"curve {LONG}", 4),
+        (f"tune-sampler {LONG}", 4),
+        (f"runs show {LONG}", 4),
+        (f"runs rm {LONG} --yes", 4),
+    ],
+    ids=lambda words: str(words).replace(LONG, "LONG"),
+)
+def test_a_path_longer_than_any_can_be(words, code, folder, capsys):
+    np.savez(folder / "a.npz", images=np.random.default_rng(0).integers(0, 256, (20, 8, 8), "u1"))
+    fails(capsys, words.split(), code, "d/d/d/")
+
+
 @pytest.mark.parametrize("verb", ["train", "inspect"])
 def test_data_that_is_not_there(verb, capsys):
     fails(capsys, [verb, "nowhere"], 3, "nowhere")

@@ -351,9 +351,11 @@ def _described(folder: Path) -> dict[str, str]:
 
 
 def _nodes(folder: Path) -> dict[Path, tuple[int, int]]:
-    """Pipes, devices and links in a folder, by inode and mode."""
+    """Pipes, devices and links in a folder, by inode and mode; the cache may be made anew."""
     found = {}
     for above, folders, files in os.walk(folder):
+        if Path(above) == folder:
+            folders.remove("cache")
         for name in (*folders, *files):
             path = Path(above, name)
             facts = path.lstat()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
-from undrift.runs.directory import RunDirectory, open_run
+from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 
 _NOT_OF_IMAGES = frozenset(
     {"target", "n", "seed", "batch_size", "device", "threads", "out", "npz", "trajectory", "quiet"}
@@ -29,7 +29,7 @@ def home_of(model: str) -> Path:
     target = Path(model)
     if os.path.isfile(target):
         raise ModelFileError(f"{target}: a file, not a run; name the folder of a run")
-    if not RunDirectory(target).is_run and os.path.exists(target / "config.json"):
+    if is_pipeline(target):
         parent = target.parent if target.name not in ("", "..") else target.resolve().parent
         return open_run(parent).path if RunDirectory(parent).is_run else Path()
     return open_run(target).path

@@ -18,7 +18,13 @@ from collections.abc import Iterator, Sequence
 from types import FrameType
 
 from undrift.cli.streams import guarded
-from undrift.errors import TerminatedError, UndriftError, UsageError
+from undrift.errors import (
+    LONGEST_MESSAGE,
+    TerminatedError,
+    UndriftError,
+    UsageError,
+    shortened,
+)
 from undrift.names import printable
 from undrift.threads import bound_spin
 
@@ -118,7 +124,8 @@ def _coded(words: list[str], debug: bool) -> int:
             return _fail(
                 f"{place}: {error.strerror}; make room, or name a place that can be written", 2
             )
-        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        said = shortened(str(error), LONGEST_MESSAGE)
+        what = f"{type(error).__name__}: {said}" if said else type(error).__name__
         return _fail(f"{what} (unexpected; run again with --debug to see where)", 1)
     return 0
 
@@ -188,7 +195,7 @@ def _unknown(verb: str) -> str:
 
 
 def _fail(message: str, code: int) -> int:
-    """Print the line. Line breaks become blanks; names keep the blanks that they have."""
+    """Print the line."""
     if first_rank():
         line = printable(" ".join(message.splitlines()))
         print(f"undrift: {line}", file=sys.stderr, flush=True)

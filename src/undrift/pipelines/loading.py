@@ -7,6 +7,7 @@ looked at.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,9 +132,9 @@ def save(pipeline: DiffusionPipeline, directory: Path) -> None:
 
 def load(directory: Path, network: nn.Module | None = None) -> DiffusionPipeline:
     """Load a pipeline; see `undrift.pipelines.Pipeline.from_pretrained`."""
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise ModelFileError(f"{directory}: no such directory; give one that save_pretrained wrote")
-    if not (directory / manifest.NAME).exists() and (directory / "pipeline").is_dir():
+    if not os.path.exists(directory / manifest.NAME) and os.path.isdir(directory / "pipeline"):
         raise ModelFileError(f"{directory} is a run: give {directory / 'pipeline'}")
     files = manifest.read_manifest(directory, _ADVICE)
     tuned = (learned.FACTS, learned.TABLES) if learned.FACTS in files.listing else ()

@@ -294,6 +294,12 @@ def new_directory(data: str, root: Path = ROOT) -> RunDirectory:
             return RunDirectory(path)
 
 
+def is_pipeline(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` looks like a folder that ``save_pretrained`` wrote, and like no run."""
+    config = os.path.join(path, "config.json")
+    return not RunDirectory(path).is_run and os.path.isfile(config)
+
+
 def point_latest(run: RunDirectory) -> bool:
     """Let ``runs/latest`` point at ``run``, if it lives in ``runs/``.
 

@@ -13,7 +13,7 @@ from undrift.errors import ModelFileError, UsageError
 from undrift.files.durable import standing
 from undrift.pipelines import Pipeline
 from undrift.runs.configuration import RunConfig, load
-from undrift.runs.directory import RunDirectory, open_run
+from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.learners import build_learner
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import track_name
@@ -40,7 +40,7 @@ def load_pipeline(
         ModelFileError: if there is no run, or a file of it is damaged.
     """
     path = Path(target)
-    if not RunDirectory(path).is_run and (path / "config.json").exists():
+    if is_pipeline(path):
         if ema is not None or weights == "raw":
             raise UsageError(
                 f"{path}: a pipeline holds one set of weights; --ema and --weights need a run"

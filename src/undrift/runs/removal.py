@@ -51,11 +51,11 @@ def find_removable(names: Sequence[str], root: str | os.PathLike[str] = ROOT) ->
         path = Path(os.path.normpath(name))
         if not os.path.lexists(path) and os.path.lexists(Path(root) / path):
             path = Path(root) / path
-        if path.is_symlink():
+        if os.path.islink(path):
             raise UsageError(f"{path}: a link to {path.readlink()}; name the run itself")
         kind = "run" if RunDirectory(path).was_started else collection_kind(path)
         if kind is None:
-            missing = "" if path.exists() else ", nothing is there"
+            missing = "" if os.path.exists(path) else ", nothing is there"
             raise ModelFileError(
                 f"{name}: neither a run nor a comparison nor a study{missing}; "
                 "`undrift runs list` shows what there is"

@@ -16,7 +16,7 @@ from undrift.errors import UsageError
 from undrift.experiments.evaluation.subject import Subject, content_hash, is_drawn, open_subject
 from undrift.metrics import Images
 from undrift.names import find
-from undrift.runs.directory import RunDirectory
+from undrift.runs.directory import RunDirectory, is_pipeline
 from undrift.runs.images import load_own
 from undrift.wording import dimensions
 
@@ -149,7 +149,7 @@ def open_reference(
         return _samples_of_others(source, split)
     else:
         path = Path(source)
-        if RunDirectory(path).is_run or (path / "config.json").is_file():
+        if RunDirectory(path).is_run or is_pipeline(path):
             raise UsageError(
                 f"--reference {source}: a model is no set of real images; name its data, or a "
                 "folder that `undrift sample` wrote"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from undrift.pipelines import Pipeline
 from undrift.pipelines.folder import RECORD, names_in, recorded
 from undrift.pipelines.png import read_png
 from undrift.runs.configuration import RunConfig
-from undrift.runs.directory import RunDirectory
+from undrift.runs.directory import RunDirectory, is_pipeline
 from undrift.runs.loading import configuration_of, load_pipeline
 
 
@@ -110,7 +111,7 @@ def open_subject(
         return target
     path = expanded(target, ModelFileError)
     run = RunDirectory(path)
-    if run.is_run or (path / "config.json").is_file():
+    if run.is_run or is_pipeline(path):
         pipeline = load_pipeline(path, ema=ema, weights=weights)
         if not run.is_run and RunDirectory(path.resolve().parent).is_run:
             run = RunDirectory(path.resolve().parent)
@@ -122,11 +123,11 @@ def open_subject(
         raise UsageError(f"{target}: no run; --ema and --weights need one")
     if is_drawn(path):
         return _drawn(path)
-    if not path.exists() and path.suffix not in (".npz", ".npy", ".zip"):
+    if not os.path.exists(path) and path.suffix not in (".npz", ".npy", ".zip"):
         raise ModelFileError(
             f"{target}: no such run, pipeline or folder; `undrift runs list` shows what there is"
         )
-    if path.is_file() and path.suffix == ".npz":
+    if os.path.isfile(path) and path.suffix == ".npz":
         # as it is: a data set would be decoded into the cache and refused where it is small
         rows = npz(path)
         return Subject(target, None, Images(rows.images, rows.labels), rows.class_names)
@@ -137,7 +138,7 @@ def open_subject(
 
 def is_drawn(path: Path) -> bool:
     """Whether ``path`` is a folder that ``undrift sample`` wrote."""
-    return (path / RECORD).is_file()
+    return os.path.isfile(path / RECORD)
 
 
 def content_hash(images: NDArray[np.uint8]) -> str:

@@ -23,7 +23,7 @@ from undrift.files.durable import standing, write_file, write_output
 from undrift.files.lock import FileLock
 from undrift.files.reading import read_bytes
 from undrift.pipelines import DiffusionPipeline, Pipeline
-from undrift.runs.directory import RunDirectory, open_run
+from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.loading import configuration_of
 from undrift.runs.recipes import choose_device
 
@@ -177,7 +177,7 @@ def tunable(pipeline: Pipeline) -> DiffusionPipeline:
 
 def _pipeline_directory(target: str) -> tuple[Path, RunDirectory | None]:
     path = Path(target)
-    if not RunDirectory(path).is_run and (path / "config.json").is_file():
+    if is_pipeline(path):
         parent = RunDirectory(path.resolve().parent)
         return path, parent if parent.is_run else None
     run = open_run(path)

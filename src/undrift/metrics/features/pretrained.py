@@ -14,9 +14,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,7 +134,7 @@ class PretrainedFeatures:
                 "pip install 'undrift[text]'"
             ) from error
         wanted = source or family.hub_id
-        local = Path(wanted).is_dir()
+        local = os.path.isdir(wanted)
         size = f" ({family.size})" if wanted == family.hub_id else ""
         try:
             with _without_bars(transformers.utils.logging):
