@@ -212,7 +212,7 @@ def test_damaged_runs(folder, capsys):
     assert states.pop("runs/sound") == "not"  # started
     for name, file in damaged.items():
         assert (states[f"runs/{name}"] == "damaged") == (file != "evaluation/first.json")
-        shown = fails(capsys, ["runs", "show", f"runs/{name}"], 4, f"runs/{name}/{file}: ")
+        shown = fails(capsys, ["runs", "show", f"runs/{name}"], 4, f"runs/{name}/{file}:? ")
         assert shown == ""
 
 
