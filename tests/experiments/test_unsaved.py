@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import shutil
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ from undrift.errors import UnsavedResultError, UsageError
 from undrift.experiments.evaluation import Evaluate, Watcher, drawing, run_evaluation
 from undrift.experiments.unsaved import kept
 from undrift.files.destination import ROOM, check_room
+from undrift.runs import directory
 from undrift.runs.directory import RunDirectory
 
 TINY = ("--threads", "1")
@@ -79,8 +82,8 @@ def test_a_run_without_room_is_found_out_before_anything_is_done(
     with no_room():
         assert main([verb, "run", *words]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == "undrift: run: no result can be written there (File too large); make room or " \
-        "repair that"  # fmt: skip
+    assert line.startswith("undrift: run: no result can be written there (File too large); make ")
+    assert ("--out" in line) == (verb != "tune-sampler")  # whose result belongs into the pipeline
     assert [path for path in sorted(run.rglob("*")) if path.name != "LOCK"] == before
 
 
@@ -98,7 +101,7 @@ def test_a_result_that_cannot_be_written_is_printed_and_kept(
 ) -> None:
     monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
 
-    def break_later(found: RunDirectory) -> None:
+    def break_later(found: RunDirectory, advice: str = "") -> None:
         (found.path / "evaluation").write_text("no folder, after all")
 
     monkeypatch.setattr(RunDirectory, "check_writable", break_later)  # the last check before work
@@ -119,6 +122,23 @@ def test_a_result_that_cannot_be_written_is_printed_and_kept(
             "tune-sampler": ["pipeline", "tune-sampler.json"],
         }[verb]
     )
+
+
+@pytest.mark.parametrize(("verb", "words"), VERBS[:2])
+def test_a_result_of_a_run_that_is_read_only_goes_to_out_alone(
+    run: Path,
+    capsys: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+    words: tuple[str, ...],
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(folder))
+
+    monkeypatch.setattr(directory, "check_room", refuse)  # as root nobody else is refused
+    assert main([verb, "run", *words, "--out", "found.json"]) == 0
+    assert "run cannot be written: the result goes to found.json alone" in capsys.readouterr().out
+    assert Path("found.json").is_file() and not (run / "evaluation").exists()
 
 
 def test_in_python_the_error_carries_the_result(run: Path, tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_behind(
             break
         with pytest.raises(CheckpointWriteError, match=words) as caught:
             store.save(2, content(2), state(2))
-        assert "step-000002" in str(caught.value) and caught.value.exit_code == 4
+        assert "step-000002" in str(caught.value) and caught.value.exit_code == 2
         assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
         failed.add(filesystem.failed)
     assert failed == {"make_directory", "write", "sync_file", "rename"}

@@ -36,6 +36,7 @@ from undrift.experiments.planning import (
     resume_command,
 )
 from undrift.files.lock import FileLock
+from undrift.names import printable
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
@@ -124,7 +125,7 @@ def train_with(
         (name or "").encode()
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"{(name or '').encode(errors='backslashreplace').decode()}: a name that is not UTF-8 "
+            f"{printable(name or '')}: a name that is not UTF-8 "
             "cannot be stored in the run; rename the folder"
         ) from error
     start = find_start(name, settings, _text(out), _text(config), _text(resume))

@@ -149,8 +149,11 @@ class RunDirectory:
                 f"{target}: cannot be written ({error.strerror or error}); make room or repair that"
             ) from error
 
-    def check_writable(self) -> None:
+    def check_writable(self, advice: str = "make room or repair that") -> None:
         """Make sure that a result can be written here, before work is spent on it.
+
+        Args:
+            advice: what to do if not, for the error.
 
         Raises:
             UsageError: if it cannot.
@@ -159,8 +162,7 @@ class RunDirectory:
             check_room(self.path)
         except OSError as error:
             raise UsageError(
-                f"{self.path}: no result can be written there ({error.strerror}); make room or "
-                "repair that"
+                f"{self.path}: no result can be written there ({error.strerror}); {advice}"
             ) from error
 
     def check(self) -> None:

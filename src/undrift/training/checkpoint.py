@@ -42,7 +42,7 @@ _LEFTOVER = re.compile(r"\.(staging|trash)-step-\d{6,}-[0-9a-f]{32}")
 _FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
 
 
-class CheckpointWriteError(ModelFileError):
+class CheckpointWriteError(UsageError):
     """A checkpoint that could not be written; the earlier ones are untouched."""
 
 

@@ -78,7 +78,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         )
     folder = _folder(asked, subject)
     if subject.run is not None and asked.out is None:
-        subject.run.check_writable()
+        subject.run.check_writable("make room, or name another place by --out")
     if asked.out is not None:
         for name in FILES:
             check_replaceable("--out", folder / name)

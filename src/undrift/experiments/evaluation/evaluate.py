@@ -56,8 +56,7 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     names = chosen_metrics(asked.metrics)
     device = choose_device(asked.device)
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
-    if subject.run is not None:
-        subject.run.check_writable()
+    keeper = subject.keeper(asked.out)
     stored = None
     if asked.label_column is not None and (
         not isinstance(asked.reference, str) or is_stored(asked.reference)
@@ -89,7 +88,8 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
             f"give --n {min(counts)}"
         )
     with World.join(device) as world:
-        watcher.plan(_plan(asked, subjects, reference))
+        lines = _plan(asked, subjects, reference) + subject.kept_lines(keeper, asked.out)
+        watcher.plan(lines)
         bench = None
         if world.first:
             # before samples are drawn: a wrong weight file must not be found out hours later
@@ -116,7 +116,7 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
         picture = closest_picture(comparisons[0], found)
         for made, result in zip(drawn, results, strict=True):
             number_closest(result, made.rows)
-        write_result(found, picture, asked, subject)
+        write_result(found, picture, asked, keeper)
         return found
 
 

@@ -20,6 +20,7 @@ from undrift.experiments.report.refresh import refresh
 from undrift.experiments.unsaved import kept
 from undrift.files.durable import write_file, write_output
 from undrift.metrics import Comparison, measure
+from undrift.runs.directory import RunDirectory
 
 
 def result_of(
@@ -65,9 +66,9 @@ def result_of(
 
 
 def write_result(
-    found: dict[str, Any], closest: bytes | None, asked: Evaluate, subject: Subject
+    found: dict[str, Any], closest: bytes | None, asked: Evaluate, run: RunDirectory | None
 ) -> None:
-    """Write the result into the run and its report, if there is one, and to ``asked.out``.
+    """Write the result into ``run`` and its report, if there is one, and to ``asked.out``.
 
     The picture of the closest pairs lies beside it, under its name with ``-closest.png``.
 
@@ -87,13 +88,13 @@ def write_result(
             write_output(out, text)
             if closest is not None:
                 write_output(out.with_name(f"{out.stem}-closest.png"), closest)
-        if subject.run is not None:
+        if run is not None:
             name = file_name(asked, found)
-            subject.run.write_bytes(f"evaluation/{name}", text)
+            run.write_bytes(f"evaluation/{name}", text)
             if closest is not None:
                 stem = name.removesuffix(".json")
-                subject.run.write_bytes(f"evaluation/{stem}-closest.png", closest)
-            refresh(subject.run.path)
+                run.write_bytes(f"evaluation/{stem}-closest.png", closest)
+            refresh(run.path)
 
 
 def file_name(asked: Evaluate, found: dict[str, Any]) -> str:

@@ -61,6 +61,34 @@ class Subject:
         """The folder of the run, for messages; of what belongs to none, what the user named."""
         return Path(self.name) if self.run is None else self.run.path
 
+    def keeper(self, out: str | None) -> RunDirectory | None:
+        """The run that keeps a result beside ``out``, tried before work is spent on it.
+
+        Args:
+            out: where else the result is written.
+
+        Returns:
+            None where there is no run, or only ``out`` can be written, as with a shared model.
+
+        Raises:
+            UsageError: the run cannot be written and there is no ``out``.
+        """
+        if self.run is None:
+            return None
+        try:
+            self.run.check_writable("make room, or name another place by --out")
+        except UsageError:
+            if out is None:
+                raise
+            return None
+        return self.run
+
+    def kept_lines(self, keeper: RunDirectory | None, out: str | None) -> list[str]:
+        """What to say of ``keeper``: nothing, or that only ``out`` gets the result."""
+        if self.run is None or keeper is not None:
+            return []
+        return [f"{self.run.path} cannot be written: the result goes to {out} alone"]
+
     @property
     def labelled(self) -> bool:
         """Whether samples come with the labels that they were asked with."""

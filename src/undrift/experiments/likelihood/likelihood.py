@@ -26,6 +26,7 @@ from undrift.likelihood import BoundMethod, FlowMethod, Scored
 from undrift.metrics.estimate import Z95
 from undrift.pipelines import Pipeline
 from undrift.pipelines.scoring import Classes, LikelihoodRequest
+from undrift.runs.directory import RunDirectory
 from undrift.runs.recipes import choose_device
 
 MethodName = Literal["ode", "elbo", "both"]
@@ -113,15 +114,15 @@ def run_likelihood(asked: Likelihood, watcher: Watcher | None = None) -> dict[st
         )
     if type(subject.pipeline).likelihood is Pipeline.likelihood:
         raise subject.pipeline.no_likelihood()  # before its data are opened, or asked for
-    if subject.run is not None:
-        subject.run.check_writable()
+    keeper = subject.keeper(asked.out)
     device = choose_device(asked.device)
     images = open_images(subject, asked.data, asked.split, asked.n, asked.value_levels, asked.seed)
     if len(images.images) < FEWEST:
         raise UsageError(f"--n {len(images.images)}: wanted at least {FEWEST} images")
     classes = _classes(asked, subject, images)
     pipeline = subject.pipeline.to(device)
-    watcher.plan(_plan(asked, subject, images, classes))
+    lines = _plan(asked, subject, images, classes) + subject.kept_lines(keeper, asked.out)
+    watcher.plan(lines)
     methods = {"elbo": asked.bound, "ode": asked.flow}
     names = list(methods) if asked.method == "both" else [asked.method]
     scores: dict[str, Scored] = {}
@@ -131,7 +132,7 @@ def run_likelihood(asked: Likelihood, watcher: Watcher | None = None) -> dict[st
         )
         scores[name] = _scored(pipeline, images, request, asked, name, watcher)
     found = _result(asked, subject, images, classes, scores)
-    _write(found, asked, subject, images, scores)
+    _write(found, asked, keeper, images, scores)
     return found
 
 
@@ -270,7 +271,7 @@ def _mean(values: NDArray[np.float64]) -> dict[str, float]:
 def _write(
     found: dict[str, Any],
     asked: Likelihood,
-    subject: Subject,
+    run: RunDirectory | None,
     images: ScoredImages,
     scores: dict[str, Scored],
 ) -> None:
@@ -286,10 +287,10 @@ def _write(
             write_output(Path(asked.out), text)
         if asked.per_image is not None:
             write_output(Path(asked.per_image), table, flag="--per-image")
-        if subject.run is not None:
+        if run is not None:
             part = f"{images.split}-{len(images.images)}"
             name = f"likelihood-{asked.method}-{part}-{asked.seed}.json"
-            subject.run.write_bytes(f"evaluation/{name}", text)
+            run.write_bytes(f"evaluation/{name}", text)
 
 
 def _table(images: ScoredImages, scores: dict[str, Scored]) -> str:
