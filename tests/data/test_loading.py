@@ -253,3 +253,14 @@ def test_rows_of_pixels_are_padded_alike(tmp_path: Path) -> None:
     found = load(tmp_path / "a.npy", size=16, fit="pad", background="#ffffff")
     assert (found.images[:, :4] == 255).all() and (found.images[:, 4:12] == 128).all()
     assert (load(tmp_path / "a.npy", size=16, fit="pad").images[:, :4] == 0).all()
+
+
+def test_more_unusable_images_than_training_takes_are_pointed_out(tmp_path: Path) -> None:
+    path = folder(tmp_path / "a", *(zoo.picture(1, i) for i in range(30)))
+    (path / "030.png").write_bytes(b"")
+    assert not any("cannot be used" in line for line in load(path).report.warnings)
+    (path / "031.png").write_bytes(b"")
+    assert any(
+        line.startswith("6% of the images cannot be used: train takes")
+        for line in load(path, bad_limit=1.0).report.warnings
+    )

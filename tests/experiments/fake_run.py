@@ -147,6 +147,7 @@ def data(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, Any]
         "duplicates": {"extra": 0, "groups": 0, "straddling": 0, "examples": []},
         "set_aside": [{"name": "three/torn <b>.png", "reason": "truncated file"}],
         "ignored": 2,
+        "ignored_kinds": {".txt": 1, "hidden": 1},
         "notes": [],
         "warnings": ["only 17 distinct values: the images are coarsely quantised"],
         "fingerprint": "0f" * 16,

@@ -118,6 +118,7 @@ def test_every_section_has_its_content(page: Page):
         "1,200 steps of 64 images: 76,800 images",
         "train 1,538, validation 79, test 180",
         "three/torn <b>.png",
+        "2 (1 .txt, 1 hidden)",
         "digits-20260901-1/config.yaml --out runs/again",
         "undrift train digits --budget 60s",
         "2.13.0+cpu",

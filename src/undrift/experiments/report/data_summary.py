@@ -117,7 +117,9 @@ def _facts(data: Record) -> list[Row]:
     if duplicates := data.get("duplicates"):
         rows.append(("duplicates", f"{duplicates.get('extra', 0):,} copies of other images"))
     if "ignored" in data:
-        rows.append(("files ignored", f"{data['ignored']:,}"))
+        kinds = [f"{n:,} {kind}" for kind, n in data.get("ignored_kinds", {}).items()]
+        listed = f" ({', '.join(kinds)})" if kinds else ""
+        rows.append(("files ignored", f"{data['ignored']:,}{listed}"))
     if fingerprint := data.get("fingerprint"):
         rows.append(("fingerprint", str(fingerprint)[:16]))
     return rows
