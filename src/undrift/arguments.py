@@ -4,7 +4,7 @@
 become plain numbers, one-dimensional arrays, tensors, ranges and tuples become lists, so that
 whatever is accepted can also be written into JSON. What has another type is a ``UsageError`` that
 names the argument, before any work starts: a bool is no number, bytes are no text, and nan and the
-infinities are no numbers.
+infinities are no numbers. This module loads no torch: before others have, nothing can be of it.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ import math
 import operator
 import os
 import pathlib
+import sys
 import types
 from collections.abc import Callable, Iterator
 from typing import (
     Any,
     Literal,
     ParamSpec,
+    TypeGuard,
     TypeVar,
     Union,
     Unpack,
@@ -31,7 +33,6 @@ from typing import (
 )
 
 import numpy as np
-import torch
 
 from undrift import errors
 from undrift.errors import UsageError
@@ -91,7 +92,7 @@ def converted(name: str, given: object, hint: Any) -> Any:  # noqa: ANN401 - any
 
 def shown(value: object) -> str:
     """``value`` in a message: on one line, and cut where it is long."""
-    if isinstance(value, np.ndarray | torch.Tensor) and value.ndim:
+    if (isinstance(value, np.ndarray) or _is_torch(value, "Tensor")) and value.ndim:
         return f"of type {value.dtype} and shape {tuple(value.shape)}"
     return " ".join(errors.shown(value).split())
 
@@ -112,6 +113,8 @@ def _value(hint: Any, given: object) -> object:  # noqa: ANN401 - any annotation
         raise _Mismatch
     if origin is collections.abc.Sequence:
         return _list(get_args(hint)[0], given)
+    if origin is tuple:
+        return _tuple(get_args(hint), given)
     if origin is collections.abc.Callable:
         return _instance(given, callable(given))
     if hint is np.ndarray or origin is np.ndarray:
@@ -120,6 +123,8 @@ def _value(hint: Any, given: object) -> object:  # noqa: ANN401 - any annotation
         return _path(given)
     if hint is Any:
         return given
+    if _is_device(hint):
+        return _device(given)
     convert = _SCALARS.get(hint)
     return _instance(given, isinstance(given, hint)) if convert is None else convert(given)
 
@@ -128,7 +133,7 @@ def _member(members: tuple[Any, ...], given: object) -> object:
     """The value of the first member of a union that takes it; whole numbers before others."""
     if given is None:
         return _instance(given, types.NoneType in members)
-    if torch.device in members or any(map(_is_path, members)):  # text is then the name of one
+    if any(_is_device(member) or _is_path(member) for member in members):  # text names one
         members = tuple(member for member in members if member is not str)
     reasons = []
     for member in sorted(members, key=lambda member: member is float):
@@ -150,7 +155,7 @@ def _plain(given: object) -> object:
     if isinstance(given, np.generic | np.ndarray):
         ours = given.ndim <= 1 and given.dtype.kind in "biufUO"
         return given.tolist() if ours else given
-    if isinstance(given, torch.Tensor) and given.ndim <= 1:
+    if _is_torch(given, "Tensor") and given.ndim <= 1:
         try:
             return given.detach().tolist()
         except (RuntimeError, TypeError):  # a tensor without values, as on the meta device
@@ -167,7 +172,7 @@ def _bool(given: object) -> bool:
 
 def _int(given: object) -> int:
     plain = _plain(given)
-    if isinstance(plain, bool | np.ndarray | torch.Tensor):
+    if isinstance(plain, bool | np.ndarray) or _is_torch(plain, "Tensor"):
         raise _Mismatch
     try:
         number = operator.index(plain)  # type: ignore[arg-type] - what is none raises
@@ -219,9 +224,9 @@ def _list(entry: Any, given: object) -> list[object]:  # noqa: ANN401 - any anno
 
 def _array(given: object) -> np.ndarray:
     """An array of numbers or truth values; of tensors on any device, and of lists of numbers."""
-    if isinstance(given, torch.Tensor):
+    if _is_torch(given, "Tensor"):
         given = given.detach().cpu() if given.device.type != "meta" else given
-    if not isinstance(given, np.ndarray | torch.Tensor | list | tuple):
+    elif not isinstance(given, np.ndarray | list | tuple):
         raise _Mismatch
     try:
         array = np.asarray(given)
@@ -232,8 +237,17 @@ def _array(given: object) -> np.ndarray:
     return array
 
 
-def _device(given: object) -> torch.device:
+def _tuple(entries: tuple[Any, ...], given: object) -> tuple[object, ...]:
+    plain = _list(Any, given)
+    if len(plain) != len(entries):
+        raise _Mismatch
+    return tuple(_value(entry, item) for entry, item in zip(entries, plain, strict=True))
+
+
+def _device(given: object) -> object:
     """A device that is there and keeps what is moved to it."""
+    import torch
+
     if not isinstance(given, str | torch.device):
         raise _Mismatch
     try:
@@ -251,8 +265,17 @@ _SCALARS: dict[Any, Callable[[object], object]] = {
     int: _int,
     float: _float,
     str: _str,
-    torch.device: _device,
 }
+
+
+def _is_torch(given: object, name: str) -> TypeGuard[Any]:
+    """Whether ``given`` is of torch's class ``name``."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(given, getattr(torch, name))
+
+
+def _is_device(hint: Any) -> bool:  # noqa: ANN401 - any annotation
+    return (getattr(hint, "__module__", ""), getattr(hint, "__name__", "")) == ("torch", "device")
 
 
 def _is_path(hint: Any) -> bool:  # noqa: ANN401 - any annotation
@@ -268,11 +291,13 @@ def _words(hint: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
     origin = get_origin(hint)
     if origin in (Union, types.UnionType):
         members = get_args(hint)
-        named = torch.device in members or any(map(_is_path, members))
+        named = any(_is_device(member) or _is_path(member) for member in members)
         for member in members:
             yield from () if named and member is str else _words(member)
     elif origin is Literal:
         yield f"one of {', '.join(map(str, get_args(hint)))}"
+    elif origin is tuple:
+        yield f"a list of {len(get_args(hint))} entries, each {_wanted(get_args(hint)[0])}"
     elif origin is collections.abc.Sequence:
         yield f"a list of {_wanted(get_args(hint)[0])}"
     elif _is_path(hint):
@@ -281,6 +306,8 @@ def _words(hint: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
         yield "a function"
     elif hint is np.ndarray or origin is np.ndarray:
         yield "an array"
+    elif _is_device(hint):
+        yield "a device of this machine, such as cpu or cuda"
     else:
         yield _NAMES.get(hint) or f"a {getattr(hint, '__name__', hint)}"
 
@@ -290,6 +317,5 @@ _NAMES: dict[Any, str] = {
     int: "a whole number",
     float: "a finite number",
     str: "text",
-    torch.device: "a device of this machine, such as cpu or cuda",
     types.NoneType: "None",
 }

@@ -264,3 +264,36 @@ def test_more_unusable_images_than_training_takes_are_pointed_out(tmp_path: Path
         line.startswith("6% of the images cannot be used: train takes")
         for line in load(path, bad_limit=1.0).report.warnings
     )
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"size": "a"}, "size 'a': wanted a whole number or a list of 2 entries"),
+        ({"size": (8,)}, r"size \(8,\): wanted"),
+        ({"size": [8, 8.5]}, r"size \[8, 8.5\]: wanted"),
+        ({"size": np.zeros((2, 2))}, r"size of type float64 and shape \(2, 2\): wanted"),
+        ({"fit": "stretch"}, "fit 'stretch': wanted one of crop, pad"),
+        ({"channels": "1"}, "channels '1': wanted a whole number"),
+        ({"background": (1, 2)}, r"background \(1, 2\): wanted text or a list of 3 entries"),
+        ({"holdout": "a"}, "holdout 'a': wanted a finite number"),
+        ({"bad_limit": float("nan")}, "bad_limit nan: wanted a finite number"),
+        ({"progress": 3}, "progress 3: wanted a function"),
+        ({"source": 5}, "source 5: wanted a path"),
+        ({"source": "a\0b"}, "source 'a.x00b': wanted a path"),
+    ],
+)
+def test_arguments_of_another_type(keywords: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        load(**{"source": "digits", **keywords})
+
+
+@pytest.mark.parametrize("name", ["nowhere", 3, ["train"], None])
+def test_a_split_that_there_is_not(name: Any) -> None:
+    with pytest.raises(UsageError, match="split|name"):
+        load("digits").split(name)
+
+
+def test_lists_and_arrays_are_sizes_too() -> None:
+    for size in ([10, 8], np.array([10, 8]), (np.int64(10), 8)):
+        assert load("digits", size=size).shape[:2] == (10, 8)

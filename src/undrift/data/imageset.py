@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.arguments import checked
 from undrift.data.report import DataReport
 from undrift.data.splits import Splits
 from undrift.errors import UsageError
@@ -68,6 +69,7 @@ class ImageSet:
         """Copy the images at ``indices``: uint8 (len(indices), H, W, C)."""
         return np.take(self.store, self.rows[indices], axis=0)
 
+    @checked
     def split(self, name: str) -> ImageSet:
         """Return the images of one split; it may be empty.
 

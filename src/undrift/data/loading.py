@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.arguments import checked
 from undrift.data.building import (
     Candidate,
     Progress,
@@ -40,6 +41,7 @@ LARGEST_SIDE = 4096
 GENERIC_NAMES = frozenset(("train", "training", "images", "imgs", "data", "dataset"))
 
 
+@checked
 def load(
     source: str | os.PathLike[str],
     *,
@@ -258,7 +260,7 @@ def short_name(where: str) -> str:
 
 def checked_settings(
     size: int | tuple[int, int] | None,
-    fit: str,
+    fit: Fit,
     channels: int | None,
     background: str | tuple[int, int, int] | None,
 ) -> Settings:
@@ -275,6 +277,4 @@ def checked_settings(
     colour = parse_colour(background)
     if channels == 4 and colour is not None:
         raise UsageError("channels=4 keeps transparency, a background removes it: give one of them")
-    if fit == "crop" or fit == "pad":
-        return Settings(pair, fit, channels, colour)
-    raise UsageError(f"fit must be crop or pad, not {fit!r}")
+    return Settings(pair, fit, channels, colour)

@@ -332,7 +332,7 @@ def test_data_without_columns_refuse_a_label_column() -> None:
         load("digits", label_column="kind")
 
 
-@pytest.mark.parametrize("home", ["~nobody-of-this-name/x", "x" * 300, "a\0b"])
+@pytest.mark.parametrize("home", ["~nobody-of-this-name/x", "x" * 300])
 def test_names_that_no_file_can_have_are_an_error(home: str) -> None:
     with pytest.raises(DataError):
         load(home)
