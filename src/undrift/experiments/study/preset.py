@@ -165,7 +165,7 @@ SMOKE = Preset(
     families=("unet", "r3gan"),
     sizes=("30k", "60k"),
     parameters=None,
-    main=Size(seeds=1, images=128, n=32, budget="5s"),
+    main=Size(seeds=1, images=128, n=32, budget="3s"),
     trials=2,
     sweep=_ONCE,
     points=_ONCE,
