@@ -12,12 +12,16 @@ from tests.data.zoo import build_zoo
 
 import undrift
 from undrift.experiments import closing
+from undrift.metrics.features import fitting
 from undrift.runs import recorder
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Eight samples for the first metrics and two a grid."""
+def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Eight samples for the first metrics and two a grid; few images for the classifier."""
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(fitting, "_IMAGES_SEEN", 1000)
+    monkeypatch.setattr(fitting, "_FEWEST_PASSES", 0.0)
     monkeypatch.setattr(closing, "FEWEST", 8)
     monkeypatch.setattr(closing, "PIXELS", 0)
     monkeypatch.setattr(recorder, "grid_shape", lambda spec: (2, 1))

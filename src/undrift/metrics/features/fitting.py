@@ -16,6 +16,8 @@ from undrift.randomness import generator, key
 
 _BLOCK = 1024
 _PEAK_RATE = 4e-3
+_IMAGES_SEEN = 48_000  # in all, but
+_FEWEST_PASSES, _MOST_PASSES = 3.0, 40.0  # of each image
 _UNTIMED = 3  # steps before the pace is known: the first one takes longer
 
 OnFit = Callable[[int, int, float], None]
@@ -46,7 +48,7 @@ def train(
     """
     count = len(images)
     batch = min(count, 128 if count < 10_000 else 256)
-    passes = min(40.0, max(3.0, 48_000 / count))
+    passes = min(_MOST_PASSES, max(_FEWEST_PASSES, _IMAGES_SEEN / count))
     height, width = images.shape[2:]
     shift = 0 if are_points((height, width)) else max(1, round(max(height, width) / 24))
     draws = generator(seed, "feature training")
