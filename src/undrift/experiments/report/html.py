@@ -25,5 +25,6 @@ def source(package: str, name: str) -> str:
 
 def _shown(value: object) -> object:
     """A name that turns the direction of writing would do so with the page around it."""
-    plain = isinstance(value, str) and not isinstance(value, Markup)
-    return "\n".join(map(printable, value.split("\n"))) if plain else value
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(printable, value.split("\n")))
