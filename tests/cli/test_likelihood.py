@@ -133,3 +133,24 @@ def test_a_family_without_a_likelihood_says_so():
 
     with pytest.raises(UsageError, match="Sampler has no likelihood: it draws images without a"):
         Sampler().likelihood(np.zeros((1, 2, 2, 1), np.uint8), None)
+
+
+def test_results_of_other_settings_have_names_of_their_own():
+    """In a run they would overwrite each other; the same settings have the same name."""
+    from undrift.experiments.likelihood import Likelihood
+    from undrift.experiments.likelihood.images import ScoredImages
+    from undrift.experiments.likelihood.likelihood import file_name
+
+    images = ScoredImages.__new__(ScoredImages)
+    for name, value in (("split", "test"), ("images", [0] * 6), ("fingerprint", "ab")):
+        object.__setattr__(images, name, value)
+    requests = [
+        Likelihood("run"),
+        Likelihood("run", value_levels=16),
+        Likelihood("run", weights="raw"),
+        Likelihood("run", classes="none"),
+        Likelihood("run", log_snr_max=9.0),
+    ]
+    names = [file_name(request, images) for request in requests]
+    assert len(set(names)) == len(names)
+    assert file_name(Likelihood("run", batch_size=3, out="x.json"), images) == names[0]

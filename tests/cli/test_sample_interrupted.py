@@ -55,7 +55,7 @@ def pixels(folder, n=N):
 
 @pytest.mark.parametrize(
     ("error", "code", "how"),
-    [(KeyboardInterrupt, 130, "interrupted"), (Terminated(15), 75, "termin")],
+    [(KeyboardInterrupt, 130, "interrupted"), (Terminated(signal.SIGTERM), 75, "termin")],
 )
 def test_finished_images_stay_and_the_same_command_goes_on(
     model, monkeypatch, capsys, error, code, how

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -107,7 +108,9 @@ def test_points_table_files_and_the_same_numbers_as_evaluate(folder, capsys, dra
     assert drawn[1:] == [("heun", 3)]  # another seed, another point
 
 
-@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt, 130), (Terminated(15), 75)])
+@pytest.mark.parametrize(
+    ("error", "code"), [(KeyboardInterrupt, 130), (Terminated(signal.SIGTERM), 75)]
+)
 def test_a_stop_keeps_the_points_and_the_same_command_goes_on(
     folder, capsys, monkeypatch, drawn, error, code
 ):

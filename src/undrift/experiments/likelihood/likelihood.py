@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -288,9 +289,20 @@ def _write(
         if asked.per_image is not None:
             write_output(Path(asked.per_image), table, flag="--per-image")
         if run is not None:
-            part = f"{images.split}-{len(images.images)}"
-            name = f"likelihood-{asked.method}-{part}-{asked.seed}.json"
-            run.write_bytes(f"evaluation/{name}", text)
+            run.write_bytes(f"evaluation/{file_name(asked, images)}", text)
+
+
+def file_name(asked: Likelihood, images: ScoredImages) -> str:
+    """Name of a run's result: what tells it from others, so that none is overwritten by it."""
+    settings = {
+        field.name: str(getattr(asked, field.name))
+        for field in fields(asked)
+        if field.name not in ("target", "data", "device", "batch_size", "per_image", "out")
+    }
+    text = json.dumps([settings, images.fingerprint], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    part = f"{images.split}-{len(images.images)}"
+    return f"likelihood-{asked.method}-{part}-{asked.seed}-{digest}.json"
 
 
 def _table(images: ScoredImages, scores: dict[str, Scored]) -> str:
