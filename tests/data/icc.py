@@ -49,7 +49,24 @@ def encoded_of(linear: np.ndarray) -> np.ndarray:
     return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
+def ink_profile() -> bytes:
+    """A printer's profile whose inks are all grey: C, M and Y take a third of the light each.
+
+    Its table (lut8Type) gives L* = 100 (1 - K) (1 - (C + M + Y) / 3) at the 16 corners.
+    """
+    straight = bytes(range(256))
+    corners = bytearray()
+    for corner in range(16):
+        c, m, y, k = (corner >> 3) & 1, (corner >> 2) & 1, (corner >> 1) & 1, corner & 1
+        corners += bytes([round(255 * (1 - k) * (1 - (c + m + y) / 3)), 128, 128])
+    matrix = b"".join(struct.pack(">i", 65536 * (i % 4 == 0)) for i in range(9))
+    table = b"mft1\0\0\0\0" + bytes([4, 3, 2, 0]) + matrix + straight * 4 + corners + straight * 3
+    return profile(b"CMYK", {b"wtpt": xyz(D50), b"A2B0": table}, b"prtr", b"Lab ")
+
+
+def profile(
+    space: bytes, tags: dict[bytes, bytes], kind: bytes = b"mntr", between: bytes = b"XYZ "
+) -> bytes:
     description = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"test\0" + bytes(78)
     tags = {b"desc": description, b"cprt": b"text\0\0\0\0none\0", **tags}
     at, table, body = 128 + 4 + 12 * len(tags), b"", b""
@@ -57,9 +74,7 @@ def profile(space: bytes, tags: dict[bytes, bytes]) -> bytes:
         data += bytes(-len(data) % 4)
         table += struct.pack(">4sII", name, at + len(body), len(data))
         body += data
-    header = struct.pack(
-        ">I4sI4s4s4s", at + len(body), b"none", 0x02400000, b"mntr", space, b"XYZ "
-    )
+    header = struct.pack(">I4sI4s4s4s", at + len(body), b"none", 0x02400000, kind, space, between)
     header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
     header += b"".join(struct.pack(">i", round(v * 65536)) for v in D50)
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + table + body

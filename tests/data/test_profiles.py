@@ -124,6 +124,33 @@ def test_a_profile_that_cannot_be_applied_leaves_the_pixels_and_a_reason(
     assert examine(data).remarks == (f"a colour profile that is not applied: {problem}",)
 
 
+@pytest.mark.parametrize("kind", ["JPEG of Adobe", "JPEG", "TIFF"])
+def test_inks_of_a_profile(kind: str) -> None:
+    """Whichever way round the file stores them, ink darkens, and as much as the profile says."""
+    inks = np.zeros((8, 40, 4), np.uint8)
+    inks[:, 8:16, 3] = 255  # black
+    inks[:, 16:24, 0] = 255  # cyan, which is grey in this profile
+    inks[:, 24:32, :3] = 255
+    inks[:, 32:, 3] = 128
+    profile = icc.ink_profile()
+    if kind == "TIFF":
+        data = zoo.pillow(inks, "TIFF", mode="CMYK", icc_profile=profile)
+    else:
+        options = {"mode": "CMYK", "quality": 100, "subsampling": 0, "icc_profile": profile}
+        adobe = kind == "JPEG of Adobe"
+        # A file without the marker holds the inks as they are; Pillow writes them inverted.
+        data = zoo.pillow(inks if adobe else 255 - inks, "JPEG", **options)
+        data = data if adobe else zoo.without_adobe(data)
+    assert examine(data).profiled
+    lightness = np.array([100, 0, 100 * 2 / 3, 0, 100 * 127 / 255])
+    light = np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3)
+    wanted = np.round(icc.encoded_of(light) * 255)
+    assert np.abs(decode(data, {})[4, 4::8].astype(int) - wanted[:, None]).max() <= 4
+    # Negative control: without the profile cyan is cyan.
+    plain = decode(zoo.pillow(inks, "TIFF", mode="CMYK"), {})
+    assert plain[4, 20].tolist() == [0, 255, 255]
+
+
 def test_inks_without_a_usable_profile_are_as_before() -> None:
     inks = zoo.blocks(4, 61)
     plain = zoo.pillow(inks, "JPEG", mode="CMYK", quality=100, subsampling=0)
