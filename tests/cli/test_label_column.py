@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.data import zoo
 import undrift
 from undrift.cli.dispatch import main
 from undrift.errors import UsageError
+from undrift.experiments.compare import Compare, arms_of
 from undrift.experiments.evaluation.reference import open_reference
 from undrift.experiments.evaluation.subject import open_subject
 from undrift.runs.configuration import load
@@ -75,3 +77,10 @@ def test_a_reference_is_read_by_it() -> None:
     assert open_reference(subject, "photos", None).classes == ("0", "1", "2")
     with pytest.raises(UsageError, match="--label-column kind: it goes with --reference DATA"):
         undrift.evaluate("run", label_column="kind")
+
+
+def test_a_comparison_trains_every_run_with_it() -> None:
+    asked = Compare("photos", "out", arms_of(("diffusion", "r3gan")), images=64)
+    asked = replace(asked, label_column="kind")
+    assert asked.alike["label_column"] == "kind"
+    assert " ".join(asked.command).endswith("--label-column kind")

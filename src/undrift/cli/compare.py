@@ -53,6 +53,8 @@ class CompareCommand:
         trial_share: length of a trial, as a share of a run's.
         size: of the images to train on, in pixels: 64 for squares, or width x height, as 64x48.
         channels: 1 grey, 3 colour, 4 colour and alpha.
+        label_column: column of metadata.csv, metadata.jsonl or a Hugging Face data set that holds
+            the labels; `label` by default.
         batch_size: images of a batch, for every method; by default each recipe's own.
         flip: mirror images left to right at random.
         unconditional: ignore the labels that the data has.
@@ -94,6 +96,7 @@ class CompareCommand:
     trial_share: float = 1.0
     size: str | None = None
     channels: Literal[1, 3, 4] | None = None
+    label_column: str | None = None
     batch_size: int | None = None
     flip: bool = False
     unconditional: bool = False
@@ -168,6 +171,7 @@ def run(arguments: list[str]) -> None:
         trial_share=asked.trial_share,
         size=stored_size(asked.size),
         channels=asked.channels,
+        label_column=asked.label_column,
         batch_size=asked.batch_size,
         flip=asked.flip,
         conditional=not asked.unconditional,

@@ -59,6 +59,7 @@ class Compare:
         trial_share: length of a trial, as a share of a run's, in (0, 1].
         size: of the images: the side of squares, or width x height as ``64x48``.
         channels: 1, 3 or 4.
+        label_column: column of the metadata that holds the labels; None is ``label``.
         batch_size: images of every method's batch; None leaves it to the recipes.
         flip: mirror images at random.
         conditional: learn the labels where the data has them.
@@ -93,6 +94,7 @@ class Compare:
     trial_share: float = 1.0
     size: int | str | None = None
     channels: Literal[1, 3, 4] | None = None
+    label_column: str | None = None
     batch_size: int | None = None
     flip: bool = False
     conditional: bool = True
@@ -209,6 +211,7 @@ class Compare:
             for name in (
                 "size",
                 "channels",
+                "label_column",
                 "batch_size",
                 "flip",
                 "conditional",
