@@ -55,7 +55,7 @@ class EvaluateCommand:
             c_t authenticity cmmd.
         features: feature space: domain (the default: a classifier trained on the reference's
             training images), random, pixels, inception, dinov2[:DIR], clip[:DIR], FILE.pt,
-            FILE.onnx or module:function.
+            FILE.onnx or module:function; FILE.pt and module:function run code.
         feature_weights: file with the weights of inception.
         download: fetch weights that are missing; without it nothing is downloaded.
         split: part of the reference to compare with; test, else validation, else all of it.
