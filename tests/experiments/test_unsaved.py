@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sklearn.datasets import load_digits
 
 from undrift.cli.dispatch import main
@@ -22,6 +23,8 @@ from undrift.experiments.unsaved import kept
 from undrift.files.destination import ROOM, check_room
 from undrift.runs import directory
 from undrift.runs.directory import RunDirectory
+from undrift.runs.events import EventLog, read_events
+from undrift.runs.log import RunLog
 
 TINY = ("--threads", "1")
 EVALUATE = ("--n", "20", "--steps", "2", "--metrics", "fd", "--features", "pixels", *TINY)
@@ -152,6 +155,33 @@ def test_in_python_the_error_carries_the_result(run: Path, tmp_path: Path) -> No
     with pytest.raises(UnsavedResultError, match="out/found.json: .*the result is in") as caught:
         run_evaluation(asked, Breaking())
     assert caught.value.result["metrics"]["fd"]["value"] > 0
+
+
+def test_the_small_files_of_a_run_are_outputs_too(run: Path) -> None:
+    """Its log, its events, its status: what cannot be written is one line and code 2."""
+    log, events = RunLog(Console(quiet=True), run / "log.txt"), EventLog(run / "metrics.jsonl")
+    whole = len(read_events(run / "metrics.jsonl"))
+    with no_room(0):
+        for write in (
+            lambda: log.say("line"),
+            lambda: events.write("event", text="x" * 100),
+            lambda: RunDirectory(run).write_status("running", 1, 2),
+        ):
+            with pytest.raises(UsageError, match="cannot be written .File too large.; make room"):
+                write()
+        events.close()  # which has nothing left to write
+    assert len(read_events(run / "metrics.jsonl")) == whole
+
+
+def test_a_cache_without_room_is_named(
+    run: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(directory, "check_room", lambda folder: None)  # the run has room
+    with no_room():
+        assert main(["evaluate", "run", *EVALUATE]) == 2
+    line = capsys.readouterr().err
+    assert "cache" in line and "File too large" in line and "set UNDRIFT_CACHE" in line
 
 
 def test_without_any_other_place_the_error_still_carries_it() -> None:

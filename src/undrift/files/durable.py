@@ -60,6 +60,21 @@ def write_file(path: Path, data: bytes, *, durable: bool = True) -> None:
         _sync_names(path.parent)
 
 
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Write a file of a run inside; what goes wrong is the user's to mend.
+
+    Raises:
+        UsageError: ``path`` cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or repair that"
+        ) from error
+
+
 def write_output(
     path: Path, data: bytes, *, flag: str = "--out", durable: bool = True, owned: bool = False
 ) -> None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.destination import check_room
-from undrift.files.durable import beside, standing, sweep, write_file
+from undrift.files.durable import beside, standing, sweep, write_file, writing
 from undrift.files.ownership import reason
 from undrift.files.reading import read_mapping
 
@@ -141,13 +141,9 @@ class RunDirectory:
             UsageError: if it cannot be written.
         """
         target = self.path / name
-        try:
+        with writing(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             write_file(target, data)
-        except OSError as error:
-            raise UsageError(
-                f"{target}: cannot be written ({error.strerror or error}); make room or repair that"
-            ) from error
 
     def check_writable(self, advice: str = "make room or repair that") -> None:
         """Make sure that a result can be written here, before work is spent on it.

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError
+from undrift.files.durable import writing
 from undrift.files.filesystem import open_own
 from undrift.files.reading import mapping, parse_json, read_bytes
 
@@ -27,13 +28,21 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         _cut_torn_line(path)
-        self._file = open(path, "a", encoding="utf-8", opener=open_own)
+        self._path = path
+        # without a buffer: what a full disk refuses is not tried again when the file is closed
+        self._file = open(path, "ab", buffering=0, opener=open_own)
 
     def write(self, event: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
-        """Append one event and flush it to the operating system."""
+        """Append one event and flush it to the operating system.
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
         line = json.dumps({"event": event, "time": time.time(), **entries}, allow_nan=False)
-        self._file.write(line + "\n")
-        self._file.flush()
+        with writing(self._path):
+            rest = memoryview(line.encode() + b"\n")
+            while rest:
+                rest = rest[self._file.write(rest) :]
 
     def close(self) -> None:
         """Close the file."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from undrift.files.durable import writing
 from undrift.files.filesystem import open_own
 from undrift.names import printable
 
@@ -24,10 +25,17 @@ class RunLog:
         self._path = path
 
     def say(self, line: str) -> None:
-        """Show ``line`` and append it, both `printable`."""
+        """Show ``line`` and append it, both `printable`.
+
+        Raises:
+            UsageError: the file cannot be written.
+        """
         line = printable(line)
         self.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
         if self._path is not None:
             now = datetime.now().astimezone().isoformat(timespec="seconds")
-            with open(self._path, "a", encoding="utf-8", opener=open_own) as file:
+            with (
+                writing(self._path),
+                open(self._path, "a", encoding="utf-8", opener=open_own) as file,
+            ):
                 file.write(f"{now}  {line}\n")

@@ -6,11 +6,12 @@ that an image depends on. Several processes share the work, block by block.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -92,12 +93,8 @@ def draw(
     """
     key = hashlib.sha256(f"{subject.fingerprint}|{sampling}".encode()).hexdigest()[:24]
     folder = cache_directory() / "samples" / key
-    try:
+    with _in_cache(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"the cache {folder} cannot be written ({error.strerror}): set UNDRIFT_CACHE"
-        ) from error
     starts = list(range(0, n, BLOCK))
     began, drawn = time.perf_counter(), 0
     for number, start in enumerate(starts):
@@ -129,6 +126,21 @@ def draw(
     return Drawn(images, float(notes[0]["nfe"]), seconds, settings)
 
 
+@contextlib.contextmanager
+def _in_cache(folder: Path) -> Iterator[None]:
+    """Write into ``folder`` inside.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"the cache {folder} cannot be written ({error.strerror}): set UNDRIFT_CACHE"
+        ) from error
+
+
 def _forecast(pipeline: Pipeline, start: int, n: int, sampling: Sampling) -> float:
     """Seconds that the rest would take one process, from a few images that are thrown away."""
     few = min(16, n - start)
@@ -151,7 +163,8 @@ def _draw_block(
         arrays["labels"] = samples.labels
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    write_file(_path(folder, start), buffer.getvalue(), durable=False)
+    with _in_cache(folder):
+        write_file(_path(folder, start), buffer.getvalue(), durable=False)
 
 
 def _read(folder: Path, start: int, count: int) -> dict[str, Any] | None:
