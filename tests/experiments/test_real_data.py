@@ -18,12 +18,13 @@ from undrift.runs import recorder
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Eight samples for the first metrics and two a grid; few images for the classifier."""
+    """Eight samples for the first metrics and two a grid; few real images beside them."""
     monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(fitting, "_IMAGES_SEEN", 1000)
     monkeypatch.setattr(fitting, "_FEWEST_PASSES", 0.0)
     monkeypatch.setattr(closing, "FEWEST", 8)
     monkeypatch.setattr(closing, "PIXELS", 0)
+    monkeypatch.setattr(closing, "VIEW_BYTES", 2**22)
     monkeypatch.setattr(recorder, "grid_shape", lambda spec: (2, 1))
 
 
