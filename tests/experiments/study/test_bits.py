@@ -7,7 +7,6 @@ import pytest
 import torch
 
 import undrift
-from undrift.experiments import closing
 from undrift.experiments.likelihood import likelihood as scoring
 from undrift.experiments.study.measures import bits as measure
 from undrift.likelihood import ValueGrid
@@ -22,18 +21,8 @@ N = 16
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("bits") / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closing, "FEWEST", 16)
-        patch.setattr(closing, "PIXELS", 0)
-        undrift.train(
-            "digits",
-            out=out,
-            recipe="likelihood",
-            parameters="30k",
-            steps=3,
-            batch_size=8,
-            threads=1,
-        )
+    settings = {"recipe": "likelihood", "parameters": "30k", "threads": 1}
+    undrift.train("digits", out=out, steps=3, batch_size=8, bare=True, **settings)
     return out
 
 
