@@ -91,6 +91,52 @@ def test_the_library_calls_nothing_unsafe():
     assert {name: calls for name, calls in found.items() if calls} == {}
 
 
+READING = {
+    *("json.load", "json.loads", "yaml.safe_load", "np.load", "gzip.open", "safe_open"),
+    *("safetensors.torch.load", "load_file"),
+}
+READERS = {
+    "data/sources/idx.py": "gzip of a file that is open already",
+    "data/sources/metadata.py": "tables of others may hold NaN in columns that nobody reads",
+    "data/cache.py": "arrays that the manifest has verified",
+    "experiments/compare/executor.py": "lines of a process of our own, and its log",
+    "experiments/compare/zygote.py": "lines of a process of our own",
+    "experiments/evaluation/drawing.py": "a text inside a cache entry",
+    "experiments/report/html.py": "templates of the package",
+    "metrics/features/own.py": "the source of a module that was imported",
+    "pipelines/folder.py": "a round trip through text",
+    "runs/environment.py": "the source tree's own .git",
+}
+"""Who reads a file in another way than `undrift.files` does, and why that is right."""
+
+
+def own_reading(source: str) -> list[str]:
+    """Calls that read a file, or parse one, as ``line: call``."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    methods = ("read_text", "read_bytes")
+    return [
+        f"{call.lineno}: {dotted(call.func) or methods}"
+        for call in calls
+        if dotted(call.func) in READING
+        or (isinstance(call.func, ast.Attribute) and call.func.attr in methods)
+    ]
+
+
+def test_files_are_read_by_the_one_reader_of_their_format():
+    names = {path.relative_to(ROOT / "src" / "undrift").as_posix(): path for path in SOURCES}
+    found = {name for name, path in names.items() if own_reading(path.read_text())}
+    assert found - set(READERS) == set(), (
+        "use undrift.files: read_json, read_yaml, read_npz, read_tensors, ..."
+    )
+    assert found == set(READERS), "what is on the list reads no more: take it off"
+
+
+def test_the_search_for_readers_finds_them():
+    assert own_reading("import json\njson.loads(x)") == ["2: json.loads"]
+    assert len(own_reading("Path(x).read_text()\na.b.read_bytes()")) == 2
+    assert own_reading("json.dumps(x)\nread_bytes(path, DataError, '')") == []
+
+
 FACTORIES = {
     *("zeros", "ones", "empty", "full", "tensor", "scalar_tensor", "arange", "linspace"),
     *("logspace", "eye", "rand", "randn", "randint", "randperm"),

@@ -13,6 +13,9 @@ WIDEST = 2**16
 
 MOST_CLASSES = 1_000_000
 
+MOST_IMAGES = 10_000_000
+"""Of one request to sample, or of one evaluation."""
+
 MOST_TRAINING_STEPS = 1_000_000_000
 
 MOST_BATCH = 1_000_000

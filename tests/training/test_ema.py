@@ -39,7 +39,7 @@ def test_sigma_rel_is_the_standard_deviation_of_the_profile(sigma_rel: float) ->
     assert math.sqrt(np.mean(density * (time - mean) ** 2)) == pytest.approx(sigma_rel, rel=1e-6)
 
 
-@pytest.mark.parametrize("sigma_rel", [0.0, -0.1, 0.29, math.nan, math.inf])
+@pytest.mark.parametrize("sigma_rel", [0.0, -0.1, 5e-324, 0.29, math.nan, math.inf])
 def test_impossible_lengths_are_refused(sigma_rel: float) -> None:
     with pytest.raises(UsageError, match="EMA length"):
         gamma_of(sigma_rel)

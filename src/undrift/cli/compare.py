@@ -15,6 +15,7 @@ from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, parse
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
+from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import TrainSettings, check_threads, stored_size
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ class CompareCommand:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        at_least("--seeds", self.seeds, 1)
-        at_least("--n", self.n, 10)
+        at_least("--seeds", self.seeds, 1, 1000)
+        at_least("--n", self.n, 10, MOST_IMAGES)
         at_least("--workers", self.workers, 1)
         at_least("--threads", self.threads, 1)
         if self.executor == "local":

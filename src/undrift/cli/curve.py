@@ -15,6 +15,7 @@ from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
+from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class CurveCommand:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        at_least("--n", self.n, 10)
+        at_least("--n", self.n, 10, MOST_IMAGES)
         at_least("--seed", self.seed, 0)
         at_least("--threads", self.threads, 1)
         check_threads(self.threads)

@@ -23,6 +23,7 @@ from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_file
 from undrift.files.ownership import check_replaceable
+from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ class EvaluateCommand:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        at_least("--n", self.n, 1)
-        at_least("--reference-n", self.reference_n, 1)
+        at_least("--n", self.n, 1, MOST_IMAGES)
+        at_least("--reference-n", self.reference_n, 1, MOST_IMAGES)
         at_least("--seed", self.seed, 0)
         at_least("--steps", self.steps, 1)
         at_least("--threads", self.threads, 1)

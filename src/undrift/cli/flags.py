@@ -21,7 +21,7 @@ import tyro
 
 from undrift.cli.arguments import check_arguments
 from undrift.cli.dispatch import first_rank
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
 
 Command = TypeVar("Command")
 
@@ -71,10 +71,12 @@ def _metavar(wanted: Any) -> str:
     return {int: "N", float: "X"}.get(wanted, "TEXT")
 
 
-def at_least(flag: str, value: int | None, least: int) -> None:
-    """Refuse a whole number below ``least``; None, for a flag that was not given, passes."""
+def at_least(flag: str, value: int | None, least: int, most: int = 2**63 - 1) -> None:
+    """Refuse a whole number below ``least`` or above ``most``; None, a flag not given, passes."""
     if value is not None and value < least:
-        raise UsageError(f"{flag} {value}: wanted a whole number of at least {least}")
+        raise UsageError(f"{flag} {shown(value)}: wanted a whole number of at least {least}")
+    if value is not None and value > most:
+        raise UsageError(f"{flag} {shown(value)}: wanted a whole number of at most {most:,}")
 
 
 def finite(flag: str, value: float | None) -> None:

@@ -21,6 +21,7 @@ from undrift.cli.console import (
 from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import UsageError
 from undrift.files.destination import writable_file
+from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class LikelihoodCommand:
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        at_least("--n", self.n, 0)
+        at_least("--n", self.n, 0, MOST_IMAGES)
         at_least("--points", self.points, 2)
         at_least("--chain", self.chain, 1)
         at_least("--probes", self.probes, 1)

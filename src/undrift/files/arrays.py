@@ -15,6 +15,7 @@ import re
 import struct
 import zipfile
 from collections.abc import Collection
+from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -107,18 +108,18 @@ def filled(file: BinaryIO, size: int) -> NDArray[np.uint8]:
         ValueError: there are fewer.
     """
     data = np.empty(size, np.uint8)
-    view, done = memoryview(data), 0
+    done = 0
     while done < size:
         # readinto() of a compressed file takes what one read() returns
         piece = file.read(min(_PIECE, size - done))
         if not piece:
             raise ValueError(f"it ends after {done:,} of {size:,} bytes")
-        view[done : done + len(piece)] = piece
+        data[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
         done += len(piece)
     return data
 
 
-def _opened(path: str | os.PathLike[str], error: Failure, advice: str) -> BinaryIO:
+def _opened(path: str | os.PathLike[str], error: Failure, advice: str) -> BufferedReader:
     try:
         return open_regular(Path(path))
     except OSError as fault:

@@ -9,13 +9,14 @@ arrays by `undrift.files.arrays`, safetensors by `undrift.files.tensors`.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import math
 import os
 import re
 import stat
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from undrift.errors import UndriftError, one_line, shown
 
@@ -31,7 +32,7 @@ MOST_DIGITS = 40
 Failure = type[UndriftError]
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
     """Open a file for reading; pipes, sockets, devices and folders are refused unopened.
 
     Raises:
@@ -205,17 +206,17 @@ _JSON = json.JSONDecoder(
     parse_float=_finite,
     parse_constant=_no_constant,
 )
-_STRING = re.compile(r'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
-_NO_BRACKET = re.compile(r"[^][{}]++")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def _check_depth(text: str) -> None:
     """Refuse what other code, which recurs into lists and mappings, could not go through."""
     if text.count("[") + text.count("{") <= DEEPEST:
         return
-    brackets = _NO_BRACKET.sub("", _STRING.sub("", text))
+    brackets = _STRING.sub(b"", text.encode("utf-8", "replace")).translate(None, _NO_BRACKET)
     for _ in range(DEEPEST):
-        brackets = brackets.replace("[]", "").replace("{}", "")
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
     if brackets:
         raise ValueError("nested too deeply")
 

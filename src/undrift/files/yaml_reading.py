@@ -86,7 +86,7 @@ class _Builder:
         self._constructor = yaml.constructor.SafeConstructor()
         self._resolver = yaml.resolver.Resolver()
 
-    def add(self, event: yaml.NodeEvent) -> None:
+    def add(self, event: Any) -> None:  # noqa: ANN401 - an event of a node; no stub has its tag
         """Take in a scalar, or the beginning of a list or mapping."""
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             raise _refused("anchors and aliases are not read, write the value out", event)
@@ -154,6 +154,6 @@ class _Mapping:
         self.wants_key = not self.wants_key
 
 
-def _refused(problem: str, event: yaml.NodeEvent | None) -> yaml.MarkedYAMLError:
+def _refused(problem: str, event: yaml.Event | None) -> yaml.MarkedYAMLError:
     mark = None if event is None else event.start_mark
     return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)

@@ -9,6 +9,7 @@ from typing import Literal
 from undrift.errors import UsageError
 from undrift.likelihood import dequantization
 from undrift.likelihood.flow import OdeSolver
+from undrift.schema import check_ranges
 
 TraceKind = Literal["auto", "exact", "hutchinson"]
 
@@ -30,8 +31,7 @@ class BoundMethod:
     steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.points < 1 or (self.steps is not None and self.steps < 1):
-            raise UsageError(f"bound of {self.points} points, {self.steps} steps: wanted 1 or more")
+        check_ranges(self, "bound", points=(1, 1_000_000), steps=(1, 1_000_000))
 
     @property
     def evaluations(self) -> int:
@@ -62,11 +62,7 @@ class FlowMethod:
     samples: int = 1
 
     def __post_init__(self) -> None:
-        if self.points < 2 or self.probes < 1 or self.samples < 1:
-            raise UsageError(
-                f"ODE of {self.points} points, {self.probes} probes, {self.samples} samples: "
-                "wanted at least 2, 1 and 1"
-            )
+        check_ranges(self, "ODE", points=(2, 1_000_000), probes=(1, 10_000), samples=(1, 10_000))
         if not 0 < self.tolerance < math.inf:
             raise UsageError(f"tolerance {self.tolerance}: wanted a positive finite number")
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from undrift.errors import UsageError
-
-MOST_IMAGES = 10_000_000
-"""Of one call: what is asked for beyond is a mistake, or better drawn in parts with ``first``."""
+from undrift.limits import MOST_IMAGES
 
 MOST_STEPS = 100_000
 

@@ -37,6 +37,9 @@ LARGEST_SIGMA_REL = math.sqrt(1 / 12)
 DEFAULT_TRACKS = (0.05, 0.10)
 """sigma_rel of the averages that every run keeps; any other length comes from their snapshots."""
 
+SMALLEST_SIGMA_REL = 1e-6
+"""A millionth of a run is one update or less."""
+
 _IMAGES = "images"
 """Key of the images-seen counter in ``PowerEMA.state``; the others start with a track."""
 
@@ -45,15 +48,15 @@ def gamma_of(sigma_rel: float) -> float:
     """Exponent of the average of relative length ``sigma_rel``: the inverse of eq. (2).
 
     Args:
-        sigma_rel: standard deviation of the profile as a share of the run, in (0, 0.2886...].
+        sigma_rel: standard deviation of the profile as a share of the run, in [1e-6, 0.2886...].
 
     Raises:
         UsageError: if no exponent >= 0 gives that length.
     """
-    if not 0 < sigma_rel <= LARGEST_SIGMA_REL:
+    if not SMALLEST_SIGMA_REL <= sigma_rel <= LARGEST_SIGMA_REL:
         raise UsageError(
-            f"EMA length {sigma_rel}: wanted a share of the run above 0 and up to "
-            f"{LARGEST_SIGMA_REL:.4f}"
+            f"EMA length {sigma_rel}: wanted a share of the run above 0 ({SMALLEST_SIGMA_REL:g} at "
+            f"least) and up to {LARGEST_SIGMA_REL:.4f}"
         )
     # With y = gamma + 2 and s = sigma_rel^-2, (2) is y^3 + y^2 - s y + s = 0; y = z - 1/3 removes
     # the square: z^3 - p z + q = 0. All three roots are real, the largest one is ours (Viete).
