@@ -97,7 +97,6 @@ READING = {
 }
 READERS = {
     "data/sources/idx.py": "gzip of a file that is open already",
-    "data/sources/metadata.py": "tables of others may hold NaN in columns that nobody reads",
     "data/cache.py": "arrays that the manifest has verified",
     "experiments/compare/executor.py": "lines of a process of our own, and its log",
     "experiments/compare/zygote.py": "lines of a process of our own",

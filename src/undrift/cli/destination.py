@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.reading import expanded
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 
 _NOT_OF_IMAGES = frozenset(
@@ -26,7 +27,7 @@ def home_of(model: str) -> Path:
     Raises:
         ModelFileError: if it is neither a run nor a pipeline.
     """
-    target = Path(model)
+    target = expanded(model, ModelFileError)
     if os.path.isfile(target):
         raise ModelFileError(f"{target}: a file, not a run; name the folder of a run")
     if is_pipeline(target):

@@ -342,7 +342,7 @@ def runs_in(folder: Path) -> list[Path]:
     """Folders in ``folder`` in which training has begun, by name; none where that is no folder."""
     try:
         entries = sorted(entry for entry in folder.iterdir() if entry.is_dir())
-    except OSError:
+    except (OSError, ValueError):  # no folder, or a name that none can have
         return []
     return [entry for entry in entries if RunDirectory(entry).was_started]
 
@@ -355,10 +355,7 @@ def collection_kind(path: Path) -> str | None:
 
 def list_collections(root: str | os.PathLike[str] = ROOT) -> list[Path]:
     """Every comparison and study in ``root``, by name."""
-    root = Path(root)
-    if not root.is_dir():
-        return []
-    return sorted(e for e in root.iterdir() if not e.is_symlink() and collection_kind(e))
+    return [entry for entry in _entries(root) if collection_kind(entry)]
 
 
 def list_runs(root: str | os.PathLike[str] = ROOT) -> list[RunDirectory]:
@@ -369,12 +366,20 @@ def list_runs(root: str | os.PathLike[str] = ROOT) -> list[RunDirectory]:
     Raises:
         ModelFileError: ``root`` cannot be read.
     """
+    return [run for run in map(RunDirectory, _entries(root)) if run.is_run or run.is_closed]
+
+
+def _entries(root: str | os.PathLike[str]) -> list[Path]:
+    """What is in ``root``, by name, without links; nothing where that is no folder.
+
+    Raises:
+        ModelFileError: it cannot be read.
+    """
     if not os.path.isdir(root):
         return []
     try:
-        entries = sorted(entry for entry in Path(root).iterdir() if not entry.is_symlink())
+        return sorted(entry for entry in Path(root).iterdir() if not entry.is_symlink())
     except OSError as error:
         raise ModelFileError(
             f"{root}: cannot be read ({error.strerror}); name another --root"
         ) from error
-    return [run for run in map(RunDirectory, entries) if run.is_run or run.is_closed]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 from torch import Tensor, nn
 
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.durable import standing
+from undrift.files.reading import expanded
 from undrift.pipelines import Pipeline
 from undrift.runs.configuration import RunConfig, load
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
@@ -39,7 +39,7 @@ def load_pipeline(
         UsageError: if ``ema`` or raw weights are asked of a bare pipeline, or cannot be had.
         ModelFileError: if there is no run, or a file of it is damaged.
     """
-    path = Path(target)
+    path = expanded(os.fspath(target), ModelFileError)
     if is_pipeline(path):
         if ema is not None or weights == "raw":
             raise UsageError(

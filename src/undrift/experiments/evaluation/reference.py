@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -12,8 +11,9 @@ from numpy.typing import NDArray
 
 import undrift.data
 from undrift.data import DataReport, ImageSet
-from undrift.errors import UsageError
+from undrift.errors import DataError, UsageError
 from undrift.experiments.evaluation.subject import Subject, content_hash, is_drawn, open_subject
+from undrift.files.reading import expanded
 from undrift.metrics import Images
 from undrift.names import find
 from undrift.runs.directory import RunDirectory, is_pipeline
@@ -148,7 +148,7 @@ def open_reference(
             )
         return _samples_of_others(source, split)
     else:
-        path = Path(source)
+        path = expanded(source, DataError)
         if RunDirectory(path).is_run or is_pipeline(path):
             raise UsageError(
                 f"--reference {source}: a model is no set of real images; name its data, or a "

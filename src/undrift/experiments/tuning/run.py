@@ -21,7 +21,7 @@ from undrift.experiments.unsaved import kept
 from undrift.files import manifest
 from undrift.files.durable import standing, write_file, write_output
 from undrift.files.lock import FileLock
-from undrift.files.reading import read_bytes
+from undrift.files.reading import expanded, read_bytes
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.loading import configuration_of
@@ -176,7 +176,7 @@ def tunable(pipeline: Pipeline) -> DiffusionPipeline:
 
 
 def _pipeline_directory(target: str) -> tuple[Path, RunDirectory | None]:
-    path = Path(target)
+    path = expanded(target, ModelFileError)
     if is_pipeline(path):
         parent = RunDirectory(path.resolve().parent)
         return path, parent if parent.is_run else None
