@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from undrift.wording import clock, dimensions, plural
+from undrift.wording import clock, dimensions, images_of, plural
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,10 @@ def test_an_irregular_noun_says_its_plural():
 )
 def test_a_length_of_time_carries_into_minutes_and_hours(seconds, text):
     assert clock(seconds) == text
+
+
+def test_images_of_no_split_are_just_images():
+    assert [images_of(split, 12) for split in ("test", "all")] == ["12 test images", "12 images"]
 
 
 def test_a_size_is_width_first():

@@ -14,6 +14,11 @@ def plural(count: int, noun: str, many: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else many or _several(noun)}"
 
 
+def images_of(split: str, count: int) -> str:
+    """``count`` images of a split: ``5 test images``; of no split, which is called "all", none."""
+    return plural(count, "image" if split == "all" else f"{split} image")
+
+
 def _several(noun: str) -> str:
     if noun.endswith(("s", "x", "z", "ch", "sh")):
         return noun + "es"

@@ -55,7 +55,7 @@ def test_white_is_painted_and_the_rest_stays(tmp_path, mask, capsys):
     words = ["inpaint", "model", "data.npz", "--mask", mask, "-n", "4", "--variants", "2"]
     assert main([*words, "--steps", "4", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert "data.npz: 4 of 10 all images" in printed
+    assert "data.npz: 4 of 10 images" in printed
     assert printed.rstrip().splitlines()[-1].startswith("next: undrift inpaint model data.npz")
     images = np.load("data.npz")["images"][:4]
     made = fills(out, 4, 2)

@@ -48,7 +48,7 @@ def test_both_methods_with_their_gap_and_a_score_per_image(tmp_path, capsys):
     assert main([*words, "--out", str(out), "--per-image", str(rows)]) == 0
     assert written_by_undrift(out) and written_by_undrift(rows)
     printed = capsys.readouterr().out
-    assert "data.npz: 6 of 40 all images, given their label" in printed
+    assert "data.npz: 6 of 40 images, given their label" in printed
     assert "values: 256 levels, from the values that occur in data.npz" in printed
     assert printed.rstrip().splitlines()[-1].startswith("next: undrift likelihood model")
     found = json.loads(out.read_text())

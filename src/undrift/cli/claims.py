@@ -14,6 +14,7 @@ from undrift.cli.flags import at_least, parse
 from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
+from undrift.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -136,13 +137,14 @@ def _watching(console: Console) -> Iterator[StudyWatcher]:
             state = "done" if record["state"] == "done" else f"{record['state']}: "
             reason = "" if record["state"] == "done" else record["reason"]
             console.print(
-                f"{self.name}: {done} of {total} runs: {record['name']}, {state}{reason}{rest}"
+                f"{self.name}: {done} of {plural(total, 'run')}: {record['name']}, "
+                f"{state}{reason}{rest}"
             )
 
     class Speaking(StudyWatcher):
         def plan(self, runs: Mapping[str, int]) -> None:
             tables = ", ".join(f"{name} {count}" for name, count in runs.items())
-            console.print(f"{sum(runs.values())} runs: {tables}")
+            console.print(f"{plural(sum(runs.values()), 'run')}: {tables}")
 
         def table(self, name: str) -> Watcher:
             return Runs(name)

@@ -17,6 +17,7 @@ from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
 from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import TrainSettings, check_threads, stored_size
+from undrift.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -249,9 +250,13 @@ def _watching(console: Console) -> Iterator[Watcher]:
         def run(self, record: dict[str, Any], done: int, total: int, left: float | None) -> None:
             self.made, self.runs = done, total
             rest = f", about {duration(left)} left" if left and done < total else ""
-            state = record["state"] if record["state"] != "done" else f"{record['images']:,} images"
+            state = (
+                record["state"] if record["state"] != "done" else plural(record["images"], "image")
+            )
             reason = f": {record['reason']}" if "reason" in record else ""
-            console.print(f"{done} of {total} runs: {record['name']}, {state}{reason}{rest}")
+            console.print(
+                f"{done} of {plural(total, 'run')}: {record['name']}, {state}{reason}{rest}"
+            )
 
     speaking = Speaking()
     try:
@@ -261,5 +266,5 @@ def _watching(console: Console) -> Iterator[Watcher]:
         kind = InterruptedRunError if ctrl_c else TerminatedError
         raise kind(
             f"{'interrupted' if ctrl_c else 'terminated'} after {speaking.made} of "
-            f"{speaking.runs} runs; the same command goes on"
+            f"{plural(speaking.runs, 'run')}; the same command goes on"
         ) from stop

@@ -17,6 +17,7 @@ from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
 from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
+from undrift.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -219,7 +220,13 @@ def _best(found: dict[str, Any]) -> list[str]:
             if best["difference"] is not None:
                 rival += f"; pair by pair {_value(best['difference'])}"
         rows.append(
-            (f"  {best['budget']}", best["sampler"], f"{best['steps']} steps", _value(best), rival)
+            (
+                f"  {best['budget']}",
+                best["sampler"],
+                plural(best["steps"], "step"),
+                _value(best),
+                rival,
+            )
         )
     return lines + columns(rows)
 
@@ -258,7 +265,7 @@ def _watching(console: Console) -> Iterator[Watcher]:
         def cell(self, cell: Cell, done: int, total: int, left: float) -> None:
             self.measured, self.points = done, total
             rest = f", about {duration(left)} left" if done < total else ""
-            console.print(f"{done} of {total} points: {cell.sampler} at {cell.nfe}{rest}")
+            console.print(f"{done} of {plural(total, 'point')}: {cell.sampler} at {cell.nfe}{rest}")
 
     speaking = Speaking()
     try:
@@ -269,5 +276,5 @@ def _watching(console: Console) -> Iterator[Watcher]:
         kind = InterruptedRunError if ctrl_c else TerminatedError
         raise kind(
             f"{'interrupted' if ctrl_c else 'terminated'} after {speaking.measured} of "
-            f"{speaking.points} points; the same command goes on"
+            f"{plural(speaking.points, 'point')}; the same command goes on"
         ) from stop

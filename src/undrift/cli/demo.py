@@ -9,6 +9,7 @@ from undrift.cli.console import command_line, following, make_console
 from undrift.cli.destination import folder_of
 from undrift.cli.flags import at_least, parse
 from undrift.runs.settings import TrainSettings
+from undrift.wording import plural
 
 SEED = 0
 BUDGET = "60s"
@@ -60,7 +61,8 @@ def run(arguments: list[str]) -> None:
         words = [str(directory), "-n", str(count), "--labels", "all"]
         write_samples(samples, out, command=command_line("sample", words))
         console.print(
-            f"{count} digits in {samples.seconds:.1f} s, {samples.nfe:g} network evaluations each"
+            f"{plural(count, 'digit')} in {samples.seconds:.1f} s, {samples.nfe:g} network "
+            "evaluations each"
         )
     console.print(f"grid    {out / 'grid.png'}")
     console.print(f"report  {directory / 'report.html'}")

@@ -13,6 +13,7 @@ from undrift.cli.flags import parse
 from undrift.files.cache import cache_directory
 from undrift.limits import machine_memory
 from undrift.threads import describe_spin
+from undrift.wording import plural
 
 EXTRAS = {
     "text": ("transformers", "pretrained features for evaluate"),
@@ -53,7 +54,7 @@ def _machine() -> list[tuple[str, str]]:
         *((name, version or "missing") for name, version in packages.items()),
         ("python", found["python"]),
         ("platform", found["platform"]),
-        ("cpu", f"{found['cores']} cores, {found['cpu_capability']}"),
+        ("cpu", f"{plural(found['cores'], 'core')}, {found['cpu_capability']}"),
         ("threads", f"{found['threads']} in torch"),
         ("idle threads", f"{describe_spin(os.environ)} ({_openmp()})"),
         ("memory", f"{memory:.1f} GiB"),

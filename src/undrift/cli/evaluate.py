@@ -25,6 +25,7 @@ from undrift.files.destination import writable_file
 from undrift.files.ownership import check_replaceable
 from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
+from undrift.wording import plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -244,7 +245,9 @@ def _watching(console: Console) -> Iterator[Watcher]:
 
         def features(self, count: int, seconds: float) -> None:
             if seconds >= _WORTH_TELLING:
-                console.print(f"features of up to {count:,} images, about {duration(seconds)}")
+                console.print(
+                    f"features of up to {plural(count, 'image')}, about {duration(seconds)}"
+                )
 
         def drawn(self, name: str) -> Any:  # noqa: ANN401 - a callable, see Watcher
             task = bar.add_task(f"sampling {name}", total=None)
@@ -254,7 +257,8 @@ def _watching(console: Console) -> Iterator[Watcher]:
                 nonlocal told
                 if not told:
                     console.print(
-                        f"{name}: {total - done:,} images still to draw, about {duration(left)}"
+                        f"{name}: {plural(total - done, 'image')} still to draw, about "
+                        f"{duration(left)}"
                     )
                 told = True
                 self.kept, self.wanted = done, total
@@ -280,7 +284,7 @@ def _watching(console: Console) -> Iterator[Watcher]:
     except (KeyboardInterrupt, Terminated) as stop:
         ctrl_c = isinstance(stop, KeyboardInterrupt)
         kind = InterruptedRunError if ctrl_c else TerminatedError
-        kept = f" with {speaking.kept:,} of {speaking.wanted:,} samples kept"
+        kept = f" with {speaking.kept:,} of {plural(speaking.wanted, 'sample')} kept"
         raise kind(
             f"{'interrupted' if ctrl_c else 'terminated'}{kept if speaking.wanted else ''}; the "
             "same command goes on"

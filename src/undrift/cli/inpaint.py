@@ -15,6 +15,7 @@ from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
+from undrift.wording import images_of, plural
 
 if TYPE_CHECKING:
     import numpy as np
@@ -155,7 +156,7 @@ def run(arguments: list[str]) -> None:
     data, source = load_for(subject, asked.data)
     split, part = part_of(data, source, asked.split)
     images = part.images[: asked.n]
-    console.print(f"{source}: {len(images)} of {len(part)} {split} images")
+    console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
     for line in finding_lines(data.report):
         console.print(line)
     command = command_line("inpaint", arguments)
@@ -180,7 +181,7 @@ def run(arguments: list[str]) -> None:
         folder.write(BESIDE, encode_png(picture, {"command": command}))
         folder.close()
     cost = f"{painted.nfe:.4g} network evaluations each"
-    console.print(f"{len(painted)} fills in {painted.seconds:.1f} s, {cost}")
+    console.print(f"{plural(len(painted), 'fill')} in {painted.seconds:.1f} s, {cost}")
     console.print(f"wrote {out / BESIDE}")
     other = ["--mask", asked.mask, "--seed", asked.seed + 1]
     words = [asked.target] if asked.data is None else [asked.target, asked.data]

@@ -23,6 +23,7 @@ from undrift.errors import (
 )
 from undrift.files.destination import writable_file, writable_folder
 from undrift.runs.settings import check_threads
+from undrift.wording import plural
 
 if TYPE_CHECKING:
     from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
@@ -169,7 +170,9 @@ def run(arguments: list[str]) -> None:
         progress(console, "sampling") as show,
     ):
         if folder.finished:
-            console.print(f"{out}: {folder.finished} of {asked.n} images are there; going on")
+            console.print(
+                f"{out}: {folder.finished} of {plural(asked.n, 'image')} are there; going on"
+            )
             if folder.finished == asked.n:
                 folder.check(draw(1).settings)
         way = None
@@ -182,7 +185,7 @@ def run(arguments: list[str]) -> None:
         if way is not None:
             _show_way(way, folder, command)
         samples = folder.close(npz)
-    console.print(f"{asked.n} images in {samples.seconds:.1f} s, {_cost(samples)}")
+    console.print(f"{plural(asked.n, 'image')} in {samples.seconds:.1f} s, {_cost(samples)}")
     console.print(f"wrote {out / 'grid.png'}")
     if asked.trajectory:
         console.print(f"wrote {out / STRIP} and {out / GIF}")
@@ -240,7 +243,8 @@ def _saving(folder: SampleFolder, n: int, out: Path) -> Iterator[None]:
         ctrl_c = isinstance(stop, KeyboardInterrupt)
         kind = InterruptedRunError if ctrl_c else TerminatedError
         raise kind(
-            f"{'interrupted' if ctrl_c else 'terminated'}: {folder.finished} of {n} images are "
+            f"{'interrupted' if ctrl_c else 'terminated'}: {folder.finished} of "
+            f"{plural(n, 'image')} are "
             f"finished, in {out}; the same command goes on"
         ) from stop
     except UndriftError:

@@ -17,7 +17,7 @@ from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import TrainSettings, changed, flag
-from undrift.wording import dimensions
+from undrift.wording import dimensions, plural
 
 
 @dataclass(frozen=True)
@@ -162,12 +162,15 @@ def _print_cost(asked: Train, console: Console) -> None:
     if model.network is not None and (count := drawing_parameters(model)) < found.parameters:
         drawing = f", {count:,} of the generator"
     facts = [
-        ("data", f"{found.images:,} training images of {dimensions(height, width)}x{channels}"),
+        (
+            "data",
+            f"{plural(found.images, 'training image')} of {dimensions(height, width)}x{channels}",
+        ),
         ("classes", f"{len(model.spec.class_names) or 'none'}"),
         ("network", model.network.kind if model.network is not None else "your own"),
         ("parameters", f"{found.parameters:,}{drawing}"),
         ("batch", f"{plan.batch_size}"),
-        ("device", f"{plan.device}, {plan.threads} threads, {plan.precision}"),
+        ("device", f"{plan.device}, {plural(plan.threads, 'thread')}, {plan.precision}"),
         ("memory", f"{found.megabytes:,.0f} MiB at its peak"),
         ("speed", f"{plan.batch_size / found.seconds_per_step:,.0f} images/s"),
         ("steps", f"{'about ' if found.config.budget else ''}{plan.steps:,}"),

@@ -23,7 +23,7 @@ from undrift.cli.flags import at_least, finite, parse
 from undrift.errors import InterruptedRunError, UsageError
 from undrift.files.destination import writable_file
 from undrift.runs.settings import check_threads
-from undrift.wording import clock
+from undrift.wording import clock, plural
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,7 +137,9 @@ def table(found: dict[str, Any]) -> list[str]:
     lines = columns(rows)
     for row in found["rows"]:
         if row["kept"] == row["fixed"]["sampler"]:
-            lines.append(f"{row['steps']} steps: nothing beat {row['kept']}, which is kept")
+            lines.append(
+                f"{plural(row['steps'], 'step')}: nothing beat {row['kept']}, which is kept"
+            )
     lines.append(f"error: {found['error']}")
     if any(row["distance"] is not None for row in found["rows"]):
         lines.append(f"distance to data: {found['distance']}")
@@ -178,7 +180,8 @@ def _watching(console: Console) -> Iterator[Watcher]:
 
         def result(self, row: dict[str, Any]) -> None:
             console.print(
-                f"{row['steps']} steps: error {row['error']:.4f}, {row['reduction']['value']:.0%} "
+                f"{plural(row['steps'], 'step')}: error {row['error']:.4f}, "
+                f"{row['reduction']['value']:.0%} "
                 f"below {row['fixed']['sampler']}"
             )
 

@@ -44,7 +44,7 @@ def inspect_text(imageset: ImageSet) -> str:
         row("splits", counts(report.splits)),
         row("found sizes", counts(report.sizes)),
         row("found kinds", counts(report.modes)),
-        row("values", f"{report.value_levels} levels, {moments(report)}"),
+        row("values", f"{plural(report.value_levels, 'level')}, {moments(report)}"),
     ]
     if report.captioned:
         lines.append(row("captions", f"{report.captioned:,} (not trained on)"))

@@ -198,11 +198,15 @@ def scarcity(report: DataReport) -> list[str]:
     lines: list[str] = []
     train = report.splits["train"]
     if train < FEW_IMAGES:
-        lines.append(f"only {train} images to train on: below {FEW_IMAGES} a model copies them")
+        lines.append(
+            f"only {plural(train, 'image')} to train on: below {FEW_IMAGES} a model copies them"
+        )
     small = {name: n for name, n in report.classes.items() if n < FEW_OF_A_CLASS}
     if small:
         shown = ", ".join(f"{name} {n}" for name, n in list(small.items())[:5])
-        lines.append(f"{len(small)} classes have fewer than {FEW_OF_A_CLASS} images: {shown}")
+        lines.append(
+            f"{plural(len(small), 'class')} with fewer than {FEW_OF_A_CLASS} images: {shown}"
+        )
     return lines
 
 

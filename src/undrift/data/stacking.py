@@ -28,6 +28,7 @@ from undrift.data.sources.source import Rows
 from undrift.errors import UsageError
 from undrift.files.durable import beside
 from undrift.randomness import generator
+from undrift.wording import plural
 
 CHANNELS = 3
 CHUNK = 4096
@@ -118,6 +119,6 @@ def _check(digits: ImageSet, count: int) -> None:
             f"stacking {digits.name}: wanted grey images of two classes or more, as MNIST's are"
         )
     if count < 1:
-        raise UsageError(f"stacking {count} images: wanted at least 1")
+        raise UsageError(f"stacking {plural(count, 'image')}: wanted at least 1")
     if empty := [name for name, number in digits.class_counts().items() if number == 0]:
         raise UsageError(f"stacking {digits.name}: class {empty[0]!r} has no images")

@@ -119,7 +119,7 @@ def _report(
         followed = FOLLOWED_POINTS if on_plane(spec.shape) else 1
         trajectory = pipeline(followed, seed=0, trajectory=followed).trajectory
         learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
-        sampler = f"{spec.sampler}, {spec.steps} steps, guidance {spec.guidance:g}"
+        sampler = f"{spec.sampler}, {plural(spec.steps, 'step')}, guidance {spec.guidance:g}"
     elif isinstance(pipeline, GANPipeline):
         learnt = [pipeline.weights]
     parameters = sum(count_parameters(module) for module in learnt)

@@ -29,6 +29,7 @@ from undrift.training.learners.gan_config import GANConfig
 from undrift.training.learners.gan_watch import MOST
 from undrift.training.probe import MOST_SECONDS, SHARE, fit_micro_batch, measure
 from undrift.training.signals import StopSignals
+from undrift.wording import plural
 
 RESERVE = 0.06
 """Share of a budget kept for validation, grids and checkpoints on the way."""
@@ -235,7 +236,7 @@ def check_longer(stored: RunConfig, config: RunConfig) -> None:
     """
     if config.training.steps <= stored.training.steps:
         raise UsageError(
-            f"--extend: {config.training.steps} steps are no more than the "
+            f"--extend: {plural(config.training.steps, 'step')}: no more than the "
             f"{stored.training.steps} made; ask for more"
         )
 
@@ -271,18 +272,21 @@ def fit_to_machine(
     steps = steps.to(world.device)
     world.broadcast([steps])
     if int(steps) < (fewest := fewest_steps(config.model)):
-        wanted = "one step" if fewest == 1 else f"{fewest} steps"
+        wanted = plural(fewest, "step")
         raise UsageError(
             f"--budget {config.budget}: too short for {wanted} of {pace:.3g} s and a look at the "
             f"result of {look_seconds(config):.1f} s; give more, or a smaller --size or "
             "--batch-size"
         )
     log.say(
-        f"probe: {plan.batch_size / pace:.0f} images/s, so {int(steps)} steps of "
-        f"{plan.batch_size} images fit into {config.budget}"
+        f"probe: {plan.batch_size / pace:.0f} images/s, so {plural(int(steps), 'step')} of "
+        f"{plural(plan.batch_size, 'image')} fit into {config.budget}"
     )
     if int(steps) < FEW:
-        log.say(f"{int(steps)} steps are few: expect noise; give a longer --budget")
+        log.say(
+            f"only {plural(int(steps), 'step')}: the model will be undertrained; "
+            "give a longer --budget"
+        )
     return replace(config, training=replace(plan, steps=int(steps)))
 
 

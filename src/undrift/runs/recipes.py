@@ -36,6 +36,7 @@ from undrift.training.compiling import check_compiler
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
 from undrift.training.plan import TrainingPlan
+from undrift.wording import plural
 
 FEWEST = 4
 """Training images below which there is nothing to learn a distribution from."""
@@ -120,7 +121,8 @@ def resolve(
     train = data.split("train")
     if len(train) < FEWEST:
         raise DataError(
-            f"{source}: {len(train)} images to train on, wanted at least {FEWEST}; add images or "
+            f"{source}: {plural(len(train), 'image')} to train on, wanted at least "
+            f"{FEWEST}; add images or "
             "lower --holdout"
         )
     height, width, _ = train.shape
@@ -154,7 +156,7 @@ def resolve(
     steps = _steps(settings, gan or recipe, batch)
     if settings.budget is None and steps < (fewest := fewest_steps(model)):
         raise UsageError(
-            f"{steps} steps: --method {settings.method} updates its generator at every "
+            f"{plural(steps, 'step')}: --method {settings.method} updates its generator at every "
             f"{fewest}th step only; give at least --steps {fewest}"
         )
     return RunConfig(

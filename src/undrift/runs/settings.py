@@ -13,6 +13,7 @@ from typing import Literal
 
 from undrift.errors import UsageError, shortened, shown
 from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
+from undrift.wording import plural
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
 _LONGEST_BUDGET = 3_600_000.0
@@ -179,7 +180,9 @@ def check_threads(threads: int | None) -> None:
     """
     cores = os.cpu_count() or 1
     if threads is not None and threads > cores:
-        raise UsageError(f"--threads {threads}: this machine has {cores} cores; give at most that")
+        raise UsageError(
+            f"--threads {threads}: this machine has {plural(cores, 'core')}; give at most that"
+        )
 
 
 def flag(name: str) -> str:

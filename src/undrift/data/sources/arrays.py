@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from undrift.data.sources.source import Rows, ordered_classes
 from undrift.errors import DataError, shown
 from undrift.files.arrays import read_npy, read_npz
+from undrift.wording import plural
 
 KEYS = ("images", "labels", "class_names")
 ADVICE = "wanted arrays, as np.savez or np.save writes them"
@@ -107,4 +108,4 @@ def refuse_rows(wrong: NDArray[np.bool_], fault: str, where: str) -> None:
     rows = np.flatnonzero(wrong)
     if len(rows):
         shown = ", ".join(str(row) for row in rows[:5]) + (", ..." if len(rows) > 5 else "")
-        raise DataError(f"{where}: {len(rows)} labels are {fault} (rows {shown})")
+        raise DataError(f"{where}: {plural(len(rows), 'label')} are {fault} (rows {shown})")

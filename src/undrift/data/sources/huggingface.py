@@ -14,6 +14,7 @@ from undrift.data.sources.metadata import clean_caption
 from undrift.data.sources.source import LARGEST_FILE, Entry, Files
 from undrift.errors import DataError, UsageError, one_line
 from undrift.files.reading import regular_bytes
+from undrift.wording import plural
 
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 CAPTION_COLUMNS = ("text", "caption")
@@ -90,7 +91,9 @@ def part_entries(
     captions: list[Any] = list(rows[caption]) if caption else [None] * len(rows)
     missing = [row for row, value in enumerate(labels) if label and (value is None or value == -1)]
     if missing:
-        raise DataError(f"{where}, {part}: {len(missing)} rows have no label (row {missing[0]})")
+        raise DataError(
+            f"{where}, {part}: {plural(len(missing), 'row')} have no label (row {missing[0]})"
+        )
     split = SPLITS.get(part.lower(), "train")
     entries = [
         Entry(

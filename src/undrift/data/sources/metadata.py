@@ -20,6 +20,7 @@ from typing import Any
 from undrift.errors import DataError, one_line, shortened, shown
 from undrift.files.reading import parse_json
 from undrift.names import normalised
+from undrift.wording import plural
 
 NAMES = ("metadata.jsonl", "metadata.csv")
 LABEL_FILE = "dataset.json"
@@ -105,7 +106,8 @@ def read_table(data: bytes, where: str, label_column: str | None = None) -> Tabl
     if without and len(without) < len(rows):
         lines = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
         raise DataError(
-            f"{where}: {len(without)} of {len(rows)} rows have no {column} (lines {lines})"
+            f"{where}: {len(without)} of {plural(len(rows), 'row')} have no {column} (lines "
+            f"{lines})"
         )
     return Table(rows, tuple(name for name in columns if name not in (*READ, column)))
 

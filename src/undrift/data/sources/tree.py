@@ -16,6 +16,7 @@ from undrift.data.sources.source import LARGEST_FILE, SetAside
 from undrift.errors import DataError, one_line
 from undrift.files.reading import regular_bytes
 from undrift.names import printable
+from undrift.wording import plural
 
 MOST_FILES = 5_000_000
 LONGEST_PART = 255
@@ -198,7 +199,7 @@ class Archive:
         if len(members) > MOST_FILES or unpacked > SMALL_ARCHIVE + RATIO * packed:
             self.close()
             raise DataError(
-                f"{path} holds {len(members):,} members of {unpacked / 2**30:.1f} GiB in "
+                f"{path} holds {plural(len(members), 'member')} of {unpacked / 2**30:.1f} GiB in "
                 f"{packed / 2**20:.1f} MiB: taken for a decompression bomb; "
                 "unpack it yourself if you trust it, and give the folder"
             )

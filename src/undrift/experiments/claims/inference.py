@@ -23,6 +23,7 @@ from undrift.experiments.claims.finding import Finding, found
 from undrift.experiments.claims.part import Part, absent
 from undrift.experiments.claims.seeds import over_seeds
 from undrift.experiments.claims.verdict import Verdict, judge
+from undrift.wording import plural
 
 NAME = "inference"
 QUESTION = "Does the diffusion model reach the GAN's quality within ten times its time?"
@@ -48,7 +49,7 @@ def _part(name: str, by_seed: Mapping[int, float | None]) -> Part:
     mean = over_seeds(reached)
     if never:
         lost: Verdict = "inconclusive" if reached or n < SEEDS else "not supported"
-        note = f"the GAN's distance was never reached with {never} of {n} seeds"
+        note = f"the GAN's distance was never reached with {never} of {plural(n, 'seed')}"
         return Part(name, UNIT, lost, None, None, None, LIMIT, n, SEEDS, note, less=True)
     if mean is None:
         return absent(name, UNIT, LIMIT, SEEDS, "its speed was not measured")

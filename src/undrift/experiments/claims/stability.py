@@ -26,6 +26,7 @@ from undrift.experiments.claims.finding import Finding, found
 from undrift.experiments.claims.part import Part, absent
 from undrift.experiments.claims.verdict import Verdict, judge
 from undrift.metrics.wilson import wilson_interval
+from undrift.wording import plural
 
 NAME = "stability"
 QUESTION = "Do runs of the GAN fail more often than those of the diffusion model?"
@@ -58,7 +59,8 @@ def _part(name: str, gan: Failures, diffusion: Failures) -> Part:
     n = min(gan[1], diffusion[1])
     verdict: Verdict = "inconclusive" if n < RUNS else judge(low, high, MARGIN)
     words = (
-        f"{gan[0]} of {gan[1]} runs of {name} failed, {diffusion[0]} of {diffusion[1]} of diffusion"
+        f"{gan[0]} of {plural(gan[1], 'run')} of {name} failed, {diffusion[0]} of "
+        f"{diffusion[1]} of diffusion"
     )
     return Part(f"against {name}", UNIT, verdict, value, low, high, MARGIN, n, RUNS, words)
 

@@ -25,6 +25,7 @@ from undrift.experiments.report.figure import (
 from undrift.experiments.report.history import History
 from undrift.experiments.report.metric_table import SHARES, title_of
 from undrift.experiments.report.sampler_curve import COLOURS, GREYS, printed
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -143,7 +144,7 @@ def curve_panels(
             images_axis(axis)
             if axis.get_legend_handles_labels()[0]:
                 axis.legend(loc="best")
-            words = f"Training curves of {len(runs)} runs of {method}"
+            words = f"Training curves of {plural(len(runs), 'run')} of {method}"
             made.append((method, to_svg(figure, f"curves-{kind}-{method}", words)))
     return made
 

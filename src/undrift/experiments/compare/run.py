@@ -37,6 +37,7 @@ from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.recipes import choose_device
 from undrift.runs.settings import seconds
 from undrift.schema import to_plain
+from undrift.wording import plural
 
 
 class Watcher:
@@ -203,7 +204,8 @@ def _threads(asked: Compare) -> int:
     threads = asked.threads or max(1, cores // asked.workers)
     if threads * asked.workers > cores:
         raise UsageError(
-            f"--workers {asked.workers} of {threads} threads: this machine has {cores} cores, and "
+            f"--workers {asked.workers} of {plural(threads, 'thread')}: this machine has "
+            f"{plural(cores, 'core')}, and "
             "runs that wait for each other do not compare; give fewer"
         )
     return threads
@@ -254,13 +256,15 @@ def _plan(
     bench: Bench, parameters: dict[str, dict[str, dict[str, int]]], before: int, threads: int
 ) -> list[str]:
     asked = bench.asked
-    total, s = len(bench.cells), "" if asked.seeds == 1 else "s"
+    total = len(bench.cells)
     names = ", ".join(arm.name for arm in asked.arms)
-    lines = [f"{asked.data}: {total} runs, {names}, {asked.seeds} seed{s} each"]
+    lines = [f"{asked.data}: {plural(total, 'run')}, {names}, {plural(asked.seeds, 'seed')} each"]
     lines += finding_lines(bench.data.report, training=True)
     if asked.trials:
         trials = asked.trials * len(asked.arms) * len(asked.ledgers)
-        lines.append(f"{trials} trials before them: {asked.trials} of each, its recipe first")
+        lines.append(
+            f"{plural(trials, 'trial')} before them: {asked.trials} of each, its recipe first"
+        )
     first = asked.ledgers[0].kind
     lines += [
         *(ledger.words for ledger in asked.ledgers),
@@ -270,7 +274,7 @@ def _plan(
         ),
     ]
     at_once = f"{asked.workers} at a time, " if asked.workers > 1 else "one at a time, "
-    lines.append(f"{at_once}{threads} thread{'' if threads == 1 else 's'} each")
+    lines.append(f"{at_once}{plural(threads, 'thread')} each")
     if before:
         lines.append(f"{before} of them were finished before")
     if asked.budget is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from undrift.experiments.report.metric_table import SHARES, amount, title_of
-from undrift.wording import dimensions
+from undrift.wording import dimensions, plural
 
 Record = dict[str, Any]
 
@@ -30,11 +30,11 @@ def lead_of(found: Record) -> str:
     height, width, channels = found["protocol"]["shape"]
     seeds = len(found["seeds"])
     runs, done = len(found["runs"]), sum(run["state"] == "done" for run in found["runs"])
-    lost = "" if done == runs else f"; {runs - done} of {runs} runs failed"
+    lost = "" if done == runs else f"; {runs - done} of {plural(runs, 'run')} failed"
     ledgers = " and at ".join(table["words"] for table in found["ledgers"])
     return (
-        f"{', '.join(found['methods'])}: each trained with {seeds} "
-        f"seed{'' if seeds == 1 else 's'} on the same {found['protocol']['train_images']:,} images "
+        f"{', '.join(found['methods'])}: each trained with {plural(seeds, 'seed')} on the same "
+        f"{plural(found['protocol']['train_images'], 'image')} "
         f"of {dimensions(height, width)}x{channels}, at {ledgers}, and measured alike{lost}."
     )
 
@@ -120,6 +120,7 @@ def said(found: Record) -> list[str]:
                 lines.append(
                     f"{table['words']}: {row['method']} less {found['methods'][0]} in "
                     f"{title_of(metric)} {signed(metric, entry['value'])} "
-                    f"({interval(metric, entry)}; {entry['n']} seeds): {entry['standing']}"
+                    f"({interval(metric, entry)}; {plural(entry['n'], 'seed')}): "
+                    f"{entry['standing']}"
                 )
     return lines

@@ -26,6 +26,7 @@ from undrift.experiments.compare.cells import Arm, Ledger
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.wilson import wilson_interval
 from undrift.runs.collapse import FAILED
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -218,12 +219,13 @@ def remarks(found: Record) -> list[str]:
             where, lost = f"{row['method']}, {table['words']}", row["runs"] - row["done"]
             if lost:
                 lines.append(
-                    f"{where}: {lost} of {row['runs']} runs failed and are in no mean "
+                    f"{where}: {lost} of {plural(row['runs'], 'run')} failed and are in no mean "
                     f"({row['reasons'][0]})"
                 )
             if bad := len(row["reasons"]) - lost:
                 lines.append(
-                    f"{where}: {bad} of {row['runs']} runs ended collapsed or diverged by their "
+                    f"{where}: {bad} of {plural(row['runs'], 'run')} ended collapsed or "
+                    "diverged by their "
                     "looks at samples; they are in the means, and count as failed"
                 )
         if any(row["done"] == 1 for row in table["methods"]):

@@ -13,6 +13,7 @@ from undrift.experiments.report.metric_table import SHARES, amount, title_of
 from undrift.metrics.catalogue import METRICS
 from undrift.runs.collapse import FAILED
 from undrift.runs.settings import parameter_count
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -58,7 +59,7 @@ def metric_rows(found: Record, table: Record) -> list[Record]:
 
 def _note(found: Record, table: Record, row: Record) -> str:
     """What a reader must know before reading the row."""
-    parts = [f"{row['done']} of {row['runs']} runs" if row["done"] < row["runs"] else ""]
+    parts = [f"{row['done']} of {plural(row['runs'], 'run')}" if row["done"] < row["runs"] else ""]
     if not row["done"] and row["reasons"]:
         parts.append(row["reasons"][0])
     sizes = found["parameters"][table["kind"]]
@@ -172,7 +173,7 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
     margins = [f"{title_of(name)}: {words}" for name, words in found["margins"].items()]
     rows = [
         ("data", f"{found['data']}, fingerprint {facts['fingerprint'][:16]}"),
-        ("split", f"{facts['train_images']:,} training images; the rest is held out"),
+        ("split", f"{plural(facts['train_images'], 'training image')}; the rest is held out"),
         ("classes", str(facts["classes"]) if facts["classes"] else "not used"),
         ("parameters", _sizes(facts["parameters"])),
         ("batch", str(facts["batch_size"] or "each method's own")),
@@ -244,6 +245,6 @@ def _sizes(asked: str | None) -> str:
 
 
 def _machine(facts: Record) -> str:
-    runs = f"{facts['workers']} run{'' if facts['workers'] == 1 else 's'} at a time"
-    threads = f"{facts['threads']} thread{'' if facts['threads'] == 1 else 's'}"
+    runs = f"{plural(facts['workers'], 'run')} at a time"
+    threads = plural(facts["threads"], "thread")
     return f"{facts['device']}, {runs}, {threads} each"

@@ -6,6 +6,7 @@ from typing import Any
 
 from undrift.experiments.report.cost import duration
 from undrift.experiments.report.metric_table import amount, title_of
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -66,7 +67,7 @@ def tuning_words(tuning: Record | None) -> str:
     share, metric = tuning["share"], title_of(tuning["metric"])
     length = "as long as a run" if share == 1 else f"for {share:.0%} of a run's length"
     return (
-        f"{tuning['trials']} trials of each method, its recipe the first, then the same "
+        f"{plural(tuning['trials'], 'trial')} of each method, its recipe the first, then the same "
         f"quasi-random points of one space ({space}; a factor that a method lacks is left out), "
         f"each trained {length} with seed {tuning['seed']}; the lowest {metric} to the validation "
         "images won, and was used with every seed"
@@ -101,7 +102,8 @@ def tuning_remarks(tuning: Record | None) -> list[str]:
                 reason = lost[0].get("reason", lost[0]["state"])
                 ending = "" if len(lost) < every else "; its recipe is used"
                 lines.append(
-                    f"{name}, tuned at equal {kind}: {len(lost)} of {every} trials failed and "
+                    f"{name}, tuned at equal {kind}: {len(lost)} of "
+                    f"{plural(every, 'trial')} failed and "
                     f"cannot have won ({reason}){ending}"
                 )
     return lines

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from undrift.codec import IdentityConfig, build_codec
 from undrift.diffusion import Denoiser
 from undrift.pipelines import DiffusionPipeline
+from undrift.wording import plural
 
 LEARNED = "learned"
 """Name of the samplers that were learned for a model, one for each number of steps."""
@@ -137,7 +138,7 @@ class _Cost:
         if steps < 1 or self._evaluations(steps) != wanted:
             near = max(1, 1 + int((wanted - first) // each))
             below, above = (self._evaluations(k) * forwards for k in (near, near + 1))
-            return f"{near} steps cost {below:g}, {near + 1} cost {above:g}"
+            return f"{plural(near, 'step')} cost {below:g}, {near + 1} cost {above:g}"
         return steps
 
     def _evaluations(self, steps: int) -> float:

@@ -35,6 +35,7 @@ from undrift.pipelines import DiffusionPipeline
 from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
+from undrift.wording import plural
 
 
 class Watcher:
@@ -212,7 +213,10 @@ def _plan(
     asked: Curve, cells: list[Cell], skipped: list[Skipped], missing: list[int], pace: float
 ) -> list[str]:
     names = list(dict.fromkeys(cell.sampler for cell in cells))
-    lines = [f"{asked.target}: {len(cells)} points of {asked.n:,} samples, {', '.join(names)}"]
+    lines = [
+        f"{asked.target}: {plural(len(cells), 'point')} of {plural(asked.n, 'sample')}, "
+        f"{', '.join(names)}"
+    ]
     if len(missing) < len(cells):
         lines.append(f"{len(cells) - len(missing)} of them were measured before")
     for sampler in dict.fromkeys(one.sampler for one in skipped):
@@ -222,7 +226,8 @@ def _plan(
     forwards = asked.n * sum(cells[k].nfe for k in missing)
     if missing:
         lines.append(
-            f"{forwards:,} network evaluations to make, about {duration(forwards * pace)}, and the "
+            f"{plural(forwards, 'network evaluation')} to make, about "
+            f"{duration(forwards * pace)}, and the "
             "measuring"
         )
     return lines

@@ -28,6 +28,7 @@ from undrift.experiments.evaluation.watcher import Watcher
 from undrift.metrics import chosen_metrics, lacking_metrics, needs_classifier, paired_differences
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
+from undrift.wording import images_of, plural
 
 FEWEST = 10
 """Samples below which an evaluation says nothing."""
@@ -80,11 +81,13 @@ def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str,
     for one in subjects:
         check(one, reference)
         if _count(one, asked) < fewest:
-            raise UsageError(f"{one.name}: {_count(one, asked)} samples, wanted at least {fewest}")
+            raise UsageError(
+                f"{one.name}: {plural(_count(one, asked), 'sample')}, wanted at least {fewest}"
+            )
     counts = [_count(one, asked) for one in subjects]
     if len(set(counts)) > 1:
         raise UsageError(
-            f"{counts[0]} samples --against {counts[1]}: differences need equal numbers; "
+            f"{plural(counts[0], 'sample')} --against {counts[1]}: differences need equal numbers; "
             f"give --n {min(counts)}"
         )
     with World.join(device) as world:
@@ -175,16 +178,18 @@ def _plan(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) ->
     lines = []
     for one in subjects:
         if one.pipeline is not None:
-            lines.append(f"{one.name}: up to {asked.n:,} samples to draw")
+            lines.append(f"{one.name}: up to {plural(asked.n, 'sample')} to draw")
         elif one.given is not None:
             lines.append(
-                f"{one.name}: {min(asked.n, len(one.given)):,} of {len(one.given):,} samples"
+                f"{one.name}: {min(asked.n, len(one.given)):,} of "
+                f"{plural(len(one.given), 'sample')}"
             )
         if one.report is not None:
             lines += finding_lines(one.report)
     count = len(reference.images)
     lines.append(
-        f"{reference.source}: {min(asked.most_real, count):,} of {count:,} {reference.split} images"
+        f"{reference.source}: {min(asked.most_real, count):,} of "
+        f"{images_of(reference.split, count)}"
     )
     return lines + ([] if reference.report is None else finding_lines(reference.report))
 

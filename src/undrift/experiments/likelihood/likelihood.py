@@ -29,6 +29,7 @@ from undrift.pipelines import Pipeline
 from undrift.pipelines.scoring import Classes, LikelihoodRequest
 from undrift.runs.directory import RunDirectory
 from undrift.runs.recipes import choose_device
+from undrift.wording import images_of, plural
 
 MethodName = Literal["ode", "elbo", "both"]
 
@@ -153,14 +154,14 @@ def _classes(asked: Likelihood, subject: Subject, images: ScoredImages) -> Class
 def _plan(asked: Likelihood, subject: Subject, images: ScoredImages, classes: Classes) -> list[str]:
     known = {
         "given": "given their label",
-        "marginal": f"summed over {len(subject.classes)} classes",
+        "marginal": f"summed over {plural(len(subject.classes), 'class')}",
         "none": "without a label",
     }[classes]
     count = len(images.images)
     return [
-        f"{images.source}: {count:,} of {images.available:,} {images.split} images, {known}",
+        f"{images.source}: {count:,} of {images_of(images.split, images.available)}, {known}",
         *finding_lines(images.report),
-        f"values: {images.value_levels} levels, {images.rule}",
+        f"values: {plural(images.value_levels, 'level')}, {images.rule}",
     ]
 
 

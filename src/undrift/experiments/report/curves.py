@@ -23,6 +23,7 @@ from undrift.experiments.report.figure import (
     to_svg,
 )
 from undrift.experiments.report.history import History, Series, Validation
+from undrift.wording import plural
 
 _NAMES = {"ema": "averaged weights (EMA)", "raw": "raw weights"}
 _COLOURS = {"ema": FIRST, "raw": SECOND}
@@ -96,7 +97,7 @@ def level_figure(history: History) -> Markup | None:
                 color=MUTED,
                 alpha=0.55,
                 linewidth=1.3,
-                label=f"at {main[0].images:,} images",
+                label=f"at {plural(main[0].images, 'image')}",
             )
         if last.gaussian is not None:
             left.plot(

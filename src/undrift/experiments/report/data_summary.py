@@ -10,6 +10,7 @@ from markupsafe import Markup
 from undrift.experiments.report.figure import FIRST, GOOD, MUTED, SECOND, drawing, panels, to_svg
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.words import Row, flat_rows
+from undrift.wording import plural
 
 _CHANNELS = {1: "grey", 2: "grey and alpha", 3: "colour (RGB)", 4: "colour and alpha (RGBA)"}
 _MOST_ROWS = 24
@@ -115,7 +116,7 @@ def _facts(data: Record) -> list[Row]:
         std = ", ".join(f"{value:.1f}" for value in data["std"])
         rows.append(("mean; deviation", f"{mean}; {std} (of 0-255)"))
     if duplicates := data.get("duplicates"):
-        rows.append(("duplicates", f"{duplicates.get('extra', 0):,} copies of other images"))
+        rows.append(("duplicates", f"{plural(duplicates.get('extra', 0), 'copy')} of other images"))
     if "ignored" in data:
         kinds = [f"{n:,} {kind}" for kind, n in data.get("ignored_kinds", {}).items()]
         listed = f" ({', '.join(kinds)})" if kinds else ""

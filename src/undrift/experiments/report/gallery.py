@@ -16,6 +16,7 @@ from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.pictures import Picture, by_class, gap_of, strip, thumbnail
 from undrift.experiments.report.plane import cloud, coverage_sentence
 from undrift.experiments.report.record import Grid, RunRecord
+from undrift.wording import plural
 
 _WIDTH = 868  # CSS pixels of the content column
 _MOST_CLASSES = 24
@@ -32,19 +33,19 @@ def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
         grids = [grid for grid in record.grids if grid.weights != "raw"] or list(record.grids)
         if not grids:
             return {"note": "", "classes": [], "sheet": None}
-        note = f"The last grid drawn in training, after {grids[-1].step:,} steps."
+        note = f"The last grid drawn in training, after {plural(grids[-1].step, 'step')}."
         sheet = thumbnail(grids[-1].path, "Sample grid", side=_WIDTH - 200)
         return {"note": note, "classes": [], "sheet": sheet}
     if on_plane(images.shape[1:]):
         sheet = cloud(images, "Samples over training data", side=_CLOUD, behind=material.examples)
-        note = f"{len(images):,} samples, over training data in grey.{how}"
+        note = f"{plural(len(images), 'sample')}, over training data in grey.{how}"
         note += coverage_sentence(record.data, images)
         return {"note": note, "classes": [], "sheet": sheet}
     tile = _tile(images.shape[1:3])
     if labels is None or len(np.unique(labels)) < 2:
         columns = max(1, int(_WIDTH // (tile + gap_of(images.shape[1:3], tile))))
         shown = images[: columns * 8]
-        note = f"The first {len(shown)} of {len(images):,} samples, none picked.{how}"
+        note = f"The first {len(shown)} of {plural(len(images), 'sample')}, none picked.{how}"
         sheet = strip(shown, "Samples", tile=tile, columns=columns)
         return {"note": note, "classes": [], "sheet": sheet}
     tile = min(tile, 72)
@@ -54,7 +55,9 @@ def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
     rows = by_class(images, labels, material.class_names, per_class=per_class, most=_MOST_CLASSES)
     classes = [(name, strip(part, f"Samples of {name}", tile=tile)) for name, part in rows]
     total = len(np.unique(labels))
-    which = "class" if total <= _MOST_CLASSES else f"of {_MOST_CLASSES} among {total} classes"
+    which = (
+        "class" if total <= _MOST_CLASSES else f"of {_MOST_CLASSES} among {plural(total, 'class')}"
+    )
     note = f"The first samples of each {which}, out of {len(images):,}; none picked.{how}"
     return {"note": note, "classes": classes, "sheet": None}
 
@@ -162,11 +165,11 @@ def contact_sheet(material: ReportMaterial) -> Record:
     if examples is None or len(examples) == 0:
         return {"sheet": None, "title": ""}
     if on_plane(examples.shape[1:]):
-        title = f"{len(examples):,} training points, drawn at random"
+        title = f"{plural(len(examples), 'training point')}, drawn at random"
         return {"sheet": cloud(examples, "Training data", side=_CLOUD), "title": title}
     tile = min(_tile(examples.shape[1:3]), 64)
     columns = max(1, int(_WIDTH // (tile + gap_of(examples.shape[1:3], tile))))
     sheet: Picture = strip(examples, "Training images", tile=tile, columns=columns)
     balanced = ", balanced over classes" if material.example_labels is not None else ""
-    title = f"{len(examples)} training images, drawn at random{balanced}"
+    title = f"{plural(len(examples), 'training image')}, drawn at random{balanced}"
     return {"sheet": sheet, "title": title}

@@ -51,6 +51,7 @@ from undrift.experiments.report.words import (
 )
 from undrift.names import shell_line
 from undrift.runs.directory import RunDirectory
+from undrift.wording import plural
 
 _PACKAGE = "undrift.experiments.report"
 
@@ -121,7 +122,10 @@ def evaluations_section(record: RunRecord) -> Markup:
 def _measured_how(evaluation: Record) -> str:
     """Sizes and sampling settings of one evaluation, in a line."""
     samples, reference = evaluation["samples"]["count"], evaluation["reference"]
-    held = f"{samples:,} samples against {reference['count']:,} images of {reference['split']}"
+    held = (
+        f"{plural(samples, 'sample')} against {plural(reference['count'], 'image')} of "
+        f"{reference['split']}"
+    )
     settings = [f"{name} {value}" for name, value in evaluation["sampling"].items() if value]
     return ", ".join([held, *settings])
 
@@ -211,14 +215,14 @@ def _lead(record: RunRecord) -> str:
     if shape := image_kind(data):
         words += f" of {shape} images"
     if kind == "class-conditional":
-        words += f" in {classes} classes"
+        words += f" in {plural(classes, 'class')}"
     if train := data.get("splits", {}).get("train"):
         words += f", trained on {train:,} of them"
     images = record.history.images
     if record.history.elapsed:
         words += f" for {duration(record.history.elapsed)}"
     if images:
-        words += f", {images:,} images seen"
+        words += f", {plural(images, 'image')} seen"
     return words + "."
 
 
@@ -253,9 +257,11 @@ def _tiles(record: RunRecord, material: ReportMaterial) -> list[dict[str, str]]:
 def _curves_note(record: RunRecord) -> str:
     notes = []
     if record.history.skips:
-        notes.append(f"{record.history.skips} steps were skipped: loss or gradient was not finite.")
+        notes.append(
+            f"{plural(record.history.skips, 'step')} skipped: loss or gradient was not finite."
+        )
     if record.history.starts > 1:
-        notes.append(f"The run was resumed {record.history.starts - 1} times.")
+        notes.append(f"The run was resumed {plural(record.history.starts - 1, 'time')}.")
     return " ".join(notes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from undrift.experiments.report.history import Record
+from undrift.wording import plural
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ def budget_lines(curve: Record, metric: str) -> list[BudgetLine]:
         lines.append(
             BudgetLine(
                 entry["budget"],
-                f"{entry['sampler']}, {entry['steps']} steps",
+                f"{entry['sampler']}, {plural(entry['steps'], 'step')}",
                 _value(entry),
                 "-" if second is None else f"{second['sampler']} {_value(second)}",
                 _apart(entry),

@@ -20,6 +20,7 @@ from typing import Literal
 import numpy as np
 
 from undrift.experiments.report.history import Validation
+from undrift.wording import plural
 
 State = Literal["learning", "learnt", "early", "stuck", "memorising", "unknown"]
 
@@ -100,7 +101,7 @@ def judge(validations: Sequence[Validation]) -> Verdict:
         return Verdict(
             "memorising",
             f"Learnt, then memorised. {found}, but held-out loss has risen by "
-            f"{last.loss / lowest - 1:.0%} since its lowest at {at.images:,} images: "
+            f"{last.loss / lowest - 1:.0%} since its lowest at {plural(at.images, 'image')}: "
             "stop there, add data or augmentation.",
         )
     if worst > 1.05:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from undrift.experiments.report.history import Record
+from undrift.wording import plural
 
 Row = tuple[str, str]
 
@@ -130,7 +131,13 @@ def training_rows(config: Record) -> list[Row]:
         rows.append(("budget", f"{budget} of wall clock"))
     if "steps" in training and "batch_size" in training:
         steps, batch = int(training["steps"]), int(training["batch_size"])
-        rows.append(("length", f"{steps:,} steps of {batch} images: {steps * batch:,} images"))
+        rows.append(
+            (
+                "length",
+                f"{plural(steps, 'step')} of {plural(batch, 'image')}: "
+                f"{plural(steps * batch, 'image')}",
+            )
+        )
     if optimizer := _part(model, "optimizer"):
         kind = {"adamw": "AdamW", "muon": "Muon for matrices, AdamW for the rest"}
         rows.append(("optimiser", _kind(optimizer, kind) + _figures(optimizer, "rest", "exclude")))
@@ -154,7 +161,7 @@ def training_rows(config: Record) -> list[Row]:
     if "precision" in training:
         where = f"{training['precision']} on {training.get('device', 'cpu')}"
         threads = training.get("threads")
-        threaded = f", {threads} thread{'' if threads == 1 else 's'}" if threads else ""
+        threaded = f", {plural(threads, 'thread')}" if threads else ""
         rows.append(("precision", where + threaded))
     if "seed" in training:
         rows.append(("seed", str(training["seed"])))

@@ -29,6 +29,7 @@ from undrift.experiments.study.exhibits import (
 )
 from undrift.experiments.study.exhibits.exhibit import Exhibit, Table
 from undrift.experiments.study.words import effect, interval, title_of
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -157,7 +158,8 @@ def _lead(result: Record) -> str:
     told = ", ".join(f"{count} {verdict}" for verdict, count in words.items() if count)
     methods = ", ".join(main["methods"])
     return (
-        f"Why diffusion replaced GANs, held against {cost['runs']:,} runs of {methods} on one "
+        f"Why diffusion replaced GANs, held against {plural(cost['runs'], 'run')} of "
+        f"{methods} on one "
         f"bench: {told}. Margins and numbers of seeds were fixed before any run; a claim stands on "
         "its weakest exhibit."
     )
@@ -191,9 +193,10 @@ def _tables(result: Record) -> list[tuple[str, str]]:
         rows.append(
             (
                 name,
-                f"{len(found['runs'])} runs: {', '.join(found['methods'])}; "
-                f"{len(found['seeds'])} seeds; {ledgers}; {found['protocol']['n']:,} samples each, "
-                f"of {found['protocol']['train_images']:,} training images",
+                f"{plural(len(found['runs']), 'run')}: {', '.join(found['methods'])}; "
+                f"{plural(len(found['seeds']), 'seed')}; {ledgers}; "
+                f"{plural(found['protocol']['n'], 'sample')} each, "
+                f"of {plural(found['protocol']['train_images'], 'training image')}",
             )
         )
     return rows

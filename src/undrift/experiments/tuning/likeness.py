@@ -24,6 +24,7 @@ from undrift.metrics.features.untrained import RandomFeatures
 from undrift.metrics.frechet import factor
 from undrift.metrics.images import rows_of
 from undrift.metrics.moments import Moments
+from undrift.wording import plural
 
 MOST = 10_000
 """Images of the data that are looked at."""
@@ -54,7 +55,8 @@ class Likeness:
         chosen = np.asarray(images[rows_of(len(images), MOST, seed, "likeness")])
         if (chosen == chosen[:1]).all():
             raise UsageError(
-                f"{len(chosen)} real images that do not differ: nothing can be fitted to them; "
+                f"{plural(len(chosen), 'real image')} that do not differ: nothing can be "
+                "fitted to them; "
                 "name others by --reference, or --aim solution"
             )
         space = RandomFeatures.fit(chosen)

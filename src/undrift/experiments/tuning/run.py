@@ -26,6 +26,7 @@ from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.loading import configuration_of
 from undrift.runs.recipes import choose_device
+from undrift.wording import plural
 
 FEWEST, MOST_STEPS = 32, 50
 
@@ -154,7 +155,7 @@ def likeness_of(
             raise
         return None, [f"aiming at the fine solution alone: {error}"]
     count = min(len(reference.images), MOST)
-    lines = [f"the last step is fitted to {count:,} training images of {reference.source}"]
+    lines = [f"the last step is fitted to {plural(count, 'training image')} of {reference.source}"]
     lines += [] if reference.report is None else finding_lines(reference.report)
     return Likeness.to(reference.images.images, asked.seed), lines
 
@@ -208,7 +209,7 @@ def _result(
         f"{FINE} evaluations from the same noise, in the model's space",
         "aim": asked.aim,
         "distance": "Frechet distance to training images, in random features, of "
-        f"{JUDGED * asked.samples} images that the last step was not fitted to",
+        f"{plural(JUDGED * asked.samples, 'image')} that the last step was not fitted to",
         "seconds": round(seconds, 1),
         "threads": torch.get_num_threads(),
         "rows": rows,

@@ -32,6 +32,7 @@ from undrift.sampling.learned import (
     shortest_path,
     step_costs,
 )
+from undrift.wording import plural
 
 ROUNDS, UPDATES, PATIENCE = 6, 5, 3
 NEARER = 2 / 3
@@ -163,16 +164,16 @@ def tune(
     schedule, fit, choose = source.schedule, groups.fit, groups.choose
     images = sum(len(one.start) for one in fit)
     fixed = best_fixed(source, steps, groups.few, choose)
-    clock.add(f"{steps} steps: fixed grids", 60 * _FEW * steps)
+    clock.add(f"{plural(steps, 'step')}: fixed grids", 60 * _FEW * steps)
     nodes = shortest_path(cost, steps)
     rule = best_rule(fit[0].path.times[nodes], "searched grid", groups.few, source)
     searched = measured(rule.name, rule.table, choose, source)
     on_nodes = [Cases(one.denoise, one.path.at(nodes)) for one in fit]
     regressed = measured("regressed", regress(on_nodes, searched.table, schedule), choose, source)
-    clock.add(f"{steps} steps: searched grid", 3 * images * steps)
+    clock.add(f"{plural(steps, 'step')}: searched grid", 3 * images * steps)
 
     def on_round(done: int, fitted: float, kept: float) -> None:
-        clock.add(f"{steps} steps: refining", UPDATES * 1.15 * _BACKWARD * images * steps)
+        clock.add(f"{plural(steps, 'step')}: refining", UPDATES * 1.15 * _BACKWARD * images * steps)
 
     start = min(searched, regressed, key=lambda candidate: candidate.error)
     found = refine(
@@ -197,7 +198,7 @@ def tune(
             choose,
             count=groups.count,
             furthest=max(kept.error, NEARER * fixed.error),
-            on_part=lambda count: clock.add(f"{steps} steps: last step", count * steps),
+            on_part=lambda count: clock.add(f"{plural(steps, 'step')}: last step", count * steps),
         )
         distance = {"before": last.before, "after": last.after}
         if last.table is not kept.table:
@@ -234,7 +235,8 @@ def tune_all(
     expected = total * seconds_per_forward(source)
     watcher.plan(
         [
-            f"{samples} images, solved in {FINE} steps: half to fit, a quarter to choose by, a "
+            f"{plural(samples, 'image')}, solved in {FINE} steps: half to fit, a quarter to "
+            "choose by, a "
             "quarter to judge by",
             f"about {total:,.0f} network evaluations of one image, {expected / 60:.1f} min",
         ]

@@ -24,6 +24,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     row_of,
 )
 from undrift.experiments.study.pieces import recorded
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -107,7 +108,8 @@ def table(pieces: Mapping[str, Record]) -> Table | None:
             "seeds",
         ),
         rows,
-        f"{records[0]['count']} held-out images of each seed, lower half hidden; the GANs are "
+        f"{plural(records[0]['count'], 'held-out image')} of each seed, lower half hidden; "
+        "the GANs are "
         "inverted for the time that diffusion takes to sample. Calibration: squared difference of "
         "two fills over squared error, 1 where fills are drawn from what could be there. Known "
         "pixels are put back in all.",

@@ -24,6 +24,7 @@ from undrift.experiments.study.exhibits.exhibit import (
 )
 from undrift.experiments.study.pieces import recorded
 from undrift.names import printable
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -171,7 +172,7 @@ def tables(pieces: Mapping[str, Record]) -> list[Table]:
                     ]
                     for method, mine in _by_method(stacked)
                 ],
-                f"{stacked[0]['n']:,} samples of each run; a perfect sampler scores "
+                f"{plural(stacked[0]['n'], 'sample')} of each run; a perfect sampler scores "
                 f"{stacked[0]['floor_kl']:.4f}. Read by a classifier that is right on {accuracy} "
                 "of single held-out digits; triples that it misreads count as modes too.",
             )

@@ -18,6 +18,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     methods_of,
 )
 from undrift.experiments.study.pieces import recorded
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -107,7 +108,9 @@ def table(pieces: Mapping[str, Record]) -> Table | None:
     for method in methods_of([record["method"] for record in records]):
         record = next(r for r in records if r["method"] == method)
         for point in record["points"]:
-            name = method if point["steps"] is None else f"{method}, {point['steps']} steps"
+            name = (
+                method if point["steps"] is None else f"{method}, {plural(point['steps'], 'step')}"
+            )
             rows.append(
                 [
                     name,

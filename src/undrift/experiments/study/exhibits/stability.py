@@ -23,6 +23,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     row_of,
 )
 from undrift.metrics.wilson import wilson_interval
+from undrift.wording import plural
 
 Record = dict[str, Any]
 
@@ -104,7 +105,7 @@ def table(found: Record, histories: Mapping[str, History]) -> Table:
                 method,
                 share,
                 "-" if not ratios else f"{median(ratios):.2f} (worst {max(ratios):.2f})",
-                "-" if not ties else f"{fmean(ties):+.2f} ({len(ties)} runs)",
+                "-" if not ties else f"{fmean(ties):+.2f} ({plural(len(ties), 'run')})",
             ]
         )
     return Table(
