@@ -86,6 +86,9 @@ def test_other_peoples_directories_are_left_alone(tmp_path: Path) -> None:
         write_directory(tmp_path, {"a": b""}, replaceable="a")
     with pytest.raises(UsageError, match="is a file"):
         write_directory(tmp_path / "thesis.tex", {"a": b""}, replaceable="a")
+    for name in ("x" * 256, "a\0b"):
+        with pytest.raises(UsageError, match="cannot write"):
+            write_directory(tmp_path / name, {"a": b""}, replaceable="a")
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 

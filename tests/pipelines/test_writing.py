@@ -110,6 +110,14 @@ def test_the_record_comes_last_and_nothing_is_left_half_written(tmp_path, monkey
     write_samples(samples, tmp_path, COMMAND)
 
 
+def test_an_npz_of_the_user_s_own_stays(tmp_path):
+    np.savez(tmp_path / "data.npz", images=np.zeros(3))
+    before = (tmp_path / "data.npz").read_bytes()
+    with pytest.raises(UsageError, match="npz .*undrift did not write"):
+        write_samples(small()(1), tmp_path / "out", COMMAND, npz=tmp_path / "data.npz")
+    assert (tmp_path / "data.npz").read_bytes() == before and os.listdir(tmp_path) == ["data.npz"]
+
+
 def test_unwritable_places(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match="cannot write"):

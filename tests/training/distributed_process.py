@@ -82,6 +82,8 @@ def collectives(world: World, checks: dict[str, bool]) -> None:
     world.broadcast(values)
     checks["broadcast"] = all(bool((value == 0).all()) for value in values)
     checks["broadcast format"] = values[0].is_contiguous(memory_format=torch.channels_last)
+    name = "runs/é-1" if world.first else "another"
+    checks["broadcast text"] = world.broadcast_text(name) == "runs/é-1"
     world.barrier()
 
 

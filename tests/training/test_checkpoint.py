@@ -163,6 +163,22 @@ def test_prune_never_deletes_the_newest_that_verifies(tmp_path: Path) -> None:
     assert store.steps() == [2, 4]
 
 
+def test_links_in_place_of_checkpoints_lose_only_themselves(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").write_bytes(b"precious")
+    store = CheckpointStore(tmp_path / "run" / "checkpoints")
+    store.save(2, content(2), state(2))
+    store.save(3, content(3), state(3))
+    links = (f".staging-step-000001-{'0' * 32}", f".trash-step-000001-{'0' * 32}", "step-000001")
+    for name in links:
+        (store.directory / name).symlink_to(victim)
+    with FileLock(tmp_path / "run") as lock:
+        assert len(store.sweep(lock)) == 2
+    assert store.prune(1) == [1, 2] and store.steps() == [3]
+    assert (victim / "file").read_bytes() == b"precious"
+
+
 def test_sweep_removes_leftovers_and_needs_the_lock(tmp_path: Path) -> None:
     store = filled(tmp_path, 1)
     leftovers = [f".staging-step-000002-{32 * 'a'}", f".trash-step-000001-{32 * '0'}"]

@@ -27,7 +27,7 @@ def test_two_ranks() -> None:
     )
     assert result.returncode == 0, result.stderr
     checks = json.loads(result.stdout)
-    assert len(checks) == 19
+    assert len(checks) == 20
     assert [name for name, holds in checks.items() if not holds] == []
 
 
@@ -36,6 +36,7 @@ def test_alone_everything_is_the_identity() -> None:
         assert (world.rank, world.size, world.local_rank, world.first) == (0, 1, 0, True)
         assert world.device == torch.device("cpu")
         assert world.rows(5) == (0, 5)
+        assert world.broadcast_text("runs/é-1") == "runs/é-1"
         weight = torch.zeros(2, requires_grad=True)
         world.sum_gradients([weight])
         assert weight.grad is None

@@ -65,7 +65,7 @@ def writable_file(flag: str, path: Path, made: Path | None = None) -> None:
 def _nameable(flag: str, path: Path) -> None:
     """Refuse what no file can be called."""
     if "\0" in str(path):
-        raise UsageError(f"{flag} {ascii(str(path))[1:-1]}: a name cannot hold a NUL; name another")
+        raise UsageError(f"{flag} {path}: a name cannot hold a NUL; name another")
     for part in path.parts:
         if (size := len(os.fsencode(part))) > LONGEST_NAME:
             raise UsageError(

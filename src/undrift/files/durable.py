@@ -23,7 +23,7 @@ from pathlib import Path
 from undrift.errors import UsageError
 from undrift.files import manifest
 from undrift.files.filesystem import IRREGULAR, LOCAL, NO_EXCHANGE, Filesystem
-from undrift.files.ownership import check_replaceable
+from undrift.files.ownership import check_replaceable, reason
 
 _PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{12}\.partial", re.DOTALL)
 LONGEST_NAME = 255
@@ -115,18 +115,16 @@ def write_directory(path: Path, files: Mapping[str, bytes], *, replaceable: str)
     Raises:
         UsageError: if ``path`` holds something else or cannot be written.
     """
-    if path.exists() and not path.is_dir():
-        raise UsageError(f"{path} is a file: give a directory")
-    if path.is_dir() and any(path.iterdir()) and not (path / replaceable).exists():
-        raise UsageError(f"{path} holds other files: give a new or an empty directory")
     try:
+        if path.exists() and not path.is_dir():
+            raise UsageError(f"{path} is a file: give a directory")
+        if path.is_dir() and any(path.iterdir()) and not (path / replaceable).exists():
+            raise UsageError(f"{path} holds other files: give a new or an empty directory")
         _check_strangers(path, files)
         path.parent.mkdir(parents=True, exist_ok=True)
         put_directory(path, files)
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror or error}; give another directory"
-        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise UsageError(f"cannot write {path}: {reason(error)}; give another directory") from error
 
 
 def put_directory(path: Path, files: Mapping[str, bytes], filesystem: Filesystem = LOCAL) -> None:

@@ -42,9 +42,7 @@ def check_replaceable(flag: str, path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except (OSError, ValueError) as error:  # ValueError: a NUL
-        raise UsageError(
-            f"{flag} {ascii(str(path))[1:-1]}: {reason(error)}; name another"
-        ) from error
+        raise UsageError(f"{flag} {path}: {reason(error)}; name another") from error
     if stat.S_ISDIR(mode):
         raise UsageError(f"{flag} {path}: it is a folder; name a file")
     if not stat.S_ISREG(mode):

@@ -89,9 +89,7 @@ class SampleFolder:
                 self._out.mkdir()
                 self._made = True
         except (OSError, ValueError) as error:
-            raise UsageError(
-                f"cannot write {ascii(str(self._out))[1:-1]}: {reason(error)}; give another"
-            ) from error
+            raise UsageError(f"cannot write {self._out}: {reason(error)}; give another") from error
         self._lock.acquire()
         try:
             self._open()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from undrift.errors import UsageError
+from undrift.files.ownership import check_replaceable
 from undrift.pipelines.folder import SampleFolder
 from undrift.pipelines.samples import Samples
 
@@ -33,6 +35,8 @@ def write_samples(
     out = Path(out)
     if npz is not None and not _will_exist(Path(npz).parent, out):
         raise UsageError(f"cannot write {npz}: there is no directory {Path(npz).parent}; make it")
+    if npz is not None:
+        check_replaceable("npz", Path(npz))
     with SampleFolder(out, command, len(samples)) as folder:
         folder.add(samples)
         folder.close(None if npz is None else Path(npz))
@@ -41,4 +45,4 @@ def write_samples(
 
 def _will_exist(directory: Path, out: Path) -> bool:
     """Whether a directory is there once ``out`` and those above it have been made."""
-    return directory.is_dir() or out.resolve().is_relative_to(directory.resolve())
+    return os.path.isdir(directory) or out.resolve().is_relative_to(directory.resolve())

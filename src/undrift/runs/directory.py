@@ -238,7 +238,7 @@ def check_folder(path: Path, mark: str, own: Collection[str], what: str) -> None
         return
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UsageError(
-            f"--out {ascii(str(path))[1:-1]}: not a folder ({reason(error)}); name another one"
+            f"--out {path}: not a folder ({reason(error)}); name another one"
         ) from error
     strangers = sorted(name for name in present - {*own} if not name.startswith("."))
     if strangers and mark not in present:
@@ -263,7 +263,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"--out {ascii(str(path))[1:-1]}: cannot be made ({reason(error)}); name another folder"
+            f"--out {path}: cannot be made ({reason(error)}); name another folder"
         ) from error
 
 
