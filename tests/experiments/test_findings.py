@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import undrift.data
 from undrift.cli.dispatch import main
 from undrift.data.findings import finding_lines, findings
 from undrift.experiments import preview
+from undrift.experiments.study import run as study_run
 
 ASIDE = "set aside 5 of 66 images: 0000.png: "
 IGNORED = "ignored 2 files: 1 .txt, 1 hidden"
@@ -122,6 +124,22 @@ def test_an_evaluation_says_it_of_both_sides(
     )
     other = "reference" if side == "samples" else "samples"
     assert (result[other]["findings"] is None) == (other == "samples")
+
+
+def test_a_study_says_it(
+    folder: Path, inside: None, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        shutil.copytree("damaged", f"classes/{name}", dirs_exist_ok=True)
+        (folder / "classes" / name / "0004.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(study_run, "_make_worlds", stop)
+    assert main(["claims", "--data", "classes", "--preset", "smoke", "--out", "claims"]) == 130
+    text = capsys.readouterr().out
+    assert "set aside " in text and "a/0004.png: " in text and "of 90x90" in text
 
 
 def test_captions_are_counted_and_said_to_be_unused(tmp_path: Path) -> None:

@@ -142,6 +142,10 @@ def _watching(console: Console) -> Iterator[StudyWatcher]:
             )
 
     class Speaking(StudyWatcher):
+        def loaded(self, lines: list[str]) -> None:
+            for line in lines:
+                console.print(line)
+
         def plan(self, runs: Mapping[str, int]) -> None:
             tables = ", ".join(f"{name} {count}" for name, count in runs.items())
             console.print(f"{plural(sum(runs.values()), 'run')}: {tables}")

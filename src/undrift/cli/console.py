@@ -115,7 +115,7 @@ def shown_if_unsaved(
 
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Rows of words as lines with aligned columns, two blanks apart."""
-    table = [list(row) for row in rows]
+    table = [list(map(printable, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [
         "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()

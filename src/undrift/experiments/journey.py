@@ -134,7 +134,7 @@ def train_with(
         named.check()
         if given is not None and named.is_run and given == configuration_of(named):
             if is_finished(named, given):
-                console.print(f"{named.path} is finished; nothing to do")
+                RunLog(console, None).say(f"{named.path} is finished; nothing to do")
                 return Run(named.path, named.pipeline, named.report, trained=False)
     device = choose_device(given.training.device if given else settings.device)
     threads = torch.get_num_threads()
@@ -216,7 +216,7 @@ class _Journey:
             if self._world.first:
                 self._run.write_text("config.yaml", configuration.dump(stored))
         if finished and config == stored:
-            self._log.console.print(f"{self._run.path} is finished; nothing to do")
+            RunLog(self._log.console, None).say(f"{self._run.path} is finished; nothing to do")
             return self._result(trained=False)
         torch.set_num_threads(config.training.threads)
         if config != stored:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from undrift.data import ImageSet
+from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
 from undrift.experiments.compare import Compare, Watcher, read_json, run_comparison
 from undrift.experiments.compare.executor import Executor, LocalExecutor
@@ -36,6 +37,9 @@ Record = dict[str, Any]
 
 class StudyWatcher:
     """Told how a study goes on; raises to stop it. This one says nothing."""
+
+    def loaded(self, lines: list[str]) -> None:
+        """What loading the images found."""
 
     def plan(self, runs: Mapping[str, int]) -> None:
         """How many runs each table has, its trials among them."""
@@ -68,6 +72,7 @@ def run_study(
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
+    watcher.loaded(finding_lines(data.report, training=True))
     make_folder(study.folder)
     lock = FileLock(study.folder)
     lock.acquire()
