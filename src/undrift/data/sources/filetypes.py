@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+import posixpath
 
 IMAGES = frozenset(
     (
@@ -60,7 +60,7 @@ _LONGEST_SUFFIX = 12
 
 def suffix_of(name: str) -> str:
     """Return the extension in lower case, with its dot; "" without one."""
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].lower()
 
 
 def is_image(name: str) -> bool:

@@ -14,12 +14,12 @@ Read in this order, at each level:
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import PurePosixPath
 
 from undrift.data.sources.filetypes import is_image, is_photo, other_kind, suffix_of, unread_reason
 from undrift.data.sources.metadata import (
@@ -346,7 +346,7 @@ def base(name: str) -> str:
 
 def stem(name: str) -> str:
     """Return a name without its extension, in lower case."""
-    return str(PurePosixPath(name).with_suffix("")).lower()
+    return posixpath.splitext(name)[0].lower()
 
 
 def by_folder(names: Iterable[str], prefix: str) -> dict[str, list[str]]:
