@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -31,8 +32,13 @@ class Case:
     console: Console = "utf-8"
 
 
-def command(words: list[str]) -> Act:
-    """Run a command line as the `undrift` command does, and leave a trace of what is unexpected."""
+def command(words: list[str], environment: Mapping[str, str | None] | None = None) -> Act:
+    """Run a command line as the `undrift` command does, and leave a trace of what is unexpected.
+
+    Args:
+        words: after ``undrift``.
+        environment: variables to set, or to unset where None.
+    """
 
     def act(trace: TextIO) -> int:
         from undrift.cli import dispatch
@@ -45,6 +51,10 @@ def command(words: list[str]) -> Act:
                 trace.flush()
             return fail(message, code)
 
+        for name, value in (environment or {}).items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
         dispatch._fail = traced
         sys.argv = ["undrift", *words]
         return dispatch.main(words)

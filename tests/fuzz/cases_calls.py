@@ -105,7 +105,7 @@ def calls() -> list[Call]:
     figures = {"n": 10, "metrics": "fd", "features": "pixels"}
     found = [
         Call("train", lambda: undrift.train, lambda: {"config": "diffusion.yaml", "out": "out"},
-             ("source", "out", "config", "network", "console"), ("diffusion.yaml",)),
+             ("source", "out", "config", "network", "progress", "callback"), ("diffusion.yaml",)),
         Call("train", lambda: undrift.train,
              lambda: {"source": "classes", "steps": -1, "out": "out"}, (*names["train"], *settings),
              ("classes",)),
@@ -129,6 +129,8 @@ def calls() -> list[Call]:
              lambda: {"directory": "run/pipeline"}, ("directory", "network")),
         Call("ImageSet.split", lambda: undrift.data.load("classes").split,
              lambda: {"name": "train"}, ("name",), ("classes",)),
+        Call("Samples.save", lambda: _drawn().save, lambda: {"directory": "new"},
+             ("directory", "npz"), ("gan",)),
         Call("Samples.grid", lambda: _drawn().grid, lambda: {"columns": 2}, ("columns",),
              ("gan",)),
     ]  # fmt: skip

@@ -51,6 +51,23 @@ LONG_WORK = ("compare", "claims", "demo")
 
 CONSOLES: tuple[Console, ...] = (*(("utf-8",) * 7), "ascii", "ascii", "full", "closed")
 
+ENVIRONMENTS: tuple[dict[str, str | None], ...] = (
+    {"HOME": None},
+    {"HOME": "/nonexistent"},
+    {"UNDRIFT_CACHE": "mine/note.txt"},
+    {"UNDRIFT_CACHE": "pipe"},
+    {"UNDRIFT_CACHE": "n" * 300},
+    {"UNDRIFT_CACHE": "\udcff"},
+    {"UNDRIFT_CACHE": "~nouser/x"},
+    {"COLUMNS": "0", "LINES": "-1"},
+    {"COLUMNS": "x"},
+    {"WORLD_SIZE": "x", "RANK": "0", "LOCAL_RANK": "0"},
+    {"WORLD_SIZE": "1", "RANK": "-1", "LOCAL_RANK": ""},
+    {"RANK": "5"},
+    {"TMPDIR": "/nonexistent"},
+    {"CXX": "\x1b[31m"},
+)
+
 INPUTS = (
     "target", "data", "reference", "against", "config", "init", "resume", "mask", "root",
     "feature_weights", "mnist",
@@ -120,7 +137,10 @@ def command_case(seeds: Seeds, draw: Random) -> Case:
     title = f"undrift {' '.join(map(_short, words))}"
     if console != "utf-8":
         title += f" on a console that is {console}"
-    return Case(f"command / {verb}", title, prepare, command(words), console)
+    environment = draw.choice(ENVIRONMENTS) if draw.random() < 0.1 else {}
+    if environment:
+        title += f" with {environment}"
+    return Case(f"command / {verb}", title, prepare, command(words, environment), console)
 
 
 def _short(word: str) -> str:

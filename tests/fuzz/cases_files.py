@@ -9,7 +9,7 @@ from random import Random
 from tests.fuzz.case import Case, command
 from tests.fuzz.formats import content_damaged
 from tests.fuzz.nodes import beside, replaced
-from tests.fuzz.seeds import READING, TRAINING, Seeds
+from tests.fuzz.seeds import CURVE, READING, TRAINING, Seeds
 
 Words = tuple[str, ...]
 
@@ -49,8 +49,7 @@ USES: tuple[Words, ...] = (
     ("evaluate", "run", "--steps", "2", *FIGURES),
     ("likelihood", "run", "--n", "2", "--points", "2", *THREAD),
     ("inpaint", "run", "--steps", "2", *SMALL, *THREAD),
-    ("curve", "run", "-n", "10", "--nfe", "2", "--samplers", "euler", "--metrics", "fd",
-     "--features", "pixels", *THREAD),
+    CURVE,
     ("tune-sampler", "run", "--steps", "2", "--samples", "32", *THREAD),
 )  # fmt: skip
 """Commands that read a run."""
@@ -88,6 +87,7 @@ WEIGHTS: tuple[Words, ...] = (
      "--feature-weights", "images.npz", "--n", "10", *THREAD),
 )  # fmt: skip
 OTHERS = (
+    ("curve", (CURVE,)),
     ("samples", MEASURES),
     ("samples", MEASURES),
     ("unfinished", CONTINUES),

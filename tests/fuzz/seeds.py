@@ -33,6 +33,10 @@ CLASSES = ("ant", "bee")
 EACH = 16
 READING = ("--holdout", "0.25")
 TRAINING = ("classes", "--steps", "4", "--batch-size", "8", "--threads", "1", *READING)
+CURVE = (
+    "curve", "run", "-n", "10", "--nfe", "2", "--samplers", "euler", "--metrics", "fd",
+    "--features", "pixels", "--threads", "1", "--out", "curve",
+)  # fmt: skip
 NAMED = frozenset(
     ("classes", "run", "gan", "samples", "images.npz", "images.npy", "mask.png", "classes.zip",
      "reference.safetensors", "diffusion.yaml", "gan.yaml")
@@ -206,6 +210,7 @@ def _models() -> None:
     whole = ("--n", "10", "--metrics", "fd", "--threads", "1")
     run("evaluate", "samples", "--reference", "images.npz", *whole, "--features", "random",
         "--save-reference", "reference.safetensors", "--out", "figures.json")  # fmt: skip
+    run(*CURVE)
     run("tune-sampler", "run", "--steps", "2", "--samples", "32", "--out", "learned")
     record = json.loads(Path("samples", "samples.json").read_text())
     shutil.copytree("samples", "unfinished")
