@@ -15,6 +15,7 @@ import undrift
 from undrift.cli.dispatch import Terminated, main
 from undrift.errors import UsageError
 from undrift.experiments.curve import run
+from undrift.files.lock import FileLock
 
 WORDS = ("curve", "model", "--reference", "real.npz", "--features", "pixels", "--n", "30")
 SAMPLERS = ("--samplers", "euler,heun", "--nfe", "3,4,5")
@@ -268,3 +269,11 @@ def test_what_is_no_diffusion_model(folder, capsys):
     assert "belongs to no run" in capsys.readouterr().err.splitlines()[-1]
     with pytest.raises(UsageError, match="--nfe 0"):
         undrift.curve("model", nfe=[0])
+
+
+def test_a_second_curve_in_one_folder_is_told_who_writes(folder, capsys):
+    (folder / "shared").mkdir()
+    with FileLock(folder / "shared", ".curve.LOCK"):
+        assert main([*WORDS, "--samplers", "euler", "--nfe", "3", "--out", "shared"]) == 2
+    assert "shared is being written by another process" in capsys.readouterr().err
+    assert not list((folder / "shared").iterdir())
