@@ -77,6 +77,16 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def check_fields(instance: object) -> None:
+    """Convert the fields of a dataclass to their annotations; its ``__post_init__`` begins so.
+
+    Raises:
+        UsageError: for a field of another type.
+    """
+    for name, hint in _hints(type(instance)).items():
+        object.__setattr__(instance, name, converted(name, getattr(instance, name), hint))
+
+
 def converted(name: str, given: object, hint: Any) -> Any:  # noqa: ANN401 - any annotation
     """``given`` as the annotation ``hint`` says.
 
@@ -98,7 +108,7 @@ def shown(value: object) -> str:
 
 
 @functools.cache
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _hints(function: Callable[..., Any] | type) -> dict[str, Any]:
     return get_type_hints(function)
 
 
@@ -238,10 +248,12 @@ def _array(given: object) -> np.ndarray:
 
 
 def _tuple(entries: tuple[Any, ...], given: object) -> tuple[object, ...]:
-    plain = _list(Any, given)
-    if len(plain) != len(entries):
+    if entries[1:] == (Ellipsis,):
+        return tuple(_list(entries[0], given))
+    several = _list(Any, given)
+    if len(several) != len(entries):
         raise _Mismatch
-    return tuple(_value(entry, item) for entry, item in zip(entries, plain, strict=True))
+    return tuple(_value(entry, item) for entry, item in zip(entries, several, strict=True))
 
 
 def _device(given: object) -> object:
@@ -296,9 +308,9 @@ def _words(hint: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
             yield from () if named and member is str else _words(member)
     elif origin is Literal:
         yield f"one of {', '.join(map(str, get_args(hint)))}"
-    elif origin is tuple:
+    elif origin is tuple and Ellipsis not in get_args(hint):
         yield f"a list of {len(get_args(hint))} entries, each {_wanted(get_args(hint)[0])}"
-    elif origin is collections.abc.Sequence:
+    elif origin in (collections.abc.Sequence, tuple):
         yield f"a list of {_wanted(get_args(hint)[0])}"
     elif _is_path(hint):
         yield "a path"

@@ -12,7 +12,10 @@ from tests.pipelines.models import small
 from tests.pipelines.test_gan import pipeline as gan
 
 from undrift.errors import UndriftError, UsageError
-from undrift.pipelines import Pipeline, image_grid
+from undrift.likelihood import BoundMethod, FlowMethod
+from undrift.pipelines import Pipeline, SampleSpec, image_grid
+from undrift.pipelines.scoring import LikelihoodRequest
+from undrift.schema import to_plain
 
 ABSURD = [
     *("", "x", "\0", b"", -1, 0.5, 10**400, -(10**400), 10**5000, float("nan"), float("inf"), True),
@@ -33,13 +36,22 @@ def asked(pipeline: Pipeline, method: str) -> dict[str, object]:
         quick = steps or {"iterations": 0, "candidates": 2, "restarts": 1}
         images = np.zeros((1, height, width, channels), np.uint8)
         return {"images": images, "mask": np.ones((height, width), bool), **quick}
+    if method == "likelihood":
+        images = np.zeros((2, *pipeline.spec.shape[1:], 1), np.uint8)
+        labels = np.array([0, 2])
+        request = LikelihoodRequest(BoundMethod(2), 2, "given")
+        return {"images": images, "request": request, "labels": labels}
     if method in ("save_pretrained", "from_pretrained"):
         return {"directory": "made"}
     return {"device": "cpu"}
 
 
-@pytest.mark.parametrize("family", MADE)
-@pytest.mark.parametrize("method", ["__call__", "inpaint", "to", "from_pretrained"])
+CALLS = [
+    (name, family) for name in ("__call__", "inpaint", "to", "from_pretrained") for family in MADE
+]
+
+
+@pytest.mark.parametrize(("method", "family"), [*CALLS, ("likelihood", "diffusion")])
 def test_an_absurd_value_is_used_or_refused_in_one_line(family, method):
     pipeline = MADE[family]()
     function = getattr(pipeline, method)
@@ -157,3 +169,52 @@ def test_numbers_are_bounded(keywords, message):
 def test_a_grid_is_of_images(images):
     with pytest.raises(UsageError, match="image"):
         image_grid(images)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"labels": np.array([0.5, 1.0])}, "labels of type float64 .*: wanted .2,. whole numbers"),
+        ({"labels": np.array([0, 3])}, "labels from 0 to 3: wanted numbers from 0 to 2"),
+        ({"labels": [True, False]}, "labels of type bool"),
+        ({"numbers": [1]}, "1 numbers for 2 images"),
+        ({"batch_size": 0}, "batch_size 0: give a whole number of at least 1"),
+        ({"request": "elbo"}, "request 'elbo': wanted a LikelihoodRequest"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(keywords, message):
+    pipeline = small()
+    with pytest.raises(UsageError, match=message):
+        pipeline.likelihood(**asked(pipeline, "likelihood") | keywords)
+
+
+def test_labels_of_images_to_score_may_be_of_any_whole_numbers():
+    pipeline = small()
+    request = asked(pipeline, "likelihood")
+    plain = pipeline.likelihood(**request).nats
+    for labels in ([0, 2], np.array([0, 2], np.uint8), torch.tensor([0, 2])):
+        assert (pipeline.likelihood(**request | {"labels": labels}).nats == plain).all()
+
+
+@pytest.mark.parametrize("kind", [SampleSpec, LikelihoodRequest, BoundMethod, FlowMethod])
+def test_an_absurd_field_is_used_or_refused_in_one_line(kind):
+    given = {SampleSpec: {"shape": (1, 6, 5)}}
+    given[LikelihoodRequest] = {"method": BoundMethod(2), "value_levels": 2}
+    for name in inspect.signature(kind).parameters:
+        for value in ABSURD:
+            try:
+                kind(**given.get(kind, {}) | {name: value})
+            except UsageError as error:
+                assert "\n" not in str(error) and len(str(error)) < 400, (name, type(value))
+
+
+def test_a_spec_of_numpys_numbers_can_be_written():
+    spec = SampleSpec(
+        np.array([1, 6, 5]),
+        np.array(["ant", "bee"]),
+        class_frequencies=torch.tensor([0.25, 0.75]),
+        steps=np.int64(3),
+        rho=np.float32(7),
+    )
+    plain = SampleSpec((1, 6, 5), ("ant", "bee"), (0.25, 0.75), steps=3, rho=7.0)
+    assert spec == plain and json.dumps(to_plain(spec)) == json.dumps(to_plain(plain))

@@ -165,6 +165,13 @@ def test_a_model_without_classes():
     ("build", "message"),
     [
         (lambda: SampleSpec((0, 8, 8)), "wanted 1 to 16,384"),
+        (
+            lambda: SampleSpec((1, 8)),
+            "shape .1, 8.: wanted a list of 3 entries, each a whole number",
+        ),
+        (lambda: SampleSpec("18a"), "shape '18a': wanted a list of 3"),
+        (lambda: SampleSpec((1, 8, 8), "cat"), "class_names 'cat': wanted a list of text"),
+        (lambda: SampleSpec((1, 8, 8), sampler=3), "sampler 3: wanted text"),
         (lambda: SampleSpec((1, 8, 8), ("a", "a")), "same name"),
         (lambda: SampleSpec((1, 8, 8), ("a", "b"), (1.0,)), "1 class_frequencies for 2 classes"),
         (lambda: SampleSpec((1, 8, 8), ("a", "b"), (-1.0, 2.0)), "at least 0"),

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from undrift.arguments import check_fields
 from undrift.errors import UsageError
 from undrift.likelihood import dequantization
 from undrift.likelihood.flow import OdeSolver
@@ -31,6 +32,7 @@ class BoundMethod:
     steps: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_ranges(self, "bound", points=(1, 1_000_000), steps=(1, 1_000_000))
 
     @property
@@ -62,6 +64,7 @@ class FlowMethod:
     samples: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_ranges(self, "ODE", points=(2, 1_000_000), probes=(1, 10_000), samples=(1, 10_000))
         if not 0 < self.tolerance < math.inf:
             raise UsageError(f"tolerance {self.tolerance}: wanted a positive finite number")

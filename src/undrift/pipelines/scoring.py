@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undrift.arguments import check_fields, converted, shown
 from undrift.errors import UsageError
 from undrift.likelihood import (
     BoundMethod,
@@ -21,6 +22,7 @@ from undrift.likelihood import (
     refuse_narrow,
     span_of,
 )
+from undrift.pipelines.whole_number import within
 
 if TYPE_CHECKING:
     from undrift.pipelines.diffusion import DiffusionPipeline
@@ -49,6 +51,9 @@ class LikelihoodRequest:
     log_snr_min: float | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
 
 def score(
     pipeline: DiffusionPipeline,
@@ -61,6 +66,16 @@ def score(
     on_scored: OnScored | None = None,
 ) -> Scored:
     """See `undrift.pipelines.Pipeline.likelihood`."""
+    images = converted("images", images, np.ndarray)
+    labels = converted("labels", labels, np.ndarray | None)
+    request = converted("request", request, LikelihoodRequest)
+    numbers = converted("numbers", numbers, Sequence[int] | None)
+    batch_size = converted("batch_size", batch_size, int | None)
+    converted("on_scored", on_scored, OnScored | None)
+    if batch_size is not None:
+        within("batch_size", batch_size, 1)
+    if numbers is not None and len(numbers) != len(images):
+        raise UsageError(f"{len(numbers)} numbers for {len(images)} images: give one for each")
     channels, height, width = pipeline.spec.shape
     if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels) or not len(images):
         raise UsageError(
@@ -80,11 +95,14 @@ def score(
         labels = None
     elif labels is None:
         raise UsageError("classes 'given': there are no labels; give them, or marginal or none")
-    elif labels.shape != (len(images),) or labels.min() < 0 or labels.max() >= known:
+    elif labels.shape != (len(images),) or labels.dtype.kind not in "iu":
+        raise UsageError(f"labels {shown(labels)}: wanted ({len(images)},) whole numbers")
+    elif labels.min() < 0 or labels.max() >= known:
         raise UsageError(
-            f"labels {labels.shape} from {labels.min()} to {labels.max()}: wanted "
-            f"({len(images)},) numbers from 0 to {known - 1}"
+            f"labels from {labels.min()} to {labels.max()}: wanted numbers from 0 to {known - 1}"
         )
+    else:
+        labels = labels.astype(np.int64)
     grid = ValueGrid(request.value_levels)
     span = span_of(
         pipeline.denoiser.schedule,

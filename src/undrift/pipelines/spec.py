@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from undrift.errors import UsageError, shown
+from undrift.arguments import check_fields
+from undrift.errors import UsageError
 from undrift.limits import LARGEST_IMAGE
 from undrift.pipelines.whole_number import MOST_STEPS
 from undrift.sampling import parse_grid, solver
@@ -29,7 +30,7 @@ class SampleSpec:
         guidance: default guidance scale; 1 is off.
 
     Raises:
-        UsageError: for values that contradict each other.
+        UsageError: for values of another type, out of range, or that contradict each other.
     """
 
     shape: tuple[int, int, int]
@@ -43,8 +44,7 @@ class SampleSpec:
     guidance: float = 1.0
 
     def __post_init__(self) -> None:
-        if len(self.shape) != 3:
-            raise UsageError(f"shape {shown(self.shape)}: give (channels, height, width)")
+        check_fields(self)
         check_ranges(self, "images", shape=(1, LARGEST_IMAGE), steps=(1, MOST_STEPS))
         if len(set(self.class_names)) != len(self.class_names):
             raise UsageError("class_names: two classes have the same name; give each its own")
@@ -52,12 +52,10 @@ class SampleSpec:
             self._check_frequencies()
         solver(self.sampler)
         parse_grid(self.grid)
-        if not (0 < self.rho < math.inf and 0 < self.sigma_min < math.inf):
+        if min(self.rho, self.sigma_min) <= 0:
             raise UsageError(
-                f"default rho {self.rho}, sigma_min {self.sigma_min}: give finite numbers above 0"
+                f"default rho {self.rho}, sigma_min {self.sigma_min}: give numbers above 0"
             )
-        if not math.isfinite(self.guidance):
-            raise UsageError(f"default guidance {self.guidance}: give a finite scale")
 
     def _check_frequencies(self) -> None:
         given, wanted = len(self.class_frequencies), len(self.class_names)
