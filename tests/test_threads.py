@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import undrift
+import undrift.data  # loaded here: a test takes torch away from what would load it
 from undrift import threads
 from undrift.cli import dispatch
 
