@@ -66,6 +66,15 @@ def test_tiny_sets_keep_something_to_train_on(count: int, sizes: list[int]) -> N
     assert [len(splits[name]) for name in NAMES] == sizes
 
 
+def test_a_source_that_is_all_test_stays_so() -> None:
+    splits = split_by_content(hashes(9, 9), ["test"] * 9, 0.5)
+    assert {name: len(rows) for name, rows in splits.items()} == {
+        "train": 0,
+        "validation": 0,
+        "test": 9,
+    }
+
+
 def test_copies_of_one_image_are_trained_on() -> None:
     splits = split_by_content(np.zeros(9, np.uint64), [None] * 9, 0.1)
     assert [len(splits[name]) for name in NAMES] == [9, 0, 0]

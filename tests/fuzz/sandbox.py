@@ -368,8 +368,8 @@ def _changed_nodes(nodes: dict[Path, tuple[int, int]]) -> list[str]:
     """Pipes and devices that are something else now; links may be replaced with their folder."""
     found = []
     for path, (inode, mode) in nodes.items():
-        if stat.S_ISLNK(mode):
-            continue
+        if stat.S_ISLNK(mode) or not path.parent.exists():
+            continue  # a folder that was deleted on request goes with what is in it
         try:
             facts = path.lstat()
         except OSError:

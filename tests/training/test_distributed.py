@@ -71,3 +71,13 @@ def test_half_a_launcher(given: dict[str, str], monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(name, value)
     with pytest.raises(UsageError, match="torchrun"):
         World.join()
+
+
+@pytest.mark.parametrize(
+    "values", [("", "1", "0"), ("x", "2", "0"), ("2", "2", "0"), ("0", "1", "-1")]
+)
+def test_numbers_of_no_rank(values: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in zip(("RANK", "WORLD_SIZE", "LOCAL_RANK"), values, strict=True):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UsageError, match=f"RANK='{values[0]}', .*torchrun"):
+        World.join()

@@ -36,7 +36,7 @@ def split_by_content(
     splits = {name: np.flatnonzero(part == name).astype(np.int64) for name in NAMES}
     wanted = [name for name in ("validation", "test") if not len(splits[name])]
     train = splits["train"]
-    if not holdout or not wanted:
+    if not holdout or not wanted or not len(train):
         return splits
     count = max(math.floor(holdout * len(train) + 0.5), len(wanted))
     count = min(count, len(train) // 2)

@@ -49,7 +49,7 @@ class World:
             timeout: seconds after which waiting for another process is an error.
 
         Raises:
-            UsageError: if the environment names only some of what is needed.
+            UsageError: if the environment names only some of what is needed, or what no rank is.
         """
         given = [name for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK") if name in os.environ]
         if given and len(given) < 3:
@@ -57,10 +57,18 @@ class World:
                 f"only {', '.join(given)} of RANK, WORLD_SIZE and LOCAL_RANK are set; start with "
                 "torchrun or unset them"
             )
-        rank, size, local_rank = (
-            int(os.environ.get(name, default))
-            for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
-        )
+        try:
+            rank, size, local_rank = (
+                int(os.environ.get(name, default))
+                for name, default in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+            )
+        except ValueError:
+            rank, size, local_rank = -1, 0, -1
+        if not 0 <= rank < size or local_rank < 0:
+            values = ", ".join(f"{name}={os.environ[name]!r}" for name in given)
+            raise UsageError(
+                f"{values}: wanted a rank below the world size; start with torchrun or unset them"
+            )
         place = torch.device(device)
         if place.type == "cuda":
             place = torch.device("cuda", local_rank if size > 1 else place.index or 0)
