@@ -320,7 +320,7 @@ def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     log = RunLog(Console(quiet=True), None)
     with pytest.raises(
         UsageError,
-        match=r"too short for one step of 30 s and a look at the result of \d+\.\d s; give",
+        match=r"too short for 1 step of 30 s and a look at the result of \d+\.\d s; give",
     ):
         planning.fit_to_machine(asked, images, lambda: None, ALONE, StopSignals(), log)
 
