@@ -19,6 +19,12 @@ from tests.fuzz.suite import case_of, faults, run_cases
 
 CASES = 40
 
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="watches processes as Linux lets it"),
+    # Python 3.12 and later warn of any fork beside threads, such as those of torch.
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
+
 
 @pytest.fixture(scope="module")
 def seeds(tmp_path_factory: pytest.TempPathFactory) -> Seeds:
