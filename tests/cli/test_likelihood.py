@@ -111,6 +111,7 @@ def test_unlabelled_data_are_summed_over_classes_and_say_so(capsys):
         (["plain", "data.npz", "--classes", "marginal"], 2, "this model has none"),
         (["model", "data.npz", "--split", "test"], 2, "it has"),
         (["model", "data.npz", "--log-snr-max", "-20", *QUICK], 2, "the lower first"),
+        (["model", "data.npz", "--log-snr-max", "1e3", *QUICK], 2, "wanted numbers from -60 to 60"),
         (["gan"], 2, "GANPipeline has no likelihood: it draws images without a density"),
         (["gan", "data.npz", "--method", "ode"], 2, "GANPipeline has no likelihood"),
         (["model", "data.npz", "--per-image", "no/where.csv"], 2, "there is no folder"),

@@ -120,7 +120,7 @@ def test_a_path_of_knots_goes_there_and_back():
         (lambda: LogSNR((-3.0, 4.0)), "two or more finite numbers that fall"),
         (lambda: LogSNR(start=0.0), "between 0 and 1"),
         (lambda: VariationalConfig(17, 3.0, 4.0), "the lower first"),
-        (lambda: VariationalConfig(17, 4.0, 3.0, bins=0), "at least 1"),
+        (lambda: VariationalConfig(17, 4.0, 3.0, bins=0), "wanted 1 to 100,000"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):

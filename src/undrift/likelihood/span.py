@@ -25,6 +25,9 @@ SPACINGS = 6.0
 LOWEST = -10.0
 """Log-SNR of the noisiest level on paths that end in pure noise."""
 
+MOST = 60
+"""Largest log-SNR, either way: its exponential is far inside the range of float32."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -42,6 +45,10 @@ class Span:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise UsageError(
                 f"log-SNR from {self.low} to {self.high}: wanted finite numbers, the lower first"
+            )
+        if max(-self.low, self.high) > MOST:
+            raise UsageError(
+                f"log-SNR from {self.low:g} to {self.high:g}: wanted numbers from {-MOST} to {MOST}"
             )
 
     @property
