@@ -16,8 +16,9 @@ _made: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # A shell starts what runs behind it (`pytest &`) with interrupts ignored, and all its children.
+    # `pytest &` starts with interrupts ignored, and `nohup pytest` with hang-ups.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     # Processes that tests start, the workers of xdist among them, inherit all of this.
     for pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[pool] = "1"

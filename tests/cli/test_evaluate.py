@@ -84,7 +84,7 @@ def test_samples_against_a_reference(tmp_path: Path, capsys: Any):
         record = metrics[name]
         assert record["low"] <= record["value"] <= record["high"]
         assert record["floor"] is not None and record["protocol"]
-    assert found["samples"] == {"count": 300, "available": 400}
+    assert found["samples"] == {"count": 300, "available": 400, "findings": None}
     assert (found["reference"]["count"], found["reference"]["available"]) == (300, 400)
     assert metrics["label_accuracy"]["value"] > 0.9
     printed = capsys.readouterr().out

@@ -187,7 +187,7 @@ def test_a_real_process_and_a_real_signal(model, number, code):
     os.kill(process.pid, number)
     _, told = process.communicate(timeout=600)
     assert process.returncode == code, told
-    assert len(told.splitlines()) == 1 and "of 3000 images are finished" in told
+    assert len(told.splitlines()) == 1 and "of 3,000 images are finished" in told
     record = json.loads((model / "cut" / "samples.json").read_text())
     finished = record["finished"]
     assert 8 <= finished < n and finished % 4 == 0 and len(record["images"]) == finished

@@ -45,10 +45,14 @@ FLAGS = (
 BROKEN = "return [...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => i.alt)"
 WIDE = """
 const edge = document.documentElement.clientWidth;
-const scrolls = e => { for (; e; e = e.parentElement)
-  if (['auto', 'scroll'].includes(getComputedStyle(e).overflowX)) return true; return false; };
+const scrolls = e => { for (; e; e = e.parentElement) {
+  const flow = getComputedStyle(e).overflowX;
+  // a panel of a chart shows its part of one drawing: what counts is the panel, which is a <svg>
+  if (['auto', 'scroll'].includes(flow) || (flow === 'hidden' && e.matches('svg.plot')))
+    return true; } return false; };
 return [...document.querySelectorAll('body *')]
-  .filter(e => e.getBoundingClientRect().right > edge + 1 && !scrolls(e))
+  .filter(e => e.getBoundingClientRect().right > edge + 1)
+  .filter(e => !scrolls(e.ownerSVGElement || e))
   .map(e => e.tagName + ' ' + (e.textContent || '').trim().slice(0, 40));
 """
 SMALL = """

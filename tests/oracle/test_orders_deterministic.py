@@ -159,7 +159,7 @@ MUTANTS = [
     (unipc, "UniPC3", "(point_t, *(memory.points[k]", "(point_s, *(memory.points[k]"),
     (unipc, "UniPC3", "if len(points) > 2:", "if len(points) > 3:"),
     (unipc, "UniPC3", "terms: ClassVar[int] = 3", "terms: ClassVar[int] = 2"),
-    (deis, "DEIS", "(-2 * torch", "(-torch"),
+    (deis, "DEIS", "-2 * torch", "-torch"),
     (deis, "DEIS", "mass * math.exp(place)", "mass * math.exp(-place)"),
     (deis, "DEIS", "legendre(-point_t.half_log_snr, -p", "legendre(-point_t.half_log_snr, -2 * p"),
     (deis, "DEISLogRho", "[-point.half_log_snr for", "[point.half_log_snr for"),

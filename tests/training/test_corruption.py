@@ -123,16 +123,22 @@ def test_manifests_that_are_none(tmp_path: Path, text: str) -> None:
         store.load(1)
 
 
-@pytest.mark.parametrize("old_new", [(b",", b", "), (b'{"files"', b'{"step":7,"files"')])
+@pytest.mark.parametrize(
+    ("old_new", "fault"),
+    [
+        ((b",", b", "), "is not a manifest"),
+        ((b'{"files"', b'{"step":7,"files"'), "is not JSON .the key 'step' appears twice"),
+    ],
+)
 def test_another_spelling_of_the_manifest_is_refused(
-    tmp_path: Path, old_new: tuple[bytes, bytes]
+    tmp_path: Path, old_new: tuple[bytes, bytes], fault: str
 ) -> None:
     store = filled(tmp_path, 1)
     path = tmp_path / "step-000001" / "MANIFEST.json"
     before = path.read_bytes()
     path.write_bytes(before.replace(*old_new, 1))
     assert json.loads(path.read_bytes()) == json.loads(before)
-    with pytest.raises(ModelFileError, match=r"MANIFEST\.json is not a manifest"):
+    with pytest.raises(ModelFileError, match=rf"MANIFEST\.json {fault}"):
         store.load(1)
 
 

@@ -58,6 +58,15 @@ def stacked(digits: ImageSet, count: int, seed: int = 0) -> Rows:
     return Rows("stacked digits", images, labels, class_names(digits))
 
 
+def check_digits(digits: ImageSet) -> None:
+    """Refuse what cannot be stacked.
+
+    Raises:
+        UsageError: images that are not grey, or without two classes.
+    """
+    _check(digits, 1)
+
+
 def write_stacked(path: Path, digits: ImageSet, count: int, seed: int = 0) -> None:
     """Write the same to ``path`` as an ``.npz`` for DATA, a chunk at a time, by rename.
 

@@ -56,8 +56,8 @@ def test_seed_and_cache_are_passed_on(images: np.ndarray, tmp_path: Path):
         ("random:3", "takes nothing after a colon"),
         ("inception:x.pth", "takes nothing after a colon"),
         ("no_such_module_here:f", "cannot import"),
-        ("nothing.pt", "cannot read"),
-        ("nothing.onnx", "cannot read"),
+        ("nothing.pt", "nothing.pt is missing"),
+        ("nothing.onnx", "nothing.onnx is missing"),
         ("inception", "91 MB"),
     ],
 )

@@ -172,7 +172,7 @@ def test_what_cannot_be_found_is_refused(
         function_features("json:nothing", images)
     with pytest.raises(UsageError, match="no source file"):
         function_features("math:sqrt", images)
-    with pytest.raises(UsageError, match="cannot read"):
+    with pytest.raises(UsageError, match="none.pt is missing"):
         torchscript_features(tmp_path / "none.pt", images)
     (tmp_path / "bad.pt").write_bytes(b"nothing")
     with pytest.raises(ModelFileError, match="no TorchScript"):

@@ -6,10 +6,12 @@ import contextlib
 import os
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from undrift.data import ImageSet
 from undrift.data.findings import finding_lines
+from undrift.data.stacking import check_digits, write_stacked
 from undrift.errors import UsageError
 from undrift.experiments.compare import Compare, Watcher, read_json, run_comparison
 from undrift.experiments.compare.executor import Executor, LocalExecutor
@@ -25,12 +27,13 @@ from undrift.experiments.study.worlds import (
     STACKED,
     TAIL,
     load_study,
-    make_stacked,
     make_tail,
 )
 from undrift.files.lock import FileLock
 from undrift.runs.directory import check_folder, make_folder
+from undrift.runs.images import load_images
 from undrift.runs.recipes import choose_device
+from undrift.runs.settings import TrainSettings
 
 Record = dict[str, Any]
 
@@ -81,8 +84,9 @@ def run_study(
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.places)))
+            digits = _digits(study)  # before anything is written: the right ones may follow
             keep_asked(study)
-            _make_worlds(study, data)
+            _make_worlds(study, data, digits)
             asked = {MAIN: main_table(study)}
             found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
             chosen = keep_chosen(study, chosen_of(found[MAIN]))
@@ -131,11 +135,30 @@ def make_part(study: Study, name: str) -> None:
     chosen.make(study.folder)
 
 
-def _make_worlds(study: Study, data: ImageSet) -> None:
-    """Data of the study's own, first of all: what is wrong with it is said before any run."""
-    if study.mnist is not None and study.size.stacked is not None:
-        path = study.folder / "data" / STACKED
-        make_stacked(path, study.mnist, study.size.stacked_images, study.seed)
+def _digits(study: Study) -> ImageSet | None:
+    """The digits to stack; None where the study has no such part, or they are stacked already.
+
+    Raises:
+        DataError: data that cannot be read.
+        UsageError: no grey digits.
+    """
+    if study.mnist is None or study.size.stacked is None or _stacked(study).exists():
+        return None
+    digits = load_images(study.mnist, TrainSettings(holdout=0.0)).split("train")
+    check_digits(digits)
+    return digits
+
+
+def _stacked(study: Study) -> Path:
+    return study.folder / "data" / STACKED
+
+
+def _make_worlds(study: Study, data: ImageSet, digits: ImageSet | None) -> None:
+    """Data of the study's own, before any run."""
+    if digits is not None:
+        path = _stacked(study)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_stacked(path, digits, study.size.stacked_images, study.seed)
     make_tail(study.folder / "data" / TAIL, data, study.seed)
 
 

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 
 from undrift.data import ImageSet
-from undrift.data.stacking import write_stacked
 from undrift.errors import UsageError
 from undrift.files.durable import write_output
 from undrift.randomness import generator
@@ -80,17 +79,3 @@ def rare_classes(labels: NDArray[np.int64], classes: int) -> NDArray[np.int64]:
     """Classes with less than half of an even share of ``labels``."""
     shares = np.bincount(labels, minlength=classes) / len(labels)
     return np.flatnonzero(shares < 1 / (2 * classes))
-
-
-def make_stacked(path: Path, source: str, count: int, seed: int) -> None:
-    """Write ``count`` stacked digits of the training images of ``source``, unless they are there.
-
-    Raises:
-        DataError: data that cannot be read.
-        UsageError: no grey digits, or they cannot be written.
-    """
-    if path.exists():
-        return
-    digits = load_images(source, TrainSettings(holdout=0.0))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_stacked(path, digits.split("train"), count, seed)
