@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -267,8 +268,8 @@ def looks(*ratios: float, worst: float = 1.0, losses: tuple[float, ...] = ()) ->
         (looks(5.0, 3.0, 2.0, 1.5, 1.2), "early", "Too early, not broken"),
         (looks(1.4, 1.3, 1.2, 1.2, 1.2), "stuck", "Probably broken"),
         (looks(1.0, 1.0, 1.0, 1.0, 1.0), "stuck", "no longer falls"),
-        (looks(0.9, 0.8, 0.7, 0.6, 0.5), "learning", "longer run would pay"),
-        (looks(0.9, 0.6, 0.5, 0.5, 0.5), "learnt", "levelled off"),
+        (looks(0.9, 0.8, 0.7, 0.6, 0.5), "learning", "a longer run is likely to reach less"),
+        (looks(0.9, 0.6, 0.5, 0.5, 0.5), "learnt", "levels off every run"),
         (looks(0.9, 0.6, 0.5, 0.5, 0.5, worst=4.0), "stuck", "At noise 0.05 its error is 2"),
         (looks(0.9, 0.6, 0.5, 0.5, 0.6, losses=(1, 0.5, 0.4, 0.45, 0.6)), "memorising", "3,000"),
         (looks(0.9, 0.6, float("nan")), "stuck", "not finite"),
@@ -278,6 +279,16 @@ def test_verdict(validations: list[Validation], state: str, says: str):
     found = judge(validations)
     assert found.state == state, found.sentence
     assert says in found.sentence
+
+
+def test_the_second_half_is_of_the_images_and_not_of_the_validations():
+    # validations are dense at the start: by their number, the second half would begin at 300
+    dense = [(100, 2.0), (200, 0.8), (300, 0.62), (400, 0.6), (2500, 0.51), (5000, 0.5)]
+    made = looks(*(ratio for _, ratio in dense))
+    entries = [replace(look, images=at) for (at, _), look in zip(dense, made, strict=True)]
+    found = judge(entries)
+    assert found.state == "learnt"
+    assert "changed by -2%" in found.sentence
 
 
 def test_verdict_needs_its_yardstick():

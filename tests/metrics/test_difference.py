@@ -9,7 +9,7 @@ import pytest
 
 from undrift.errors import UsageError
 from undrift.metrics import Comparison, Images, paired_differences
-from undrift.metrics.difference import PAIRED, _value, _without
+from undrift.metrics.difference import PAIRED, leave_out, value_of
 from undrift.metrics.jackknife import groups
 
 
@@ -56,9 +56,9 @@ def test_leaving_groups_out_at_once_is_leaving_them_out_one_by_one(reference: An
     made = compare(draw(0.3, np.random.default_rng(5), 130), *known)
     parts = groups(130, 0, "some")
     names = [name for name in PAIRED if name != "label_accuracy"]
-    found = _without(names, made, parts)
+    found = leave_out(names, made, parts)
     for name in names:
-        wanted = [_value(name, made.without(part)) for part in parts]
+        wanted = [value_of(name, made.without(part)) for part in parts]
         assert found[name] == pytest.approx(wanted, rel=1e-9), name
 
 

@@ -52,11 +52,11 @@ class EvaluateCommand:
         against: a second run, pipeline or set of samples: also measure the differences.
         n: samples, and reference images, at most; fewer where there are fewer.
         reference_n: reference images at most, where that is to be another number.
-        metrics: names, `quick`, or `all` (the default): fd fd_infinity kid mind precision recall
-            density coverage vendi inception_score modes label_accuracy class_fd cas memorization
-            c_t authenticity cmmd.
+        metrics: names, `quick`, or `all` (the default): fd fd_infinity kid texture_fd mind
+            precision recall density coverage vendi inception_score modes label_accuracy class_fd
+            cas memorization c_t authenticity cmmd.
         features: feature space: domain (the default: a classifier trained on the reference's
-            training images), random, pixels, inception, dinov2[:DIR], clip[:DIR], FILE.pt,
+            training images), random, pixels, texture, inception, dinov2[:DIR], clip[:DIR], FILE.pt,
             FILE.onnx or module:function; FILE.pt and module:function run code.
         feature_weights: file with the weights of inception.
         download: fetch weights that are missing; without it nothing is downloaded.
@@ -194,6 +194,9 @@ def table(found: dict[str, Any]) -> list[str]:
             )
         )
     lines = columns(rows)
+    for name, record in found["metrics"].items():
+        if record.get("unseen"):
+            lines.append(f"{name} does not see, on these images: {', '.join(record['unseen'])}")
     memorization = found["metrics"].get("memorization", {})
     if memorization.get("flagged"):
         lines.append(

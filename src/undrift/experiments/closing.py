@@ -14,7 +14,7 @@ from torch import nn
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.experiments.report import gather_material, write_report
-from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
+from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space, with_sensitivity
 from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
 from undrift.pipelines import DiffusionPipeline, GANPipeline, Pipeline, Samples
@@ -171,7 +171,7 @@ def _measured(samples: Samples, train: Images, data: ImageSet, config: RunConfig
         config.training.seed,
         split or "training",
     )
-    return measure(comparison, QUICK)
+    return with_sensitivity(measure(comparison, QUICK), comparison)
 
 
 def view(split: ImageSet) -> Images:

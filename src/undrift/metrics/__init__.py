@@ -4,6 +4,7 @@ from undrift.metrics.comparison import Comparison
 from undrift.metrics.difference import paired_differences
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.images import Images
+from undrift.metrics.sensitivity import Sensitivity, sensitivity, with_sensitivity
 from undrift.metrics.spaces import open_spaces, quick_space
 from undrift.metrics.suite import chosen_metrics, lacking_metrics, measure, needs_classifier
 
@@ -11,6 +12,7 @@ __all__ = [
     "Comparison",
     "Estimate",
     "Images",
+    "Sensitivity",
     "chosen_metrics",
     "lacking_metrics",
     "measure",
@@ -18,4 +20,6 @@ __all__ = [
     "open_spaces",
     "paired_differences",
     "quick_space",
+    "sensitivity",
+    "with_sensitivity",
 ]

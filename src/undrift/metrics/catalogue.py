@@ -38,8 +38,8 @@ class Metric:
         measure: measures it.
         what: what is computed, for the protocol.
         needs: what it cannot do without.
-        space: whose name it carries: the features', the classifier's, that of whose classes the
-            inception score is over, or nobody's.
+        space: the space whose name it carries: the features', the classifier's, the space that the
+            inception score is computed in, `TextureFeatures`; "pixels" carries none.
         ideal: what a perfect model scores, where that is known.
         floor: what real images score; by default the same with real images as samples.
         floor_words: what that is, for the protocol.
@@ -50,7 +50,7 @@ class Metric:
     measure: Callable[[Comparison], Measured]
     what: str
     needs: tuple[Need, ...] = ()
-    space: Literal["features", "classifier", "judge", "pixels"] = "features"
+    space: Literal["features", "classifier", "judge", "pixels", "texture"] = "features"
     ideal: Callable[[Comparison], float | None] = lambda _: None
     floor: Callable[[Comparison], float | None] | None = None
     floor_words: str = ""
@@ -65,6 +65,8 @@ class Metric:
         """The title with the space: numbers of different spaces are different metrics."""
         if self.space == "pixels":
             return self.title
+        if self.space == "texture":
+            return f"{self.title}[{comparison.in_texture.extractor.name}]"
         asked = comparison.judge if self.space == "judge" else comparison.classifier
         if self.space != "features" and asked is not None:
             return f"{self.title}[{asked.name}]"
@@ -147,6 +149,16 @@ METRICS: dict[str, Metric] = {
         "squared maximum mean discrepancy with the kernel (x.y/D + 1)^3, unbiased: it may be below "
         "0; all images at once, no subsets",
         ideal=lambda _: 0.0,
+    ),
+    "texture_fd": Metric(
+        "FD",
+        "lower",
+        measurements.texture_frechet,
+        "Frechet distance as fd, of filter energies, spectra and thumbnails",
+        needs=("reference images", "more than points"),
+        space="texture",
+        ideal=lambda _: 0.0,
+        floor=measurements.texture_floor,
     ),
     "mind": Metric(
         "MIND",
@@ -294,6 +306,7 @@ METRICS: dict[str, Metric] = {
 QUICK = (
     "fd",
     "kid",
+    "texture_fd",
     "precision",
     "recall",
     "density",

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
-from undrift.metrics.features import Classifier, FeatureExtractor
+from undrift.metrics.features import Classifier, FeatureExtractor, TextureFeatures
 from undrift.metrics.images import Images, rows_of
 from undrift.metrics.memorization import assign_cells
 from undrift.metrics.moments import Moments
@@ -90,6 +90,14 @@ class Comparison:
     def reference_moments(self) -> Moments:
         """Mean and covariance of the reference."""
         return Moments.of(self.reference_features)
+
+    @cached_property
+    def in_texture(self) -> Comparison:
+        """The same comparison in the space of local statistics, fitted on the training images."""
+        space = TextureFeatures.fit(self.seen.images)
+        return replace(
+            self, extractor=space, known_features=None, known_floor=None, floor_labels=None
+        )
 
     @cached_property
     def balls(self) -> Neighbourhoods:

@@ -54,9 +54,9 @@ def paired_differences(
     found: dict[str, dict[str, Any]] = {}
     wanted = [name for name in names if name in PAIRED]
     parts = groups(count, first.seed, "jackknife groups")
-    one, other = (_without(wanted, comparison, parts) for comparison in (first, second))
+    one, other = (leave_out(wanted, comparison, parts) for comparison in (first, second))
     for name in wanted:
-        value = _value(name, first) - _value(name, second)
+        value = value_of(name, first) - value_of(name, second)
         half = half_width([x - y for x, y in zip(one[name], other[name], strict=True)])
         found[name] = {
             "value": value,
@@ -67,10 +67,10 @@ def paired_differences(
     return found
 
 
-def _without(
+def leave_out(
     names: Sequence[str], comparison: Comparison, parts: Sequence[NDArray[np.int64]]
 ) -> dict[str, list[float]]:
-    """Each metric with each of ``parts`` of the samples left out; those that can, by one pass."""
+    """Each of ``names`` in `PAIRED` with each of ``parts`` of the samples left out, in turn."""
     found: dict[str, list[float]] = {}
     if any(name in neighbourhoods.NAMES for name in names):
         balls = comparison.ball_values_without(parts)
@@ -82,10 +82,11 @@ def _without(
         found["mind"] = sliced_distances_without(*features, parts, seed=comparison.seed)
     rest = [name for name in names if name not in found]
     less = [comparison.without(part) for part in parts] if rest else []
-    return found | {name: [_value(name, each) for each in less] for name in rest}
+    return found | {name: [value_of(name, each) for each in less] for name in rest}
 
 
-def _value(name: str, comparison: Comparison) -> float:
+def value_of(name: str, comparison: Comparison) -> float:
+    """The metric ``name`` in `PAIRED`, without its interval."""
     if name in neighbourhoods.NAMES:
         return comparison.ball_values[name]
     if name == "fd":

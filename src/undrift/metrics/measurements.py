@@ -56,6 +56,16 @@ def frechet_floor(c: Comparison) -> float:
     return frechet_distance(c.floor.sample_features, c.floor.reference_moments)
 
 
+def texture_frechet(c: Comparison) -> Measured:
+    """Frechet distance of local statistics, whatever the feature space of the other metrics."""
+    return frechet(c.in_texture)
+
+
+def texture_floor(c: Comparison) -> float:
+    """The same of real images."""
+    return frechet_floor(c.in_texture)
+
+
 def extrapolated(c: Comparison) -> Measured:
     """The same, extrapolated to endless samples."""
     return _whole(frechet_infinity(c.sample_features, c.reference_features, seed=c.seed), c)

@@ -19,7 +19,7 @@ from undrift.experiments.evaluation.watcher import Watcher
 from undrift.experiments.report.refresh import refresh
 from undrift.experiments.unsaved import kept
 from undrift.files.durable import write_file, write_output
-from undrift.metrics import Comparison, measure
+from undrift.metrics import Comparison, measure, with_sensitivity
 from undrift.runs.directory import RunDirectory
 
 
@@ -36,7 +36,7 @@ def result_of(
     from undrift import __version__
 
     began = time.perf_counter()
-    found = measure(comparison, names, watcher.metric)
+    found = with_sensitivity(measure(comparison, names, watcher.metric), comparison)
     available = len(subject.given) if subject.given is not None else None
     return {
         "version": __version__,

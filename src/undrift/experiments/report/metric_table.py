@@ -16,6 +16,10 @@ _READINGS = {
         "Another distance between the clouds, without bias: 0 is right, and small values on either "
         "side of it are chance."
     ),
+    "texture_fd": (
+        "The Fréchet distance of local statistics: filter energies, power spectra and thumbnails. "
+        "It sees blur, noise and broken texture, which the other features may overlook."
+    ),
     "precision": (
         "Share of samples that fall among the held-out images: how believable one of them is. "
         "Never read it without coverage."
@@ -38,6 +42,7 @@ _READINGS = {
 _TITLES = {
     "fd": "Fréchet distance",
     "kid": "kernel distance",
+    "texture_fd": "texture distance",
     "label_accuracy": "label accuracy",
 }
 SHARES = ("label_accuracy", "coverage", "precision", "recall", "memorization")
@@ -81,11 +86,17 @@ def metric_lines(evaluation: Record) -> list[MetricLine]:
                 value=amount(key, metric.get("value")),
                 interval="-" if None in ends else " to ".join(amount(key, v) for v in ends),
                 floor=amount(key, metric.get("floor")),
-                reading=_READINGS.get(key, ""),
+                reading=" ".join(filter(None, (_READINGS.get(key), _unseen(metric)))),
                 protocol=str(metric.get("protocol", "")),
             )
         )
     return lines
+
+
+def _unseen(metric: Record) -> str:
+    """What the metric was found to overlook in images like these."""
+    aspects = metric.get("unseen")
+    return f"On these images it does not see: {', '.join(aspects)}." if aspects else ""
 
 
 def protocol_rows(evaluation: Record) -> list[Row]:

@@ -40,6 +40,7 @@ from undrift.experiments.report.metric_table import metric_lines, missing_note, 
 from undrift.experiments.report.record import RunRecord
 from undrift.experiments.report.sampler_curve import curve_svg
 from undrift.experiments.report.sampler_table import budget_lines
+from undrift.experiments.report.sensitivity import seen_tables, with_samples
 from undrift.experiments.report.verdict import judge
 from undrift.experiments.report.words import (
     Row,
@@ -55,7 +56,7 @@ from undrift.wording import plural
 
 _PACKAGE = "undrift.experiments.report"
 
-_STATES = {"done": "good", "failed": "bad", "interrupted": "warn", "running": ""}
+_STATES = {"done": "", "failed": "bad", "interrupted": "warn", "running": ""}
 _VERDICTS = {
     "learning": "good",
     "learnt": "good",
@@ -146,6 +147,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
     game = game_figure(history)
     if game is not None:
         verdict = judge_game(history, game_loss(record.config))
+    if not on_plane(record.config.get("model", {}).get("spec", {}).get("shape", ())):
+        verdict = with_samples(verdict, record.evaluation)
     state = _state(record)
     lines = metric_lines(record.evaluation)
     looks = np.array([]) if material.samples is None else material.samples[:1]
@@ -177,6 +180,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "metrics": lines,
         "best": metric_lines(record.evaluation.get("best", {})),
         "best_step": record.evaluation.get("best", {}).get("step"),
+        "seen": seen_tables(record.evaluation),
         "metrics_missing": missing_note(record.evaluation),
         "protocol": protocol_rows(record.evaluation),
         "later": evaluations_section(record),

@@ -26,7 +26,7 @@ State = Literal["learning", "learnt", "early", "stuck", "memorising", "unknown"]
 
 _BEATEN = 0.95  # R below this: clearly better than linear
 _FAR_WORSE = 1.5  # r at one level above this: something is wrong there
-_FALLING = 0.97  # R over the second half of the looks falls by more than this: still improving
+_FALLING = 0.97  # R falls by more than this over the second half of the run: still improving
 _RISEN = 1.05  # loss over its lowest by more than this: memorising
 
 
@@ -63,7 +63,8 @@ def judge(validations: Sequence[Validation]) -> Verdict:
         return Verdict(
             "unknown", "The best Gaussian denoiser was not computed, so there is no yardstick."
         )
-    middle = summary_ratio(validations[len(validations) // 2])
+    halfway = next(entry for entry in validations if entry.images >= last.images / 2)
+    middle = summary_ratio(halfway)
     trend = None if len(validations) < 3 or middle is None else ratio / middle
     falling = trend is not None and trend < _FALLING
     place = int(np.argmax(ratios))
@@ -106,16 +107,20 @@ def judge(validations: Sequence[Validation]) -> Verdict:
         )
     if worst > 1.05:
         found += f"; it is weakest at noise {where}, {worst - 1:.0%} above"
-    if falling and trend is not None:
+    if trend is None:
+        return Verdict("learnt", f"It has learnt. {found}.")
+    change = f"Over the second half of the run that error changed by {trend - 1:+.0%}"
+    if falling:
         return Verdict(
             "learning",
-            f"It is learning. {found}. It was still falling, by {1 - trend:.0%} over the second "
-            "half: a longer run would pay.",
+            f"It is learning. {found}. {change}: a longer run is likely to reach less.",
         )
-    closing = (
-        "" if trend is None else " It has levelled off: a larger network would pay, or more data."
+    return Verdict(
+        "learnt",
+        f"It has learnt. {found}. {change}. The learning rate falls to zero towards the end, which "
+        "levels off every run, so this does not tell whether a longer run or a larger network "
+        "would reach less.",
     )
-    return Verdict("learnt", f"It has learnt. {found}.{closing}")
 
 
 def _noise(validation: Validation, place: int) -> str:

@@ -5,6 +5,7 @@ from undrift.metrics.features.domain import DomainClassifier
 from undrift.metrics.features.extractor import Classifier, FeatureExtractor
 from undrift.metrics.features.fitting import OnFit
 from undrift.metrics.features.stored import cached_features
+from undrift.metrics.features.texture import TextureFeatures
 from undrift.metrics.features.untrained import RandomFeatures
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "FeatureExtractor",
     "OnFit",
     "RandomFeatures",
+    "TextureFeatures",
     "cached_features",
     "open_extractor",
 ]

@@ -23,12 +23,13 @@ from undrift.metrics.features.pixels import PixelFeatures
 from undrift.metrics.features.pretrained import PretrainedFeatures
 from undrift.metrics.features.resizing import shrunk_size
 from undrift.metrics.features.selfsupervised import SelfSupervisedFeatures
+from undrift.metrics.features.texture import TextureFeatures
 from undrift.metrics.features.untrained import RandomFeatures
 
 _FITTED: dict[str, type[FittedNetwork]] = {
     found.kind: found for found in (DomainClassifier, SelfSupervisedFeatures, RandomFeatures)
 }
-_NAMES = ("domain", "random", "pixels", "inception", "dinov2", "clip")
+_NAMES = ("domain", "random", "pixels", "texture", "inception", "dinov2", "clip")
 
 
 def open_extractor(
@@ -47,8 +48,8 @@ def open_extractor(
 
     Args:
         spec: ``domain`` (a classifier of the training labels; without two classes of them, features
-            learned without labels), ``random``, ``pixels``, ``inception``, ``dinov2`` or ``clip``
-            with an optional ``:DIRECTORY_OR_HUB_ID``, ``FILE.pt``, ``FILE.onnx``, or
+            learned without labels), ``random``, ``pixels``, ``texture``, ``inception``, ``dinov2``
+            or ``clip`` with an optional ``:DIRECTORY_OR_HUB_ID``, ``FILE.pt``, ``FILE.onnx``, or
             ``module:function``.
         training_images: (n, H, W, C) uint8.
         training_labels: (n,), or None.
@@ -69,7 +70,7 @@ def open_extractor(
         raise UsageError(
             f"features {spec!r} take no weight file: {weights} goes with --features inception"
         )
-    if kind in ("domain", "random", "pixels", "inception") and argument:
+    if kind in ("domain", "random", "pixels", "texture", "inception") and argument:
         raise UsageError(f"features {spec!r}: {kind} takes nothing after a colon")
     if kind == "domain":
         if training_labels is not None and len(np.unique(training_labels)) > 1:
@@ -92,6 +93,8 @@ def open_extractor(
         return RandomFeatures.fit(training_images, seed=seed, device=device)
     if kind == "pixels":
         return PixelFeatures.fit(training_images, seed=seed)
+    if kind == "texture":
+        return TextureFeatures.fit(training_images, seed=seed)
     if kind == "inception":
         return InceptionFeatures.open(weights, download=download, device=device)
     if kind in ("dinov2", "clip"):

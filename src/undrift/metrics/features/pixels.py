@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift.errors import UsageError
+from undrift.metrics.features.principal import principal_directions
 from undrift.metrics.features.resizing import shrink
 from undrift.randomness import generator
 
@@ -27,7 +28,6 @@ _MOST_COMPONENTS = 64
 _LONGEST_SIDE = 32
 _MOST_IMAGES = 8192
 _BATCH = 4096
-_NEGLIGIBLE = 1e-10  # of the largest eigenvalue: what rounding leaves of a direction without spread
 
 
 class PixelFeatures:
@@ -63,25 +63,9 @@ class PixelFeatures:
         order = torch.randperm(len(images), generator=generator(seed, "pixel features"))
         shrunk = shrink(images[np.sort(order[:_MOST_IMAGES].numpy())], _LONGEST_SIDE)
         rows = shrunk.flatten(1).double()
-        mean = rows.mean(dim=0)
-        rows -= mean
-        count, values = rows.shape
-        # of the covariance and the Gram matrix, which share eigenvalues, the smaller one
-        if values <= count:
-            spread, vectors = torch.linalg.eigh(rows.T @ rows / (count - 1))
-        else:
-            spread, vectors = torch.linalg.eigh(rows @ rows.T / (count - 1))
-        kept = int((spread > _NEGLIGIBLE * spread[-1]).sum()) if spread[-1] > 0 else 0
-        kept = min(kept, _MOST_COMPONENTS)
-        if kept == 0:
+        mean, directions = principal_directions(rows, _MOST_COMPONENTS)  # (1)
+        if directions.shape[1] == 0:
             raise UsageError(f"pixel features of {len(images)} images that are all the same")
-        spread, vectors = spread[-kept:].flip(0), vectors[:, -kept:].flip(1)
-        if values > count:
-            vectors = rows.T @ vectors
-            vectors /= vectors.norm(dim=0)
-        # an eigenvector is known up to its sign: the largest entry is made positive
-        largest = vectors.gather(0, vectors.abs().argmax(dim=0, keepdim=True))
-        directions = vectors * largest.sign() / spread.mean().sqrt()  # (1)
         shape = (images.shape[1], images.shape[2], images.shape[3])
         digest = hashlib.sha256(f"{_VERSION}|{shape}|{tuple(shrunk.shape)}|".encode())
         digest.update(shrunk.numpy().tobytes())

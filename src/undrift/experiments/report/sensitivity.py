@@ -1,0 +1,118 @@
+"""What the metrics of a run see of its images, and whether its samples beat corrupted real images.
+
+A validation loss does not show whether samples are noise, and a metric that does not notice noise
+does not show it either. So "learnt" is said only of samples that score clearly better than real
+images under the gross corruptions, by a Frechet distance that was shown to notice these. With v the
+distance, h its upper end, f that of as many real images, and r, l of the corrupted ones and
+of the real images beside them, all in one space:
+
+    clearly better:  h - f < l - r                                                          (1)
+
+The excess over real images is compared, since the distance itself depends on the number of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from undrift.experiments.report.history import Record
+from undrift.experiments.report.metric_table import amount, title_of
+from undrift.experiments.report.verdict import Verdict
+from undrift.metrics.sensitivity import Sensitivity
+
+GROSS = ("noise", "strong noise", "shuffled blocks", "shuffled pixels")
+"""Corruptions that no sample of a trained model may resemble."""
+
+_DISTANCES = ("texture_fd", "fd")
+
+
+Cell = tuple[str, bool] | None
+"""A formatted value and whether it tells the corruption from real images."""
+
+
+@dataclass(frozen=True)
+class SeenTable:
+    """One feature space: rows of corruptions, columns of metrics.
+
+    Attributes:
+        space: its name.
+        sizes: how many images were compared with how many.
+        columns: titles of the metrics.
+        rows: (corruption, cells): the value of each metric and whether it notices the corruption;
+            None where the metric is not meant to.
+    """
+
+    space: str
+    sizes: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def seen_tables(evaluation: Record) -> list[SeenTable]:
+    """The tables of ``evaluation``; none of evaluations without this test."""
+    tables = []
+    for one in _measured(evaluation):
+        metrics = list(one.real)
+        names = list(dict.fromkeys(response.corruption for response in one.responses))
+        real: list[Cell] = [(amount(metric, one.real[metric]), True) for metric in metrics]
+        rows: list[tuple[str, tuple[Cell, ...]]] = [("real images", tuple(real))]
+        for name in names:
+            found = [one.value(metric, name) for metric in metrics]
+            cells = tuple(
+                None if cell is None else (amount(cell.metric, cell.value), cell.seen)
+                for cell in found
+            )
+            rows.append((name, cells))
+        sizes = f"{one.n:,} images against {one.n_reference:,}"
+        tables.append(SeenTable(one.space, sizes, tuple(map(title_of, metrics)), tuple(rows)))
+    return tables
+
+
+def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
+    """``verdict`` on the loss, unless the samples contradict it or cannot confirm it.
+
+    A run without any sensitivity test may be "learning" but not "learnt".
+    """
+    if verdict.state not in ("learnt", "learning"):
+        return verdict
+    tested = _measured(evaluation)
+    if not tested:
+        reason = evaluation.get("sensitivity_missing", "the metrics were not tested")
+        return Verdict(
+            "learning",
+            f"{verdict.sentence} Whether samples are better than noise was not tested: {reason}.",
+        )
+    worst = _not_beaten(evaluation, tested)
+    if worst is None:
+        return verdict
+    metric, corruption, value, theirs = worst
+    return Verdict(
+        "early",
+        f"Samples are not clearly better than real images with {corruption}: {title_of(metric)} "
+        f"{amount(metric, value)}, and {amount(metric, theirs)} of these. Train longer, or on "
+        f"smaller images. By the loss alone: {verdict.sentence}",
+    )
+
+
+def _not_beaten(
+    evaluation: Record, tested: Sequence[Sensitivity]
+) -> tuple[str, str, float, float] | None:
+    """The first gross corruption that the samples are not clearly better than, by (1)."""
+    for metric in _DISTANCES:
+        record = evaluation.get("metrics", {}).get(metric)
+        if record is None or record.get("high") is None or record.get("floor") is None:
+            continue
+        excess = record["high"] - record["floor"]
+        for one in tested:
+            for name in GROSS:
+                response = one.value(metric, name)
+                if response is None or not response.seen:
+                    continue
+                if excess >= response.low - one.real[metric]:
+                    return metric, name, record["value"], response.value
+    return None
+
+
+def _measured(evaluation: Record) -> list[Sensitivity]:
+    return [Sensitivity.from_json(one) for one in evaluation.get("sensitivity", ())]

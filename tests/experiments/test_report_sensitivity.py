@@ -1,0 +1,85 @@
+"""Samples against corrupted real images: the verdict on them, and the table on the page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.experiments import fake_run
+
+from undrift.experiments.report import write_report
+from undrift.experiments.report.sensitivity import seen_tables, with_samples
+from undrift.experiments.report.verdict import Verdict
+from undrift.metrics.sensitivity import Response, Sensitivity
+
+LEARNT = Verdict("learnt", "It has learnt.")
+
+
+def space_of(metric: str, real: float, **values: tuple[float, float, bool]) -> dict[str, Any]:
+    """A space's record: corruption -> value, half of its interval, whether it is seen."""
+    responses = tuple(
+        Response(metric, name.replace("_", " "), name, value, value - half, value + half, seen)
+        for name, (value, half, seen) in values.items()
+    )
+    return Sensitivity("texture@01234567", 500, 200, {metric: real}, responses).as_json()
+
+
+def evaluation(high: float, floor: float, *spaces: dict[str, Any]) -> dict[str, Any]:
+    record = {"value": high - 1, "low": high - 2, "high": high, "floor": floor}
+    return {"metrics": {"texture_fd": record}, "sensitivity": list(spaces)}
+
+
+NOISE = space_of("texture_fd", 2.0, noise=(12.0, 1.0, True), blur=(3.0, 0.5, True))
+
+
+@pytest.mark.parametrize(
+    ("high", "floor", "state"),
+    [
+        (9.0, 2.0, "learnt"),  # 7 above real images, corrupted ones at least 9
+        (11.5, 2.0, "early"),  # 9.5 above: their intervals meet
+        (40.0, 2.0, "early"),
+        (14.0, 6.0, "learnt"),  # fewer images: the floor is higher, the excess is what counts
+    ],
+)
+def test_learnt_only_when_clearly_better_than_gross_corruptions(
+    high: float, floor: float, state: str
+):
+    found = with_samples(LEARNT, evaluation(high, floor, NOISE))
+    assert found.state == state
+    if state == "early":
+        assert "not clearly better than real images with noise" in found.sentence
+        assert "texture distance" in found.sentence
+
+
+def test_mild_corruptions_and_unseen_ones_do_not_count():
+    mild = space_of("texture_fd", 2.0, blur=(3.0, 0.5, True), fine_noise=(2.5, 0.1, True))
+    assert with_samples(LEARNT, evaluation(40.0, 2.0, mild)).state == "learnt"
+    unseen = space_of("texture_fd", 2.0, strong_noise=(2.5, 1.0, False))
+    assert with_samples(LEARNT, evaluation(40.0, 2.0, unseen)).state == "learnt"
+
+
+def test_without_the_test_nothing_is_called_learnt():
+    found = with_samples(LEARNT, {"metrics": {}, "sensitivity_missing": "30 real images"})
+    assert found.state == "learning"
+    assert "not tested: 30 real images" in found.sentence
+    stuck = Verdict("stuck", "Probably broken.")
+    assert with_samples(stuck, evaluation(40.0, 2.0, NOISE)) is stuck
+
+
+def test_the_page_shows_what_each_metric_sees(tmp_path: Path):
+    run = fake_run.make_run(tmp_path / "run")
+    path = run / "evaluation" / "first.json"
+    found = json.loads(path.read_text())
+    space = space_of("fd", 0.6, noise=(0.61, 0.3, False), strong_noise=(9.0, 1.0, True))
+    found["sensitivity"] = [space]
+    found["metrics"]["fd"]["unseen"] = ["noise of 15%"]
+    path.write_text(json.dumps(found))
+    page = write_report(run).read_text()
+    assert "On these images it does not see: noise of 15%." in page
+    assert "<s>0.61</s>" in page  # struck out: not seen
+    assert ">9</td>" in page
+    (table,) = seen_tables(found)
+    assert [name for name, _ in table.rows] == ["real images", "noise", "strong noise"]
+    assert table.columns == ("Fréchet distance",)
