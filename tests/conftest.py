@@ -27,6 +27,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ["UNDRIFT_CACHE"] = _made[0]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # The longest tests first, so that no worker waits for one of them at the end.
+    items.sort(key=lambda item: item.path.name != "test_commands.py")
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     for folder in _made:
         shutil.rmtree(folder, ignore_errors=True)
