@@ -39,6 +39,7 @@ MARGINS: dict[str, Margin] = {
     "fd": _DISTANCE,
     "fd_infinity": _DISTANCE,
     "kid": _DISTANCE,
+    "texture_fd": _DISTANCE,
     "mind": _DISTANCE,
     "cmmd": _DISTANCE,
     "class_fd": _DISTANCE,
