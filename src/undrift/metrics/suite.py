@@ -12,7 +12,7 @@ from undrift.errors import UsageError
 from undrift.metrics.catalogue import METRICS, QUICK, Metric, lacking
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.measurements import Measured
-from undrift.wording import dimensions
+from undrift.wording import dimensions, images_of
 
 OnMetric = Callable[[str, int, int], None]
 """Called as (metric, number done before it, metrics in all)."""
@@ -125,9 +125,9 @@ def _record(metric: Metric, measured: Measured, comparison: Comparison) -> dict[
         "better": metric.better,
         "interval": estimate.method,
         "protocol": (
-            f"{metric.what}; {measured.n} samples, {measured.n_reference} "
-            f"{comparison.split} images; 95 % interval: {estimate.method}; "
-            f"floor: {words}"
+            f"{metric.what}; {measured.n} samples, "
+            f"{images_of(comparison.split, measured.n_reference)}; "
+            f"95 % interval: {estimate.method}; floor: {words}"
         ),
         **measured.extras,
     }
@@ -138,8 +138,9 @@ def _shared(comparison: Comparison) -> str:
     judge = "" if comparison.classifier is None else f"; classifier {comparison.classifier.name}"
     apart = comparison.own_rows is None and comparison.split in ("test", "validation")
     return (
-        f"{len(comparison.samples)} samples against {len(comparison.reference)} "
-        f"{comparison.split} images of {dimensions(height, width)}x{channels}, uint8, "
+        f"{len(comparison.samples)} samples against "
+        f"{images_of(comparison.split, len(comparison.reference))} of "
+        f"{dimensions(height, width)}x{channels}, uint8, "
         f"{'held out' if apart else 'not held out'} from what was fitted; features "
         f"{comparison.extractor.name}: {comparison.extractor.description}{judge}; "
         f"seed {comparison.seed}"
