@@ -216,7 +216,10 @@ def content_damaged(name: str, data: bytes, draw: Random) -> bytes:
         if name.endswith(suffix):
             try:
                 return damage(data, draw)
-            except (ValueError, IndexError, KeyError, struct.error, zipfile.BadZipFile, OSError):
+            except (
+                ValueError, IndexError, KeyError, struct.error, zipfile.BadZipFile, OSError,
+                RecursionError,
+            ):  # fmt: skip
                 return damaged(data, draw)  # of a kind that this one cannot take apart
     return damaged(data, draw)
 

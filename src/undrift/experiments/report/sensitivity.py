@@ -2,9 +2,9 @@
 
 A validation loss does not show whether samples are noise, and a metric that does not notice noise
 does not show it either. So "learnt" is said only of samples that score clearly better than real
-images under the gross corruptions, by a Frechet distance that was shown to notice these. With v the
-distance, h its upper end, f that of as many real images, and r, l of the corrupted ones and
-of the real images beside them, all in one space:
+images under the corruptions below, by a Frechet distance that was shown to notice these. With h the
+upper end of the samples' distance, f the distance of as many real images, l the lower end of the
+corrupted images' distance and r that of the real images beside them, all in one space:
 
     clearly better:  h - f < l - r                                                          (1)
 
@@ -21,8 +21,11 @@ from undrift.experiments.report.metric_table import amount, title_of
 from undrift.experiments.report.verdict import Verdict
 from undrift.metrics.sensitivity import Sensitivity
 
-GROSS = ("noise", "strong noise", "shuffled blocks", "shuffled pixels")
-"""Corruptions that no sample of a trained model may resemble."""
+GROSS = ("strong noise", "shuffled blocks", "shuffled pixels")
+"""Corruptions that are worse than any trained model: samples like these are "early"."""
+
+VISIBLE = ("noise",)
+"""Those that good samples are better than: until then a run is "learning"."""
 
 _DISTANCES = ("texture_fd", "fd")
 
@@ -83,35 +86,39 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
             "learning",
             f"{verdict.sentence} Whether samples are better than noise was not tested: {reason}.",
         )
-    worst = _not_beaten(evaluation, tested)
-    if worst is None:
-        return verdict
-    metric, corruption, value, theirs = worst
-    return Verdict(
-        "early",
-        f"Samples are not clearly better than real images with {corruption}: {title_of(metric)} "
-        f"{amount(metric, value)}, and {amount(metric, theirs)} of these. Train longer, or on "
-        f"smaller images. By the loss alone: {verdict.sentence}",
-    )
+    if worst := _not_beaten(evaluation, tested, GROSS):
+        return Verdict(
+            "early",
+            f"{worst} Train longer, or on smaller images. By the loss alone: {verdict.sentence}",
+        )
+    if worst := _not_beaten(evaluation, tested, VISIBLE):
+        return Verdict("learning", f"{verdict.sentence} {worst}")
+    return verdict
 
 
 def _not_beaten(
-    evaluation: Record, tested: Sequence[Sensitivity]
-) -> tuple[str, str, float, float] | None:
-    """The first gross corruption that the samples are not clearly better than, by (1)."""
+    evaluation: Record, tested: Sequence[Sensitivity], corruptions: Sequence[str]
+) -> str:
+    """The first of ``corruptions`` that the samples are not clearly better than, in a sentence."""
     for metric in _DISTANCES:
         record = evaluation.get("metrics", {}).get(metric)
         if record is None or record.get("high") is None or record.get("floor") is None:
             continue
         excess = record["high"] - record["floor"]
         for one in tested:
-            for name in GROSS:
+            for name in corruptions:
                 response = one.value(metric, name)
                 if response is None or not response.seen:
                     continue
-                if excess >= response.low - one.real[metric]:
-                    return metric, name, record["value"], response.value
-    return None
+                if excess >= response.low - one.real[metric]:  # against (1)
+                    noisy = response.aspect.startswith(name)
+                    return (
+                        "Samples are not clearly better than real images with "
+                        f"{response.aspect if noisy else name}: {title_of(metric)} "
+                        f"{amount(metric, record['value'])}, and "
+                        f"{amount(metric, response.value)} of these."
+                    )
+    return ""
 
 
 def _measured(evaluation: Record) -> list[Sensitivity]:
