@@ -24,6 +24,9 @@ _HIDDEN = re.compile("[\0-\x08\n-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\
 """Controls other than the tab, line and paragraph separators, marks of direction, and surrogates,
 which stand for bytes that are no UTF-8."""
 
+_LONGEST = 64
+"""Characters of an unknown name that are compared with the known ones."""
+
 
 def normalised(name: str) -> str:
     """Return ``name`` in NFC, the form in which two names are compared."""
@@ -38,10 +41,46 @@ def find(name: str, among: Mapping[str, Value]) -> Value | None:
     return next((value for key, value in among.items() if normalised(key) == wanted), None)
 
 
-def nearest(name: str, among: Iterable[str], cutoff: float = 0.6) -> str | None:
-    """Return the name in ``among`` whose spelling is nearest, or None where none is near."""
-    near = difflib.get_close_matches(name, list(among), n=1, cutoff=cutoff)
-    return near[0] if near else None
+def plain(name: str) -> str:
+    """A name without what does not matter in it: case, spaces, dashes and underscores; + is p."""
+    return "".join(c for c in name.lower().replace("+", "p") if c.isalnum())
+
+
+def nearest(
+    name: str, among: Iterable[str], elsewhere: Mapping[str, str] | None = None
+) -> str | None:
+    """Return the name in ``among`` that is meant by ``name``, or None where none is near.
+
+    The same name in another case or with other separators goes first, then a name that another tool
+    has for the same thing, then the nearest spelling of either.
+
+    Args:
+        name: what was given.
+        among: what there is.
+        elsewhere: names that other tools use, and ours; those that are not in ``among`` are left.
+    """
+    ours = list(among)
+    others = {plain(key): own for key, own in (elsewhere or {}).items() if own in ours}
+    meant = {key: own for key, own in others.items() if key}
+    meant |= {plain(own) or own: own for own in reversed(ours)}
+    asked = name[:_LONGEST]
+    if (exact := meant.get(plain(asked) or asked)) is not None:
+        return exact
+    for given, known in ((asked, dict(zip(ours, ours, strict=True))), (plain(asked), meant)):
+        if near := difflib.get_close_matches(given, known, n=1):
+            return known[near[0]]
+    return None
+
+
+def did_you_mean(
+    name: str,
+    among: Iterable[str],
+    otherwise: str,
+    elsewhere: Mapping[str, str] | None = None,
+) -> str:
+    """Return the question that ends an error about an unknown ``name``, or ``otherwise``."""
+    near = nearest(name, among, elsewhere)
+    return otherwise if near is None else f"did you mean {near!r}?"
 
 
 def printable(text: str) -> str:

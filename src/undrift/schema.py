@@ -8,7 +8,6 @@ key, a missing one or a value of another type is a ``UsageError`` that names the
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import types
 from collections.abc import Mapping
@@ -16,14 +15,12 @@ from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from undrift.errors import UsageError, shown
+from undrift.names import did_you_mean
 
 T = TypeVar("T")
 
 MOST_ENTRIES = 64
 """Of a list in a network's configuration."""
-
-_LONGEST_NAME = 64
-"""Characters of an unknown key that are compared with the known ones."""
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower type
@@ -98,9 +95,8 @@ def _dataclass(cls: type[T], data: object, where: str) -> T:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in data:
         if name not in fields:
-            near = difflib.get_close_matches(str(name)[:_LONGEST_NAME], fields, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known: {', '.join(fields)}"
-            raise UsageError(f"{where}: unknown key {shown(str(name))}{hint}")
+            hint = did_you_mean(str(name), fields, f"known: {', '.join(fields)}")
+            raise UsageError(f"{where}: unknown key {shown(str(name))}; {hint}")
     hints = _hints(cls)
     values = {}
     for name, field in fields.items():

@@ -7,14 +7,15 @@ lines; the checks here find the same faults first.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import types
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from undrift import synonyms
 from undrift.errors import UsageError
+from undrift.names import nearest
 
 _POSITIONAL = tyro.conf.Positional[str].__metadata__[0]  # type: ignore[attr-defined]
 _FIXED = tyro.conf.Fixed[str].__metadata__[0]  # type: ignore[attr-defined]
@@ -127,8 +128,8 @@ def _check_value(name: str, wanted: Any, value: str) -> None:  # noqa: ANN401 - 
     if get_origin(wanted) is Literal:
         choices = [str(choice) for choice in get_args(wanted)]
         if value not in choices:
-            near = difflib.get_close_matches(value, choices, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            near = nearest(value, choices, synonyms.CHOICES)
+            hint = "" if near is None else f"; did you mean {near}?"
             raise UsageError(f"{name} {_short(value)}: wanted {_description(wanted)}{hint}")
     elif wanted in (int, float):
         try:
@@ -165,8 +166,13 @@ def _listed(choices: list[str]) -> Iterator[str]:
 
 def _hint(verb: str, name: str, flags: dict[str, _Argument]) -> str:
     known = [flag for flag in flags if flag.startswith("--")]
-    near = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"`undrift {verb} --help` lists what there is"
+    spelt = {"learning_rate": "--lr"}
+    elsewhere = {
+        given: spelt.get(ours, f"--{ours.replace('_', '-')}")
+        for given, ours in synonyms.SETTINGS.items()
+    }
+    near = nearest(name, known, elsewhere)
+    return f"did you mean {near}?" if near else f"`undrift {verb} --help` lists what there is"
 
 
 def _short(word: str) -> str:

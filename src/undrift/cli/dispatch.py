@@ -7,7 +7,6 @@ verb's own module loads tyro for its flags and torch only after they have proved
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import importlib
 import os
@@ -17,6 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
+from undrift import synonyms
 from undrift.cli.streams import guarded
 from undrift.errors import (
     LONGEST_MESSAGE,
@@ -25,7 +25,7 @@ from undrift.errors import (
     UsageError,
     shortened,
 )
-from undrift.names import printable
+from undrift.names import did_you_mean, printable
 from undrift.threads import bound_spin
 
 VERBS = {
@@ -188,8 +188,7 @@ def _overview() -> str:
 
 
 def _unknown(verb: str) -> str:
-    near = difflib.get_close_matches(verb, VERBS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"commands: {', '.join(VERBS)}"
+    hint = did_you_mean(verb, VERBS, f"commands: {', '.join(VERBS)}", synonyms.VERBS)
     kind = "flag before the command" if verb.startswith("-") else "command"
     return f"unknown {kind} {verb!r}; {hint}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import time
@@ -14,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
+from undrift import synonyms
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.flags import parse
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.reading import read_json
+from undrift.names import did_you_mean
 from undrift.wording import plural
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ def run(arguments: list[str]) -> None:
     elif action.startswith("-"):
         _list(parse(List, "runs list", arguments))
     else:
-        near = difflib.get_close_matches(action, ACTIONS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else "there are list, show and rm"
+        hint = did_you_mean(action, ACTIONS, "there are list, show and rm", synonyms.ACTIONS)
         raise UsageError(f"runs {action!r}: unknown; {hint}")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import fields
 from typing import Literal, TypedDict, Unpack
@@ -10,10 +9,12 @@ from typing import Literal, TypedDict, Unpack
 from rich.console import Console
 from torch import nn
 
+from undrift import synonyms
 from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.errors import UsageError
 from undrift.experiments.journey import Run, train_with
+from undrift.names import did_you_mean
 from undrift.runs.progress import OnTraining
 from undrift.runs.settings import TrainSettings
 
@@ -94,8 +95,7 @@ def train(
     known = [field.name for field in fields(TrainSettings)]
     for name in settings:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+            hint = did_you_mean(name, known, f"known: {', '.join(known)}", synonyms.SETTINGS)
             raise UsageError(f"train(): unknown setting {name!r}; {hint}")
     if config is not None and (source is not None or settings):
         raise UsageError("train(): config and other settings exclude each other; give one of them")

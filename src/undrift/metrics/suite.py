@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from undrift import synonyms
 from undrift.errors import UsageError
 from undrift.metrics.catalogue import METRICS, QUICK, Metric, lacking
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.measurements import Measured
+from undrift.names import did_you_mean
 from undrift.wording import dimensions, images_of
 
 OnMetric = Callable[[str, int, int], None]
@@ -31,10 +32,9 @@ def chosen_metrics(names: Sequence[str]) -> tuple[str, ...]:
         elif name in METRICS:
             asked.append(name)
         else:
-            near = difflib.get_close_matches(name, [*METRICS, "all", "quick"], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else ""
-            known = ", ".join([*METRICS, "quick", "all"])
-            raise UsageError(f"unknown metric {name!r}; {hint or f'there are {known}'}")
+            known = [*METRICS, "quick", "all"]
+            hint = did_you_mean(name, known, f"there are {', '.join(known)}", synonyms.METRICS)
+            raise UsageError(f"unknown metric {name!r}; {hint}")
     return tuple(dict.fromkeys(asked))
 
 

@@ -25,9 +25,10 @@ from torch import Tensor
 from undrift.diffusion import NoiseSchedule
 from undrift.diffusion.schedule import per_sample
 from undrift.errors import DivergedError, UsageError
+from undrift.names import plain
 from undrift.sampling.embedded import DormandPrince, Exponential, Pair
 from undrift.sampling.progress import OnStep, StepDone
-from undrift.sampling.solver import BoundDenoise, plain_name
+from undrift.sampling.solver import BoundDenoise
 
 PAIRS: dict[str, Pair] = {"dopri5": DormandPrince(), "dpmpp_adaptive": Exponential()}
 """The methods by name."""
@@ -48,8 +49,7 @@ def adaptive_name(name: str) -> str | None:
     Case, spaces, dashes and underscores don't matter and ``+`` is ``p``; k-diffusion's
     ``dpm_adaptive`` is understood too.
     """
-    plain = plain_name(name)
-    return ({plain_name(ours): ours for ours in ADAPTIVE} | _ALIASES).get(plain)
+    return ({plain(ours): ours for ours in ADAPTIVE} | _ALIASES).get(plain(name))
 
 
 @dataclass(frozen=True)

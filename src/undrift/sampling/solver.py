@@ -26,11 +26,6 @@ BoundDenoise = Callable[[Tensor, Tensor], Prediction]
 Memory = TypeVar("Memory")
 
 
-def plain_name(name: str) -> str:
-    """A name without what does not matter in it: case, spaces, dashes and underscores; + is p."""
-    return "".join(c for c in name.lower().replace("+", "p") if c.isalnum())
-
-
 class Draw(Protocol):
     """This step's noise, standard normal, in the shape, dtype and device of the state."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undrift import synonyms
 from undrift.errors import ModelFileError, UsageError
 from undrift.metrics.features.convnet import LONGEST_SIDE, FeatureNetwork
 from undrift.metrics.features.domain import DomainClassifier
@@ -25,6 +25,7 @@ from undrift.metrics.features.resizing import shrunk_size
 from undrift.metrics.features.selfsupervised import SelfSupervisedFeatures
 from undrift.metrics.features.texture import TextureFeatures
 from undrift.metrics.features.untrained import RandomFeatures
+from undrift.names import did_you_mean
 
 _FITTED: dict[str, type[FittedNetwork]] = {
     found.kind: found for found in (DomainClassifier, SelfSupervisedFeatures, RandomFeatures)
@@ -133,9 +134,6 @@ def _own(spec: str, example: NDArray[np.uint8], device: torch.device | str) -> F
         return onnx_features(Path(spec), example)
     if ":" in spec:
         return function_features(spec, example)
-    close = difflib.get_close_matches(spec, _NAMES, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise UsageError(
-        f"unknown features {spec!r}: {hint}give one of {', '.join(_NAMES)}, a file .pt or .onnx, "
-        "or module:function"
-    )
+    hint = did_you_mean(spec, _NAMES, "", synonyms.FEATURES)
+    choices = f"give one of {', '.join(_NAMES)}, a file .pt or .onnx, or module:function"
+    raise UsageError(f"unknown features {spec!r}: {f'{hint} {choices}'.strip()}")

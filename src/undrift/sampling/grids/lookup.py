@@ -6,13 +6,14 @@ A name may carry the grid's own numbers: ``shifted:5``, ``beta:0.5,0.7``, ``karr
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 
 from torch import Tensor
 
+from undrift import synonyms
 from undrift.diffusion import NoiseSchedule
 from undrift.errors import UsageError
+from undrift.names import did_you_mean
 from undrift.sampling.grids.chain import leading, trailing
 from undrift.sampling.grids.ratio import karras, log_snr
 from undrift.sampling.grids.time import beta, quadratic, shifted, uniform
@@ -75,9 +76,9 @@ def parse_grid(name: str) -> tuple[str, tuple[float, ...]]:
     """
     plain, colon, rest = name.partition(":")
     if plain not in GRIDS:
-        near = difflib.get_close_matches(plain, GRIDS, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UsageError(f"unknown grid {name!r}: {hint}choose from {', '.join(GRIDS)}")
+        hint = did_you_mean(plain, GRIDS, "", synonyms.GRIDS)
+        choices = f"choose from {', '.join(GRIDS)}"
+        raise UsageError(f"unknown grid {name!r}: {f'{hint} {choices}'.strip()}")
     if not colon:
         return plain, ()
     try:

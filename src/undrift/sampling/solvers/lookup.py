@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import Any
 
 from undrift.errors import UsageError
+from undrift.names import plain
 from undrift.sampling.adaptive import adaptive_name
-from undrift.sampling.solver import Solver, plain_name
+from undrift.sampling.solver import Solver
 from undrift.sampling.solvers.churn import HeunChurn
 from undrift.sampling.solvers.ddim import DDIM
 from undrift.sampling.solvers.ddpm import DDPM
@@ -28,6 +28,7 @@ from undrift.sampling.solvers.lms import LMS
 from undrift.sampling.solvers.predictor_corrector import PredictorCorrector
 from undrift.sampling.solvers.singlestep_ancestral import DPM2Ancestral, DPMpp2SAncestral
 from undrift.sampling.solvers.unipc import UniPC2, UniPC3
+from undrift.sampling.spoken import sampler_hint
 
 _SOLVERS: dict[str, Solver[Any]] = {
     "dpmpp_2m": DPMpp2M(),
@@ -137,21 +138,21 @@ def solver(name: str) -> Solver[Any]:
     Raises:
         UsageError: for an unknown name, or a number that the rule cannot have.
     """
-    plain, _, number = name.partition(":")
+    rule, _, number = name.partition(":")
     if number:
-        return _with_number(plain, number)
-    plain = plain_name(name)
-    names = {plain_name(ours): ours for ours in _SOLVERS} | _ALIASES
-    if plain in names:
-        return _SOLVERS[names[plain]]
+        return _with_number(rule, number)
+    names = {plain(ours): ours for ours in _SOLVERS} | _ALIASES
+    if plain(name) in names:
+        return _SOLVERS[names[plain(name)]]
     if (pair := adaptive_name(name)) is not None:
         raise UsageError(
             f"sampler {name!r} is adaptive: {pair} chooses its own steps, so it serves where no "
             "number of them is asked for, as in `undrift sample --tolerance`"
         )
-    near = difflib.get_close_matches(plain, names, n=1)
-    hint = f"did you mean {names[near[0]]!r}? " if near else ""
-    raise UsageError(f"unknown sampler {name!r}: {hint}choose from {', '.join(SAMPLERS)}")
+    choices = f"choose from {', '.join(SAMPLERS)}"
+    raise UsageError(
+        f"unknown sampler {name!r}: {f'{sampler_hint(name, names)} {choices}'.strip()}"
+    )
 
 
 _NUMBERS: tuple[tuple[str, tuple[type[Any], ...]], ...] = (
@@ -164,7 +165,7 @@ _NUMBERS: tuple[tuple[str, tuple[type[Any], ...]], ...] = (
 
 def _with_number(name: str, number: str) -> Solver[Any]:
     """The rule called ``name`` with its number."""
-    plain_ddim = plain_name(name) in ("ddim", "ddimscheduler")
+    plain_ddim = plain(name) in ("ddim", "ddimscheduler")
     rule: Any = DDIM() if plain_ddim else solver(name)
     try:
         value = float(number)
