@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import resource
+import shutil
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
@@ -95,6 +96,27 @@ def test_a_damaged_entry_is_made_again(
     assert len(decodings) == 16
     load(data)
     assert len(decodings) == 16
+
+
+@pytest.mark.parametrize("other", ["pipe", "link", "file"])
+def test_an_entry_that_is_no_folder_is_made_again(
+    home: Path, data: Path, decodings: list[int], other: str
+) -> None:
+    whole = np.array(load(data).images)
+    place = entries(home)[0]
+    shutil.rmtree(place)
+    if other == "pipe":
+        os.mkfifo(place)
+        reader = os.open(place, os.O_RDWR | os.O_NONBLOCK)  # so that opening it fails, not waits
+    elif other == "link":
+        place.symlink_to("nowhere")
+    else:
+        place.write_text("mine")
+    assert np.array_equal(load(data).images, whole)
+    assert len(decodings) == 16
+    assert place.is_dir() and not place.is_symlink()
+    if other == "pipe":
+        os.close(reader)
 
 
 def test_an_unverified_cache_would_serve_damage(

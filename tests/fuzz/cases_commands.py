@@ -83,13 +83,13 @@ WORDS = (
     "domain",
 )  # fmt: skip
 PATHS = (
-    "", ".", "..", "/", "/nonexistent/x", "~nouser/x", "~", "classes", "images.npz", "images.npy",
+    "", ".", "..", "/", "nowhere/x", "~nouser/x", "~", "classes", "images.npz", "images.npy",
     "run", "run/pipeline", "run/config.yaml", "gan", "samples", "mask.png", "reference.safetensors",
     "n" * 300, "d/" * 3000, "x" * 100_000, "a\nb", "\x1b[31m", "\udcff.png", "caf\u00e9", "https://x.y/z",
     "hf:x/y", "hf:", "digits", "ring8", "/proc/self/mem", "pipe", "link", "loop", "node", "mine",
     "mine/note.txt", "empty", "..\\x", "runs/latest", "\x00", "-", "/dev/stdin", "classes.zip",
 )  # fmt: skip
-ONLY_READ = ("/dev/zero", "/dev/null", "/dev/full", "/dev/random", "/proc")
+ONLY_READ = ("/nonexistent/x", "/dev/zero", "/dev/null", "/dev/full", "/dev/random", "/proc")
 NEW = ("new", "new.json", "new.npz", "new/deeper", "new.csv", "new.safetensors", "new.png")
 SMALL_NUMBERS = (
     "0",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import json
-import shutil
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,7 +81,7 @@ def make_entry(place: Path, build: Callable[[Path], dict[str, Any]]) -> None:
     """Build in a folder of its own, then rename it into place. The caller holds the lock."""
     for leftover in place.parent.glob(f".{place.name}.*"):
         # Nobody else writes under the lock: this is what a killed process left.
-        shutil.rmtree(leftover)
+        LOCAL.remove_tree(leftover)
     with staged(beside(place)) as staging:
         facts = json.dumps(build(staging)).encode()
         write_synced(staging / FACTS, facts)
@@ -91,9 +91,9 @@ def make_entry(place: Path, build: Callable[[Path], dict[str, Any]]) -> None:
             listing[name] = manifest.facts_of_file(staging / name)
         write_synced(staging / manifest.NAME, manifest.encode(listing))
         LOCAL.sync_directory(staging)
-        if place.exists():
+        if os.path.lexists(place):
             # Damaged, or this would not run; processes that have it mapped keep their pages.
-            shutil.rmtree(place)
+            LOCAL.remove_tree(place)
         LOCAL.rename(staging, place)
     LOCAL.sync_directory(place.parent)
 

@@ -111,11 +111,14 @@ class LocalFilesystem:
             raise OSError(number, os.strerror(number), str(one), None, str(other))
 
     def remove_tree(self, path: Path) -> None:
-        """Delete a directory and what is in it; of a symbolic link, only the link."""
-        if path.is_symlink():
-            path.unlink()
-        else:
+        """Delete a directory and what is in it; of a symbolic link, only the link.
+
+        Anything else of this name is deleted too: ``rmtree`` would wait for ever at a pipe.
+        """
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
+        else:
+            path.unlink()
 
     def read(self, path: Path) -> bytes:
         """A regular file's content."""

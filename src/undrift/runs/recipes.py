@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from undrift.codec import Standardise, codec_config
+from undrift.codec import CodecConfig, Premultiplied, Standardise, codec_config
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
 from undrift.diffusion import VE, EDMWeight
@@ -194,7 +194,7 @@ def _diffusion(
     """The model of a diffusion run."""
     return DiffusionConfig(
         spec=spec,
-        codec=codec_config(Standardise.fit(_spread(train))),
+        codec=_codec(settings, train),
         network=None if own_network else _with_dropout(recipe.network, settings.dropout),
         schedule=VE(sigma_max=recipe.sigma_max),
         levels=recipe.levels,
@@ -205,6 +205,14 @@ def _diffusion(
         optimizer=_optimizer(recipe, settings.learning_rate, own_network),
         compile=settings.compile,
     )
+
+
+def _codec(settings: TrainSettings, train: ImageSet) -> CodecConfig:
+    """Colours times alpha where images have one that varies, as densities are of no interest."""
+    images = _spread(train)
+    transparent = images.shape[3] == 4 and bool((images[..., 3] < 255).any())
+    premultiplied = transparent and settings.recipe != "likelihood"
+    return codec_config((Premultiplied if premultiplied else Standardise).fit(images))
 
 
 def choose_device(asked: str) -> str:
