@@ -53,6 +53,20 @@ def test_learnt_only_when_clearly_better_than_gross_corruptions(
         assert "texture distance" in found.sentence
 
 
+@pytest.mark.parametrize(
+    ("high", "state"), [(0.4, "learning"), (0.54, "learning"), (0.56, "learnt"), (0.99, "learnt")]
+)
+def test_learnt_only_when_samples_show_their_classes(high: float, state: str):
+    measured = evaluation(9.0, 2.0, NOISE)
+    record = {"value": high - 0.05, "low": high - 0.1, "high": high, "floor": 0.9}
+    classes = {f"class {k}": 0.3 for k in range(5)}  # (0.9 + 1 / 5) / 2 = 0.55
+    measured["metrics"]["label_accuracy"] = record | {"classes": classes}
+    found = with_samples(LEARNT, measured)
+    assert found.state == state
+    if state == "learning":
+        assert f"class of {high - 0.05:.1%} of the samples, and of 90.0% of" in found.sentence
+
+
 def test_mild_corruptions_and_unseen_ones_do_not_count():
     mild = space_of("texture_fd", 2.0, blur=(3.0, 0.5, True), fine_noise=(2.5, 0.1, True))
     assert with_samples(LEARNT, evaluation(40.0, 2.0, mild)).state == "learnt"

@@ -9,6 +9,10 @@ corrupted images' distance and r that of the real images beside them, all in one
     clearly better:  h - f < l - r                                                          (1)
 
 The excess over real images is compared, since the distance itself depends on the number of images.
+Nor is "learnt" said where samples rarely show the class they were drawn for: with a the upper end
+of the label accuracy, b that of real images and K the number of classes,
+
+    classes shown:  a > (b + 1 / K) / 2                                                     (2)
 """
 
 from __future__ import annotations
@@ -91,8 +95,9 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
             "early",
             f"{worst} Train longer, or on smaller images. By the loss alone: {verdict.sentence}",
         )
-    if worst := _not_beaten(evaluation, tested, VISIBLE):
-        return Verdict("learning", f"{verdict.sentence} {worst}")
+    for doubt in (_not_beaten(evaluation, tested, VISIBLE), _not_shown(evaluation)):
+        if doubt:
+            return Verdict("learning", f"{verdict.sentence} {doubt}")
     return verdict
 
 
@@ -119,6 +124,20 @@ def _not_beaten(
                         f"{amount(metric, response.value)} of these."
                     )
     return ""
+
+
+def _not_shown(evaluation: Record) -> str:
+    """A sentence where samples fail (2); nothing where they do not, or nothing is known of it."""
+    record = evaluation.get("metrics", {}).get("label_accuracy")
+    if record is None or record.get("high") is None or record.get("floor") is None:
+        return ""
+    chance = 1 / max(1, len(record.get("classes", ())))
+    if record["high"] > (record["floor"] + chance) / 2:
+        return ""
+    return (
+        f"A classifier recognises the class of {amount('label_accuracy', record['value'])} of the "
+        f"samples, and of {amount('label_accuracy', record['floor'])} of real images."
+    )
 
 
 def _measured(evaluation: Record) -> list[Sensitivity]:
