@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from undrift.experiments.report import ReportMaterial, gather_material
+from undrift.pipelines.one_step import OneStep
 
 STEPS, BATCH = 1200, 64
 LOG_SNR = np.linspace(7.0, -5.0, 10)
@@ -224,6 +225,7 @@ def events(
                     "log_snr": LOG_SNR.tolist(),
                     "losses": losses,
                     "gaussian": gaussian.tolist(),
+                    "standard_errors": [0.01 * loss for loss in losses],
                     "seconds": 0.17,
                 }
             )
@@ -233,6 +235,12 @@ def events(
             noise = 150 * np.exp(-6 * step / STEPS) * (1.2 if weights == "raw" else 1.0)
             _grid(images[:40], noise, draws).save(directory / file)
             log.append({"event": "grid", "step": step, "file": file, "weights": weights})
+    shown = images[-6:]
+    estimates = [shown + draws.normal(0, std, shown.shape) for std in (4, 8, 16)]
+    found = OneStep(shown, np.clip(estimates, 0, 255).astype(np.uint8))
+    file = f"samples/step_{STEPS:06d}_one_step.png"
+    found.picture().save(directory / file)
+    log.append({"event": "one_step", "step": STEPS, "file": file, "weights": "ema"})
     log.append({"event": "checkpoint", "step": 600, "seconds": 0.4, "bytes": 19_000_000})
     log.append({"event": "checkpoint", "step": STEPS, "seconds": 0.4, "bytes": 19_000_000})
     log.append({"event": "done", "step": STEPS, "images": STEPS * BATCH, "seconds": 57.9})

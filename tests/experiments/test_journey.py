@@ -71,6 +71,7 @@ def test_a_finished_run_holds_what_it_promises(finished: Path) -> None:
         "log.txt",
         "samples/step_000004_ema.png",
         "samples/step_000004_raw.png",
+        "samples/step_000004_one_step.png",
         "checkpoints/step-000004/MANIFEST.json",
         "ema/step-000004/MANIFEST.json",
         "pipeline/config.json",

@@ -141,6 +141,20 @@ def test_images_decode_and_samples_are_unchanged(page: Page):
     np.testing.assert_array_equal(first[:8, :8, 0], zero[..., 0])
 
 
+def test_what_the_mean_over_noise_levels_hides_is_said_and_shown(page: Page, run: Path):
+    assert "of the mean over levels: it hides them" in page.said
+    assert re.search(
+        r"From 48,640 to 76,800 images seen, error .*: \d+% .*less at noise", page.said
+    )
+    assert "halfway, at 48,640 images" in page.text
+    assert "in one step from noise of 0.1, 0.2, 0.4 standard deviations of the data" in page.said
+    with Image.open(run / "samples" / "step_001200_one_step.png") as drawn:
+        expected = np.asarray(drawn.convert("RGB"))
+    blobs = [base64.b64decode(source.split(",", 1)[1]) for source in page.images]
+    pictures = [np.asarray(Image.open(io.BytesIO(blob)).convert("RGB")) for blob in blobs]
+    assert any(np.array_equal(picture, expected) for picture in pictures)  # every pixel of it
+
+
 def test_written_twice_is_the_same_page_and_leaves_nothing_else(run: Path, page: Page):
     before = sorted(path.name for path in run.iterdir())
     assert write_report(run, fake_run.material()).read_text(encoding="utf-8") == page.text

@@ -6,15 +6,21 @@ import contextlib
 import io
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
 from rich.console import Console
+from tests.training.small import learner
 
+import undrift
 from undrift.errors import DivergedError
 from undrift.runs import recorder
 from undrift.runs.directory import RunDirectory
-from undrift.runs.events import EventLog
+from undrift.runs.events import EventLog, read_events
 from undrift.runs.log import RunLog
 from undrift.training.learner import Progress
+from undrift.training.loop import averaged_tensors
 from undrift.wording import clock
 
 
@@ -90,6 +96,35 @@ def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown
     assert "step 7: no grid of the raw weights: decode: 64 of 64" in shown.getvalue()
     assert [path.name for path in (run.path / "samples").iterdir()] == ["step_000007_ema.png"]
     assert f"step 7: new grid {run.path / 'samples' / 'step_000007_ema.png'}" in shown.getvalue()
+
+
+def test_held_out_images_are_denoised_in_one_step_beside_each_grid(run, log, shown, monkeypatch):
+    images = undrift.data.load("digits").split("validation")
+    made = learner(images)
+    monkeypatch.setattr(recorder, "draw_grid", lambda pipeline: b"a picture")
+    weights = {"ema": averaged_tensors(made), "raw": averaged_tensors(made)}
+    with contextlib.closing(EventLog(run.events)) as events:
+        recording = recorder.Recorder(run, events, made, log, held_out=images)
+        for step in (7, 9):
+            recording.grid(Progress(step, 10, 70), weights)
+    found = [event for event in read_events(run.events) if event["event"] == "one_step"]
+    assert [(event["step"], event["weights"]) for event in found] == [(7, "ema"), (9, "ema")]
+    seven, nine = ((run.path / event["file"]).read_bytes() for event in found)
+    assert seven == nine  # the same images, the same noise
+    expected = made.one_step(None, images.images, images.labels)
+    np.testing.assert_array_equal(Image.open(io.BytesIO(seven)), expected.picture())
+
+
+def test_images_that_cannot_be_denoised_are_told_and_the_run_goes_on(run, log, shown, monkeypatch):
+    images = undrift.data.load("digits").split("validation")
+    made = learner(images)
+    broken = {name: torch.full_like(t, float("nan")) for name, t in averaged_tensors(made).items()}
+    monkeypatch.setattr(recorder, "draw_grid", lambda pipeline: b"a picture")
+    with contextlib.closing(EventLog(run.events)) as events:
+        recorder.Recorder(run, events, made, log, held_out=images).grid(
+            Progress(7, 10, 70), {"ema": broken}
+        )
+    assert "step 7: no denoised images: decode: " in shown.getvalue()
 
 
 def test_the_clocks_of_the_bar_have_names(run, shown, now):

@@ -305,7 +305,10 @@ class _Journey:
         events = EventLog(self._run.events) if self._world.first else None
         recorder = None
         if events is not None:
-            recorder = Recorder(self._run, events, learner, self._log, judge, self._callback)
+            held_out = validation if len(validation) else None
+            recorder = Recorder(
+                self._run, events, learner, self._log, judge, self._callback, held_out
+            )
         trainer = Trainer(
             learner,
             config.training,

@@ -7,10 +7,12 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from PIL import Image
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 from torch import Tensor
 
+from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import DivergedError
 from undrift.pipelines import Pipeline, SampleSpec, image_grid
@@ -38,6 +40,7 @@ class Recorder:
         log: where to show progress, and to note what went wrong.
         judge: measures samples; None where nobody asked for that.
         callback: told of every update.
+        held_out: images to denoise in one step beside each grid; None leaves that out.
     """
 
     def __init__(
@@ -48,8 +51,10 @@ class Recorder:
         log: RunLog,
         judge: Judge | None = None,
         callback: OnTraining | None = None,
+        held_out: ImageSet | None = None,
     ) -> None:
         self._callback = callback
+        self._held_out = held_out
         self._began = time.perf_counter()
         self._run = run
         self._events = events
@@ -146,6 +151,26 @@ class Recorder:
         if newest:
             self._log.say(f"step {progress.step}: new grid {self._run.path / newest}")
 
+        if "ema" in weights:
+            self._one_step(progress, weights["ema"])
+
+    def _one_step(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
+        """Denoise held-out images in one step, the same ones and the same noise every time."""
+        if self._held_out is None:
+            return
+        before = time.perf_counter()
+        try:
+            found = self._learner.one_step(weights, self._held_out.images, self._held_out.labels)
+        except DivergedError as error:
+            self._log.say(f"step {progress.step}: no denoised images: {error}")
+            return
+        if found is None:
+            return
+        file = f"samples/step_{progress.step:06d}_one_step.png"
+        self._run.write_bytes(file, _png(found.picture()))
+        seconds = time.perf_counter() - before
+        self.event("one_step", step=progress.step, file=file, weights="ema", seconds=seconds)
+
     def evaluate(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
         """Measure samples of the averaged weights, and keep the best weights."""
         if self._judge is None:
@@ -185,6 +210,10 @@ def draw_grid(pipeline: Pipeline) -> bytes:
     columns, rows = grid_shape(pipeline.spec)
     labels = "all" if pipeline.spec.class_names else None
     samples = pipeline(columns * rows, labels=labels, seed=GRID_SEED)
+    return _png(image_grid(samples.images, columns=columns))
+
+
+def _png(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
-    image_grid(samples.images, columns=columns).save(buffer, format="PNG")
+    picture.save(buffer, format="PNG")
     return buffer.getvalue()

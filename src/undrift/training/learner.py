@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from undrift.conditioning import Condition
 from undrift.pipelines import Pipeline
+from undrift.pipelines.one_step import OneStep
 from undrift.randomness import Draws
 from undrift.training.optimizers import OptimizerConfig
 
@@ -138,6 +139,15 @@ class Learner(Protocol):
         self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
     ) -> Mapping[str, Any]:
         """Entries of a ``validation`` event on held-out images (N, H, W, C), or nothing."""
+        ...
+
+    def one_step(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+    ) -> OneStep | None:
+        """Held-out images (N, H, W, C) with a little noise, denoised in one step.
+
+        None of what draws without noise levels, or draws points of the plane.
+        """
         ...
 
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> Pipeline:

@@ -11,7 +11,7 @@ from tests.experiments.compare.fake_executor import FakeExecutor
 from tests.experiments.compare.test_run import ASKED, NAMES, SPEED
 from tests.experiments.test_report import Page
 
-from undrift.experiments.compare import run, run_comparison
+from undrift.experiments.compare import Arm, run, run_comparison
 from undrift.experiments.report.figure import FIRST
 
 
@@ -79,6 +79,20 @@ def test_curves_are_drawn_for_both_families_and_points_for_every_metric(made):
     ):
         assert f'id="{name}-' in text
     assert text.count('class="plot"') == 2 * (2 + 3 + 1)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_arms_are_told_apart_by_noise_level(seeds, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
+    arms = (Arm("diffusion", "diffusion"), Arm("wet", "diffusion", {"dropout": 0.1}))
+    asked = replace(ASKED, arms=arms, seeds=seeds, out=str(tmp_path), parameters="recipe")
+    run_comparison(asked, executor=FakeExecutor())
+    words = words_of(Page((tmp_path / "report.html").read_text()))
+    assert (
+        "wet, validation error against diffusion: 10% more at noise 0.03 to 0.14, elsewhere no "
+        "difference beyond the 95% interval."
+    ) in words
 
 
 def test_trials_and_sizes_have_their_place(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from jinja2 import Template
 from markupsafe import Markup
 
 from undrift.experiments.compare.figures import curve_panels, point_panels, quality_panel
-from undrift.experiments.compare.sentences import claim_lines, lead_of, verdict_lines
+from undrift.experiments.compare.sentences import claim_lines, lead_of, level_lines, verdict_lines
 from undrift.experiments.compare.tables import (
     cost_rows,
     heads,
@@ -110,6 +110,7 @@ def _ledger(folder: Path, found: Record, place: int) -> Record:
         "points": point_panels(found, place),
         "grids": _grids(folder, found, mine),
         "quality": quality_panel(found["methods"], table["kind"], histories),
+        "levels": level_lines(found["methods"], histories),
         "curves": curve_panels(found["methods"], table["kind"], histories),
         "costs": cost_rows(found, table),
         "trials": [] if found["tuning"] is None else tuning_rows(found["tuning"], table["kind"]),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from undrift.experiments.report.history import History
+from undrift.experiments.report.levels import contrast_over_seeds
 from undrift.experiments.report.metric_table import SHARES, amount, title_of
 from undrift.wording import dimensions, plural
 
@@ -109,6 +112,28 @@ def interval(metric: str, entry: Record) -> str:
         return "no interval: one seed"
     low, high = signed(metric, entry["low"]), signed(metric, entry["high"])
     return f"{low.removesuffix(' points')} to {high}"
+
+
+def level_lines(
+    methods: Sequence[str], histories: Mapping[str, Sequence[tuple[int, History]]]
+) -> list[str]:
+    """At which noise levels the last validations of each method differ from the first's.
+
+    Args:
+        methods: names, in order; those without noise levels are left out.
+        histories: method -> seed and history of each of its runs.
+    """
+    last = {
+        method: {seed: history.main[-1] for seed, history in runs if history.main}
+        for method, runs in histories.items()
+    }
+    first, *others = [name for name in methods if last.get(name)] or [""]
+    found = ((name, contrast_over_seeds(last[first], last[name])) for name in others)
+    return [
+        f"{name}, validation error against {first}: {differences.words()}."
+        for name, differences in found
+        if differences is not None
+    ]
 
 
 def said(found: Record) -> list[str]:

@@ -12,13 +12,14 @@ _WORDS = {
     "training": "training steps",
     "validation": "validation",
     "grid": "sample grids",
+    "one_step": "one-step denoising",
     "evaluation": "evaluations on the way",
     "checkpoint": "checkpoints",
     "sampling": "final sampling",
     "metrics": "metrics",
 }
 _ALIASES = {"grids": "grid", "checkpoints": "checkpoint"}
-_LOOKING = ("validation", "grid", "evaluation", "checkpoint")
+_LOOKING = ("validation", "grid", "one_step", "evaluation", "checkpoint")
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,20 @@ def level_figure(history: History) -> Markup | None:
                         markersize=3.4,
                         label=_NAMES[weights],
                     )
+            before = history.halfway
+            if before is not None and before.ratios is not None:
+                right.plot(
+                    before.noise,
+                    before.ratios,
+                    color=MUTED,
+                    alpha=0.7,
+                    linewidth=1.3,
+                    label=f"halfway, at {plural(before.images, 'image')}",
+                )
+            if last.standard_errors is not None and last.gaussian is not None:
+                half = 1.96 * last.standard_errors / last.gaussian
+                right.errorbar(last.noise, ratios, yerr=half, fmt="none", ecolor=FIRST, capsize=2)
+            right.legend(loc="lower left")
             top = max(1.15, float(ratios.max()) * 1.05)
             right.set_ylim(0, min(top, 3.0))
             right.annotate(

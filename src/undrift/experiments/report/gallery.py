@@ -13,9 +13,17 @@ import numpy as np
 from undrift.data.scatter import on_plane
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.material import ReportMaterial
-from undrift.experiments.report.pictures import Picture, by_class, gap_of, strip, thumbnail
+from undrift.experiments.report.pictures import (
+    Picture,
+    as_drawn,
+    by_class,
+    gap_of,
+    strip,
+    thumbnail,
+)
 from undrift.experiments.report.plane import cloud, coverage_sentence
 from undrift.experiments.report.record import Grid, RunRecord
+from undrift.pipelines.one_step import NOISE
 from undrift.wording import plural
 
 _WIDTH = 868  # CSS pixels of the content column
@@ -109,6 +117,23 @@ def _evenly(steps: list[int], most: int) -> list[int]:
             break
         chosen.add(int(place))
     return [steps[place] for place in sorted(chosen)]
+
+
+def one_step_sheet(record: RunRecord) -> Record:
+    """The last picture of held-out images denoised in one step, and what to look for in it."""
+    if not record.one_steps:
+        return {"sheet": None, "note": ""}
+    latest = record.one_steps[-1]
+    levels = ", ".join(f"{noise:g}" for noise in NOISE)
+    note = (
+        f"Held-out images, after {plural(latest.step, 'step')}. Each row: the image, then what the "
+        f"network makes of it in one step from noise of {levels} standard deviations of the data; "
+        "magnified, of large images the middle. Texture and edges should be those of the image. "
+        "Blurred: they are not learnt yet. Speckled, or with noise left in: samples will have "
+        "static in their surfaces, whatever the mean of the loss says."
+    )
+    label = f"Held-out images denoised in one step, after step {latest.step}"
+    return {"sheet": as_drawn(latest.path, label), "note": note}
 
 
 def nearest_pairs(material: ReportMaterial) -> list[Record]:

@@ -27,6 +27,7 @@ class Validation:
         losses: (L,) mean squared error of the predicted clean image at each.
         gaussian: (L,) the same of the best Gaussian denoiser, or None if it was not computed.
         in_bits: whether ``loss`` is bits per dimension.
+        standard_errors: (L,) of ``losses``, over images; None where they were not recorded.
     """
 
     step: int
@@ -37,6 +38,7 @@ class Validation:
     losses: Series
     gaussian: Series | None
     in_bits: bool = False
+    standard_errors: Series | None = None
 
     @property
     def noise(self) -> Series:
@@ -60,6 +62,7 @@ class History:
         validations: ``validation`` events by step.
         judged: those of a GAN: what its discriminator made of held-out images.
         grids: ``grid`` events.
+        one_steps: ``one_step`` events by step.
         checkpoints: ``checkpoint`` events.
         evaluations: ``evaluation`` events by step, of samples that could be measured.
         looks: all ``evaluation`` events by step.
@@ -76,6 +79,7 @@ class History:
     validations: tuple[Validation, ...]
     judged: tuple[Record, ...]
     grids: tuple[Record, ...]
+    one_steps: tuple[Record, ...]
     checkpoints: tuple[Record, ...]
     evaluations: tuple[Record, ...]
     looks: tuple[Record, ...]
@@ -117,6 +121,7 @@ class History:
             ),
             judged=tuple(event for event in of_kind("validation") if "losses" not in event),
             grids=of_kind("grid"),
+            one_steps=of_kind("one_step"),
             checkpoints=of_kind("checkpoint"),
             evaluations=tuple(look for look in looks if look.get("kid") is not None),
             looks=looks,
@@ -147,6 +152,13 @@ class History:
         return self.validated("ema") or self.validated("raw")
 
     @property
+    def halfway(self) -> Validation | None:
+        """The first of `main` after half of its images, where it is not the last."""
+        looks = self.main
+        found = next((look for look in looks if look.images >= looks[-1].images / 2), None)
+        return None if found is None or found is looks[-1] else found
+
+    @property
     def images(self) -> int | None:
         """Real images seen so far."""
         if self.done is not None and "images" in self.done:
@@ -155,7 +167,7 @@ class History:
 
 
 def _validation(event: Record) -> Validation:
-    gaussian = event.get("gaussian")
+    gaussian, errors = event.get("gaussian"), event.get("standard_errors")
     return Validation(
         step=int(event["step"]),
         images=int(event["images"]),
@@ -165,4 +177,5 @@ def _validation(event: Record) -> Validation:
         losses=np.array(event.get("losses", []), dtype=np.float64),
         gaussian=None if gaussian is None else np.array(gaussian, dtype=np.float64),
         in_bits="bits_per_dim" in event,
+        standard_errors=None if errors is None else np.array(errors, dtype=np.float64),
     )

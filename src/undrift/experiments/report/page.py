@@ -28,13 +28,15 @@ from undrift.experiments.report.gallery import (
     contact_sheet,
     denoising_frames,
     nearest_pairs,
+    one_step_sheet,
     sample_gallery,
     timeline,
 )
 from undrift.experiments.report.game import game_figure, judge_game, watch_figure
 from undrift.experiments.report.health import health_figure, health_note
-from undrift.experiments.report.history import Record
+from undrift.experiments.report.history import History, Record
 from undrift.experiments.report.html import source, template
+from undrift.experiments.report.levels import contrast, fine_share
 from undrift.experiments.report.material import ReportMaterial
 from undrift.experiments.report.metric_table import metric_lines, missing_note, protocol_rows
 from undrift.experiments.report.record import RunRecord
@@ -51,6 +53,7 @@ from undrift.experiments.report.words import (
     training_rows,
 )
 from undrift.names import shell_line
+from undrift.pipelines.one_step import NOISE
 from undrift.runs.directory import RunDirectory
 from undrift.wording import plural
 
@@ -163,6 +166,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "verdict": verdict,
         "verdict_tone": _VERDICTS[verdict.state],
         "levels": level_figure(history),
+        "levels_note": _levels_note(history),
+        "one_step": one_step_sheet(record),
         "losses": None if game is not None else loss_figure(history),
         "game": game,
         "watch": watch_figure(history),
@@ -256,6 +261,26 @@ def _tiles(record: RunRecord, material: ReportMaterial) -> list[dict[str, str]]:
         value = short(material.parameters)
         tiles.append({"name": "parameters", "value": value, "beside": "trainable"})
     return tiles
+
+
+def _levels_note(history: History) -> str:
+    """What the mean over noise levels hides, and where the second half changed anything."""
+    if not history.main:
+        return ""
+    last, before = history.main[-1], history.halfway
+    notes = []
+    if (share := fine_share(last)) is not None and not last.in_bits:
+        notes.append(
+            f"Texture and edges are decided at noise below {max(NOISE):g} or so, and that makes up "
+            f"{share:.1%} of the mean over levels: it hides them."
+        )
+    found = None if before is None else contrast(before, last)
+    if before is not None and found is not None:
+        notes.append(
+            f"From {before.images:,} to {plural(last.images, 'image')} seen, error of the weights "
+            f"that samples are drawn with: {found.words()}."
+        )
+    return " ".join(notes)
 
 
 def _curves_note(record: RunRecord) -> str:

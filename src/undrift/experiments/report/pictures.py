@@ -74,6 +74,16 @@ def thumbnail(path: Path, label: str, *, side: int) -> Picture:
     return shown(image, float(int(scale)) if scale > 1 else scale, label)
 
 
+def as_drawn(path: Path, label: str) -> Picture:
+    """The PNG at ``path`` with every pixel that it has.
+
+    Raises:
+        OSError: it cannot be read as an image.
+    """
+    with opened_picture(path) as file:
+        return shown(file.convert("RGBA" if "A" in file.getbands() else "RGB"), 1.0, label)
+
+
 def with_alpha(images: Images) -> Images:
     """``images`` (n, H, W, C) of 1, 3 or 4 channels as (n, H, W, 4)."""
     channels = images.shape[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from undrift.runs.events import read_events
 
 @dataclass(frozen=True)
 class Grid:
-    """One sample grid on disk.
+    """One picture of a sample grid, or of one-step denoising, on disk.
 
     Attributes:
         step: optimiser updates before it.
@@ -42,6 +43,7 @@ class RunRecord:
         evaluations: what ``undrift evaluate`` measured of this run, latest first.
         history: ``metrics.jsonl``.
         grids: sample grids that exist, oldest first.
+        one_steps: pictures of one-step denoising that exist, oldest first.
         missing: names of the files that were not there.
     """
 
@@ -55,6 +57,7 @@ class RunRecord:
     evaluations: tuple[Record, ...]
     history: History
     grids: tuple[Grid, ...]
+    one_steps: tuple[Grid, ...]
     missing: tuple[str, ...]
 
     @classmethod
@@ -86,7 +89,7 @@ class RunRecord:
         if not events.exists():
             missing.append(events.name)
         history = History.of(read_events(events))
-        grids = _grids(directory, history)
+        grids = _grids(directory, history.grids)
         if not grids:
             missing.append("samples/step_*.png")
         return cls(
@@ -100,6 +103,7 @@ class RunRecord:
             _evaluations(directory / "evaluation"),
             history,
             grids,
+            _grids(directory, history.one_steps),
             tuple(missing),
         )
 
@@ -121,9 +125,9 @@ def _mapping(path: Path) -> Record:
     return mapping(read(path, ModelFileError, advice), str(path), ModelFileError, advice)
 
 
-def _grids(directory: Path, history: History) -> tuple[Grid, ...]:
+def _grids(directory: Path, events: Sequence[Record]) -> tuple[Grid, ...]:
     found: dict[tuple[int, str], Grid] = {}
-    for event in history.grids:
+    for event in events:
         name = str(event.get("file", ""))
         for path in (directory / name, directory / "samples" / name):
             if name and path.is_file():

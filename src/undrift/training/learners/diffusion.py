@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from undrift.codec import CodecConfig, build_codec
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half
+from undrift.data.scatter import on_plane
 from undrift.diffusion import (
     VE,
     Denoiser,
@@ -38,6 +40,7 @@ from undrift.networks import (
     memory_format,
 )
 from undrift.pipelines import DiffusionPipeline, SampleSpec
+from undrift.pipelines.one_step import OneStep, denoise_once
 from undrift.randomness import Draws, generator, key
 from undrift.schema import check_ranges
 from undrift.training.gaussian import error as gaussian_error
@@ -50,6 +53,8 @@ VALIDATION_LOG_SNR = (7.0, -5.0)
 VALIDATION_LEVELS = 10
 VALIDATION_VALUES = 2**18
 """Image values looked at per level, so that looking costs little: 256 images of 32 x 32 x 1."""
+
+ONE_STEP_IMAGES = 6
 
 
 @dataclass(frozen=True)
@@ -212,12 +217,12 @@ class DiffusionLearner:
 
         Returns:
             ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at
-            each), ``gaussian`` (if known) and ``loss``: the mean of the losses, or of a likelihood
-            model the bits per dimension, which are also called ``bits_per_dim``.
+            each), their ``standard_errors`` over images, ``gaussian`` (if known) and ``loss``: the
+            mean of the losses, or of a likelihood model the bits per dimension, which are also
+            called ``bits_per_dim``.
         """
         count = min(len(images), validation_count(self.config.spec.shape))
-        # Evenly spaced: the rows of a folder are in the order of its classes.
-        rows = np.linspace(0, len(images) - 1, count).astype(np.int64)
+        rows = _spread(len(images), count)
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
         x0 = self.codec.encode(pixels.to(self._device))
         entries = {}
@@ -229,7 +234,7 @@ class DiffusionLearner:
         context = None if pipeline.encoder is None else pipeline.encoder(condition, count)
         # The denoiser reads its times by its own path, which of a likelihood model is learned.
         schedule = pipeline.denoiser.schedule
-        errors = []
+        errors, deviations = [], []
         for i, t in enumerate(schedule.time_at(log_snr)):
             noise = torch.randn(
                 x0.shape, generator=generator(self._seed, "validation", i), dtype=torch.float32
@@ -237,10 +242,13 @@ class DiffusionLearner:
             level = schedule(t)
             x_t = float(level.alpha) * x0 + float(level.sigma) * noise
             prediction = pipeline.denoiser(x_t, t.to(self._device), context)
-            errors.append(float((prediction.x0 - x0).square().mean()))
+            squared = (prediction.x0 - x0).square()
+            errors.append(float(squared.mean()))
+            deviations.append(float(squared.flatten(1).mean(1).double().std(correction=0)))
         result: dict[str, Any] = {
             "log_snr": log_snr.tolist(),
             "losses": errors,
+            "standard_errors": [deviation / math.sqrt(count) for deviation in deviations],
             "loss": sum(errors) / len(errors),
         }
         if self._eigenvalues is not None:
@@ -271,6 +279,24 @@ class DiffusionLearner:
         given = None if labels is None else labels.cpu().numpy()
         return float(scorer(images, given, device=self._device).bits.mean())
 
+    def one_step(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+    ) -> OneStep | None:
+        """See `undrift.training.learner.Learner.one_step`; the same images and noise every time."""
+        if on_plane(images.shape[1:]):
+            return None
+        rows = _spread(len(images), min(len(images), ONE_STEP_IMAGES))
+        pipeline = self.pipeline(weights)
+        return denoise_once(
+            pipeline.denoiser,
+            pipeline.encoder,
+            self.codec,
+            images[rows],
+            labels[rows] if labels is not None and self.config.spec.class_names else None,
+            seed=self._seed,
+            device=self._device,
+        )
+
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> DiffusionPipeline:
         """A pipeline of its own copy of the networks, in evaluation mode."""
         denoiser, encoder = copy.deepcopy((self._denoiser, self._encoder))
@@ -293,6 +319,11 @@ class DiffusionLearner:
 def validation_count(shape: tuple[int, int, int]) -> int:
     """Held-out images of ``shape`` that a validation looks at, where there are as many."""
     return int(np.clip(VALIDATION_VALUES // np.prod(shape), 32, 256))
+
+
+def _spread(images: int, count: int) -> np.ndarray:
+    """``count`` rows of ``images``, evenly spaced: a folder's are in the order of its classes."""
+    return np.linspace(0, images - 1, count).astype(np.int64)
 
 
 def _required(config: NetworkConfig | None) -> NetworkConfig:

@@ -173,6 +173,11 @@ class GANLearner:
         ours = diversity(self.codec.decode(fake), known)
         return stand | ours | {f"real_{name}": value for name, value in real.items()}
 
+    def one_step(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+    ) -> None:
+        """Nothing: a generator has no noise levels."""
+
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> GANPipeline:
         """A pipeline of its own copy of the generator, in evaluation mode."""
         made, encoder = copy.deepcopy((self._generator, self._encoder))
