@@ -81,7 +81,7 @@ def watched(path: Path, digits: ImageSet, kinds: list[int]) -> tuple[RunDirector
         Judge(run, train, validation, "cpu"),
     )
     for k, count in enumerate(kinds, start=1):
-        recording.evaluate(Progress(k, STEPS, 64 * k), count)  # type: ignore[arg-type]
+        recording.evaluate(Progress(k, STEPS, 64 * k, k / STEPS), count)  # type: ignore[arg-type]
     log.close()
     return run, shown.getvalue()
 

@@ -56,7 +56,7 @@ def test_time_left_is_that_of_all_steps_after_the_first(resumed_at, now, run, lo
     now[0] += 6.0  # the judge gets ready
     for step in range(resumed_at + 1, resumed_at + 101):
         now[0] += 0.25
-        recording.step(Progress(step, 1000, 64 * step))
+        recording.step(Progress(step, 1000, 64 * step, step / 1000))
     first = shown.getvalue().splitlines()[0]
     assert first.startswith(f"step {resumed_at + 16}/1000")
     left = clock((1000 - resumed_at - 16) * 0.25)
@@ -69,7 +69,7 @@ def test_the_first_looks_say_nothing_of_the_time_left(now, run, log, shown):
         recording = recorder.Recorder(run, events, None, log)  # type: ignore[arg-type]
         for step in range(1, 101):
             now[0] += 0.25
-            recording.step(Progress(step, 1000, 64 * step))
+            recording.step(Progress(step, 1000, 64 * step, step / 1000))
             if step in (15, 80):
                 for look in ("validation", "grid"):
                     now[0] += 6.0
@@ -92,7 +92,7 @@ def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown
     learner = SimpleNamespace(pipeline=lambda tensors: tensors)
     with contextlib.closing(EventLog(run.events)) as events:
         recording = recorder.Recorder(run, events, learner, log)  # type: ignore[arg-type]
-        recording.grid(Progress(7, 10, 70), {"raw": "raw", "ema": "ema"})  # type: ignore[dict-item]
+        recording.grid(Progress(7, 10, 70, 0.7), {"raw": "raw", "ema": "ema"})  # type: ignore[dict-item]
     assert "step 7: no grid of the raw weights: decode: 64 of 64" in shown.getvalue()
     assert [path.name for path in (run.path / "samples").iterdir()] == ["step_000007_ema.png"]
     assert f"step 7: new grid {run.path / 'samples' / 'step_000007_ema.png'}" in shown.getvalue()
@@ -106,7 +106,7 @@ def test_held_out_images_are_denoised_in_one_step_beside_each_grid(run, log, sho
     with contextlib.closing(EventLog(run.events)) as events:
         recording = recorder.Recorder(run, events, made, log, held_out=images)
         for step in (7, 9):
-            recording.grid(Progress(step, 10, 70), weights)
+            recording.grid(Progress(step, 10, 70, step / 10), weights)
     found = [event for event in read_events(run.events) if event["event"] == "one_step"]
     assert [(event["step"], event["weights"]) for event in found] == [(7, "ema"), (9, "ema")]
     seven, nine = ((run.path / event["file"]).read_bytes() for event in found)
@@ -122,7 +122,7 @@ def test_images_that_cannot_be_denoised_are_told_and_the_run_goes_on(run, log, s
     monkeypatch.setattr(recorder, "draw_grid", lambda pipeline: b"a picture")
     with contextlib.closing(EventLog(run.events)) as events:
         recorder.Recorder(run, events, made, log, held_out=images).grid(
-            Progress(7, 10, 70), {"ema": broken}
+            Progress(7, 10, 70, 0.7), {"ema": broken}
         )
     assert "step 7: no denoised images: decode: " in shown.getvalue()
 
@@ -131,5 +131,5 @@ def test_the_clocks_of_the_bar_have_names(run, shown, now):
     terminal = RunLog(Console(file=shown, width=200, force_terminal=True), None)
     with recorder.Recorder(run, None, None, terminal) as recording:  # type: ignore[arg-type]
         now[0] += 1.0
-        recording.step(Progress(1, 10, 64))
+        recording.step(Progress(1, 10, 64, 0.1))
     assert "elapsed" in shown.getvalue() and "left" in shown.getvalue()

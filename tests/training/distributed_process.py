@@ -9,12 +9,23 @@ import json
 import os
 import socket
 import sys
+import tempfile
+from dataclasses import replace
 
 import torch
+from rich.console import Console
 from torch import nn
 
+from undrift.data import load
+from undrift.experiments.pacing import BudgetPacing
+from undrift.runs.configuration import load as load_config
+from undrift.runs.directory import RunDirectory
+from undrift.runs.log import RunLog
+from undrift.runs.recipes import resolve
+from undrift.runs.settings import TrainSettings
 from undrift.training import distributed
 from undrift.training.distributed import World
+from undrift.training.pacing import Pace
 
 
 def network() -> nn.Module:
@@ -87,6 +98,30 @@ def collectives(world: World, checks: dict[str, bool]) -> None:
     world.barrier()
 
 
+def replanning(world: World, checks: dict[str, bool]) -> None:
+    """Ranks that measure different paces get the steps of the first one, which are stored."""
+    with tempfile.TemporaryDirectory() as made:
+        run = RunDirectory(world.broadcast_text(made))
+        asked = resolve("digits", TrainSettings(budget="60s"), load("digits"), device="cpu")
+        plan = replace(asked.training, steps=1000)
+        config = replace(asked, training=plan, seconds_per_step=0.06, replan=True)
+        log = RunLog(Console(quiet=True), None)
+        spent = 7.5 if world.first else 50.0
+        pacing = BudgetPacing(run, config, world, log, None, spent)
+        pace = Pace()
+        pace.seconds = lambda: 0.12 if world.first else 0.001
+        pace.updates = 100
+        checks["no point"] = pacing.replan(plan, 124, pace) is plan
+        changed = pacing.replan(plan, 125, pace)
+        checks["fewer steps"] = 300 < changed.steps < 600
+        numbers = [torch.tensor(changed.steps), torch.tensor(changed.replans[0].before)]
+        own = [int(number) for number in numbers]
+        world.broadcast(numbers)
+        checks["same steps"] = own == [int(number) for number in numbers]
+        checks["stored"] = load_config(run.config).training == changed
+        world.barrier()
+
+
 def run(rank: int, port: int) -> dict[str, bool]:
     os.environ.update(
         RANK=str(rank),
@@ -102,6 +137,7 @@ def run(rank: int, port: int) -> dict[str, bool]:
         gradients(world, checks)
         missing(world, checks)
         collectives(world, checks)
+        replanning(world, checks)
         everywhere = [not bad for bad in world.any([not holds for holds in checks.values()])]
     checks = dict(zip(checks, everywhere, strict=True))
     checks["left"] = not torch.distributed.is_initialized()

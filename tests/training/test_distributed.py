@@ -27,7 +27,7 @@ def test_two_ranks() -> None:
     )
     assert result.returncode == 0, result.stderr
     checks = json.loads(result.stdout)
-    assert len(checks) == 20
+    assert len(checks) == 24
     assert [name for name, holds in checks.items() if not holds] == []
 
 

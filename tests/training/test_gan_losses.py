@@ -24,25 +24,25 @@ def test_the_loss_is_the_games_with_its_penalties() -> None:
     """Recomputed from the statistics: relativistic loss + gamma (R1 + R2)."""
     game = replace(GAMES["r3gan"], augment=0.0)
     rows, draws = batch(IMAGES)
-    loss = GANLearner(game, seed=0).loss("discriminator", rows, Progress(0, 10, 0), draws)
+    loss = GANLearner(game, seed=0).loss("discriminator", rows, Progress(0, 10, 0, 0.0), draws)
     parts = loss.statistics
     wanted = RelativisticPaired().discriminator(parts["real_logit"], parts["fake_logit"])
     wanted = wanted + 0.05 * (parts["r1"] + parts["r2"])
     torch.testing.assert_close(loss.per_sample.detach(), wanted)
-    late = GANLearner(game, seed=0).loss("discriminator", rows, Progress(10, 10, 0), draws)
+    late = GANLearner(game, seed=0).loss("discriminator", rows, Progress(10, 10, 0, 1.0), draws)
     assert late.per_sample.detach().sum() < loss.per_sample.detach().sum()  # gamma has fallen
 
 
 def test_a_lazy_penalty_weighs_as_often_as_it_is_left_out() -> None:
     rows, draws = batch(IMAGES)
-    loss = GANLearner(GAMES["stylegan2"], seed=0).loss("r1", rows, Progress(0, 10, 0), draws)
+    loss = GANLearner(GAMES["stylegan2"], seed=0).loss("r1", rows, Progress(0, 10, 0, 0.0), draws)
     torch.testing.assert_close(loss.per_sample.detach(), 3 * 0.1 * loss.statistics["r1"])
 
 
 def test_a_generators_step_leaves_no_gradients_with_the_discriminator() -> None:
     rows, draws = batch(IMAGES)
     learner = GANLearner(GAMES["sngan"], seed=0)
-    learner.loss("generator", rows, Progress(0, 10, 0), draws).per_sample.sum().backward()
+    learner.loss("generator", rows, Progress(0, 10, 0, 0.0), draws).per_sample.sum().backward()
     judging, drawing = learner.groups
     assert all(p.grad is None for p in judging.module.parameters())
     assert any(p.grad is not None for p in drawing.module.parameters())
@@ -90,7 +90,7 @@ def test_augmentation_adapts_to_the_sign_of_augmented_reals_and_is_applied(
     white = Batch(torch.full_like(rows.images, 255), rows.condition)
     for _ in range(5):
         for phase in ("discriminator", "r1", "generator"):
-            loss = learner.loss(phase, white, Progress(0, 10, 0), draws)
+            loss = learner.loss(phase, white, Progress(0, 10, 0, 0.0), draws)
             learner.after_step(phase, loss.statistics)
     # after four batches by 32 of 200 images: up where augmented reals, black, are called real
     moved = 0.5 - sign * 32 / 200
@@ -126,7 +126,7 @@ def test_the_critics_loss_holds_the_penalty_between_real_and_generated_images() 
     learner.networks["discriminator"].register_forward_pre_hook(
         lambda _, asked: given.append(asked[0].detach())
     )
-    loss = learner.loss("discriminator", rows, Progress(0, 10, 0), draws)
+    loss = learner.loss("discriminator", rows, Progress(0, 10, 0, 0.0), draws)
     parts = loss.statistics
     wanted = parts["fake_logit"] - parts["real_logit"] + 10.0 * parts["gradient_penalty"]
     torch.testing.assert_close(loss.per_sample.detach(), wanted)
@@ -146,7 +146,7 @@ def test_reals_are_mirrored_half_the_time(phase: str) -> None:
         lambda _, asked: given.append(asked[0].detach())
     )
     rows, draws = batch(IMAGES, 64)
-    learner.loss(phase, rows, Progress(0, 10, 0), draws)
+    learner.loss(phase, rows, Progress(0, 10, 0, 0.0), draws)
     plain = learner.codec.encode(rows.images)
     real = given[0 if phase == "discriminator" else 1]
     straight = [torch.equal(a, b) for a, b in zip(real, plain, strict=True)]

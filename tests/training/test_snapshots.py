@@ -13,7 +13,7 @@ from undrift.training.snapshots import SnapshotStore, snapshot_due
 
 @pytest.mark.parametrize("steps", [1, 7, 31, 32, 33, 100, 1234])
 def test_at_most_32_snapshots_evenly_spaced_and_the_last(steps: int) -> None:
-    taken = [step for step in range(1, steps + 1) if snapshot_due(step, steps)]
+    taken = [step for step in range(1, steps + 1) if snapshot_due((step - 1) / steps, step / steps)]
     assert len(taken) == min(32, steps)
     assert taken[-1] == steps
     gaps = [b - a for a, b in zip([0, *taken], taken, strict=False)]
@@ -33,7 +33,7 @@ def trained(
         tensors["count"] += 1
         ema.update(10 * step)
         stored.update(10 * step)
-        if snapshot_due(step, steps):
+        if snapshot_due((step - 1) / steps, step / steps):
             store.save(step, stored)
     return store, ema
 

@@ -26,6 +26,7 @@ from undrift.errors import (
     UsageError,
 )
 from undrift.experiments.closing import close_run
+from undrift.experiments.pacing import BudgetPacing
 from undrift.experiments.planning import (
     check_longer,
     find_start,
@@ -52,6 +53,7 @@ from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.recorder import Recorder
 from undrift.runs.settings import TrainSettings
+from undrift.runs.training_facts import training_facts
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.distributed import World
 from undrift.training.gaussian import spectrum
@@ -204,6 +206,7 @@ class _Journey:
         self._network = network
         self._world = world
         self._probe_seconds = 0.0
+        self._steps = 0
 
     def go(self, data: ImageSet, asked: RunConfig, settings: TrainSettings) -> Run:
         stored = configuration_of(self._run) if self._run.is_run else None
@@ -227,20 +230,21 @@ class _Journey:
             if self._stop.received is not None:
                 raise self._stop.error("stopped before the first step; nothing was written")
             self._begin(config, data)
+        self._steps = config.training.steps
         try:
-            self._train(config, data)
+            config = self._train(config, data)
             if self._world.first:
                 self._close(config, data, bare=settings.bare)
         except (TerminatedError, InterruptedRunError) as error:
-            self._end("interrupted", config)
+            self._end("interrupted")
             raise type(error)(f"{error}; to go on: {resume_command(self._run)}") from error
         except DivergedError as error:
-            self._end("failed", config)
+            self._end("failed")
             if self._world.first:
                 self._note("verdict", state="not_finite", verdict=str(error))
             raise
         except BaseException:
-            self._end("interrupted", config)
+            self._end("interrupted")
             raise
         return self._result(trained=True)
 
@@ -289,7 +293,8 @@ class _Journey:
             self._log.say("runs/latest is not a link; it stays as it is")
         self._log.say(f"run {self._run.path}; to resume it: {resume_command(self._run)}")
 
-    def _train(self, config: RunConfig, data: ImageSet) -> None:
+    def _train(self, config: RunConfig, data: ImageSet) -> RunConfig:
+        """Train to the end; returns the configuration, whose steps may have changed."""
         train, validation = data.split("train"), data.split("validation")
         learner = self._learner(config, self._network, self._eigenvalues(config, train))
         store = CheckpointStore(self._run.checkpoints)
@@ -309,6 +314,8 @@ class _Journey:
             recorder = Recorder(
                 self._run, events, learner, self._log, judge, self._callback, held_out
             )
+        spent = self._probe_seconds + training_facts(self._run.path)["seconds"]
+        pacing = BudgetPacing(self._run, config, self._world, self._log, events, spent)
         trainer = Trainer(
             learner,
             config.training,
@@ -319,6 +326,7 @@ class _Journey:
             store=store if self._world.first else None,
             snapshots=snapshots if self._world.first else None,
             look_seconds=late_look_seconds(config),
+            pacing=pacing,
         )
         if checkpoint is not None:
             trainer.restore(checkpoint)
@@ -335,8 +343,10 @@ class _Journey:
             with recorder or contextlib.nullcontext():
                 trainer.run(self._stop)
         finally:
+            self._steps = pacing.config.training.steps
             if events is not None:
                 events.close()
+        return pacing.config
 
     def _judge(self, config: RunConfig, data: ImageSet) -> Judge | None:
         if config.training.evaluate_every is None:
@@ -372,10 +382,10 @@ class _Journey:
         log.write(event, **entries)
         log.close()
 
-    def _end(self, state: str, config: RunConfig) -> None:
+    def _end(self, state: str) -> None:
         if self._world.first:
             steps = CheckpointStore(self._run.checkpoints).steps()
-            self._run.write_status(state, max(steps, default=0), config.training.steps)
+            self._run.write_status(state, max(steps, default=0), self._steps)
 
     def _result(self, *, trained: bool) -> Run:
         return Run(self._run.path, self._run.pipeline, self._run.report, trained)

@@ -102,7 +102,7 @@ def find_start(
     if resume is not None:
         return _resumed(resume, source, settings, out, config)
     if config is not None:
-        given = configuration.load(config)
+        given = replace(configuration.load(config), replan=False)
         where = find_images(given.data, Path(config).parent)
         return Start(RunDirectory(out) if out else None, where, given)
     if not source:
@@ -158,7 +158,7 @@ def _with_length(stored: RunConfig, settings: TrainSettings) -> RunConfig:
     if settings.steps is None and settings.images is None:
         raise UsageError("--extend: to what length? give --steps, --images or --budget")
     steps = settings.steps or max(1, (settings.images or 0) // plan.batch_size)
-    return replace(stored, budget=None, training=replace(plan, steps=steps))
+    return replace(stored, budget=None, training=replace(plan, steps=steps, replans=()))
 
 
 def plan_run(
@@ -224,7 +224,8 @@ def _longer(
         stored,
         budget=asked.budget,
         seconds_per_step=None,
-        training=replace(stored.training, steps=asked.training.steps),
+        training=replace(stored.training, steps=asked.training.steps, replans=()),
+        replan=False,
     )
 
 
@@ -287,7 +288,7 @@ def fit_to_machine(
             f"only {plural(int(steps), 'step')}: the model will be undertrained; "
             "give a longer --budget"
         )
-    return replace(config, training=replace(plan, steps=int(steps)))
+    return replace(config, training=replace(plan, steps=int(steps)), replan=True)
 
 
 def look_seconds(config: RunConfig) -> float:

@@ -63,6 +63,8 @@ class RunConfig:
         budget: wall-clock time asked for; ``training.steps`` is what it came to.
         seconds_per_step: measured by the probe, or None where nothing was timed.
         init: absolute path of the run or pipeline whose weights it starts from.
+        replan: whether the steps are still fitted to the budget on the way; False once they are
+            final, and in a run that repeats another.
     """
 
     data: DataConfig
@@ -71,6 +73,7 @@ class RunConfig:
     budget: str | None = None
     seconds_per_step: float | None = None
     init: str | None = None
+    replan: bool = False
 
 
 def dump(config: RunConfig) -> str:
@@ -103,7 +106,7 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     """The first setting in which two configurations differ, as ``name: stored, asked``.
 
     Left out is what changes no weights (cadences, the spelling of the data's path: the fingerprint
-    says which images they are) and what was measured: under a budget the steps, and the probe.
+    says which images they are) and what was measured: the probe, and under a budget the steps.
     """
     plan = asked.training
     if stored.budget is not None or asked.budget is not None:
@@ -113,11 +116,13 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     free = {name: getattr(stored.training, name) for name in _FREE}
     masked = replace(
         asked,
+        replan=stored.replan,
         data=replace(asked.data, source=stored.data.source, path=stored.data.path),
         init=stored.init if _same_place(stored.init, asked.init) else asked.init,
         seconds_per_step=stored.seconds_per_step,
-        training=replace(plan, **free),
+        training=replace(plan, replans=(), **free),
     )
+    stored = replace(stored, training=replace(stored.training, replans=()))
     ours, theirs = dict(_leaves(to_plain(stored))), dict(_leaves(to_plain(masked)))
     for name in [*ours, *theirs]:
         if ours.get(name, _MISSING) != theirs.get(name, _MISSING):

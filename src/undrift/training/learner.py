@@ -78,16 +78,14 @@ class Progress:
         step: optimiser updates made.
         steps: optimiser updates of the whole run.
         images: real images seen.
+        fraction: share of the run that is done, in [0, 1]; ``step / steps`` unless ``steps`` was
+            changed on the way.
     """
 
     step: int
     steps: int
     images: int
-
-    @property
-    def fraction(self) -> float:
-        """Share of the run that is done, in [0, 1]."""
-        return self.step / self.steps
+    fraction: float
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,11 @@ class LearningRate:
                 "with a sum of at most 1"
             )
 
-    def factor(self, step: int, steps: int) -> float:
-        """Factor for update number ``step`` (the first is 0) of ``steps``, in (0, 1].
+    def factor(self, progress: float) -> float:
+        """Factor for an update in whose middle the share ``progress`` of the run is done: (0, 1].
 
-        It is the ramp's value at the middle of the update, so that neither the first nor the last
-        update is wasted on a rate of zero.
+        Taken at its middle, neither the first nor the last update is wasted on a rate of zero.
         """
-        progress = (step + 0.5) / steps
         rise = progress / self.warm_up if self.warm_up else 1.0
         fall = (1 - progress) / self.decay if self.decay else 1.0
         return max(0.0, min(rise, fall, 1.0))

@@ -34,6 +34,7 @@ from undrift.training.optimizers import (
     optimizer_tensors,
     set_learning_rate,
 )
+from undrift.training.pacing import Pace, Pacing
 from undrift.training.plan import TrainingPlan
 from undrift.training.signals import StopSignals
 from undrift.training.snapshots import SnapshotStore, snapshot_due
@@ -73,6 +74,7 @@ class Trainer:
         snapshots: where EMA snapshots go; None: nowhere.
         look_seconds: what the first validation and grid have to wait for: they come when they are
             a small share of the time; 0: early in the run.
+        pacing: changes the length of the run to keep a time budget; None: it stays.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Trainer:
         store: CheckpointStore | None = None,
         snapshots: SnapshotStore | None = None,
         look_seconds: float = 0.0,
+        pacing: Pacing | None = None,
     ) -> None:
         self.learner = learner
         self.plan = plan
@@ -99,6 +102,8 @@ class Trainer:
         self._observer = observer
         self._store = store
         self._snapshots = snapshots
+        self._pacing = pacing
+        self._pace = Pace()
         self._rows = world.rows(plan.batch_size)
         self._optimizers: dict[str, list[Optimizer]] = {
             group.name: build_optimizers(group.module.named_parameters(), group.optimizer)
@@ -119,7 +124,9 @@ class Trainer:
     @property
     def progress(self) -> Progress:
         """How far the run is."""
-        return Progress(self.step, self.plan.steps, self.step * self.plan.batch_size)
+        plan = self.plan
+        images = self.step * plan.batch_size
+        return Progress(self.step, plan.steps, images, plan.progress(self.step))
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint.
@@ -157,10 +164,9 @@ class Trainer:
             TerminatedError: after SIGTERM.
             InterruptedRunError: after Ctrl-C.
         """
-        last = self.plan.steps if until is None else until
-        if self.step < last:
+        if self.step < (self.plan.steps if until is None else until):
             for step in self.updates(stop):
-                if step >= last:
+                if step >= (self.plan.steps if until is None else until):
                     break
 
     def updates(self, stop: StopSignals) -> Iterator[int]:
@@ -175,6 +181,7 @@ class Trainer:
         ) as loader:
             for loaded in loader:
                 self._update(Batch(loaded.images, _condition(loaded.labels)))
+                self._replan()
                 self._look(loader.waited)
                 self._stop_if_asked(stop)
                 yield self.step
@@ -194,15 +201,17 @@ class Trainer:
         self.step += 1
         if self.guard.skipped == skipped:
             self.ema.update(self.progress.images)
-        if self._snapshots is not None and snapshot_due(self.step, self.plan.steps):
-            self._snapshots.save(self.step, self.ema)
+        if self._snapshots is not None:
+            if snapshot_due(self.plan.progress(self.step - 1), self.plan.progress(self.step)):
+                self._snapshots.save(self.step, self.ema)
+        self._pace.add()
 
     def _phase(self, phase: Phase, batch: Batch) -> None:
         group = next(g for g in self.learner.groups if g.name == phase.group)
         optimizers = self._optimizers[group.name]
         rate = set_learning_rate(
             optimizers,
-            self.plan.learning_rate.factor(self.step, self.plan.steps),
+            self.plan.learning_rate.factor(self.plan.progress(self.step + 0.5)),
             self.progress.fraction,
         )
         for optimizer in optimizers:
@@ -293,7 +302,13 @@ class Trainer:
         task()
         seconds = time.perf_counter() - before
         self._log.exclude(seconds)
+        self._pace.exclude(seconds)
         return seconds
+
+    def _replan(self) -> None:
+        """Change the length of the run where its pacing does so, on all ranks alike."""
+        if self._pacing is not None:
+            self.plan = self._pacing.replan(self.plan, self.step, self._pace)
 
     def _validate(self) -> None:
         if self._validation is None:

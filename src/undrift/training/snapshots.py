@@ -17,13 +17,18 @@ from undrift.training.posthoc import Profile, reconstruct
 COUNT = 32
 
 
-def snapshot_due(step: int, steps: int, count: int = COUNT) -> bool:
-    """Whether a snapshot is taken after update ``step`` (the first is 1) of ``steps``.
+def snapshot_due(before: float, after: float, count: int = COUNT) -> bool:
+    """Whether a snapshot is taken after the update that leads from one progress to another.
 
     At most ``count`` of them, evenly spaced, the last at the end. It depends on nothing else, so a
     resumed run takes the same ones.
+
+    Args:
+        before: share of the run that was done before the update, in [0, 1].
+        after: share that is done with it.
+        count: of a whole run.
     """
-    return step * count // steps > (step - 1) * count // steps
+    return int(after * count) > int(before * count)
 
 
 class SnapshotStore:

@@ -15,7 +15,7 @@ import pytest
 from undrift.errors import UsageError
 from undrift.experiments.compare.executor import Command, LocalExecutor, Outcome
 from undrift.experiments.compare.scheduling import work_off
-from undrift.experiments.compare.training import training_facts
+from undrift.runs.training_facts import training_facts
 from undrift.threads import CHOICES, SPIN
 
 ASKS = """

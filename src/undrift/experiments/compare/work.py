@@ -10,9 +10,9 @@ from undrift.experiments.compare.asked import Compare
 from undrift.experiments.compare.cells import Cell
 from undrift.experiments.compare.executor import Command, Outcome, reason_of
 from undrift.experiments.compare.journal import Journal, read_json
-from undrift.experiments.compare.training import UNKNOWN, training_facts
 from undrift.runs.directory import RunDirectory
 from undrift.runs.settings import flag
+from undrift.runs.training_facts import UNKNOWN, training_facts
 
 _KEPT = ("name", "value", "low", "high", "floor", "n", "n_reference", "protocol")
 
