@@ -1,0 +1,135 @@
+"""What the golden cases ask of the library: the one file here that its interface can break."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import signal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from numpy.typing import NDArray
+from rich.console import Console
+
+import undrift
+import undrift.data
+from undrift.diffusion import Flow
+from undrift.errors import TerminatedError
+from undrift.experiments.journey import train_with
+from undrift.pipelines import Pipeline
+from undrift.runs.loading import load_pipeline
+from undrift.runs.progress import TrainingProgress
+from undrift.runs.settings import TrainSettings
+
+HERE = Path(__file__).parent
+WRITTEN = HERE / "written"
+"""Two runs that were stopped half-way and a pipeline, as version 0.1.0 wrote them."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def configuration(name: str) -> Path:
+    """A complete ``config.yaml``: no recipe and no default has a say in it."""
+    return HERE / "configurations" / f"{name}.yaml"
+
+
+def train(config: Path, out: Path, *, stop_after: int | None = None) -> None:
+    """Train what ``config`` says into ``out``, up to the pipeline; or stop as SIGTERM does."""
+
+    def stop(progress: TrainingProgress) -> None:
+        if progress.step == stop_after:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    given = dict(out=str(out), config=str(config), network=None, console=Console(quiet=True))
+    try:
+        train_with(None, TrainSettings(bare=True), callback=stop, **given)
+    except TerminatedError:
+        if stop_after is None:
+            raise
+
+
+def resume(run: Path) -> None:
+    """Train an interrupted run to its end."""
+    quiet = Console(quiet=True)
+    train_with(
+        str(run), TrainSettings(bare=True), out=None, config=None, network=None, console=quiet
+    )
+
+
+def copied(name: str, folder: Path) -> Path:
+    """A copy in ``folder`` of what is stored under ``name``."""
+    return Path(shutil.copytree(WRITTEN / name, folder / name))
+
+
+def weights(run: Path) -> Arrays:
+    """The weights of a finished run's pipeline, by name."""
+    return safetensors.numpy.load_file(run / "pipeline" / "model.safetensors")
+
+
+def pipeline(name: str, **which: Any) -> Pipeline:
+    """The pipeline of what is stored under ``name``."""
+    return load_pipeline(WRITTEN / name, **which)
+
+
+@cache
+def denoiser() -> Pipeline:
+    """The stored diffusion pipeline, on the path it was trained on (VE)."""
+    return pipeline("pipeline")
+
+
+@cache
+def flow_denoiser() -> Pipeline:
+    """The same network on the flow path, which begins at alpha = 0."""
+    made = copy.copy(denoiser())
+    made.denoiser = copy.copy(made.denoiser)
+    made.denoiser.schedule = Flow()
+    return made
+
+
+@cache
+def generator() -> Pipeline:
+    """The pipeline of the stored GAN."""
+    return pipeline("r3gan")
+
+
+@cache
+def digits() -> NDArray[np.uint8]:
+    """All of the handwritten digits, uint8 (1797, 8, 8, 1)."""
+    return undrift.data.load("digits").images
+
+
+def evaluation(out: Path, **settings: Any) -> dict[str, float]:
+    """Numbers of an evaluation of the stored pipeline, by ``metric.which``."""
+    undrift.evaluate(WRITTEN / "pipeline", reference="digits", out=out, device="cpu", **settings)
+    return _numbers(json.loads(out.read_text())["metrics"], ("value", "low", "high", "floor"))
+
+
+def likelihood(out: Path, **settings: Any) -> dict[str, float]:
+    """Numbers of the likelihood of digits under the stored pipeline, by ``method.which``."""
+    undrift.bits_per_dim(WRITTEN / "pipeline", "digits", out=out, device="cpu", **settings)
+    methods = json.loads(out.read_text())["methods"]
+    return _numbers(methods, ("bits_per_dim", "standard_error", "low", "high", "nfe"))
+
+
+def curve(out: Path, **settings: Any) -> dict[str, float]:
+    """Numbers of the quality of few-step samplers of the stored pipeline, by sampler and NFE."""
+    undrift.curve(WRITTEN / "pipeline", reference="digits", out=out, device="cpu", **settings)
+    found: dict[str, float] = {}
+    for cell in json.loads((out / "curve.json").read_text())["cells"]:
+        numbers = _numbers(cell["metrics"], ("value", "low", "high"))
+        found |= {f"{cell['sampler']}.{cell['nfe']}.{name}": x for name, x in numbers.items()}
+    return found
+
+
+def _numbers(entries: dict[str, dict[str, Any]], which: tuple[str, ...]) -> dict[str, float]:
+    return {
+        f"{name}.{key}": float(entry[key])
+        for name, entry in entries.items()
+        for key in which
+        if entry.get(key) is not None
+    }
