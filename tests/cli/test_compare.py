@@ -26,7 +26,7 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "code", "pattern"),
     [
-        ("compare digits --out x", 2, "compare needs --budget 2m .*--images"),
+        ("compare digits --out x", 2, "--budget 2m .*--images 200000"),
         ("compare digits --out x --budget never", 2, "--budget never: .*60s"),
         ("compare digits --out x --images 0", 2, "--images 0: "),
         ("compare digits --out x --images 9 --seeds 0", 2, "--seeds 0: "),

@@ -77,15 +77,15 @@ def test_truncation_is_recorded(gan: str) -> None:
     [
         ("train digits --method r3gan --size 10", "10x10: .*multiples of 4; give --size 8$"),
         ("train digits --method dcgan --recipe likelihood", "no likelihood to train for"),
-        ("train digits --method dcgan --network unet", "--network unet: --method dcgan builds its"),
+        ("train digits --method dcgan --network unet", "--network unet: method dcgan builds its"),
         ("train ring8 --method r3gan --network transformer", "--network transformer: .*give mlp"),
         ("train ring8 --method r3gan --augment 0.2", "--augment: images of 2x1 are points"),
         ("train ring8 --flip", "--flip: images of 2x1 are points"),
-        ("train digits --method dcgan --label-dropout 0.1", "--label-dropout: --method dcgan"),
+        ("train digits --method dcgan --label-dropout 0.1", "--label-dropout: method dcgan"),
         ("train digits --method r3gan --augment 0.9", "--augment 0.9: .*r3gan takes at most 0.8"),
         ("train digits --method stylegan2 --batch-size 17", "--batch-size 17: .*groups of 2 to 8"),
         ("train digits --method wgan_gp --steps 4", "give at least --steps 5"),
-        ("train digits --method sngan --images 128", "2 steps: --method sngan"),
+        ("train digits --method sngan --images 128", "2 steps: method sngan"),
     ],
 )
 def test_what_a_gan_cannot_be_trained_with(

@@ -33,16 +33,16 @@ class _Argument:
     required: bool
 
 
-def check_arguments(command: type, verb: str, words: Sequence[str]) -> None:
-    """Refuse what ``command``, a dataclass of flags, does not take.
+def check_arguments(command: type, verb: str, words: Sequence[str]) -> frozenset[str]:
+    """Refuse what ``command``, a dataclass of flags, does not take, and return its flags.
 
     Raises:
         UsageError: an unknown flag, a value that is missing or of another type, a word too many, or
             a positional argument or a flag that is missing.
     """
-    if "-h" in words or "--help" in words:
-        return
     flags, places = _arguments(command)
+    if "-h" in words or "--help" in words:
+        return frozenset(flags)
     rest = list(words)
     free: list[str] = []
     met: set[str] = set()
@@ -76,6 +76,7 @@ def check_arguments(command: type, verb: str, words: Sequence[str]) -> None:
     for name, argument in flags.items():
         if argument.required and name not in met:
             raise _missing(verb, name)
+    return frozenset(flags)
 
 
 def _arguments(command: type) -> tuple[dict[str, _Argument], list[_Argument]]:

@@ -123,7 +123,7 @@ class CompareCommand:
             check_threads(self.threads)
         if self.budget is None and self.images is None:
             raise UsageError(
-                "compare needs --budget 2m (equal seconds), --images 200000 (equal images), or both"
+                "--budget 2m (equal seconds) or --images 200000 (equal images): give one, or both"
             )
         for length in ({"budget": self.budget}, {"images": self.images}):
             TrainSettings(

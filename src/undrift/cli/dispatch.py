@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from types import FrameType
 
-from undrift import synonyms
+from undrift import advice, synonyms
 from undrift.cli.streams import guarded
 from undrift.errors import (
     LONGEST_MESSAGE,
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _coded(words: list[str], debug: bool) -> int:
     """Run the command, and turn whatever ends it into one line and an exit code."""
     try:
-        with _terminable():
+        with _terminable(), advice.command():
             try:
                 _run(words)
             except SystemExit as leaving:  # tyro: help (0), or a usage error that it has printed

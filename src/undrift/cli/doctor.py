@@ -19,7 +19,7 @@ EXTRAS = {
     "text": ("transformers", "pretrained features for evaluate"),
     "data": ("datasets", "data from hf:NAME and saved Hugging Face data sets"),
     "onnx": ("onnxruntime", "features of evaluate from an ONNX file"),
-    "slurm": ("submitit", "compare --executor slurm"),
+    "slurm": ("submitit", "undrift compare --executor slurm"),
 }
 """Each optional extra: the package it brings, and what that is for."""
 
@@ -59,7 +59,7 @@ def _machine() -> list[tuple[str, str]]:
         ("idle threads", f"{describe_spin(os.environ)} ({_openmp()})"),
         ("memory", f"{memory:.1f} GiB"),
         ("cuda", found["cuda"] or "none: training runs on the CPU"),
-        ("compiler", compiler or "none: --compile is refused here"),
+        ("compiler", compiler or "none: undrift train --compile is refused here"),
     ]
 
 

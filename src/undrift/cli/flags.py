@@ -19,6 +19,7 @@ from typing import (
 
 import tyro
 
+from undrift.advice import takes
 from undrift.cli.arguments import check_arguments
 from undrift.cli.dispatch import first_rank
 from undrift.errors import UsageError, shown
@@ -33,7 +34,7 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
         SystemExit: from tyro, after it has printed the help.
         UsageError: a word that the command does not take, or one of the dataclass's own checks.
     """
-    check_arguments(command, verb, arguments)
+    takes(check_arguments(command, verb, arguments))
     return tyro.cli(
         _without_none(command),
         prog=f"undrift {verb}",

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.advice import possible
 from undrift.arguments import checked
 from undrift.data.building import (
     Candidate,
@@ -206,9 +207,10 @@ def too_broken(set_aside: Sequence[SetAside], kept: int, bad_limit: float, where
     if not kept:
         counted = plural(len(set_aside), "image")
         return DataError(f"none of {counted} in {where!r} can be used ({shown}{more})")
+    hint = possible("remove them or raise --bad-limit", "remove them")
     return DataError(
         f"{len(set_aside):,} of {plural(len(set_aside) + kept, 'image')} in {where!r} cannot be "
-        f"used, the limit is {100 * bad_limit:g}% ({shown}{more}): remove them or raise --bad-limit"
+        f"used, the limit is {100 * bad_limit:g}% ({shown}{more}): {hint}"
     )
 
 

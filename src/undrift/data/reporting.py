@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -158,14 +159,19 @@ def hexadecimal(colour: tuple[int, int, int]) -> str:
     return "#" + bytes(colour).hex()
 
 
+def _above(share: float) -> str:
+    """A limit in hundredths that lets ``share`` pass."""
+    return f"{min(1.0, math.ceil(100 * share) / 100):g}"
+
+
 def warnings(report: DataReport) -> list[str]:
     """Say what is likely to hurt."""
     lines = scarcity(report)
     share = len(report.set_aside) / (report.count + len(report.set_aside))
     if share > BAD_LIMIT:
         lines.append(
-            f"{share:.0%} of the images cannot be used: train takes data with more than "
-            f"{BAD_LIMIT:.0%} only with --bad-limit"
+            f"{share:.0%} of the images cannot be used: remove these; with more than "
+            f"{BAD_LIMIT:.0%} of them it takes undrift train --bad-limit {_above(share)}"
         )
     if report.value_levels < FEW_LEVELS:
         lines.append(

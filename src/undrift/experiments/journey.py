@@ -15,6 +15,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from undrift.advice import possible
 from undrift.codec import build_codec
 from undrift.data import ImageSet
 from undrift.data.findings import finding_lines
@@ -35,6 +36,7 @@ from undrift.experiments.planning import (
     late_look_seconds,
     plan_run,
     resume_command,
+    stored_device,
 )
 from undrift.files.lock import FileLock
 from undrift.names import printable
@@ -138,7 +140,7 @@ def train_with(
             if is_finished(named, given):
                 RunLog(console, None).say(f"{named.path} is finished; nothing to do")
                 return Run(named.path, named.pipeline, named.report, trained=False)
-    device = choose_device(given.training.device if given else settings.device)
+    device = choose_device(settings.device) if given is None else stored_device(given)
     threads = torch.get_num_threads()
     with World.join(device) as world, torch.random.fork_rng(), StopSignals() as stop:
 
@@ -169,10 +171,10 @@ def train_with(
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
                 raise
-            raise UsageError(
-                "the training step does not fit into memory; give a smaller --micro-batch, "
-                "--batch-size or --size"
-            ) from error
+            hint = possible(
+                "give a smaller --micro-batch, --batch-size or --size", "use a device with more"
+            )
+            raise UsageError(f"the training step does not fit into memory; {hint}") from error
         finally:
             lock.release()
             if made:

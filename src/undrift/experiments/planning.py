@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from undrift.advice import possible
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.names import shell_line
@@ -118,7 +119,7 @@ def _resumed(
         if value is not None:
             raise UsageError(
                 f"{name} {value} and the run {resume} exclude each other: it is resumed where it "
-                f"is; to repeat it use --config {resume}/config.yaml --out OTHER"
+                f"is; repeat it by undrift train --config {resume}/config.yaml --out OTHER"
             )
     free = {"bare", "extend", *(LENGTHS if settings.extend else ())}
     clashing = [flag(name) for name in changed(settings) if name not in free]
@@ -148,6 +149,22 @@ def is_finished(run: RunDirectory, stored: RunConfig) -> bool:
     """
     status = run.status()
     return status.get("state") == "done" and status.get("steps") == stored.training.steps
+
+
+def stored_device(config: RunConfig) -> str:
+    """The device of a run that has its own settings.
+
+    Raises:
+        UsageError: it is CUDA, and there is none here.
+    """
+    device = config.training.device
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UsageError(
+            "the run was configured for a CUDA device, and torch sees none here: resume it where "
+            "there is one, or set device: cpu in a copy of its config.yaml, and undrift train "
+            "--config COPY --out OTHER"
+        )
+    return device
 
 
 def _with_length(stored: RunConfig, settings: TrainSettings) -> RunConfig:
@@ -193,7 +210,8 @@ def plan_run(
     if difference is None and not (finished and settings.extend):
         return stored
     if not settings.extend:
-        hint = "; --extend lengthens a finished run" if _is_length(difference) else ""
+        longer = possible("; --extend lengthens a finished run", "")
+        hint = longer if _is_length(difference) else ""
         raise UsageError(
             f"--out {path}: it holds a run with other settings: {difference}; "
             f"name another folder{hint}"
@@ -274,10 +292,10 @@ def fit_to_machine(
     world.broadcast([steps])
     if int(steps) < (fewest := fewest_steps(config.model)):
         wanted = plural(fewest, "step")
+        hint = possible("give more, or a smaller --size or --batch-size", "give more")
         raise UsageError(
             f"--budget {config.budget}: too short for {wanted} of {pace:.3g} s and a look at the "
-            f"result of {look_seconds(config):.1f} s; give more, or a smaller --size or "
-            "--batch-size"
+            f"result of {look_seconds(config):.1f} s; {hint}"
         )
     log.say(
         f"probe: {plan.batch_size / pace:.0f} images/s, so {plural(int(steps), 'step')} of "

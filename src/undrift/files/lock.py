@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from undrift.advice import possible
 from undrift.errors import UsageError
 from undrift.files.filesystem import open_own
 
@@ -110,7 +111,7 @@ class FileLock:
         except OSError as error:
             raise UsageError(
                 f"{self.directory} cannot be written ({self._path.name}: {error.strerror}); "
-                "choose another --out"
+                + possible("choose another --out", "change its mode")
             ) from error
         try:
             _flock(descriptor, wait)
@@ -118,13 +119,16 @@ class FileLock:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
             os.close(descriptor)
             if isinstance(error, BlockingIOError):
+                hint = possible("wait for it, stop it or choose another --out", "wait or stop it")
                 raise UsageError(
                     f"{self.directory} is being written by another process "
-                    f"({holder or 'unknown'}); wait for it, stop it or choose another --out"
+                    f"({holder or 'unknown'}); {hint}"
                 ) from error
+            hint = possible(
+                "choose an --out on a filesystem with flock", "its filesystem lacks flock"
+            )
             raise UsageError(
-                f"{self.directory} cannot be locked ({error.strerror}); choose an --out on a "
-                "filesystem with flock"
+                f"{self.directory} cannot be locked ({error.strerror}); {hint}"
             ) from error
         return descriptor
 

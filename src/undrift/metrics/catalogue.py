@@ -8,6 +8,7 @@ from functools import partial
 from math import prod
 from typing import Literal
 
+from undrift.advice import possible
 from undrift.metrics import measurements
 from undrift.metrics.comparison import NEIGHBOUR, Comparison
 from undrift.metrics.frechet_infinity import fewest_to_extrapolate
@@ -100,7 +101,7 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
         if need == "judge" and comparison.judge is None:
             return "neither the features nor labels of the reference give a classifier"
         if need == "clip" and not comparison.extractor.name.startswith("clip"):
-            return "it is defined in CLIP's space; choose --features clip"
+            return "it is defined in CLIP's space" + possible("; choose --features clip", "")
         if need == "reference images" and not comparison.pixels:
             return "the stored reference holds features, no images"
         if need == "more than points" and prod(comparison.samples.images.shape[1:]) <= 2:

@@ -328,7 +328,11 @@ def open_run(path: str | os.PathLike[str]) -> RunDirectory:
         )
     if not os.path.isdir(run.path):
         prompt = any(map(str.isspace, str(path)))
-        hint = "; images are drawn by --labels NAME, not from a prompt" if prompt else ""
+        hint = (
+            "; images are drawn by undrift sample RUN --labels NAME, not from a prompt"
+            if prompt
+            else ""
+        )
         raise ModelFileError(f"{path}: no such run{hint}; `undrift runs list` shows what there is")
     if run.is_closed:
         raise ModelFileError(f"{path}: cannot be entered (Permission denied); change its mode")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from undrift.advice import possible
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.durable import standing
 from undrift.files.reading import expanded
@@ -43,16 +44,16 @@ def load_pipeline(
     if is_pipeline(path):
         if ema is not None or weights == "raw":
             raise UsageError(
-                f"{path}: a pipeline holds one set of weights; --ema and --weights need a run"
+                f"--ema and --weights raw need a run: {path} is a pipeline, of one set of weights"
             )
         return Pipeline.from_pretrained(path, network=network)
     run = open_run(path)
     if ema is None and weights == "ema" and run.status().get("state") == "done":
         if not standing(run.pipeline).is_dir():
-            raise ModelFileError(
-                f"{run.pipeline}: missing, though the run is finished; restore it, or name other "
-                "weights with --ema or --weights raw"
+            hint = possible(
+                "restore it, or name other weights with --ema or --weights raw", "restore it"
             )
+            raise ModelFileError(f"{run.pipeline}: missing, though the run is finished; {hint}")
         return Pipeline.from_pretrained(run.pipeline, network=network)
     config = configuration_of(run)
     learner = build_learner(config, network=network)

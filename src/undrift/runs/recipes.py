@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undrift.advice import possible
 from undrift.codec import CodecConfig, Premultiplied, Standardise, codec_config
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
@@ -122,8 +123,7 @@ def resolve(
     if len(train) < FEWEST:
         raise DataError(
             f"{source}: {plural(len(train), 'image')} to train on, wanted at least "
-            f"{FEWEST}; add images or "
-            "lower --holdout"
+            f"{FEWEST}; {possible('add images or lower --holdout', 'add images')}"
         )
     height, width, _ = train.shape
     points = are_points((height, width))
@@ -156,8 +156,8 @@ def resolve(
     steps = _steps(settings, gan or recipe, batch)
     if settings.budget is None and steps < (fewest := fewest_steps(model)):
         raise UsageError(
-            f"{plural(steps, 'step')}: --method {settings.method} updates its generator at every "
-            f"{fewest}th step only; give at least --steps {fewest}"
+            f"{plural(steps, 'step')}: method {settings.method} updates its generator at every "
+            f"{fewest}th step only; give at least {plural(fewest, 'step')}"
         )
     return RunConfig(
         data=_data(source, settings, data),

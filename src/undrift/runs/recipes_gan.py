@@ -279,26 +279,26 @@ def _check(settings: TrainSettings, own_network: bool) -> None:
     for name in _DIFFUSION_ONLY:
         if getattr(settings, name) not in (None, False):
             raise UsageError(
-                f"{flag(name)}: --method {settings.method} has no use for it; leave it out"
+                f"{flag(name)}: method {settings.method} has no use for it; leave it out"
             )
     if settings.network not in (None, "mlp"):
         raise UsageError(
-            f"--network {settings.network}: --method {settings.method} builds its own; give mlp or "
+            f"--network {settings.network}: method {settings.method} builds its own; give mlp or "
             "leave it out"
         )
     if settings.recipe != "images":
         raise UsageError(
-            f"--recipe {settings.recipe}: --method {settings.method} has no likelihood to train "
+            f"--recipe {settings.recipe}: method {settings.method} has no likelihood to train "
             "for; leave it out"
         )
     if settings.augment is not None and settings.augment > LARGEST:
         raise UsageError(
-            f"--augment {settings.augment:g}: --method {settings.method} takes at most "
+            f"--augment {settings.augment:g}: method {settings.method} takes at most "
             f"{LARGEST:g}; beyond that augmentations show in what is generated"
         )
     if own_network:
         raise UsageError(
-            f"network=: --method {settings.method} builds its own networks; leave it out"
+            f"network=: method {settings.method} builds its own networks; leave it out"
         )
 
 
@@ -308,7 +308,7 @@ def _check_groups(settings: TrainSettings, group: int) -> None:
     sizes_of_groups = range(2, group + 1)
     if batch is not None and group > 1 and all(batch % size for size in sizes_of_groups):
         raise UsageError(
-            f"--batch-size {batch}: --method {settings.method} compares images in groups of 2 to "
+            f"--batch-size {batch}: method {settings.method} compares images in groups of 2 to "
             f"{group}; give a number that one of these divides"
         )
 
@@ -332,5 +332,5 @@ def _scaled(penalty: PenaltyConfig, factor: float, method: str) -> PenaltyConfig
     """
     weights = {name: getattr(penalty, name) for name in ("r1", "r2", "two_sided")}
     if not any(weights.values()):
-        raise UsageError(f"--penalty: --method {method} has none; leave it out")
+        raise UsageError(f"--penalty: method {method} has none; leave it out")
     return replace(penalty, **{name: factor * weight for name, weight in weights.items()})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from undrift.advice import possible
 from undrift.errors import DivergedError
 
 LIMIT = 10
@@ -54,10 +55,13 @@ class NonFiniteGuard:
         """
         if self.consecutive >= LIMIT:
             kept = "no checkpoint" if newest is None else f"checkpoint step-{newest:06d}"
+            hint = possible(
+                "start anew with a lower --lr and another --out, perhaps from this run with --init",
+                "lower the learning rate",
+            )
             raise DivergedError(
                 f"training diverged: {LIMIT} updates in a row up to step {step} had a non-finite "
-                f"loss or gradient ({kept} from before); start anew with a lower --lr and another "
-                "--out, perhaps from this run with --init"
+                f"loss or gradient ({kept} from before); {hint}"
             )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 
+from undrift.advice import possible
 from undrift.errors import UsageError
 
 
@@ -26,9 +27,8 @@ def find_micro_batch(try_step: Callable[[int], None], local_batch: int) -> int:
     size = local_batch
     while not _fits(try_step, size):
         if size == 1:
-            raise UsageError(
-                "not even one image per pass fits into memory; choose a smaller --size or network"
-            )
+            hint = possible("choose a smaller --size or network", "use a device with more")
+            raise UsageError(f"not even one image per pass fits into memory; {hint}")
         size = (size + 1) // 2
     return size
 

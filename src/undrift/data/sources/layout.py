@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
+from undrift.advice import possible
 from undrift.data.sources.filetypes import is_image, is_photo, other_kind, suffix_of, unread_reason
 from undrift.data.sources.metadata import (
     LABEL_FILE,
@@ -305,9 +306,10 @@ class Arrangement:
                 "give every image one, or set labels to null"
             )
         if table.others and all(row.label is None for row in table.rows):
+            hint = possible("--label-column takes another one", "its columns are")
             self.notes.append(
-                f"{path} has no column 'label', so there are no classes; --label-column takes "
-                f"another one: {', '.join(map(printable, table.others[:SHOWN]))}"
+                f"{path} has no column 'label', so there are no classes; {hint}: "
+                f"{', '.join(map(printable, table.others[:SHOWN]))}"
             )
 
     def entry(

@@ -113,7 +113,7 @@ class Compare:
         """Refuse what cannot be compared; see `run_comparison`."""
         if self.budget is None and self.images is None:
             raise UsageError(
-                "compare needs --budget 2m (equal seconds), --images 200000 (equal images), or both"
+                "--budget 2m (equal seconds) or --images 200000 (equal images): give one, or both"
             )
         names = [arm.name for arm in self.arms]
         for name in names:

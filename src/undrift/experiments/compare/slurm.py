@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from undrift.advice import possible
 from undrift.errors import TerminatedError, UsageError
 from undrift.experiments.compare.executor import Command, Job, Outcome
 from undrift.files.filesystem import open_own
@@ -134,7 +135,8 @@ class _ClusterJob:
                 return Outcome(*self._job.result())
         state = str(self._job.state).split()[0]
         resumable = state.startswith(RESUMABLE)
-        hint = "; give more --slurm-minutes" if state.startswith("TIMEOUT") else ""
+        more = possible("; give more --slurm-minutes", "; it needs a longer limit")
+        hint = more if state.startswith("TIMEOUT") else ""
         if failure is not None and not resumable:
             hint += f"; {str(failure).strip().splitlines()[-1]}"
         with open(self._log, "a", encoding="utf-8", opener=open_own) as log:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from statistics import fmean
 from typing import Any, Literal, cast
 
+from undrift.advice import possible
 from undrift.experiments.claims import (
     MARGINS,
     Finding,
@@ -229,7 +230,8 @@ def remarks(found: Record) -> list[str]:
                     "looks at samples; they are in the means, and count as failed"
                 )
         if any(row["done"] == 1 for row in table["methods"]):
-            lines.append(f"{table['words']}: one seed says nothing of others; give more --seeds")
+            hint = possible("give more --seeds", "it takes several")
+            lines.append(f"{table['words']}: one seed says nothing of others; {hint}")
     if found["protocol"]["device"] == "cpu":
         lines += _disturbed(found["runs"])
     return lines

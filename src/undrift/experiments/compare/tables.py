@@ -198,7 +198,7 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
         ),
         (
             "failed runs",
-            "without samples, or, where --evaluate-every looked on the way, collapsed, diverged or "
+            "without samples, or, where samples were evaluated on the way, collapsed, diverged or "
             "not finite in the end by one rule for all methods",
         ),
         (

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import undrift.data
+from undrift.advice import possible
 from undrift.data import DataReport, ImageSet
 from undrift.errors import DataError, UsageError
 from undrift.experiments.evaluation.subject import Subject, content_hash, is_drawn, open_subject
@@ -136,9 +137,8 @@ def open_reference(
     """
     if source is None:
         if subject.config is None:
-            raise UsageError(
-                f"{subject.name}: nothing to compare it with; name real images by --reference DATA"
-            )
+            hint = possible("name real images by --reference DATA", "name real images")
+            raise UsageError(f"{subject.name}: nothing to compare it with; {hint}")
         data = load_own(subject.config.data, subject.home)
         source = subject.config.data.source
     elif isinstance(source, Subject):

@@ -81,8 +81,8 @@ class StoredReference:
         extractor = self._extractor(spec, weights, download, device)
         if extractor.name != self.header["space"]:
             raise ModelFileError(
-                f"{self.reference.source} holds features of {self.header['space']}, not of "
-                f"{extractor.name}; leave --features out, or store a reference of that space"
+                f"--features {extractor.name}: {self.reference.source} holds features of "
+                f"{self.header['space']}; leave it out, or store a reference of that space"
             )
         if on_features is not None:
             on_features(seconds_per_image(extractor, self.reference.images.images))
@@ -110,8 +110,8 @@ class StoredReference:
             return found
         if self.network or spec in ("domain", "random", "pixels"):
             raise ModelFileError(
-                f"{self.reference.source} holds features of {self.header['space']}, not of "
-                f"{spec}; leave --features out, or store a reference of that space"
+                f"--features {spec}: {self.reference.source} holds features of "
+                f"{self.header['space']}; leave it out, or store a reference of that space"
             )
         example = np.zeros((2, *shape), np.uint8)
         return open_extractor(
@@ -216,7 +216,7 @@ def open_stored(source: str, split: str | None) -> StoredReference:
         UsageError: ``split`` is another one than the file's.
         ModelFileError: no such file, another kind of file, or a damaged one.
     """
-    advice = "make one by --save-reference"
+    advice = "make one by undrift evaluate --save-reference"
     tensors, about = read_tensors(expanded(source, ModelFileError), ModelFileError, advice)
     if _HEADER not in about:
         raise ModelFileError(f"{source}: no readable reference file; {advice}")

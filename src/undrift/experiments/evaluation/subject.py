@@ -148,7 +148,7 @@ def open_subject(
         config = configuration_of(run)
         return Subject(target, pipeline, None, pipeline.spec.class_names, run, config)
     if ema is not None or weights == "raw":
-        raise UsageError(f"{target}: no run; --ema and --weights need one")
+        raise UsageError(f"--ema and --weights raw need a run, which {target} is not")
     if is_drawn(path):
         return _drawn(path)
     if not os.path.exists(path) and path.suffix not in (".npz", ".npy", ".zip"):

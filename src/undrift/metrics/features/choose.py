@@ -69,7 +69,8 @@ def open_extractor(
     kind, _, argument = spec.partition(":")
     if weights is not None and kind != "inception":
         raise UsageError(
-            f"features {spec!r} take no weight file: {weights} goes with --features inception"
+            f"--feature-weights {weights}: features {spec!r} take no weight file; it goes with "
+            "--features inception"
         )
     if kind in ("domain", "random", "pixels", "texture", "inception") and argument:
         raise UsageError(f"features {spec!r}: {kind} takes nothing after a colon")

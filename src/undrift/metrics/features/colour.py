@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undrift.advice import possible
 from undrift.errors import UsageError
 
 
@@ -24,9 +25,10 @@ def three_channels(images: NDArray[np.uint8], what: str) -> Tensor:
     if images.ndim != 4 or images.dtype != np.uint8:
         raise UsageError(f"images {images.dtype} {images.shape}: {what} takes uint8 (n, H, W, C)")
     if images.shape[3] not in (1, 3):
+        blend = "blend transparency with a background first"
         raise UsageError(
-            f"images of {images.shape[3]} channels: {what} takes 1 or 3; blend transparency with "
-            "a background first, or use --features domain"
+            f"images of {images.shape[3]} channels: {what} takes 1 or 3; "
+            + possible(f"{blend}, or use --features domain", blend)
         )
     # a copy, because memory-mapped images are read-only and torch tensors are not
     levels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)

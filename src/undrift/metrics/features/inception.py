@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load
 from torch import Tensor
 
+from undrift.advice import possible
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
@@ -92,17 +93,21 @@ class InceptionFeatures:
             if weights is not None:
                 raise UsageError(f"no weight file {path}: give the path of {FILE}, from {URL}")
             if not download:
+                hint = possible(
+                    ", name another place by --feature-weights FILE, or allow it with --download",
+                    "",
+                )
                 raise UsageError(
-                    f"inception features need {FILE} ({_SIZE}): download it from {URL} to {path}, "
-                    "name another place by --feature-weights FILE, or allow it with --download"
+                    f"inception features need {FILE} ({_SIZE}): download it from {URL} to "
+                    f"{path}{hint}"
                 )
             _fetch(path)
         blob = read_bytes(path, UsageError, f"give the path of {FILE}")
         sha256 = hashlib.sha256(blob).hexdigest()
         if weights is None and sha256 != SHA256:
             raise ModelFileError(
-                f"{path} has SHA-256 {sha256[:8]}, wanted {SHA256[:8]}: delete it and fetch it "
-                "again, or name it by --feature-weights to use it under its own hash"
+                f"{path} has SHA-256 {sha256[:8]}, wanted {SHA256[:8]}: delete it, fetch it again"
+                + possible(", or name it by --feature-weights to use it under its own hash", "")
             )
         network = InceptionNetwork()
         try:

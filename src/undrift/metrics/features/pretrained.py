@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from undrift.advice import possible
 from undrift.errors import ModelFileError, UsageError
 from undrift.metrics.features import cache
 from undrift.metrics.features.colour import three_channels
@@ -153,8 +154,10 @@ class PretrainedFeatures:
                     "model.safetensors in it"
                 ) from error
             raise UsageError(
-                f"{kind} features need {wanted}{size}, which is not here: give {kind}:DIRECTORY, "
-                f"or fetch it from https://huggingface.co/{wanted} with --download"
+                f"{kind} features need {wanted}{size}, which is not here: give {kind}:DIRECTORY"
+                + possible(
+                    f", or fetch it from https://huggingface.co/{wanted} with --download", ""
+                )
             ) from error
         except Exception as error:
             # what damaged weights or another configuration raise differs between versions

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from undrift.advice import possible
 from undrift.errors import UsageError
 from undrift.metrics.features import cache
 from undrift.metrics.features.convnet import FEATURES, LONGEST_SIDE
@@ -89,7 +90,7 @@ class SelfSupervisedFeatures(FittedNetwork):
         if len(images) < 4:
             raise UsageError(
                 f"features learned from {len(images)} images without labels: needs at least 4; "
-                "give more images, or --features random"
+                + possible("give more images, or --features random", "give more images")
             )
         height, width, channels = images.shape[1:]
         order = torch.randperm(len(images), generator=generator(seed, "self-supervised images"))
