@@ -12,25 +12,24 @@ from contextlib import contextmanager
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
 
-_taken: frozenset[str] | None = None
-"""Flags of the running command; None in a call from Python. A process runs one command."""
+_commands: list[frozenset[str] | None] = []
+"""Flags of the command lines that are running, the innermost last; None before they are known."""
 
 
 @contextmanager
 def command() -> Iterator[None]:
     """Around one command line: afterwards, advice is that of calls again."""
-    global _taken
-    before = _taken
+    _commands.append(None)
     try:
         yield
     finally:
-        _taken = before
+        _commands.pop()
 
 
 def takes(flags: Iterable[str]) -> None:
-    """Say which flags the running command has, as ``--size``."""
-    global _taken
-    _taken = frozenset(flags)
+    """Say which flags the running command has, as ``--size``; outside of one it says nothing."""
+    if _commands:
+        _commands[-1] = frozenset(flags)
 
 
 def possible(*hints: str) -> str:
@@ -39,7 +38,8 @@ def possible(*hints: str) -> str:
     The last is for everyone, and is returned where no other can be followed.
     """
     *choices, last = hints
+    flags = _commands[-1] if _commands else None
     for hint in choices:
-        if _taken is None or set(_FLAG.findall(hint)) <= _taken:
+        if flags is None or set(_FLAG.findall(hint)) <= flags:
             return hint
     return last

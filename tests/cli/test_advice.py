@@ -18,7 +18,7 @@ from tests.cli.reach import Place, code, reached, sources
 
 import undrift
 from undrift import advice
-from undrift.cli.arguments import _arguments
+from undrift.cli.arguments import arguments_of
 from undrift.cli.dispatch import VERBS, main
 from undrift.errors import DataError
 
@@ -44,7 +44,7 @@ def flags_of(verb: str) -> frozenset[str]:
         and dataclasses.is_dataclass(thing)
         and thing.__module__ == module.__name__
     ]
-    return frozenset().union(*(_arguments(command)[0] for command in commands)) | ANYWHERE
+    return frozenset().union(*(arguments_of(command)[0] for command in commands)) | ANYWHERE
 
 
 def written(node: ast.AST) -> str | None:

@@ -84,7 +84,7 @@ def test_truncation_is_recorded(gan: str) -> None:
         ("train digits --method dcgan --label-dropout 0.1", "--label-dropout: method dcgan"),
         ("train digits --method r3gan --augment 0.9", "--augment 0.9: .*r3gan takes at most 0.8"),
         ("train digits --method stylegan2 --batch-size 17", "--batch-size 17: .*groups of 2 to 8"),
-        ("train digits --method wgan_gp --steps 4", "give at least --steps 5"),
+        ("train digits --method wgan_gp --steps 4", "give at least 5 steps"),
         ("train digits --method sngan --images 128", "2 steps: method sngan"),
     ],
 )

@@ -261,7 +261,7 @@ def test_more_unusable_images_than_training_takes_are_pointed_out(tmp_path: Path
     assert not any("cannot be used" in line for line in load(path).report.warnings)
     (path / "031.png").write_bytes(b"")
     assert any(
-        line.startswith("6% of the images cannot be used: train takes")
+        line.startswith("6% of the images cannot be used: remove these")
         for line in load(path, bad_limit=1.0).report.warnings
     )
 

@@ -145,6 +145,22 @@ def test_images_are_found_from_anywhere(project: Path, monkeypatch, tmp_path: Pa
         load_own(configuration_of(RunDirectory(run)).data, run)
 
 
+def test_changed_images_are_counted_and_named(project: Path) -> None:
+    for i in (3, 7):
+        (project / "photos" / f"{i}.png").unlink()
+    found = r"\(24 images then, 22 now; 2 gone: 3.png, 7.png\)"
+    config = configuration_of(RunDirectory("runs/pets")).data
+    with pytest.raises(UsageError, match=f"no longer holds the images .* trained on {found}; if"):
+        load_own(config, Path("runs/pets"))
+    unfinish(Path("runs/pets"))
+    with pytest.raises(UsageError, match=f"photos: not the images that runs/pets .*{found}; start"):
+        train(settings=TrainSettings(), resume="runs/pets")
+    with pytest.raises(UsageError, match=f"other settings: the images are others {found}; name"):
+        train("photos", out="runs/pets")
+    with pytest.raises(UsageError, match="other settings: data.holdout was 0.05 and is now 0.2;"):
+        train("photos", replace(SHORT, holdout=0.2), out="runs/pets")
+
+
 def test_a_built_in_name_has_no_place(project: Path) -> None:
     edit(Path("runs/pets"), source="digits", path=None)
     config = configuration_of(RunDirectory("runs/pets")).data

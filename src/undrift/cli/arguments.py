@@ -24,9 +24,18 @@ _LONGEST = 60
 
 
 @dataclasses.dataclass(frozen=True)
-class _Argument:
-    """A flag or a positional argument: its names, the type of its values, how many it takes."""
+class Argument:
+    """A flag or a positional argument.
 
+    Attributes:
+        field: of the command's dataclass.
+        names: its spellings; of a positional argument what usage calls it.
+        wanted: type of its values.
+        several: whether it takes any number of them.
+        required: whether it has no default.
+    """
+
+    field: str
     names: tuple[str, ...]
     wanted: Any
     several: bool
@@ -40,7 +49,7 @@ def check_arguments(command: type, verb: str, words: Sequence[str]) -> frozenset
         UsageError: an unknown flag, a value that is missing or of another type, a word too many, or
             a positional argument or a flag that is missing.
     """
-    flags, places = _arguments(command)
+    flags, places = arguments_of(command)
     if "-h" in words or "--help" in words:
         return frozenset(flags)
     rest = list(words)
@@ -79,11 +88,11 @@ def check_arguments(command: type, verb: str, words: Sequence[str]) -> frozenset
     return frozenset(flags)
 
 
-def _arguments(command: type) -> tuple[dict[str, _Argument], list[_Argument]]:
+def arguments_of(command: type) -> tuple[dict[str, Argument], list[Argument]]:
     """The flags by each of their names, and the positional arguments in order."""
     hints = get_type_hints(command, include_extras=True)
-    flags: dict[str, _Argument] = {}
-    places: list[_Argument] = []
+    flags: dict[str, Argument] = {}
+    places: list[Argument] = []
     for field in dataclasses.fields(command):
         hint, notes = hints[field.name], ()
         while hasattr(hint, "__metadata__"):
@@ -97,10 +106,11 @@ def _arguments(command: type) -> tuple[dict[str, _Argument], list[_Argument]]:
         wanted = get_args(hint)[0] if several else _not_none(hint)
         required = field.default is dataclasses.MISSING
         if _POSITIONAL in notes:
-            places.append(_Argument((named or field.name.upper(),), wanted, several, required))
+            place = (named or field.name.upper(),)
+            places.append(Argument(field.name, place, wanted, several, required))
             continue
         names = (f"--{(named or field.name).replace('_', '-')}", *aliases)
-        flags |= dict.fromkeys(names, _Argument(names, wanted, several, required))
+        flags |= dict.fromkeys(names, Argument(field.name, names, wanted, several, required))
     return flags, places
 
 
@@ -117,7 +127,7 @@ def _is_flag(word: str) -> bool:
     return word == "--" or (word.startswith("-") and start.isalpha() and not number)
 
 
-def _split(word: str, flags: dict[str, _Argument]) -> tuple[str, str | None]:
+def _split(word: str, flags: dict[str, Argument]) -> tuple[str, str | None]:
     """The name of a flag, spelled with hyphens, and the value in ``--flag=value`` or ``-n4``."""
     if not word.startswith("--") and word[:2] in flags and len(word) > 2:
         return word[:2], word[2:].removeprefix("=")
@@ -139,7 +149,7 @@ def _check_value(name: str, wanted: Any, value: str) -> None:  # noqa: ANN401 - 
             raise UsageError(f"{name} {_short(value)}: wanted {_description(wanted)}") from None
 
 
-def _check_places(verb: str, places: list[_Argument], free: list[str], spare: int) -> None:
+def _check_places(verb: str, places: list[Argument], free: list[str], spare: int) -> None:
     needed = [place for place in places if place.required]
     if len(free) + spare < len(needed):
         raise _missing(verb, needed[len(free)].names[0])
@@ -165,7 +175,7 @@ def _listed(choices: list[str]) -> Iterator[str]:
     yield from ([", ".join(choices[:-1]), choices[-1]] if len(choices) > 1 else choices)
 
 
-def _hint(verb: str, name: str, flags: dict[str, _Argument]) -> str:
+def _hint(verb: str, name: str, flags: dict[str, Argument]) -> str:
     known = [flag for flag in flags if flag.startswith("--")]
     spelt = {"learning_rate": "--lr"}
     elsewhere = {

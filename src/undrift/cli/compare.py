@@ -12,7 +12,7 @@ import tyro
 
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, parse
+from undrift.cli.flags import at_least, parse, repeated
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
 from undrift.limits import MOST_IMAGES
@@ -196,7 +196,14 @@ def run(arguments: list[str]) -> None:
     console.print(f"report  {Path(asked.out) / 'report.html'}")
     done = next((one["name"] for one in found["runs"] if one["state"] == "done"), None)
     if done is not None:
-        console.print(following("undrift", "sample", Path(asked.out) / "runs" / done))
+        console.print(following("undrift", "sample", *_next(asked, done)))
+
+
+def _next(asked: CompareCommand, run: str) -> list[str]:
+    """The words that draw from ``run`` on the same device."""
+    from undrift.cli.sample import Sample
+
+    return repeated(asked, Sample, keep=("device",), target=Path(asked.out) / "runs" / run)
 
 
 def _parts(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import tyro
 
 from undrift.cli.console import columns, duration, following, make_bar, make_console
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, parse
+from undrift.cli.flags import at_least, finite, parse, repeated
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
 from undrift.limits import MOST_IMAGES
@@ -167,9 +167,16 @@ def run(arguments: list[str]) -> None:
     console.print(f"wrote {folder / 'curve.png'} and {folder / 'curve.json'}")
     first = next(iter(found["best"].values()))
     steps, sampler = (first[-1]["steps"], first[-1]["sampler"]) if first else (20, "dpmpp_2m")
-    console.print(
-        following("undrift", "sample", asked.target, "--sampler", sampler, "--steps", steps)
-    )
+    console.print(following("undrift", "sample", *_next(asked, sampler, steps)))
+
+
+def _next(asked: CurveCommand, sampler: str, steps: int) -> list[str]:
+    """The words that draw with ``sampler`` as the curve did."""
+    from undrift.cli.sample import Sample
+
+    kept = ("target", "guidance", "ema", "weights", "device", "threads")
+    grid = None if sampler == "learned" else asked.grid  # which brings its own
+    return repeated(asked, Sample, keep=kept, sampler=sampler, steps=steps, grid=grid)
 
 
 def _parts(words: tuple[str, ...]) -> tuple[str, ...]:

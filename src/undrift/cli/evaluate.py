@@ -19,7 +19,7 @@ from undrift.cli.console import (
     shown_if_unsaved,
 )
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, parse
+from undrift.cli.flags import at_least, finite, numbered, parse, repeated
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_file
 from undrift.files.ownership import check_replaceable
@@ -176,8 +176,13 @@ def run(arguments: list[str]) -> None:
         console.print(line)
     if asked.out is not None:
         console.print(f"wrote {asked.out}")
-    reference = [] if asked.reference is None else ["--reference", asked.reference]
-    console.print(following("undrift", "evaluate", asked.target, *reference, "--against", "OTHER"))
+    console.print(following("undrift", "evaluate", *_next(asked)))
+
+
+def _next(asked: EvaluateCommand) -> list[str]:
+    """The words that hold the same against another model."""
+    out = numbered(asked.out, "against", "against")
+    return repeated(asked, EvaluateCommand, against="OTHER", out=out, save_reference=None)
 
 
 def table(found: dict[str, Any]) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import types
+from collections.abc import Collection
+from pathlib import Path
 from typing import (
     Annotated,
     Any,
@@ -20,7 +22,7 @@ from typing import (
 import tyro
 
 from undrift.advice import takes
-from undrift.cli.arguments import check_arguments
+from undrift.cli.arguments import arguments_of, check_arguments
 from undrift.cli.dispatch import first_rank
 from undrift.errors import UsageError, shown
 
@@ -42,6 +44,51 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
         console_outputs=first_rank(),
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
     )
+
+
+def repeated(
+    asked: Any,  # noqa: ANN401 - a dataclass of flags
+    command: type,
+    *,
+    keep: Collection[str] | None = None,
+    **changes: object,
+) -> list[str]:
+    """The words by which ``command`` works on the same things as ``asked``.
+
+    Args:
+        asked: flags that were given; those that ``command`` does not have are left out.
+        command: dataclass of flags of the command to type next.
+        keep: fields to take over; None is all that both have.
+        changes: fields of ``command`` -> values in place of those; None leaves a flag out.
+    """
+    flags, places = arguments_of(command)
+    defaults = {
+        field.name: None if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(command)
+    }
+    kept = {name: getattr(asked, name, None) for name in (defaults if keep is None else keep)}
+    wanted = {name: value for name, value in {**kept, **changes}.items() if value is not None}
+    words = [str(wanted[place.field]) for place in places if place.field in wanted]
+    for argument in {id(one): one for one in flags.values()}.values():
+        value = wanted.get(argument.field)
+        if value is None or value is False or value == defaults[argument.field]:
+            continue
+        words.append(min(argument.names, key=len))
+        if value is not True:
+            words += map(str, value if isinstance(value, tuple) else (value,))
+    return words
+
+
+def numbered(path: str | None, before: object, after: object) -> str | None:
+    """``path`` of an output for the next command, so that it does not meet the last one's.
+
+    ``drawn`` becomes ``drawn-AFTER``, and ``drawn-BEFORE.npz`` ``drawn-AFTER.npz``.
+    """
+    if path is None:
+        return None
+    place = Path(path)
+    stem = place.stem.removesuffix(f"-{before}")
+    return str(place.with_name(f"{stem}-{after}{place.suffix}"))
 
 
 def _without_none(command: type[Command]) -> type[Command]:

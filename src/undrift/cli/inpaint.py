@@ -11,7 +11,7 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
-from undrift.cli.flags import at_least, finite, parse
+from undrift.cli.flags import at_least, finite, numbered, parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
@@ -183,9 +183,13 @@ def run(arguments: list[str]) -> None:
     cost = f"{painted.nfe:.4g} network evaluations each"
     console.print(f"{plural(len(painted), 'fill')} in {painted.seconds:.1f} s, {cost}")
     console.print(f"wrote {out / BESIDE}")
-    other = ["--mask", asked.mask, "--seed", asked.seed + 1]
-    words = [asked.target] if asked.data is None else [asked.target, asked.data]
-    console.print(following("undrift", "inpaint", *words, *other))
+    console.print(following("undrift", "inpaint", *_next(asked)))
+
+
+def _next(asked: Inpaint) -> list[str]:
+    """The words that paint the same anew."""
+    seed = asked.seed + 1
+    return repeated(asked, Inpaint, seed=seed, out=numbered(asked.out, asked.seed, seed))
 
 
 def _of_its_family(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from undrift.cli.console import following, make_console
-from undrift.cli.flags import parse
+from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.runs.settings import image_size
+
+if TYPE_CHECKING:
+    from undrift.data.report import DataReport
 
 
 @dataclass(frozen=True)
@@ -82,14 +85,12 @@ def run(arguments: list[str]) -> None:
     if out is not None:
         for path in write_inspection(images, out):
             console.print(f"wrote {path}")
-    console.print(following("undrift", "train", asked.data, *_reading(asked)))
+    console.print(following("undrift", "train", *_next(asked, images.report)))
 
 
-def _reading(asked: Inspect) -> list[str]:
-    """The flags by which training reads the same images."""
-    words = []
-    for field in fields(Inspect):
-        value = getattr(asked, field.name)
-        if field.name not in ("data", "out") and value != field.default:
-            words += [f"--{field.name.replace('_', '-')}", str(value)]
-    return words
+def _next(asked: Inspect, report: DataReport) -> list[str]:
+    """The words by which training reads the same images."""
+    from undrift.cli.train import Train
+    from undrift.data.reporting import limit_for
+
+    return repeated(asked, Train, out=None, bad_limit=limit_for(report))

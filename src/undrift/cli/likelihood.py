@@ -18,7 +18,7 @@ from undrift.cli.console import (
     make_console,
     shown_if_unsaved,
 )
-from undrift.cli.flags import at_least, finite, parse
+from undrift.cli.flags import at_least, finite, numbered, parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_file
 from undrift.limits import MOST_IMAGES
@@ -172,8 +172,17 @@ def run(arguments: list[str]) -> None:
     for path in (asked.per_image, asked.out):
         if path is not None:
             console.print(f"wrote {path}")
-    other = ["--method", "both"] if asked.method != "both" else ["--per-image", "scores.csv"]
-    console.print(following("undrift", "likelihood", asked.target, *other))
+    console.print(following("undrift", "likelihood", *_next(asked)))
+
+
+def _next(asked: LikelihoodCommand) -> list[str]:
+    """The words that score the same images by both methods, one by one, or with other draws."""
+    if asked.method == "both" and asked.per_image is None:
+        return repeated(asked, LikelihoodCommand, out=None, per_image="scores.csv")
+    method, seed = "both", asked.seed + (asked.method == "both")
+    before, after = (asked.method, method) if seed == asked.seed else (asked.seed, seed)
+    out, scores = (numbered(path, before, after) for path in (asked.out, asked.per_image))
+    return repeated(asked, LikelihoodCommand, method=method, seed=seed, out=out, per_image=scores)
 
 
 def table(found: dict[str, Any]) -> list[str]:

@@ -15,7 +15,7 @@ import tyro
 
 from undrift import synonyms
 from undrift.cli.console import columns, duration, following, make_console
-from undrift.cli.flags import parse
+from undrift.cli.flags import parse, repeated
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.reading import read_json
 from undrift.names import did_you_mean
@@ -110,7 +110,8 @@ def _list(asked: List) -> None:
     collections = list_collections(asked.root)
     if not runs and not collections:
         console.print(f"no runs in {asked.root}")
-        console.print(following("undrift", "train", "digits"))
+        out = [] if asked.root == List.root else ["--out", Path(asked.root) / "digits"]
+        console.print(following("undrift", "train", "digits", *out))
         return
     rows: list[tuple[str, ...]] = [("RUN", "STATE", "STEP", "IMAGES", "STARTED")]
     for found in runs:
@@ -166,7 +167,7 @@ def _remove(asked: Remove) -> None:
             return
     remove(found)
     console.print(f"deleted {plural(len(found), 'folder')}")
-    console.print(following("undrift", "runs", "list"))
+    console.print(following("undrift", "runs", "list", *repeated(asked, List, keep=("root",))))
 
 
 def _show(asked: Show) -> None:

@@ -14,7 +14,7 @@ import tyro
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, parse
+from undrift.cli.flags import at_least, finite, numbered, parse, repeated
 from undrift.errors import (
     InterruptedRunError,
     TerminatedError,
@@ -191,9 +191,14 @@ def run(arguments: list[str]) -> None:
         console.print(f"wrote {out / STRIP} and {out / GIF}")
     if npz is not None:
         console.print(f"wrote {npz}")
-    console.print(
-        following("undrift", "sample", asked.target, "-n", asked.n, "--seed", asked.seed + 1)
-    )
+    console.print(following("undrift", "sample", *_next(asked)))
+
+
+def _next(asked: Sample) -> list[str]:
+    """The words that draw more of the same."""
+    seed = asked.seed + 1
+    out, npz = (numbered(path, asked.seed, seed) for path in (asked.out, asked.npz))
+    return repeated(asked, Sample, seed=seed, out=out, npz=npz)
 
 
 def _of_its_family(pipeline: Pipeline, asked: Sample) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.dispatch import first_rank
-from undrift.cli.flags import parse
+from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.runs.directory import RunDirectory, open_run
@@ -115,7 +115,7 @@ def run(arguments: list[str]) -> None:
         if (run := asked.run()) is not None:
             raise UsageError(f"--dry-run: {run.path} is a run; `undrift runs show` says what it is")
         _print_cost(asked, console)
-        words = [word for word in arguments if word != "--dry-run"]
+        words = [word for word in arguments if word.replace("_", "-") != "--dry-run"]
         console.print(following("undrift", "train", *words))
         return
 
@@ -131,7 +131,14 @@ def run(arguments: list[str]) -> None:
         resume=asked.resume,
     )
     console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
-    console.print(following("undrift", "sample", made.directory))
+    console.print(following("undrift", "sample", *_next(asked, made.directory)))
+
+
+def _next(asked: Train, run: Path) -> list[str]:
+    """The words by which samples are drawn from the run on the same processor."""
+    from undrift.cli.sample import Sample
+
+    return repeated(asked, Sample, keep=("device", "threads"), target=run)
 
 
 def _print_config(asked: Train) -> None:

@@ -19,7 +19,7 @@ from undrift.cli.console import (
     make_console,
     shown_if_unsaved,
 )
-from undrift.cli.flags import at_least, finite, parse
+from undrift.cli.flags import at_least, finite, parse, repeated
 from undrift.errors import InterruptedRunError, UsageError
 from undrift.files.destination import writable_file
 from undrift.runs.settings import check_threads
@@ -111,7 +111,14 @@ def run(arguments: list[str]) -> None:
     for line in table(found):
         console.print(line)
     console.print(f"stored in the pipeline after {duration(found['seconds'])}")
-    console.print(following("undrift", "sample", asked.target, "--steps", steps[0]))
+    console.print(following("undrift", "sample", *_next(asked, steps[0])))
+
+
+def _next(asked: TuneSamplerCommand, steps: int) -> list[str]:
+    """The words that draw with a sampler that was learned, at the guidance that it has."""
+    from undrift.cli.sample import Sample
+
+    return repeated(asked, Sample, keep=("target", "guidance", "device", "threads"), steps=steps)
 
 
 def table(found: dict[str, Any]) -> list[str]:

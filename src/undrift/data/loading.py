@@ -110,6 +110,7 @@ def load(
             source_warnings=() if isinstance(found, Rows) else found.warnings,
             settings=asdict(settings) | {"holdout": holdout, "label_column": label_column},
             fingerprint=fingerprint,
+            listed=not isinstance(found, Rows),
         )
     )
     return image_set(where, loaded, splits, report, fingerprint)

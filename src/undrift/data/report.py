@@ -66,6 +66,7 @@ class DataReport:
         notes: choices made from the data, one line each.
         warnings: what is likely to hurt, one line each.
         fingerprint: names pixels, labels, captions and splits.
+        names: of the images that are used, of files; () of more than 5,000.
     """
 
     source: str
@@ -101,6 +102,7 @@ class DataReport:
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     fingerprint: str
+    names: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain dicts, lists, numbers and text."""

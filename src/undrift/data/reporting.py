@@ -28,6 +28,10 @@ EXAMPLES = 10
 SIZES = 3
 
 
+MOST_NAMES = 5000
+"""Images up to which the report holds their names."""
+
+
 @dataclass(frozen=True)
 class Found:
     """Everything that the report is made from."""
@@ -46,6 +50,7 @@ class Found:
     source_warnings: tuple[str, ...]
     settings: dict[str, Any]
     fingerprint: str
+    listed: bool
 
 
 def make_report(found: Found) -> DataReport:
@@ -97,6 +102,7 @@ def make_report(found: Found) -> DataReport:
         notes=(),
         warnings=(),
         fingerprint=found.fingerprint,
+        names=found.names if found.listed and count <= MOST_NAMES else (),
     )
     return replace(
         report,
@@ -159,19 +165,20 @@ def hexadecimal(colour: tuple[int, int, int]) -> str:
     return "#" + bytes(colour).hex()
 
 
-def _above(share: float) -> str:
-    """A limit in hundredths that lets ``share`` pass."""
-    return f"{min(1.0, math.ceil(100 * share) / 100):g}"
+def limit_for(report: DataReport) -> float | None:
+    """The ``bad_limit`` in hundredths that training on the data takes; None is the usual one."""
+    share = len(report.set_aside) / (report.count + len(report.set_aside))
+    return math.ceil(100 * share) / 100 if share > BAD_LIMIT else None
 
 
 def warnings(report: DataReport) -> list[str]:
     """Say what is likely to hurt."""
     lines = scarcity(report)
     share = len(report.set_aside) / (report.count + len(report.set_aside))
-    if share > BAD_LIMIT:
+    if (limit := limit_for(report)) is not None:
         lines.append(
             f"{share:.0%} of the images cannot be used: remove these; with more than "
-            f"{BAD_LIMIT:.0%} of them it takes undrift train --bad-limit {_above(share)}"
+            f"{BAD_LIMIT:.0%} of them it takes undrift train --bad-limit {limit:g}"
         )
     if report.value_levels < FEW_LEVELS:
         lines.append(

@@ -45,7 +45,7 @@ from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
 from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
-from undrift.runs.images import load_images
+from undrift.runs.images import changed_since, load_images
 from undrift.runs.initial import copy_weights
 from undrift.runs.judge import Judge
 from undrift.runs.learners import build_learner
@@ -153,9 +153,10 @@ def train_with(
         asked = given or resolve(start.source, settings, data, device=device, own_network=own)
         if asked.data.fingerprint != data.fingerprint:
             whose = resume or config or (named and named.path)
+            beside = Path(config).parent if config else RunDirectory(whose or "").path
             raise UsageError(
-                f"{start.source}: not the images that {whose} was made for; "
-                "start a new run with `undrift train DATA`"
+                f"{start.source}: not the images that {whose} was made for "
+                f"({changed_since(beside, data.report)}); start a new run with `undrift train DATA`"
             )
         made = str(new_directory(start.source).path) if named is None and world.first else ""
         run = named or RunDirectory(world.broadcast_text(made))

@@ -14,9 +14,9 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.names import shell_line
 from undrift.runs import configuration
-from undrift.runs.configuration import RunConfig, absolute, first_difference
+from undrift.runs.configuration import FINGERPRINT, RunConfig, absolute, first_difference
 from undrift.runs.directory import LATEST, RunDirectory, open_run
-from undrift.runs.images import find_images
+from undrift.runs.images import changed_since, find_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
@@ -206,7 +206,7 @@ def plan_run(
     if settings.threads is None:
         threads = stored.training.threads
         asked = replace(asked, training=replace(asked.training, threads=threads))
-    difference = first_difference(stored, asked)
+    difference = _difference(path, stored, asked, data)
     if difference is None and not (finished and settings.extend):
         return stored
     if not settings.extend:
@@ -218,11 +218,19 @@ def plan_run(
         )
     if not finished:
         raise UsageError(f"--extend: {path} is not finished; finish it first with its own settings")
-    return _longer(stored, asked, settings, data)
+    return _longer(path, stored, asked, settings, data)
+
+
+def _difference(path: Path, stored: RunConfig, asked: RunConfig, data: ImageSet) -> str | None:
+    """`first_difference`, with what changed in the images of the run at ``path``, if they did."""
+    difference = first_difference(stored, asked)
+    if difference is not None and difference.startswith(FINGERPRINT):
+        return f"the images are others ({changed_since(path, data.report)})"
+    return difference
 
 
 def _longer(
-    stored: RunConfig, asked: RunConfig, settings: TrainSettings, data: ImageSet
+    path: Path, stored: RunConfig, asked: RunConfig, settings: TrainSettings, data: ImageSet
 ) -> RunConfig:
     """``stored`` with the length of ``asked``; a recipe that depends on the budget stays."""
     plan = replace(asked.training, steps=stored.training.steps)
@@ -232,7 +240,7 @@ def _longer(
         own = stored.model.network is None
         before = resolve(stored.data.source, same, data, device=device, own_network=own)
         plan = replace(before.training, steps=stored.training.steps, threads=asked.training.threads)
-        if difference := first_difference(stored, replace(before, training=plan)):
+        if difference := _difference(path, stored, replace(before, training=plan), data):
             raise UsageError(
                 f"--extend: only the length may change, but {difference}; repeat the run's settings"
             )

@@ -52,6 +52,10 @@ class DataConfig:
     path: str | None = None
 
 
+FINGERPRINT = "data.fingerprint"
+"""What `first_difference` calls other images."""
+
+
 @dataclass(frozen=True)
 class RunConfig:
     """One training run.
@@ -105,6 +109,8 @@ def absolute(path: str) -> str | None:
 def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     """The first setting in which two configurations differ, as ``name: stored, asked``.
 
+    Of the data its fingerprint comes last: it differs where any other setting of it does.
+
     Left out is what changes no weights (cadences, the spelling of the data's path: the fingerprint
     says which images they are) and what was measured: the probe, and under a budget the steps.
     """
@@ -124,7 +130,10 @@ def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
     )
     stored = replace(stored, training=replace(stored.training, replans=()))
     ours, theirs = dict(_leaves(to_plain(stored))), dict(_leaves(to_plain(masked)))
-    for name in [*ours, *theirs]:
+    names = [name for name in (*ours, *theirs) if name != FINGERPRINT]
+    names.sort(key=lambda name: not name.startswith("data."))
+    last = sum(name.startswith("data.") for name in names)
+    for name in [*names[:last], FINGERPRINT, *names[last:]]:
         if ours.get(name, _MISSING) != theirs.get(name, _MISSING):
             return f"{name} was {ours.get(name, 'absent')} and is now {theirs.get(name, 'absent')}"
     return None

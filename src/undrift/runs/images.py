@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from undrift.data import ImageSet, load
+from undrift.data.change import changed
+from undrift.data.report import DataReport
 from undrift.data.sources.opening import is_path
-from undrift.errors import DataError, UsageError
+from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.files.reading import read_mapping
 from undrift.runs.configuration import DataConfig
 from undrift.runs.directory import RunDirectory, runs_in
 from undrift.runs.settings import TrainSettings, image_size
+from undrift.wording import plural
 
 
 def load_images(
@@ -57,9 +62,26 @@ def load_own(
     data = load_images(source, config, progress)
     if data.fingerprint != config.fingerprint:
         raise UsageError(
-            f"{source}: it no longer holds the images that {run} was trained on; {_moved(run)}"
+            f"{source}: it no longer holds the images that {run} was trained on "
+            f"({changed_since(run, data.report)}); {_moved(run)}"
         )
     return data
+
+
+def image_count(run: Path) -> str:
+    """How many images ``run`` began with, in words."""
+    count = _stored_report(run).get("count")
+    return plural(count, "image") if isinstance(count, int) else "an unknown number of images"
+
+
+def changed_since(run: Path, report: DataReport) -> str:
+    """How the images of ``report`` differ from those that ``run`` began with, counted in images."""
+    return changed(_stored_report(run), report)
+
+
+def _stored_report(run: Path) -> dict[str, Any]:
+    path = run / "data.json"
+    return read_mapping(path, ModelFileError, "restore or delete it") if path.exists() else {}
 
 
 def find_images(config: DataConfig, run: Path) -> str:

@@ -167,9 +167,12 @@ def check_same(
     """
     for name in [*now, *there]:
         # the fingerprint says which images they are, wherever they lie
-        if name != "data" and there.get(name) != now.get(name):
-            raise UsageError(
-                f"--out {folder}: it holds runs with other settings: {name} {whose}is "
-                f"{shown(there.get(name))} there and {shown(now.get(name))} now; "
-                "name another folder"
-            )
+        if name == "data" or there.get(name) == now.get(name):
+            continue
+        what = f"{name} {whose}is {shown(there.get(name))} there and {shown(now.get(name))} now"
+        if name == "fingerprint":
+            before, after = (facts.get("train_images") for facts in (there, now))
+            what = f"the images are others ({before} to train on there, {after} now)"
+        raise UsageError(
+            f"--out {folder}: it holds runs with other settings: {what}; name another folder"
+        )

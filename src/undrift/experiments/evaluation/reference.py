@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -18,8 +19,8 @@ from undrift.files.reading import expanded
 from undrift.metrics import Images
 from undrift.names import find
 from undrift.runs.directory import RunDirectory, is_pipeline
-from undrift.runs.images import load_own
-from undrift.wording import dimensions
+from undrift.runs.images import image_count, load_own
+from undrift.wording import dimensions, plural
 
 Split = Literal["test", "validation", "train"]
 
@@ -180,8 +181,8 @@ def check(subject: Subject, reference: Reference) -> None:
         and config.data.fingerprint != reference.fingerprint
     ):
         raise UsageError(
-            f"{reference.source} holds features of other data ({reference.fingerprint[:8]}) than "
-            f"{subject.name} was trained on ({config.data.fingerprint[:8]}); name the images "
+            f"{reference.source} holds features of other data ({_counted(reference.sets)}) than "
+            f"{subject.name} was trained on ({image_count(subject.home)}); name the images "
             "themselves by --reference DATA, or store a reference of the run"
         )
     given = subject.given
@@ -253,6 +254,12 @@ def _divided(data: ImageSet, source: str, split: Split | None) -> Reference:
         name, sets = split, (WholeSet(split, len(chosen), chosen.images), everything)
     classes, fingerprint = data.class_names, data.fingerprint
     return Reference(source, name, images, seen, classes, fingerprint, sets, data.report)
+
+
+def _counted(sets: Sequence[WholeSet]) -> str:
+    """How many images all of the data has."""
+    counts = {whole.name: whole.count for whole in sets}
+    return plural(counts.get("all", max(counts.values(), default=0)), "image")
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -14,6 +14,8 @@ from undrift.wording import plural
 
 _CHANNELS = {1: "grey", 2: "grey and alpha", 3: "colour (RGB)", 4: "colour and alpha (RGBA)"}
 _MOST_ROWS = 24
+_LONG = ("histogram", "set_aside", "names")
+"""What is shown in another way, or is too long to be."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class DataSummary:
             classes=count_bars(data.get("classes", {})),
             aside=_cut(aside),
             aside_title=f"Set aside and never trained on: {len(aside)}",
-            rest=flat_rows({k: v for k, v in data.items() if k not in ("histogram", "set_aside")}),
+            rest=flat_rows({name: entry for name, entry in data.items() if name not in _LONG}),
             histogram=_histogram(data),
         )
 
