@@ -170,11 +170,13 @@ def test_inspect_names_what_it_sets_aside_and_writes_nothing(tmp_path, monkeypat
     printed = capsys.readouterr()
     assert "broken.png" in printed.out and "empty.jpg" in printed.out and printed.err == ""
     assert "200" in printed.out
-    assert printed.out.splitlines()[-1] == "next: undrift train photos"
+    limit = "--bad-limit 0.29"  # two of seven cannot be used
+    assert printed.out.splitlines()[-1] == f"next: undrift train photos {limit}"
     assert contents(tmp_path) == before
     wanted = "--size 4 --channels 1 --background '#ffffff' --holdout 0.5"
     assert main(["inspect", "photos", *shlex.split(wanted)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == f"next: undrift train photos {wanted}"
+    following = f"next: undrift train photos {wanted} {limit}"
+    assert capsys.readouterr().out.splitlines()[-1] == following
     assert main(["inspect", "photos", "--out", "seen"]) == 0
     assert (tmp_path / "seen" / "data.json").exists()
     assert any(path.suffix == ".png" for path in (tmp_path / "seen").iterdir())

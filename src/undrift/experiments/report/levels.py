@@ -56,8 +56,8 @@ class Contrast:
             if sign:
                 rows = order[list(places)]
                 changes = np.abs(self.ratio[rows] - 1)
-                change = _range(changes.min(), changes.max(), ".0%")
-                place = _range(self.noise[rows[0]], self.noise[rows[-1]], ".2g")
+                change = _range(float(changes.min()), float(changes.max()), ".0%")
+                place = _range(float(self.noise[rows[0]]), float(self.noise[rows[-1]]), ".2g")
                 found.append(f"{change} {'more' if sign > 0 else 'less'} at noise {place}")
         if not found:
             return "no difference beyond the 95% interval at any noise level"
