@@ -79,11 +79,14 @@ def test_a_stored_reference_keeps_the_floor_of_its_own_size(sets: Path):
     whole = run_evaluation(asked(sets, save_reference=file, **words))["metrics"]
     stored = run_evaluation(asked(sets, reference=file, features=None, **words))["metrics"]
     for name, record in whole.items():
-        assert "30 other real images in place of the samples" in record["protocol"]
+        assert "as many other real images in place of the samples" in record["protocol"]
         assert stored[name]["floor"] == pytest.approx(record["floor"], rel=1e-9)
         assert stored[name]["protocol"] == record["protocol"]
     few = run_evaluation(asked(sets, reference=file, features=None, n=20, metrics=("fd",)))
-    assert "20 other real images" in few["metrics"]["fd"]["protocol"]
+    assert few["metrics"]["fd"]["n"] == 20 and few["metrics"]["fd"]["floor"] is not None
+    more = run_evaluation(asked(sets, reference=file, features=None, n=40, metrics=("fd",)))
+    assert more["metrics"]["fd"]["floor"] is None  # 30 others were stored
+    assert "30 real images beside" in more["metrics"]["fd"]["floor_missing"]
 
 
 def test_samples_and_reference_can_differ_in_number(sets: Path):

@@ -43,14 +43,15 @@ def test_as_near_as_the_threshold_is_no_copy():
     floor = np.concatenate([[0.5, 0.5, 0.6], np.full(197, 0.9)])
     found = memorized_share(at(np.array([0.499, 0.5, 0.6, 0.0])), at(floor))
     assert found.threshold == 0.5
-    assert (found.share.value, found.held_out.value, found.exact) == (0.5, 0.0, 1)
+    assert (found.share.value, found.exact) == (0.5, 1)
+    assert found.held_out is not None and found.held_out.value == 2 / 200  # by each other
 
 
 def test_the_threshold_leaves_one_percent_of_held_out_images_under_it():
     floor = np.random.default_rng(1).random(700)
     found = memorized_share(at(np.linspace(0, 1, 50)), at(floor))
     assert found.threshold == np.sort(floor)[6]
-    assert found.held_out.value == pytest.approx(6 / 700)
+    assert found.held_out is not None and found.held_out.value == 0.01  # each by the 699 others
 
 
 @pytest.mark.parametrize(("n", "m"), [(30, 40), (500, 250), (2000, 3000)])

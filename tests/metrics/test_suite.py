@@ -60,7 +60,8 @@ def test_unseen_real_images_score_as_real_ones(compare: Any, parts: Any):
     metrics = found["metrics"]
     for name, metric in metrics.items():
         assert metric["low"] <= metric["value"] <= metric["high"], name
-        assert metric["floor"] is not None, name
+        # of 597 samples, 600 training images are not enough of every class; see test_floors
+        assert (metric["floor"] is None) == (name in ("c_t", "class_fd")), name
     assert metrics["fd"]["value"] < 1.5 * metrics["fd"]["floor"]
     assert metrics["fd_infinity"]["value"] < metrics["fd"]["value"]
     assert metrics["kid"]["low"] < 0.02
@@ -137,14 +138,13 @@ def test_without_labels_what_needs_them_is_named(parts: Any):
     assert "label" in found["missing"]["label_accuracy"]
 
 
-def test_an_undivided_reference_is_its_own_floor_and_its_own_training_set(compare: Any, parts: Any):
+def test_an_undivided_reference_is_its_own_training_set(compare: Any, parts: Any):
     whole = Images(
         np.concatenate([parts[0].images, parts[1].images]),
         np.concatenate([parts[0].labels, parts[1].labels]),
     )
     made = compare(parts[2].images, parts[2].labels, reference=whole, training=None, split="all")
     found = measure(made, QUICK)["metrics"]
-    assert "half of the reference" in found["fd"]["protocol"]
     assert not found["memorization"]["flagged"]
     assert found["memorization"]["floor"] == pytest.approx(0.01, abs=0.01)
     copied = compare(whole.images[:300], whole.labels[:300], reference=whole, training=None)
@@ -175,18 +175,8 @@ def test_a_part_of_an_undivided_set_is_compared_with_the_rest_and_copies_of_all_
     made = compare(whole.images[1:400:2], None, **part)  # none of them is in the reference
     found = measure(made, ["fd", "memorization"])["metrics"]
     assert found["memorization"]["value"] == 1.0
-    assert "floor: 200 other real images in place of the samples" in found["fd"]["protocol"]
+    assert "as many other real images in place of the samples" in found["fd"]["protocol"]
     assert found["fd"]["value"] < 2 * found["fd"]["floor"]  # both are real, of one size
-    many = compare(whole.images[1:1000], None, **part)
-    assert "one half of the reference" in measure(many, ["fd"])["metrics"]["fd"]["protocol"]
-
-
-def test_a_value_without_a_floor_is_still_a_value(compare: Any, parts: Any):
-    # 400 images are enough to extrapolate, their halves are not
-    few = compare(parts[2].images, None, reference=parts[1].take(np.arange(400)), training=None)
-    record = measure(few, ["fd_infinity"])["metrics"]["fd_infinity"]
-    assert record["floor"] is None
-    assert "floor: 200 samples are too few to extrapolate" in record["protocol"]
 
 
 def test_only_10000_samples_are_looked_up_from_all_over_the_set(

@@ -207,7 +207,7 @@ def _table(found: dict[str, Any]) -> list[str]:
         rows.append(tuple(words))
     floors = (_amount(found["floors"].get(name)) for name in metrics)
     rows.append(("real images", "", "", "", *floors))
-    lines = columns(rows)
+    lines = columns(rows) + found["floors_missing"]
     lines += [f"no {name}: {reason}" for name, reason in found["missing"].items()]
     return [*lines, found["protocol"]]
 

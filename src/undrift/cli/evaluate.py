@@ -51,7 +51,8 @@ class EvaluateCommand:
             data afterwards.
         against: a second run, pipeline or set of samples: also measure the differences.
         n: samples, and reference images, at most; fewer where there are fewer.
-        reference_n: reference images at most, where that is to be another number.
+        reference_n: reference images at most, where that is to be another number; where none are
+            held out, as many as the samples are else left to be measured in their place.
         metrics: names, `quick`, or `all` (the default): fd fd_infinity kid texture_fd mind
             precision recall density coverage vendi inception_score modes label_accuracy class_fd
             cas memorization c_t authenticity cmmd.
@@ -187,6 +188,8 @@ def _next(asked: EvaluateCommand) -> list[str]:
 
 def table(found: dict[str, Any]) -> list[str]:
     """The result as lines: a table of metrics, the closest pairs' flag, and what is missing."""
+    from undrift.metrics import floor_notes
+
     rows = [("metric", "value", "95 % interval", "real images", "better")]
     for name, record in found["metrics"].items():
         rows.append(
@@ -202,6 +205,7 @@ def table(found: dict[str, Any]) -> list[str]:
     for name, record in found["metrics"].items():
         if record.get("unseen"):
             lines.append(f"{name} does not see, on these images: {', '.join(record['unseen'])}")
+    lines += floor_notes(found["metrics"])
     memorization = found["metrics"].get("memorization", {})
     if memorization.get("flagged"):
         lines.append(

@@ -13,6 +13,7 @@ from torch import nn
 
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
+from undrift.errors import UsageError
 from undrift.experiments.report import gather_material, write_report
 from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space, with_sensitivity
 from undrift.metrics.suite import QUICK
@@ -77,7 +78,8 @@ def close_run(
         return
 
     began = time.perf_counter()
-    count = _count(config)
+    train = view(data.split("train"))
+    count = _count(config, len(train))
     log.say(f"drawing {plural(count, 'sample')} for the first metrics and the report")
     samples = pipeline(count, seed=0, on_progress=check)
     sampling = time.perf_counter() - began
@@ -85,7 +87,6 @@ def close_run(
     log.say("measuring them: features and a classifier are fitted to the data once")
 
     began = time.perf_counter()
-    train = view(data.split("train"))
     metrics = _measured(samples, train, data, config)
     if (best := best_so_far(run)) is not None:
         log.say("drawing and measuring samples of the weights that validated best")
@@ -139,14 +140,16 @@ def _report(
     return write_report(run.path, material)
 
 
-def _count(config: RunConfig) -> int:
-    """Samples for the first metrics: as many as a short wait allows."""
+def _count(config: RunConfig, training: int) -> int:
+    """Samples for the first metrics: as many as a short wait allows, and as there are real ones.
+
+    Real images are measured beside them, and no more of these can be than training images.
+    """
     _, height, width = config.model.spec.shape
     if on_plane(config.model.spec.shape):
         return POINTS
-    if config.training.device == "cuda":
-        return MOST
-    return int(np.clip(PIXELS // (height * width), FEWEST, MOST))
+    most = MOST if config.training.device == "cuda" else PIXELS // (height * width)
+    return int(np.clip(most, FEWEST, min(MOST, max(FEWEST, training))))
 
 
 def _strip(denoised: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -160,7 +163,13 @@ def _measured(samples: Samples, train: Images, data: ImageSet, config: RunConfig
     split = next((name for name, part in splits.items() if len(part) >= 2), None)
     held_out = train if split is None else view(splits[split])
     labelled = samples.labels if held_out.labels is not None else None
-    extractor, classifier = open_spaces(train, quick_space(train), device=config.training.device)
+    try:
+        extractor, classifier = open_spaces(
+            train, quick_space(train), device=config.training.device
+        )
+    except UsageError as error:  # of copies of one image: the run has its report without metrics
+        missing = {"sensitivity": [], "sensitivity_missing": str(error)}
+        return {"metrics": {}, "missing": dict.fromkeys(QUICK, str(error)), **missing}
     comparison = Comparison(
         Images(samples.images, labelled),
         held_out.draw(MOST_HELD_OUT, config.training.seed, "reference"),

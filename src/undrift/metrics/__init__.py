@@ -6,7 +6,13 @@ from undrift.metrics.estimate import Estimate
 from undrift.metrics.images import Images
 from undrift.metrics.sensitivity import Sensitivity, sensitivity, with_sensitivity
 from undrift.metrics.spaces import open_spaces, quick_space
-from undrift.metrics.suite import chosen_metrics, lacking_metrics, measure, needs_classifier
+from undrift.metrics.suite import (
+    chosen_metrics,
+    floor_notes,
+    lacking_metrics,
+    measure,
+    needs_classifier,
+)
 
 __all__ = [
     "Comparison",
@@ -14,6 +20,7 @@ __all__ = [
     "Images",
     "Sensitivity",
     "chosen_metrics",
+    "floor_notes",
     "lacking_metrics",
     "measure",
     "needs_classifier",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from math import prod
+from math import inf, prod
 from typing import Literal
 
 from undrift.advice import possible
 from undrift.metrics import measurements
+from undrift.metrics.bounded import ANY, POSITIVE, SHARE, Range
 from undrift.metrics.comparison import NEIGHBOUR, Comparison
 from undrift.metrics.frechet_infinity import fewest_to_extrapolate
 from undrift.metrics.measurements import Measured
@@ -42,8 +43,10 @@ class Metric:
         space: the space whose name it carries: the features', the classifier's, the space that the
             inception score is computed in, `TextureFeatures`; "pixels" carries none.
         ideal: what a perfect model scores, where that is known.
-        floor: what real images score; by default the same with real images as samples.
+        floor: what real images score; by default the same with as many real images as samples.
+            It raises a `UsageError` where no number of these sizes can be had.
         floor_words: what that is, for the protocol.
+        within: the range of its values.
     """
 
     title: str
@@ -53,11 +56,16 @@ class Metric:
     needs: tuple[Need, ...] = ()
     space: Literal["features", "classifier", "judge", "pixels", "texture"] = "features"
     ideal: Callable[[Comparison], float | None] = lambda _: None
-    floor: Callable[[Comparison], float | None] | None = None
+    floor: Callable[[Comparison], float] | None = None
     floor_words: str = ""
+    within: Range = ANY
 
-    def floor_of(self, comparison: Comparison) -> float | None:
-        """What real images score in this metric, or None where that cannot be had."""
+    def floor_of(self, comparison: Comparison) -> float:
+        """What real images score in this metric, at the sizes that the samples are measured at.
+
+        Raises:
+            UsageError: why that cannot be had.
+        """
         if self.floor is not None:
             return self.floor(comparison)
         return self.measure(comparison.floor).estimate.value
@@ -133,6 +141,7 @@ METRICS: dict[str, Metric] = {
         "biased upwards by about its floor",
         ideal=lambda _: 0.0,
         floor=measurements.frechet_floor,
+        within=POSITIVE,
     ),
     "fd_infinity": Metric(
         "FD-infinity",
@@ -160,6 +169,7 @@ METRICS: dict[str, Metric] = {
         space="texture",
         ideal=lambda _: 0.0,
         floor=measurements.texture_floor,
+        within=POSITIVE,
     ),
     "mind": Metric(
         "MIND",
@@ -167,6 +177,7 @@ METRICS: dict[str, Metric] = {
         measurements.sliced,
         "3 D times the mean over 1,000 directions of the squared Wasserstein-2 distance",
         ideal=lambda _: 0.0,
+        within=POSITIVE,
     ),
     "cmmd": Metric(
         "CMMD",
@@ -184,6 +195,7 @@ METRICS: dict[str, Metric] = {
         f"share of samples strictly inside a real image's ball, k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
         floor=partial(measurements.ball_floor, "precision"),
+        within=SHARE,
     ),
     "recall": Metric(
         "recall",
@@ -192,6 +204,7 @@ METRICS: dict[str, Metric] = {
         f"share of real images strictly inside a sample's ball, k = {NEIGHBOUR}, equal sizes",
         needs=("neighbours",),
         floor=partial(measurements.ball_floor, "recall"),
+        within=SHARE,
     ),
     "density": Metric(
         "density",
@@ -201,6 +214,7 @@ METRICS: dict[str, Metric] = {
         needs=("neighbours",),
         floor=partial(measurements.ball_floor, "density"),
         ideal=lambda _: 1.0,
+        within=POSITIVE,
     ),
     "coverage": Metric(
         "coverage",
@@ -211,6 +225,7 @@ METRICS: dict[str, Metric] = {
         needs=("neighbours",),
         floor=partial(measurements.ball_floor, "coverage"),
         ideal=lambda c: expected_coverage(c.balls.real, c.balls.generated, NEIGHBOUR),
+        within=SHARE,
     ),
     "vendi": Metric(
         "Vendi score",
@@ -219,6 +234,7 @@ METRICS: dict[str, Metric] = {
         "exponential of the entropy of the eigenvalues of the cosine kernel: how many different "
         "images the samples amount to",
         floor=measurements.variety_floor,
+        within=(1.0, inf),
     ),
     "inception_score": Metric(
         "IS",
@@ -228,6 +244,7 @@ METRICS: dict[str, Metric] = {
         "10 splits",
         needs=("judge",),
         space="judge",
+        within=(1.0, inf),
     ),
     "modes": Metric(
         "mode KL",
@@ -238,6 +255,7 @@ METRICS: dict[str, Metric] = {
         needs=("classifier",),
         space="classifier",
         ideal=lambda _: 0.0,
+        within=POSITIVE,
     ),
     "label_accuracy": Metric(
         "label accuracy",
@@ -247,7 +265,8 @@ METRICS: dict[str, Metric] = {
         needs=("sample labels", "classifier"),
         space="classifier",
         floor=measurements.accuracy_of_reference,
-        floor_words="its accuracy on the reference images",
+        floor_words="its accuracy on the reference images, all of them",
+        within=SHARE,
     ),
     "class_fd": Metric(
         "mean FD by class",
@@ -256,6 +275,9 @@ METRICS: dict[str, Metric] = {
         "Frechet distance of each class's samples to its reference images, mean over classes",
         needs=("sample labels",),
         ideal=lambda _: 0.0,
+        floor=measurements.by_class_floor,
+        floor_words="as many other real images of each class in place of the samples",
+        within=POSITIVE,
     ),
     "cas": Metric(
         "CAS",
@@ -265,6 +287,7 @@ METRICS: dict[str, Metric] = {
         needs=("sample labels", "classifier", "reference images"),
         space="pixels",
         floor_words="the same trained on as many real images",
+        within=SHARE,
     ),
     "memorization": Metric(
         "memorization",
@@ -276,7 +299,8 @@ METRICS: dict[str, Metric] = {
         space="pixels",
         ideal=lambda _: 0.01,
         floor=measurements.memorization_floor,
-        floor_words="the share of held-out images under the same threshold",
+        floor_words="the same of each held-out image by the others",
+        within=SHARE,
     ),
     "c_t": Metric(
         "C_T",
@@ -288,7 +312,6 @@ METRICS: dict[str, Metric] = {
         space="pixels",
         ideal=lambda _: 0.0,
         floor=measurements.copying_floor,
-        floor_words="one half of the held-out images against the other half",
     ),
     "authenticity": Metric(
         "authenticity",
@@ -299,7 +322,8 @@ METRICS: dict[str, Metric] = {
         needs=("reference images", "more than points"),
         space="pixels",
         floor=measurements.authentic_floor,
-        floor_words="the same of the held-out images",
+        floor_words="the same of all held-out images",
+        within=SHARE,
     ),
 }
 """Every metric by the name that the command and the results use."""

@@ -2,7 +2,7 @@
 
 Features, neighbours and predictions are made when a metric first asks for them and kept, so that
 the order and number of metrics cost nothing. The same object with real images in place of the
-samples (`Comparison.floor`) gives each metric's floor.
+samples (`Comparison.floor`) gives each metric's floor, at the same sizes.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.metrics.features import Classifier, FeatureExtractor, TextureFeatures
+from undrift.metrics.features.spread import constant
 from undrift.metrics.images import Images, rows_of
 from undrift.metrics.memorization import assign_cells
 from undrift.metrics.moments import Moments
@@ -27,7 +27,7 @@ from undrift.metrics.neighbourhoods import (
     neighbourhood_values,
     neighbourhoods,
 )
-from undrift.randomness import generator
+from undrift.wording import plural
 
 MOST_LOOKED_UP = 10_000
 """Samples, and held-out images, whose nearest training image is looked for."""
@@ -73,11 +73,26 @@ class Comparison:
     floor_labels: NDArray[np.int64] | None = None
 
     @cached_property
-    def reference_features(self) -> NDArray[np.floating]:
-        """(m, D)."""
+    def _reference_features(self) -> NDArray[np.floating]:
         if self.known_features is not None:
             return self.known_features
         return self.extractor.features(self.reference.images)
+
+    @cached_property
+    def reference_features(self) -> NDArray[np.floating]:
+        """(m, D).
+
+        Raises:
+            UsageError: they are all the same.
+        """
+        found = self._reference_features
+        if constant(found):
+            raise UsageError(
+                f"the {self.extractor.name} features of {plural(len(found), 'reference image')} "
+                "are all the same: distances to them say nothing; give a reference whose images "
+                "differ, or other features"
+            )
+        return found
 
     @cached_property
     def sample_features(self) -> NDArray[np.floating]:
@@ -117,6 +132,11 @@ class Comparison:
         return kept_values(self.reference_features, self.sample_features, kept, NEIGHBOUR)
 
     @property
+    def ball_size(self) -> int:
+        """Samples, and reference images, that `balls` are measured of."""
+        return min(len(self.samples), len(self.reference))
+
+    @property
     def _equal_sizes(self) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Features of as many of the reference as of the samples."""
         real, made = self._equal_rows(np.arange(len(self.samples)))
@@ -129,7 +149,7 @@ class Comparison:
 
         The coverage of a perfect model depends on both sizes, so they are made equal.
         """
-        n = min(len(samples), len(self.reference))
+        n = min(len(samples), self.ball_size)
         real = rows_of(len(self.reference), n, self.seed, "balls of the reference")
         return real, samples[rows_of(len(samples), n, self.seed, "balls of the samples")]
 
@@ -236,71 +256,126 @@ class Comparison:
 
     @cached_property
     def classifier_accuracy(self) -> float | None:
-        """Share of reference images of which the classifier knows the label; None without them."""
-        if self.reference.labels is None or self.classifier is None:
+        """Share of reference images of which the classifier knows the label.
+
+        None without labels, and where the classifier was trained on these images.
+        """
+        if self.reference.labels is None or self.classifier is None or not self.held_out:
             return None
         if self.classifier is self.extractor:
-            features = self.reference_features
+            features = self._reference_features
             predicted = self.classifier.probabilities_of(features).argmax(axis=1)
         else:
             predicted = self.classifier.predict(self.reference.images)
         return float((predicted == self.reference.labels).mean())
 
-    @cached_property
-    def floor(self) -> Comparison:
-        """The same with other real images in place of the samples: as many training images.
+    @property
+    def held_out(self) -> bool:
+        """Whether neither the feature space nor the classifier was fitted on the reference."""
+        return self.own_rows is None and self.split in ("test", "validation")
 
-        Where too few are left beside the reference, one half of it takes the place of the samples.
+    @property
+    def others(self) -> int:
+        """Real images beside the reference, which may take the place of the samples."""
+        return len(self._apart if self.known_floor is None else self.known_floor)
+
+    @cached_property
+    def _apart(self) -> NDArray[np.int64]:
+        """Rows of the training images that are not in the reference."""
+        every = np.arange(0 if self.training is None else len(self.training))
+        return every if self.own_rows is None else np.setdiff1d(every, self.own_rows)
+
+    @property
+    def floor(self) -> Comparison:
+        """The same with as many other real images in place of the samples.
+
+        Raises:
+            UsageError: there are not so many; at another size it would be another number.
         """
+        return self.real_in_place(len(self.samples))
+
+    @property
+    def ball_floor(self) -> Comparison:
+        """A floor for `ball_values`, which take no more samples than reference images."""
+        count = len(self.samples)
+        return self.real_in_place(count if self.others >= count else self.ball_size)
+
+    @property
+    def floor_by_class(self) -> Comparison:
+        """A floor whose classes have as many images as those of the samples.
+
+        Raises:
+            UsageError: there are not so many images of a class, or no labels.
+        """
+        wanted = np.bincount(self.required_labels, minlength=len(self.classes))
+        labels = self.floor_labels
+        if self.known_floor is None:
+            labels = None if self.training is None else self.training.labels
+            labels = None if labels is None else labels[self._apart]
+        if labels is None:
+            return self.floor  # which says what is missing, or measures and says it then
+        rows = []
+        for label, count in enumerate(wanted.tolist()):
+            there = np.flatnonzero(labels == label)
+            if len(there) < count:
+                raise UsageError(
+                    f"{plural(len(there), 'real image')} of {self.classes[label]} beside the "
+                    f"reference, {plural(count, 'sample')}"
+                )
+            rows.append(there[rows_of(len(there), count, self.seed, "floor by class")])
+        return self._with_others(np.sort(np.concatenate(rows)))
+
+    def real_in_place(self, count: int) -> Comparison:
+        """The same with ``count`` other real images in place of the samples.
+
+        Raises:
+            UsageError: there are not so many.
+        """
+        if count not in self._in_place:
+            if self.others < count:
+                raise UsageError(self._too_few(count))
+            rows = rows_of(self.others, count, self.seed, "floor")
+            self._in_place[count] = self._with_others(rows)
+        return self._in_place[count]
+
+    @cached_property
+    def _in_place(self) -> dict[int, Comparison]:
+        """What `real_in_place` has made, by number."""
+        return {}
+
+    def _too_few(self, count: int) -> str:
+        others = plural(self.others, "real image")
+        beside = f"{others} beside the reference, {plural(count, 'sample')}"
+        whole = len(self.reference) if self.training is None else len(self.training)
+        if self.held_out or not self.pixels or whole < 2 * count:
+            return beside
+        return f"{beside}; a reference of at most {whole - count:,} of them leaves enough"
+
+    def _with_others(self, rows: NDArray[np.int64]) -> Comparison:
+        """The same with the real images ``rows`` of `others` in place of the samples."""
         if self.known_floor is not None:
-            rows = rows_of(len(self.known_floor), len(self.samples), self.seed, "floor")
             labels = None if self.floor_labels is None else self.floor_labels[rows]
-            shape = self.reference.images.shape[1:]
-            made = replace(self, samples=Images.unseen(len(rows), shape, labels))
-            made.__dict__["reference_moments"] = self.reference_moments
+            samples = Images.unseen(len(rows), self.reference.images.shape[1:], labels)
+        else:
+            samples = self.seen.take(self._apart[rows])
+        made = replace(self, samples=samples, known_features=self.reference_features)
+        made.__dict__["reference_moments"] = self.reference_moments
+        if self.known_floor is not None:
             made.__dict__["sample_features"] = self.known_floor[rows]
-            return made
-        if self.training is not None:
-            apart = np.arange(len(self.training))
-            if self.own_rows is not None:
-                apart = np.setdiff1d(apart, self.own_rows)
-            if self.own_rows is None or len(apart) >= len(self.samples):
-                rows = apart[rows_of(len(apart), len(self.samples), self.seed, "floor")]
-                samples = self.training.take(rows)
-                made = replace(self, samples=samples, known_features=self.reference_features)
-                made.__dict__["reference_moments"] = self.reference_moments
-                return made
-        order = torch.randperm(len(self.reference), generator=generator(self.seed, "halves"))
-        half = len(order) // 2
-        first, second = (np.sort(part.numpy()) for part in (order[:half], order[half : 2 * half]))
-        n = min(half, len(self.samples))
-        made = replace(
-            self,
-            samples=self.reference.take(first[:n]),
-            reference=self.reference.take(second),
-            known_features=self.reference_features[second],
-            own_rows=None if self.own_rows is None else self.own_rows[second],
-        )
-        made.__dict__["sample_features"] = self.reference_features[first[:n]]
         return made
 
     @property
     def floor_words(self) -> str:
         """What the floor's samples are, for the protocol."""
-        n, m = len(self.floor.samples), len(self.floor.reference)
-        if m < len(self.reference):
-            return f"{n} images, one half of the reference, in place of the samples, against {m}"
         apart = self.own_rows is None and self.known_floor is None
-        kind = "training" if apart else "other real"
-        return f"{n} {kind} images in place of the samples"
+        return f"as many {'training' if apart else 'other real'} images in place of the samples"
 
     def beside(self, samples: Images) -> Comparison:
         """Other samples against the same images; what does not depend on them is kept."""
         made = replace(self, samples=samples, known_features=self.reference_features)
         made.__dict__["reference_moments"] = self.reference_moments
         made.__dict__["classifier_accuracy"] = self.classifier_accuracy
-        if len(samples) == len(self.samples):
-            made.__dict__["floor"] = self.floor
+        made.__dict__["_in_place"] = self._in_place
         return made
 
     def without(self, rows: NDArray[np.int64]) -> Comparison:

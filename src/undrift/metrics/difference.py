@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.metrics import neighbourhoods
+from undrift.metrics.bounded import bounded_interval, difference_of
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.frechet import frechet_distance
@@ -58,10 +59,11 @@ def paired_differences(
     for name in wanted:
         value = value_of(name, first) - value_of(name, second)
         half = half_width([x - y for x, y in zip(one[name], other[name], strict=True)])
+        low, high = bounded_interval(value, half, difference_of(METRICS[name].within))
         found[name] = {
             "value": value,
-            "low": value - half,
-            "high": value + half,
+            "low": low,
+            "high": high,
             "interval": f"delete-a-group jackknife, {GROUPS} groups of pairs; reference fixed",
         }
     return found

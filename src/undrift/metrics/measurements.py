@@ -15,11 +15,18 @@ from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.frechet_infinity import extrapolated_distance, frechet_infinity
 from undrift.metrics.kernel import gaussian_distance, kernel_distance, subset_kernel_distance
-from undrift.metrics.memorization import authenticity, c_t, closest_pairs, memorized_share
+from undrift.metrics.memorization import (
+    authenticity,
+    c_t,
+    closest_pairs,
+    held_out_share,
+    memorized_share,
+)
 from undrift.metrics.modes import inception_score, mode_coverage
 from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.usefulness import train_on_generated
 from undrift.metrics.vendi import vendi, vendi_score
+from undrift.wording import plural
 
 SUBSET = 1000
 """Images of each subset that published KIDs are means over."""
@@ -103,7 +110,7 @@ def ball(name: str, c: Comparison) -> Measured:
 
 def ball_floor(name: str, c: Comparison) -> float:
     """The same of real images."""
-    return c.floor.ball_values[name]
+    return c.ball_floor.ball_values[name]
 
 
 def variety(c: Comparison) -> Measured:
@@ -135,8 +142,18 @@ def accuracy(c: Comparison) -> Measured:
     return _whole(label_accuracy(c.predicted, asked), c, classes=named)
 
 
-def accuracy_of_reference(c: Comparison) -> float | None:
-    """The classifier on the reference."""
+def accuracy_of_reference(c: Comparison) -> float:
+    """The classifier on the reference.
+
+    Raises:
+        UsageError: it was trained on these images, or they have no labels.
+    """
+    if c.classifier_accuracy is None:
+        raise UsageError(
+            "the classifier was trained on the reference; hold images out of the training"
+            if not c.held_out
+            else "the reference has no labels"
+        )
     return c.classifier_accuracy
 
 
@@ -148,6 +165,11 @@ def by_class(c: Comparison) -> Measured:
         c.sample_features, c.required_labels, c.reference_features, c.reference.labels, c.classes
     )
     return _whole(found.mean, c, classes=found.values, left_out=found.left_out)
+
+
+def by_class_floor(c: Comparison) -> float:
+    """The same of real images, as many of each class."""
+    return by_class(c.floor_by_class).estimate.value
 
 
 def usefulness(c: Comparison) -> Measured:
@@ -177,7 +199,7 @@ def memorization(c: Comparison) -> Measured:
             "p_value": found.p_value,
             "exact": found.exact,
             "threshold": found.threshold,
-            "held_out": found.held_out.value,
+            "held_out": None if found.held_out is None else found.held_out.value,
             "closest": [
                 asdict(pair) | {"sample": int(c.looked_up[pair.sample])}
                 for pair in closest_pairs(c.sample_neighbours)
@@ -188,7 +210,7 @@ def memorization(c: Comparison) -> Measured:
 
 def memorization_floor(c: Comparison) -> float:
     """The same of held-out images."""
-    return memorized_share(c.sample_neighbours, c.reference_neighbours).held_out.value
+    return held_out_share(c.reference_neighbours).value
 
 
 def copying(c: Comparison) -> Measured:
@@ -199,9 +221,15 @@ def copying(c: Comparison) -> Measured:
 
 
 def copying_floor(c: Comparison) -> float:
-    """Half of the held-out images against the other half."""
-    found, cells = c.reference_neighbours.distances, c.reference_cells
-    return c_t(found[::2], found[1::2], cells[::2], cells[1::2]).value
+    """None is measured.
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError(
+        f"it would take {plural(len(c.samples), 'held-out image')} more; new real images score 0 "
+        "on average, at any numbers"
+    )
 
 
 def authentic(c: Comparison) -> Measured:

@@ -66,7 +66,7 @@ class Memorization:
 
     Attributes:
         share: of samples strictly under the threshold, 0.01 if the model makes new images.
-        held_out: of held-out images strictly under the same threshold: the floor.
+        held_out: `held_out_share`: the floor.
         threshold: relative distance, in [0, 1].
         p_value: chance of so large a share if samples were drawn as held-out images are.
         exact: samples at distance 0.
@@ -74,7 +74,7 @@ class Memorization:
     """
 
     share: Estimate
-    held_out: Estimate
+    held_out: Estimate | None
     threshold: float
     p_value: float
     exact: int
@@ -111,18 +111,41 @@ def memorized_share(samples: Neighbours, held_out: Neighbours) -> Memorization:
     n, m = len(near), len(floor)
     if n < 1 or m < 1:
         raise UsageError(f"memorization of {n} samples by {m} held-out images: needs some of each")
-    rank = -(-m // 100)  # ceil(0.01 m) without its rounding
+    rank = _rank(m)
     threshold = float(floor[rank - 1])
     hits = int((near < threshold).sum())
     p_value = _upper_tail(hits, n, rank, m - rank + 1)
     return Memorization(
         share=_share(near, floor, hits),
-        held_out=Estimate.wilson(int((floor < threshold).sum()), m, "held-out images"),
+        held_out=None if m < 2 else held_out_share(held_out),
         threshold=threshold,
         p_value=p_value,
         exact=int((samples.distances == 0).sum()),
         flagged=p_value < _LEVEL,
     )
+
+
+def held_out_share(held_out: Neighbours) -> Estimate:
+    """Share of ``held_out`` images strictly nearer to a training image than 1 % of the others are.
+
+    Each is measured by the threshold of the m - 1 others, as a new sample is by that of all m: by
+    the threshold of all m, less than 1 % of these same m are nearer by definition, and of fewer
+    than 100 none. So it has the mean that new real images have as samples, whatever their number.
+
+    Raises:
+        UsageError: fewer than two images, or neighbours without spacing.
+    """
+    near = np.sort(held_out.relative)
+    if len(near) < 2:
+        raise UsageError(f"{len(near)} held-out images: needs 2, to measure each by the others")
+    # those nearer than the r-th of their others are the ones below number r + 1 of all
+    hits = int((near < near[_rank(len(near) - 1)]).sum())
+    return Estimate.wilson(hits, len(near), "held-out images")
+
+
+def _rank(count: int) -> int:
+    """``ceil(0.01 count)`` without its rounding."""
+    return -(-count // 100)
 
 
 def closest_pairs(samples: Neighbours, k: int = 16) -> list[Pair]:

@@ -84,7 +84,7 @@ def inception_score(
         scores.append(float(np.exp(divergence.mean())))  # equation (1)
         variances.append(scores[-1] ** 2 * float(divergence.var(ddof=1)) / len(part))
     return Estimate.normal(
-        float(np.mean(scores)),
+        float(np.clip(np.mean(scores), 1.0, p.shape[1])),  # rounding
         float(np.sqrt(np.sum(variances))) / splits,
         f"influence function over samples, {splits} splits; classifier fixed; bias not removed",
         lowest=1.0,

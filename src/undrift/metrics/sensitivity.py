@@ -30,6 +30,8 @@ import torch
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.durable import write_file
 from undrift.files.reading import read_mapping
+from undrift.metrics.bounded import bounded_interval
+from undrift.metrics.catalogue import METRICS
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.corruptions import corrupted, corruptions_of
 from undrift.metrics.difference import leave_out, value_of
@@ -41,7 +43,7 @@ from undrift.randomness import generator
 
 _log = logging.getLogger("undrift")
 
-_VERSION = 1  # of corruptions and rule: a change of these must not find old results in the cache
+_VERSION = 2  # of corruptions and rule: a change of these must not find old results in the cache
 
 MOST = 500
 """Real images that are corrupted."""
@@ -172,9 +174,8 @@ def sensitivity(comparison: Comparison, names: Sequence[str]) -> Sensitivity:
             start, half_start = before[metric]
             worse = value - start if ASKED[metric][0] == "lower" else start - value
             seen = worse > math.hypot(half, half_start)  # (1)
-            responses.append(
-                Response(metric, name, aspect, value, value - half, value + half, bool(seen))
-            )
+            ends = bounded_interval(value, half, METRICS[metric].within)
+            responses.append(Response(metric, name, aspect, value, *ends, bool(seen)))
     return Sensitivity(
         comparison.extractor.name,
         count,

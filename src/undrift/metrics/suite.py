@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from undrift import synonyms
@@ -63,10 +63,12 @@ def measure(
         on_metric: told before each one; raises to stop.
 
     Returns:
-        ``metrics``: name -> ``name``, ``value``, ``low``, ``high``, ``floor``, ``ideal``, ``n``,
-        ``n_reference``, ``better``, ``interval`` (how it was made), ``protocol``, ``seconds`` and
-        the metric's own numbers; ``missing``: name -> why it could not be had; ``features``,
-        ``reference``, ``classifier``, ``seed`` and ``protocol``, which all of them share.
+        ``metrics``: name -> ``name``, ``value``, ``low``, ``high``, ``floor`` (what real
+        images score at the same sizes; None where that cannot be had, and then ``floor_missing``
+        says why), ``ideal``, ``n``, ``n_reference``, ``better``, ``interval`` (how it was made),
+        ``protocol``, ``seconds`` and the metric's own numbers; ``missing``: name -> why it could
+        not be had; ``features``, ``reference``, ``classifier``, ``seed`` and ``protocol``, which
+        all of them share.
 
     Raises:
         UsageError: fewer than two samples or reference images.
@@ -108,17 +110,20 @@ def measure(
 
 def _record(metric: Metric, measured: Measured, comparison: Comparison) -> dict[str, Any]:
     estimate = measured.estimate
+    absent: dict[str, str] = {}
     try:
-        floor = metric.floor_of(comparison)
+        floor: float | None = metric.floor_of(comparison)
         words = metric.floor_words or comparison.floor_words
     except UsageError as error:  # what can be measured is worth having without its floor
-        floor, words = None, str(error)
+        floor, absent = None, {"floor_missing": str(error)}
+        words = f"not measured: {error}"
     return {
         "name": metric.full_name(comparison),
         "value": estimate.value,
         "low": _finite(estimate.low),
         "high": _finite(estimate.high),
         "floor": floor,
+        **absent,
         "ideal": metric.ideal(comparison),
         "n": measured.n,
         "n_reference": measured.n_reference,
@@ -127,21 +132,31 @@ def _record(metric: Metric, measured: Measured, comparison: Comparison) -> dict[
         "protocol": (
             f"{metric.what}; {measured.n} samples, "
             f"{images_of(comparison.split, measured.n_reference)}; "
-            f"95 % interval: {estimate.method}; floor: {words}"
+            f"95 % interval: {estimate.method}; real images: {words}"
         ),
         **measured.extras,
     }
 
 
+def floor_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Which of ``metrics``, records by name, have no value of real images, and why: a line each."""
+    names: dict[str, list[str]] = {}
+    for name, record in metrics.items():
+        if reason := record.get("floor_missing"):
+            names.setdefault(reason, []).append(name)
+    return [
+        f"real images: {', '.join(some)} not measured: {reason}" for reason, some in names.items()
+    ]
+
+
 def _shared(comparison: Comparison) -> str:
     height, width, channels = comparison.samples.images.shape[1:]
     judge = "" if comparison.classifier is None else f"; classifier {comparison.classifier.name}"
-    apart = comparison.own_rows is None and comparison.split in ("test", "validation")
     return (
         f"{len(comparison.samples)} samples against "
         f"{images_of(comparison.split, len(comparison.reference))} of "
         f"{dimensions(height, width)}x{channels}, uint8, "
-        f"{'held out' if apart else 'not held out'} from what was fitted; features "
+        f"{'held out' if comparison.held_out else 'not held out'} from what was fitted; features "
         f"{comparison.extractor.name}: {comparison.extractor.description}{judge}; "
         f"seed {comparison.seed}"
     )

@@ -17,6 +17,7 @@ from undrift.data import ImageSet
 from undrift.errors import DivergedError, ModelFileError, UsageError
 from undrift.files.reading import read_mapping
 from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
+from undrift.metrics.features import require_different
 from undrift.pipelines import Pipeline
 from undrift.runs.collapse import Look, sentence, states
 from undrift.runs.directory import RunDirectory
@@ -42,7 +43,7 @@ class Judge:
         samples: of one evaluation.
 
     Raises:
-        UsageError: no validation images.
+        UsageError: no validation images, or training images that are all the same.
     """
 
     def __init__(
@@ -58,6 +59,8 @@ class Judge:
                 "--evaluate-every: there are no validation images to measure against; hold some "
                 "out with --holdout, or leave it out"
             )
+        known = Images(training.images).draw(MOST_IMAGES, 0, "judge")
+        require_different(known.images, "--evaluate-every: features")
         self._run = run
         self._training = training
         self._validation = validation
@@ -73,11 +76,12 @@ class Judge:
             fraction: share of the run that they are.
 
         Returns:
-            ``kid``, ``low``, ``high``, ``floor``, ``n``, ``metric``, and whether this is ``best``;
-            ``fd``, ``fd_low``, ``fd_high``, ``coverage``, ``coverage_low``, ``coverage_high``; the
-            ``state`` that they put the run in, and ``verdict``, a sentence where it is not healthy.
-            Where the distance cannot be had of so few images, there is its ``reason`` instead;
-            where the samples are not finite, ``state``, ``verdict`` and ``reason`` alone.
+            ``kid``, ``low``, ``high``, ``floor`` (None where there are fewer training images than
+            samples), ``n``, ``metric``, and whether this is ``best``; ``fd``, ``fd_low``,
+            ``fd_high``, ``coverage``, ``coverage_low``, ``coverage_high``; the ``state`` that they
+            put the run in, and ``verdict``, a sentence where it is not healthy. Where the distance
+            cannot be had of so few images, there is its ``reason`` instead; where the samples are
+            not finite, ``state``, ``verdict`` and ``reason`` alone.
         """
         try:
             samples = pipeline(self._count, seed=SEED)

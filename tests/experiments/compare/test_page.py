@@ -120,3 +120,15 @@ def test_a_comparison_without_any_mean_has_a_page_too(tmp_path, monkeypatch):
     words = words_of(Page(Path("out/report.html").read_text()))
     assert "No run of this ledger could be measured." in words and "9 of 9 runs failed" in words
     assert "100% (44% to 100%)" in words
+
+
+def test_the_table_comes_first_and_claims_that_stay_open_are_folded(made):
+    _, text = made
+    for ledger in re.split(r'<section id="(?:seconds|images)">', text)[1:]:
+        table, claim = ledger.index("<table"), ledger.index('<p class="claim">')
+        assert table < ledger.index("Against the first method") < claim
+        inside = ledger[ledger.index("<details") : ledger.index("</details>")]
+        shown = ledger[: ledger.index("<details")]
+        assert shown.count('<p class="claim">') + inside.count('<p class="claim">') == 6
+        assert ">inconclusive</span>" not in shown
+        assert f"{inside.count('inconclusive</span>')} of 6 claims stay open" in inside

@@ -7,7 +7,7 @@ from undrift.experiments.claims.inference import inference
 from undrift.experiments.claims.likelihood import likelihood
 from undrift.experiments.claims.margin import MARGINS, Margin
 from undrift.experiments.claims.part import Part, paired
-from undrift.experiments.claims.scaling import scaling, scaling_finding, slope
+from undrift.experiments.claims.scaling import scaling, scaling_finding, scaling_unmeasured, slope
 from undrift.experiments.claims.seeds import OverSeeds, over_seeds, paired_over_seeds
 from undrift.experiments.claims.stability import newcombe, stability
 from undrift.experiments.claims.verdict import Verdict, combined, judge, standing
@@ -33,6 +33,7 @@ __all__ = [
     "paired_over_seeds",
     "scaling",
     "scaling_finding",
+    "scaling_unmeasured",
     "slope",
     "stability",
     "standing",

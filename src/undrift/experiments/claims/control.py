@@ -17,6 +17,7 @@ from collections.abc import Mapping
 
 from undrift.experiments.claims.finding import Finding, found
 from undrift.experiments.claims.part import paired
+from undrift.metrics.bounded import SHARE
 
 NAME = "control"
 QUESTION = "Does the diffusion model do what it is asked for better than the GAN?"
@@ -45,6 +46,7 @@ def control(
             values,
             margin=ACCURACY_MARGIN,
             needed=SEEDS,
+            within=SHARE,
         )
         for equal, (ours, gans) in accuracy.items()
         for gan, values in gans.items()

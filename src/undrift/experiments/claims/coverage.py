@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from undrift.experiments.claims.finding import Finding, found
 from undrift.experiments.claims.margin import MARGINS
 from undrift.experiments.claims.part import Part, paired
+from undrift.metrics.bounded import SHARE
 
 NAME = "coverage"
 QUESTION = "Does the diffusion model cover more of the data than the GAN?"
@@ -55,6 +56,7 @@ def coverage(worlds: Mapping[str, World]) -> Finding:
             values,
             margin=margin,
             needed=world.needed,
+            within=SHARE,
         )
         for name, world in worlds.items()
         for gan, values in world.gans.items()

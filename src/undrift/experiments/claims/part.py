@@ -9,6 +9,7 @@ from typing import Any
 
 from undrift.experiments.claims.seeds import paired_over_seeds
 from undrift.experiments.claims.verdict import Verdict, judge
+from undrift.metrics.bounded import ANY, Range
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ def paired(
     margin: float,
     needed: int,
     note: str = "",
+    within: Range = ANY,
 ) -> Part:
     """First less second, seed by seed.
 
@@ -80,8 +82,9 @@ def paired(
         margin: at least 0.
         needed: seeds.
         note: what to say beside it.
+        within: the range of the numbers on either side.
     """
-    found = paired_over_seeds(first, second)
+    found = paired_over_seeds(first, second, within)
     if found is None:
         return absent(name, unit, margin, needed, note or "both sides are known for no seed")
     few = found.n < needed

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from math import log, log2
 
 from undrift.experiments.claims.finding import Finding, found
-from undrift.experiments.claims.part import Part, paired
+from undrift.experiments.claims.part import Part, absent, paired
 
 NAME = "scaling"
 QUESTION = "Does the diffusion model gain more from size and from images than the GAN?"
@@ -47,6 +47,11 @@ def scaling(diffusion: Mapping[str, Slopes], gans: Mapping[str, Slopes], along: 
     ]
 
 
+def scaling_unmeasured(reason: str) -> Part:
+    """The part that is left where distances have nothing to be counted from."""
+    return absent("every size", UNIT, MARGIN, SEEDS, reason)
+
+
 def scaling_finding(parts: Sequence[Part]) -> Finding:
     """The verdict from all parts."""
     return found(NAME, QUESTION, UNIT, parts, "no two sizes of both families were measured")
@@ -59,7 +64,8 @@ def slope(points: Sequence[tuple[float, float]], floor: float) -> float | None:
         points: size, and distance at it.
         floor: what real images score; distances count from there.
     """
-    known = [(log2(size), log(max(value - floor, LEAST * floor))) for size, value in points]
+    above = [(size, max(value - floor, LEAST * floor)) for size, value in points]
+    known = [(log2(size), log(excess)) for size, excess in above if excess > 0]
     if len({x for x, _ in known}) < 2:
         return None
     middle = sum(x for x, _ in known) / len(known)

@@ -5,8 +5,10 @@ With ``x_1 ... x_n`` of n seeds, ``m`` their mean and ``s`` their standard devia
     m +- t_(0.975, n-1) s / sqrt(n)                                                              (1)
 
 holds the mean over all seeds that one might have taken in 95 % of cases, for values that are about
-normal. Two methods that ran with the same seeds are compared by (1) of the differences within each
-seed. What does not change from seed to seed, such as the reference images, is outside the interval.
+normal. Numbers with a range, such as shares and distances, have the score interval that (1) makes
+by `undrift.metrics.bounded`, and stay within it: two seeds would else give a coverage of -0.4 to
+1.5. Two methods that ran with the same seeds are compared by the differences within each seed. What
+does not change from seed to seed, such as the reference images, is outside the interval.
 
 Reference: Student, "The probable error of a mean" (1908); why seeds, and not images of one model,
 are the unit: Bouthillier et al., "Accounting for variance in machine learning benchmarks" (2021).
@@ -22,6 +24,7 @@ from math import isfinite, sqrt
 from scipy.stats import t as student
 
 from undrift.errors import UsageError
+from undrift.metrics.bounded import ANY, Range, bounded_interval, difference_of
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,8 @@ class OverSeeds:
     deviation: float | None
 
 
-def over_seeds(values: Mapping[int, float]) -> OverSeeds | None:
-    """Equation (1) of ``values``, seed -> number; None where there are none.
+def over_seeds(values: Mapping[int, float], within: Range = ANY) -> OverSeeds | None:
+    """Equation (1) of ``values``, seed -> number in ``within``; None where there are none.
 
     Raises:
         UsageError: a number that is not finite: a failed run has none, and is left out.
@@ -55,17 +58,24 @@ def over_seeds(values: Mapping[int, float]) -> OverSeeds | None:
     if not all(isfinite(number) for number in numbers):
         raise UsageError(f"values over seeds {dict(values)}: wanted finite numbers")
     n = len(numbers)
-    mean = sum(numbers) / n
+    # rounding of the sum must not lift it out of what it is the mean of
+    mean = min(max(sum(numbers) / n, min(numbers)), max(numbers))
     if n == 1:
         return OverSeeds(1, mean, None, None, None)
     deviation = sqrt(sum((number - mean) ** 2 for number in numbers) / (n - 1))
     half = _quantile(n - 1) * deviation / sqrt(n)  # (1)
-    return OverSeeds(n, mean, mean - half, mean + half, deviation)
+    return OverSeeds(n, mean, *bounded_interval(mean, half, within), deviation)
 
 
-def paired_over_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> OverSeeds | None:
-    """Equation (1) of first less second, over the seeds that both have; None if there are none."""
-    return over_seeds({seed: first[seed] - second[seed] for seed in first if seed in second})
+def paired_over_seeds(
+    first: Mapping[int, float], second: Mapping[int, float], within: Range = ANY
+) -> OverSeeds | None:
+    """Equation (1) of first less second, over the seeds that both have; None if there are none.
+
+    Both are numbers in ``within``.
+    """
+    differences = {seed: first[seed] - second[seed] for seed in first if seed in second}
+    return over_seeds(differences, difference_of(within))
 
 
 @cache

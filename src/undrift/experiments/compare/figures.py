@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from undrift.experiments.compare.tables import within
 from undrift.experiments.report.figure import (
     FIRST,
     INK,
@@ -98,8 +97,7 @@ def _points(
         values = list(entry["values"].values())
         axis.plot(values, [height] * len(values), "o", color=colour, markersize=4, alpha=0.45)
         if entry["low"] is not None:
-            ends = within(metric, entry["low"], entry["high"])
-            axis.hlines(height, *ends, color=colour, linewidth=2.2)
+            axis.hlines(height, entry["low"], entry["high"], color=colour, linewidth=2.2)
         axis.plot([entry["value"]], [height], "|", color=tones["ink"], markersize=13, mew=1.8)
     floor = table["floors"].get(metric)
     if floor is not None:

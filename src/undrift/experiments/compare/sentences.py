@@ -84,6 +84,7 @@ def claim_lines(table: Record) -> list[Record]:
             {
                 "tone": VERDICTS[claim["verdict"]],
                 "verdict": claim["verdict"],
+                "open": claim["verdict"] == "inconclusive",
                 "question": claim["question"],
                 "number": f"{number}; {claim['reason']}.",
             }

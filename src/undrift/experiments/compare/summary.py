@@ -24,6 +24,8 @@ from undrift.experiments.claims import (
     standing,
 )
 from undrift.experiments.compare.cells import Arm, Ledger
+from undrift.metrics import floor_notes
+from undrift.metrics.bounded import POSITIVE, Range
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.wilson import wilson_interval
 from undrift.runs.collapse import FAILED
@@ -49,8 +51,8 @@ def ledger_table(
         those without samples, ``metrics``: name -> mean over seeds with
         its interval and ``values`` by seed, ``costs``: likewise, and ``contrasts`` to the first
         arm, paired by seed, with ``margin`` and ``standing``; ``floors``: name -> what real images
-        score; ``claims``: verdicts on those that such a table can decide, where a diffusion model
-        is held against GANs.
+        score, and ``floors_missing``: lines on those that were not measured; ``claims``: verdicts
+        on those that such a table can decide, where a diffusion model is held against GANs.
     """
     mine = [
         one for one in records if (one["ledger"], one["amount"]) == (ledger.kind, ledger.amount)
@@ -68,6 +70,16 @@ def ledger_table(
         "words": ledger.words,
         "methods": rows,
         "floors": _floors(mine, names),
+        "floors_missing": list(
+            dict.fromkeys(
+                line
+                for one in mine
+                if one["state"] == "done"
+                for line in floor_notes(
+                    {name: one["metrics"][name] for name in names if name in one["metrics"]}
+                )
+            )
+        ),
         "claims": claims_of(rows, ledger.kind),
     }
 
@@ -93,7 +105,12 @@ def _row(arm: Arm, records: Sequence[Record], names: Sequence[str]) -> Record:
         "metrics": {
             name: found
             for name in names
-            if (found := _mean({one["seed"]: _value(one, name) for one in done})) is not None
+            if (
+                found := _mean(
+                    {one["seed"]: _value(one, name) for one in done}, METRICS[name].within
+                )
+            )
+            is not None
         },
         "missing": {
             name: reason for one in done for name, reason in one["missing"].items() if name in names
@@ -101,7 +118,7 @@ def _row(arm: Arm, records: Sequence[Record], names: Sequence[str]) -> Record:
         "costs": {
             name: found
             for name in _COSTS
-            if (found := _mean({one["seed"]: one.get(name) for one in done})) is not None
+            if (found := _mean({one["seed"]: one.get(name) for one in done}, POSITIVE)) is not None
         },
         "contrasts": {},
     }
@@ -133,9 +150,9 @@ def _value(record: Record, name: str) -> float | None:
     return None if entry is None else entry["value"]
 
 
-def _mean(values: dict[int, float | None]) -> Record | None:
+def _mean(values: dict[int, float | None], within: Range) -> Record | None:
     known = {seed: float(value) for seed, value in values.items() if value is not None}
-    found = over_seeds(known)
+    found = over_seeds(known, within)
     return None if found is None else {**vars(found), "values": known}
 
 
@@ -143,7 +160,8 @@ def _contrast(name: str, mine: Record, first: Record) -> Record | None:
     """The method less the first one, seed by seed, and how it stands to it."""
     if name not in mine or name not in first:
         return None
-    found = paired_over_seeds(mine[name]["values"], first[name]["values"])
+    ours, theirs = mine[name]["values"], first[name]["values"]
+    found = paired_over_seeds(ours, theirs, METRICS[name].within)
     if found is None:
         return None
     margin = MARGINS[name].of(_paired_mean(first[name]["values"], found, mine[name]["values"]))
@@ -216,6 +234,7 @@ def remarks(found: Record) -> list[str]:
     for table in found["ledgers"]:
         for line in _parameters(found["parameters"][table["kind"]]):
             lines += [] if line in lines else [line]
+        lines += [line for line in table["floors_missing"] if line not in lines]
         for row in table["methods"]:
             where, lost = f"{row['method']}, {table['words']}", row["runs"] - row["done"]
             if lost:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import Any
 
 from undrift.experiments.compare.asked import RECIPE
 from undrift.experiments.compare.tuning_table import tuning_cost, tuning_words
 from undrift.experiments.report.cost import duration
 from undrift.experiments.report.figure import short
-from undrift.experiments.report.metric_table import SHARES, amount, title_of
+from undrift.experiments.report.metric_table import amount, title_of
 from undrift.metrics.catalogue import METRICS
 from undrift.runs.collapse import FAILED
 from undrift.runs.settings import parameter_count
 from undrift.wording import plural
 
 Record = dict[str, Any]
-
-_DISTANCES = ("fd", "class_fd")
-"""Metrics that cannot be below 0; those without bias can."""
 
 
 def heads(found: Record) -> list[Record]:
@@ -77,15 +73,8 @@ def _cell(title: str, name: str, entry: Record | None) -> Record:
     elif entry["low"] == entry["high"]:
         beside = "the same with every seed"  # which is no promise of another's
     else:
-        low, high = within(name, entry["low"], entry["high"])
-        beside = f"{amount(name, low)} to {amount(name, high)}"
+        beside = f"{amount(name, entry['low'])} to {amount(name, entry['high'])}"
     return {"title": title, "value": amount(name, entry["value"]), "beside": beside}
-
-
-def within(name: str, low: float, high: float) -> tuple[float, float]:
-    """An interval cut where the metric itself ends: a mean of few seeds knows no such ends."""
-    least = 0.0 if name in SHARES or name in _DISTANCES else -inf
-    return max(least, low), min(1.0 if name in SHARES else inf, high)
 
 
 def cost_rows(found: Record, table: Record) -> list[list[tuple[str, str]]]:
@@ -186,8 +175,8 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
         (
             "intervals",
             "95 %, Student's t over training seeds: what other seeds would give, on the same "
-            "data and reference images. Not corrected for there being several; cut where a metric "
-            "ends (0, or 0 and 100%).",
+            "data and reference images; as score intervals, which stay within what a metric can "
+            "be (from 0, or 0 to 100%). Not corrected for there being several.",
         ),
         ("differences", "within each seed, less the first method's"),
         ("margins", "; ".join(margins)),

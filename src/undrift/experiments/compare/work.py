@@ -14,7 +14,7 @@ from undrift.runs.directory import RunDirectory
 from undrift.runs.settings import flag
 from undrift.runs.training_facts import UNKNOWN, training_facts
 
-_KEPT = ("name", "value", "low", "high", "floor", "n", "n_reference", "protocol")
+_KEPT = ("name", "value", "low", "high", "floor", "floor_missing", "n", "n_reference", "protocol")
 
 
 class CellWork:

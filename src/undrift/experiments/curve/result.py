@@ -17,6 +17,7 @@ from undrift.experiments.evaluation.subject import Subject
 from undrift.experiments.report.sampler_curve import print_figure
 from undrift.files.durable import write_output
 from undrift.files.ownership import SOFTWARE
+from undrift.metrics import floor_notes
 from undrift.metrics.catalogue import METRICS
 
 FILES = ("curve.png", "curve.json")
@@ -56,6 +57,7 @@ def result_of(
         "titles": {name: one["name"] for name, one in first["metrics"].items()},
         "better": {name: METRICS[name].better for name in names},
         "floors": {name: one["floor"] for name, one in first["metrics"].items()},
+        "floors_missing": floor_notes(first["metrics"]),
         "features": first["features"],
         "reference": first["reference"],
         "protocol": first["protocol"],

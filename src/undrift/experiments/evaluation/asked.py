@@ -21,7 +21,8 @@ class Evaluate:
         label_column: column of the reference's metadata that holds the labels; None is ``label``,
             of the run's own data what it was trained with.
         n: samples at most.
-        reference_n: reference images at most; None is ``n``.
+        reference_n: reference images at most; None is ``n``, or fewer where no images are held out,
+            so that as many as the samples are left to be measured in their place.
         metrics: names, ``quick`` or ``all``.
         features: feature space, see `undrift.metrics.features.open_extractor`; None is ``domain``,
             or what a stored reference holds.

@@ -113,12 +113,13 @@ class Bench:
 
     @property
     def floor(self) -> Comparison | None:
-        """As many other real images as ``held_out`` beside these; None where there are not so many.
+        """Up to as many other real images as ``held_out`` beside these; None where there are none.
 
         Its samples and their features are what a stored reference needs for floors.
         """
-        made = self._beside(self.held_out, self.features).floor
-        return made if len(made.reference) == len(self.held_out) else None
+        made = self._beside(self.held_out, self.features)
+        count = min(made.others, len(self.held_out))
+        return made.real_in_place(count) if count else None
 
     def _beside(self, samples: Images, known: NDArray[np.floating] | None) -> Comparison:
         return Comparison(

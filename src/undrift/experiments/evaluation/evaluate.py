@@ -148,7 +148,7 @@ def _open_bench(
         spec = asked.features or "domain"
         bench = Bench.open(
             reference,
-            asked.most_real,
+            _real_count(asked, subjects, reference),
             asked.seed,
             features=spec,
             weights=asked.weights_file,
@@ -161,7 +161,7 @@ def _open_bench(
     else:
         spec = asked.features or stored.header["spec"]
         bench = stored.bench(
-            asked.most_real,
+            _real_count(asked, subjects, reference),
             asked.seed,
             features=asked.features,
             weights=asked.weights_file,
@@ -188,7 +188,7 @@ def _plan(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) ->
             lines += finding_lines(one.report)
     count = len(reference.images)
     lines.append(
-        f"{reference.source}: {min(asked.most_real, count):,} of "
+        f"{reference.source}: {_real_count(asked, subjects, reference):,} of "
         f"{images_of(reference.split, count)}"
     )
     return lines + ([] if reference.report is None else finding_lines(reference.report))
@@ -197,7 +197,19 @@ def _plan(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) ->
 def _images_to_read(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) -> int:
     """Images whose features are computed at the most: reference, samples, and their floors."""
     samples = sum(_count(one, asked) for one in subjects)
-    return min(asked.most_real, len(reference.images)) + 2 * samples
+    return _real_count(asked, subjects, reference) + 2 * samples
+
+
+def _real_count(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) -> int:
+    """Reference images.
+
+    Where none are held out, as many of them as there are samples are left to stand in for these,
+    if that leaves a reference of this size and nobody asked for another one.
+    """
+    count, samples = len(reference.images), max(_count(one, asked) for one in subjects)
+    left = count - samples
+    spare = asked.reference_n is None and not reference.held_out and left >= samples
+    return min(asked.most_real, left if spare else count)
 
 
 def _count(subject: Subject, asked: Evaluate) -> int:

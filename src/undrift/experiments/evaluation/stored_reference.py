@@ -1,8 +1,8 @@
 """A reference in one file: features instead of images, so that it can be used without the data.
 
 The file is safetensors: ``features`` (m, D), ``labels`` (m,) where there are any, ``floor`` and
-``floor_labels``, the same of as many other real images where there are so many, and the weights of
-the feature network where these were fitted on the data. Its header holds a JSON object: the feature
+``floor_labels``, the same of up to as many other real images, and the weights of the feature
+network where these were fitted on the data. Its header holds a JSON object: the feature
 space by name and hash, hash and split of the data, the classes, hashes of the images and of the
 sets that samples must not be, and that of all tensors, by which damage is noticed.
 """
@@ -48,7 +48,7 @@ class StoredReference:
         reference: its images are stand-ins, of which only number, size and labels are true.
         features: (m, D).
         floor: the same of other real images, and
-        floor_labels: what they show; None where there were too few.
+        floor_labels: what they show; None where there were none.
         header: the JSON object.
         network: weights of the feature network; empty where these come from elsewhere.
     """

@@ -16,6 +16,7 @@ from undrift.experiments.report.figure import (
     MUTED,
     REFERENCE,
     SECOND,
+    band,
     drawing,
     images_axis,
     panels,
@@ -206,15 +207,16 @@ def evaluation_figure(history: History) -> Markup | None:
         figure, (axis,) = panels(1, width=4.6, height=2.4)
         axis.set_title("Kernel distance of samples to the validation images, with 95% intervals")
         low, high = ([look[end] for look in looks] for end in ("low", "high"))
-        axis.fill_between(seen, low, high, color=FIRST, alpha=0.18, linewidth=0)
+        band(axis, seen, low, high, FIRST)
         axis.plot(seen, [look["kid"] for look in looks], color=FIRST, marker="o", markersize=3.4)
-        axis.axhline(
-            float(looks[-1]["floor"]),
-            color=REFERENCE,
-            linestyle=(0, (4, 3)),
-            linewidth=1.5,
-            label="training images in place of the samples",
-        )
+        if (floor := looks[-1].get("floor")) is not None:
+            axis.axhline(
+                float(floor),
+                color=REFERENCE,
+                linestyle=(0, (4, 3)),
+                linewidth=1.5,
+                label="training images in place of the samples",
+            )
         best = min(looks, key=lambda look: look["kid"])
         axis.plot([best["images"]], [best["kid"]], "o", color=GOOD, markersize=7, label="best")
         axis.legend(loc="upper right")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
 
 import matplotlib
+import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
@@ -114,6 +115,37 @@ def images_axis(axis: Axes, last: float | None = None) -> None:
     axis.set_xlim(left=0, right=last if last else None)
 
 
+def band(
+    axis: Axes,
+    places: Sequence[float],
+    lows: Sequence[float],
+    highs: Sequence[float],
+    colour: str,
+) -> None:
+    """Intervals along a line: an area between their ends, and a bar where there is one alone."""
+    if len(places) == 1:
+        axis.vlines(places, lows, highs, color=colour, alpha=0.35, linewidth=4, clip_on=False)
+    else:
+        axis.fill_between(places, lows, highs, color=colour, alpha=0.18, linewidth=0)
+
+
+def mark_lone_points(figure: Figure) -> None:
+    """Put a marker on every point of a line that has no neighbour to draw the line to.
+
+    A run that was looked at once has one point, and a line through one point is invisible.
+    """
+    for axis in figure.axes:
+        for line in axis.get_lines():
+            x, y = (np.asarray(side, dtype=np.float64) for side in line.get_data(orig=False))
+            there = np.isfinite(x) & np.isfinite(y)
+            before, after = np.append(False, there[:-1]), np.append(there[1:], False)
+            lone = np.flatnonzero(there & ~before & ~after)
+            if len(lone) and line.get_marker() in ("None", "none", None, "", " "):
+                line.set(marker="o", markersize=4.5, markevery=lone.tolist())
+            if len(lone) == there.sum():  # at the end of the axis it would be cut in half
+                line.set_clip_on(False)
+
+
 def short(value: float) -> str:
     """``12 k``-style number for an axis or a caption."""
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -133,6 +165,7 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
         name: unique on the page; all identifiers start with it.
         description: what a reader who cannot see it should be told.
     """
+    mark_lone_points(figure)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue()

@@ -11,6 +11,7 @@ from undrift.experiments.report.figure import (
     GOOD,
     REFERENCE,
     SECOND,
+    band,
     drawing,
     images_axis,
     panels,
@@ -36,13 +37,14 @@ def health_figure(history: History) -> Markup | None:
         finite = [(x, look) for x, look in zip(seen, found, strict=True) if look.finite]
         places = [x for x, _ in finite]
         lows, highs = [look.fd_low for _, look in finite], [look.fd_high for _, look in finite]
-        left.fill_between(places, lows, highs, color=FIRST, alpha=0.18, linewidth=0)
+        band(left, places, lows, highs, FIRST)
         left.plot(places, [look.fd for _, look in finite], color=FIRST, marker="o", markersize=3.4)
         line = []
         for k in range(1, len(finite)):
             best = min((look for _, look in finite[:k]), key=lambda look: look.fd)
             line.append(best.fd + threshold(best, finite[k][1]))
-        left.plot(places[1:], line, **_LIMIT, label="far above its best")
+        if line:
+            left.plot(places[1:], line, **_LIMIT, label="far above its best")
         left.set_ylim(bottom=0)
         covered = [(x, look.coverage) for x, look in finite if look.coverage is not None]
         if covered:
@@ -54,7 +56,8 @@ def health_figure(history: History) -> Markup | None:
                 for axis in (left, right):
                     axis.axvline(x, color=SECOND, alpha=0.35, linewidth=1.2)
         for axis in (left, right):
-            axis.legend(loc="best")
+            if axis.get_legend_handles_labels()[0]:
+                axis.legend(loc="best")
             images_axis(axis, history.images)
         return to_svg(figure, "health", "Frechet distance and coverage over images seen")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.words import Row
+from undrift.metrics import floor_notes
 
 _READINGS = {
     "fd": (
@@ -59,6 +60,7 @@ class MetricLine:
         value: formatted.
         interval: formatted, or a dash.
         floor: what real images score, formatted, or a dash.
+        beside: the floor in words, or why there is none.
         reading: how to read it.
         protocol: what was computed exactly.
     """
@@ -69,6 +71,7 @@ class MetricLine:
     value: str
     interval: str
     floor: str
+    beside: str
     reading: str
     protocol: str
 
@@ -78,6 +81,7 @@ def metric_lines(evaluation: Record) -> list[MetricLine]:
     lines = []
     for key, metric in evaluation.get("metrics", {}).items():
         ends = [metric.get("low"), metric.get("high")]
+        floor, absent = amount(key, metric.get("floor")), metric.get("floor_missing", "")
         lines.append(
             MetricLine(
                 key=key,
@@ -85,7 +89,8 @@ def metric_lines(evaluation: Record) -> list[MetricLine]:
                 name=str(metric.get("name", key)),
                 value=amount(key, metric.get("value")),
                 interval="-" if None in ends else " to ".join(amount(key, v) for v in ends),
-                floor=amount(key, metric.get("floor")),
+                floor=floor,
+                beside="real images: " + (f"not measured: {absent}" if absent else floor),
                 reading=" ".join(filter(None, (_READINGS.get(key), _unseen(metric)))),
                 protocol=str(metric.get("protocol", "")),
             )
@@ -108,9 +113,11 @@ def protocol_rows(evaluation: Record) -> list[Row]:
 
 
 def missing_note(evaluation: Record) -> str:
-    """Which metrics could not be had, and why."""
+    """Which metrics, and which values of real images, could not be had, and why."""
     absent = evaluation.get("missing", {})
-    return "; ".join(f"No {title_of(key)}: {reason}" for key, reason in absent.items())
+    named = {title_of(key): metric for key, metric in evaluation.get("metrics", {}).items()}
+    lines = [f"No {title_of(key)}: {reason}" for key, reason in absent.items()]
+    return "; ".join([*lines, *floor_notes(named)])
 
 
 def title_of(key: str) -> str:

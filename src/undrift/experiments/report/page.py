@@ -248,7 +248,7 @@ def _conditional(config: Record) -> bool:
 
 def _tiles(record: RunRecord, material: ReportMaterial) -> list[dict[str, str]]:
     tiles = [
-        {"name": line.title, "value": line.value, "beside": f"real images: {line.floor}"}
+        {"name": line.title, "value": line.value, "beside": line.beside}
         for line in metric_lines(record.evaluation)
         if line.key in _TILES
     ]

@@ -83,13 +83,12 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
     """
     if verdict.state not in ("learnt", "learning"):
         return verdict
-    tested = _measured(evaluation)
-    if not tested:
-        reason = evaluation.get("sensitivity_missing", "the metrics were not tested")
+    if reason := _untested(evaluation):
         return Verdict(
             "learning",
             f"{verdict.sentence} Whether samples are better than noise was not tested: {reason}.",
         )
+    tested = _measured(evaluation)
     if worst := _not_beaten(evaluation, tested, GROSS):
         return Verdict(
             "early",
@@ -101,15 +100,36 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
     return verdict
 
 
+def _untested(evaluation: Record) -> str:
+    """Why (1) can be asked of no distance, if that is so."""
+    if not _measured(evaluation):
+        return str(evaluation.get("sensitivity_missing", "the metrics were not tested"))
+    records = [evaluation.get("metrics", {}).get(metric) for metric in _DISTANCES]
+    known = [record for record in records if record is not None]
+    if any(_excess(record) is not None for record in known):
+        return ""
+    missing = [record["floor_missing"] for record in known if record.get("floor_missing")]
+    if missing:
+        return f"the distance of real images was not measured ({missing[0]})"
+    return "no distance was measured"
+
+
+def _excess(record: Record) -> float | None:
+    """The left side of (1)."""
+    if record.get("high") is None or record.get("floor") is None:
+        return None
+    return record["high"] - record["floor"]
+
+
 def _not_beaten(
     evaluation: Record, tested: Sequence[Sensitivity], corruptions: Sequence[str]
 ) -> str:
     """The first of ``corruptions`` that the samples are not clearly better than, in a sentence."""
     for metric in _DISTANCES:
         record = evaluation.get("metrics", {}).get(metric)
-        if record is None or record.get("high") is None or record.get("floor") is None:
+        excess = None if record is None else _excess(record)
+        if record is None or excess is None:
             continue
-        excess = record["high"] - record["floor"]
         for one in tested:
             for name in corruptions:
                 response = one.value(metric, name)

@@ -17,6 +17,7 @@ from undrift.experiments.claims import (
     likelihood,
     scaling,
     scaling_finding,
+    scaling_unmeasured,
     slope,
     stability,
 )
@@ -114,9 +115,10 @@ def _values(table: Record | None, kind: str, metric: str) -> tuple[Values, dict[
 
 def _slopes(tables: Mapping[str, Record]) -> list[Part]:
     parts: list[Part] = []
-    floor = tables[SCALING]["ledgers"][0]["floors"].get("fd") if SCALING in tables else None
-    if floor is None:  # no run of it could be measured
-        return parts
+    table = tables[SCALING]["ledgers"][0] if SCALING in tables else {}
+    floor = table.get("floors", {}).get("fd")
+    if floor is None:  # no run of it could be measured, or no real images at the same sizes
+        return [scaling_unmeasured(line) for line in table.get("floors_missing", ())]
     for along, points_of in (("parameters", sized), ("images seen", seen)):
         ours: dict[str, Values] = {}
         gans: dict[str, Values] = {}

@@ -4,6 +4,7 @@ from undrift.metrics.features.choose import open_extractor
 from undrift.metrics.features.domain import DomainClassifier
 from undrift.metrics.features.extractor import Classifier, FeatureExtractor
 from undrift.metrics.features.fitting import OnFit
+from undrift.metrics.features.spread import require_different
 from undrift.metrics.features.stored import cached_features
 from undrift.metrics.features.texture import TextureFeatures
 from undrift.metrics.features.untrained import RandomFeatures
@@ -17,4 +18,5 @@ __all__ = [
     "TextureFeatures",
     "cached_features",
     "open_extractor",
+    "require_different",
 ]

@@ -23,6 +23,7 @@ from undrift.metrics.features.pixels import PixelFeatures
 from undrift.metrics.features.pretrained import PretrainedFeatures
 from undrift.metrics.features.resizing import shrunk_size
 from undrift.metrics.features.selfsupervised import SelfSupervisedFeatures
+from undrift.metrics.features.spread import require_different
 from undrift.metrics.features.texture import TextureFeatures
 from undrift.metrics.features.untrained import RandomFeatures
 from undrift.names import did_you_mean
@@ -63,7 +64,8 @@ def open_extractor(
         on_fit: told how a training goes on, if there is any.
 
     Raises:
-        UsageError: an unknown space, a setting that it does not have, or weights that are missing.
+        UsageError: an unknown space, a setting that it does not have, weights that are missing, or
+            training images that are all the same.
         ModelFileError: weights that are damaged or of another network.
     """
     kind, _, argument = spec.partition(":")
@@ -74,6 +76,8 @@ def open_extractor(
         )
     if kind in ("domain", "random", "pixels", "texture", "inception") and argument:
         raise UsageError(f"features {spec!r}: {kind} takes nothing after a colon")
+    if kind in ("domain", "random"):
+        require_different(training_images, f"{kind} features")
     if kind == "domain":
         if training_labels is not None and len(np.unique(training_labels)) > 1:
             return DomainClassifier.fit(

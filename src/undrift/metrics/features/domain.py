@@ -21,7 +21,7 @@ from undrift.metrics.features.fitted import FittedNetwork
 from undrift.metrics.features.fitting import OnFit, initial_network, train
 from undrift.metrics.features.resizing import shrink, shrunk_size
 
-_VERSION = 1  # of the recipe below: a change of it must not find old entries in the cache
+_VERSION = 2  # of the recipe below: a change of it must not find old entries in the cache
 
 
 class DomainClassifier(FittedNetwork):

@@ -152,7 +152,9 @@ def _normalise(network: FeatureNetwork, images: Tensor) -> None:
     mean = total / count
     deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
     network.mean.copy_(mean)
-    network.std.copy_(deviation.clamp(min=1.0))  # a constant channel stays finite
+    # a channel without spread, such as an opaque alpha, has the unit of the others
+    unit = deviation.max().clamp(min=1.0)
+    network.std.copy_(torch.where(deviation < 1.0, unit, deviation))
 
 
 def _shifted(images: Tensor, down: int, right: int) -> Tensor:

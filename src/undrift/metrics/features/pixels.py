@@ -21,6 +21,7 @@ from torch import Tensor
 from undrift.errors import UsageError
 from undrift.metrics.features.principal import principal_directions
 from undrift.metrics.features.resizing import shrink
+from undrift.metrics.features.spread import require_different
 from undrift.randomness import generator
 
 _VERSION = 1  # of the recipe below: it is part of the name
@@ -60,6 +61,7 @@ class PixelFeatures:
         """
         if images.ndim != 4 or len(images) < 2:
             raise UsageError(f"pixel features of images {images.shape}: needs at least 2")
+        require_different(images, "pixel features")
         order = torch.randperm(len(images), generator=generator(seed, "pixel features"))
         shrunk = shrink(images[np.sort(order[:_MOST_IMAGES].numpy())], _LONGEST_SIDE)
         rows = shrunk.flatten(1).double()

@@ -30,9 +30,10 @@ from torch.nn import functional as F
 from undrift.errors import UsageError
 from undrift.metrics.features.principal import principal_directions
 from undrift.metrics.features.resizing import shrink
+from undrift.metrics.features.spread import require_different
 from undrift.randomness import generator
 
-_VERSION = 1  # of the recipe above: it is part of the name
+_VERSION = 2  # of the recipe above: it is part of the name
 _LONGEST_SIDE = 128
 _MOST_IMAGES = 2048
 _MOST_COMPONENTS = 64
@@ -41,6 +42,7 @@ _SCALES = (1, 2, 4)
 _RINGS = 8
 _CELLS = 4
 _LEVEL = (1 / 255) ** 2
+_ROUNDING = 1e-4  # spread of a statistic that is the same for all images, in float32
 _LEAST_SPREAD = 0.05  # of the median: a statistic that hardly varies is not blown up
 
 
@@ -83,11 +85,12 @@ class TextureFeatures:
         """
         if images.ndim != 4 or len(images) < 2:
             raise UsageError(f"texture features of images {images.shape}: needs at least 2")
+        require_different(images, "texture features")
         order = torch.randperm(len(images), generator=generator(seed, "texture features"))
         chosen = images[np.sort(order[:_MOST_IMAGES].numpy())]
         rows, sizes = _statistics(chosen)
         spread = rows.std(dim=0)
-        varying = spread[spread > 1e-9]
+        varying = spread[spread > _ROUNDING]
         if len(varying) == 0:
             raise UsageError(f"texture features of {len(images)} images that are all the same")
         spread = spread.clamp_min(_LEAST_SPREAD * float(varying.median()))

@@ -16,6 +16,7 @@ from undrift.experiments.report.figure import (
     REFERENCE,
     RULE,
     drawing,
+    mark_lone_points,
     to_svg,
 )
 from undrift.experiments.report.sampler_curve import COLOURS, GREYS, printed
@@ -65,6 +66,7 @@ class Exhibit:
         with drawing(), printed():
             figure = self.draw(PRINT)
             figure.patch.set(facecolor="white", alpha=1)
+            mark_lone_points(figure)
             buffer = io.BytesIO()
             figure.savefig(buffer, format="png", dpi=200)
             return buffer.getvalue()
