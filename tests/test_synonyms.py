@@ -9,9 +9,11 @@ from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
+import undrift
 from undrift import synonyms
 from undrift.cli.dispatch import VERBS, main
 from undrift.cli.runs import ACTIONS
+from undrift.errors import UsageError
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.features.choose import _NAMES as FEATURES
 from undrift.names import nearest, plain
@@ -79,6 +81,22 @@ def test_each_stands_for_one_of_ours(elsewhere, ours):
 def test_the_command_line_knows_them(words, meant, capsys):
     assert main(words.split()) == 2
     assert f"did you mean {meant}" in capsys.readouterr().err.replace("'", "")
+
+
+@pytest.mark.parametrize(
+    ("setting", "given", "meant"),
+    [
+        ("method", "stylegan", "stylegan2"),
+        ("network", "DiT", "transformer"),
+        ("precision", "bf16", "bfloat16"),
+        ("fit", "cropp", "crop"),
+    ],
+)
+def test_calls_know_them(setting, given, meant):
+    with pytest.raises(UsageError, match=f"wanted one of .*; did you mean '{meant}'"):
+        undrift.train("digits", **{setting: given})
+    with pytest.raises(UsageError, match="unknown setting 'lr'; did you mean 'learning_rate'"):
+        undrift.train("digits", lr=1.0)
 
 
 def test_only_what_there_is_is_suggested():

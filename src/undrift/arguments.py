@@ -34,8 +34,9 @@ from typing import (
 
 import numpy as np
 
-from undrift import errors
+from undrift import errors, synonyms
 from undrift.errors import UsageError
+from undrift.names import nearest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -97,7 +98,15 @@ def converted(name: str, given: object, hint: Any) -> Any:  # noqa: ANN401 - any
         return _value(hint, given)
     except _Mismatch as mismatch:
         wanted = str(mismatch) or _wanted(hint)
-        raise UsageError(f"{name} {shown(given)}: wanted {wanted}") from None
+        raise UsageError(f"{name} {shown(given)}: wanted {wanted}{_meant(hint, given)}") from None
+
+
+def _meant(hint: Any, given: object) -> str:  # noqa: ANN401 - any annotation
+    """The choice of ``hint`` that ``given`` stands for, as a question."""
+    parts = [part for part in (hint, *get_args(hint)) if get_origin(part) is Literal]
+    choices = [str(choice) for part in parts for choice in get_args(part)]
+    near = nearest(given, choices, synonyms.CHOICES) if isinstance(given, str) else None
+    return "" if near is None else f"; did you mean {near!r}?"
 
 
 def shown(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import shlex
 from collections.abc import Callable, Mapping
@@ -10,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
+from tests.cli.reach import code, sources
+from tests.cli.test_advice import flags_of
 from tests.experiments.fake_run import make_run
 
 from undrift.cli import (
@@ -25,7 +28,7 @@ from undrift.cli import (
 )
 from undrift.cli.arguments import arguments_of
 from undrift.cli.console import following
-from undrift.cli.dispatch import main
+from undrift.cli.dispatch import VERBS, main
 from undrift.cli.flags import numbered, parse
 
 ODD = {
@@ -153,6 +156,20 @@ def test_it_parses_and_means_the_same_things(case):
             assert getattr(found, name) == field.default or name == "target", name
         elif hasattr(asked, name):
             assert getattr(found, name) == getattr(asked, name), name
+
+
+def test_every_last_line_is_a_command_with_flags_that_it_has():
+    """Wherever one is made, also of the verbs above."""
+    found = []
+    for place, definition in sources().definitions.items():
+        for node in code(definition):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "following":
+                found.append(place[0].removeprefix("undrift.cli."))
+                words = [word.value for word in node.args if isinstance(word, ast.Constant)]
+                assert words[0] == "undrift" and words[1] in VERBS
+                given = {word for word in words[2:] if str(word).startswith("-")}
+                assert given <= flags_of(words[1]), place
+    assert {verb.replace("-", "_") for verb in VERBS} == set(found)
 
 
 def test_outputs_of_the_next_command_do_not_meet_the_last_ones():

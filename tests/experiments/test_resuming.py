@@ -145,6 +145,16 @@ def test_images_are_found_from_anywhere(project: Path, monkeypatch, tmp_path: Pa
         load_own(configuration_of(RunDirectory(run)).data, run)
 
 
+def test_the_command_that_resumes_a_bare_run_ends_it_bare(project: Path, capsys) -> None:
+    said = (project / "runs" / "pets" / "log.txt").read_text()
+    (line,) = (line for line in said.splitlines() if "to resume it: " in line)
+    words = line.partition("to resume it: undrift ")[2].split()
+    assert words == ["train", "runs/pets", "--bare"]
+    unfinish(Path("runs/pets"))
+    assert main(words) == 0
+    assert Path("runs/pets/pipeline").is_dir() and not Path("runs/pets/report.html").exists()
+
+
 def test_changed_images_are_counted_and_named(project: Path) -> None:
     for i in (3, 7):
         (project / "photos" / f"{i}.png").unlink()

@@ -232,7 +232,7 @@ class _Journey:
                 check_longer(stored, config)
             if self._stop.received is not None:
                 raise self._stop.error("stopped before the first step; nothing was written")
-            self._begin(config, data)
+            self._begin(config, data, resume_command(self._run, bare=settings.bare))
         self._steps = config.training.steps
         try:
             config = self._train(config, data)
@@ -240,7 +240,8 @@ class _Journey:
                 self._close(config, data, bare=settings.bare)
         except (TerminatedError, InterruptedRunError) as error:
             self._end("interrupted")
-            raise type(error)(f"{error}; to go on: {resume_command(self._run)}") from error
+            again = resume_command(self._run, bare=settings.bare)
+            raise type(error)(f"{error}; to go on: {again}") from error
         except DivergedError as error:
             self._end("failed")
             if self._world.first:
@@ -282,7 +283,7 @@ class _Journey:
         fresh = copy_weights(source, learner)
         self._log.say(f"starting from {config.init}; new classes: {', '.join(fresh) or 'none'}")
 
-    def _begin(self, config: RunConfig, data: ImageSet) -> None:
+    def _begin(self, config: RunConfig, data: ImageSet, again: str) -> None:
         """Write what start-up writes; the configuration last."""
         if not self._world.first:
             return
@@ -294,7 +295,7 @@ class _Journey:
         self._run.write_status("running", 0, config.training.steps)
         if not point_latest(self._run):
             self._log.say("runs/latest is not a link; it stays as it is")
-        self._log.say(f"run {self._run.path}; to resume it: {resume_command(self._run)}")
+        self._log.say(f"run {self._run.path}; to resume it: {again}")
 
     def _train(self, config: RunConfig, data: ImageSet) -> RunConfig:
         """Train to the end; returns the configuration, whose steps may have changed."""

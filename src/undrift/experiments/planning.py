@@ -351,9 +351,9 @@ def evaluation_seconds(config: RunConfig) -> float:
     return forwards * config.seconds_per_step / config.training.batch_size / 2 / every
 
 
-def resume_command(run: RunDirectory) -> str:
-    """What to type to go on with ``run``."""
-    return shell_line(["undrift", "train", str(run.path)])
+def resume_command(run: RunDirectory, *, bare: bool) -> str:
+    """What to type to go on with ``run``, and to end it as it was asked for."""
+    return shell_line(["undrift", "train", str(run.path), *(["--bare"] if bare else [])])
 
 
 def _is_length(difference: str | None) -> bool:
