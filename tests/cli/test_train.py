@@ -125,7 +125,8 @@ def test_runs_are_listed_and_shown(folder, capsys):
 
 def test_an_empty_folder_of_runs_says_how_to_begin(tmp_path, capsys):
     assert main(["runs", "list", "--root", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "next: undrift train digits"
+    line = f"next: undrift train digits --out {tmp_path / 'digits'}"
+    assert capsys.readouterr().out.splitlines()[-1] == line
 
 
 def test_a_run_that_was_killed_is_shown_with_the_command_that_resumes_it(folder, tmp_path, capsys):
