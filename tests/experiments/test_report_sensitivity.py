@@ -101,3 +101,16 @@ def test_the_page_shows_what_each_metric_sees(tmp_path: Path):
     (table,) = seen_tables(found)
     assert [name for name, _ in table.rows] == ["real images", "noise", "strong noise"]
     assert table.columns == ("Fréchet distance",)
+
+
+def test_without_real_images_of_its_size_a_distance_confirms_nothing():
+    found = evaluation(9.0, 2.0, NOISE)
+    reason = "40 real images beside the reference, 500 samples"
+    found["metrics"]["texture_fd"] |= {"floor": None, "floor_missing": reason}
+    verdict = with_samples(LEARNT, found)
+    assert verdict.state == "learning"  # a floor that is not there must not pass for a small one
+    assert (
+        f"not tested: the distance of real images was not measured ({reason})" in verdict.sentence
+    )
+    found["metrics"]["fd"] = {"value": 8.0, "low": 7.0, "high": 9.0, "floor": 2.0}
+    assert with_samples(LEARNT, found).state == "learnt"  # by the other distance

@@ -18,13 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 from math import isfinite, sqrt
-
-from scipy.stats import t as student
 
 from undrift.errors import UsageError
 from undrift.metrics.bounded import ANY, Range, bounded_interval, difference_of
+from undrift.metrics.estimate import student_quantile
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def over_seeds(values: Mapping[int, float], within: Range = ANY) -> OverSeeds | 
     if n == 1:
         return OverSeeds(1, mean, None, None, None)
     deviation = sqrt(sum((number - mean) ** 2 for number in numbers) / (n - 1))
-    half = _quantile(n - 1) * deviation / sqrt(n)  # (1)
+    half = student_quantile(n) * deviation / sqrt(n)  # (1)
     return OverSeeds(n, mean, *bounded_interval(mean, half, within), deviation)
 
 
@@ -76,8 +74,3 @@ def paired_over_seeds(
     """
     differences = {seed: first[seed] - second[seed] for seed in first if seed in second}
     return over_seeds(differences, difference_of(within))
-
-
-@cache
-def _quantile(freedom: int) -> float:
-    return float(student.ppf(0.975, freedom))

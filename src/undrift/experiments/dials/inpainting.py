@@ -30,14 +30,15 @@ from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.experiments.evaluation.bench import Bench
+from undrift.metrics.bounded import bounded_interval
 from undrift.metrics.classification import label_accuracy
-from undrift.metrics.estimate import Z95, Estimate
+from undrift.metrics.estimate import Estimate, student_quantile
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.moments import Moments
 from undrift.pipelines import GANPipeline, Labels, Pipeline, Samples
 
 _WHITE = 255.0
-_OVER = "normal, over images"
+_OVER = "Student's t, over images"
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,11 +252,9 @@ def _shown(
             accuracy = label_accuracy(right.astype(np.int64), np.ones(len(right), np.int64))
         else:
             shares = right.reshape(-1, variants).mean(axis=1)
-            accuracy = Estimate.normal(
-                float(shares.mean()), _deviation(shares), _OVER, lowest=0.0, highest=1.0
-            )
+            accuracy = _mean(shares, highest=1.0)
     return {
-        "distance": Estimate.normal(float(apart.mean()), _deviation(apart), _OVER, lowest=0.0),
+        "distance": _mean(apart),
         "accuracy": accuracy,
         "fd": frechet_estimate(made[::variants], Moments.of(bench.features)),
     }
@@ -266,12 +265,17 @@ def _deviation(of_images: NDArray[np.float64]) -> float:
     return float(of_images.std(ddof=1) / math.sqrt(len(of_images)))
 
 
+def _mean(of_images: NDArray[np.float64], highest: float = math.inf) -> Estimate:
+    """A mean over images of what is not negative, and ``highest`` at most."""
+    half = student_quantile(len(of_images)) * _deviation(of_images)
+    value = float(of_images.mean())
+    return Estimate(value, *bounded_interval(value, half, (0.0, highest)), _OVER)
+
+
 def _root(squares: NDArray[np.float64]) -> Estimate:
     """Root of a mean, its ends those of the mean."""
-    mean, half = float(squares.mean()), Z95 * _deviation(squares)
-    return Estimate(
-        math.sqrt(mean), math.sqrt(max(0.0, mean - half)), math.sqrt(mean + half), _OVER
-    )
+    mean = _mean(squares)
+    return Estimate(math.sqrt(mean.value), math.sqrt(mean.low), math.sqrt(mean.high), _OVER)
 
 
 def _decibels(squares: NDArray[np.float64]) -> Estimate | None:
@@ -288,4 +292,5 @@ def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> Estimate:
     """Ratio of two means over the same images, by the delta method."""
     ratio = float(above.mean() / below.mean())
     error = _deviation((above - ratio * below) / below.mean())
-    return Estimate.normal(ratio, error, "delta method, over images", lowest=0.0)
+    quantile = student_quantile(len(above))
+    return Estimate.normal(ratio, error, "delta method, over images", lowest=0, quantile=quantile)

@@ -24,7 +24,8 @@ from undrift.experiments.likelihood.images import ScoredImages, Split, open_imag
 from undrift.experiments.unsaved import kept
 from undrift.files.durable import write_file, write_output
 from undrift.likelihood import BoundMethod, FlowMethod, Scored
-from undrift.metrics.estimate import Z95
+from undrift.metrics.bounded import ANY, POSITIVE, Range, bounded_interval
+from undrift.metrics.estimate import student_quantile
 from undrift.pipelines import Pipeline
 from undrift.pipelines.scoring import Classes, LikelihoodRequest
 from undrift.runs.directory import RunDirectory
@@ -243,8 +244,10 @@ def _result(
 
 def _entry(scored: Scored) -> dict[str, Any]:
     nats = scored.nats
+    # no discrete image has fewer than 0 bits, though estimates of them may come out so
+    least = POSITIVE if scored.bits.mean() >= 0 else ANY
     return {
-        **{"bits_per_dim" if k == "value" else k: v for k, v in _mean(scored.bits).items()},
+        **{"bits_per_dim" if k == "value" else k: v for k, v in _mean(scored.bits, least).items()},
         "nats": float(nats.mean()),
         "terms": {
             name: float(values.mean()) / (scored.dimensions * math.log(2))
@@ -259,15 +262,11 @@ def _entry(scored: Scored) -> dict[str, Any]:
     }
 
 
-def _mean(values: NDArray[np.float64]) -> dict[str, float]:
+def _mean(values: NDArray[np.float64], within: Range = ANY) -> dict[str, float]:
     mean = float(values.mean())
     error = float(values.std(ddof=1)) / math.sqrt(len(values))
-    return {
-        "value": mean,
-        "standard_error": error,
-        "low": mean - Z95 * error,
-        "high": mean + Z95 * error,
-    }
+    low, high = bounded_interval(mean, student_quantile(len(values)) * error, within)
+    return {"value": mean, "standard_error": error, "low": low, "high": high}
 
 
 def _write(

@@ -114,9 +114,11 @@ def protocol_rows(evaluation: Record) -> list[Row]:
 
 def missing_note(evaluation: Record) -> str:
     """Which metrics, and which values of real images, could not be had, and why."""
-    absent = evaluation.get("missing", {})
+    absent: dict[str, list[str]] = {}
+    for key, reason in evaluation.get("missing", {}).items():
+        absent.setdefault(reason, []).append(title_of(key))
     named = {title_of(key): metric for key, metric in evaluation.get("metrics", {}).items()}
-    lines = [f"No {title_of(key)}: {reason}" for key, reason in absent.items()]
+    lines = [f"No {', '.join(titles)}: {reason}" for reason, titles in absent.items()]
     return "; ".join([*lines, *floor_notes(named)])
 
 

@@ -24,6 +24,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     row_of,
 )
 from undrift.experiments.study.pieces import recorded
+from undrift.metrics.bounded import ANY, POSITIVE, Range
 from undrift.wording import plural
 
 Record = dict[str, Any]
@@ -90,8 +91,10 @@ def table(pieces: Mapping[str, Record]) -> Table | None:
             [
                 method,
                 *(
-                    ends_of(_mean({seed: _number(entry[name]) for seed, entry in mine.items()}))
-                    for name in ("psnr_of_mean", "psnr", "calibration", "diversity")
+                    ends_of(
+                        _mean({seed: _number(entry[name]) for seed, entry in mine.items()}, within)
+                    )
+                    for name, within in _RANGES.items()
                 ),
                 _seconds(mine.values()),
                 f"{len(mine)}",
@@ -125,7 +128,11 @@ def _number(entry: Any) -> float | None:  # noqa: ANN401 - an interval, a number
     return entry["value"] if isinstance(entry, dict) else entry
 
 
-def _mean(values: Mapping[int, float | None]) -> dict[str, float | None] | None:
+_RANGES = {"psnr_of_mean": ANY, "psnr": ANY, "calibration": POSITIVE, "diversity": POSITIVE}
+"""What the columns of numbers can be; decibels can be anything."""
+
+
+def _mean(values: Mapping[int, float | None], within: Range) -> dict[str, float | None] | None:
     known = {seed: value for seed, value in values.items() if value is not None}
-    found = over_seeds(known)
+    found = over_seeds(known, within)
     return None if found is None else vars(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     row_of,
 )
 from undrift.experiments.study.pieces import recorded
+from undrift.metrics.bounded import POSITIVE, SHARE, Range
 from undrift.names import printable
 from undrift.wording import plural
 
@@ -141,9 +142,9 @@ def tables(pieces: Mapping[str, Record]) -> list[Table]:
             rows.append(
                 [
                     f"{words}, {method}",
-                    f"{_mean(mine, 'found')} of {mine[0]['modes']}",
-                    ends_of(_of(mine, lambda r: r["high_quality"]["value"])),
-                    ends_of(_of(mine, lambda r: r["kl"]["value"])),
+                    f"{_found(mine)} of {mine[0]['modes']}",
+                    _of(mine, lambda r: r["high_quality"]["value"], SHARE),
+                    _of(mine, lambda r: r["kl"]["value"], POSITIVE),
                     f"{len(mine)}",
                 ]
             )
@@ -166,8 +167,8 @@ def tables(pieces: Mapping[str, Record]) -> list[Table]:
                 [
                     [
                         method,
-                        _mean(mine, "found"),
-                        ends_of(_of(mine, lambda r: r["kl"]["value"])),
+                        _found(mine),
+                        _of(mine, lambda r: r["kl"]["value"], POSITIVE),
                         f"{len(mine)}",
                     ]
                     for method, mine in _by_method(stacked)
@@ -183,7 +184,7 @@ def tables(pieces: Mapping[str, Record]) -> list[Table]:
             Table(
                 ("rare classes, method", "share of them that is made", "seeds"),
                 [
-                    [method, ends_of(_of(mine, lambda r: r["share"])), f"{len(mine)}"]
+                    [method, _of(mine, lambda r: r["share"], SHARE), f"{len(mine)}"]
                     for method, mine in _by_method(tails)
                 ],
                 f"Mean over {len(tails[0]['rare'])} rare classes of their share among samples over "
@@ -199,10 +200,10 @@ def _by_method(records: Sequence[Record]) -> list[tuple[str, list[Record]]]:
     return [(name, [record for record in records if record["method"] == name]) for name in names]
 
 
-def _of(records: Sequence[Record], value: Any) -> dict[str, float | None] | None:  # noqa: ANN401 - a function
-    found = over_seeds({record["seed"]: float(value(record)) for record in records})
-    return None if found is None else vars(found)
+def _of(records: Sequence[Record], value: Callable[[Record], float], within: Range) -> str:
+    found = over_seeds({record["seed"]: float(value(record)) for record in records}, within)
+    return ends_of(None if found is None else vars(found))
 
 
-def _mean(records: Sequence[Record], name: str) -> str:
-    return ends_of(_of(records, lambda record: record[name]))
+def _found(records: Sequence[Record]) -> str:
+    return _of(records, lambda record: record["found"], (0.0, float(records[0]["modes"])))

@@ -17,6 +17,7 @@ from undrift.experiments.study.exhibits.exhibit import (
     row_of,
 )
 from undrift.experiments.study.pieces import recorded
+from undrift.metrics.bounded import POSITIVE
 
 Record = dict[str, Any]
 
@@ -66,7 +67,7 @@ def table(pieces: Mapping[str, Record]) -> Table | None:
     records = recorded(pieces, "bits")
     rows = []
     for name, part, method in _ROWS:
-        found = over_seeds({r["seed"]: r[part][method]["value"] for r in records})
+        found = over_seeds({r["seed"]: r[part][method]["value"] for r in records}, POSITIVE)
         rows.append([f"diffusion, {name}", ends_of(None if found is None else vars(found), 4)])
     histogram = over_seeds({r["seed"]: r["histogram"] for r in records})
     if histogram is not None:
