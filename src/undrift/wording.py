@@ -37,3 +37,11 @@ def clock(seconds: float) -> str:
 def dimensions(height: int, width: int) -> str:
     """The size of an image as people write it, width first: ``64x48``."""
     return f"{width}x{height}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its largest whole unit, such as ``3 min``."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -105,6 +105,8 @@ def test_dry_run_says_what_it_would_take_and_starts_nothing(folder, capsys):
     assert int(facts["parameters"].replace(",", "")) > 1000
     assert facts["steps"] == "3"
     assert facts["memory"].endswith("MiB at its peak") and facts["time"].startswith("about")
+    assert facts["time"].endswith("for evaluation and report")
+    assert facts["expect"].startswith("noise: 3 steps of 8 are 24 images seen at 8x8; rough shapes")
     assert lines[-1] == "next: undrift " + " ".join(WORDS)
     assert contents(folder) == before
 
@@ -171,6 +173,8 @@ def test_inspect_names_what_it_sets_aside_and_writes_nothing(tmp_path, monkeypat
     printed = capsys.readouterr()
     assert "broken.png" in printed.out and "empty.jpg" in printed.out and printed.err == ""
     assert "200" in printed.out
+    (needs,) = [line for line in printed.out.splitlines() if line.startswith("needs ")]
+    assert "images seen in training at 6x6, rough shapes about" in needs
     limit = "--bad-limit 0.29"  # two of seven cannot be used
     assert printed.out.splitlines()[-1] == f"next: undrift train photos {limit}"
     assert contents(tmp_path) == before

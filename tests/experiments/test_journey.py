@@ -82,9 +82,15 @@ def test_a_finished_run_holds_what_it_promises(finished: Path) -> None:
         assert (finished / name).is_file(), name
     assert json.loads((finished / "status.json").read_text())["state"] == "done"
     events = [event["event"] for event in read_events(finished / "metrics.jsonl")]
-    assert events[0] == "start"
+    assert events[:2] == ["expectation", "start"]
     assert {"train", "validation", "grid", "checkpoint", "done"} <= set(events)
     assert not list(finished.rglob("*.pkl")) and not list(finished.rglob("*.pt"))
+    log = (finished / "log.txt").read_text()
+    said = [line.split("  ", 1)[1] for line in log.splitlines()]
+    stages = ("expect noise", "saved the pipeline", "drawing a sample grid", "drawing 8 samples")
+    stages += ("fitting features", "evaluating 8 samples", "testing what these", "writing the")
+    places = [next(k for k, line in enumerate(said) if line.startswith(word)) for word in stages]
+    assert places == sorted(places)
 
 
 def test_a_bare_run_ends_with_its_pipeline(finished: Path, tmp_path: Path) -> None:

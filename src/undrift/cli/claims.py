@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.console import columns, following, make_console
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, parse
 from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
-from undrift.wording import plural
+from undrift.wording import duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console

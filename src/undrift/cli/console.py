@@ -13,6 +13,7 @@ from rich.text import Text
 from undrift.cli.dispatch import first_rank
 from undrift.errors import UnsavedResultError
 from undrift.names import printable, shell_line
+from undrift.wording import duration as duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -131,11 +132,3 @@ def following(*words: object) -> str:
 def command_line(verb: str, arguments: Sequence[str]) -> str:
     """The command as the user typed it, quoted for a shell, to be stored beside what it made."""
     return shell_line(["undrift", verb, *arguments])
-
-
-def duration(seconds: float) -> str:
-    """A length of time in its largest whole unit, such as ``3 min``."""
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, duration, following, make_bar, make_console
+from undrift.cli.console import columns, following, make_bar, make_console
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, repeated
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
 from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
-from undrift.wording import plural
+from undrift.wording import duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -67,7 +67,8 @@ def run(arguments: list[str]) -> None:
         writable_folder("--out", out)
 
     from undrift.data import load
-    from undrift.data.inspection import inspect_text, write_inspection
+    from undrift.data.inspection import inspect_text, row, write_inspection
+    from undrift.runs.expectation import needs_of, needs_sentence
     from undrift.runs.images import refuse_runs
 
     refuse_runs(asked.data)
@@ -82,6 +83,8 @@ def run(arguments: list[str]) -> None:
         label_column=asked.label_column,
     )
     console.print(inspect_text(images))
+    if (needed := needs_of(images)) is not None:
+        console.print(row("needs", needs_sentence(needed)))
     if out is not None:
         for path in write_inspection(images, out):
             console.print(f"wrote {path}")

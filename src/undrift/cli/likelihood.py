@@ -12,7 +12,6 @@ import tyro
 
 from undrift.cli.console import (
     columns,
-    duration,
     following,
     make_bar,
     make_console,
@@ -23,6 +22,7 @@ from undrift.errors import UsageError
 from undrift.files.destination import writable_file
 from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
+from undrift.wording import duration
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -10,14 +10,14 @@ from typing import Annotated
 import tyro
 from rich.console import Console
 
-from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.console import columns, following, make_console
 from undrift.cli.dispatch import first_rank
 from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.runs.directory import RunDirectory, open_run
 from undrift.runs.settings import TrainSettings, changed, flag
-from undrift.wording import dimensions, plural
+from undrift.wording import dimensions, duration, plural
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,13 @@ def _print_cost(asked: Train, console: Console) -> None:
         ("memory", f"{found.megabytes:,.0f} MiB at its peak"),
         ("speed", f"{plan.batch_size / found.seconds_per_step:,.0f} images/s"),
         ("steps", f"{'about ' if found.config.budget else ''}{plan.steps:,}"),
-        ("time", f"about {duration(found.seconds)}, sampling and report on top"),
+        (
+            "time",
+            f"about {duration(found.seconds)}, and {duration(found.closing)} for evaluation and "
+            "report",
+        ),
     ]
+    if found.expectation is not None:
+        facts.append(("expect", found.expectation.sentence.removeprefix("expect ")))
     for line in (*columns(facts), *found.findings):
         console.print(line)

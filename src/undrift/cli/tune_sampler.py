@@ -13,7 +13,6 @@ import tyro
 
 from undrift.cli.console import (
     columns,
-    duration,
     following,
     make_bar,
     make_console,
@@ -23,7 +22,7 @@ from undrift.cli.flags import at_least, finite, parse, repeated
 from undrift.errors import InterruptedRunError, UsageError
 from undrift.files.destination import writable_file
 from undrift.runs.settings import check_threads
-from undrift.wording import clock, plural
+from undrift.wording import clock, duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,11 +15,21 @@ from torch import nn
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
+from undrift.experiments.planning import forward_seconds
 from undrift.experiments.report import gather_material, write_report
-from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space, with_sensitivity
+from undrift.metrics import (
+    Comparison,
+    Images,
+    fit_seconds,
+    measure,
+    open_spaces,
+    quick_space,
+    with_sensitivity,
+)
 from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
-from undrift.pipelines import DiffusionPipeline, GANPipeline, Pipeline, Samples
+from undrift.pipelines import DiffusionPipeline, GANPipeline, Pipeline, Progress, Samples
+from undrift.runs.activity import activity
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.judge import best_so_far
@@ -41,6 +52,9 @@ FOLLOWED_POINTS = 500
 
 MOST_HELD_OUT = 10_000
 """Held-out images that samples are compared with."""
+
+TESTING = 10.0
+"""Seconds that evaluation and report usually take beside drawing and fitting."""
 
 VIEW_BYTES = 2**29
 """Pixels of each split that metrics and report look at."""
@@ -73,6 +87,7 @@ def close_run(
     pipeline = learner.pipeline(load_weights(run, config))
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
+    log.say("drawing a sample grid: grid.png")
     run.write_bytes("grid.png", draw_grid(pipeline))
     if bare:
         return
@@ -81,18 +96,17 @@ def close_run(
     train = view(data.split("train"))
     count = _count(config, len(train))
     log.say(f"drawing {plural(count, 'sample')} for the first metrics and the report")
-    samples = pipeline(count, seed=0, on_progress=check)
+    samples = _drawn(pipeline, count, log, check)
     sampling = time.perf_counter() - began
     log.say(f"drew {plural(len(samples.images), 'sample')} in {sampling:.1f} s")
-    log.say("measuring them: features and a classifier are fitted to the data once")
 
     began = time.perf_counter()
-    metrics = _measured(samples, train, data, config)
+    metrics = _measured(samples, train, data, config, log, check)
     if (best := best_so_far(run)) is not None:
-        log.say("drawing and measuring samples of the weights that validated best")
+        log.say(f"drawing {plural(count, 'sample')} of the weights that validated best")
         chosen = Pipeline.from_pretrained(run.best, network=network)
-        drawn = chosen.to(pipeline.device)(count, seed=0, on_progress=check)
-        metrics["best"] = best | _measured(drawn, train, data, config)
+        drawn = _drawn(chosen.to(pipeline.device), count, log, check)
+        metrics["best"] = best | _measured(drawn, train, data, config, log, check)
     run.write_json("evaluation/first.json", metrics)
     measuring = time.perf_counter() - began
     log.say(f"measured them in {measuring:.1f} s")
@@ -104,6 +118,34 @@ def close_run(
         log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
     log.say("writing the report")
     _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
+
+
+def closing_seconds(config: RunConfig, data: ImageSet, seconds_per_step: float) -> float:
+    """What `close_run` is expected to take, from a few steps of what it trains on ``data``.
+
+    Args:
+        config: the run.
+        data: its images.
+        seconds_per_step: of an update of the run.
+    """
+    train = view(data.split("train"))
+    forwards = _count(config, len(train)) * config.model.spec.steps
+    expected = TESTING + forward_seconds(config, forwards, seconds_per_step)
+    if (space := quick_space(train)) == "domain":
+        with contextlib.suppress(UsageError):  # copies of one image: nothing is fitted
+            expected += fit_seconds(train, space, device=config.training.device)
+    return expected
+
+
+def _drawn(pipeline: Pipeline, count: int, log: RunLog, check: Callable[..., None]) -> Samples:
+    """``count`` samples, with progress."""
+    with activity(log.console, "drawing samples") as show:
+
+        def told(progress: Progress) -> None:
+            check()
+            show(progress.done, progress.total)
+
+        return pipeline(count, seed=0, on_progress=told)
 
 
 def _report(
@@ -157,16 +199,30 @@ def _strip(denoised: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return denoised if on_plane(denoised.shape[2:]) else denoised[:, 0]
 
 
-def _measured(samples: Samples, train: Images, data: ImageSet, config: RunConfig) -> dict[str, Any]:
+def _measured(
+    samples: Samples,
+    train: Images,
+    data: ImageSet,
+    config: RunConfig,
+    log: RunLog,
+    check: Callable[..., None],
+) -> dict[str, Any]:
     """The quick metrics against the held-out images, or all images where none are held out."""
     splits = {name: data.split(name) for name in ("test", "validation")}
     split = next((name for name, part in splits.items() if len(part) >= 2), None)
     held_out = train if split is None else view(splits[split])
     labelled = samples.labels if held_out.labels is not None else None
+    log.say("fitting features to the training images, unless they are cached")
     try:
-        extractor, classifier = open_spaces(
-            train, quick_space(train), device=config.training.device
-        )
+        with activity(log.console, "fitting features") as show:
+
+            def told(seen: int, total: int, left: float) -> None:
+                check()
+                show(seen, total)
+
+            extractor, classifier = open_spaces(
+                train, quick_space(train), device=config.training.device, on_fit=told
+            )
     except UsageError as error:  # of copies of one image: the run has its report without metrics
         missing = {"sensitivity": [], "sensitivity_missing": str(error)}
         return {"metrics": {}, "missing": dict.fromkeys(QUICK, str(error)), **missing}
@@ -180,7 +236,17 @@ def _measured(samples: Samples, train: Images, data: ImageSet, config: RunConfig
         config.training.seed,
         split or "training",
     )
-    return with_sensitivity(measure(comparison, QUICK), comparison)
+    log.say(f"evaluating {plural(len(samples.images), 'sample')}: {', '.join(QUICK)}")
+    with activity(log.console, "evaluating samples") as show:
+
+        def before(metric: str, done: int, total: int) -> None:
+            check()
+            show(done, total)
+
+        found = measure(comparison, QUICK, before)
+    log.say("testing what these metrics see on real images, corrupted in known ways")
+    check()
+    return with_sensitivity(found, comparison)
 
 
 def view(split: ImageSet) -> Images:

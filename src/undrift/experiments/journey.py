@@ -6,7 +6,7 @@ import contextlib
 import copy
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from undrift.errors import (
     TerminatedError,
     UsageError,
 )
-from undrift.experiments.closing import close_run
+from undrift.experiments.closing import close_run, closing_seconds
 from undrift.experiments.pacing import BudgetPacing
 from undrift.experiments.planning import (
     check_longer,
@@ -45,6 +45,7 @@ from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
 from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
+from undrift.runs.expectation import expectation_of
 from undrift.runs.images import changed_since, load_images
 from undrift.runs.initial import copy_weights
 from undrift.runs.judge import Judge
@@ -65,6 +66,7 @@ from undrift.training.loop import Trainer
 from undrift.training.memory import is_out_of_memory
 from undrift.training.signals import StopSignals
 from undrift.training.snapshots import SnapshotStore
+from undrift.wording import duration
 
 SPECTRUM_IMAGES = 20_000
 SPECTRUM_CHUNK = 64
@@ -227,7 +229,7 @@ class _Journey:
         torch.set_num_threads(config.training.threads)
         if config != stored:
             self._initial(config, self._learner(config, copy.deepcopy(self._network)))
-            config = self._measured(config, data)
+            config = self._measured(config, data, bare=settings.bare)
             if stored is not None:
                 check_longer(stored, config)
             if self._stop.received is not None:
@@ -262,7 +264,7 @@ class _Journey:
         self._note("done", step=plan.steps, images=plan.steps * plan.batch_size)
         self._run.write_status("done", plan.steps, plan.steps)
 
-    def _measured(self, config: RunConfig, data: ImageSet) -> RunConfig:
+    def _measured(self, config: RunConfig, data: ImageSet, *, bare: bool) -> RunConfig:
         """Fill in what only the machine knows, unless it is known."""
         if config.seconds_per_step is not None:
             return config
@@ -272,6 +274,9 @@ class _Journey:
 
         began = time.perf_counter()
         measured = fit_to_machine(config, data, fresh, self._world, self._stop, self._log)
+        if self._world.first and not bare and measured.seconds_per_step is not None:
+            after = closing_seconds(measured, data, measured.seconds_per_step)
+            self._log.say(f"evaluation and report take about {duration(after)} more")
         self._probe_seconds = time.perf_counter() - began
         return measured
 
@@ -291,6 +296,10 @@ class _Journey:
         self._run.write_json("data.json", data.report.to_json())
         for line in finding_lines(data.report, training=True):
             self._log.say(line)
+        expected = expectation_of(config, data.split("train"), config.seconds_per_step)
+        if expected is not None:
+            self._log.say(expected.sentence)
+            self._note("expectation", **asdict(expected))
         self._run.write_text("config.yaml", configuration.dump(config))
         self._run.write_status("running", 0, config.training.steps)
         if not point_latest(self._run):

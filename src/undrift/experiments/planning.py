@@ -318,11 +318,7 @@ def fit_to_machine(
 
 
 def look_seconds(config: RunConfig) -> float:
-    """What one validation and one grid, with both sets of weights, are expected to take.
-
-    A forward pass is about a third of an update, and half of one where updates are in bfloat16.
-    Updates of few images pay for their calls; looks take many images at once.
-    """
+    """What one validation and one grid, with both sets of weights, are expected to take."""
     if config.seconds_per_step is None:
         return 0.0
     spec = config.model.spec
@@ -332,7 +328,16 @@ def look_seconds(config: RunConfig) -> float:
     else:
         looked = validation_count(spec.shape) * VALIDATION_LEVELS
     forwards = 2 * (columns * rows * spec.steps + looked)
-    return forwards * config.seconds_per_step / max(config.training.batch_size, AT_ONCE) / 2
+    return forward_seconds(config, forwards, config.seconds_per_step)
+
+
+def forward_seconds(config: RunConfig, forwards: int, seconds_per_step: float) -> float:
+    """What ``forwards`` passes of single images take where an update takes ``seconds_per_step``.
+
+    A forward pass is about a third of an update, and half of one where updates are in bfloat16.
+    Updates of few images pay for their calls; looks take many images at once.
+    """
+    return forwards * seconds_per_step / max(config.training.batch_size, AT_ONCE) / 2
 
 
 def late_look_seconds(config: RunConfig) -> float:

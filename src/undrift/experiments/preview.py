@@ -15,9 +15,11 @@ from torch import nn
 
 from undrift.data import ImageSet
 from undrift.data.findings import finding_lines
+from undrift.experiments.closing import closing_seconds
 from undrift.experiments.planning import fit_to_machine
 from undrift.networks import count_parameters
 from undrift.runs.configuration import RunConfig
+from undrift.runs.expectation import Expectation, expectation_of
 from undrift.runs.images import load_images
 from undrift.runs.learners import build_learner
 from undrift.runs.log import RunLog
@@ -42,6 +44,8 @@ class Preview:
         seconds_per_step: measured.
         megabytes: peak memory of the training process so far (host), or of the device.
         findings: what loading the images found, a line each.
+        closing: expected seconds of evaluation and report after the training.
+        expectation: what samples to expect; None where nothing is known.
     """
 
     config: RunConfig
@@ -50,6 +54,8 @@ class Preview:
     seconds_per_step: float
     megabytes: float
     findings: tuple[str, ...]
+    closing: float
+    expectation: Expectation | None
 
     @property
     def seconds(self) -> float:
@@ -95,12 +101,14 @@ def preview(
         pace = config.seconds_per_step
         if pace is None:
             pace = measure(fresh, config.training, train, world, PROBE_SECONDS, stop)
+        closing = closing_seconds(config, data, pace)
         torch.set_num_threads(threads)
         if stop.received is not None:
             raise stop.error("stopped; nothing was written")
     parameters = count_parameters(fresh().networks)
     findings = tuple(finding_lines(data.report, training=True))
-    return Preview(config, parameters, len(train), pace, _peak(device), findings)
+    expected = expectation_of(config, train, pace)
+    return Preview(config, parameters, len(train), pace, _peak(device), findings, closing, expected)
 
 
 def _resolved(

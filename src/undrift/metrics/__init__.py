@@ -5,7 +5,7 @@ from undrift.metrics.difference import paired_differences
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.images import Images
 from undrift.metrics.sensitivity import Sensitivity, sensitivity, with_sensitivity
-from undrift.metrics.spaces import open_spaces, quick_space
+from undrift.metrics.spaces import fit_seconds, open_spaces, quick_space
 from undrift.metrics.suite import (
     chosen_metrics,
     floor_notes,
@@ -20,6 +20,7 @@ __all__ = [
     "Images",
     "Sensitivity",
     "chosen_metrics",
+    "fit_seconds",
     "floor_notes",
     "lacking_metrics",
     "measure",

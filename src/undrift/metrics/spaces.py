@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,32 @@ def quick_space(known: Images) -> str:
         return "pixels"
     labelled = known.labels is not None and len(np.unique(known.labels)) > 1
     return "domain" if labelled else "random"
+
+
+def fit_seconds(
+    known: Images, features: str = "domain", *, device: torch.device | str = "cpu"
+) -> float:
+    """Seconds that `open_spaces` will train for, from a few steps of it; 0 if that is cached.
+
+    Args:
+        known: real images, and their labels if there are any.
+        features: the space.
+        device: where its network runs.
+    """
+
+    class Timed(Exception):
+        pass
+
+    expected = 0.0
+
+    def stop(seen: int, total: int, left: float) -> None:
+        nonlocal expected
+        expected = left
+        raise Timed
+
+    with contextlib.suppress(Timed):
+        open_spaces(known, features, device=device, on_fit=stop)
+    return expected
 
 
 def open_spaces(

@@ -1,11 +1,12 @@
 """``metrics.jsonl``: what happened in a run, one JSON object per line, append-only.
 
-Events and their entries: ``start`` (step), ``probe`` (seconds_per_step, steps, seconds), ``replan``
-(step, steps, before, elapsed, seconds_per_step), ``train`` (step, images, loss, grad_norm,
-learning_rate, images_per_second, data_wait, skipped, level_bins, level_losses; of a GAN, phases),
-``validation`` (step, images, weights, seconds; loss, log_snr, losses, standard_errors, gaussian; of
-a GAN, what `undrift.training.learners.gan_watch` says), ``evaluation`` (step, images, seconds, and
-what `undrift.runs.judge` says), ``grid`` and ``one_step`` (step, file, weights, seconds;
+Events and their entries: ``expectation`` (what `undrift.runs.expectation` says before the first
+step), ``start`` (step), ``probe`` (seconds_per_step, steps, seconds), ``replan`` (step, steps,
+before, elapsed, seconds_per_step), ``train`` (step, images, loss, grad_norm, learning_rate,
+images_per_second, data_wait, skipped, level_bins, level_losses; of a GAN, phases), ``validation``
+(step, images, weights, seconds; loss, log_snr, losses, standard_errors, gaussian; of a GAN, what
+`undrift.training.learners.gan_watch` says), ``evaluation`` (step, images, seconds, and what
+`undrift.runs.judge` says), ``grid`` and ``one_step`` (step, file, weights, seconds;
 `undrift.pipelines.one_step` says what the picture of the latter shows), ``checkpoint`` (step,
 seconds, bytes), ``skip`` (step, reason), ``verdict`` (state and verdict of a run that had to stop),
 ``done`` (step, images). Each has ``time``, seconds since the epoch.

@@ -70,6 +70,7 @@ class History:
         skips: number of steps skipped as non-finite.
         starts: number of processes that worked on the run.
         probe: the ``probe`` event, if there was one.
+        expectation: the ``expectation`` event, if there was one.
         done: the ``done`` event, if the run ended.
         seconds: time named by events, summed by their kind.
         elapsed: seconds from the first to the last event of each process, summed.
@@ -87,6 +88,7 @@ class History:
     skips: int
     starts: int
     probe: Record | None
+    expectation: Record | None
     done: Record | None
     seconds: Record
     elapsed: float
@@ -113,6 +115,7 @@ class History:
             return tuple(sorted(found, key=lambda event: event.get("step", 0)))
 
         done, probe, verdict = of_kind("done"), of_kind("probe"), of_kind("verdict")
+        expected = of_kind("expectation")
         looks = of_kind("evaluation")
         return cls(
             train=of_kind("train"),
@@ -129,6 +132,7 @@ class History:
             skips=len(of_kind("skip")),
             starts=starts,
             probe=probe[-1] if probe else None,
+            expectation=expected[-1] if expected else None,
             done=done[-1] if done else None,
             seconds=seconds,
             elapsed=float(done[-1].get("seconds", elapsed)) if done else elapsed,

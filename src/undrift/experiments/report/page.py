@@ -153,12 +153,15 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
     if not on_plane(record.config.get("model", {}).get("spec", {}).get("shape", ())):
         verdict = with_samples(verdict, record.evaluation)
     state = _state(record)
+    expected = history.expectation or {}
+    in_vain = state == "done" and expected.get("outcome") == "noise"
     lines = metric_lines(record.evaluation)
     looks = np.array([]) if material.samples is None else material.samples[:1]
     return {
         "title": record.name,
-        "state": state,
-        "state_tone": _STATES.get(state, ""),
+        "state": "done, noise expected" if in_vain else state,
+        "state_tone": "warn" if in_vain else _STATES.get(state, ""),
+        "expected": expected.get("sentence", ""),
         "lead": _lead(record),
         "tiles": _tiles(record, material),
         "backdrop": "checks" if looks.ndim == 4 and looks.shape[-1] == 4 else "",
