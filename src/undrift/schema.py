@@ -89,6 +89,22 @@ def from_plain(cls: type[T], data: object, where: str) -> T:
     return _dataclass(cls, data, where)
 
 
+def check_known(cls: type, data: Mapping[str, Any], where: str) -> None:
+    """Check the fields of ``cls`` that ``data`` has; a file of another version may have others.
+
+    Args:
+        cls: a dataclass type.
+        data: plain data, usually read from JSON.
+        where: the file that ``data`` came from; errors start with it.
+
+    Raises:
+        UsageError: for a value of another type.
+    """
+    for name, hint in _hints(cls).items():
+        if name in data:
+            _value(hint, data[name], f"{where}: {name}")
+
+
 def _dataclass(cls: type[T], data: object, where: str) -> T:
     if not isinstance(data, Mapping):
         raise _mismatch(where, data, "a mapping")
@@ -111,6 +127,8 @@ def _dataclass(cls: type[T], data: object, where: str) -> T:
 
 
 def _value(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation
+    if hint is Any:
+        return data
     if dataclasses.is_dataclass(hint):
         return _dataclass(hint, data, where)  # type: ignore[arg-type]
     origin = get_origin(hint)

@@ -34,3 +34,9 @@ def test_the_library_imports_what_an_extra_brings(extra):
         imports = re.compile(rf"^\s+import {name}\b", re.M)
         assert any(imports.search(source) for source in sources), name
         assert any(f"undrift[{extra}]" in source for source in sources)
+
+
+def test_a_cache_of_an_impossible_name_is_shown(capsys, monkeypatch):
+    monkeypatch.setenv("UNDRIFT_CACHE", "n" * 300)
+    assert main(["doctor"]) == 0
+    assert "n" * 50 in capsys.readouterr().out.replace("\n", "")

@@ -147,3 +147,10 @@ def test_rm_asks_on_a_terminal_and_needs_yes_elsewhere(root, capsys, monkeypatch
 def test_rm_needs_a_name(capsys) -> None:
     assert main(["runs", "rm"]) == 2
     assert "runs rm needs RUN" in capsys.readouterr().err
+
+
+def test_a_root_beyond_any_path_is_refused_in_a_line(capsys) -> None:
+    assert main(["runs", "list", "--root", "x" * 100_000]) == 2
+    said = capsys.readouterr().err
+    assert "no folder has so long a path" in said
+    assert len(said) < 400

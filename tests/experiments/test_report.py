@@ -230,6 +230,40 @@ def test_a_damaged_file_is_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("mean", ["127.5"]),
+        ("count", None),
+        ("histogram", [[[0]] * 256]),
+        ("sizes", {"8x8": "many"}),
+        ("duplicates", []),
+    ],
+)
+def test_a_value_of_another_type_is_named(tmp_path: Path, key: str, value: object):
+    run = fake_run.make_run(tmp_path / "run")
+    whole = json.loads((run / "data.json").read_text())
+    (run / "data.json").write_text(json.dumps(whole | {key: value}))
+    with pytest.raises(ModelFileError, match=rf"data\.json: {key}.*restore it or delete it"):
+        write_report(run)
+
+
+def test_a_histogram_of_uneven_rows_is_left_out(tmp_path: Path):
+    run = fake_run.make_run(tmp_path / "run")
+    whole = json.loads((run / "data.json").read_text())
+    whole["histogram"] = [whole["histogram"][0], [1, 2]]
+    (run / "data.json").write_text(json.dumps(whole))
+    assert write_report(run).exists()
+
+
+def test_what_other_versions_wrote_is_read(tmp_path: Path):
+    run = fake_run.make_run(tmp_path / "run")
+    whole = json.loads((run / "data.json").read_text())
+    del whole["mean"]
+    (run / "data.json").write_text(json.dumps(whole | {"hue": "unknown here"}))
+    assert write_report(run).exists()
+
+
+@pytest.mark.parametrize(
     ("shape", "count", "labelled"),
     [((96, 80, 3), 30, True), ((72, 72, 4), 30, False), ((8, 8, 1), 3, True)],
 )

@@ -83,6 +83,15 @@ def test_damage_is_named(tmp_path: Path) -> None:
     assert store.weights(0.05)["count"].item() == 64
 
 
+def test_a_state_of_other_types_is_named(tmp_path: Path) -> None:
+    averages = PowerEMA({"weight": torch.ones(3)})
+    averages.update(64)
+    tracks = {"0.1": averages.weights(0.1)}
+    SnapshotStore(tmp_path)._store.save(4, tracks, {"images": {}, "sigma_rels": [0.1]})
+    with pytest.raises(ModelFileError, match=r"snapshot 4: images.*delete it, or take another"):
+        SnapshotStore(tmp_path).weights(0.05)
+
+
 def test_no_snapshots(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="there are none"):
         SnapshotStore(tmp_path / "ema").weights(0.05)

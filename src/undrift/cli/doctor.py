@@ -97,6 +97,6 @@ def _folders() -> list[tuple[str, str]]:
 
 def _existing(path: Path) -> Path:
     path = path.absolute()
-    while not path.exists():
+    while not os.path.exists(path):  # which a name that is too long does not, without an error
         path = path.parent
     return path

@@ -16,7 +16,8 @@ import tyro
 from undrift import synonyms
 from undrift.cli.console import columns, duration, following, make_console
 from undrift.cli.flags import parse, repeated
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import ModelFileError, UsageError, shown
+from undrift.files.destination import LONGEST_PATH
 from undrift.files.reading import read_json
 from undrift.names import did_you_mean
 from undrift.wording import plural
@@ -109,6 +110,8 @@ def _list(asked: List) -> None:
     runs = list_runs(asked.root)
     collections = list_collections(asked.root)
     if not runs and not collections:
+        if len(asked.root) > LONGEST_PATH:
+            raise UsageError(f"--root {shown(asked.root)}: no folder has so long a path")
         console.print(f"no runs in {asked.root}")
         out = [] if asked.root == List.root else ["--out", Path(asked.root) / "digits"]
         console.print(following("undrift", "train", "digits", *out))

@@ -7,6 +7,7 @@ from typing import Any
 
 from undrift.data.report import DataReport
 from undrift.data.reporting import scarcity
+from undrift.errors import shortened
 from undrift.wording import plural
 
 EXAMPLES = 3
@@ -22,7 +23,7 @@ def finding_lines(report: DataReport, *, training: bool = False) -> list[str]:
     lines = []
     if report.set_aside:
         total = plural(report.count + len(report.set_aside), "image")
-        named = [f"{item.name}: {item.reason}" for item in report.set_aside]
+        named = [shortened(f"{item.name}: {item.reason}", 240) for item in report.set_aside]
         lines.append(f"set aside {len(named):,} of {total}: {_first(named, '; ')}")
     if report.ignored:
         kinds = [f"{count:,} {kind}" for kind, count in report.ignored_kinds.items()]

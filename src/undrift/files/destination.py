@@ -9,6 +9,9 @@ from undrift.errors import UsageError
 from undrift.files.durable import LONGEST_NAME, beside, write_file
 from undrift.files.ownership import check_replaceable
 
+LONGEST_PATH = 4096
+"""Bytes, on Linux; shorter elsewhere."""
+
 ROOM = 2**16
 """Bytes that a place must have room for: more than a result or a table takes."""
 

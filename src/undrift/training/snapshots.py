@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from undrift.errors import UsageError
+from undrift.errors import ModelFileError, UsageError
 from undrift.files.filesystem import Filesystem
 from undrift.files.lock import FileLock
+from undrift.schema import from_plain
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import PowerEMA, track_name
 from undrift.training.posthoc import Profile, reconstruct
@@ -29,6 +31,14 @@ def snapshot_due(before: float, after: float, count: int = COUNT) -> bool:
         count: of a whole run.
     """
     return int(after * count) > int(before * count)
+
+
+@dataclass(frozen=True)
+class _State:
+    """What a snapshot's ``state.json`` says."""
+
+    images: int
+    sigma_rels: tuple[float, ...]
 
 
 class SnapshotStore:
@@ -90,14 +100,21 @@ class SnapshotStore:
             # An average that ends here does not depend on what came later.
             if step is not None and number > step:
                 break
-            state = self._store.load_state(number)
-            images[number] = state["images"]
-            for track in state["sigma_rels"]:
-                profiles.append(Profile(state["images"], track))
+            state = self._state(number)
+            images[number] = state.images
+            for track in state.sigma_rels:
+                profiles.append(Profile(state.images, track))
                 places.append((number, track_name(track)))
         last = max(images)
         mix = reconstruct(profiles, sigma_rel, images[last])
         return self._mix(places, mix.coefficients, last)
+
+    def _state(self, step: int) -> _State:
+        where = f"{self._store.directory}: snapshot {step}"
+        try:
+            return from_plain(_State, self._store.load_state(step), where)
+        except UsageError as error:
+            raise ModelFileError(f"{error}; delete it, or take another step") from error
 
     def _mix(
         self, places: list[tuple[int, str]], coefficients: Tensor, last: int

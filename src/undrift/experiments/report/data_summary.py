@@ -129,9 +129,10 @@ def _facts(data: Record) -> list[Row]:
 
 
 def _histogram(data: Record) -> Markup | None:
-    counts = np.array(data.get("histogram", []), dtype=np.float64)
-    if counts.ndim != 2 or counts.shape[1] != 256 or counts.sum() == 0:
+    rows = data.get("histogram", [])
+    if not rows or any(len(row) != 256 for row in rows) or not np.any(rows):
         return None
+    counts = np.array(rows, dtype=np.float64)
     colours = {1: [FIRST], 2: [FIRST, MUTED]}.get(len(counts), [SECOND, GOOD, FIRST, MUTED])
     names = {1: ["grey"], 2: ["grey", "alpha"]}.get(len(counts), ["red", "green", "blue", "alpha"])
     shares = counts / counts.sum(axis=1, keepdims=True)

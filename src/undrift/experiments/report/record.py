@@ -6,11 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from undrift.errors import ModelFileError
+from undrift.data.report import DataReport
+from undrift.errors import ModelFileError, UsageError
 from undrift.experiments.report.history import History, Record
 from undrift.files.reading import mapping, read_json
 from undrift.files.yaml_reading import read_yaml
 from undrift.runs.events import read_events
+from undrift.schema import check_known
+
+_ADVICE = "restore it or delete it"
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class RunRecord:
 
         config = plain("config.yaml")
         data = plain("data.json")
+        _check_report(data, directory / "data.json")
         environment = plain("environment.json")
         status = plain("status.json")
         evaluation = plain("evaluation/first.json")
@@ -119,10 +124,16 @@ def _evaluations(folder: Path) -> tuple[Record, ...]:
     )
 
 
+def _check_report(data: Record, path: Path) -> None:
+    try:
+        check_known(DataReport, data, str(path))
+    except UsageError as error:
+        raise ModelFileError(f"{error}; {_ADVICE}") from error
+
+
 def _mapping(path: Path) -> Record:
     read = read_yaml if path.suffix == ".yaml" else read_json
-    advice = "restore it or delete it"
-    return mapping(read(path, ModelFileError, advice), str(path), ModelFileError, advice)
+    return mapping(read(path, ModelFileError, _ADVICE), str(path), ModelFileError, _ADVICE)
 
 
 def _grids(directory: Path, events: Sequence[Record]) -> tuple[Grid, ...]:

@@ -22,6 +22,7 @@ from undrift.files import manifest
 from undrift.files.durable import standing, write_file, write_output
 from undrift.files.lock import FileLock
 from undrift.files.reading import expanded, read_bytes
+from undrift.limits import MOST_SAMPLES
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.loading import configuration_of
@@ -67,8 +68,10 @@ class TuneSampler:
         if len(set(self.steps)) < len(self.steps):
             twice = next(count for count in self.steps if self.steps.count(count) > 1)
             raise UsageError(f"--steps: {twice} is given twice; give each number once")
-        if self.samples < FEWEST:
-            raise UsageError(f"--samples {self.samples}: wanted at least {FEWEST}")
+        if not FEWEST <= self.samples <= MOST_SAMPLES:
+            raise UsageError(
+                f"--samples {self.samples}: wanted a whole number from {FEWEST} to {MOST_SAMPLES:,}"
+            )
         if self.seed < 0:
             raise UsageError(f"--seed {self.seed}: wanted at least 0")
         if self.reference is not None and self.aim == "solution":
