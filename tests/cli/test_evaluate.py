@@ -246,3 +246,17 @@ def test_damaged_data_under_a_run_is_noticed(tmp_path: Path, digits: Any, capsys
     assert main(["train", str(data), "--steps", "1", "--bare", "--out", str(run), "--quiet"]) == 0
     np.savez(data, images=digits[0][300:600], labels=digits[1][300:600])
     refused(capsys, 2, "no longer holds the images", run, "--n", "20")
+
+
+def test_of_a_reference_without_splits_enough_is_left_to_be_measured_as_samples(tmp_path: Path):
+    few = (*PLAINLY, "--n", "120")
+    found = evaluated(tmp_path, "a.npz", "--reference", "ref.npz", *few)
+    assert found["reference"]["count"] == 120 and found["metrics"]["fd"]["floor"] is not None
+    np.savez(tmp_path / "few.npz", images=np.load("a.npz")["images"][:150])
+    found = evaluated(tmp_path, tmp_path / "few.npz", "--reference", "ref.npz", *PLAINLY)
+    assert found["reference"]["count"] == 250  # 400 less 150, and not all
+    assert found["metrics"]["fd"]["floor"] is not None
+    words = ("--reference", "ref.npz", "--reference-n", "300", *PLAINLY)
+    found = evaluated(tmp_path, tmp_path / "few.npz", *words)
+    assert found["reference"]["count"] == 300 and found["metrics"]["fd"]["floor"] is None
+    assert "at most 250 of them leaves enough" in found["metrics"]["fd"]["floor_missing"]

@@ -283,7 +283,7 @@ def test_wrong_use_is_one_line(model: Path, folder: Path, capsys: Any):
     refused(capsys, 2, "leave one of them", model, "--aim", "solution", "--reference", "x.npz")
     refused(capsys, 3, "absent.npz", model, "--reference", "absent.npz")
     np.savez(folder / "wide.npz", images=np.zeros((20, 6, 5, 3), np.uint8))
-    refused(capsys, 2, "do not differ", model, "--reference", "wide.npz")
+    refused(capsys, 2, "all the same, or as good as", model, "--reference", "wide.npz")
     refused(capsys, 4, "no such run", "absent")
     (folder / "run").mkdir()
     (folder / "run" / "config.yaml").write_text("")

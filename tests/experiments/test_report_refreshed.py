@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 
 import matplotlib
 import pytest
@@ -152,3 +153,16 @@ def test_intervals_that_are_missing():
     (line,) = budget_lines(plain, "fd")
     assert (line.runner_up, line.told_apart) == ("-", "-") and "to" not in line.value
     assert print_figure(plain).axes
+
+
+@pytest.mark.parametrize("floor", [-0.01, 0.0])
+def test_real_images_below_zero_are_on_the_chart(floor):
+    # an unbiased distance of real images is below 0 as often as above
+    wide = curve(("euler",), ("kid",))
+    for cell, value in zip(wide["cells"], (0.5, 0.1, 0.05), strict=True):
+        cell["metrics"]["kid"] = {"value": value, "low": 0.9 * value, "high": 1.1 * value}
+    wide["floors"] = {"kid": floor}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a layout that collapsed
+        axis = print_figure(wide).axes[0]
+    assert axis.get_yscale() == "linear" and axis.get_ylim()[0] <= floor

@@ -153,7 +153,9 @@ def _panel(
 def _scale(axis: Axes, curve: Record, metric: str, cost: str) -> None:
     points = [c["metrics"][metric] for c in curve["cells"] if metric in c["metrics"]]
     costs = [cell[cost] for cell in curve["cells"]]
-    lowest = min(point["value"] if point["low"] is None else point["low"] for point in points)
+    ends = [point["value"] if point["low"] is None else point["low"] for point in points]
+    floor = curve.get("floors", {}).get(metric)
+    lowest = min(ends if floor is None else [*ends, floor])  # which may be below 0, without bias
     highest = max(point["value"] for point in points)
     if curve["better"][metric] == "lower" and lowest > 0 and highest > 4 * lowest:
         axis.set_yscale("log")

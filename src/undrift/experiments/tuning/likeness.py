@@ -19,12 +19,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from undrift.errors import UsageError
-from undrift.metrics.features.untrained import RandomFeatures
+from undrift.metrics.features import RandomFeatures, require_different
 from undrift.metrics.frechet import factor
 from undrift.metrics.images import rows_of
 from undrift.metrics.moments import Moments
-from undrift.wording import plural
 
 MOST = 10_000
 """Images of the data that are looked at."""
@@ -53,12 +51,8 @@ class Likeness:
             UsageError: fewer than two images, or images without a difference.
         """
         chosen = np.asarray(images[rows_of(len(images), MOST, seed, "likeness")])
-        if (chosen == chosen[:1]).all():
-            raise UsageError(
-                f"{plural(len(chosen), 'real image')} that do not differ: nothing can be "
-                "fitted to them; "
-                "name others by --reference, or --aim solution"
-            )
+        advice = "name others by --reference, or --aim solution"
+        require_different(chosen, "features to fit the last step by", advice)
         space = RandomFeatures.fit(chosen)
         return cls(space, Moments.of(space.features(chosen)))
 

@@ -265,8 +265,7 @@ def _row(
     before = judged["fixed"]
     draws = np.random.default_rng([seed, steps])
     chosen = draws.integers(0, len(after), (_RESAMPLES, len(after)))
-    ratios = 1 - after[chosen].mean(1) / before[chosen].mean(1)
-    low, high = np.quantile(ratios, [0.025, 0.975])
+    low, high = np.quantile(_reduction(after[chosen], before[chosen]), [0.025, 0.975])
     return {
         "steps": steps,
         "kept": kept.name,
@@ -276,7 +275,7 @@ def _row(
         "refined": {"error": float(judged["refined"].mean())},
         "error": float(after.mean()),
         "reduction": {
-            "value": float(1 - after.mean() / before.mean()),
+            "value": float(_reduction(after, before)),
             "low": float(low),
             "high": float(high),
         },
@@ -284,3 +283,9 @@ def _row(
         "times": kept.table.times.tolist(),
         "asked": kept.table.asked.tolist(),
     }
+
+
+def _reduction(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Share of the mean error along the last axis that has gone; 0 where there was none."""
+    mean = before.mean(-1)
+    return np.where(mean > 0, 1 - after.mean(-1) / np.where(mean > 0, mean, 1.0), 0.0)

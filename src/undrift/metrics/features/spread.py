@@ -18,7 +18,9 @@ _ROUNDING = 1e-6
 _BLOCK = 256
 
 
-def require_different(images: NDArray[np.uint8], what: str) -> None:
+def require_different(
+    images: NDArray[np.uint8], what: str, advice: str = "give images that differ"
+) -> None:
     """Refuse ``images`` (n, H, W, C) that hardly differ as what ``what`` is fitted on.
 
     They differ if their root mean square distance to their mean is at least half a level.
@@ -37,7 +39,7 @@ def require_different(images: NDArray[np.uint8], what: str) -> None:
             return
     raise UsageError(
         f"{what} of {plural(count, 'image')} that are all the same, or as good as: they have no "
-        "spread to measure distances in; give images that differ"
+        f"spread to measure distances in; {advice}"
     )
 
 
