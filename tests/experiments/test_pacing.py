@@ -124,6 +124,16 @@ def test_a_run_repeats_what_was_planned_on_its_way(tmp_path: Path, scripted, mon
     assert [name for name, one in whole.items() if not torch.equal(one, again[name])] == []
 
 
+def test_a_run_too_short_for_all_points_is_final_too(tmp_path: Path, scripted, monkeypatch) -> None:
+    def fitted(asked: RunConfig, *_: object) -> RunConfig:
+        training = replace(asked.training, steps=1)
+        return replace(asked, training=training, seconds_per_step=0.9, replan=True)
+
+    monkeypatch.setattr(journey, "fit_to_machine", fitted)
+    trained(tmp_path / "a")
+    assert not configuration.load(tmp_path / "a" / "config.yaml").replan
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("point", [5, 8])
 def test_a_kill_after_storing_and_before_using_changes_nothing(

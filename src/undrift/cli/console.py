@@ -13,7 +13,6 @@ from rich.text import Text
 from undrift.cli.dispatch import first_rank
 from undrift.errors import UnsavedResultError
 from undrift.names import printable, shell_line
-from undrift.wording import duration as duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -12,7 +12,6 @@ import tyro
 
 from undrift.cli.console import (
     columns,
-    duration,
     following,
     make_bar,
     make_console,
@@ -25,7 +24,7 @@ from undrift.files.destination import writable_file
 from undrift.files.ownership import check_replaceable
 from undrift.limits import MOST_IMAGES
 from undrift.runs.settings import check_threads
-from undrift.wording import plural
+from undrift.wording import duration, plural
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from undrift import synonyms
-from undrift.cli.console import columns, duration, following, make_console
+from undrift.cli.console import columns, following, make_console
 from undrift.cli.flags import parse, repeated
 from undrift.errors import ModelFileError, UsageError, shown
 from undrift.files.destination import LONGEST_PATH
 from undrift.files.reading import read_json
 from undrift.names import did_you_mean
-from undrift.wording import plural
+from undrift.wording import duration, plural
 
 if TYPE_CHECKING:
     from undrift.runs.directory import RunDirectory

@@ -359,7 +359,7 @@ class _Journey:
             self._steps = pacing.config.training.steps
             if events is not None:
                 events.close()
-        return pacing.config
+        return pacing.finish()
 
     def _judge(self, config: RunConfig, data: ImageSet) -> Judge | None:
         if config.training.evaluate_every is None:

@@ -92,6 +92,14 @@ class BudgetPacing:
         self.config = _with_plan(self.config, changed)
         return changed
 
+    def finish(self) -> RunConfig:
+        """The configuration of a run whose last step is made: its length is final."""
+        if self.config.replan:  # too short for all of the points
+            self.config = replace(self.config, replan=False)
+            if self._world.first:
+                self._run.write_text("config.yaml", configuration.dump(self.config))
+        return self.config
+
     def _store(self, plan: TrainingPlan, step: int, elapsed: float, per_step: float) -> None:
         config = _with_plan(self.config, plan)
         self._run.write_text("config.yaml", configuration.dump(config))
