@@ -142,7 +142,7 @@ def test_images_decode_and_samples_are_unchanged(page: Page):
 
 
 def test_what_the_mean_over_noise_levels_hides_is_said_and_shown(page: Page, run: Path):
-    assert "of the mean over levels: it hides them" in page.said
+    assert "of the mean over levels, which hides them" in page.said
     assert re.search(
         r"From 48,640 to 76,800 images seen, error .*: \d+% .*less at noise", page.said
     )

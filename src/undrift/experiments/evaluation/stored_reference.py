@@ -80,9 +80,14 @@ class StoredReference:
         spec = features or self.header["spec"]
         extractor = self._extractor(spec, weights, download, device)
         if extractor.name != self.header["space"]:
+            other = f"holds features of {self.header['space']}, not of {extractor.name}"
+            if features is None:
+                raise ModelFileError(
+                    f"{self.reference.source} {other}, whose weights are here; store it again"
+                )
             raise ModelFileError(
-                f"--features {extractor.name}: {self.reference.source} holds features of "
-                f"{self.header['space']}; leave it out, or store a reference of that space"
+                f"--features {features}: {self.reference.source} {other}; leave it out, or store a "
+                "reference of that space"
             )
         if on_features is not None:
             on_features(seconds_per_image(extractor, self.reference.images.images))
@@ -111,7 +116,8 @@ class StoredReference:
         if self.network or spec in ("domain", "random", "pixels"):
             raise ModelFileError(
                 f"--features {spec}: {self.reference.source} holds features of "
-                f"{self.header['space']}; leave it out, or store a reference of that space"
+                f"{self.header['space']}, not of {spec}; leave it out, or store a reference of "
+                "that space"
             )
         example = np.zeros((2, *shape), np.uint8)
         return open_extractor(

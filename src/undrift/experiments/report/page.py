@@ -274,8 +274,8 @@ def _levels_note(history: History) -> str:
     notes = []
     if (share := fine_share(last)) is not None and not last.in_bits:
         notes.append(
-            f"Texture and edges are decided at noise below {max(NOISE):g} or so, and that makes up "
-            f"{share:.1%} of the mean over levels: it hides them."
+            f"Noise below {max(NOISE):g} or so decides texture and edges, and is only {share:.1%} "
+            "of the mean over levels, which hides them."
         )
     found = None if before is None else contrast(before, last)
     if before is not None and found is not None:
