@@ -28,7 +28,6 @@ import torch
 from halves import data_folder
 
 import undrift.data
-from undrift.codec import Standardise, codec_config
 from undrift.data import ImageSet
 from undrift.diffusion import LogNormal
 from undrift.metrics import Comparison, Images, measure
@@ -87,7 +86,7 @@ def main() -> None:
     judge = Judge(data)
     for seed in given.seeds:
         for words in given.trial or [""]:
-            config = changed(resolve(path, settings, data, device="cpu"), words, seed, data)
+            config = changed(resolve(path, settings, data, device="cpu"), words, seed)
             seconds = given.minutes * 60 * given.gain
             record = {"data": given.data, "minutes": given.minutes, "trial": words, "seed": seed}
             record |= tried(config, data, seconds, judge, given, record)
@@ -143,7 +142,7 @@ def pairs(words: str) -> list[tuple[str, str]]:
     return [(key, value) for key, _, value in (word.partition("=") for word in words.split())]
 
 
-def changed(config: RunConfig, words: str, seed: int, data: ImageSet) -> RunConfig:
+def changed(config: RunConfig, words: str, seed: int) -> RunConfig:
     """``config`` with each ``key=value`` of ``words`` put where the key belongs."""
     model, training = config.model, dataclasses.replace(config.training, seed=seed, threads=1)
     for key, value in pairs(words):
@@ -172,9 +171,6 @@ def changed(config: RunConfig, words: str, seed: int, data: ImageSet) -> RunConf
                 rest=dataclasses.replace(rest, learning_rate=rest.learning_rate * factor),
             )
             model = dataclasses.replace(model, optimizer=optimizer)
-        elif key == "codec":
-            images = np.asarray(data.split("train").images[:2000])
-            model = dataclasses.replace(model, codec=codec_config(Standardise.fit(images)))
         elif key == "flip":
             model = dataclasses.replace(model, flip=value == "1")
         elif key in ("augment", "label_dropout"):

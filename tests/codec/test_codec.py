@@ -10,7 +10,6 @@ from undrift.codec import (
     CodecConfig,
     Identity,
     IdentityConfig,
-    Premultiplied,
     Standardise,
     StandardiseConfig,
     build_codec,
@@ -196,45 +195,3 @@ def test_a_codec_of_ones_own_has_no_configuration():
 
 def test_default_standardise_config_builds():
     assert build_codec(StandardiseConfig()).channels == 1
-
-
-RGBA = Premultiplied((80.0, 90.0, 100.0, 120.0), (60.0, 70.0, 80.0, 110.0))
-
-
-def every_colour_and_alpha():
-    """(256, 4, 2, 8): each alpha with 16 colours."""
-    colours = np.random.default_rng(0).integers(0, 256, (256, 3, 2, 8))
-    alpha = np.arange(256).reshape(256, 1, 1, 1) + np.zeros((1, 1, 2, 8), int)
-    return torch.from_numpy(np.concatenate([colours, alpha], axis=1).astype(np.uint8))
-
-
-def test_premultiplied_colours_come_back_where_they_show():
-    pixels = every_colour_and_alpha()
-    again = RGBA.decode(RGBA.encode(pixels))
-    assert torch.equal(again[1:], pixels[1:])
-    assert not again[0].any()  # whatever was under alpha 0
-
-
-def test_premultiplied_images_do_not_depend_on_colours_that_do_not_show():
-    pixels = every_colour_and_alpha()[:1]
-    assert torch.equal(RGBA.encode(pixels), RGBA.encode(torch.zeros_like(pixels)))
-    plain = Standardise((80.0,) * 4, (60.0,) * 4)
-    assert not torch.equal(plain.encode(pixels), plain.encode(torch.zeros_like(pixels)))
-
-
-def test_premultiplied_moments_are_those_of_what_is_encoded():
-    pixels = every_colour_and_alpha()
-    codec = Premultiplied.fit(pixels.permute(0, 2, 3, 1).numpy())
-    z = codec.encode(pixels).double()
-    torch.testing.assert_close(z.mean(dim=(0, 2, 3)), torch.zeros(4).double(), atol=0.01, rtol=0)
-    torch.testing.assert_close(z.std(dim=(0, 2, 3)), torch.ones(4).double(), atol=0.01, rtol=0)
-    assert build_codec(codec_config(codec)).encode(pixels).equal(codec.encode(pixels))
-    assert type(build_codec(codec_config(codec))) is Premultiplied
-
-
-def test_premultiplied_has_no_density_and_wants_alpha():
-    assert not RGBA.lossless
-    with pytest.raises(UsageError, match="no density"):
-        RGBA.log_abs_det(torch.zeros(1, 4, 2, 2))
-    with pytest.raises(UsageError, match="3 channels, wanted 2 or 4"):
-        Premultiplied((1.0,) * 3, (1.0,) * 3)

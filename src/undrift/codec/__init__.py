@@ -1,11 +1,10 @@
 """Codecs: between uint8 images and the space a model lives in."""
 
-from undrift.codec.affine import Identity, Premultiplied, Standardise
+from undrift.codec.affine import Identity, Standardise
 from undrift.codec.codec import Codec
 from undrift.codec.configuration import (
     CodecConfig,
     IdentityConfig,
-    PremultipliedConfig,
     StandardiseConfig,
     build_codec,
     codec_config,
@@ -16,8 +15,6 @@ __all__ = [
     "CodecConfig",
     "Identity",
     "IdentityConfig",
-    "Premultiplied",
-    "PremultipliedConfig",
     "Standardise",
     "StandardiseConfig",
     "build_codec",

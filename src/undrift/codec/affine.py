@@ -140,61 +140,6 @@ class Standardise(Affine):
         return self.mean.to(z), self.std.to(z)
 
 
-class Premultiplied(Standardise):
-    r"""Standardised red, green and blue times alpha, and alpha: z = (premultiplied - mean) / std.
-
-    What shows of a pixel of colour c and opacity a is c a. The colour means nothing where a is
-    0 and is rounded coarsely where a is small; a model of (c, a) spends its error on it. So
-
-        encode:  p = c a / 255,   alpha = a;      levels:  c = 255 p / alpha,   0 where alpha < 1/2
-
-    Colours under transparent pixels are lost, so the codec has no likelihood.
-
-    Args:
-        mean: of p and alpha, in levels.
-        std: likewise, more than 0.
-
-    Raises:
-        UsageError: other than two or four channels, the last of which is alpha.
-    """
-
-    lossless = False
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        super().__init__(mean, std)
-        if self.channels not in (2, 4):
-            raise UsageError(f"premultiplied codec: {self.channels} channels, wanted 2 or 4")
-
-    @classmethod
-    def fit(cls, images: np.ndarray) -> Premultiplied:
-        """As `Standardise.fit`, of the premultiplied values rounded to whole levels."""
-        alpha = images[..., -1:].astype(np.uint16)
-        shown = (images[..., :-1] * alpha + 127) // 255
-        fitted = Standardise.fit(np.concatenate([shown, alpha], axis=-1).astype(np.uint8))
-        return cls(fitted.mean.flatten().tolist(), fitted.std.flatten().tolist())
-
-    def encode(self, pixels: Tensor) -> Tensor:
-        """See ``Codec.encode``."""
-        pixels = checked_pixels(pixels, self.channels)
-        colour, alpha = pixels[:, :-1], pixels[:, -1:]
-        return super().encode(torch.cat([colour * alpha / 255, alpha], dim=1))
-
-    def levels(self, z: Tensor) -> Tensor:
-        """See ``Codec.levels``."""
-        levels = super().levels(z)
-        shown, alpha = levels[:, :-1], levels[:, -1:]
-        colour = torch.where(alpha < 0.5, 0.0, 255 * shown / alpha.clamp_min(0.5))
-        return torch.cat([colour, alpha], dim=1)
-
-    def log_abs_det(self, z: Tensor) -> Tensor:
-        """There is none.
-
-        Raises:
-            UsageError: always.
-        """
-        raise UsageError("premultiplied codec: it is not invertible where alpha is 0; no density")
-
-
 def count_levels(images: np.ndarray) -> np.ndarray:
     """Count how often each level occurs in each channel of uint8 (N, H, W, C): (C, 256) int64.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from undrift.codec.affine import Identity, Premultiplied, Standardise
+from undrift.codec.affine import Identity, Standardise
 from undrift.codec.codec import Codec
 from undrift.errors import UsageError
 
@@ -38,22 +38,7 @@ class StandardiseConfig:
     std: tuple[float, ...] = (64.0,)
 
 
-@dataclass(frozen=True)
-class PremultipliedConfig:
-    """Colour times alpha, and alpha, each at zero mean and unit variance.
-
-    Attributes:
-        kind: tells this configuration from the others in a file.
-        mean: of each channel, in levels.
-        std: of each channel, in levels.
-    """
-
-    kind: Literal["premultiplied"] = "premultiplied"
-    mean: tuple[float, ...] = (127.5,) * 4
-    std: tuple[float, ...] = (64.0,) * 4
-
-
-CodecConfig = IdentityConfig | StandardiseConfig | PremultipliedConfig
+CodecConfig = IdentityConfig | StandardiseConfig
 
 
 def build_codec(config: CodecConfig) -> Codec:
@@ -63,8 +48,6 @@ def build_codec(config: CodecConfig) -> Codec:
             return Identity(config.sigma_data)
         case StandardiseConfig():
             return Standardise(config.mean, config.std)
-        case PremultipliedConfig():
-            return Premultiplied(config.mean, config.std)
 
 
 def codec_config(codec: Codec) -> CodecConfig:
@@ -77,11 +60,9 @@ def codec_config(codec: Codec) -> CodecConfig:
         case Identity():
             return IdentityConfig(sigma_data=codec.sigma_data)
         case Standardise():
-            kind = PremultipliedConfig if isinstance(codec, Premultiplied) else StandardiseConfig
-            return kind(
+            return StandardiseConfig(
                 mean=tuple(codec.mean.flatten().tolist()), std=tuple(codec.std.flatten().tolist())
             )
     raise UsageError(
-        f"codec: {type(codec).__name__} has no configuration; use Identity, Standardise or "
-        "Premultiplied"
+        f"codec: {type(codec).__name__} has no configuration; use Identity or Standardise"
     )

@@ -139,7 +139,7 @@ class Scorer:
         if not self.codec.lossless:
             raise UsageError(
                 f"{type(self.codec).__name__} loses a part of the image, so that the model has no "
-                "likelihood of pixels; train one by undrift train --recipe likelihood"
+                "likelihood of pixels; score a model that was trained on pixels"
             )
         if labels is not None and self.class_weights is not None:
             raise UsageError("likelihood: labels are given and marginalised over; choose one")

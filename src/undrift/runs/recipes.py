@@ -5,6 +5,7 @@ A recipe is a function of data, settings and device alone; nothing here is measu
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from undrift.advice import possible
-from undrift.codec import CodecConfig, Premultiplied, Standardise, codec_config
+from undrift.codec import Standardise, codec_config
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
 from undrift.diffusion import VE, EDMWeight
@@ -49,10 +50,13 @@ TINY = 12
 """Longest side, in pixels, of images that have few levels and little detail: digits, icons."""
 
 SMALL = 40
-"""Longest side of images that are mostly shape: there 20 steps are better spent on much noise."""
+"""Longest side of images of which three levels of resolution are enough."""
+
+MOST_POSITIONS = 80
+"""Longest side in patches that a U-Net works at: larger images are cut into patches of 2, 4, ..."""
 
 LONG = 900.0
-"""Seconds of training from which a CPU gets the wide networks too."""
+"""Seconds of training from which a CPU gets wider networks."""
 
 
 def recipe_for(side: int, device: str, network: str | None, budget: float | None = None) -> Recipe:
@@ -67,29 +71,36 @@ def recipe_for(side: int, device: str, network: str | None, budget: float | None
     batch, images = (256, 10_000_000) if device == "cuda" else (64, 200_000)
     if network == "mlp":
         return Recipe(MLPConfig(), AdamWConfig(), batch, images)
-    wide = device == "cuda" or (budget is not None and budget >= LONG)
-    chosen = _transformer(side, device) if network == "transformer" else _unet(side, wide)
+    long = budget is not None and budget >= LONG
+    chosen = _transformer(side, device) if network == "transformer" else _unet(side, device, long)
     muon = MuonConfig(learning_rate=6e-3, rest=AdamWConfig(learning_rate=3e-3))
     recipe = Recipe(chosen, muon, batch, images)
     if side <= TINY:
         return replace(recipe, rho=3.0, sigma_min=0.05, label_dropout=0.05)
     if side <= SMALL:
         return replace(recipe, rho=4.0, sigma_min=0.05, label_dropout=0.05)
+    if device == "cpu":
+        # What a network that saw few images leaves of weaker noise shows as static.
+        return replace(recipe, rho=4.0, sigma_min=0.05)
     return recipe
 
 
-def _unet(side: int, wide: bool) -> UNetConfig:
-    """In minutes on a CPU, more images teach more than a wider network (docs/log.md)."""
-    share = 1 if wide else 2
+def _unet(side: int, device: str, long: bool) -> UNetConfig:
+    """Narrow at full resolution, wider below (docs/log.md).
+
+    Without a level at full resolution textures stay noisy; in minutes on a CPU more images teach
+    more than a wider network.
+    """
+    cuda = device == "cuda"
     if side <= TINY:
-        return UNetConfig(patch=1, width=48 // share, multipliers=(1, 2))
-    if side <= SMALL:
-        return UNetConfig(patch=2, width=64 // share, multipliers=(1, 2))
-    if side <= 80:
-        return UNetConfig(patch=2, width=128 // share, multipliers=(1, 2, 2), attention=(-1,))
-    if side <= 160:
-        return UNetConfig(patch=4, width=128 // share, multipliers=(1, 2, 2), attention=(-1,))
-    return UNetConfig(patch=8, width=192 // share, multipliers=(1, 2, 2), attention=(-1,))
+        return UNetConfig(patch=1, width=48 if cuda or long else 24, multipliers=(1, 2))
+    return UNetConfig(
+        patch=2 ** max(0, math.ceil(math.log2(side / MOST_POSITIONS))),
+        width=64 if cuda else 24 if long else 16,
+        multipliers=(1, 2, 4) if side <= SMALL else (1, 2, 4, 4),
+        blocks=2 if cuda else 1,
+        attention=(-1,),
+    )
 
 
 def _transformer(side: int, device: str) -> TransformerConfig:
@@ -194,7 +205,7 @@ def _diffusion(
     """The model of a diffusion run."""
     return DiffusionConfig(
         spec=spec,
-        codec=_codec(settings, train),
+        codec=codec_config(Standardise.fit(_spread(train))),
         network=None if own_network else _with_dropout(recipe.network, settings.dropout),
         schedule=VE(sigma_max=recipe.sigma_max),
         levels=recipe.levels,
@@ -205,14 +216,6 @@ def _diffusion(
         optimizer=_optimizer(recipe, settings.learning_rate, own_network),
         compile=settings.compile,
     )
-
-
-def _codec(settings: TrainSettings, train: ImageSet) -> CodecConfig:
-    """Colours times alpha where images have one that varies, as densities are of no interest."""
-    images = _spread(train)
-    transparent = images.shape[3] == 4 and bool((images[..., 3] < 255).any())
-    premultiplied = transparent and settings.recipe != "likelihood"
-    return codec_config((Premultiplied if premultiplied else Standardise).fit(images))
 
 
 def choose_device(asked: str) -> str:
