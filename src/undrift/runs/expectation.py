@@ -199,16 +199,20 @@ def expect(
 
 
 def _help(images: int, needed: ImagesNeeded, seconds: float | None) -> list[str]:
-    """What would make the samples good: smaller images, of which more are seen, or more of them."""
+    """What would make the samples better: smaller images, of which more are seen, or more time."""
     found = []
     pixels = math.prod(needed.shape[1:])
-    for size in SIZES:
-        if size >= max(needed.shape[1:]) or (size < SMALL and images >= needed.rough):
-            continue
-        smaller = needed.at(size)
-        if images * pixels / math.prod(smaller.shape[1:]) >= smaller.good:
-            square = smaller.shape[1] == smaller.shape[2]
-            found.append(f"--size {size if square else smaller.size}")
+    better = {"good": "", "rough": " for rough shapes"}
+    for level in ("good",) if images >= needed.rough else ("good", "rough"):
+        for size in SIZES:
+            if size >= max(needed.shape[1:]) or (size < SMALL and images >= needed.rough):
+                continue
+            smaller = needed.at(size)
+            if images * pixels / math.prod(smaller.shape[1:]) >= getattr(smaller, level):
+                square = smaller.shape[1] == smaller.shape[2]
+                found.append(f"--size {size if square else smaller.size}{better[level]}")
+                break
+        if found:
             break
     if seconds is None:
         return [*found, f"--images {two_digits(needed.good)}"]
