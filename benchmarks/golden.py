@@ -46,9 +46,9 @@ from undrift.runs.settings import TrainSettings  # noqa: E402
 Numbers = dict[str, Any]
 
 TIMED = re.compile(
-    r"second|speed|pace|date|version|command|path|load|memory|megabytes|cost|threads|workers|out\b"
+    r"second|speed|pace|cost|memory|megabytes|threads|workers|attempts|starts|processor|remarks"
 )
-"""Keys of results that differ from one repetition to the next, or name a place."""
+"""Keys of results that differ from one repetition to the next."""
 
 RANKS = """
 import sys
@@ -166,14 +166,14 @@ def datasets(folder: Path) -> Iterator[tuple[str, undrift.data.ImageSet]]:
             yield f"{count} of {side}x{side}x{channels}", undrift.data.load(path)
 
 
-def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Numbers and words of a result that a repetition gives again, by their place in it.
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
+    """Numbers of a result that a repetition gives again, by their place in it.
 
-    What was trained for equal seconds is left out.
+    What was trained for equal seconds, or is measured in time, is left out, and so are words.
     """
     if isinstance(value, dict):
-        kind = value.get("ledger", value)
-        if isinstance(kind, dict) and kind.get("kind") == "seconds":
+        words = " ".join(entry for entry in value.values() if isinstance(entry, str))
+        if "seconds" in words.split() or "equal seconds" in words or "time per image" in words:
             return
         for key, entry in value.items():
             if not TIMED.search(key):
@@ -181,7 +181,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, list):
         for number, entry in enumerate(value):
             yield from leaves(entry, f"{name}[{number}]")
-    else:
+    elif isinstance(value, int | float):
         yield name, value
 
 

@@ -13,12 +13,11 @@ from tests.golden.driver import Arrays
 from torch import Tensor
 
 from undrift import randomness
-from undrift.diffusion import Level
 from undrift.sampling import SAMPLERS, noise
 from undrift.sampling.grids import lookup
 from undrift.sampling.grids.time import uniform
 from undrift.sampling.guidance import ClassifierFree
-from undrift.sampling.solvers import dpmpp
+from undrift.sampling.solvers import DPMpp2M
 from undrift.training import loop
 
 
@@ -86,8 +85,9 @@ def reversed_key(*parts: int | str) -> int:
     return KEY(*parts[::-1])
 
 
-def other_sign(x: Tensor, x0: Tensor, level_t: Level, level_s: Level) -> Tensor:
-    return CARRY(x, x0, level_t, level_s) - 2 * level_s.sigma / level_t.sigma * x
+def other_sign(*given: object) -> list[float]:
+    newest, *older = WEIGHTS(*given)
+    return [newest, *(-weight for weight in older)]
 
 
 def next_step(streams: Tensor, number: Tensor) -> tuple[Tensor, ...]:
@@ -98,12 +98,12 @@ def stronger(guidance: ClassifierFree) -> None:
     object.__setattr__(guidance, "scale", guidance.scale + 0.02)
 
 
-KEY, CARRY, KEYS_OF = randomness.key, dpmpp.carry, noise.keys_of
+KEY, WEIGHTS, KEYS_OF = randomness.key, DPMpp2M.weights, noise.keys_of
 MUTANTS: dict[str, tuple[object, str, object]] = {
     "weights/mlp": (randomness, "key", reversed_key),
     "written/r3gan resumed": (loop, "load_optimizer_tensors", lambda *_: None),
     "written/unet loaded": (randomness, "key", reversed_key),
-    "sampler/dpmpp_2m": (dpmpp, "carry", other_sign),
+    "sampler/dpmpp_2m": (DPMpp2M, "weights", other_sign),
     "sampler on flow/ddpm": (noise, "keys_of", next_step),
     "grid/shifted": (lookup, "shifted", lambda schedule, steps, shift: uniform(schedule, steps)),
     "setting/guidance": (ClassifierFree, "__post_init__", stronger),

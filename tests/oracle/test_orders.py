@@ -13,7 +13,7 @@ from tests.oracle.mutation import mutated
 
 from undrift.diffusion import Flow, VPLinear
 from undrift.sampling import DDPM, DPMpp2M, Euler, Heun, integrate
-from undrift.sampling.solvers import ddpm, dpmpp, euler, heun
+from undrift.sampling.solvers import ddpm, dpmpp_2m, euler, heun
 
 MARGIN = 0.2
 
@@ -55,10 +55,9 @@ def test_ddpm_order_in_law(variance, schedule):
         ),  # index
         (heun, "Heun", "(prediction.x0 + landed.x0) / 2", "landed.x0"),
         (heun, "Heun", "(prediction.x0 + landed.x0)", "(prediction.x0 - landed.x0)"),  # sign
-        (dpmpp, "DPMpp2M", "(x0 - memory.x0)", "(memory.x0 - x0)"),  # history order
-        (dpmpp, "DPMpp2M", "level_t.log_snr - memory.level", "level_s.log_snr - memory.level"),
-        (dpmpp, "DPMpp2M", "Evaluation(prediction.x0, level_t)", "Evaluation(x0, level_t)"),
-        (dpmpp, "DPMpp2M", "LastEvaluation(prediction.x0, level_t)", "memory"),  # never remembers
+        (dpmpp_2m, "DPMpp2M", "1 + lead), -gain * lead", "1 - lead), gain * lead"),  # history order
+        (dpmpp_2m, "DPMpp2M", "(points[0].half_log_snr", "(point_s.half_log_snr"),
+        (dpmpp_2m, "DPMpp2M", "if len(points) < 2", "if len(points) < 3"),  # never remembers
     ],
 )
 def test_mutants_lose_their_order(module, name, old, new):

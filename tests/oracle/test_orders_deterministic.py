@@ -39,7 +39,7 @@ from undrift.sampling.solvers import (
     quadrature,
     unipc,
 )
-from undrift.sampling.solvers.dpmpp import LastEvaluation
+from undrift.sampling.solvers.multistep import History
 from undrift.sampling.solvers.point import Point
 
 MARGIN = 0.2
@@ -101,10 +101,11 @@ def test_unipc_keeps_more_from_pure_noise():
     assert order.measured(UniPC2(), Flow(), order.grid) > 3 - MARGIN
 
 
-def of_multistep(module):
-    """LMS on a mutant of the base class."""
-    facts = {"terms": 4, "weights": LMS.weights}
-    return type("Mutant", (module.NoiseMultistep,), facts)
+def of_multistep(module, rule):
+    """LMS or DPM-Solver++(3M) on a mutant of its base class."""
+    base = {LMS: "NoiseMultistep", DPMpp3M: "DataMultistep"}[rule]
+    parts = {name: vars(rule)[name] for name in ("terms", "weights")}
+    return type("Mutant", (getattr(module, base),), {**parts, "curvature": 1.0})
 
 
 MUTANTS = [
@@ -130,33 +131,26 @@ MUTANTS = [
     (dpmpp_2s, "DPMpp2S", "denoise(x_m, level_m.t)", "denoise(x_m, level_s.t)"),
     (dpmpp_2s, "DPMpp2S", "carry(x, ahead.x0, level_t", "carry(x_m, ahead.x0, level_t"),
     (dpmpp_2s, "DPMpp2S", "carry(x, ahead.x0,", "carry(x, prediction.x0,"),
-    (dpmpp_3m, "DPMpp3M", "1 + math.expm1(-h) / h", "1 - math.expm1(-h) / h"),
-    (dpmpp_3m, "DPMpp3M", "1 + math.expm1(-h) / h", "1 + math.expm1(h) / h"),
+    (dpmpp_3m, "DPMpp3M", "1 - gain / q", "1 + gain / q"),
+    (dpmpp_3m, "DPMpp3M", "1 - gain / q", "1 - gain / h**2"),
     (dpmpp_3m, "DPMpp3M", "curvature: ClassVar[float] = 1.0", "curvature: ClassVar[float] = 0.5"),
-    (dpmpp_3m, "DPMpp3M", "(1 - 2 * phi / h)", "(1 + 2 * phi / h)"),
+    (dpmpp_3m, "DPMpp3M", "(1 - 2 * phi / q)", "(1 + 2 * phi / q)"),
     (dpmpp_3m, "DPMpp3M", "(r_1 * phi + psi)", "(r_1 * phi - psi)"),
     (dpmpp_3m, "DPMpp3M", "(r_1 * phi + psi)", "(r_2 * phi + psi)"),
     (dpmpp_3m, "DPMpp3M", "/ (r_1 + r_2)  #", "/ (r_1 - 3 * r_2)  #"),
     (dpmpp_3m, "DPMpp3M", "-slope / r_1 - bend / r_2, bend", "bend / r_2, -slope / r_1 - bend"),
     (dpmpp_3m, "DPMpp3M", "known[0] - known[1]) / h", "known[1] - known[2]) / h"),
     (dpmpp_3m, "DPMpp3M", "r_2 = (known[1] - known[2])", "r_2 = (known[0] - known[2])"),
-    (dpmpp_3m, "DPMpp3M", "alpha=point_s.alpha * weight", "alpha=point_t.alpha * weight"),
-    (dpmpp_3m, "DPMpp3M", "prediction.x0, *memory.data)", "prediction.x0, *memory.data[::-1])"),
-    (dpmpp_3m, "DPMpp3M", "(point_t, *memory.points)", "(point_s, *memory.points)"),
-    (dpmpp_3m, "DPMpp3M", "DataHistory(data, points), pred", "memory, pred"),
-    (unipc, "UniPC2", "alpha=newest", "alpha=-newest"),
+    (unipc, "UniPC2", "alpha * newest", "alpha * -newest"),
     (unipc, "UniPC2", "corrected - weight", "corrected + weight"),
     (unipc, "UniPC2", "corrected - weight", "weight - corrected"),
-    (unipc, "UniPC2", "(prediction.x0, *(memory", "(x, *(memory"),
-    (unipc, "UniPC2", "(point_s.sigma / point_t.sigma) * x", "(point_s.sigma / point_s.sigma) * x"),
-    (unipc, "UniPC2", "Predicted(data, points, tuple(weights))", "Predicted()"),
-    (unipc, "UniPC2", "return [euler + slope, -slope]", "return [euler - slope, slope]"),
+    (unipc, "UniPC2", "return [gain + slope, -slope]", "return [gain - slope, slope]"),
+    (unipc, "UniPC2", "point_t.alpha * (corrected", "0.9 * (corrected"),
     (unipc, "UniPC2", "self._b(h) / (2 * r_1)", "self._b(h) * r_1 / 2"),
     (unipc, "UniPC2", "-math.expm1(-h)", "math.expm1(-h)"),
     (unipc, "UniPC2", "(point_s, *points)", "(*points, point_s)"),
     (unipc, "UniPC3", "math.exp(place - point_s", "math.exp(point_s.half_log_snr - point_s"),
-    (unipc, "UniPC3", "point_s.alpha * mass", "point_t.alpha * mass"),
-    (unipc, "UniPC3", "(point_t, *(memory.points[k]", "(point_s, *(memory.points[k]"),
+    (unipc, "UniPC3", "(point_t.half_log_snr, point_s", "(-point_t.half_log_snr, point_s"),
     (unipc, "UniPC3", "if len(points) > 2:", "if len(points) > 3:"),
     (unipc, "UniPC3", "terms: ClassVar[int] = 3", "terms: ClassVar[int] = 2"),
     (deis, "DEIS", "-2 * torch", "-torch"),
@@ -167,23 +161,33 @@ MUTANTS = [
     (lms, "LMS", "legendre(nodes[0], point_s.ratio,", "legendre(point_s.ratio, nodes[0],"),
     (lms, "LMS", "legendre(nodes[0], point_s", "legendre(nodes[-1], point_s"),
     (lms, "LMS", "[point.ratio for", "[point.sigma for"),
-    (multistep, "", "(x, prediction.x0, alpha=point_t", "(x, prediction.x0, alpha=point_s"),
-    (multistep, "", "torch.sub(x,", "torch.add(x,"),
-    (multistep, "", "/ point_t.sigma", "/ point_s.sigma"),
-    (multistep, "", "(noise, *memory.noises)", "(noise, *memory.noises[::-1])"),
-    (multistep, "", "point_t.ratio + newest", "point_s.ratio + newest"),
-    (multistep, "", "point_t.ratio + newest", "point_t.ratio - newest"),
-    (multistep, "", "point_s.alpha * prediction.x0", "point_t.alpha * prediction.x0"),
-    (multistep, "", "alpha=point_s.alpha * weight", "alpha=point_t.alpha * weight"),
-    (multistep, "", "NoiseHistory(noises, points", "NoiseHistory((), ()"),
+    (multistep, LMS, "(x, prediction.x0, alpha=point_t", "(x, prediction.x0, alpha=point_s"),
+    (multistep, LMS, "torch.sub(x,", "torch.add(x,"),
+    (multistep, LMS, ".alpha) / point_t.sigma", ".alpha) / point_s.sigma"),
+    (multistep, LMS, "(noise, *memory.values)", "(noise, *memory.values[::-1])"),
+    (multistep, LMS, "point_t.ratio + newest", "point_s.ratio + newest"),
+    (multistep, LMS, "point_t.ratio + newest", "point_t.ratio - newest"),
+    (multistep, LMS, "point_s.alpha * prediction.x0", "point_t.alpha * prediction.x0"),
+    (multistep, LMS, "alpha=point_s.alpha * weight", "alpha=point_t.alpha * weight"),
+    (multistep, LMS, "History(noises, points", "History((), ()"),
+    (multistep, DPMpp3M, "alpha=float(kept.alpha)", "alpha=float(level_t.alpha)"),
+    (multistep, DPMpp3M, "x0, *memory.values[:known])", "x0, *memory.values[:known][::-1])"),
+    (multistep, DPMpp3M, "(prediction.x0, *memory", "(x, *memory"),
+    (multistep, DPMpp3M, "(point_t, *memory.points[:known])", "(point_s, *memory.points[:known])"),
+    (multistep, DPMpp3M, "History(data, points, memory.schedule, weights)", "memory"),
+    (multistep, DPMpp3M, "/ float(level_t.sigma)) * x", "/ float(kept.sigma)) * x"),
+    (multistep, DPMpp3M, "-math.expm1(-q)", "math.expm1(-q)"),
+    (multistep, DPMpp3M, "-math.expm1(-q)", "-math.expm1(q)"),
+    (multistep, DPMpp3M, "- points[0].half_log_snr", "- points[-1].half_log_snr"),
 ]
 
 
 @pytest.mark.parametrize(("module", "name", "old", "new"), MUTANTS, ids=lambda v: str(v)[-40:])
 def test_mutants_lose_their_order(module, name, old, new):
     mutant = mutated(module, old, new)
-    rule = getattr(mutant, name)() if name else of_multistep(mutant)()
-    wanted = getattr(module, name).order if name else LMS.order
+    shared = not isinstance(name, str)
+    rule = of_multistep(mutant, name)() if shared else getattr(mutant, name)()
+    wanted = name.order if shared else getattr(module, name).order
     try:
         measured = order.measured(rule, VPLinear(), rough=True, history=3, steps=(32, 128))
     except (ZeroDivisionError, IndexError, ValueError):
@@ -241,15 +245,15 @@ def test_unip_2_with_bh2_is_dpmpp_2m():
     schedule = VPLinear()
     levels = [schedule(t) for t in (0.7, 0.6, 0.3)]
     before, point_t, point_s = (Point.of(level) for level in levels)
-    weights = UniPC2("bh2")._predictor([point_t, before], point_s)
+    weights = UniPC2("bh2").weights([point_t, before], point_s, schedule)
     x, d_t, d_1 = torch.tensor([0.4, 1.5, -0.7], dtype=torch.float64)
     prediction = Prediction(x, levels[1], d_t)
-    wanted, _, _ = DPMpp2M().step(
-        lambda x, t: prediction, x, levels[1], levels[2], LastEvaluation(d_1, levels[0]), None
-    )
-    ours = point_s.sigma / point_t.sigma * x + weights[0] * d_t + weights[1] * d_1
+    memory = History((d_1,), (before,), schedule)
+    wanted, _, _ = DPMpp2M().step(lambda x, t: prediction, x, levels[1], levels[2], memory, None)
+    ours = point_s.sigma / point_t.sigma * x
+    ours = ours + point_s.alpha * (weights[0] * d_t + weights[1] * d_1)
     torch.testing.assert_close(ours, wanted)
-    bh1 = UniPC2("bh1")._predictor([point_t, before], point_s)
+    bh1 = UniPC2("bh1").weights([point_t, before], point_s, schedule)
     h = point_s.half_log_snr - point_t.half_log_snr
     assert bh1[1] / weights[1] == pytest.approx(h / -math.expm1(-h))
 

@@ -31,10 +31,11 @@ from undrift.sampling.solvers import (
     HeunEDM,
     PredictorCorrector,
     ddim,
-    dpmpp_2m_sde,
-    dpmpp_3m_sde,
+    dpmpp_2m,
+    dpmpp_3m,
     dpmpp_sde,
     euler_maruyama,
+    multistep,
     predictor_corrector,
     renewal,
     singlestep_ancestral,
@@ -215,12 +216,13 @@ FRESH = "eta * level_s.sigma * torch.sqrt(share)"
     ],
 )
 def test_mutants_of_the_renewal_lose_their_order(law, old, new, monkeypatch):
-    module, name = {"diffused": (dpmpp_2m_sde, "DPMpp2MSDE"), "ancestral": (dpmpp_sde, "DPMppSDE")}[
-        law
-    ]
+    user, module, name = {
+        "diffused": (multistep, dpmpp_2m, "DPMpp2MSDE"),
+        "ancestral": (dpmpp_sde, dpmpp_sde, "DPMppSDE"),
+    }[law]
     settings = (("eta", 0.5),)
     assert genuine_keeps_its_order(name, settings)
-    monkeypatch.setattr(module, law, getattr(mutated(renewal, old, new), law))
+    monkeypatch.setattr(user, law, getattr(mutated(renewal, old, new), law))
     assert not keeps_its_order(module, name, settings)
 
 
@@ -243,26 +245,17 @@ def test_mutants_of_the_renewal_lose_their_order(law, old, new, monkeypatch):
         (dpmpp_sde, "DPMppSDE", "x0 = denoise(x_m, level_m.t).x0", "denoise(x_m, level_m.t)"),
         (dpmpp_sde, "DPMppSDE", "x0, level_t, level_m, draw", "x0, level_t, level_s, draw"),
         (dpmpp_sde, "DPMppSDE", "x0, level_t, renewal.kept", "x0, level_t, level_s"),
-        (dpmpp_2m_sde, "DPMpp2MSDE", "(2 * step_before)", "(-2 * step_before)"),  # history order
-        (dpmpp_2m_sde, "DPMpp2MSDE", "level_t.log_snr - memory", "level_s.log_snr - memory"),
+        (dpmpp_2m, "DPMpp2MSDE", "1 + lead), -gain * lead", "1 - lead), gain * lead"),  # history
+        (dpmpp_2m, "DPMpp2MSDE", "(points[0].half_log_snr", "(point_s.half_log_snr"),
+        (dpmpp_2m, "DPMpp2MSDE", "if len(points) < 2", "if len(points) < 3"),
+        (dpmpp_3m, "DPMpp3MSDE", "phi + bend", "psi + bend"),
         (
-            dpmpp_2m_sde,
-            "DPMpp2MSDE",
-            "Evaluation(prediction.x0, level_t)",
-            "Evaluation(x0, level_t)",
+            dpmpp_3m,
+            "DPMpp3MSDE",
+            "gain + slope / r_1, -slope / r_1",
+            "gain - slope / r_1, slope / r_1",
         ),
-        (
-            dpmpp_2m_sde,
-            "DPMpp2MSDE",
-            "LastEvaluation(prediction.x0, level_t), pred",
-            "memory, pred",
-        ),
-        (dpmpp_2m_sde, "DPMpp2MSDE", "level_t, renewal.kept", "level_t, level_s"),
-        (dpmpp_3m_sde, "DPMpp3MSDE", "(1 + self.eta) *", "(1 - self.eta / 2) *"),
-        (dpmpp_3m_sde, "DPMpp3MSDE", "phi_1 * slope", "phi_2 * slope"),
-        (dpmpp_3m_sde, "DPMpp3MSDE", "(x0 - last.x0)", "(last.x0 - x0)"),  # history order
-        (dpmpp_3m_sde, "DPMpp3MSDE", "level_t, renewal.kept", "level_t, level_s"),
-        (dpmpp_3m_sde, "DPMpp3MSDE", "1 + torch.expm1(-q) / q", "1 - torch.expm1(-q) / q"),
+        (dpmpp_3m, "DPMpp3MSDE", "1 - gain / q", "1 + gain / q"),
         (euler_maruyama, "EulerMaruyama", "x - memory", "x + memory"),  # sign
         (euler_maruyama, "EulerMaruyama", "(prediction, self.eta)", "(prediction, 0.0)"),
         (euler_maruyama, "EulerMaruyama", "diffusion(level_t.t)", "diffusion(level_t.t) ** 2"),
@@ -279,21 +272,44 @@ def test_mutants_lose_their_order_in_law(module, name, old, new):
     assert not keeps_its_order(mutated(module, old, new), name, settings)
 
 
+def of_multistep(module, eta):
+    """DPM-Solver++(3M) with new noise on a mutant of its base class."""
+    parts = {name: vars(DPMpp3M)[name] for name in ("terms", "curvature", "weights")}
+    return type("Mutant", (module.DataMultistep,), {**parts, "eta": eta})
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("phi_2 * bend)", "phi_2 / 2 * bend)"),  # k-diffusion's slip
-        ("+ phi_2 * bend", "- phi_2 * bend"),
-        ("(d_1 - d_2) * r_1 / (r_1 + r_2)", "(d_1 - d_2) * r_2 / (r_1 + r_2)"),
-        ("memory[1].level.log_snr) / step", "memory[1].level.log_snr) / step * 2"),
-        ("last = memory[0]", "last = memory[-1]"),  # history order
-        ("*memory[:1])", ")"),  # forgets one
-        ("x_s + level_s.alpha", "x_s + level_t.alpha"),
+        ("renewal.kept if renewal else level_s", "level_s"),  # keeps all the old noise
+        ("(1 + self.eta) * h", "(1 - self.eta / 2) * h"),
+        ("History(data, points, memory.schedule, weights)", "memory"),
+        ("renewal.onto(x_s,", "renewal.onto(x,"),
+        ("diffused(level_t, level_s, self", "diffused(level_s, level_t, self"),
+    ],
+)
+def test_mutants_of_the_base_class_lose_their_order_in_law(old, new):
+    genuine, mutant = (
+        of_multistep(module, 1.0)() for module in (multistep, mutated(multistep, old, new))
+    )
+    assert order.in_law(genuine, VPLinear(), FEW) > 2 - MARGIN
+    assert not order.in_law(mutant, VPLinear(), FEW) > 2 - MARGIN
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("curvature: ClassVar[float] = 1.0", "curvature: ClassVar[float] = 0.5"),  # k-diffusion's
+        ("(r_1 * phi + psi)", "(r_1 * phi - psi)"),
+        ("(r_1 * phi + psi)", "(r_2 * phi + psi)"),
+        ("(known[1] - known[2]) / h", "(known[1] - known[2]) / h * 2"),
+        ("bend / r_2, bend / r_2", "0, bend / r_2 - bend / r_2"),  # history order
+        ("terms: ClassVar[int] = 3", "terms: ClassVar[int] = 2"),  # forgets one
     ],
 )
 def test_mutants_of_the_parabola_lose_the_third_order(old, new):
     """At eta = 0, where the rule is of the third order."""
-    mutant = mutated(dpmpp_3m_sde, old, new).DPMpp3MSDE(eta=0.0)
+    mutant = mutated(dpmpp_3m, old, new).DPMpp3MSDE(eta=0.0)
     settings = {"rough": True, "history": 2}
     assert order.measured(DPMpp3MSDE(eta=0.0), VPCosine(), **settings) > 3 - MARGIN
     assert not order.measured(mutant, VPCosine(), **settings) > 3 - MARGIN
@@ -328,17 +344,17 @@ def line_is_averaged(module, eta):
 
 @pytest.mark.parametrize("eta", [0.0, 0.4, 1.0])
 def test_a_line_is_averaged_exactly(eta):
-    assert line_is_averaged(dpmpp_2m_sde, eta)
+    assert line_is_averaged(dpmpp_2m, eta)
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("c = -1 / torch.expm1(-q) - 1 / q", "c = 1 / torch.expm1(-q) - 1 / q"),
-        ("c = -1 / torch.expm1(-q) - 1 / q", "c = 1 / 2"),
-        ("c * step / step_before", "c * step_before / step"),
-        ("q = (1 + self.eta)", "q = (1 - self.eta)"),
+        ("1 / gain - 1 / q", "-1 / gain - 1 / q"),
+        ("1 / gain - 1 / q", "1 / 2"),
+        ("lead = c * h /", "lead = c / h *"),
+        ("1 / gain - 1 / q", "1 / gain - 1 / h"),
     ],
 )
 def test_mutants_of_the_lines_mean_are_caught(old, new):
-    assert not line_is_averaged(mutated(dpmpp_2m_sde, old, new), 0.4)
+    assert not line_is_averaged(mutated(dpmpp_2m, old, new), 0.4)

@@ -113,7 +113,7 @@ def test_the_table_is_sane_and_predicts_sets_that_did_not_make_it() -> None:
     assert 0 < rule["rough"] < rule["good"]
     assert all(rule[name] > 0 for name in ("pixels", "channels", "variety"))
     held_out = [one for one in table["measured"] if one["held_out"]]
-    assert len(held_out) >= 2 and len(table["measured"]) >= 10
+    assert held_out and len(table["measured"]) >= 10
     for one in held_out:
         for level in ("rough", "good"):
             width, height = one["size"]

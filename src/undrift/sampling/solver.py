@@ -13,8 +13,10 @@ where a path begins in pure noise, nor by ``sigma_s``, which is 0 where it ends 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Protocol, TypeVar
+from dataclasses import dataclass
+from typing import ClassVar, Generic, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -47,11 +49,9 @@ class Draw(Protocol):
         ...
 
 
-class Solver(Protocol[Memory]):
-    """One step rule; what it remembers between steps is passed in and handed back.
-
-    The declared facts are those of the rule's default settings, measured by the tests in
-    ``tests/oracle``.
+@dataclass(frozen=True)
+class Facts:
+    """What a rule declares, at its default settings; the tests in ``tests/oracle`` measure it.
 
     Attributes:
         name: how settings, files and the command line call it.
@@ -59,22 +59,46 @@ class Solver(Protocol[Memory]):
         order_as_started: the same with the rule's own first steps, before it has a history.
         evaluations_per_step: denoiser calls in an inner step.
         stochastic: whether it draws noise; with an ``eta`` of 0 such a rule draws none.
+        number: setting that a number after a name gives, as in ``"dpmpp_sde:0.5"``; None: none.
     """
 
+    name: str
+    order: int
+    order_as_started: int
+    evaluations_per_step: int = 1
+    stochastic: bool = False
+    number: str | None = None
+
+
+class Solver(ABC, Generic[Memory]):
+    """One step rule; what it remembers between steps is passed in and handed back.
+
+    Attributes:
+        facts: what it declares. Each of the facts is an attribute of the class as well.
+    """
+
+    facts: ClassVar[Facts]
     name: ClassVar[str]
     order: ClassVar[int]
     order_as_started: ClassVar[int]
     evaluations_per_step: ClassVar[int]
     stochastic: ClassVar[bool]
+    number: ClassVar[str | None]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "facts" in cls.__dict__:
+            for name, value in vars(cls.facts).items():
+                setattr(cls, name, value)
+
+    @abstractmethod
     def start(self, x: Tensor, schedule: NoiseSchedule) -> Memory:
         """Return the memory before the first step from ``x`` (B, ...).
 
-        A rule that evaluates between the ends of its steps remembers ``schedule``, on whose path
-        its levels lie; the others have no need of it.
+        ``schedule`` is the path that the levels of its steps lie on.
         """
-        ...
 
+    @abstractmethod
     def step(
         self,
         denoise: BoundDenoise,
@@ -97,4 +121,19 @@ class Solver(Protocol[Memory]):
         Returns:
             The state at ``level_s``, the new memory and the prediction made at ``(x, level_t)``.
         """
-        ...
+
+
+class Memoryless(Solver[None]):
+    """A rule whose steps depend on nothing but their two ends."""
+
+    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
+        """There is nothing to remember."""
+        return None
+
+
+class OnPath(Solver[NoiseSchedule]):
+    """A rule that evaluates between the ends of its steps, and remembers their path."""
+
+    def start(self, x: Tensor, schedule: NoiseSchedule) -> NoiseSchedule:
+        """Return the path."""
+        return schedule

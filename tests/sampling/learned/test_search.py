@@ -82,10 +82,10 @@ def differences(module, schedule):
     levels = [schedule(t) for t in path.times]
     rule, pairs = DPMpp2M(), []
     for h, i, j in [(0, 0, 4), (0, 3, 8), (5, 9, 11), (12, 20, 30), (20, 30, len(NODES) - 1)]:
-        memory = None
+        memory = rule.start(path.states[h], schedule)
         if h < i:
             _, memory, _ = rule.step(
-                some[0].denoise, path.states[h], levels[h], levels[i], None, None
+                some[0].denoise, path.states[h], levels[h], levels[i], memory, None
             )
         x_s, _, _ = rule.step(some[0].denoise, path.states[i], levels[i], levels[j], memory, None)
         rate = SPREAD / (levels[j].alpha ** 2 * SPREAD**2 + levels[j].sigma ** 2) ** 0.5

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,13 +20,13 @@ from undrift.errors import UsageError
 from undrift.sampling.draw import StepDraw
 from undrift.sampling.integrate import integrate
 from undrift.sampling.learned.table import Table
-from undrift.sampling.solver import BoundDenoise, Draw, Solver
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, Solver
 
 _CLOSE = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
-class Tabled:
+class Tabled(Solver[tuple[Tensor, ...]]):
     """Takes the steps of a table, on the table's own times.
 
     A table is one grid: it has no limit of small steps, and so no order of convergence.
@@ -37,11 +37,7 @@ class Tabled:
 
     table: Table
 
-    name: ClassVar[str] = "learned"
-    order: ClassVar[int] = 0
-    order_as_started: ClassVar[int] = 0
-    evaluations_per_step: ClassVar[int] = 1
-    stochastic: ClassVar[bool] = False
+    facts = Facts("learned", order=0, order_as_started=0)
 
     def start(self, x: Tensor, schedule: NoiseSchedule) -> tuple[Tensor, ...]:
         """Nothing has been denoised yet."""

@@ -1,7 +1,7 @@
 """A fine solution, and what coarse steps along it would get wrong.
 
 The fine solution holds the states ``x_i`` at the nodes and the denoised images ``D_i``. From there
-one step of Euler or of DPM-Solver++(2M) (``solvers/dpmpp.py``), which was at node h before, is
+one step of Euler or of DPM-Solver++(2M) (``solvers/dpmpp_2m.py``), which was at node h before, is
 
     x'_j = (sigma_j / sigma_i) x_i + G (D_i + e (D_i - D_h)),                          (1)
     G    = alpha_j - sigma_j alpha_i / sigma_i

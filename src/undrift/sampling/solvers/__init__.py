@@ -7,11 +7,9 @@ from undrift.sampling.solvers.ddim import DDIM
 from undrift.sampling.solvers.ddpm import DDPM
 from undrift.sampling.solvers.deis import DEIS, DEISLogRho
 from undrift.sampling.solvers.dpm_2 import DPM2
-from undrift.sampling.solvers.dpmpp import DPMpp2M
-from undrift.sampling.solvers.dpmpp_2m_sde import DPMpp2MSDE
+from undrift.sampling.solvers.dpmpp_2m import DPMpp2M, DPMpp2MSDE
 from undrift.sampling.solvers.dpmpp_2s import DPMpp2S
-from undrift.sampling.solvers.dpmpp_3m import DPMpp3M, DPMpp3MKD
-from undrift.sampling.solvers.dpmpp_3m_sde import DPMpp3MSDE
+from undrift.sampling.solvers.dpmpp_3m import DPMpp3M, DPMpp3MKD, DPMpp3MSDE
 from undrift.sampling.solvers.dpmpp_sde import DPMppSDE
 from undrift.sampling.solvers.euler import Euler
 from undrift.sampling.solvers.euler_maruyama import EulerMaruyama

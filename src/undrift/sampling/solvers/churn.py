@@ -21,21 +21,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
 from undrift.diffusion import Level, NoiseSchedule, Prediction
 from undrift.diffusion.markov import transition
 from undrift.errors import UsageError
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, OnPath
 from undrift.sampling.solvers.heun import HeunEDM
 
 _LARGEST = math.sqrt(2) - 1  # gamma at which a step doubles the variance of its noise
 
 
 @dataclass(frozen=True)
-class HeunChurn:
+class HeunChurn(OnPath):
     """Two evaluations per step, one in the last; second order without churn.
 
     Attributes:
@@ -53,11 +52,7 @@ class HeunChurn:
     s_max: float = 50.0
     s_noise: float = 1.003
 
-    name: ClassVar[str] = "heun_churn"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = True
+    facts = Facts("heun_churn", 2, 2, evaluations_per_step=2, stochastic=True, number="gamma")
 
     def __post_init__(self) -> None:
         if not 0 <= self.gamma <= _LARGEST:
@@ -86,10 +81,6 @@ class HeunChurn:
                 f"{cls.name} s_churn {s_churn}, steps {steps}: give at least 0 and at least 1"
             )
         return cls(min(s_churn / steps, _LARGEST), s_min, s_max, s_noise)
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> NoiseSchedule:
-        """The level above is looked up on the path."""
-        return schedule
 
     def step(
         self,

@@ -15,18 +15,17 @@ Reference: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", eq.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
-from undrift.diffusion import Level, NoiseSchedule, Prediction
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.diffusion import Level, Prediction
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, Memoryless
 from undrift.sampling.solvers.euler import carry
 from undrift.sampling.solvers.renewal import ancestral, check_noise
 
 
 @dataclass(frozen=True)
-class DDIM:
+class DDIM(Memoryless):
     """First order in law, one evaluation per step.
 
     Attributes:
@@ -40,18 +39,10 @@ class DDIM:
     eta: float = 1.0
     s_noise: float = 1.0
 
-    name: ClassVar[str] = "euler_ancestral"
-    order: ClassVar[int] = 1
-    order_as_started: ClassVar[int] = 1
-    evaluations_per_step: ClassVar[int] = 1
-    stochastic: ClassVar[bool] = True
+    facts = Facts("euler_ancestral", order=1, order_as_started=1, stochastic=True, number="eta")
 
     def __post_init__(self) -> None:
         check_noise(self.name, self.eta, self.s_noise, most=1.0)
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
-        """DDIM remembers nothing."""
-        return None
 
     def step(
         self,

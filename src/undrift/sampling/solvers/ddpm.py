@@ -9,18 +9,18 @@ Reference: Ho, Jain and Abbeel 2020, "Denoising Diffusion Probabilistic Models",
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import Tensor
 
-from undrift.diffusion import Level, NoiseSchedule, Prediction
+from undrift.diffusion import Level, Prediction
 from undrift.diffusion.markov import posterior
 from undrift.errors import UsageError
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, Memoryless
 
 
 @dataclass(frozen=True)
-class DDPM:
+class DDPM(Memoryless):
     """First order in law, one evaluation and one draw of noise per step.
 
     Attributes:
@@ -32,19 +32,11 @@ class DDPM:
 
     variance: Literal["small", "large"] = "small"
 
-    name: ClassVar[str] = "ddpm"
-    order: ClassVar[int] = 1
-    order_as_started: ClassVar[int] = 1
-    evaluations_per_step: ClassVar[int] = 1
-    stochastic: ClassVar[bool] = True
+    facts = Facts("ddpm", order=1, order_as_started=1, stochastic=True)
 
     def __post_init__(self) -> None:
         if self.variance not in ("small", "large"):
             raise UsageError(f"DDPM variance {self.variance!r}: give 'small' or 'large'")
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
-        """Ancestral sampling is a Markov chain: it remembers nothing."""
-        return None
 
     def step(
         self,

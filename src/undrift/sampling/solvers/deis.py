@@ -27,6 +27,7 @@ from typing import ClassVar
 import torch
 
 from undrift.diffusion import NoiseSchedule
+from undrift.sampling.solver import Facts
 from undrift.sampling.solvers.multistep import NoiseMultistep
 from undrift.sampling.solvers.point import Point
 from undrift.sampling.solvers.quadrature import lagrange_integrals, legendre
@@ -36,9 +37,7 @@ from undrift.sampling.solvers.quadrature import lagrange_integrals, legendre
 class DEIS(NoiseMultistep):
     """tAB3: third order with a history, second as started, one evaluation per step."""
 
-    name: ClassVar[str] = "deis"
-    order: ClassVar[int] = 3
-    order_as_started: ClassVar[int] = 2
+    facts = Facts("deis", order=3, order_as_started=2)
     terms: ClassVar[int] = 3
 
     def weights(
@@ -52,9 +51,7 @@ class DEIS(NoiseMultistep):
 class DEISLogRho(NoiseMultistep):
     """Log-rho: third order with a history, second as started, one evaluation per step."""
 
-    name: ClassVar[str] = "deis_logrho"
-    order: ClassVar[int] = 3
-    order_as_started: ClassVar[int] = 2
+    facts = Facts("deis_logrho", order=3, order_as_started=2)
     terms: ClassVar[int] = 3
 
     def weights(

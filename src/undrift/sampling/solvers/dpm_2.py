@@ -15,13 +15,12 @@ step from alpha = 0 or to sigma = 0 has no middle: it is Euler's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from undrift.diffusion import Level, NoiseSchedule, Prediction
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, OnPath
 from undrift.sampling.solvers.euler import carry
 from undrift.sampling.solvers.point import Point
 
@@ -32,18 +31,10 @@ def middle(schedule: NoiseSchedule, level_t: Level, level_s: Level) -> Level:
 
 
 @dataclass(frozen=True)
-class DPM2:
+class DPM2(OnPath):
     """Second order, two evaluations per step, one in the last."""
 
-    name: ClassVar[str] = "dpm_2"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = False
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> NoiseSchedule:
-        """Remember the path, to find the middle of a step on it."""
-        return schedule
+    facts = Facts("dpm_2", order=2, order_as_started=2, evaluations_per_step=2)
 
     def step(
         self,

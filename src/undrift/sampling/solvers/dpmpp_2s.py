@@ -16,29 +16,20 @@ alpha = 0 or to sigma = 0 has no middle in lambda: it is Euler's.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
 from undrift.diffusion import Level, NoiseSchedule, Prediction
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, OnPath
 from undrift.sampling.solvers.dpm_2 import middle
 from undrift.sampling.solvers.euler import carry
 
 
 @dataclass(frozen=True)
-class DPMpp2S:
+class DPMpp2S(OnPath):
     """Second order, two evaluations per step, one in the last."""
 
-    name: ClassVar[str] = "dpmpp_2s"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = False
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> NoiseSchedule:
-        """Remember the path, to find the middle of a step on it."""
-        return schedule
+    facts = Facts("dpmpp_2s", order=2, order_as_started=2, evaluations_per_step=2)
 
     def step(
         self,

@@ -17,19 +17,18 @@ Models", section 4.3.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
 from undrift.diffusion import Level, NoiseSchedule, Prediction
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, OnPath
 from undrift.sampling.solvers.dpm_2 import middle
 from undrift.sampling.solvers.euler import carry
 from undrift.sampling.solvers.renewal import ancestral, check_noise
 
 
 @dataclass(frozen=True)
-class DPMppSDE:
+class DPMppSDE(OnPath):
     """Two evaluations per step, one in the last; second order in law.
 
     Attributes:
@@ -43,18 +42,10 @@ class DPMppSDE:
     eta: float = 1.0
     s_noise: float = 1.0
 
-    name: ClassVar[str] = "dpmpp_sde"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = True
+    facts = Facts("dpmpp_sde", 2, 2, evaluations_per_step=2, stochastic=True, number="eta")
 
     def __post_init__(self) -> None:
         check_noise(self.name, self.eta, self.s_noise, most=1.0)
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> NoiseSchedule:
-        """The middle of a step is looked up on the path."""
-        return schedule
 
     def step(
         self,

@@ -10,12 +10,11 @@ Reference: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", eq.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
-from undrift.diffusion import Level, NoiseSchedule, Prediction
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.diffusion import Level, Prediction
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, Memoryless
 
 
 def carry(x: Tensor, x0: Tensor, level_t: Level, level_s: Level) -> Tensor:
@@ -35,18 +34,10 @@ def carry(x: Tensor, x0: Tensor, level_t: Level, level_s: Level) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Euler:
+class Euler(Memoryless):
     """First order, one evaluation per step; the same thing as DDIM with eta = 0."""
 
-    name: ClassVar[str] = "euler"
-    order: ClassVar[int] = 1
-    order_as_started: ClassVar[int] = 1
-    evaluations_per_step: ClassVar[int] = 1
-    stochastic: ClassVar[bool] = False
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
-        """Euler remembers nothing."""
-        return None
+    facts = Facts("euler", order=1, order_as_started=1)
 
     def step(
         self,

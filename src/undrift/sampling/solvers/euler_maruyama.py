@@ -16,20 +16,19 @@ Equations", eq. 6, and appendix G for the last step; Karras et al. 2022, eq. 6, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from undrift.diffusion import Level, NoiseSchedule, Prediction
 from undrift.diffusion.sde import SDE
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, Solver
 from undrift.sampling.solvers.euler import carry
 from undrift.sampling.solvers.renewal import ancestral, check_noise
 
 
 @dataclass(frozen=True)
-class EulerMaruyama:
+class EulerMaruyama(Solver[SDE]):
     """First order in law, one evaluation per step.
 
     Attributes:
@@ -43,11 +42,7 @@ class EulerMaruyama:
     eta: float = 1.0
     s_noise: float = 1.0
 
-    name: ClassVar[str] = "euler_maruyama"
-    order: ClassVar[int] = 1
-    order_as_started: ClassVar[int] = 1
-    evaluations_per_step: ClassVar[int] = 1
-    stochastic: ClassVar[bool] = True
+    facts = Facts("euler_maruyama", order=1, order_as_started=1, stochastic=True, number="eta")
 
     def __post_init__(self) -> None:
         check_noise(self.name, self.eta, self.s_noise, most=1.0)

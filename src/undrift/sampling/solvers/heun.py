@@ -22,28 +22,19 @@ on grids that are even in t, EDM's is, by two or three times.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
-from undrift.diffusion import Level, NoiseSchedule, Prediction
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.diffusion import Level, Prediction
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, Memoryless
 from undrift.sampling.solvers.euler import carry
 
 
 @dataclass(frozen=True)
-class Heun:
+class Heun(Memoryless):
     """Second order, two evaluations per step, one in the last."""
 
-    name: ClassVar[str] = "heun"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = False
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
-        """Heun remembers nothing."""
-        return None
+    facts = Facts("heun", order=2, order_as_started=2, evaluations_per_step=2)
 
     def step(
         self,
@@ -64,7 +55,7 @@ class Heun:
 
 
 @dataclass(frozen=True)
-class HeunEDM:
+class HeunEDM(Memoryless):
     """The trapezoid in ``(x / alpha, sigma / alpha)``: EDM's algorithm 1, k-diffusion's ``heun``.
 
         x_s = alpha_s [D_t + r_t eps_t + (r_s - r_t) (eps_t + eps_s) / 2]                 (3)
@@ -73,15 +64,7 @@ class HeunEDM:
     alpha = 0, where r is infinite, a step is `Heun`'s.
     """
 
-    name: ClassVar[str] = "heun_edm"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = False
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
-        """Heun remembers nothing."""
-        return None
+    facts = Facts("heun_edm", order=2, order_as_started=2, evaluations_per_step=2)
 
     def step(
         self,

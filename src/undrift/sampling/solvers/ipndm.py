@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from undrift.diffusion import NoiseSchedule
+from undrift.sampling.solver import Facts
 from undrift.sampling.solvers.multistep import NoiseMultistep
 from undrift.sampling.solvers.point import Point
 
@@ -37,9 +38,7 @@ _COEFFICIENTS = (
 class IPNDM(NoiseMultistep):
     """Four terms, of second order on smooth grids, one evaluation per step."""
 
-    name: ClassVar[str] = "ipndm"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
+    facts = Facts("ipndm", order=2, order_as_started=2)
     terms: ClassVar[int] = 4
 
     def weights(

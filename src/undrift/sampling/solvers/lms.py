@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from undrift.diffusion import NoiseSchedule
+from undrift.sampling.solver import Facts
 from undrift.sampling.solvers.multistep import NoiseMultistep
 from undrift.sampling.solvers.point import Point
 from undrift.sampling.solvers.quadrature import lagrange_integrals, legendre
@@ -29,9 +30,7 @@ from undrift.sampling.solvers.quadrature import lagrange_integrals, legendre
 class LMS(NoiseMultistep):
     """Fourth order with a history, second as started, one evaluation per step."""
 
-    name: ClassVar[str] = "lms"
-    order: ClassVar[int] = 4
-    order_as_started: ClassVar[int] = 2
+    facts = Facts("lms", order=4, order_as_started=2)
     terms: ClassVar[int] = 4
 
     def weights(

@@ -14,11 +14,9 @@ from undrift.sampling.solvers.ddim import DDIM
 from undrift.sampling.solvers.ddpm import DDPM
 from undrift.sampling.solvers.deis import DEIS, DEISLogRho
 from undrift.sampling.solvers.dpm_2 import DPM2
-from undrift.sampling.solvers.dpmpp import DPMpp2M
-from undrift.sampling.solvers.dpmpp_2m_sde import DPMpp2MSDE
+from undrift.sampling.solvers.dpmpp_2m import DPMpp2M, DPMpp2MSDE
 from undrift.sampling.solvers.dpmpp_2s import DPMpp2S
-from undrift.sampling.solvers.dpmpp_3m import DPMpp3M, DPMpp3MKD
-from undrift.sampling.solvers.dpmpp_3m_sde import DPMpp3MSDE
+from undrift.sampling.solvers.dpmpp_3m import DPMpp3M, DPMpp3MKD, DPMpp3MSDE
 from undrift.sampling.solvers.dpmpp_sde import DPMppSDE
 from undrift.sampling.solvers.euler import Euler
 from undrift.sampling.solvers.euler_maruyama import EulerMaruyama
@@ -155,14 +153,6 @@ def solver(name: str) -> Solver[Any]:
     )
 
 
-_NUMBERS: tuple[tuple[str, tuple[type[Any], ...]], ...] = (
-    ("eta", (DDIM, DPM2Ancestral, DPMppSDE, DPMpp2MSDE, DPMpp3MSDE, EulerMaruyama)),
-    ("gamma", (HeunChurn,)),
-    ("snr", (PredictorCorrector,)),
-)
-"""What the number after the colon is, and of which rules."""
-
-
 def _with_number(name: str, number: str) -> Solver[Any]:
     """The rule called ``name`` with its number."""
     plain_ddim = plain(name) in ("ddim", "ddimscheduler")
@@ -171,9 +161,8 @@ def _with_number(name: str, number: str) -> Solver[Any]:
         value = float(number)
     except ValueError:
         raise UsageError(f"sampler {name}:{number}: give a number after the colon") from None
-    for setting, rules in _NUMBERS:
-        if isinstance(rule, rules):
-            return replace(rule, **{setting: value})
+    if rule.number is not None:
+        return replace(rule, **{rule.number: value})
     raise UsageError(
         f"sampler {name}:{number}: {rule.name} has no eta; leave it out, or choose ddim, "
         "dpm_2_ancestral, dpmpp_2s_ancestral, dpmpp_sde, dpmpp_2m_sde, dpmpp_3m_sde or "

@@ -24,20 +24,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from undrift.diffusion import Level, NoiseSchedule, Prediction
+from undrift.diffusion import Level, Prediction
 from undrift.errors import UsageError
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, Memoryless
 from undrift.sampling.solvers.euler import carry
 from undrift.sampling.solvers.renewal import ancestral
 
 
 @dataclass(frozen=True)
-class PredictorCorrector:
+class PredictorCorrector(Memoryless):
     """First order in law; one evaluation per step and one per correction, one in the last step.
 
     Attributes:
@@ -51,21 +50,15 @@ class PredictorCorrector:
     snr: float = 0.16
     corrections: int = 1
 
-    name: ClassVar[str] = "predictor_corrector"
-    order: ClassVar[int] = 1
-    order_as_started: ClassVar[int] = 1
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = True
+    facts = Facts(
+        "predictor_corrector", 1, 1, evaluations_per_step=2, stochastic=True, number="snr"
+    )
 
     def __post_init__(self) -> None:
         if not 0 < self.snr < math.inf:
             raise UsageError(f"{self.name} snr {self.snr}: give a number above 0 (0.16 is usual)")
         if self.corrections < 0:
             raise UsageError(f"{self.name} corrections {self.corrections}: give at least 0")
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> None:
-        """Neither part remembers anything."""
-        return None
 
     def step(
         self,

@@ -25,14 +25,14 @@ from typing import ClassVar
 from torch import Tensor
 
 from undrift.diffusion import Level, NoiseSchedule, Prediction
-from undrift.sampling.solver import BoundDenoise, Draw
+from undrift.sampling.solver import BoundDenoise, Draw, Facts, OnPath
 from undrift.sampling.solvers.dpm_2 import DPM2
 from undrift.sampling.solvers.dpmpp_2s import DPMpp2S
 from undrift.sampling.solvers.renewal import ancestral, check_noise
 
 
 @dataclass(frozen=True)
-class DPM2Ancestral:
+class DPM2Ancestral(OnPath):
     """DPM-Solver-2 with new noise: two evaluations per step, second order in law.
 
     Attributes:
@@ -46,19 +46,11 @@ class DPM2Ancestral:
     eta: float = 1.0
     s_noise: float = 1.0
 
-    name: ClassVar[str] = "dpm_2_ancestral"
-    order: ClassVar[int] = 2
-    order_as_started: ClassVar[int] = 2
-    evaluations_per_step: ClassVar[int] = 2
-    stochastic: ClassVar[bool] = True
+    facts = Facts("dpm_2_ancestral", 2, 2, evaluations_per_step=2, stochastic=True, number="eta")
     rule: ClassVar[DPM2 | DPMpp2S] = DPM2()
 
     def __post_init__(self) -> None:
         check_noise(self.name, self.eta, self.s_noise, most=1.0)
-
-    def start(self, x: Tensor, schedule: NoiseSchedule) -> NoiseSchedule:
-        """The middle of a step is looked up on the path."""
-        return schedule
 
     def step(
         self,
@@ -79,5 +71,5 @@ class DPM2Ancestral:
 class DPMpp2SAncestral(DPM2Ancestral):
     """The same with DPM-Solver++(2S), whose middle is that of D."""
 
-    name: ClassVar[str] = "dpmpp_2s_ancestral"
+    facts = Facts("dpmpp_2s_ancestral", 2, 2, evaluations_per_step=2, stochastic=True, number="eta")
     rule: ClassVar[DPM2 | DPMpp2S] = DPMpp2S()
