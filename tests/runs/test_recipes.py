@@ -37,6 +37,14 @@ def test_more_time_and_faster_devices_get_wider_networks(side: int) -> None:
     assert unet(side, budget=LONG - 1) == unet(side)
 
 
+def test_few_images_are_taken_in_small_batches() -> None:
+    # 64x64, 3 minutes of two cores: 357 updates of 64 or 1,429 of 16, docs/log.md
+    batches = [recipe_for(64, "cpu", None, budget).batch_size for budget in (180.0, LONG, None)]
+    assert batches == [16, 32, 32]
+    assert recipe_for(32, "cpu", None, 180.0).batch_size == 64
+    assert recipe_for(64, "cuda", None, 180.0).batch_size == 256
+
+
 def test_short_trainings_do_not_sample_from_noise_that_they_have_not_learned() -> None:
     for side in SIDES:
         short, fast = recipe_for(side, "cpu", None), recipe_for(side, "cuda", None)
