@@ -235,6 +235,9 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
         metric: {part: record[part] for part in ("value", "low", "high", "floor")}
         for metric, record in evaluation["metrics"].items()
     }
+    fd = measured["fd"]
+    if fd["floor"] is None:
+        raise SystemExit(f"{source}: real images cannot be measured; take fewer --samples")
     height, width, channels = data.shape
     return {
         "size": [width, height],
@@ -244,7 +247,7 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
         "seen": plan.steps * plan.batch_size,
         "state": judged.state,
         "sentence": judged.sentence,
-        "fd_ratio": measured["fd"]["value"] / measured["fd"]["floor"],
+        "fd_ratio": fd["value"] / fd["floor"],
         "metrics": measured,
         "samples": options.samples,
         "seconds": round(trained, 1),

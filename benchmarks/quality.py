@@ -30,6 +30,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -174,10 +175,17 @@ def _judge(samples: Path, training: Half, held_out: Half) -> dict[str, Any]:
     comparison = Comparison(images, real, seen, extractor, classifier, names, 0, "test")
     found = measure(comparison, JUDGED)
     measured = found["metrics"]
+    count = min(len(seen), len(images))
+    trained = Images(seen.images[:count], None if seen.labels is None else seen.labels[:count])
+    floors = {
+        name: record["value"]
+        for name, record in measure(replace(comparison, samples=trained), JUDGED)["metrics"].items()
+    } | {"memorization": measured["memorization"]["floor"]}  # training images are copies
     return {
         "protocol": found["protocol"],
         "metrics": {
-            name: {key: measured[name][key] for key in ("value", "floor", "low", "high")}
+            name: {key: measured[name][key] for key in ("value", "low", "high")}
+            | {"floor": floors[name]}
             for name in JUDGED
         },
     }

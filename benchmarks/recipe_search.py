@@ -134,7 +134,8 @@ class Judge:
         )
         found = measure(compared, names)["metrics"]
         values = {name: record["value"] for name, record in found.items()}
-        return values | {f"{name}_floor": found[name]["floor"] for name in found}
+        floors = {f"{name}_floor": found[name]["floor"] for name in found}
+        return values | {name: floor for name, floor in floors.items() if floor is not None}
 
 
 def pairs(words: str) -> list[tuple[str, str]]:
