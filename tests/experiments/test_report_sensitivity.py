@@ -53,6 +53,19 @@ def test_learnt_only_when_clearly_better_than_gross_corruptions(
         assert "texture distance" in found.sentence
 
 
+def test_a_space_that_hardly_sees_a_corruption_does_not_decide():
+    # emoji after ten minutes: in random features strong noise moves real images by a quarter only
+    random = space_of("fd", 6.5, strong_noise=(8.1, 0.8, True))
+    texture = space_of("texture_fd", 6.6, strong_noise=(117.0, 2.5, True))
+    measured = evaluation(14.1, 9.5, random, texture)
+    measured["metrics"]["fd"] = {"value": 9.5, "low": 8.3, "high": 10.8, "floor": 7.8}
+    assert with_samples(LEARNT, measured).state == "learnt"
+    measured["metrics"]["texture_fd"]["high"] = 120.0
+    assert with_samples(LEARNT, measured).state == "early"
+    del measured["metrics"]["texture_fd"]
+    assert with_samples(LEARNT, measured).state == "early"  # nothing better is known
+
+
 @pytest.mark.parametrize(
     ("high", "state"), [(0.4, "learning"), (0.54, "learning"), (0.56, "learnt"), (0.99, "learnt")]
 )

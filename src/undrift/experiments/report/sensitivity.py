@@ -4,7 +4,8 @@ A validation loss does not show whether samples are noise, and a metric that doe
 does not show it either. So "learnt" is said only of samples that score clearly better than real
 images under the corruptions below, by a Frechet distance that was shown to notice these. With h the
 upper end of the samples' distance, f the distance of as many real images, l the lower end of the
-corrupted images' distance and r that of the real images beside them, all in one space:
+corrupted images' distance and r that of the real images beside them, all in the space where l / r
+is largest:
 
     clearly better:  h - f < l - r                                                          (1)
 
@@ -124,25 +125,34 @@ def _excess(record: Record) -> float | None:
 def _not_beaten(
     evaluation: Record, tested: Sequence[Sensitivity], corruptions: Sequence[str]
 ) -> str:
-    """The first of ``corruptions`` that the samples are not clearly better than, in a sentence."""
-    for metric in _DISTANCES:
-        record = evaluation.get("metrics", {}).get(metric)
-        excess = None if record is None else _excess(record)
-        if record is None or excess is None:
+    """The first of ``corruptions`` that the samples are not clearly better than, in a sentence.
+
+    Each is looked for where it shows most: by the distance and in the space in which it moves real
+    images by the largest part of their own distance. A space that hardly sees a corruption would
+    find any model as bad.
+    """
+    for name in corruptions:
+        shown = [
+            (response.low / one.real[metric], metric, response, response.low - one.real[metric])
+            for metric in _DISTANCES
+            for one in tested
+            if (response := one.value(metric, name)) is not None
+            and response.seen
+            and (record := evaluation.get("metrics", {}).get(metric)) is not None
+            and _excess(record) is not None
+        ]
+        if not shown:
             continue
-        for one in tested:
-            for name in corruptions:
-                response = one.value(metric, name)
-                if response is None or not response.seen:
-                    continue
-                if excess >= response.low - one.real[metric]:  # against (1)
-                    noisy = response.aspect.startswith(name)
-                    return (
-                        "Samples are not clearly better than real images with "
-                        f"{response.aspect if noisy else name}: {title_of(metric)} "
-                        f"{amount(metric, record['value'])}, and "
-                        f"{amount(metric, response.value)} of these."
-                    )
+        _, metric, response, least = max(shown, key=lambda found: found[0])
+        record = evaluation["metrics"][metric]
+        excess = _excess(record)
+        if excess is not None and excess >= least:  # against (1)
+            noisy = response.aspect.startswith(name)
+            return (
+                "Samples are not clearly better than real images with "
+                f"{response.aspect if noisy else name}: {title_of(metric)} "
+                f"{amount(metric, record['value'])}, and {amount(metric, response.value)} of these."
+            )
     return ""
 
 
