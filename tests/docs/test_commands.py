@@ -27,12 +27,14 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 SHORTER = {
     "--budget 30m": "--steps 4",
+    "--size 32 --budget 10m": "--size 8 --steps 4",
     'budget="30m"': "steps=4",
     "--steps 400": "--steps 4",
     "--steps 600": "--steps 6",
     "--steps 200": "--steps 3",
     "steps=200": "steps=3",
     "-n 64": "-n 12",
+    "-n 48": "-n 6",
     "--n 1000": "--n 24",
     "--n 500": "--n 24",
     "--evaluate-every 100": "--evaluate-every 2",
@@ -126,6 +128,7 @@ def folder(request, tmp_path, monkeypatch):
             lines.append(json.dumps({"file_name": name, "text": f"a {label} that sits"}))
     if request.param == "captions":
         (tmp_path / "photos" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "emoji").symlink_to("photos")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
