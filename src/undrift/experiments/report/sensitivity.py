@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from undrift.experiments.report.history import Record
 from undrift.experiments.report.metric_table import amount, title_of
 from undrift.experiments.report.verdict import Verdict
-from undrift.metrics.sensitivity import Sensitivity
+from undrift.metrics.sensitivity import Response, Sensitivity
 
 GROSS = ("strong noise", "shuffled blocks", "shuffled pixels")
 """Corruptions that are worse than any trained model: samples like these are "early"."""
@@ -90,6 +90,12 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
             f"{verdict.sentence} Whether samples are better than noise was not tested: {reason}.",
         )
     tested = _measured(evaluation)
+    if not any(_shown(evaluation, tested, name) for name in GROSS):
+        return Verdict(
+            "learning",
+            f"{verdict.sentence} Whether samples are better than noise is not known: no distance "
+            "sees noise or shuffled pixels on these images.",
+        )
     if worst := _not_beaten(evaluation, tested, GROSS):
         return Verdict(
             "early",
@@ -132,15 +138,7 @@ def _not_beaten(
     find any model as bad.
     """
     for name in corruptions:
-        shown = [
-            (response.low / one.real[metric], metric, response, response.low - one.real[metric])
-            for metric in _DISTANCES
-            for one in tested
-            if (response := one.value(metric, name)) is not None
-            and response.seen
-            and (record := evaluation.get("metrics", {}).get(metric)) is not None
-            and _excess(record) is not None
-        ]
+        shown = _shown(evaluation, tested, name)
         if not shown:
             continue
         _, metric, response, least = max(shown, key=lambda found: found[0])
@@ -154,6 +152,21 @@ def _not_beaten(
                 f"{amount(metric, record['value'])}, and {amount(metric, response.value)} of these."
             )
     return ""
+
+
+def _shown(
+    evaluation: Record, tested: Sequence[Sensitivity], corruption: str
+) -> list[tuple[float, str, Response, float]]:
+    """Where ``corruption`` is seen: (l / r, metric, response, l - r) of each distance and space."""
+    return [
+        (response.low / one.real[metric], metric, response, response.low - one.real[metric])
+        for metric in _DISTANCES
+        for one in tested
+        if (response := one.value(metric, corruption)) is not None
+        and response.seen
+        and (record := evaluation.get("metrics", {}).get(metric)) is not None
+        and _excess(record) is not None
+    ]
 
 
 def _not_shown(evaluation: Record) -> str:
