@@ -36,7 +36,7 @@ def fit_seconds(
     """
 
     class Timed(Exception):
-        pass
+        """Ends the training once its pace is known."""
 
     expected = 0.0
 

@@ -90,7 +90,7 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
             f"{verdict.sentence} Whether samples are better than noise was not tested: {reason}.",
         )
     tested = _measured(evaluation)
-    if not any(_shown(evaluation, tested, name) for name in GROSS):
+    if all(_where_seen(evaluation, tested, name) is None for name in GROSS):
         return Verdict(
             "learning",
             f"{verdict.sentence} Whether samples are better than noise is not known: no distance "
@@ -101,7 +101,7 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
             "early",
             f"{worst} Train longer, or on smaller images. By the loss alone: {verdict.sentence}",
         )
-    for doubt in (_not_beaten(evaluation, tested, VISIBLE), _not_shown(evaluation)):
+    for doubt in (_not_beaten(evaluation, tested, VISIBLE), _classes_not_shown(evaluation)):
         if doubt:
             return Verdict("learning", f"{verdict.sentence} {doubt}")
     return verdict
@@ -138,38 +138,38 @@ def _not_beaten(
     find any model as bad.
     """
     for name in corruptions:
-        shown = _shown(evaluation, tested, name)
-        if not shown:
+        found = _where_seen(evaluation, tested, name)
+        if found is None:
             continue
-        _, metric, response, least = max(shown, key=lambda found: found[0])
-        record = evaluation["metrics"][metric]
-        excess = _excess(record)
-        if excess is not None and excess >= least:  # against (1)
+        response, real = found
+        record = evaluation["metrics"][response.metric]
+        if record["high"] - record["floor"] >= response.low - real:  # against (1)
             noisy = response.aspect.startswith(name)
             return (
                 "Samples are not clearly better than real images with "
-                f"{response.aspect if noisy else name}: {title_of(metric)} "
-                f"{amount(metric, record['value'])}, and {amount(metric, response.value)} of these."
+                f"{response.aspect if noisy else name}: {title_of(response.metric)} "
+                f"{amount(response.metric, record['value'])}, and "
+                f"{amount(response.metric, response.value)} of these."
             )
     return ""
 
 
-def _shown(
+def _where_seen(
     evaluation: Record, tested: Sequence[Sensitivity], corruption: str
-) -> list[tuple[float, str, Response, float]]:
-    """Where ``corruption`` is seen: (l / r, metric, response, l - r) of each distance and space."""
-    return [
-        (response.low / one.real[metric], metric, response, response.low - one.real[metric])
+) -> tuple[Response, float] | None:
+    """Where l / r of ``corruption`` is largest: the response, and r; None where it is not seen."""
+    records = evaluation.get("metrics", {})
+    seen = [
+        (response, one.real[metric])
         for metric in _DISTANCES
+        if metric in records and _excess(records[metric]) is not None
         for one in tested
-        if (response := one.value(metric, corruption)) is not None
-        and response.seen
-        and (record := evaluation.get("metrics", {}).get(metric)) is not None
-        and _excess(record) is not None
+        if (response := one.value(metric, corruption)) is not None and response.seen
     ]
+    return max(seen, key=lambda found: found[0].low / found[1], default=None)
 
 
-def _not_shown(evaluation: Record) -> str:
+def _classes_not_shown(evaluation: Record) -> str:
     """A sentence where samples fail (2); nothing where they do not, or nothing is known of it."""
     record = evaluation.get("metrics", {}).get("label_accuracy")
     if record is None or record.get("high") is None or record.get("floor") is None:
