@@ -10,7 +10,8 @@ import types
 import pytest
 
 from undrift.cli import dispatch
-from undrift.cli.console import make_bar, make_console
+from undrift.cli.console import make_console
+from undrift.runs.activity import make_bar
 
 LINES = ("caf\xe9 \u732b", "\x1b[31mred\x1b[0m [bold]b[/bold] :smile: \udce9", "two\nlines")
 

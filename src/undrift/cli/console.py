@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console, HighlighterType, JustifyMethod, OverflowMethod
 from rich.style import Style
@@ -13,9 +13,6 @@ from rich.text import Text
 from undrift.cli.dispatch import first_rank
 from undrift.errors import UnsavedResultError
 from undrift.names import printable, shell_line
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 
 class _Console(Console):
@@ -63,34 +60,14 @@ def make_console(*, quiet: bool = False) -> Console:
     )
 
 
-def make_bar(console: Console) -> Progress:
-    """A progress display that goes when it ends; its descriptions are shown as they are."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        Task,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    class Description(TextColumn):
-        def render(self, task: Task) -> Text:
-            return Text(printable(task.description), "progress.description")
-
-    elapsed = TextColumn("elapsed"), TimeElapsedColumn()
-    left = TextColumn("left"), TimeRemainingColumn()
-    columns = Description(""), BarColumn(), TaskProgressColumn(), *elapsed, *left
-    return Progress(*columns, console=console, transient=True)
-
-
 @contextmanager
 def progress(console: Console, title: str) -> Iterator[Callable[[int, int], None] | None]:
     """A bar to call with (done, total); None where there is no terminal to draw it on."""
     if not console.is_terminal or console.quiet:
         yield None
         return
+    from undrift.runs.activity import make_bar
+
     with make_bar(console) as bar:
         task = bar.add_task(title, total=None)
 

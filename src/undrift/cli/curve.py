@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from undrift.cli.console import columns, following, make_bar, make_console
+from undrift.cli.console import columns, following, make_console
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, finite, parse, repeated
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
@@ -252,6 +252,8 @@ def _watching(console: Console) -> Iterator[Watcher]:
     from undrift.experiments.curve import Watcher
 
     live = console.is_terminal and not console.quiet
+    from undrift.runs.activity import make_bar
+
     bar = make_bar(console)
     task = bar.add_task("sampling", total=None)
 

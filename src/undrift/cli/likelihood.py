@@ -13,7 +13,6 @@ import tyro
 from undrift.cli.console import (
     columns,
     following,
-    make_bar,
     make_console,
     shown_if_unsaved,
 )
@@ -217,6 +216,8 @@ def _watching(console: Console) -> Iterator[Watcher]:
     from undrift.experiments.likelihood import Watcher
 
     live = console.is_terminal and not console.quiet
+    from undrift.runs.activity import make_bar
+
     bar = make_bar(console)
 
     class Speaking(Watcher):

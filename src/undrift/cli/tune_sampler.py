@@ -14,7 +14,6 @@ import tyro
 from undrift.cli.console import (
     columns,
     following,
-    make_bar,
     make_console,
     shown_if_unsaved,
 )
@@ -164,6 +163,8 @@ def _watching(console: Console) -> Iterator[Watcher]:
     from undrift.experiments.tuning import Watcher
 
     live = console.is_terminal and not console.quiet
+    from undrift.runs.activity import make_bar
+
     bar = make_bar(console)
     task = bar.add_task("tuning", total=1.0)
 

@@ -9,13 +9,16 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import (
     BarColumn,
+    Progress,
+    Task,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.progress import Progress as Bar
+from rich.text import Text
 
+from undrift.names import printable
 from undrift.wording import clock
 
 PLAIN_EVERY = 10.0
@@ -23,6 +26,19 @@ PLAIN_EVERY = 10.0
 
 OnDone = Callable[[int, int], None]
 """Called as (done, in all)."""
+
+
+class _Description(TextColumn):
+    def render(self, task: Task) -> Text:
+        return Text(printable(task.description), "progress.description")
+
+
+def make_bar(console: Console) -> Progress:
+    """A progress display that goes when it ends; its descriptions are shown as they are."""
+    elapsed = TextColumn("elapsed"), TimeElapsedColumn()
+    left = TextColumn("left"), TimeRemainingColumn()
+    columns = _Description(""), BarColumn(), TaskProgressColumn(), *elapsed, *left
+    return Progress(*columns, console=console, transient=True)
 
 
 @contextmanager
@@ -34,17 +50,7 @@ def activity(console: Console, title: str) -> Iterator[OnDone]:
         title: what is being done, such as ``drawing samples``.
     """
     began = spoken = time.monotonic()
-    bar = Bar(
-        TextColumn(title),
-        BarColumn(),
-        TaskProgressColumn(),
-        TextColumn("elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
+    bar = make_bar(console)
     task = bar.add_task(title, total=None)
 
     def show(done: int, total: int) -> None:
