@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from undrift.metrics.corruptions import has_alpha
+from undrift.metrics.features.colour import premultiplied
 from undrift.metrics.features.resizing import shrink_levels
 
 MOST = 500
@@ -61,7 +61,6 @@ def effective_dimensions(images: NDArray[np.uint8]) -> float:
 
 def _thumbnails(images: NDArray[np.uint8]) -> Tensor:
     """(n, d) float64 on [0, 1]."""
-    levels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
-    if has_alpha(images):
-        levels = torch.cat([levels[:, :-1] * levels[:, -1:], levels[:, -1:]], dim=1)
-    return shrink_levels(levels, SIDE).flatten(1).double()
+    colours, alpha = premultiplied(torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255)
+    planes = colours if alpha is None else torch.cat([colours, alpha], dim=1)
+    return shrink_levels(planes, SIDE).flatten(1).double()

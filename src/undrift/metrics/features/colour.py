@@ -11,6 +11,18 @@ from undrift.advice import possible
 from undrift.errors import UsageError
 
 
+def premultiplied(planes: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Colours times alpha (n, C, H, W), and alpha (n, 1, H, W) or None, of ``planes`` on [0, 1].
+
+    Args:
+        planes: (n, C, H, W); of 2 or 4 channels the last is alpha.
+    """
+    if planes.shape[1] not in (2, 4):
+        return planes, None
+    alpha = planes[:, -1:]
+    return planes[:, :-1] * alpha, alpha
+
+
 def three_channels(images: NDArray[np.uint8], what: str) -> Tensor:
     """Levels (n, 3, H, W) uint8 of ``images`` (n, H, W, C) uint8; grey is repeated.
 

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from undrift.errors import UsageError
+from undrift.metrics.features.colour import premultiplied
 from undrift.metrics.features.principal import principal_directions
 from undrift.metrics.features.resizing import shrink
 from undrift.metrics.features.spread import require_different
@@ -147,10 +148,7 @@ def _statistics(images: NDArray[np.uint8]) -> tuple[Tensor, list[int]]:
 
 def _planes(levels: Tensor) -> Tensor:
     """(n, C, h, w) uint8 to float32 planes on about [0, 1]."""
-    planes = levels.float() / 255
-    channels = planes.shape[1]
-    alpha = planes[:, -1:] if channels in (2, 4) else None
-    colours = planes if alpha is None else planes[:, :-1] * alpha
+    colours, alpha = premultiplied(levels.float() / 255)
     if colours.shape[1] == 3:
         red, green, blue = colours.unbind(dim=1)
         colours = torch.stack(
