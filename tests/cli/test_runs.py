@@ -144,13 +144,25 @@ def test_rm_asks_on_a_terminal_and_needs_yes_elsewhere(root, capsys, monkeypatch
         assert (root / "a").exists() == left
 
 
+def test_rm_takes_names_on_both_sides_of_a_flag(root, capsys) -> None:
+    for name in ("a", "b", "c"):
+        make(root / name)
+    assert main(["runs", "rm", "a", "--yes", "b"]) == 0
+    assert [(root / name).exists() for name in ("a", "b", "c")] == [False, False, True]
+    assert main(["runs", "rm", "c", "--yes", "x" * 100_000]) == 4
+    assert len(capsys.readouterr().err) < 400
+
+
 def test_rm_needs_a_name(capsys) -> None:
     assert main(["runs", "rm"]) == 2
     assert "runs rm needs RUN" in capsys.readouterr().err
 
 
-def test_a_root_beyond_any_path_is_refused_in_a_line(capsys) -> None:
-    assert main(["runs", "list", "--root", "x" * 100_000]) == 2
+@pytest.mark.parametrize("words", [["list"], ["rm", "a", "--yes"]])
+def test_a_root_beyond_any_path_is_refused_in_a_line(root, words, capsys) -> None:
+    make(root / "a")
+    assert main(["runs", *words, "--root", "x" * 100_000]) == 2
+    assert (root / "a").exists()
     said = capsys.readouterr().err
     assert "no folder has so long a path" in said
     assert len(said) < 400

@@ -63,7 +63,8 @@ def make_run(directory: Path, *, floor: float = 0.45, fall: float = 3.0) -> Path
     )
     _json(directory / "status.json", {"state": "done", "step": STEPS, "steps": STEPS})
     _json(directory / "evaluation" / "first.json", evaluation())
-    lines = [json.dumps(event) for event in events(directory, images, floor, fall)]
+    found = events(directory, images, floor, fall)
+    lines = [json.dumps({"time": 1000.0 + i, **event}) for i, event in enumerate(found)]
     _write(directory / "metrics.jsonl", "\n".join(lines) + "\n")
     return directory
 

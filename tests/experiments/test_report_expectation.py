@@ -20,7 +20,13 @@ def test_a_finished_run_is_not_praised_where_noise_was_expected(
 ) -> None:
     run = fake_run.make_run(tmp_path / "run")
     sentence = f"expect {outcome}: 52 steps of 64 are 3,328 images seen at 96x96"
-    event = {"event": "expectation", "outcome": outcome, "images": 3328, "sentence": sentence}
+    event = {
+        "event": "expectation",
+        "time": 999.0,
+        "outcome": outcome,
+        "images": 3328,
+        "sentence": sentence,
+    }
     log = run / "metrics.jsonl"
     log.write_text(json.dumps(event) + "\n" + log.read_text())
     page = write_report(run).read_text()

@@ -192,7 +192,9 @@ def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
 
 
 def _long(name: str, said: str) -> bool:
-    """Whether the value is a sound one that makes work of hours, not a fault."""
+    """Whether the value is a sound one that makes work of hours, or an error of its own."""
+    if name in ("on_progress", "callback") and said == "int":
+        return True  # what a caller's own function raises is the caller's
     return said in ("2**31", "10**6") and name not in (
         "seed",
         "threads",

@@ -89,7 +89,7 @@ def test_a_torn_last_event_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     log = EventLog(path)
     log.write("start", step=0)
-    log.write("train", step=5, loss=0.5)
+    log.write("train", step=5, images=80, loss=0.5)
     log.close()
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"event": "tra')
@@ -103,7 +103,7 @@ def test_a_torn_last_event_is_cut(tmp_path: Path) -> None:
 
 def test_a_broken_event_is_named(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"event": "start"}\n{broken\n{"event": "done"}\n')
+    path.write_text('{"event": "done", "time": 1}\n{broken\n{"event": "done", "time": 2}\n')
     with pytest.raises(ModelFileError, match="line 2 is not JSON"):
         read_events(path)
 

@@ -42,8 +42,14 @@ class Argument:
     required: bool
 
 
-def check_arguments(command: type, verb: str, words: Sequence[str]) -> frozenset[str]:
-    """Refuse what ``command``, a dataclass of flags, does not take, and return its flags.
+def check_arguments(
+    command: type, verb: str, words: Sequence[str]
+) -> tuple[frozenset[str], list[str]]:
+    """Refuse what ``command``, a dataclass of flags, does not take.
+
+    Returns:
+        Its flags; and ``words`` with the positional ones first, since tyro finds those of one list
+        only where they stand together.
 
     Raises:
         UsageError: an unknown flag, a value that is missing or of another type, a word too many, or
@@ -51,8 +57,9 @@ def check_arguments(command: type, verb: str, words: Sequence[str]) -> frozenset
     """
     flags, places = arguments_of(command)
     if "-h" in words or "--help" in words:
-        return frozenset(flags)
+        return frozenset(flags), list(words)
     rest = list(words)
+    named: list[str] = []
     free: list[str] = []
     met: set[str] = set()
     spare = 0  # words of flags that take several: tyro leaves the last to a required place
@@ -72,10 +79,12 @@ def check_arguments(command: type, verb: str, words: Sequence[str]) -> frozenset
         if wanted.wanted is bool:
             if given is not None:
                 raise UsageError(f"{name}={_short(given)}: {name} takes no value; give it alone")
+            named.append(word)
             continue
         values = [] if given is None else [given]
         while (not values or wanted.several) and rest and not _is_flag(rest[0]):
             values.append(rest.pop(0))
+        named += [word, *values[given is not None :]]
         spare += len(values) if wanted.several else 0
         if not values and not wanted.several:
             raise UsageError(f"{name}: it takes a value; wanted {_description(wanted.wanted)}")
@@ -85,7 +94,7 @@ def check_arguments(command: type, verb: str, words: Sequence[str]) -> frozenset
     for name, argument in flags.items():
         if argument.required and name not in met:
             raise _missing(verb, name)
-    return frozenset(flags)
+    return frozenset(flags), list(words) if "--" in words else [*free, *named]
 
 
 def arguments_of(command: type) -> tuple[dict[str, Argument], list[Argument]]:

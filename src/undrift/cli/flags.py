@@ -36,11 +36,12 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
         SystemExit: from tyro, after it has printed the help.
         UsageError: a word that the command does not take, or one of the dataclass's own checks.
     """
-    takes(check_arguments(command, verb, arguments))
+    flags, words = check_arguments(command, verb, arguments)
+    takes(flags)
     return tyro.cli(
         _without_none(command),
         prog=f"undrift {verb}",
-        args=arguments,
+        args=words,
         console_outputs=first_rank(),
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
     )

@@ -48,6 +48,9 @@ class List:
 
     root: str = "runs"
 
+    def __post_init__(self) -> None:
+        _check_root(self.root)
+
 
 @dataclass(frozen=True)
 class Show:
@@ -75,6 +78,14 @@ class Remove:
     ]
     root: str = "runs"
     yes: bool = False
+
+    def __post_init__(self) -> None:
+        _check_root(self.root)
+
+
+def _check_root(root: str) -> None:
+    if len(root) > LONGEST_PATH:
+        raise UsageError(f"--root {shown(root)}: no folder has so long a path")
 
 
 ACTIONS = ("list", "show", "rm")
@@ -105,13 +116,12 @@ def run(arguments: list[str]) -> None:
 
 def _list(asked: List) -> None:
     from undrift.runs.directory import list_collections, list_runs
+    from undrift.runs.events import read_events
 
     console = make_console()
     runs = list_runs(asked.root)
     collections = list_collections(asked.root)
     if not runs and not collections:
-        if len(asked.root) > LONGEST_PATH:
-            raise UsageError(f"--root {shown(asked.root)}: no folder has so long a path")
         console.print(f"no runs in {asked.root}")
         out = [] if asked.root == List.root else ["--out", Path(asked.root) / "digits"]
         console.print(following("undrift", "train", "digits", *out))
@@ -119,7 +129,7 @@ def _list(asked: List) -> None:
     rows: list[tuple[str, ...]] = [("RUN", "STATE", "STEP", "IMAGES", "STARTED")]
     for found in runs:
         try:
-            events = _events(found)
+            events = read_events(found.events)
             facts = (_state(found), _step(found), _images(events), _age(events))
         except ModelFileError:
             facts = ("damaged", "-", "-", "-")
@@ -175,10 +185,11 @@ def _remove(asked: Remove) -> None:
 
 def _show(asked: Show) -> None:
     from undrift.runs.directory import open_run
+    from undrift.runs.events import read_events
 
     console = make_console()
     found = open_run(asked.target)
-    events = _events(found)
+    events = read_events(found.events)
     facts = [
         ("run", str(found.path)),
         ("state", _state(found)),
@@ -192,22 +203,6 @@ def _show(asked: Show) -> None:
     for line in columns(facts):
         console.print(line)
     console.print(_next(found))
-
-
-def _events(found: RunDirectory) -> list[dict[str, Any]]:
-    from undrift.runs.events import read_events
-
-    with _meaning(found.events):
-        events = read_events(found.events)
-        sound = all(
-            isinstance(event["event"], str)
-            and isinstance(event["time"], int | float)
-            and isinstance(event.get("images", 0), int)
-            for event in events
-        )
-    if not sound:
-        raise _damaged(found.events)
-    return events
 
 
 def _status(found: RunDirectory) -> dict[str, Any]:

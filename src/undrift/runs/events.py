@@ -17,13 +17,35 @@ from __future__ import annotations
 import json
 import os
 import time
+import types
 from pathlib import Path
 from typing import Any
 
-from undrift.errors import ModelFileError
+from undrift.errors import ModelFileError, shown
 from undrift.files.durable import writing
 from undrift.files.filesystem import open_own
 from undrift.files.reading import mapping, parse_json, read_bytes
+
+_ENTRIES: dict[str, type | types.UnionType] = {
+    "event": str,
+    "time": int | float,
+    "step": int,
+    "images": int,
+    "seconds": int | float,
+    "loss": int | float,
+    "weights": str,
+}
+"""Entries that readers count on, with their types; any may be null unless it is needed."""
+
+_ALWAYS = {
+    "start": ("step",),
+    "train": ("step", "images"),
+    "validation": ("step", "images"),
+    "evaluation": ("step",),
+}
+"""What events of a kind need besides their kind and time."""
+
+_WANTED = {str: "a text", int: "a whole number", int | float: "a number"}
 
 
 class EventLog:
@@ -56,21 +78,31 @@ def read_events(path: Path) -> list[dict[str, Any]]:
     """Every whole event of ``path``, oldest first; none where there is no file.
 
     Raises:
-        ModelFileError: if it cannot be read, or a line other than the last is no JSON object.
+        ModelFileError: if it cannot be read, or a line other than the last is no event.
     """
     if not os.path.lexists(path):
         return []
-    advice = "restore the file or delete that line"
     lines = read_bytes(path, ModelFileError, "restore the file").split(b"\n")
     return [
-        mapping(
-            parse_json(line, f"{path}: line {number}", ModelFileError, advice),
-            f"{path}: line {number}",
-            ModelFileError,
-            advice,
-        )
-        for number, line in enumerate(lines[:-1], start=1)
+        _event(line, f"{path}: line {number}") for number, line in enumerate(lines[:-1], start=1)
     ]
+
+
+def _event(line: bytes, where: str) -> dict[str, Any]:
+    advice = "restore the file or delete that line"
+    event = mapping(parse_json(line, where, ModelFileError, advice), where, ModelFileError, advice)
+    kind = event.get("event")
+    needed = {"event", "time", *(_ALWAYS.get(kind, ()) if isinstance(kind, str) else ())}
+    for name, wanted in _ENTRIES.items():
+        if name not in event and name not in needed:
+            continue
+        value = event.get(name)
+        nothing = value is None and name not in needed
+        if not nothing and (isinstance(value, bool) or not isinstance(value, wanted)):
+            raise ModelFileError(
+                f"{where}: {name} {shown(value)}, wanted {_WANTED[wanted]}; {advice}"
+            )
+    return event
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import ModelFileError, UsageError, shown
 from undrift.files.durable import beside
 from undrift.files.lock import FileLock
 from undrift.runs.directory import (
@@ -57,7 +57,7 @@ def find_removable(names: Sequence[str], root: str | os.PathLike[str] = ROOT) ->
         if kind is None:
             missing = "" if os.path.exists(path) else ", nothing is there"
             raise ModelFileError(
-                f"{name}: neither a run nor a comparison nor a study{missing}; "
+                f"{shown(name)}: neither a run nor a comparison nor a study{missing}; "
                 "`undrift runs list` shows what there is"
             )
         sizes = [

@@ -32,18 +32,18 @@ def training_facts(directory: Path) -> dict[str, Any]:
     seconds, began, health = 0.0, None, None
     last = 0.0
     for event in read_events(RunDirectory(directory).events):
-        kind, time = event.get("event"), float(event.get("time", 0.0))
+        kind, time = event["event"], event["time"]
         if kind == "start":
             seconds += 0.0 if began is None else last - began
             began, starts = time, starts + 1
         if kind in _LOOP:
             last = time
         if kind == "train":
-            steps, images = int(event["step"]), int(event["images"])
+            steps, images = event["step"], event["images"]
         if kind == "evaluation":
             health = event.get("state")
         if kind == "probe":
-            seconds += float(event.get("seconds", 0.0))
+            seconds += event.get("seconds") or 0.0
     seconds += 0.0 if began is None else last - began
     return {
         "steps": steps,
