@@ -30,13 +30,13 @@ from halves import DATASETS, Half, halves
 from record import conditions, warn_if_busy, write
 
 import undrift
-from undrift.experiments.claims.seeds import paired_over_seeds
-from undrift.experiments.preview import resolve_config
+from undrift.metrics.seeds import paired_over_seeds
 from undrift.pipelines.grid import image_grid
 from undrift.runs import configuration
 from undrift.runs.events import read_events
 from undrift.runs.settings import TrainSettings
 from undrift.training.learners.gan_config import GANConfig
+from undrift.workflows.preview import resolve_config
 
 TARGET, TOLERANCE = 0.6, 0.1
 SHARE = 0.4

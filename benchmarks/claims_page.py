@@ -18,7 +18,7 @@ from typing import Any
 
 from markdown_rows import table
 
-from undrift.experiments.study.words import effect, interval, title_of
+from undrift.claims.words import effect, interval, title_of
 
 _ROOT = Path(__file__).resolve().parents[1]
 RESULT = _ROOT / "benchmarks/results/claims-full.json"

@@ -5,7 +5,7 @@
 
 ``measure`` trains the default recipe on several data sets and sizes, for 2,500, 10,000, ... images
 seen, each a run of its own with its whole learning-rate schedule. Its samples are judged as
-`undrift train` judges them (`undrift.experiments.report.sensitivity`): "early" while they are no
+`undrift train` judges them (`undrift.report.sensitivity`): "early" while they are no
 better than grossly corrupted real images, "learning" while they are no better than real images with
 visible noise or do not show their classes, "learnt" afterwards. A set ends when its samples are
 good, that is learnt and with a Frechet distance of at most twice that of real images, or at its
@@ -34,12 +34,11 @@ from scipy.stats import norm
 
 import undrift
 import undrift.data
-from undrift.experiments.closing import view
-from undrift.experiments.report.sensitivity import with_samples
-from undrift.experiments.report.verdict import Verdict
 from undrift.metrics import Comparison, Images, open_spaces, quick_space, with_sensitivity
 from undrift.metrics import measure as measure_metrics
 from undrift.metrics.variety import effective_dimensions
+from undrift.report.sensitivity import with_samples
+from undrift.report.verdict import Verdict
 from undrift.runs.expectation import TABLE, images_needed
 from undrift.runs.learners import build_learner
 from undrift.runs.recipes import resolve
@@ -47,6 +46,7 @@ from undrift.runs.settings import TrainSettings
 from undrift.training.distributed import World
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
+from undrift.workflows.closing import view
 
 LENGTHS = (2_500, 10_000, 40_000, 160_000)
 """Images seen of the runs of a set."""

@@ -26,8 +26,8 @@ from record import conditions, warn_if_busy, write
 
 import undrift
 import undrift.data
-from undrift.experiments.evaluation.subject import open_subject
-from undrift.experiments.likelihood.images import ScoredImages, open_images
+from undrift.evaluation.likelihood.images import ScoredImages, open_images
+from undrift.evaluation.subject import open_subject
 from undrift.likelihood import ValueGrid
 from undrift.likelihood.histogram import counted, log_likelihood, smoothed
 

@@ -35,9 +35,9 @@ from record import conditions, warn_if_busy, write
 from table_cells import LEARNED, Cell, Kept, best, cost, steps_within
 from table_page import page
 
-from undrift.experiments.evaluation.bench import Bench
-from undrift.experiments.evaluation.reference import check, open_reference
-from undrift.experiments.evaluation.subject import Subject, open_subject
+from undrift.evaluation.bench import Bench
+from undrift.evaluation.reference import check, open_reference
+from undrift.evaluation.subject import Subject, open_subject
 from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.images import Images, rows_of

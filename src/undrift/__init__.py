@@ -15,9 +15,11 @@ import importlib
 from typing import TYPE_CHECKING
 
 from undrift.threads import bound_spin
+from undrift.version import __version__
 
 if TYPE_CHECKING:
     from undrift import data as data
+    from undrift.comparison import compare
     from undrift.errors import (
         DataError,
         DivergedError,
@@ -27,26 +29,23 @@ if TYPE_CHECKING:
         UndriftError,
         UsageError,
     )
-    from undrift.experiments.call import train
-    from undrift.experiments.compare import compare
-    from undrift.experiments.curve import curve
-    from undrift.experiments.evaluation import evaluate
-    from undrift.experiments.journey import Run
-    from undrift.experiments.likelihood import bits_per_dim
-    from undrift.experiments.tuning import tune_sampler
+    from undrift.evaluation import evaluate
+    from undrift.evaluation.curve import curve
+    from undrift.evaluation.likelihood import bits_per_dim
+    from undrift.evaluation.tuning import tune_sampler
     from undrift.pipelines import Pipeline, Samples
     from undrift.runs.progress import TrainingProgress
-
-__version__ = "0.1.0"
+    from undrift.workflows.call import train
+    from undrift.workflows.train import Run
 
 _HOMES = {
-    "train": "undrift.experiments.call",
-    "evaluate": "undrift.experiments.evaluation",
-    "bits_per_dim": "undrift.experiments.likelihood",
-    "compare": "undrift.experiments.compare",
-    "curve": "undrift.experiments.curve",
-    "tune_sampler": "undrift.experiments.tuning",
-    "Run": "undrift.experiments.journey",
+    "train": "undrift.workflows.call",
+    "evaluate": "undrift.evaluation",
+    "bits_per_dim": "undrift.evaluation.likelihood",
+    "compare": "undrift.comparison",
+    "curve": "undrift.evaluation.curve",
+    "tune_sampler": "undrift.evaluation.tuning",
+    "Run": "undrift.workflows.train",
     "Pipeline": "undrift.pipelines",
     "Samples": "undrift.pipelines",
     "TrainingProgress": "undrift.runs.progress",

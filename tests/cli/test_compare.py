@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.cli.test_misuse import fails
-from tests.experiments.compare.fake_executor import FakeExecutor
-from tests.experiments.compare.test_run import SPEED
+from tests.comparison.fake_executor import FakeExecutor
+from tests.comparison.test_run import SPEED
 
 from undrift.cli.dispatch import main
-from undrift.experiments.compare import run
+from undrift.comparison import run
 
 WORDS = ("compare", "digits", "--out", "out", "--seeds", "2", "--n", "100", "--threads", "1")
 

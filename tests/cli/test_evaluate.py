@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from undrift.cli.dispatch import main
-from undrift.experiments.evaluation import drawing
+from undrift.evaluation import drawing
 
 PLAINLY = ("--features", "pixels", "--metrics", "fd")  # where nothing has to be fitted
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from undrift.errors import UsageError
-from undrift.experiments.evaluation import Evaluate, Watcher, run_evaluation
+from undrift.evaluation import Evaluate, Watcher, run_evaluation
 
 
 class Told(Watcher):

@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from undrift.cli.dispatch import main
-from undrift.experiments.evaluation import drawing
+from undrift.evaluation import drawing
 from undrift.metrics.features import inception
 
 QUICKLY = ("--features", "random", "--metrics", "fd")

@@ -10,10 +10,10 @@ from tests.data import zoo
 
 import undrift
 from undrift.cli.dispatch import main
+from undrift.comparison import Compare, arms_of
 from undrift.errors import UsageError
-from undrift.experiments.compare import Compare, arms_of
-from undrift.experiments.evaluation.reference import open_reference
-from undrift.experiments.evaluation.subject import open_subject
+from undrift.evaluation.reference import open_reference
+from undrift.evaluation.subject import open_subject
 from undrift.runs.configuration import load
 from undrift.runs.images import load_own
 

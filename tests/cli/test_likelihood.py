@@ -138,9 +138,9 @@ def test_a_family_without_a_likelihood_says_so():
 
 def test_results_of_other_settings_have_names_of_their_own():
     """In a run they would overwrite each other; the same settings have the same name."""
-    from undrift.experiments.likelihood import Likelihood
-    from undrift.experiments.likelihood.images import ScoredImages
-    from undrift.experiments.likelihood.likelihood import file_name
+    from undrift.evaluation.likelihood import Likelihood
+    from undrift.evaluation.likelihood.images import ScoredImages
+    from undrift.evaluation.likelihood.likelihood import file_name
 
     images = ScoredImages.__new__(ScoredImages)
     for name, value in (("split", "test"), ("images", [0] * 6), ("fingerprint", "ab")):

@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 from tests.cli.reach import code, sources
 from tests.cli.test_advice import flags_of
-from tests.experiments.fake_run import make_run
+from tests.report.fake_run import make_run
 
 from undrift.cli import (
     compare,

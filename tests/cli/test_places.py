@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.experiments.fake_run import make_run
 from tests.pipelines.models import small
+from tests.report.fake_run import make_run
 
 from undrift.cli.dispatch import main
 from undrift.files.lock import FileLock

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from undrift.cli.dispatch import main
-from undrift.experiments.compare.journal import PROTOCOL
+from undrift.comparison.journal import PROTOCOL
 from undrift.files.lock import FileLock
 from undrift.runs.directory import COLLECTIONS, RunDirectory, point_latest
 

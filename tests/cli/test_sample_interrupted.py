@@ -162,7 +162,7 @@ def test_another_batch_size_may_go_on(model, monkeypatch):
 
 
 def test_evaluate_reads_what_is_finished(model, monkeypatch):
-    from undrift.experiments.evaluation.subject import open_subject
+    from undrift.evaluation.subject import open_subject
 
     with monkeypatch.context() as patch:
         stop_at(patch, 8, KeyboardInterrupt)

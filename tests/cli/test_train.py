@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from undrift.cli.dispatch import main
-from undrift.experiments import closing
+from undrift.workflows import closing
 
 WORDS = ["train", "digits", "--steps", "3", "--network", "mlp", "--batch-size", "8"]
 

@@ -16,7 +16,7 @@ from undrift.cli import tune_sampler
 from undrift.cli.console import make_console
 from undrift.cli.dispatch import main
 from undrift.errors import DataError, InterruptedRunError, UsageError
-from undrift.experiments.tuning import (
+from undrift.evaluation.tuning import (
     TuneSampler,
     Watcher,
     cases,
@@ -24,8 +24,8 @@ from undrift.experiments.tuning import (
     run_tuning,
     tune,
 )
-from undrift.experiments.tuning.cases import Source, draw_cases, kept_nodes
-from undrift.experiments.tuning.run import likeness_of, tunable
+from undrift.evaluation.tuning.cases import Source, draw_cases, kept_nodes
+from undrift.evaluation.tuning.run import likeness_of, tunable
 from undrift.files.ownership import written_by_undrift
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.randomness import key

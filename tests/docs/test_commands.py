@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from undrift.cli.dispatch import main
-from undrift.experiments import closing
+from undrift.workflows import closing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = ROOT / "README.md"

@@ -12,9 +12,9 @@ from rich.console import Console
 
 from undrift.data import ImageSet
 from undrift.errors import DivergedError
-from undrift.experiments.report.health import health_figure, health_note
-from undrift.experiments.report.history import History
 from undrift.pipelines import Samples
+from undrift.report.health import health_figure, health_note
+from undrift.report.history import History
 from undrift.runs import judge
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog, read_events

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.experiments.fake_run import make_run
 from tests.pipelines.models import small
+from tests.report.fake_run import make_run
 
 from undrift.errors import ModelFileError
 from undrift.pipelines import Pipeline

@@ -17,7 +17,6 @@ from rich.console import Console
 from torch import nn
 
 from undrift.data import load
-from undrift.experiments.pacing import BudgetPacing
 from undrift.runs.configuration import load as load_config
 from undrift.runs.directory import RunDirectory
 from undrift.runs.log import RunLog
@@ -26,6 +25,7 @@ from undrift.runs.settings import TrainSettings
 from undrift.training import distributed
 from undrift.training.distributed import World
 from undrift.training.pacing import Pace
+from undrift.workflows.pacing import BudgetPacing
 
 
 def network() -> nn.Module:

@@ -21,11 +21,11 @@ import pytest
 import torch
 
 import undrift
-from undrift.experiments import journey
 from undrift.runs.directory import RunDirectory
 from undrift.runs.recorder import Recorder
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.learner import Progress
+from undrift.workflows import train as journey
 
 KILLS = int(os.environ.get("UNDRIFT_KILLS", "10"))
 PER_RUN = 10

@@ -19,7 +19,7 @@ SCRIPT = """
 import sys
 
 import undrift
-from undrift.experiments import journey
+from undrift.workflows import train as journey
 
 journey.close_run = lambda *_, **__: None
 undrift.train(

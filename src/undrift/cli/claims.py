@@ -19,8 +19,8 @@ from undrift.wording import duration, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.experiments.compare import Watcher
-    from undrift.experiments.study import StudyWatcher
+    from undrift.claims import StudyWatcher
+    from undrift.comparison import Watcher
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     writable_folder("--out", Path(asked.out))
 
-    from undrift.experiments.study import Study, make_part, run_study
+    from undrift.claims import Study, make_part, run_study
 
     study = Study(
         asked.preset,
@@ -108,7 +108,7 @@ def run(arguments: list[str]) -> None:
 
 def _told(found: dict[str, Any]) -> list[str]:
     """A line per claim."""
-    from undrift.experiments.study.words import effect, interval
+    from undrift.claims.words import effect, interval
 
     rows = [("claim", "verdict", "effect", "95 % interval", "of")]
     for claim in found["claims"]:
@@ -125,8 +125,8 @@ def _told(found: dict[str, Any]) -> list[str]:
 @contextmanager
 def _watching(console: Console) -> Iterator[StudyWatcher]:
     """Prints every run and every measurement as it ends."""
-    from undrift.experiments.compare import Watcher
-    from undrift.experiments.study import StudyWatcher
+    from undrift.claims import StudyWatcher
+    from undrift.comparison import Watcher
 
     class Runs(Watcher):
         def __init__(self, name: str) -> None:

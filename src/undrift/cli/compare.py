@@ -22,7 +22,7 @@ from undrift.wording import duration, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.experiments.compare import Watcher
+    from undrift.comparison import Watcher
 
 
 @dataclass(frozen=True)
@@ -151,7 +151,7 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     writable_folder("--out", Path(asked.out))
 
-    from undrift.experiments.compare import Compare, arms_of, run_comparison
+    from undrift.comparison import Compare, arms_of, run_comparison
 
     wanted = Compare(
         data=asked.data,
@@ -213,8 +213,8 @@ def _parts(words: tuple[str, ...]) -> tuple[str, ...]:
 
 def _told(found: dict[str, Any]) -> list[str]:
     """A table per ledger, what it says first, and what is to be minded."""
-    from undrift.experiments.compare.sentences import said
-    from undrift.experiments.compare.tuning_table import tuning_lines
+    from undrift.comparison.sentences import said
+    from undrift.comparison.tuning_table import tuning_lines
 
     lines: list[str] = []
     for table in found["ledgers"]:
@@ -244,7 +244,7 @@ def _amount(value: float | None) -> str:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Prints the plan and every run as it ends."""
-    from undrift.experiments.compare import Watcher
+    from undrift.comparison import Watcher
 
     class Speaking(Watcher):
         made, runs = 0, 0

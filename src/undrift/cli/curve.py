@@ -22,8 +22,8 @@ from undrift.wording import duration, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.experiments.curve import Watcher
-    from undrift.experiments.curve.cells import Cell
+    from undrift.evaluation.curve import Watcher
+    from undrift.evaluation.curve.cells import Cell
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
-    from undrift.experiments.curve import Curve, run_curve
+    from undrift.evaluation.curve import Curve, run_curve
 
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
@@ -249,7 +249,7 @@ def _amount(value: float | None) -> str:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Prints the plan and every point; on a terminal also how far the drawing is."""
-    from undrift.experiments.curve import Watcher
+    from undrift.evaluation.curve import Watcher
 
     live = console.is_terminal and not console.quiet
     from undrift.runs.activity import make_bar

@@ -45,10 +45,10 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
 
     from undrift.cli.sample import Sample
-    from undrift.experiments.journey import train_with
     from undrift.pipelines.folder import RECORD, unfinished
     from undrift.pipelines.writing import write_samples
     from undrift.runs.loading import load_pipeline
+    from undrift.workflows.train import train_with
 
     made = train_with("digits", settings, out=asked.out, config=None, network=None, console=console)
     directory = Path(made.directory)

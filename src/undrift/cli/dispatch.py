@@ -27,6 +27,7 @@ from undrift.errors import (
 )
 from undrift.names import did_you_mean, printable
 from undrift.threads import bound_spin
+from undrift.version import __version__
 
 VERBS = {
     "demo": "train on the handwritten digits for a minute, sample and report",
@@ -164,8 +165,6 @@ def _run(words: list[str]) -> None:
         return
     verb, *rest = words
     if verb in ("-V", "--version"):
-        from undrift import __version__
-
         print(f"undrift {__version__}")
         return
     if verb not in VERBS:

@@ -13,6 +13,7 @@ from undrift.cli.flags import parse
 from undrift.files.cache import cache_directory
 from undrift.limits import machine_memory
 from undrift.threads import describe_spin
+from undrift.version import __version__
 from undrift.wording import plural
 
 EXTRAS = {
@@ -43,7 +44,6 @@ def run(arguments: list[str]) -> None:
 def _machine() -> list[tuple[str, str]]:
     import torch
 
-    from undrift import __version__
     from undrift.runs.environment import describe_environment
 
     found = describe_environment("cuda" if torch.cuda.is_available() else "cpu")

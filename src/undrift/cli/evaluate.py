@@ -28,7 +28,7 @@ from undrift.wording import duration, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.experiments.evaluation import Watcher
+    from undrift.evaluation import Watcher
 
 _WORTH_TELLING = 10.0
 """Seconds of computing features from which on they are announced."""
@@ -139,7 +139,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
-    from undrift.experiments.evaluation import Evaluate, Sampling, run_evaluation
+    from undrift.evaluation import Evaluate, Sampling, run_evaluation
 
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
@@ -233,7 +233,7 @@ def _amount(value: float | None) -> str:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Says what is planned and what it will take; on a terminal, also how far it is."""
-    from undrift.experiments.evaluation import Watcher
+    from undrift.evaluation import Watcher
 
     live = console.is_terminal and not console.quiet
     from undrift.runs.activity import make_bar

@@ -138,8 +138,8 @@ def run(arguments: list[str]) -> None:
     import torch
 
     from undrift.data.findings import finding_lines
-    from undrift.experiments.evaluation.model_images import load_for, part_of
-    from undrift.experiments.evaluation.subject import open_subject
+    from undrift.evaluation.model_images import load_for, part_of
+    from undrift.evaluation.subject import open_subject
     from undrift.pipelines import SampleFolder, image_grid
     from undrift.pipelines.masks import read_mask
     from undrift.pipelines.png import encode_png

@@ -26,7 +26,7 @@ from undrift.wording import duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.experiments.likelihood import Watcher
+    from undrift.evaluation.likelihood import Watcher
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
-    from undrift.experiments.likelihood import Likelihood, run_likelihood
+    from undrift.evaluation.likelihood import Likelihood, run_likelihood
     from undrift.likelihood import BoundMethod, FlowMethod
 
     if asked.threads is not None:
@@ -213,7 +213,7 @@ def table(found: dict[str, Any]) -> list[str]:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Says what is planned and what it will take; on a terminal, also how far it is."""
-    from undrift.experiments.likelihood import Watcher
+    from undrift.evaluation.likelihood import Watcher
 
     live = console.is_terminal and not console.quiet
     from undrift.runs.activity import make_bar

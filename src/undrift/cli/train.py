@@ -102,7 +102,7 @@ def run(arguments: list[str]) -> None:
     """Parse ``arguments`` and train, or show what would be trained.
 
     Raises:
-        UndriftError: see ``undrift.experiments.journey.train``.
+        UndriftError: see ``undrift.workflows.train.train``.
     """
     asked = parse(Train, "train", arguments)
     console = make_console(quiet=asked.quiet)
@@ -119,7 +119,7 @@ def run(arguments: list[str]) -> None:
         console.print(following("undrift", "train", *words))
         return
 
-    from undrift.experiments.journey import train_with
+    from undrift.workflows.train import train_with
 
     made = train_with(
         asked.data,
@@ -143,9 +143,9 @@ def _next(asked: Train, run: Path) -> list[str]:
 
 def _print_config(asked: Train) -> None:
     """Print the configuration as YAML and nothing else: it may be meant for a file."""
-    from undrift.experiments.preview import resolve_config
     from undrift.runs import configuration
     from undrift.runs.loading import configuration_of
+    from undrift.workflows.preview import resolve_config
 
     if asked.config is not None:
         config = configuration.load(asked.config)
@@ -159,8 +159,8 @@ def _print_config(asked: Train) -> None:
 
 def _print_cost(asked: Train, console: Console) -> None:
     """Print what the run would be and take; a few updates of a throw-away model are measured."""
-    from undrift.experiments.preview import preview
     from undrift.runs.parameters import drawing_parameters
+    from undrift.workflows.preview import preview
 
     found = preview(asked.data or "", asked.settings())
     model, plan = found.config.model, found.config.training

@@ -26,7 +26,7 @@ from undrift.wording import clock, duration, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.experiments.tuning import Watcher
+    from undrift.evaluation.tuning import Watcher
 
 
 PLAIN_EVERY = 10.0
@@ -89,7 +89,7 @@ def run(arguments: list[str]) -> None:
 
     import torch
 
-    from undrift.experiments.tuning import TuneSampler, run_tuning
+    from undrift.evaluation.tuning import TuneSampler, run_tuning
 
     wanted = TuneSampler(
         target=asked.target,
@@ -160,7 +160,7 @@ def _whole(part: str) -> int:
 @contextmanager
 def _watching(console: Console) -> Iterator[Watcher]:
     """Prints the plan, one line per result, and a bar; without a terminal a line now and then."""
-    from undrift.experiments.tuning import Watcher
+    from undrift.evaluation.tuning import Watcher
 
     live = console.is_terminal and not console.quiet
     from undrift.runs.activity import make_bar

@@ -1,0 +1,182 @@
+"""Samples of a pipeline, drawn in blocks that are kept: an evaluation that was cut goes on.
+
+The blocks lie in ``$UNDRIFT_CACHE/samples/<key>/``; the key names the weights and every setting
+that an image depends on. Several processes share the work, block by block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from undrift.errors import DataError, UsageError
+from undrift.evaluation.subject import Subject
+from undrift.files.arrays import read_npz
+from undrift.files.cache import cache_directory
+from undrift.files.durable import write_file
+from undrift.metrics import Images
+from undrift.pipelines import Pipeline
+from undrift.training.distributed import World
+
+BLOCK = 250
+"""Images of a block: what is lost at most when a process is killed."""
+
+OnDrawn = Callable[[int, int, float], None]
+"""Called as (images done, images in all, expected seconds for the rest)."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples are drawn; None is the pipeline's own default.
+
+    Attributes:
+        seed: names the noise.
+        steps: steps of the sampler.
+        sampler: its name.
+        guidance: guidance scale.
+        grid: how the steps are spaced.
+    """
+
+    seed: int = 0
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float | None = None
+    grid: str | None = None
+
+    @property
+    def asked(self) -> list[str]:
+        """Names of the settings that are not left to the pipeline; the seed is none of them."""
+        return [name for name, value in vars(self).items() if name != "seed" and value is not None]
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """Samples and what they cost.
+
+    Attributes:
+        images: the samples and the labels they were asked with.
+        nfe: network evaluations per image.
+        seconds: of sampling, over all processes.
+        settings: what the images depend on.
+        rows: (n,) what number each image has in the set it was taken from; None for 0 to n - 1.
+    """
+
+    images: Images
+    nfe: float
+    seconds: float
+    settings: dict[str, Any]
+    rows: NDArray[np.int64] | None = None
+
+
+def draw(
+    subject: Subject,
+    pipeline: Pipeline,
+    n: int,
+    sampling: Sampling,
+    world: World,
+    on_drawn: OnDrawn | None = None,
+) -> Drawn:
+    """Draw images 0 to ``n - 1`` of the seed, or take those that were drawn before.
+
+    Raises:
+        UsageError: a setting that cannot be, or a cache that cannot be written.
+    """
+    key = hashlib.sha256(f"{subject.fingerprint}|{sampling}".encode()).hexdigest()[:24]
+    folder = cache_directory() / "samples" / key
+    with _in_cache(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    starts = list(range(0, n, BLOCK))
+    began, drawn = time.perf_counter(), 0
+    for number, start in enumerate(starts):
+        count = min(BLOCK, n - start)
+        if number % world.size == world.rank and _read(folder, start, count) is None:
+            if not drawn and on_drawn is not None:
+                on_drawn(start, n, _forecast(pipeline, start, n, sampling) / world.size)
+                began = time.perf_counter()
+            _draw_block(pipeline, folder, start, count, sampling)
+            drawn += count
+        if drawn and on_drawn is not None:
+            pace = (time.perf_counter() - began) / drawn
+            on_drawn(start + count, n, pace * (n - start - count) / world.size)
+    world.barrier()
+    blocks = [_read(folder, start, min(BLOCK, n - start)) for start in starts]
+    found = [block for block in blocks if block is not None]
+    if len(found) < len(blocks):
+        raise UsageError(f"the cache {folder} does not keep what is written: set UNDRIFT_CACHE")
+    labelled = all("labels" in block for block in found)
+    images = Images(
+        np.concatenate([block["images"] for block in found]),
+        np.concatenate([block["labels"] for block in found]) if labelled else None,
+    )
+    notes = [json.loads(str(block["notes"])) for block in found]
+    settings = {k: v for k, v in notes[0]["settings"].items() if k not in ("n", "first")}
+    seconds = sum(
+        note["seconds"] * len(b["images"]) / note["n"] for note, b in zip(notes, found, strict=True)
+    )
+    return Drawn(images, float(notes[0]["nfe"]), seconds, settings)
+
+
+@contextlib.contextmanager
+def _in_cache(folder: Path) -> Iterator[None]:
+    """Write into ``folder`` inside.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(
+            f"the cache {folder} cannot be written ({error.strerror}): set UNDRIFT_CACHE"
+        ) from error
+
+
+def _forecast(pipeline: Pipeline, start: int, n: int, sampling: Sampling) -> float:
+    """Seconds that the rest would take one process, from a few images that are thrown away."""
+    few = min(16, n - start)
+    timed = pipeline(few, first=start, **vars(sampling))
+    return timed.seconds / few * (n - start)
+
+
+def _draw_block(
+    pipeline: Pipeline, folder: Path, start: int, count: int, sampling: Sampling
+) -> None:
+    samples = pipeline(count, first=start, **vars(sampling))
+    notes = {
+        "n": count,
+        "nfe": samples.nfe,
+        "seconds": samples.seconds,
+        "settings": samples.settings,
+    }
+    arrays: dict[str, Any] = {"images": samples.images, "notes": np.array(json.dumps(notes))}
+    if samples.labels is not None:
+        arrays["labels"] = samples.labels
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    with _in_cache(folder):
+        write_file(_path(folder, start), buffer.getvalue(), durable=False)
+
+
+def _read(folder: Path, start: int, count: int) -> dict[str, Any] | None:
+    """The first ``count`` images of a block, or None where there are fewer or it is damaged."""
+    try:
+        found, _ = read_npz(_path(folder, start), None, DataError, "")
+    except DataError:
+        return None
+    if "notes" not in found or len(found.get("images", ())) < count:
+        return None
+    return {name: a if name == "notes" else a[:count] for name, a in found.items()}
+
+
+def _path(folder: Path, start: int) -> Path:
+    return folder / f"block-{start:08d}.npz"

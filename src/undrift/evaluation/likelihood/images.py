@@ -1,0 +1,108 @@
+"""The images that are scored, and the values that their pixels can take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undrift.data import DataReport, ImageSet
+from undrift.errors import UsageError
+from undrift.evaluation.model_images import Split, load_for, part_of
+from undrift.evaluation.subject import Subject
+from undrift.likelihood import ValueGrid
+from undrift.names import find
+from undrift.randomness import generator
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImages:
+    """Images of one split.
+
+    Attributes:
+        source: what the user named.
+        split: which part it is; "all" where nothing is held out.
+        images: uint8 (n, H, W, C).
+        labels: (n,) int64 as the model numbers its classes, or None.
+        numbers: (n,) places in the split, which name each image's noise.
+        names: what each image is called.
+        available: images of the split.
+        value_levels: values that a pixel can take.
+        rule: where that number comes from.
+        fingerprint: of the whole data set.
+        report: what loading it found.
+    """
+
+    source: str
+    split: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    numbers: NDArray[np.int64]
+    names: tuple[str, ...]
+    available: int
+    value_levels: int
+    rule: str
+    fingerprint: str
+    report: DataReport
+
+
+def open_images(
+    subject: Subject,
+    source: str | None,
+    split: Split | None,
+    n: int | None,
+    value_levels: int | None,
+    seed: int,
+) -> ScoredImages:
+    """Open the images to score.
+
+    Args:
+        subject: the model.
+        source: data; None is what the run was trained on.
+        split: which part; None is the first there is of test, validation and all.
+        n: images at most, drawn by the seed; None is all.
+        value_levels: number of levels; None is the data's own.
+        seed: of the draw.
+
+    Raises:
+        UsageError: no data, no such split, other sizes or classes.
+        DataError: data that cannot be read.
+    """
+    if subject.pipeline is None:
+        raise UsageError(
+            f"{subject.name}: these are samples; a likelihood needs a model, give a run or pipeline"
+        )
+    whole, source = load_for(subject, source)
+    found, part = part_of(whole, source, split)
+    rows = np.arange(len(part))
+    if n is not None and n < len(part):
+        order = torch.randperm(len(part), generator=generator(seed, "likelihood rows"))
+        rows = np.sort(order[:n].numpy())
+    grid = ValueGrid.of(whole.report.histogram) if value_levels is None else ValueGrid(value_levels)
+    rule = "given" if value_levels is not None else f"from the values that occur in {source}"
+    return ScoredImages(
+        source,
+        found,
+        part.take(rows),
+        _renamed(part, subject, rows),
+        rows,
+        tuple(part.names[i] for i in rows),
+        len(part),
+        grid.count,
+        rule,
+        whole.fingerprint,
+        whole.report,
+    )
+
+
+def _renamed(part: ImageSet, subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Labels by the model's own numbers, or None where either side has none."""
+    if part.labels is None or not subject.classes:
+        return None
+    known = {name: k for k, name in enumerate(subject.classes)}
+    found = [find(name, known) for name in part.class_names]
+    table = np.array([-1 if k is None else k for k in found], dtype=np.int64)
+    labels = table[part.labels[rows]]
+    return None if (labels < 0).any() else labels

@@ -1,0 +1,275 @@
+"""The report's plots of training: losses, the Gaussian yardstick, rates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from undrift.report.figure import (
+    FIRST,
+    GOOD,
+    INK,
+    MUTED,
+    REFERENCE,
+    SECOND,
+    band,
+    drawing,
+    images_axis,
+    panels,
+    plain_ticks,
+    to_svg,
+)
+from undrift.report.history import History, Series, Validation
+from undrift.wording import plural
+
+_NAMES = {"ema": "averaged weights (EMA)", "raw": "raw weights"}
+_COLOURS = {"ema": FIRST, "raw": SECOND}
+
+
+def loss_figure(history: History) -> Markup | None:
+    """Training loss, and validation loss beside the best Gaussian denoiser's; or None."""
+    seen, losses = history.series("loss")
+    if len(seen) == 0 and not history.validations:
+        return None
+    with drawing():
+        figure, (left, right) = panels(2, height=3.1)
+        left.set_title("Training loss")
+        if len(seen):
+            left.plot(seen, losses, color=FIRST, alpha=0.28, linewidth=1.1, label="as logged")
+            left.plot(seen, smoothed(losses), color=FIRST, label="smoothed")
+            _logarithmic(left, losses)
+            left.legend(loc="upper right")
+        else:
+            _absent(left, "no training losses were logged")
+        images_axis(left, history.images)
+
+        in_bits = any(look.in_bits for look in history.validations)
+        right.set_title(
+            "Validation bound in bits per dimension"
+            if in_bits
+            else "Validation error of the predicted clean image"
+        )
+        for weights in ("raw", "ema"):
+            looks = history.validated(weights)
+            if looks:
+                right.plot(
+                    [look.images for look in looks],
+                    [look.loss for look in looks],
+                    color=_COLOURS[weights],
+                    marker="o",
+                    markersize=3.2,
+                    label=_NAMES[weights],
+                )
+        main = history.main
+        if not main:
+            _absent(right, "no validation was made")
+        elif main[-1].gaussian is not None and not in_bits:
+            right.axhline(
+                float(main[-1].gaussian.mean()),
+                color=REFERENCE,
+                linestyle=(0, (4, 3)),
+                linewidth=1.5,
+                label="best Gaussian denoiser",
+            )
+        if main:
+            _logarithmic(right, np.array([look.loss for look in history.validations]))
+            right.legend(loc="upper right")
+        images_axis(right, history.images)
+        return to_svg(figure, "losses", "Training loss and validation error over images seen")
+
+
+def level_figure(history: History) -> Markup | None:
+    """Validation error by noise level, first and last, and its ratio to the Gaussian's; or None."""
+    main = history.main
+    if not main or len(main[-1].losses) == 0:
+        return None
+    last = main[-1]
+    with drawing():
+        figure, (left, right) = panels(2, height=3.5)
+        left.set_title("Error by noise level")
+        if len(main) > 1:
+            left.plot(
+                main[0].noise,
+                main[0].losses,
+                color=MUTED,
+                alpha=0.55,
+                linewidth=1.3,
+                label=f"at {plural(main[0].images, 'image')}",
+            )
+        if last.gaussian is not None:
+            left.plot(
+                last.noise,
+                last.gaussian,
+                color=REFERENCE,
+                linestyle=(0, (4, 3)),
+                linewidth=1.6,
+                label="best Gaussian denoiser",
+            )
+        for weights, look in _latest(history):
+            left.plot(
+                look.noise,
+                look.losses,
+                color=_COLOURS[weights],
+                marker="o",
+                markersize=3.4,
+                label=_NAMES[weights],
+            )
+        left.set_yscale("log")
+        _noise_axis(left, last.noise)
+        left.legend(loc="lower right")
+
+        right.set_title("Error relative to the best Gaussian denoiser")
+        ratios = last.ratios
+        if ratios is None:
+            _absent(right, "the Gaussian denoiser was not computed")
+        else:
+            right.axhline(1.0, color=REFERENCE, linestyle=(0, (4, 3)), linewidth=1.6)
+            right.fill_between(
+                last.noise, ratios, 1.0, where=ratios <= 1.0, color=GOOD, alpha=0.14, linewidth=0
+            )
+            right.fill_between(
+                last.noise, ratios, 1.0, where=ratios > 1.0, color=SECOND, alpha=0.2, linewidth=0
+            )
+            for weights, look in _latest(history):
+                if look.ratios is not None:
+                    right.plot(
+                        look.noise,
+                        look.ratios,
+                        color=_COLOURS[weights],
+                        marker="o",
+                        markersize=3.4,
+                        label=_NAMES[weights],
+                    )
+            before = history.halfway
+            if before is not None and before.ratios is not None:
+                right.plot(
+                    before.noise,
+                    before.ratios,
+                    color=MUTED,
+                    alpha=0.7,
+                    linewidth=1.3,
+                    label=f"halfway, at {plural(before.images, 'image')}",
+                )
+            if last.standard_errors is not None and last.gaussian is not None:
+                half = 1.96 * last.standard_errors / last.gaussian
+                right.errorbar(last.noise, ratios, yerr=half, fmt="none", ecolor=FIRST, capsize=2)
+            right.legend(loc="lower left")
+            top = max(1.15, float(ratios.max()) * 1.05)
+            right.set_ylim(0, min(top, 3.0))
+            right.annotate(
+                "no better than linear",
+                (float(last.noise.min()), 1.0),
+                xytext=(2, 4),
+                textcoords="offset points",
+                color=MUTED,
+                fontsize=9,
+            )
+        _noise_axis(right, last.noise)
+        return to_svg(figure, "levels", "Validation error by noise level against the Gaussian")
+
+
+def rate_figure(history: History) -> Markup | None:
+    """Learning rate, gradient norm and images per second; None if none was logged."""
+    wanted: Sequence[tuple[str, str]] = (
+        ("learning_rate", "Learning rate"),
+        ("grad_norm", "Gradient norm"),
+        ("images_per_second", "Images per second"),
+    )
+    if not any(len(history.series(name)[0]) for name, _ in wanted):
+        return None
+    with drawing():
+        figure, axes = panels(3, height=2.35)
+        for axis, (name, title) in zip(axes, wanted, strict=True):
+            seen, values = history.series(name)
+            axis.set_title(title)
+            if len(seen) == 0:
+                _absent(axis, "not logged")
+            else:
+                axis.plot(seen, values, color=FIRST, linewidth=1.7)
+                axis.set_ylim(0, _top(values))
+            if name == "learning_rate":
+                axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+            images_axis(axis, history.images)
+        return to_svg(figure, "rates", "Learning rate, gradient norm and throughput")
+
+
+def evaluation_figure(history: History) -> Markup | None:
+    """Kernel distance of samples to the validation images on the way; None if none was measured."""
+    looks = history.evaluations
+    if not looks:
+        return None
+    seen = [look["images"] for look in looks]
+    with drawing():
+        figure, (axis,) = panels(1, width=4.6, height=2.4)
+        axis.set_title("Kernel distance of samples to the validation images, with 95% intervals")
+        low, high = ([look[end] for look in looks] for end in ("low", "high"))
+        band(axis, seen, low, high, FIRST)
+        axis.plot(seen, [look["kid"] for look in looks], color=FIRST, marker="o", markersize=3.4)
+        if (floor := looks[-1].get("floor")) is not None:
+            axis.axhline(
+                float(floor),
+                color=REFERENCE,
+                linestyle=(0, (4, 3)),
+                linewidth=1.5,
+                label="training images in place of the samples",
+            )
+        best = min(looks, key=lambda look: look["kid"])
+        axis.plot([best["images"]], [best["kid"]], "o", color=GOOD, markersize=7, label="best")
+        axis.legend(loc="upper right")
+        images_axis(axis, history.images)
+        return to_svg(figure, "evaluations", "Kernel distance over images seen")
+
+
+def smoothed(values: Series, share: float = 0.06) -> Series:
+    """Centred moving average over ``share`` of the series, narrower at the ends: no lag."""
+    half = int(len(values) * share / 2)
+    if half == 0:
+        return values
+    total = np.concatenate([[0.0], np.cumsum(values)])
+    place = np.arange(len(values))
+    reach = np.minimum(half, np.minimum(place, len(values) - 1 - place))
+    return (total[place + reach + 1] - total[place - reach]) / (2 * reach + 1)
+
+
+def _latest(history: History) -> list[tuple[str, Validation]]:
+    found = []
+    for weights in ("raw", "ema"):
+        looks = history.validated(weights)
+        if looks:
+            found.append((weights, looks[-1]))
+    return found
+
+
+def _top(values: Series) -> float:
+    """Top of an axis from 0 that a few wild values do not squeeze."""
+    usual = float(np.quantile(values, 0.98)) * 1.5
+    return max(min(float(values.max()) * 1.08, usual), 1e-12)
+
+
+def _logarithmic(axis: Axes, values: Series) -> None:
+    """Use a logarithmic scale where the values are positive and span more than a factor of four."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0 or finite.min() <= 0 or finite.max() / finite.min() < 4:
+        return
+    axis.set_yscale("log")
+    plain_ticks(axis.yaxis, wide=finite.max() / finite.min() > 30)
+
+
+def _noise_axis(axis: Axes, noise: Series) -> None:
+    axis.set_xscale("log")
+    axis.set_xlim(float(noise.min()) * 0.85, float(noise.max()) * 1.18)
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axis.set_xlabel("noise / signal  (left: nearly clean, right: nearly pure noise)")
+    if axis.get_yscale() == "log":
+        axis.yaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+
+
+def _absent(axis: Axes, text: str) -> None:
+    axis.text(0.5, 0.5, text, transform=axis.transAxes, ha="center", va="center", color=INK)
+    axis.set_yticks([])

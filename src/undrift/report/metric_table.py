@@ -1,0 +1,134 @@
+"""``evaluation/first.json`` for people: values beside their floors, and how to read each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from undrift.metrics import floor_notes
+from undrift.report.history import Record
+from undrift.report.words import Row
+
+_READINGS = {
+    "fd": (
+        "Distance between the feature clouds of samples and held-out images. What counts is the "
+        "excess over the real images' value; being below it means a replayed training set, or luck."
+    ),
+    "kid": (
+        "Another distance between the clouds, without bias: 0 is right, and small values on either "
+        "side of it are chance."
+    ),
+    "texture_fd": (
+        "The Fréchet distance of local statistics: filter energies, power spectra and thumbnails. "
+        "It sees blur, noise and broken texture, which the other features may overlook."
+    ),
+    "precision": (
+        "Share of samples that fall among the held-out images: how believable one of them is. "
+        "Never read it without coverage."
+    ),
+    "recall": "Share of held-out images that fall among the samples: a first look at variety.",
+    "density": "How crowded the samples' places are; above 1 they keep to the most typical images.",
+    "label_accuracy": (
+        "How often a classifier sees what was asked for. Above its accuracy on real images, "
+        "samples are more typical than real ones: cleaner, and less varied."
+    ),
+    "coverage": (
+        "Share of held-out images with a sample in their neighbourhood. Well below the real "
+        "images' value, kinds of images are missing from the samples."
+    ),
+    "memorization": (
+        "Share of samples nearer to a training image than 1% of held-out images come. About 1% "
+        "is what new images score; an interval wholly above it means copying."
+    ),
+}
+_TITLES = {
+    "fd": "Fréchet distance",
+    "kid": "kernel distance",
+    "texture_fd": "texture distance",
+    "label_accuracy": "label accuracy",
+}
+SHARES = ("label_accuracy", "coverage", "precision", "recall", "memorization")
+
+
+@dataclass(frozen=True)
+class MetricLine:
+    """One metric, formatted.
+
+    Attributes:
+        key: its name in the file.
+        title: short name.
+        name: full name, with the feature space.
+        value: formatted.
+        interval: formatted, or a dash.
+        floor: what real images score, formatted, or a dash.
+        beside: the floor in words, or why there is none.
+        reading: how to read it.
+        protocol: what was computed exactly.
+    """
+
+    key: str
+    title: str
+    name: str
+    value: str
+    interval: str
+    floor: str
+    beside: str
+    reading: str
+    protocol: str
+
+
+def metric_lines(evaluation: Record) -> list[MetricLine]:
+    """Lines of every metric in ``evaluation``, in its order."""
+    lines = []
+    for key, metric in evaluation.get("metrics", {}).items():
+        ends = [metric.get("low"), metric.get("high")]
+        floor, absent = amount(key, metric.get("floor")), metric.get("floor_missing", "")
+        lines.append(
+            MetricLine(
+                key=key,
+                title=title_of(key),
+                name=str(metric.get("name", key)),
+                value=amount(key, metric.get("value")),
+                interval="-" if None in ends else " to ".join(amount(key, v) for v in ends),
+                floor=floor,
+                beside="real images: " + (f"not measured: {absent}" if absent else floor),
+                reading=" ".join(filter(None, (_READINGS.get(key), _unseen(metric)))),
+                protocol=str(metric.get("protocol", "")),
+            )
+        )
+    return lines
+
+
+def _unseen(metric: Record) -> str:
+    """What the metric was found to overlook in images like these."""
+    aspects = metric.get("unseen")
+    return f"On these images it does not see: {', '.join(aspects)}." if aspects else ""
+
+
+def protocol_rows(evaluation: Record) -> list[Row]:
+    """What each metric is, exactly."""
+    rows = [(line.title, line.protocol) for line in metric_lines(evaluation) if line.protocol]
+    if overall := evaluation.get("protocol"):
+        rows.insert(0, ("all", str(overall)))
+    return rows
+
+
+def missing_note(evaluation: Record) -> str:
+    """Which metrics, and which values of real images, could not be had, and why."""
+    absent: dict[str, list[str]] = {}
+    for key, reason in evaluation.get("missing", {}).items():
+        absent.setdefault(reason, []).append(title_of(key))
+    named = {title_of(key): metric for key, metric in evaluation.get("metrics", {}).items()}
+    lines = [f"No {', '.join(titles)}: {reason}" for reason, titles in absent.items()]
+    return "; ".join([*lines, *floor_notes(named)])
+
+
+def title_of(key: str) -> str:
+    """What a page calls a metric."""
+    return _TITLES.get(key, key.replace("_", " "))
+
+
+def amount(key: str, value: float | None) -> str:
+    """A metric's value as a page shows it: shares in percent, a dash for none."""
+    if value is None:
+        return "-"
+    return f"{value:.1%}" if key in SHARES else f"{value:.3g}"

@@ -1,0 +1,329 @@
+"""``report.html``: one page that shows what a run learnt, complete in itself.
+
+Everything is inline: styles, plots as SVG, images as ``data:`` addresses. No script, no network. A
+piece whose file or array is missing is named as missing in its place.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Template
+from markupsafe import Markup
+
+from undrift.data.scatter import on_plane
+from undrift.names import shell_line
+from undrift.pipelines.one_step import NOISE
+from undrift.report.cost import duration, time_by_part
+from undrift.report.curves import (
+    evaluation_figure,
+    level_figure,
+    loss_figure,
+    rate_figure,
+)
+from undrift.report.data_summary import Bar, DataSummary, image_kind
+from undrift.report.figure import short
+from undrift.report.gallery import (
+    contact_sheet,
+    denoising_frames,
+    nearest_pairs,
+    one_step_sheet,
+    sample_gallery,
+    timeline,
+)
+from undrift.report.game import game_figure, judge_game, watch_figure
+from undrift.report.health import health_figure, health_note
+from undrift.report.history import History, Record
+from undrift.report.html import source, template
+from undrift.report.levels import contrast, fine_share
+from undrift.report.material import ReportMaterial
+from undrift.report.metric_table import metric_lines, missing_note, protocol_rows
+from undrift.report.record import RunRecord
+from undrift.report.sampler_curve import curve_svg
+from undrift.report.sampler_table import budget_lines
+from undrift.report.sensitivity import seen_tables, with_samples
+from undrift.report.verdict import judge
+from undrift.report.words import (
+    Row,
+    flat_rows,
+    game_loss,
+    method_name,
+    model_rows,
+    training_rows,
+)
+from undrift.runs.directory import RunDirectory
+from undrift.wording import plural
+
+_PACKAGE = "undrift.report"
+
+_STATES = {"done": "", "failed": "bad", "interrupted": "warn", "running": ""}
+_VERDICTS = {
+    "learning": "good",
+    "learnt": "good",
+    "stuck": "bad",
+    "early": "warn",
+    "memorising": "warn",
+    "unknown": "",
+}
+
+
+_TILES = ("fd", "label_accuracy", "coverage", "memorization")
+"""The metrics that stand at the top of the page."""
+
+
+def write_report(directory: Path, material: ReportMaterial | None = None) -> Path:
+    """Write ``report.html`` of the run in ``directory``, by rename, and return its path.
+
+    Args:
+        directory: a run directory; files that are missing are named on the page.
+        material: what is not in files; without it the page has fewer pictures.
+
+    Raises:
+        ModelFileError: ``directory`` is none, or holds a file that cannot be read.
+        OSError: the page cannot be written.
+    """
+    record = RunRecord.read(Path(directory))
+    html = _template("template.html").render(
+        page=_page(record, material or ReportMaterial(), f"{directory}/config.yaml"),
+        style=style(),
+    )
+    run = RunDirectory(directory)
+    run.write_text(run.report.name, html)
+    return run.report
+
+
+def curve_section(record: RunRecord) -> Markup:
+    """The section about samplers, between its marks; without a curve there are only the marks."""
+    curve = record.curve
+    tables = [
+        (curve["titles"][name], budget_lines(curve, name)) for name in curve.get("metrics", ())
+    ]
+    filled = {
+        "figure": curve_svg(curve),
+        "tables": tables[:1],
+        "note": str(curve.get("protocol", "")),
+    }
+    return Markup(_template("samplers.html").render(curve=filled).strip())
+
+
+def evaluations_section(record: RunRecord) -> Markup:
+    """The section of what was measured later, between its marks; if nothing was, only the marks."""
+    found = [
+        {
+            "title": _measured_how(evaluation),
+            "metrics": metric_lines(evaluation),
+            "missing": missing_note(evaluation),
+            "protocol": protocol_rows(evaluation),
+        }
+        for evaluation in record.evaluations
+    ]
+    return Markup(_template("evaluations.html").render(evaluations=found).strip())
+
+
+def _measured_how(evaluation: Record) -> str:
+    """Sizes and sampling settings of one evaluation, in a line."""
+    samples, reference = evaluation["samples"]["count"], evaluation["reference"]
+    held = (
+        f"{plural(samples, 'sample')} against {plural(reference['count'], 'image')} of "
+        f"{reference['split']}"
+    )
+    settings = [f"{name} {value}" for name, value in evaluation["sampling"].items() if value]
+    return ", ".join([held, *settings])
+
+
+@cache
+def style() -> Markup:
+    """The style sheet that every page of ours has inside."""
+    return Markup(source(_PACKAGE, "style.css"))
+
+
+@cache
+def _template(name: str) -> Template:
+    return template(_PACKAGE, name)
+
+
+def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
+    history, verdict = record.history, judge(record.history.main)
+    game = game_figure(history)
+    if game is not None:
+        verdict = judge_game(history, game_loss(record.config))
+    if not on_plane(record.config.get("model", {}).get("spec", {}).get("shape", ())):
+        verdict = with_samples(verdict, record.evaluation)
+    state = _state(record)
+    expected = history.expectation or {}
+    in_vain = state == "done" and expected.get("outcome") == "noise"
+    lines = metric_lines(record.evaluation)
+    looks = np.array([]) if material.samples is None else material.samples[:1]
+    return {
+        "title": record.name,
+        "state": "done, noise expected" if in_vain else state,
+        "state_tone": "warn" if in_vain else _STATES.get(state, ""),
+        "expected": expected.get("sentence", ""),
+        "lead": _lead(record),
+        "tiles": _tiles(record, material),
+        "backdrop": "checks" if looks.ndim == 4 and looks.shape[-1] == 4 else "",
+        "samples": sample_gallery(record, material),
+        "verdict": verdict,
+        "verdict_tone": _VERDICTS[verdict.state],
+        "levels": level_figure(history),
+        "levels_note": _levels_note(history),
+        "one_step": one_step_sheet(record),
+        "losses": None if game is not None else loss_figure(history),
+        "game": game,
+        "watch": watch_figure(history),
+        "rates": rate_figure(history),
+        "evaluations": evaluation_figure(history),
+        "health": health_figure(history),
+        "health_note": health_note(history),
+        "curves_note": _curves_note(record),
+        "timeline": timeline(record),
+        "pairs": nearest_pairs(material),
+        "pairs_missing": "Points of the plane coincide by chance: nearness says nothing of copying."
+        if looks.ndim == 4 and on_plane(looks.shape[1:])
+        else "Nearest training images were not looked up.",
+        "frames": denoising_frames(material),
+        "metrics": lines,
+        "best": metric_lines(record.evaluation.get("best", {})),
+        "best_step": record.evaluation.get("best", {}).get("step"),
+        "seen": seen_tables(record.evaluation),
+        "metrics_missing": missing_note(record.evaluation),
+        "protocol": protocol_rows(record.evaluation),
+        "later": evaluations_section(record),
+        "samplers": curve_section(record),
+        "data": DataSummary.of(record.data),
+        "contact": contact_sheet(material),
+        "model": model_rows(record.config, material.parameters),
+        "training": training_rows(record.config),
+        "config": flat_rows(_shareable(record.config)),
+        "cost": [
+            Bar(part.name, part.share, f"{duration(part.seconds)}, {part.share:.0%}")
+            for part in time_by_part(history, material.seconds)
+        ],
+        "cost_rows": _cost_rows(record, material),
+        "environment": flat_rows({k: v for k, v in record.environment.items() if k != "command"}),
+        "command": shell_line(["undrift", "train", "--config", config, "--out", "runs/again"]),
+        "started": _command(record.environment),
+        "missing": ", ".join(record.missing),
+    }
+
+
+def _state(record: RunRecord) -> str:
+    """State of the run; one whose last step is made is done, though its report is yet to come."""
+    state = str(record.status.get("state", "state unknown"))
+    steps = record.config.get("training", {}).get("steps")
+    last = record.history.train[-1]["step"] if record.history.train else None
+    return "done" if state == "running" and last is not None and last == steps else state
+
+
+def _lead(record: RunRecord) -> str:
+    data, config = record.data, record.config
+    classes = len(data.get("classes", {}))
+    kind = "class-conditional" if classes > 1 and _conditional(config) else "unconditional"
+    made = method_name(config) or "diffusion model"
+    words = f"A{'n' if kind[0] == 'u' else ''} {kind} {made}"
+    if shape := image_kind(data):
+        words += f" of {shape} images"
+    if kind == "class-conditional":
+        words += f" in {plural(classes, 'class')}"
+    if train := data.get("splits", {}).get("train"):
+        words += f", trained on {train:,} of them"
+    images = record.history.images
+    if record.history.elapsed:
+        words += f" for {duration(record.history.elapsed)}"
+    if images:
+        words += f", {plural(images, 'image')} seen"
+    return words + "."
+
+
+def _shareable(config: Record) -> Record:
+    """``config`` without the absolute path of the images, which may name a person."""
+    data = {name: entry for name, entry in config.get("data", {}).items() if name != "path"}
+    return {**config, "data": data} if data else config
+
+
+def _conditional(config: Record) -> bool:
+    names = config.get("model", {}).get("spec", {}).get("class_names")
+    return names is None or len(names) > 1
+
+
+def _tiles(record: RunRecord, material: ReportMaterial) -> list[dict[str, str]]:
+    tiles = [
+        {"name": line.title, "value": line.value, "beside": line.beside}
+        for line in metric_lines(record.evaluation)
+        if line.key in _TILES
+    ]
+    seen, speeds = record.history.series("images_per_second")
+    if len(seen) and len(tiles) < 4:
+        speed = float(np.median(speeds))
+        beside = f"{short(float(seen[-1]))} images in all"
+        tiles.append({"name": "training speed", "value": f"{speed:,.0f}/s", "beside": beside})
+    if material.parameters is not None and len(tiles) < 4:
+        value = short(material.parameters)
+        tiles.append({"name": "parameters", "value": value, "beside": "trainable"})
+    return tiles
+
+
+def _levels_note(history: History) -> str:
+    """What the mean over noise levels hides, and where the second half changed anything."""
+    if not history.main:
+        return ""
+    last, before = history.main[-1], history.halfway
+    notes = []
+    if (share := fine_share(last)) is not None and not last.in_bits:
+        notes.append(
+            f"Noise below {max(NOISE):g} or so decides texture and edges, and is only {share:.1%} "
+            "of the mean over levels, which hides them."
+        )
+    found = None if before is None else contrast(before, last)
+    if before is not None and found is not None:
+        notes.append(
+            f"From {before.images:,} to {plural(last.images, 'image')} seen, error of the weights "
+            f"that samples are drawn with: {found.words()}."
+        )
+    return " ".join(notes)
+
+
+def _curves_note(record: RunRecord) -> str:
+    notes = []
+    if record.history.skips:
+        notes.append(
+            f"{plural(record.history.skips, 'step')} skipped: loss or gradient was not finite."
+        )
+    if record.history.starts > 1:
+        notes.append(f"The run was resumed {plural(record.history.starts - 1, 'time')}.")
+    return " ".join(notes)
+
+
+def _cost_rows(record: RunRecord, material: ReportMaterial) -> list[Row]:
+    rows: list[Row] = []
+    history = record.history
+    _, speeds = history.series("images_per_second")
+    if len(speeds):
+        rows.append(("training speed", f"{np.median(speeds):,.0f} images/s (median)"))
+    _, waits = history.series("data_wait")
+    if len(waits):
+        rows.append(("waiting for data", f"{np.mean(waits):.1%} of training time"))
+    if material.nfe is not None:
+        rows.append(("network forwards per image", f"{material.nfe:g} NFE"))
+    if material.sampling_seconds and material.samples is not None:
+        rate = len(material.samples) / material.sampling_seconds
+        spent = f"{len(material.samples):,} in {duration(material.sampling_seconds)}"
+        rows.append(("sampling speed", f"{rate:,.1f} images/s ({spent})"))
+    written = sum(int(event.get("bytes", 0)) for event in history.checkpoints)
+    if written:
+        last = int(history.checkpoints[-1].get("bytes", 0))
+        count = len(history.checkpoints)
+        rows.append(
+            ("checkpoints", f"{count} written, {short(last)}B each, {short(written)}B in all")
+        )
+    return rows
+
+
+def _command(environment: Record) -> str:
+    command: Any = environment.get("command")
+    if isinstance(command, list):
+        return shell_line(command)
+    return str(command) if command else ""

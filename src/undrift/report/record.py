@@ -1,0 +1,148 @@
+"""The files of a run directory, read for the report: what is missing is listed, never made up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from undrift.data.report import DataReport
+from undrift.errors import ModelFileError, UsageError
+from undrift.files.reading import mapping, read_json
+from undrift.files.yaml_reading import read_yaml
+from undrift.report.history import History, Record
+from undrift.runs.events import read_events
+from undrift.schema import check_known
+
+_ADVICE = "restore it or delete it"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One picture of a sample grid, or of one-step denoising, on disk.
+
+    Attributes:
+        step: optimiser updates before it.
+        weights: which weights drew it: "ema", "raw" or "".
+        path: the PNG.
+    """
+
+    step: int
+    weights: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """Everything that a run directory says about itself.
+
+    Attributes:
+        name: of the directory.
+        config: ``config.yaml``; empty if missing.
+        data: ``data.json``; empty if missing.
+        environment: ``environment.json``; empty if missing.
+        status: ``status.json``; empty if missing.
+        evaluation: ``evaluation/first.json``; empty if missing.
+        curve: ``evaluation/curve.json``; empty if no curve was measured.
+        evaluations: what ``undrift evaluate`` measured of this run, latest first.
+        history: ``metrics.jsonl``.
+        grids: sample grids that exist, oldest first.
+        one_steps: pictures of one-step denoising that exist, oldest first.
+        missing: names of the files that were not there.
+    """
+
+    name: str
+    config: Record
+    data: Record
+    environment: Record
+    status: Record
+    evaluation: Record
+    curve: Record
+    evaluations: tuple[Record, ...]
+    history: History
+    grids: tuple[Grid, ...]
+    one_steps: tuple[Grid, ...]
+    missing: tuple[str, ...]
+
+    @classmethod
+    def read(cls, directory: Path) -> RunRecord:
+        """Read what ``directory`` holds.
+
+        Raises:
+            ModelFileError: it is no directory, or a file that is there cannot be read.
+        """
+        if not directory.is_dir():
+            raise ModelFileError(f"{directory}: no such run directory; name one in runs/")
+        missing: list[str] = []
+
+        def plain(name: str) -> Record:
+            path = directory / name
+            if not path.exists():
+                missing.append(name)
+                return {}
+            return _mapping(path)
+
+        config = plain("config.yaml")
+        data = plain("data.json")
+        _check_report(data, directory / "data.json")
+        environment = plain("environment.json")
+        status = plain("status.json")
+        evaluation = plain("evaluation/first.json")
+        later = directory / "evaluation/curve.json"
+        curve = _mapping(later) if later.exists() else {}
+        events = directory / "metrics.jsonl"
+        if not events.exists():
+            missing.append(events.name)
+        history = History.of(read_events(events))
+        grids = _grids(directory, history.grids)
+        if not grids:
+            missing.append("samples/step_*.png")
+        return cls(
+            directory.resolve().name,
+            config,
+            data,
+            environment,
+            status,
+            evaluation,
+            curve,
+            _evaluations(directory / "evaluation"),
+            history,
+            grids,
+            _grids(directory, history.one_steps),
+            tuple(missing),
+        )
+
+
+def _evaluations(folder: Path) -> tuple[Record, ...]:
+    """The results there that were measured after the run, as `undrift evaluate` writes them."""
+    paths = [
+        path for path in folder.glob("*.json") if path.name not in ("first.json", "curve.json")
+    ]
+    paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    return tuple(
+        found for path in paths if {"metrics", "sampling"} <= (found := _mapping(path)).keys()
+    )
+
+
+def _check_report(data: Record, path: Path) -> None:
+    try:
+        check_known(DataReport, data, str(path))
+    except UsageError as error:
+        raise ModelFileError(f"{error}; {_ADVICE}") from error
+
+
+def _mapping(path: Path) -> Record:
+    read = read_yaml if path.suffix == ".yaml" else read_json
+    return mapping(read(path, ModelFileError, _ADVICE), str(path), ModelFileError, _ADVICE)
+
+
+def _grids(directory: Path, events: Sequence[Record]) -> tuple[Grid, ...]:
+    found: dict[tuple[int, str], Grid] = {}
+    for event in events:
+        name = str(event.get("file", ""))
+        for path in (directory / name, directory / "samples" / name):
+            if name and path.is_file():
+                step, weights = int(event["step"]), str(event.get("weights", ""))
+                found[step, weights] = Grid(step, weights, path)
+                break
+    return tuple(found[place] for place in sorted(found))

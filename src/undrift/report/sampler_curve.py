@@ -1,0 +1,223 @@
+"""Quality of many samplers against what they cost: ``evaluation/curve.json`` as a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator
+
+from undrift.report.figure import MUTED, REFERENCE, RULE, drawing, plain_ticks, to_svg
+from undrift.report.history import Record
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
+"""Okabe and Ito's, told apart by readers of any colour vision; yellow is too faint on white."""
+
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+_DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
+GREYS = {"muted": "#555a61", "reference": "#7d838c", "rule": "#e2e2e2"}
+_ASIDE = 1.01
+"""How far the points of neighbouring samplers are set apart, so that their intervals are seen."""
+
+_LABEL_GAP = 11.0  # points between the baselines of two labels
+
+
+def curve_svg(curve: Record) -> Markup | None:
+    """The figure for the report; None where no curve was measured."""
+    if not curve.get("cells"):
+        return None
+    with drawing():
+        figure = _figure(curve, {"muted": MUTED, "reference": REFERENCE, "rule": RULE})
+        names = ", ".join(_samplers(curve))
+        return to_svg(figure, "samplers", f"Quality against cost of the samplers {names}")
+
+
+def print_figure(curve: Record) -> Figure:
+    """The figure on white, for print."""
+    with drawing(), printed():
+        figure = _figure(curve, GREYS)
+        figure.patch.set(facecolor="white", alpha=1)
+        figure.draw_without_rendering()  # the layout, while the style holds
+        return figure
+
+
+_Name = tuple[float, float, str, str]
+"""Where a line begins, whose it is, and its colour."""
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """Draw inside in greys that print well, whatever the page's theme."""
+    rule, muted = GREYS["rule"], GREYS["muted"]
+    style = {"axes.edgecolor": muted, "grid.color": rule, "xtick.color": muted}
+    style |= {"ytick.color": muted, "axes.labelcolor": muted, "xtick.labelcolor": muted}
+    with matplotlib.rc_context({**style, "ytick.labelcolor": muted}):  # type: ignore[arg-type]
+        yield
+
+
+def _figure(curve: Record, tones: Mapping[str, str]) -> Figure:
+    """A row of panels per metric: against evaluations, and against seconds."""
+    metrics = curve["metrics"]
+    height = max(3.5, 1.2 + 0.17 * len(_samplers(curve)))  # inches; room for every name
+    figure = Figure(figsize=(10.4, height * len(metrics)), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08, wspace=0.04)  # type: ignore[union-attr]
+    figure.patch.set_alpha(0)
+    named: list[tuple[Axes, list[_Name]]] = []
+    for row, metric in enumerate(metrics):
+        last = row == len(metrics) - 1
+        left = figure.add_subplot(len(metrics), 2, 2 * row + 1)
+        right = figure.add_subplot(len(metrics), 2, 2 * row + 2, sharey=left)
+        for axis, cost in ((left, "nfe"), (right, "seconds")):
+            axis.patch.set_alpha(0)
+            names = _panel(axis, curve, metric, cost, tones)
+            named += [(axis, names)] if cost == "nfe" else []
+        left.set_title(f"{curve['titles'][metric]}, {curve['better'][metric]} is better")
+        right.tick_params(labelleft=False)
+        if last:
+            left.set_xlabel("network evaluations per image (NFE)")
+            right.set_xlabel("seconds per image")
+    figure.draw_without_rendering()  # where things are is known once they are laid out
+    for axis, names in named:
+        _label(axis, names)
+    return figure
+
+
+def _panel(
+    axis: Axes, curve: Record, metric: str, cost: str, tones: Mapping[str, str]
+) -> list[_Name]:
+    """One metric against one cost, every sampler with its intervals; return the lines' names."""
+    labels: list[_Name] = []
+    for place, sampler in enumerate(_samplers(curve)):
+        cells = [
+            cell
+            for cell in curve["cells"]
+            if cell["sampler"] == sampler and metric in cell["metrics"]
+        ]
+        if not cells:
+            continue
+        cells.sort(key=lambda cell: cell["nfe"])
+        colour = COLOURS[place % len(COLOURS)]
+        costs = [_cost(curve, cell, cost) for cell in cells]
+        points = [cell["metrics"][metric] for cell in cells]
+        values = [point["value"] for point in points]
+        ends = [
+            tuple(point["value"] if point[end] is None else point[end] for end in ("low", "high"))
+            for point in points
+        ]
+        axis.vlines(
+            costs, [e[0] for e in ends], [e[1] for e in ends], color=colour, alpha=0.4, linewidth=3
+        )
+        axis.plot(
+            costs,
+            values,
+            color=colour,
+            linestyle=_DASHES[place // len(COLOURS) % len(_DASHES)],
+            marker=_MARKERS[(place + place // len(COLOURS)) % len(_MARKERS)],
+            markersize=4.2,
+            linewidth=1.4,
+        )
+        labels.append((costs[0], values[0], sampler, colour))
+    for cell in _best(curve, metric, cost):
+        axis.plot(
+            [_cost(curve, cell, cost)],
+            [cell["metrics"][metric]["value"]],
+            marker="o",
+            markersize=10,
+            markerfacecolor="none",
+            markeredgecolor=tones["muted"],
+            markeredgewidth=1.2,
+            linestyle="none",
+        )
+    floor = curve.get("floors", {}).get(metric)
+    if floor is not None:
+        axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.3)
+    _scale(axis, curve, metric, cost)
+    if floor is not None and cost == "nfe":
+        axis.annotate(
+            "real images",
+            (0.01, floor),
+            xycoords=axis.get_yaxis_transform(),
+            xytext=(0, 3.5),
+            textcoords="offset points",
+            color=tones["muted"],
+            fontsize=8.5,
+        )
+    return labels
+
+
+def _scale(axis: Axes, curve: Record, metric: str, cost: str) -> None:
+    points = [c["metrics"][metric] for c in curve["cells"] if metric in c["metrics"]]
+    costs = [cell[cost] for cell in curve["cells"]]
+    ends = [point["value"] if point["low"] is None else point["low"] for point in points]
+    floor = curve.get("floors", {}).get(metric)
+    lowest = min(ends if floor is None else [*ends, floor])  # which may be below 0, without bias
+    highest = max(point["value"] for point in points)
+    if curve["better"][metric] == "lower" and lowest > 0 and highest > 4 * lowest:
+        axis.set_yscale("log")
+        plain_ticks(axis.yaxis, wide=highest > 30 * lowest)
+    axis.set_xscale("log")
+    plain_ticks(axis.xaxis)
+    if cost == "nfe":
+        axis.xaxis.set_major_locator(FixedLocator(sorted(set(costs))))
+        axis.set_xlim(min(costs) / 1.9, max(costs) * 1.08)  # room for the names on the left
+    else:
+        axis.set_xlim(min(costs) / 1.15, max(costs) * 1.15)
+
+
+def _label(axis: Axes, labels: Sequence[_Name]) -> None:
+    """Write each name beside the beginning of its line, moved apart where they would touch."""
+    to_points = 72 / axis.figure.dpi
+    heights = [axis.transData.transform((x, y))[1] * to_points for x, y, *_ in labels]
+    order = sorted(range(len(labels)), key=lambda k: heights[k])
+    placed: dict[int, float] = {}
+    below = -float("inf")
+    for k in order:
+        placed[k] = below = max(heights[k], below + _LABEL_GAP)
+    above = axis.get_window_extent().y1 * to_points
+    for k in reversed(order):  # what has been pushed out at the top comes down again
+        placed[k] = min(placed[k], above)
+        above = placed[k] - _LABEL_GAP
+    leftmost = min((x for x, *_ in labels), default=1.0)
+    for k, (_, y, name, colour) in enumerate(labels):
+        note = axis.annotate(
+            name,
+            (leftmost, y),
+            xytext=(-8, placed[k] - heights[k]),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            color=colour,
+            fontsize=9,
+            fontweight="bold",
+            annotation_clip=False,
+        )
+        note.set_in_layout(False)
+
+
+def _best(curve: Record, metric: str, cost: str) -> list[Record]:
+    """The points to mark: the best within each budget, or of each length of time."""
+    cells = [cell for cell in curve["cells"] if metric in cell["metrics"]]
+    sign = 1 if curve["better"][metric] == "lower" else -1
+    kept: list[Record] = []
+    for cell in sorted(cells, key=lambda c: (c[cost], sign * c["metrics"][metric]["value"])):
+        value = sign * cell["metrics"][metric]["value"]
+        if not kept or value < sign * kept[-1]["metrics"][metric]["value"]:
+            kept.append(cell)
+    return kept
+
+
+def _cost(curve: Record, cell: Record, cost: str) -> float:
+    """Where a point stands; those of equal evaluations stand a little beside each other."""
+    if cost != "nfe":
+        return cell[cost]
+    names = _samplers(curve)
+    return cell["nfe"] * _ASIDE ** (names.index(cell["sampler"]) - (len(names) - 1) / 2)
+
+
+def _samplers(curve: Record) -> list[str]:
+    return list(dict.fromkeys(cell["sampler"] for cell in curve["cells"]))

@@ -1,0 +1,256 @@
+"""What a run does once its last step is made: pipeline, samples, first metrics, report."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from undrift.data import ImageSet
+from undrift.data.scatter import on_plane
+from undrift.errors import UsageError
+from undrift.metrics import (
+    Comparison,
+    Images,
+    fit_seconds,
+    measure,
+    open_spaces,
+    quick_space,
+    with_sensitivity,
+)
+from undrift.metrics.suite import QUICK
+from undrift.networks import count_parameters
+from undrift.pipelines import DiffusionPipeline, GANPipeline, Pipeline, Progress, Samples
+from undrift.report import gather_material, write_report
+from undrift.runs.activity import activity
+from undrift.runs.configuration import RunConfig
+from undrift.runs.directory import RunDirectory
+from undrift.runs.judge import best_so_far
+from undrift.runs.learners import build_learner
+from undrift.runs.loading import load_weights
+from undrift.runs.log import RunLog
+from undrift.runs.recorder import draw_grid
+from undrift.wording import plural
+from undrift.workflows.planning import forward_seconds
+
+PIXELS = 64_000
+"""Pixels to draw for the first metrics on a CPU: 1,000 digits, or 128 images of 32 x 32."""
+
+FEWEST, MOST = 128, 1000
+
+POINTS = 2500
+"""Points of the plane to draw instead, as is usual for counting modes."""
+
+FOLLOWED_POINTS = 500
+"""Points of the plane that are followed on their way from noise."""
+
+MOST_HELD_OUT = 10_000
+"""Held-out images that samples are compared with."""
+
+TESTING = 10.0
+"""Seconds that evaluation and report usually take beside drawing and fitting."""
+
+VIEW_BYTES = 2**29
+"""Pixels of each split that metrics and report look at."""
+
+
+def close_run(
+    run: RunDirectory,
+    config: RunConfig,
+    data: ImageSet,
+    log: RunLog,
+    network: nn.Module | None,
+    check: Callable[..., None],
+    *,
+    bare: bool = False,
+) -> None:
+    """Write ``pipeline/``, ``grid.png``, ``evaluation/first.json`` and ``report.html``.
+
+    Every part is written by rename, so that a run killed here does it again when resumed.
+
+    Args:
+        run: a run whose last checkpoint is written.
+        config: its configuration.
+        data: its images.
+        log: where to say what is being done.
+        network: the user's own network, if the run has one.
+        check: called now and then with the sampler's progress; raises to stop.
+        bare: leave it at ``pipeline/`` and ``grid.png``.
+    """
+    learner = build_learner(config, config.training.device, network=network)
+    pipeline = learner.pipeline(load_weights(run, config))
+    pipeline.save_pretrained(run.pipeline)
+    log.say(f"saved the pipeline: {run.pipeline}")
+    log.say("drawing a sample grid: grid.png")
+    run.write_bytes("grid.png", draw_grid(pipeline))
+    if bare:
+        return
+
+    began = time.perf_counter()
+    train = view(data.split("train"))
+    count = _count(config, len(train))
+    log.say(f"drawing {plural(count, 'sample')} for the first metrics and the report")
+    samples = _drawn(pipeline, count, log, check)
+    sampling = time.perf_counter() - began
+    log.say(f"drew {plural(len(samples.images), 'sample')} in {sampling:.1f} s")
+
+    began = time.perf_counter()
+    metrics = _measured(samples, train, data, config, log, check)
+    if (best := best_so_far(run)) is not None:
+        log.say(f"drawing {plural(count, 'sample')} of the weights that validated best")
+        chosen = Pipeline.from_pretrained(run.best, network=network)
+        drawn = _drawn(chosen.to(pipeline.device), count, log, check)
+        metrics["best"] = best | _measured(drawn, train, data, config, log, check)
+    run.write_json("evaluation/first.json", metrics)
+    measuring = time.perf_counter() - began
+    log.say(f"measured them in {measuring:.1f} s")
+    for entry in metrics["metrics"].values():
+        low, high, floor = (
+            "none" if entry[name] is None else f"{entry[name]:.4g}"
+            for name in ("low", "high", "floor")
+        )
+        log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
+    log.say("writing the report")
+    _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
+
+
+def closing_seconds(config: RunConfig, data: ImageSet, seconds_per_step: float) -> float:
+    """What `close_run` is expected to take, from a few steps of what it trains on ``data``.
+
+    Args:
+        config: the run.
+        data: its images.
+        seconds_per_step: of an update of the run.
+    """
+    train = view(data.split("train"))
+    forwards = _count(config, len(train)) * config.model.spec.steps
+    expected = TESTING + forward_seconds(config, forwards, seconds_per_step)
+    if (space := quick_space(train)) == "domain":
+        with contextlib.suppress(UsageError):  # copies of one image: nothing is fitted
+            expected += fit_seconds(train, space, device=config.training.device)
+    return expected
+
+
+def _drawn(pipeline: Pipeline, count: int, log: RunLog, check: Callable[..., None]) -> Samples:
+    """``count`` samples, with progress."""
+    with activity(log.console, "drawing samples") as show:
+
+        def told(progress: Progress) -> None:
+            check()
+            show(progress.done, progress.total)
+
+        return pipeline(count, seed=0, on_progress=told)
+
+
+def _report(
+    run: RunDirectory,
+    config: RunConfig,
+    train: Images,
+    pipeline: Pipeline,
+    samples: Samples,
+    seconds: dict[str, float],
+) -> Path:
+    spec = config.model.spec
+    trajectory, learnt, sampler = None, [], "one pass of the generator"
+    if isinstance(pipeline, DiffusionPipeline):
+        followed = FOLLOWED_POINTS if on_plane(spec.shape) else 1
+        trajectory = pipeline(followed, seed=0, trajectory=followed).trajectory
+        learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
+        sampler = f"{spec.sampler}, {plural(spec.steps, 'step')}, guidance {spec.guidance:g}"
+    elif isinstance(pipeline, GANPipeline):
+        learnt = [pipeline.weights]
+    parameters = sum(count_parameters(module) for module in learnt)
+    material = gather_material(
+        samples.images,
+        samples.labels,
+        train,
+        spec.class_names,
+        strip=None if trajectory is None else _strip(trajectory.denoised),
+        strip_levels=() if trajectory is None else np.exp(-trajectory.log_snr / 2).tolist(),
+        parameters=parameters,
+        nfe=samples.nfe,
+        sampling_seconds=samples.seconds,
+        sampler=sampler,
+        seconds=seconds,
+    )
+    return write_report(run.path, material)
+
+
+def _count(config: RunConfig, training: int) -> int:
+    """Samples for the first metrics: as many as a short wait allows, and as there are real ones.
+
+    Real images are measured beside them, and no more of these can be than training images.
+    """
+    _, height, width = config.model.spec.shape
+    if on_plane(config.model.spec.shape):
+        return POINTS
+    most = MOST if config.training.device == "cuda" else PIXELS // (height * width)
+    return int(np.clip(most, FEWEST, min(MOST, max(FEWEST, training))))
+
+
+def _strip(denoised: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(f, n, H, W, C) of points of the plane as they are, of images the first one's alone."""
+    return denoised if on_plane(denoised.shape[2:]) else denoised[:, 0]
+
+
+def _measured(
+    samples: Samples,
+    train: Images,
+    data: ImageSet,
+    config: RunConfig,
+    log: RunLog,
+    check: Callable[..., None],
+) -> dict[str, Any]:
+    """The quick metrics against the held-out images, or all images where none are held out."""
+    splits = {name: data.split(name) for name in ("test", "validation")}
+    split = next((name for name, part in splits.items() if len(part) >= 2), None)
+    held_out = train if split is None else view(splits[split])
+    labelled = samples.labels if held_out.labels is not None else None
+    log.say("fitting features to the training images, unless they are cached")
+    try:
+        with activity(log.console, "fitting features") as show:
+
+            def told(seen: int, total: int, left: float) -> None:
+                check()
+                show(seen, total)
+
+            extractor, classifier = open_spaces(
+                train, quick_space(train), device=config.training.device, on_fit=told
+            )
+    except UsageError as error:  # of copies of one image: the run has its report without metrics
+        missing = {"sensitivity": [], "sensitivity_missing": str(error)}
+        return {"metrics": {}, "missing": dict.fromkeys(QUICK, str(error)), **missing}
+    comparison = Comparison(
+        Images(samples.images, labelled),
+        held_out.draw(MOST_HELD_OUT, config.training.seed, "reference"),
+        None if split is None else train,
+        extractor,
+        classifier,
+        data.class_names,
+        config.training.seed,
+        split or "training",
+    )
+    log.say(f"evaluating {plural(len(samples.images), 'sample')}: {', '.join(QUICK)}")
+    with activity(log.console, "evaluating samples") as show:
+
+        def before(metric: str, done: int, total: int) -> None:
+            check()
+            show(done, total)
+
+        found = measure(comparison, QUICK, before)
+    log.say("testing what these metrics see on real images, corrupted in known ways")
+    check()
+    return with_sensitivity(found, comparison)
+
+
+def view(split: ImageSet) -> Images:
+    """Images of a split that fit into memory: all of them, or evenly spaced ones."""
+    most = max(FEWEST, VIEW_BYTES // int(np.prod(split.shape)))
+    rows = np.linspace(0, len(split) - 1, min(len(split), most)).astype(np.int64)
+    return Images(split.take(rows), None if split.labels is None else split.labels[rows])

@@ -1,0 +1,47 @@
+"""Real sprites: what metrics say of shuffled ones, and what a run says of a model of noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.data.real import real
+
+import undrift
+import undrift.data
+from undrift.metrics import Images
+from undrift.metrics.corruptions import corrupted, corruptions_of
+from undrift.report.record import RunRecord
+from undrift.report.sensitivity import with_samples
+from undrift.report.verdict import Verdict
+
+pytestmark = pytest.mark.slow
+
+
+def test_shuffled_sprites_are_told_from_real_ones() -> None:
+    sprites = np.asarray(undrift.data.load(real("emoji"), size=32, holdout=0).images[:1200])
+    order = np.random.default_rng(0).permutation(len(sprites))
+    reference, samples = sprites[order[:400]], sprites[order[400:800]]
+    shuffle = next(one for one in corruptions_of(samples) if one.name == "shuffled pixels")
+    shuffled = corrupted(Images(samples, None), shuffle, seed=0).images
+    assert not np.array_equal(shuffled, samples)
+    names = ["texture_fd", "coverage"]
+    real_ones, theirs = (
+        undrift.evaluate(images, reference=reference, metrics=names, features="random")["metrics"]
+        for images in (samples, shuffled)
+    )
+    assert theirs["texture_fd"]["value"] > 5 * real_ones["texture_fd"]["value"]
+    assert "structure" not in theirs["texture_fd"].get("unseen", [])
+    # coverage in random features does not see weak noise, and says so beside its value
+    assert any(what.startswith("noise") for what in theirs["coverage"]["unseen"])
+    assert not any(what.startswith("noise") for what in theirs["texture_fd"].get("unseen", []))
+
+
+def test_a_model_of_52_steps_is_called_early(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    undrift.train(real("emoji"), size=32, steps=52, out=out, seed=0, device="cpu")
+    record = RunRecord.read(out)
+    found = with_samples(Verdict("learnt", "By its loss it has learnt."), record.evaluation)
+    assert found.state == "early"
+    assert "not clearly better than real images with" in found.sentence

@@ -1,0 +1,168 @@
+"""The report shows curves and evaluations that were measured after it was written."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+
+import matplotlib
+import pytest
+from tests.report import fake_run
+from tests.report.test_report import Page
+
+from undrift.report import write_report
+from undrift.report.refresh import refresh
+from undrift.report.sampler_curve import curve_svg, print_figure
+from undrift.report.sampler_table import budget_lines
+
+
+def curve(names=("dpmpp_2m", "heun", "euler"), metrics=("fd", "kid", "coverage")):
+    cells = []
+    for place, name in enumerate(names):
+        for nfe in (5, 15, 35):
+            value = (1 + place) * (0.6 + 20 / nfe**1.5)
+            points = {"fd": value, "kid": value / 50 - 0.02, "coverage": 0.97 - value / 12}
+            cells.append(
+                {
+                    "sampler": name,
+                    "nfe": nfe,
+                    "steps": nfe,
+                    "seconds": 0.002 * nfe,
+                    "metrics": {
+                        m: {"value": points[m], "low": points[m] * 0.9, "high": points[m] * 1.1}
+                        for m in metrics
+                    },
+                }
+            )
+    first = metrics[0]
+    best = {"budget": 5, **cells[0], **cells[0]["metrics"][first]}
+    second = {**cells[-3], **cells[-3]["metrics"][first]}
+    return {
+        "metrics": list(metrics),
+        "titles": {m: f"{m}[domain]" for m in metrics},
+        "better": {m: "higher" if m == "coverage" else "lower" for m in metrics},
+        "floors": dict.fromkeys(metrics, 0.6) | {"coverage": 0.97},
+        "cells": cells,
+        "best": {first: [best | {"runner_up": second, "overlaps": False}]},
+        "protocol": "30 samples <b>against</b> 60 images",
+    }
+
+
+def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    before = write_report(run, fake_run.material()).read_text()
+    assert 'id="samplers"' not in before
+    assert refresh(run) and (run / "report.html").read_text() == before
+
+    (run / "evaluation" / "curve.json").write_text(json.dumps(curve()))
+    assert refresh(run)
+    text = (run / "report.html").read_text()
+    page = Page(text)
+    assert 'id="samplers"' in text and page.tags.count("svg") == 9
+    assert len(page.images) == len(Page(before).images)
+    for words in ("dpmpp_2m, 5 steps", "better beyond its interval", "30 samples <b>against</b>"):
+        assert words in page.said, words
+    assert len(page.ids) == len(set(page.ids))
+    assert not refresh(tmp_path)  # no report there
+    assert write_report(run, fake_run.material()).read_text() == text
+
+    changed = curve(("unipc",))
+    (run / "evaluation" / "curve.json").write_text(json.dumps(changed | {"best": {}}))
+    refresh(run)
+    again = Page((run / "report.html").read_text())
+    assert "unipc" in again.said and "dpmpp_2m, 5 steps" not in again.said
+
+
+def evaluation(value, count=2000):
+    return {
+        "target": "run",
+        "metrics": {
+            "fd": {
+                "name": "FD[domain@01234567]",
+                "value": value,
+                "low": value - 0.1,
+                "high": value + 0.1,
+                "floor": 0.25,
+                "protocol": "Frechet distance of <features>",
+            }
+        },
+        "missing": {"cas": "no labels"},
+        "samples": {"count": count},
+        "reference": {"count": 900, "split": "test"},
+        "sampling": {"sampler": "heun", "steps": 9, "guidance": None},
+        "protocol": "2,000 samples",
+    }
+
+
+def test_later_evaluations_join_the_report_latest_first(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    before = write_report(run, fake_run.material()).read_text()
+    assert 'id="evaluations"' not in before
+    for age, (name, value) in enumerate([("b", 3.25), ("a", 1.75)]):
+        path = run / "evaluation" / f"{name}.json"
+        path.write_text(json.dumps(evaluation(value)))
+        os.utime(path, (1000 + age, 1000 + age))
+    (run / "evaluation" / "likelihood-elbo.json").write_text(json.dumps({"methods": {}}))
+    assert refresh(run)
+    text = (run / "report.html").read_text()
+    page = Page(text)
+    for words in ("1.75", "3.25", "Frechet distance of <features>", "No cas: no labels"):
+        assert words in page.said, words
+    assert "2,000 samples against 900 images of test, sampler heun, steps 9" in page.said
+    section = text[text.index('id="evaluations"') :]
+    assert section.index("1.75") < section.index("3.25")
+    assert len(page.ids) == len(set(page.ids))
+    assert write_report(run, fake_run.material()).read_text() == text
+
+
+def test_a_page_without_the_marks_is_left_alone(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    (run / "report.html").write_text("<html>mine</html>")
+    assert not refresh(run)
+    assert (run / "report.html").read_text() == "<html>mine</html>"
+
+
+@pytest.mark.parametrize("metrics", [("fd",), ("coverage", "kid")])
+def test_the_figure_takes_any_metrics_and_many_samplers(metrics):
+    names = tuple(f"sampler_{k}" for k in range(17))
+    figure = print_figure(curve(names, metrics))
+    assert len(figure.axes) == 2 * len(metrics)
+    left = figure.axes[0]
+    told = {text.get_text() for text in left.texts}
+    assert set(names) <= told and "real images" in told
+    places = sorted(text.get_window_extent().y0 for text in left.texts if text.get_text() in names)
+    gaps = [above - below for below, above in zip(places, places[1:], strict=False)]
+    assert min(gaps) > 0.9 * 11 * figure.dpi / 72  # no name lies on another
+    looks = {
+        (line.get_color(), line.get_marker()) for line in left.lines if len(line.get_xdata()) == 3
+    }
+    assert len(looks) == 17
+    assert matplotlib.rcParams["axes.grid"] is False
+
+
+def test_without_a_curve_there_is_no_figure():
+    assert curve_svg({}) is None and budget_lines({}, "fd") == []
+
+
+def test_intervals_that_are_missing():
+    plain = curve(("euler",), ("fd",))
+    for cell in plain["cells"]:
+        cell["metrics"]["fd"] |= {"low": None, "high": None}
+    plain["best"]["fd"][0] |= {"low": None, "high": None, "runner_up": None, "overlaps": None}
+    (line,) = budget_lines(plain, "fd")
+    assert (line.runner_up, line.told_apart) == ("-", "-") and "to" not in line.value
+    assert print_figure(plain).axes
+
+
+@pytest.mark.parametrize("floor", [-0.01, 0.0])
+def test_real_images_below_zero_are_on_the_chart(floor):
+    # an unbiased distance of real images is below 0 as often as above
+    wide = curve(("euler",), ("kid",))
+    for cell, value in zip(wide["cells"], (0.5, 0.1, 0.05), strict=True):
+        cell["metrics"]["kid"] = {"value": value, "low": 0.9 * value, "high": 1.1 * value}
+    wide["floors"] = {"kid": floor}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of a layout that collapsed
+        axis = print_figure(wide).axes[0]
+    assert axis.get_yscale() == "linear" and axis.get_ylim()[0] <= floor
