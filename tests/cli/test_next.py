@@ -179,6 +179,7 @@ def test_outputs_of_the_next_command_do_not_meet_the_last_ones():
     again = parse(sample.Sample, "sample", sample._next(found))
     assert (again.out, again.npz) == ("a/drawn-5", "all-5.npz")
     assert numbered(None, 0, 1) is None
+    assert [numbered(place, 0, 1) for place in (".", "..", "/")] == ["1", "../1", "/1"]
 
 
 def test_a_curve_whose_best_is_learned_leaves_the_grid_to_it():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from undrift import randomness
 from undrift.data.order import EpochStream
+from undrift.errors import ModelFileError
 from undrift.training import loop
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import PowerEMA
@@ -202,3 +204,16 @@ def test_the_ema_is_not_the_network() -> None:
     raw = loop.averaged_tensors(done.learner)
     average: PowerEMA = done.ema
     assert any(not torch.equal(t, raw[n]) for n, t in average.weights(0.05).items())
+
+
+@pytest.mark.parametrize(
+    "state", [{"images": 64}, {"images": 64, "consecutive": "1", "skipped": 0}]
+)
+def test_a_damaged_state_is_refused_by_name(tmp_path: Path, state: dict[str, object]) -> None:
+    first = trainer(CheckpointStore(tmp_path))
+    first._observer = Quiet(None)
+    first.run(StopSignals(), until=1)
+    checkpoint = CheckpointStore(tmp_path).newest()
+    assert checkpoint is not None
+    with pytest.raises(ModelFileError, match=r"checkpoint 1: state: .*consecutive.*older one"):
+        trainer(None).restore(replace(checkpoint, state=state))

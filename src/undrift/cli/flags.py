@@ -83,11 +83,14 @@ def repeated(
 def numbered(path: str | None, before: object, after: object) -> str | None:
     """``path`` of an output for the next command, so that it does not meet the last one's.
 
-    ``drawn`` becomes ``drawn-AFTER``, and ``drawn-BEFORE.npz`` ``drawn-AFTER.npz``.
+    ``drawn`` becomes ``drawn-AFTER``, ``drawn-BEFORE.npz`` ``drawn-AFTER.npz``, and a folder
+    without a name of its own, such as ``.``, ``AFTER`` inside it.
     """
     if path is None:
         return None
     place = Path(path)
+    if place.name in ("", ".."):
+        return str(place / str(after))
     stem = place.stem.removesuffix(f"-{before}")
     return str(place.with_name(f"{stem}-{after}{place.suffix}"))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -19,8 +20,9 @@ from undrift.conditioning import Condition
 from undrift.data import ImageSet
 from undrift.data.loader import Loader
 from undrift.data.order import BalancedStream, EpochStream, Stream
-from undrift.errors import ModelFileError
+from undrift.errors import ModelFileError, UsageError
 from undrift.randomness import Draws, key
+from undrift.schema import from_plain, to_plain
 from undrift.training.cadence import Cadence
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.distributed import World
@@ -58,6 +60,21 @@ class Observer(Protocol):
     def evaluate(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
         """Measure samples drawn with the averaged weights."""
         ...
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """What a checkpoint holds of the loop beside tensors.
+
+    Attributes:
+        images: real images seen.
+        consecutive: steps skipped as non-finite, one after another, just before.
+        skipped: all steps skipped.
+    """
+
+    images: int
+    consecutive: int
+    skipped: int
 
 
 class Trainer:
@@ -132,7 +149,7 @@ class Trainer:
         """Go on from a checkpoint.
 
         Raises:
-            ModelFileError: if it belongs to another network or optimiser.
+            ModelFileError: if it belongs to another network or optimiser, or its state is damaged.
         """
         try:
             self.learner.networks.load_state_dict(checkpoint.tensors["network"])
@@ -149,7 +166,11 @@ class Trainer:
                 group.module.named_parameters(),
                 _with_prefix(checkpoint.tensors["optimizer"], group.name),
             )
-        self.guard = NonFiniteGuard(checkpoint.state["consecutive"], checkpoint.state["skipped"])
+        try:
+            state = from_plain(LoopState, checkpoint.state, f"checkpoint {checkpoint.step}: state")
+        except UsageError as error:
+            raise ModelFileError(f"{error}; delete this checkpoint to use an older one") from error
+        self.guard = NonFiniteGuard(state.consecutive, state.skipped)
         self.step = checkpoint.step
 
     def run(self, stop: StopSignals, until: int | None = None) -> None:
@@ -355,11 +376,7 @@ class Trainer:
                 "ema": self.ema.state(),
                 "optimizer": self._optimizer_state(),
             },
-            {
-                "images": self.progress.images,
-                "consecutive": self.guard.consecutive,
-                "skipped": self.guard.skipped,
-            },
+            to_plain(LoopState(self.progress.images, self.guard.consecutive, self.guard.skipped)),
         )
         self._store.prune(self.plan.keep)
         seconds = time.perf_counter() - before
