@@ -41,26 +41,38 @@ class SelfAttention(nn.Module):
         self.key_norm = RMSNorm(width // heads)
         self.out = _projection(width, zero)
 
-    def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor] | None = None) -> Tensor:
-        """(B, L, width) -> the same; ``rotation`` turns queries and keys by their positions."""
+    def forward(
+        self,
+        x: Tensor,
+        rotation: tuple[Tensor, Tensor] | None = None,
+        mask: Tensor | None = None,
+    ) -> Tensor:
+        """(B, L, width) -> the same.
+
+        Args:
+            x: the sequence.
+            rotation: turns queries and keys by their positions.
+            mask: (B, L) bool, True where a position may be attended to; None: all may.
+        """
         batch, length, _ = x.shape
         qkv = self.qkv(x).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         query, key, value = qkv.unbind(0)
         query, key = self.query_norm(query), self.key_norm(key)
         if rotation is not None:
             query, key = rotate(query, rotation), rotate(key, rotation)
-        heard = _attended(query.to(value.dtype), key.to(value.dtype), value)
-        return self.out(heard.transpose(1, 2).flatten(2))
+        mask = None if mask is None else mask[:, None, None, :]
+        attended = _attended(query.to(value.dtype), key.to(value.dtype), value, mask)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
 
 class CrossAttention(nn.Module):
     """Attention from the positions of one sequence to the tokens of another.
 
-    A learned key and value stand beside the tokens, so that a sample whose tokens are all masked
-    (a dropped caption) hears something defined instead of a softmax over nothing.
+    A learned token stands beside the others, so that attention is defined for a sample whose tokens
+    are all masked (a dropped caption).
 
     Args:
-        width: channels of the listening sequence.
+        width: channels of the sequence that attends.
         tokens: channels of the tokens.
         heads: number of heads; divides ``width``.
     """
@@ -77,7 +89,7 @@ class CrossAttention(nn.Module):
         self.out = _projection(width, zero=True)
 
     def forward(self, x: Tensor, tokens: Tensor, mask: Tensor | None) -> Tensor:
-        """(B, L, width), (B, T, tokens) and a mask (B, T), True = heard -> (B, L, width)."""
+        """(B, L, width), (B, T, tokens) and a mask (B, T), False: padding -> (B, L, width)."""
         batch, length, _ = x.shape
         silence = self.silence.expand(batch, 1, -1).to(tokens.dtype)
         heard = torch.cat([silence, self.token_norm(tokens).to(tokens.dtype)], dim=1)
@@ -87,12 +99,14 @@ class CrossAttention(nn.Module):
         query, key = self.query_norm(query).to(value.dtype), self.key_norm(key).to(value.dtype)
         if mask is not None:
             mask = F.pad(mask, (1, 0), value=True)[:, None, None, :]
-        answer = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        return self.out(answer.transpose(1, 2).flatten(2))
+        attended = _attended(query, key, value, mask)
+        return self.out(attended.transpose(1, 2).flatten(2))
 
 
-def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Attention of (B, heads, L, d), by what is fastest.
+def _attended(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Attention of (B, heads, L, d) to (B, heads, T, d), by what is fastest.
+
+    ``mask`` is bool, broadcast to (B, heads, L, T), and True where attention is allowed.
 
     The backward pass of torch's fused kernel is slow in bfloat16 on a CPU: with 64 positions three
     to six times as slow as plain products, with 256 one and a half times, with 576 alike.
@@ -100,9 +114,11 @@ def _attended(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     small = query.shape[2] <= _SHORT and key.shape[2] <= _SHORT
     trained = torch.is_grad_enabled() and query.requires_grad
     if trained and small and query.device.type == "cpu" and query.dtype == torch.bfloat16:
-        weights = torch.softmax(query * query.shape[3] ** -0.5 @ key.transpose(2, 3), dim=3)
-        return weights @ value
-    return F.scaled_dot_product_attention(query, key, value)
+        logits = query * query.shape[3] ** -0.5 @ key.transpose(2, 3)
+        if mask is not None:
+            logits = logits.masked_fill(~mask, float("-inf"))
+        return torch.softmax(logits, dim=3) @ value
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
 
 
 def _checked(heads: int, width: int) -> int:
