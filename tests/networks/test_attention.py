@@ -8,7 +8,6 @@ import torch
 from undrift.networks import attention
 from undrift.networks.attention import CrossAttention, SelfAttention
 
-
 MASK = torch.arange(20) < torch.tensor([20, 7, 1])[:, None]
 
 

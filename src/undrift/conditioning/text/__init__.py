@@ -1,0 +1,7 @@
+"""Texts as conditions: a vocabulary learned from captions, and an encoder trained jointly."""
+
+from undrift.conditioning.text.encoder import TextEncoder
+from undrift.conditioning.text.spec import TextSpec
+from undrift.conditioning.text.vocabulary import Vocabulary, learn_vocabulary
+
+__all__ = ["TextEncoder", "TextSpec", "Vocabulary", "learn_vocabulary"]

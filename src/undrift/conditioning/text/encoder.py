@@ -1,0 +1,84 @@
+r"""The text encoder: a small transformer, trained together with the network that it conditions.
+
+.. math::
+
+    h_0 = [E_0 + P_0;\ E_{s_1} + P_1;\ \dots;\ E_{s_L} + P_L], \qquad
+    h \leftarrow h + \mathrm{Attention}(\mathrm{RMS}(h)), \qquad
+    h \leftarrow h + W_2\,\mathrm{gelu}(W_1\,\mathrm{RMS}(h))
+
+with token embeddings :math:`E`, of which :math:`E_0` is a class token, and learned positions
+:math:`P`. The class token's encoding is the pooled vector. Padding is masked. Of an empty text only
+the class token is left: the null condition, learned from dropped captions.
+"""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from undrift.conditioning.text.spec import TextSpec
+from undrift.errors import UsageError
+from undrift.networks.attention import SelfAttention
+from undrift.networks.norms import RMSNorm
+
+
+class TextEncoder(nn.Module):
+    """Encodes tokens into a sequence and a pooled vector.
+
+    Args:
+        spec: vocabulary and shape.
+        vector: length of the pooled vector.
+    """
+
+    def __init__(self, spec: TextSpec, vector: int) -> None:
+        super().__init__()
+        self.spec = spec
+        # Row 0 is the class token, so that tokens can be added behind without moving it.
+        self.embedding = nn.Embedding(spec.tokens + 1, spec.width)
+        self.positions = nn.Embedding(spec.length + 1, spec.width)
+        self.layers = nn.ModuleList(_Layer(spec) for _ in range(spec.layers))
+        self.norm = RMSNorm(spec.width)
+        self.pooled = nn.Linear(spec.width, vector, bias=False)
+        nn.init.normal_(self.positions.weight, std=0.1)
+        # Unit variance, as labels have: see `ConditionEncoder`.
+        nn.init.normal_(self.pooled.weight, std=spec.width**-0.5)
+
+    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Encode a batch; a text's encoding does not depend on its padding.
+
+        Args:
+            rows: int64 (B, L), L <= spec.length, tokens of each text and -1 where it has ended.
+
+        Returns:
+            Tokens (B, 1 + L, width), a mask of padding (B, 1 + L), False there, and the pooled
+            vector (B, vector).
+
+        Raises:
+            UsageError: for another shape, or more than ``spec.length`` tokens.
+        """
+        if rows.ndim != 2 or rows.shape[1] > self.spec.length:
+            raise UsageError(
+                f"text: tokens of shape {tuple(rows.shape)}, wanted (B, L) with L of at most "
+                f"{self.spec.length}"
+            )
+        # Padding is embedded as the class token is, and masked.
+        h = self.embedding(F.pad(rows + 1, (1, 0))) + self.positions.weight[: rows.shape[1] + 1]
+        mask = F.pad(rows >= 0, (1, 0), value=True)
+        for layer in self.layers:
+            h = layer(h, mask)
+        h = self.norm(h)
+        return h, mask, self.pooled(h[:, 0])
+
+
+class _Layer(nn.Module):
+    def __init__(self, spec: TextSpec) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(spec.width)
+        self.attention = SelfAttention(spec.width, spec.heads, zero=False)
+        self.norm = RMSNorm(spec.width)
+        self.inward = nn.Linear(spec.width, 4 * spec.width)
+        self.outward = nn.Linear(4 * spec.width, spec.width)
+
+    def forward(self, h: Tensor, mask: Tensor) -> Tensor:
+        h = h + self.attention(self.attention_norm(h), mask=mask)
+        return h + self.outward(F.gelu(self.inward(self.norm(h))))
