@@ -178,6 +178,8 @@ def _flags(verb: str, words: list[str]) -> list[Flag]:
     for declared in found:
         hints = typing.get_type_hints(declared, include_extras=True)
         for field in dataclasses.fields(declared):
+            if field.name == "compile":
+                continue  # half a minute of a compiler, whose files are larger than the limit
             kind, notes = _bare(hints[field.name])
             word = "--" + field.name.replace("_", "-")
             if any("Positional" in str(note) or "positional" in str(note) for note in notes):

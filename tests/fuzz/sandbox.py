@@ -41,8 +41,7 @@ _CHANGES = {**_FOLLOWING, "os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "shutil.
 """Events of the interpreter, and which of their arguments is the folder that a name is in."""
 
 _MOVES = {"os.rename": 3, "os.link": 3, "os.symlink": 2}
-_PROGRAMS = {"g++", "openssl", Path(sys.executable).name}
-"""What torch's compiler starts, and Python."""
+_PROGRAMS = {"g++", Path(sys.executable).name}
 
 
 @dataclass(frozen=True)

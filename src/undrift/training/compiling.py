@@ -33,3 +33,8 @@ def check_compiler(device: str) -> None:
             f"--compile: no C++ compiler found ({', '.join(candidates)}); "
             "install one or leave --compile out"
         )
+
+
+def is_from_compiler(error: RuntimeError) -> bool:
+    """Whether torch's compiler, or the one that it calls, failed."""
+    return type(error).__module__.startswith(("torch._dynamo.", "torch._inductor."))

@@ -25,6 +25,7 @@ from undrift.errors import (
     InterruptedRunError,
     TerminatedError,
     UsageError,
+    one_line,
 )
 from undrift.files.lock import FileLock
 from undrift.names import printable
@@ -46,6 +47,7 @@ from undrift.runs.recorder import Recorder
 from undrift.runs.settings import TrainSettings
 from undrift.runs.training_facts import training_facts
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
+from undrift.training.compiling import is_from_compiler
 from undrift.training.distributed import World
 from undrift.training.gaussian import spectrum
 from undrift.training.learner import Learner
@@ -173,7 +175,12 @@ def train_with(
             return journey.go(data, asked, settings)
         except (RuntimeError, MemoryError) as error:
             if isinstance(error, RuntimeError) and not is_out_of_memory(error):
-                raise
+                if not is_from_compiler(error):
+                    raise
+                raise UsageError(
+                    f"--compile: the compiler failed ({one_line(error)}); leave it out, or set "
+                    "TORCH_LOGS=dynamo to see all of it"
+                ) from error
             hint = possible(
                 "give a smaller --micro-batch, --batch-size or --size", "use a device with more"
             )
