@@ -1,9 +1,10 @@
 import pytest
 import torch
 
-from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
+from undrift.conditioning import NO_LABEL, Condition, ConditionEncoder, ConditionSpec
 from undrift.errors import UsageError
 from undrift.networks import ContextSpec
+from undrift.schema import from_plain
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def test_each_class_and_none_have_a_vector_of_their_own(encoder):
 
 def test_dropped_and_missing_labels_are_the_null_label(encoder):
     labels = Condition({"labels": torch.tensor([2, 2])})
-    half = encoder(labels.drop({"labels": torch.tensor([True, False])}), 2).vector
+    half = encoder(Condition({"labels": torch.tensor([NO_LABEL, 2])}), 2).vector
     null, two = encoder(None, 2).vector, encoder(labels, 2).vector
     assert torch.equal(half[0], null[0])
     assert torch.equal(half[1], two[1])
@@ -66,6 +67,12 @@ def test_state_dict_round_trip(encoder):
     twin.load_state_dict(encoder.state_dict())
     condition = Condition({"labels": torch.arange(5)})
     assert torch.equal(twin(condition, 5).vector, encoder(condition, 5).vector)
+
+
+def test_names_of_the_weights_are_those_of_stored_models(encoder):
+    assert list(encoder.state_dict()) == ["labels.weight", "augment.weight"]
+    older = {"classes": 5, "augment": 3}  # as version 0.1.0 wrote it
+    assert from_plain(ConditionSpec, older, "config.json") == encoder.spec
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,22 @@
-"""Conditions: what the user says of a sample, and how it becomes what the network hears."""
+"""Conditions: what is given with a sample, and how it is encoded for the network.
 
-from undrift.conditioning.condition import NO_LABEL, Condition
-from undrift.conditioning.encoder import ConditionEncoder, ConditionSpec
+One file per kind: `labels`, `numbers`, `augmentation`. To add one: a dataclass with the methods of
+`kind.Kind` and an embedding, and a field of `ConditionSpec` with a line in its ``kinds``.
+"""
 
-__all__ = ["NO_LABEL", "Condition", "ConditionEncoder", "ConditionSpec"]
+from undrift.conditioning.condition import Condition
+from undrift.conditioning.encoder import ConditionEncoder
+from undrift.conditioning.kind import Entry, Kind
+from undrift.conditioning.labels import NO_LABEL
+from undrift.conditioning.numbers import Number
+from undrift.conditioning.spec import ConditionSpec
+
+__all__ = [
+    "NO_LABEL",
+    "Condition",
+    "ConditionEncoder",
+    "ConditionSpec",
+    "Entry",
+    "Kind",
+    "Number",
+]

@@ -1,49 +1,29 @@
-"""From a ``Condition`` to the ``Context`` that a network hears.
+"""From a ``Condition`` to the ``Context`` that a network takes.
 
-Everything that is one vector per sample is embedded and summed into ``context.vector``. Each
-embedding has unit variance per channel at the start, whatever the number of classes, so that labels
-speak as loudly as the noise level.
+Vectors of all kinds are summed into ``context.vector``. Each embedding has unit variance per
+channel at the start, whatever the number of classes, so that no kind outweighs another.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from undrift.conditioning.condition import NO_LABEL, Condition
+from undrift.conditioning.condition import Condition
+from undrift.conditioning.spec import ConditionSpec
 from undrift.errors import UsageError
-from undrift.limits import MOST_CLASSES, WIDEST
+from undrift.limits import WIDEST
 from undrift.networks.context import Context, ContextSpec
-from undrift.schema import check_ranges
-
-
-@dataclass(frozen=True)
-class ConditionSpec:
-    """Which conditions a model understands; 0 means that it does not.
-
-    Attributes:
-        classes: number of class labels.
-        augment: number of augmentation parameters.
-    """
-
-    classes: int = 0
-    augment: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse negative sizes."""
-        check_ranges(self, "condition", classes=(0, MOST_CLASSES), augment=(0, WIDEST))
 
 
 class ConditionEncoder(nn.Module):
-    """Embeds labels and augmentation parameters into a context vector.
+    """Encodes each kind of condition by its own embedding, a submodule of the kind's name.
 
-    A missing or dropped label is heard as the null label, an embedding of its own; missing
-    augmentation parameters are heard as untouched (zero).
+    An entry that is not given is encoded as the kind's null.
 
     Args:
-        spec: the conditions to understand.
+        spec: the conditions to take.
         width: size of the context vector; unused if the spec is empty.
     """
 
@@ -52,63 +32,49 @@ class ConditionEncoder(nn.Module):
         if not 1 <= width <= WIDEST:
             raise UsageError(f"condition encoder: width is {width}, wanted 1 to {WIDEST:,}")
         self.spec = spec
-        # Row 0 is the null label, so that classes can be added behind without moving it.
-        self.labels = nn.Embedding(spec.classes + 1, width) if spec.classes else None
-        self.augment = nn.Linear(spec.augment, width, bias=False) if spec.augment else None
-        self.context_spec = ContextSpec(vector=width if spec.classes or spec.augment else 0)
+        self.kinds = spec.kinds
+        for kind in self.kinds:
+            self.add_module(kind.name, kind.embedding(width))
+        self.context_spec = _merged_spec([kind.context(width) for kind in self.kinds])
 
     def forward(self, condition: Condition | None, batch_size: int) -> Context:
         """Encode a batch.
 
         Args:
-            condition: what is known of the samples; None: nothing.
+            condition: what is given with the samples; None: nothing.
             batch_size: number of samples.
 
         Raises:
             UsageError: for an entry that the spec lacks, or another number of samples.
         """
         condition = Condition() if condition is None else condition
-        self._check(condition, batch_size)
-        vector: Tensor | None = None
-        if self.labels is not None:
-            labels = condition.get("labels")
-            if labels is None:
-                device = self.labels.weight.device
-                labels = torch.full((batch_size,), NO_LABEL, device=device, dtype=torch.int64)
-            vector = self.labels(labels.to(self.labels.weight.device) + 1)
-        if self.augment is not None:
-            parameters = condition.get("augment")
-            weight = self.augment.weight
-            if parameters is None:
-                parameters = torch.zeros(
-                    batch_size, self.spec.augment, device=weight.device, dtype=torch.float32
-                )
-            heard = self.augment(parameters.to(weight.device, weight.dtype))
-            vector = heard if vector is None else vector + heard
-        return Context(vector=vector)
-
-    def _check(self, condition: Condition, batch_size: int) -> None:
-        known = {"labels": self.spec.classes, "augment": self.spec.augment}
-        for name, entry in condition.items():
-            if not known.get(name):
-                understood = ", ".join(name for name, size in known.items() if size) or "none"
+        names = [kind.name for kind in self.kinds]
+        for name in condition:
+            if name not in names:
                 raise UsageError(
                     f"condition: this model does not understand {name!r}; it understands: "
-                    f"{understood}"
+                    f"{', '.join(names) or 'none'}"
                 )
-            wanted = (batch_size,) if name == "labels" else (batch_size, self.spec.augment)
-            if entry.shape != wanted:
-                raise UsageError(
-                    f"condition: {name} has shape {tuple(entry.shape)}, wanted {wanted}"
-                )
-        labels = condition.get("labels")
-        if labels is not None and labels.dtype != torch.int64:
-            raise UsageError(f"condition: labels are {labels.dtype}, wanted torch.int64")
-        # On an accelerator the look would cost a synchronisation at every step.
-        if labels is not None and labels.device.type == "cpu" and labels.numel():
-            lowest, highest = int(labels.min()), int(labels.max())
-            if lowest < NO_LABEL or highest >= self.spec.classes:
-                raise UsageError(
-                    f"condition: labels from {lowest} to {highest}, wanted 0 to "
-                    f"{self.spec.classes - 1}, or {NO_LABEL} for none"
-                )
+        parts = []
+        for kind in self.kinds:
+            embedding = self.get_submodule(kind.name)
+            device = next(embedding.parameters()).device
+            entry = condition.get(kind.name)
+            if entry is None:
+                entry = kind.null(batch_size, device)
+            else:
+                kind.check(entry, batch_size)
+            parts.append(embedding(entry.to(device)))
+        return _merged(parts)
+
+
+def _merged_spec(parts: Sequence[ContextSpec]) -> ContextSpec:
+    return ContextSpec(vector=max((part.vector for part in parts), default=0))
+
+
+def _merged(parts: Sequence[Context]) -> Context:
+    vector: Tensor | None = None
+    for part in parts:
+        if part.vector is not None:
+            vector = part.vector if vector is None else vector + part.vector
+    return Context(vector=vector)

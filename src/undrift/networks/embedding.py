@@ -33,22 +33,24 @@ class FourierFeatures(nn.Module):
 
     Args:
         features: how many, an even number.
+        slowest: smallest frequency, in radians per unit.
+        fastest: largest frequency; the others are spread evenly in the logarithm.
     """
 
     frequencies: Tensor
 
-    def __init__(self, features: int) -> None:
+    def __init__(self, features: int, slowest: float = SLOWEST, fastest: float = FASTEST) -> None:
         super().__init__()
         if features < 2 or features % 2:
             raise UsageError(f"Fourier features: got {features}, wanted an even number from 2 up")
-        frequencies = torch.logspace(math.log10(SLOWEST), math.log10(FASTEST), features // 2)
+        frequencies = torch.logspace(math.log10(slowest), math.log10(fastest), features // 2)
         self.register_buffer("frequencies", frequencies, persistent=False)
 
-    def forward(self, c_noise: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         """(B,) -> (B, features)."""
         # Not under autocast: 8 bits of mantissa would blur angles of up to 80 radians.
-        with torch.autocast(c_noise.device.type, enabled=False):
-            angles = c_noise[:, None] * self.frequencies
+        with torch.autocast(x.device.type, enabled=False):
+            angles = x[:, None] * self.frequencies
             return math.sqrt(2) * torch.cat([angles.cos(), angles.sin()], dim=1)
 
 

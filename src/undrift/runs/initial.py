@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from undrift.conditioning import ConditionEncoder
+from undrift.conditioning.labels import LabelEmbedding
 from undrift.errors import UsageError
 from undrift.names import find
 from undrift.pipelines import DiffusionPipeline, Pipeline
@@ -34,11 +35,13 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     ours, theirs = learner.networks["encoder"], source.encoder
     if not isinstance(ours, ConditionEncoder) or not isinstance(theirs, ConditionEncoder):
         raise UsageError("--init: one of the runs has no condition encoder; start without --init")
-    if ours.augment is not None and theirs.augment is not None:
-        _copy_all(theirs.augment, ours.augment)
-    if ours.labels is None:
+    embeddings, known_embeddings = dict(ours.named_children()), dict(theirs.named_children())
+    if "augment" in embeddings and "augment" in known_embeddings:
+        _copy_all(known_embeddings["augment"], embeddings["augment"])
+    labels, known_labels = embeddings.get("labels"), known_embeddings.get("labels")
+    if not isinstance(labels, LabelEmbedding):
         return []
-    if theirs.labels is None:
+    if not isinstance(known_labels, LabelEmbedding):
         return list(learner.config.spec.class_names)
     known = {name: row for row, name in enumerate(source.spec.class_names, start=1)}
     fresh = []
@@ -49,9 +52,9 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
             fresh.append(name)
         else:
             with_null[row] = origin
-    weights = ours.labels.weight.detach()
+    weights = labels.weight.detach()
     for row, origin in with_null.items():
-        weights[row].copy_(theirs.labels.weight[origin])
+        weights[row].copy_(known_labels.weight[origin])
     return fresh
 
 

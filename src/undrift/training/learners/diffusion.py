@@ -179,16 +179,14 @@ class DiffusionLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Denoising losses of the rows of ``batch``."""
-        condition = batch.condition if self.config.spec.class_names else Condition()
+        condition = self._encoder.spec.select(batch.condition)
         x0 = self.codec.encode(batch.images)
         if self.config.flip:
             x0 = flip_half(x0, draws)
         if self.config.augment:
             x0, parameters = Augmentation(self.config.augment)(x0, draws)
-            condition = Condition({**condition, "augment": parameters})
-        if self.config.spec.class_names and self.config.label_dropout:
-            hidden = draws.uniform("label dropout") < self.config.label_dropout
-            condition = condition.drop({"labels": hidden})
+            condition = condition.with_entry("augment", parameters)
+        condition = self._encoder.spec.drop(condition, self.config.label_dropout, draws)
         x0 = x0.contiguous(memory_format=self._layout)
         context = self._encoder(condition, len(x0))
         losses = self._objective(self._denoiser, x0, context, draws)

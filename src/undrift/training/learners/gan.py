@@ -109,7 +109,7 @@ class GANLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Losses of the rows of ``batch`` in one of the phases."""
-        condition = self._heard(batch.condition)
+        condition = self._encoder.spec.select(batch.condition)
         if phase == "discriminator":
             self._recent.add(batch)
         real = self.codec.encode(batch.images)
@@ -165,7 +165,7 @@ class GANLearner:
             condition=condition,
             seen=None
             if recent is None
-            else (self._encoded(recent.images), self._heard(recent.condition)),
+            else (self._encoded(recent.images), self._encoder.spec.select(recent.condition)),
         )
         if count < 2 or not fake.isfinite().all():
             return stand
@@ -255,10 +255,6 @@ class GANLearner:
                 real_logit = self._discriminator(real, heard)
         loss = self.config.loss.generator(real_logit.float(), fake_logit.float())
         return Loss(loss, {"fake_logit": fake_logit.detach().float()})
-
-    def _heard(self, condition: Condition) -> Condition:
-        """What of a batch's condition the networks are told."""
-        return condition if self.config.spec.class_names else Condition()
 
     def _encoded(self, pixels: Tensor) -> Tensor:
         return self.codec.encode(pixels).contiguous(memory_format=LAYOUT)

@@ -62,12 +62,13 @@ class RecentBatches:
             self._batches.popleft()
 
     def newest(self) -> Batch | None:
-        """At most ``MOST`` images with their conditions; None before the first batch."""
+        """At most ``MOST`` images with their labels, if any; None before the first batch."""
         if not self._batches:
             return None
         kept = list(self._batches)
-        names = kept[0].condition.keys()
-        condition = {name: torch.cat([b.condition[name] for b in kept]) for name in names}
+        labels = [batch.condition.labels for batch in kept]
+        known = [part for part in labels if part is not None]
+        condition = {"labels": torch.cat(known)} if known else {}
         images = torch.cat([batch.images for batch in kept])
         rows = slice(len(images) - usable(len(images)), len(images))
         return Batch(images[rows], Condition(condition)[rows])

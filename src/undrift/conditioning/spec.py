@@ -1,0 +1,88 @@
+"""Which kinds of condition a model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from undrift.conditioning.augmentation import AugmentParameters
+from undrift.conditioning.condition import Condition
+from undrift.conditioning.kind import Kind
+from undrift.conditioning.labels import Labels
+from undrift.conditioning.numbers import MOST_NUMBERS, Number, Numbers
+from undrift.errors import UsageError
+from undrift.limits import MOST_CLASSES, WIDEST
+from undrift.randomness import Draws
+from undrift.schema import check_ranges
+
+
+@dataclass(frozen=True)
+class ConditionSpec:
+    """The conditions that a model takes; what is 0 or empty, it does not take.
+
+    Attributes:
+        classes: number of class labels.
+        augment: number of augmentation parameters.
+        numbers: the numbers, in the order of the entry's columns.
+    """
+
+    classes: int = 0
+    augment: int = 0
+    numbers: tuple[Number, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse sizes out of range."""
+        check_ranges(self, "condition", classes=(0, MOST_CLASSES), augment=(0, WIDEST))
+        names = {number.name for number in self.numbers}
+        if not len(names) == len(self.numbers) <= MOST_NUMBERS:
+            raise UsageError(
+                f"condition: {len(self.numbers)} numbers of {len(names)} names; wanted at most "
+                f"{MOST_NUMBERS}, each with a name of its own"
+            )
+
+    @property
+    def kinds(self) -> tuple[Kind[Any], ...]:
+        """One for each kind of condition; their embeddings are made and added in this order."""
+        kinds: list[Kind[Any]] = []
+        if self.classes:
+            kinds.append(Labels(self.classes))
+        if self.augment:
+            kinds.append(AugmentParameters(self.augment))
+        if self.numbers:
+            kinds.append(Numbers(self.numbers))
+        return tuple(kinds)
+
+    def select(self, condition: Condition) -> Condition:
+        """The entries of ``condition`` that the model takes."""
+        names = {kind.name for kind in self.kinds}
+        return Condition({name: entry for name, entry in condition.items() if name in names})
+
+    def drop(self, condition: Condition, share: float, draws: Draws) -> Condition:
+        """Replace entries by null at random, for classifier-free guidance.
+
+        Labels and each number are dropped independently with probability ``share``. Of a model with
+        several of these, all are dropped together with the same probability once more, since
+        guidance needs predictions without any condition.
+
+        Args:
+            condition: of the rows of ``draws``.
+            share: in [0, 1]; 0 draws nothing.
+            draws: what names the random numbers.
+        """
+        if not share:
+            return condition
+        names = [name for kind in self.kinds for name in kind.dropout]
+        together: Tensor | bool = False
+        if len(names) > 1:
+            together = draws.uniform("condition dropout") < share
+        for kind in self.kinds:
+            entry = condition.get(kind.name)
+            if kind.dropout and entry is not None:
+                tosses = [(draws.uniform(name) < share) | together for name in kind.dropout]
+                condition = condition.with_entry(
+                    kind.name, kind.drop(entry, torch.stack(tosses, dim=1))
+                )
+        return condition
