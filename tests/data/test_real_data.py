@@ -45,7 +45,7 @@ def test_emoji_keep_their_alpha_and_captions() -> None:
     assert found.images.shape == (3_676, 72, 72, 4)
     assert found.report.count - found.report.duplicates.extra == 3_659
     assert found.captions is not None and len(set(found.captions)) == 3_676
-    assert found.captions[0] == "an emoji of keycap #"
+    assert found.captions[0] == ("an emoji of keycap #",)
     assert found.report.duplicates.straddling == 0
     assert found.labels is None
 

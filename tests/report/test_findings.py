@@ -142,13 +142,13 @@ def test_a_study_says_it(
     assert "set aside " in text and "a/0004.png: " in text and "of 90x90" in text
 
 
-def test_captions_are_counted_and_said_to_be_unused(tmp_path: Path) -> None:
+def test_captions_are_counted(tmp_path: Path) -> None:
     rows = []
     for i in range(12):
         Image.fromarray(np.full((8, 8, 3), 9 * i, np.uint8)).save(tmp_path / f"{i}.png")
         rows.append(json.dumps({"file_name": f"{i}.png", "text": f"picture {i}"}))
     (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
     report = undrift.data.load(tmp_path).report
-    line = "note: 12 captions found, but not used: undrift does not train on text yet"
+    line = "note: 12 images with captions; trained on with --text"
     assert line in finding_lines(report)
     assert findings(None) is None and line.removeprefix("note: ") in str(findings(report))

@@ -24,7 +24,7 @@ class ImageSet:
         rows: int64 (N,), the rows of ``store`` that belong to this set.
         labels: int64 (N,), indices into ``class_names``; None without classes.
         class_names: names in stored order.
-        captions: N captions (None where an image has none); None without any.
+        captions: of each of the N images its captions, perhaps none; None without any.
         names: N printable names, such as the file each image came from.
         splits: "train", "validation" and "test" -> int64 indices into this set; together N.
         report: what was found in the whole data set.
@@ -36,7 +36,7 @@ class ImageSet:
     rows: NDArray[np.int64]
     labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
-    captions: tuple[str | None, ...] | None
+    captions: tuple[tuple[str, ...], ...] | None
     names: tuple[str, ...]
     splits: Splits
     report: DataReport

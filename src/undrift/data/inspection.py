@@ -46,8 +46,8 @@ def inspect_text(imageset: ImageSet) -> str:
         row("found kinds", counts(report.modes)),
         row("values", f"{plural(report.value_levels, 'level')}, {moments(report)}"),
     ]
-    if report.captioned:
-        lines.append(row("captions", f"{report.captioned:,} (not trained on)"))
+    if report.captions is not None:
+        lines.append(row("captions", report.captions.sentence))
     lines += class_lines(report.classes)
     lines += duplicate_lines(report)
     lines.append(row("set aside", f"{len(report.set_aside):,}" if report.set_aside else "none"))

@@ -33,7 +33,14 @@ from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
 from undrift.data.reporting import BAD_LIMIT, Found, make_report
 from undrift.data.sources.opening import HUB, is_path, opened
-from undrift.data.sources.source import Entry, Files, Rows, SetAside, ordered_classes
+from undrift.data.sources.source import (
+    Columns,
+    Entry,
+    Files,
+    Rows,
+    SetAside,
+    ordered_classes,
+)
 from undrift.data.splits import Splits, split_by_content
 from undrift.errors import DataError, UsageError
 from undrift.wording import plural
@@ -53,6 +60,7 @@ def load(
     holdout: float = 0.05,
     bad_limit: float = BAD_LIMIT,
     label_column: str | None = None,
+    caption_column: str | None = None,
     progress: Progress | None = None,
 ) -> ImageSet:
     """Load, check, decode and split a data set; decoded images are cached on disk.
@@ -73,13 +81,15 @@ def load(
         bad_limit: largest share of unusable images to accept, in [0, 1].
         label_column: column of ``metadata.jsonl``, ``metadata.csv`` or a Hugging Face data set that
             holds the labels; None is ``label``.
+        caption_column: columns that hold captions, separated by commas; ``.txt`` is a text file
+            beside each image, with a caption a line; None is ``text``, if it is there.
         progress: called with (done, total) while images are decoded.
 
     Raises:
         DataError: missing, empty, unreadable, a folder in it that cannot be entered, or more than
             ``bad_limit`` of the images unusable.
-        UsageError: an argument out of range, a label column for data without columns, or a cache
-            that cannot be written.
+        UsageError: an argument out of range, a column for data without columns, or a cache that
+            cannot be written.
     """
     settings = checked_settings(size, fit, channels, background)
     if not 0 <= holdout < 1:
@@ -87,7 +97,7 @@ def load(
     if not 0 <= bad_limit <= 1:
         raise UsageError(f"bad_limit must be from 0 to 1, not {bad_limit}")
     where = os.fspath(source)
-    with opened(source, label_column) as found:
+    with opened(source, Columns(label_column, caption_columns(caption_column))) as found:
         if isinstance(found, Rows):
             loaded = load_rows(found, settings, progress)
         else:
@@ -108,7 +118,8 @@ def load(
             ignored={} if isinstance(found, Rows) else found.ignored,
             source_notes=() if isinstance(found, Rows) else found.notes,
             source_warnings=() if isinstance(found, Rows) else found.warnings,
-            settings=asdict(settings) | {"holdout": holdout, "label_column": label_column},
+            settings=asdict(settings)
+            | {"holdout": holdout, "label_column": label_column, "caption_column": caption_column},
             fingerprint=fingerprint,
             listed=not isinstance(found, Rows),
         )
@@ -124,7 +135,7 @@ class Loaded:
     names: tuple[str, ...]
     labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
-    captions: tuple[str | None, ...] | None
+    captions: tuple[tuple[str, ...], ...] | None
     given: Sequence[str | None]
     set_aside: tuple[SetAside, ...]
 
@@ -169,7 +180,7 @@ def load_files(
     if len(set_aside) > bad_limit * (len(set_aside) + len(kept)):
         raise too_broken(set_aside, len(kept), bad_limit, where)
     labels, class_names = labels_of(files, kept)
-    captions = tuple(entry.caption for entry in kept)
+    captions = tuple(entry.captions for entry in kept)
     return Loaded(
         decoded=decoded,
         names=tuple(entry.name for entry in kept),
@@ -235,7 +246,9 @@ def image_set(
 
 def fingerprint_of(loaded: Loaded, splits: Splits) -> str:
     """Name the pixels, labels, captions and splits in 32 hexadecimal digits."""
-    described: list[Any] = [loaded.decoded.images.shape, loaded.class_names, loaded.captions]
+    # A single caption is hashed as itself, as when there was but one.
+    captions = [texts[0] if len(texts) == 1 else texts or None for texts in loaded.captions or ()]
+    described: list[Any] = [loaded.decoded.images.shape, loaded.class_names, captions or None]
     named = hashlib.blake2b(json.dumps(described).encode(), digest_size=16)
     arrays = [loaded.decoded.hashes, *(splits[name] for name in sorted(splits))]
     if loaded.labels is not None:
@@ -259,6 +272,20 @@ def short_name(where: str) -> str:
             parts.insert(0, parent.name)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip("-.")
     return name[:60] or "data"
+
+
+def caption_columns(asked: str | None) -> tuple[str, ...] | None:
+    """Return the columns in a list with commas.
+
+    Raises:
+        UsageError: a name is empty, or comes twice.
+    """
+    if asked is None:
+        return None
+    names = tuple(name.strip() for name in asked.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise UsageError(f"caption_column {asked!r}: wanted different names, separated by commas")
+    return names
 
 
 def checked_settings(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from undrift.data.captions import CaptionCounts
 from undrift.data.sources.source import SetAside
 
 
@@ -43,6 +44,7 @@ class DataReport:
         histogram: per channel, how often each of the 256 values occurs.
         classes: class -> images in all splits, in stored order; empty without labels.
         captioned: images with a caption.
+        captions: counts of the captions; None without any.
         splits: "train", "validation", "test" -> images.
         duplicates: images with equal pixels.
         set_aside: images not used, and why.
@@ -61,8 +63,8 @@ class DataReport:
         background: colour under transparency and in bars; None where alpha is kept or there is
             none, and bars are black.
         scales: (low, high) that became 0 and 255, of "float" beyond 0..1 and of "32-bit" images.
-        settings: size, fit, channels, background, holdout and label_column as asked for; None means
-            chosen here.
+        settings: size, fit, channels, background, holdout, label_column and caption_column as
+            asked for; None means chosen here.
         notes: choices made from the data, one line each.
         warnings: what is likely to hurt, one line each.
         fingerprint: names pixels, labels, captions and splits.
@@ -103,6 +105,7 @@ class DataReport:
     warnings: tuple[str, ...]
     fingerprint: str
     names: tuple[str, ...] = ()
+    captions: CaptionCounts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain dicts, lists, numbers and text."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from undrift.data.building import counted
 from undrift.data.cache import Decoded
+from undrift.data.captions import count_captions
 from undrift.data.report import DataReport, Duplicates
 from undrift.data.scatter import on_plane
 from undrift.data.sources.source import SetAside
@@ -41,7 +42,7 @@ class Found:
     decoded: Decoded
     labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
-    captions: tuple[str | None, ...] | None
+    captions: tuple[tuple[str, ...], ...] | None
     names: tuple[str, ...]
     splits: Splits
     set_aside: tuple[SetAside, ...]
@@ -74,7 +75,8 @@ def make_report(found: Found) -> DataReport:
         std=tuple(std.tolist()),
         histogram=tuple(tuple(row) for row in facts["histogram"]),
         classes=class_counts(found),
-        captioned=sum(caption is not None for caption in found.captions or ()),
+        captioned=sum(bool(texts) for texts in found.captions or ()),
+        captions=count_captions(found.captions),
         splits={name: len(rows) for name, rows in found.splits.items()},
         duplicates=Duplicates(0, 0, 0, ())
         if on_plane(found.decoded.images.shape[1:])
@@ -145,12 +147,7 @@ def notes(report: DataReport) -> list[str]:
     if report.profiled:
         lines.append(f"{plural(report.profiled, 'image')} converted from a colour profile to sRGB")
     lines += [f"{plural(n, 'image')} with {remark}" for remark, n in report.remarks.items()]
-    if report.captioned:
-        lines.append(
-            f"{plural(report.captioned, 'caption')} found, but not used: undrift does not train on "
-            "text yet"
-        )
-    return lines
+    return lines + ([] if report.captions is None else report.captions.notes)
 
 
 def bars(report: DataReport) -> str:

@@ -233,7 +233,7 @@ def test_hugging_face(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = load("hf:user/pets")
     assert asked == ["user/pets"] and found.name == "user-pets"
     assert found.class_names == ("cat", "dog") and len(found.splits["test"]) == 10
-    assert found.captions is not None and found.captions[31] == "number 1"
+    assert found.captions is not None and found.captions[31] == ("number 1",)
     assert np.array_equal(found.images[30], zoo.picture(1, 500))
     (tmp_path / "dataset_dict.json").write_text("{}")
     assert len(load(tmp_path)) == 40 and asked[1] == str(tmp_path)

@@ -98,7 +98,7 @@ def test_metadata_beats_folders_and_unlisted_files_are_counted(tmp_path: Path) -
     assert found.names == ("b/2.png", "a/1.png")
     assert found.class_names == ("cat", "dog")
     assert found.labels is not None and found.labels.tolist() == [1, 0]
-    assert found.captions == ("a dog\u2028barks", "caf\xe9 ? cat")
+    assert found.captions == (("a dog\u2028barks",), ("caf\xe9 ? cat",))
     assert found.report.ignored == 2
 
 
@@ -108,7 +108,7 @@ def test_metadata_csv_and_integer_labels(tmp_path: Path) -> None:
     (tmp_path / "metadata.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     found = load(tmp_path)
     assert found.class_names == ("9", "10")
-    assert found.captions == ("a, b", None, "c")
+    assert found.captions == (("a, b",), (), ("c",))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_long_captions_are_cut_and_counted(tmp_path: Path) -> None:
     write(tmp_path, "1.png")
     write_metadata(tmp_path, [{"file_name": "1.png", "text": "x" * 5000}])
     found = load(tmp_path)
-    assert found.captions == ("x" * 4096,)
+    assert found.captions == (("x" * 4096,),)
     assert any("1 caption cut to 4,096" in line for line in found.report.warnings)
 
 

@@ -16,7 +16,7 @@ from tests.data import zoo
 
 from undrift.data import load
 from undrift.data.sources.opening import opened
-from undrift.data.sources.source import Files
+from undrift.data.sources.source import DEFAULT, Columns, Files
 from undrift.errors import DataError, UsageError
 
 Read = Callable[..., Files]
@@ -27,7 +27,7 @@ PIXELS = zoo.png(zoo.picture(1, seed=1), 8, 0)
 def read(request: pytest.FixtureRequest, tmp_path: Path) -> Read:
     """Write files, by name and content (None: an image), and arrange them."""
 
-    def arranged(*names: str, label_column: str | None = None, **texts: object) -> Files:
+    def arranged(*names: str, columns: Columns = DEFAULT, **texts: object) -> Files:
         files: dict[str, bytes] = dict.fromkeys(names, PIXELS)
         for key, text in (texts.pop("also", None) or {}).items():
             plain = text if isinstance(text, str | bytes) else json.dumps(text)
@@ -41,7 +41,7 @@ def read(request: pytest.FixtureRequest, tmp_path: Path) -> Read:
             for name, data in files.items():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 (path / name).write_bytes(data)
-        with opened(path, label_column) as found:
+        with opened(path, columns) as found:
             assert isinstance(found, Files)
             return found
 
@@ -153,9 +153,9 @@ def test_metadata_in_class_folders_gives_captions_and_leaves_the_classes(read: R
             "b/metadata.jsonl": rows({"file_name": "3.png", "text": "a bee"}),
         },
     )
-    assert [(e.name, e.label, e.caption) for e in found.entries] == [
-        ("a/1.png", "a", "an ant"),
-        ("b/3.png", "b", "a bee"),
+    assert [(e.name, e.label, e.captions) for e in found.entries] == [
+        ("a/1.png", "a", ("an ant",)),
+        ("b/3.png", "b", ("a bee",)),
     ]
     assert found.ignored == {"not listed images": 1}
 
@@ -296,7 +296,7 @@ KINDS = "file_name,text,kind,old\n1.png,an ant,ant,true\n2.png,a bee,bee,false\n
 
 
 def test_another_column_can_hold_the_labels(read: Read) -> None:
-    found = read("1.png", "2.png", also={"metadata.csv": KINDS}, label_column="kind")
+    found = read("1.png", "2.png", also={"metadata.csv": KINDS}, columns=Columns("kind"))
     assert labels(found) == {"1.png": "ant", "2.png": "bee"}
 
 
@@ -308,18 +308,18 @@ def test_columns_that_are_not_read_are_mentioned(read: Read) -> None:
 
 def test_a_column_of_booleans_has_two_classes(read: Read) -> None:
     lines = rows({"file_name": "1.png", "old": True}, {"file_name": "2.png", "old": False})
-    found = read("1.png", "2.png", also={"metadata.jsonl": lines}, label_column="old")
+    found = read("1.png", "2.png", also={"metadata.jsonl": lines}, columns=Columns("old"))
     assert labels(found) == {"1.png": "true", "2.png": "false"}
 
 
 def test_a_column_that_is_not_there_is_an_error(read: Read) -> None:
     with pytest.raises(DataError, match=r"no column 'kin': it has file_name, text, kind, old"):
-        read("1.png", "2.png", also={"metadata.csv": KINDS}, label_column="kin")
+        read("1.png", "2.png", also={"metadata.csv": KINDS}, columns=Columns("kin"))
 
 
 def test_a_column_without_metadata_is_an_error(read: Read) -> None:
     with pytest.raises(UsageError, match=r"label_column 'kind': .* has no metadata"):
-        read("a/1.png", "b/2.png", label_column="kind")
+        read("a/1.png", "b/2.png", columns=Columns("kind"))
 
 
 def test_a_column_twice_is_an_error(read: Read) -> None:
@@ -336,3 +336,53 @@ def test_data_without_columns_refuse_a_label_column() -> None:
 def test_names_that_no_file_can_have_are_an_error(home: str) -> None:
     with pytest.raises(DataError):
         load(home)
+
+
+def captions(files: Files) -> dict[str, tuple[str, ...]]:
+    return {entry.name: entry.captions for entry in files.entries}
+
+
+def test_several_columns_and_lists_are_several_captions(read: Read) -> None:
+    lines = rows(
+        {"file_name": "1.png", "text": ["an ant", "  ", "an ant"], "name": "ant", "size": 3},
+        {"file_name": "2.png", "text": None, "name": "bee", "size": 4},
+    )
+    found = read("1.png", "2.png", also={"metadata.jsonl": lines})
+    assert captions(found) == {"1.png": ("an ant",), "2.png": ()}
+    asked = Columns(captions=("name", "text"))
+    found = read("1.png", "2.png", also={"metadata.jsonl": lines}, columns=asked)
+    assert captions(found) == {"1.png": ("ant", "an ant"), "2.png": ("bee",)}
+    with pytest.raises(DataError, match=r"line 1: size must be text or a list of texts, not 3"):
+        asked = Columns(captions=("size",))
+        read("1.png", "2.png", also={"metadata.jsonl": lines}, columns=asked)
+    with pytest.raises(DataError, match="no column 'title': it has file_name, text, name, size"):
+        asked = Columns(captions=("title",))
+        read("1.png", "2.png", also={"metadata.jsonl": lines}, columns=asked)
+
+
+def test_text_files_beside_the_images_are_captions_if_asked_for(read: Read) -> None:
+    texts = {"a/1.txt": "\ufeffone ant\r\n\nan ant, up close\n", "notes.txt": "not a caption"}
+    assert captions(read("a/1.png", "a/2.jpg", also=texts)) == {"a/1.png": (), "a/2.jpg": ()}
+    found = read("a/1.png", "a/2.jpg", also=texts, columns=Columns(captions=(".txt",)))
+    assert captions(found) == {"a/1.png": ("one ant", "an ant, up close"), "a/2.jpg": ()}
+    assert found.ignored == {".txt": 1}
+    texts["a/2.txt"] = b"\xff\xfe"
+    with pytest.raises(DataError, match=r"a/2\.txt is not UTF-8 text"):
+        read("a/1.png", "a/2.jpg", also=texts, columns=Columns(captions=(".txt",)))
+
+
+def test_a_long_text_file_is_cut_and_counted(read: Read) -> None:
+    asked = Columns(captions=(".txt",))
+    found = read("1.png", also={"1.txt": "x" * 10_000}, columns=asked)
+    assert captions(found) == {"1.png": ("x" * 4096,)}
+    assert found.warnings == ("1 caption cut to 4,096 characters",)
+
+
+def test_a_caption_column_needs_metadata(read: Read) -> None:
+    for asked in (("text",), (".txt", "text")):
+        with pytest.raises(UsageError, match=r"caption_column '.*text': .* has no metadata"):
+            read("1.png", columns=Columns(captions=asked))
+    with pytest.raises(UsageError, match=r"caption_column '\.txt': digits has no columns"):
+        load("digits", caption_column=".txt")
+    with pytest.raises(UsageError, match="different names, separated by commas"):
+        load("digits", caption_column="text,,name")

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from undrift.data.sources.layout import SPLITS
-from undrift.data.sources.metadata import clean_caption
-from undrift.data.sources.source import LARGEST_FILE, Entry, Files
+from undrift.data.sources.metadata import clean_captions
+from undrift.data.sources.source import DEFAULT, LARGEST_FILE, Columns, Entry, Files
 from undrift.errors import DataError, UsageError, one_line
 from undrift.files.reading import regular_bytes
 from undrift.wording import plural
@@ -27,13 +27,13 @@ def is_saved_dataset(folder: Path) -> bool:
     return (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file()
 
 
-def huggingface(source: str | Path, label_column: str | None = None) -> Files:
+def huggingface(source: str | Path, columns: Columns = DEFAULT) -> Files:
     """Read a saved folder (a Path) or a data set of the hub (its name).
 
     Args:
         source: the data set.
-        label_column: column of the labels; None is the first of ``label``, ``labels`` and
-            ``fine_label`` that is there.
+        columns: which columns to read; not named, labels are in the first of ``label``, ``labels``
+            and ``fine_label`` that is there, captions in the first of ``text`` and ``caption``.
 
     Raises:
         UsageError: the ``datasets`` package is not installed.
@@ -47,7 +47,7 @@ def huggingface(source: str | Path, label_column: str | None = None) -> Files:
             f"{source} needs the datasets package: pip install 'undrift[data]'"
         ) from error
     try:
-        return read_parts(datasets, source, label_column)
+        return read_parts(datasets, source, columns)
     except DataError:
         raise
     # The package raises its own, its server's and its file formats' exceptions alike.
@@ -55,7 +55,7 @@ def huggingface(source: str | Path, label_column: str | None = None) -> Files:
         raise DataError(f"{source} cannot be loaded by datasets: {one_line(error)}") from error
 
 
-def read_parts(datasets: Any, source: str | Path, label_column: str | None = None) -> Files:
+def read_parts(datasets: Any, source: str | Path, columns: Columns) -> Files:
     """Load all splits and list their rows."""
     if isinstance(source, Path):
         loaded: Any = datasets.load_from_disk(str(source))
@@ -65,30 +65,31 @@ def read_parts(datasets: Any, source: str | Path, label_column: str | None = Non
     entries: list[Entry] = []
     names: tuple[str, ...] | None = None
     for part, rows in parts.items():
-        found, names = part_entries(datasets, part, rows, str(source), label_column)
+        found, names = part_entries(datasets, part, rows, str(source), columns)
         entries += found
     return Files(kind="Hugging Face", entries=tuple(entries), class_names=names)
 
 
 def part_entries(
-    datasets: Any, part: str, rows: Any, where: str, label_column: str | None = None
+    datasets: Any, part: str, rows: Any, where: str, columns: Columns
 ) -> tuple[list[Entry], tuple[str, ...] | None]:
     """Return the entries of one split, and the class names its label column declares."""
     features: dict[str, Any] = dict(rows.features)
     images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
     if not images:
         raise DataError(f"{where}, {part} has no column of images: it has {', '.join(features)}")
-    if label_column is not None and label_column not in features:
-        raise DataError(
-            f"{where}, {part} has no column {label_column!r}: it has {', '.join(features)}"
-        )
-    label = label_column or next((name for name in LABEL_COLUMNS if name in features), None)
-    caption = next((name for name in CAPTION_COLUMNS if name in features), None)
+    for column in (*([columns.label] if columns.label else []), *(columns.captions or ())):
+        if column not in features:
+            raise DataError(
+                f"{where}, {part} has no column {column!r}: it has {', '.join(features)}"
+            )
+    label = columns.label or next((name for name in LABEL_COLUMNS if name in features), None)
+    present = [name for name in CAPTION_COLUMNS if name in features]
+    captions = [list(rows[name]) for name in columns.captions or present[:1]]
     declared: list[str] | None = getattr(features.get(label or ""), "names", None)
     # Bytes, not decoded images: decoding is ours, so that every source gives the same pixels.
     encoded = rows.cast_column(images[0], datasets.Image(decode=False))
     labels: list[Any] = list(rows[label]) if label else [None] * len(rows)
-    captions: list[Any] = list(rows[caption]) if caption else [None] * len(rows)
     missing = [row for row, value in enumerate(labels) if label and (value is None or value == -1)]
     if missing:
         raise DataError(
@@ -100,13 +101,19 @@ def part_entries(
             name=f"{part}/{row}",
             read=row_reader(encoded, images[0], row),
             label=None if labels[row] is None else class_name(labels[row], declared),
-            caption=clean_caption(captions[row] if isinstance(captions[row], str) else None)[0],
+            captions=clean_captions(texts([column[row] for column in captions]))[0],
             # One lone part is all there is: the holdout rule splits it.
             split=split if part.lower() in SPLITS else None,
         )
         for row in range(len(rows))
     ]
     return entries, None if declared is None else tuple(declared)
+
+
+def texts(values: list[Any]) -> list[str]:
+    """Return the texts among some values, and in the lists among them."""
+    flat = [item for value in values for item in (value if isinstance(value, list) else [value])]
+    return [item for item in flat if isinstance(item, str)]
 
 
 def class_name(value: Any, declared: list[str] | None) -> str:

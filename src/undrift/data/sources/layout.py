@@ -28,11 +28,13 @@ from undrift.data.sources.metadata import (
     LARGEST_METADATA,
     LONGEST_CAPTION,
     NAMES,
+    TEXT_FILE,
     Table,
+    clean_captions,
     is_table,
     read_table,
 )
-from undrift.data.sources.source import Entry, Files, SetAside
+from undrift.data.sources.source import DEFAULT, Columns, Entry, Files, SetAside
 from undrift.data.sources.tree import Tree, refusals
 from undrift.errors import DataError, UsageError
 from undrift.names import normalised, printable
@@ -60,20 +62,20 @@ SHOWN = 4
 """Columns named in a note."""
 
 
-def arrange(tree: Tree, where: str, label_column: str | None = None) -> Files:
+def arrange(tree: Tree, where: str, columns: Columns = DEFAULT) -> Files:
     """Turn a tree into labelled entries.
 
     Args:
         tree: the files.
         where: what to call them in messages.
-        label_column: column of the metadata that holds the labels; None is ``label``.
+        columns: which columns of the metadata are read.
 
     Raises:
-        DataError: a metadata file that is broken or lacks the column, or labels for some images
-            only.
-        UsageError: a label column, and no metadata that could have it.
+        DataError: a metadata file that is broken or lacks a column, labels for some images only,
+            or a text file that cannot be read.
+        UsageError: a column, and no metadata that could have it.
     """
-    arrangement = Arrangement(tree, where, label_column)
+    arrangement = Arrangement(tree, where, columns)
     arrangement.level(arrangement.photos, "", None)
     return arrangement.files()
 
@@ -85,24 +87,26 @@ class Arrangement:
     Attributes:
         tree: the files.
         where: what to call them in messages.
-        label_column: column of the metadata that holds the labels; None is ``label``.
+        columns: which columns of the metadata are read.
         entries: what was found so far.
         set_aside: images that cannot be used.
         warnings: lines for the report.
         notes: more lines for the report.
         used: names that need no mention among the ignored.
         ignored: kind of ignored files -> how many.
+        cut: captions of text files that were cut.
     """
 
     tree: Tree
     where: str
-    label_column: str | None
+    columns: Columns
     entries: list[Entry] = field(default_factory=list)
     set_aside: list[SetAside] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     used: set[str] = field(default_factory=set)
     ignored: Counter[str] = field(default_factory=Counter)
+    cut: int = 0
 
     def __post_init__(self) -> None:
         self.names = set(self.tree.names)
@@ -141,12 +145,15 @@ class Arrangement:
                 f"{self.where}: {labelled} of {plural(len(self.entries), 'image')} have a class, "
                 f"{without} has none: give all one or none"
             )
-        columned = any(base(name) in NAMES for name in self.tables & self.used)
-        if self.label_column is not None and not columned:
-            raise UsageError(
-                f"label_column {self.label_column!r}: {self.where} has no metadata.jsonl or "
-                "metadata.csv that could have it; leave it out"
-            )
+        if not any(base(name) in NAMES for name in self.tables & self.used):
+            for argument, column in self.columns.asked.items():
+                if any(name != TEXT_FILE for name in column.split(",")):
+                    raise UsageError(
+                        f"{argument} {column!r}: {self.where} has no metadata.jsonl or "
+                        "metadata.csv that could have it; leave it out"
+                    )
+        if self.cut:
+            self.warnings.append(cut_line(self.cut))
         for name in self.tree.names:
             if name not in self.used:
                 self.ignored["not listed images" if is_image(name) else other_kind(name)] += 1
@@ -193,7 +200,7 @@ class Arrangement:
             data = self.tree.read(path, LARGEST_METADATA)
         except (OSError, ValueError) as error:
             raise DataError(f"{self.where}: {path} cannot be read: {error}") from error
-        table = read_table(data, f"{self.where}: {path}", self.label_column)
+        table = read_table(data, f"{self.where}: {path}", self.columns)
         if table is None:
             self.warnings.append(f"{path} has no labels: ignored")
         return table
@@ -291,13 +298,13 @@ class Arrangement:
             if row.file_name.startswith(("/", "../")):
                 self.set_aside.append(SetAside(printable(row.file_name), "leaves the folder"))
             elif name in self.names:
-                self.entries.append(self.entry(name, split, row.label, row.caption))
+                self.entries.append(self.entry(name, split, row.label, row.captions))
                 self.used.add(name)
             elif name not in self.tree.set_aside:
                 reason = f"listed in {path}, but not there"
                 self.set_aside.append(SetAside(printable(name), reason))
         if cut := sum(row.cut for row in table.rows):
-            self.warnings.append(f"{plural(cut, 'caption')} cut to {LONGEST_CAPTION:,} characters")
+            self.warnings.append(cut_line(cut))
         missing = [name for name in names if name not in self.used]
         if missing and base(path) == LABEL_FILE:
             more = f" and {len(missing) - 1:,} more" if missing[1:] else ""
@@ -313,16 +320,45 @@ class Arrangement:
             )
 
     def entry(
-        self, name: str, split: str | None, label: str | None = None, caption: str | None = None
+        self,
+        name: str,
+        split: str | None,
+        label: str | None = None,
+        captions: tuple[str, ...] = (),
     ) -> Entry:
         """Return one candidate."""
+        if TEXT_FILE in (self.columns.captions or ()):
+            captions = tuple(dict.fromkeys((*captions, *self.text_file(name))))
         return Entry(
             name=printable(name),
             read=reader(self.tree, name),
             label=None if label is None else class_name(label),
-            caption=caption,
+            captions=captions,
             split=split,
         )
+
+    def text_file(self, name: str) -> tuple[str, ...]:
+        """Return the captions of an image in the text file beside it, one a line; () without it."""
+        path = posixpath.splitext(name)[0] + TEXT_FILE
+        if path not in self.names:
+            return ()
+        self.used.add(path)
+        try:
+            text = self.tree.read(path, LARGEST_METADATA).decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{self.where}: {path} is not UTF-8 text: {error.reason} at byte {error.start}"
+            ) from error
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.where}: {path} cannot be read: {error}") from error
+        captions, cut = clean_captions(text.splitlines())
+        self.cut += cut
+        return captions
+
+
+def cut_line(cut: int) -> str:
+    """The warning for captions that are too long."""
+    return f"{plural(cut, 'caption')} cut to {LONGEST_CAPTION:,} characters"
 
 
 def reader(tree: Tree, name: str) -> Callable[[], bytes]:

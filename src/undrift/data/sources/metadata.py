@@ -1,8 +1,9 @@
 """Files that say what images are, a row per image.
 
 ``metadata.jsonl`` and ``metadata.csv`` follow Hugging Face's imagefolder: ``file_name`` is relative
-to the metadata's folder, ``text`` is a caption, ``label`` (or another column, if it is named) a
-class by name or number; other columns are left alone.
+to the metadata's folder, ``text`` (or other columns, if they are named) is a caption or, in
+jsonl, a list of captions, ``label`` (or another column) a class by name or number; other columns
+are left alone.
 
 ``dataset.json`` is StyleGAN's and EDM's: ``{"labels": [["00000/img00000000.png", 3], ...]}`` gives
 every image its class, ``{"labels": null}`` says that there are none.
@@ -13,10 +14,11 @@ from __future__ import annotations
 import csv
 import io
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from undrift.data.sources.source import DEFAULT, Columns
 from undrift.errors import DataError, one_line, shortened, shown
 from undrift.files.reading import parse_json
 from undrift.names import normalised
@@ -34,20 +36,24 @@ LONGEST_CAPTION = 4096
 LONGEST_LABEL = 255
 """Characters of the name of a class."""
 
-READ = ("file_name", "text")
+FILE_NAME = "file_name"
 LABEL = "label"
+CAPTION = "text"
+TEXT_FILE = ".txt"
+"""What stands for text files beside the images in the place of a caption's column."""
+
 REPAIR = "repair it, or take it out of the folder"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image's metadata; ``where`` is such as "line 3"."""
+    """One image's metadata; ``where`` is such as "line 3", ``cut`` counts captions cut short."""
 
     where: str
     file_name: str
     label: str | None
-    caption: str | None = None
-    cut: bool = False
+    captions: tuple[str, ...] = ()
+    cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,13 @@ def is_table(name: str) -> bool:
     return name.rpartition("/")[2] in TABLES
 
 
-def read_table(data: bytes, where: str, label_column: str | None = None) -> Table | None:
+def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | None:
     """Read a file by its name, which ``where`` ends with.
 
     Args:
         data: its content.
         where: its path, for messages.
-        label_column: column of the labels in ``metadata``; None is ``label``, if it is there.
+        asked: which columns of ``metadata`` to read.
 
     Returns:
         None for a ``dataset.json`` without ``labels``, which is no file of this kind.
@@ -92,16 +98,19 @@ def read_table(data: bytes, where: str, label_column: str | None = None) -> Tabl
     if where.endswith(LABEL_FILE):
         return label_table(text, where)
     parsed = jsonl_rows(text, where) if where.endswith(".jsonl") else csv_rows(text, where)
-    column = label_column or LABEL
+    column = asked.label or LABEL
+    captions = [name for name in asked.captions or (CAPTION,) if name != TEXT_FILE]
+    wanted = [*([asked.label] if asked.label else []), *(captions if asked.captions else [])]
     rows: list[Row] = []
     columns: dict[str, None] = {}
     for line, values in parsed:
         if not rows:
             columns = dict.fromkeys(values)
-            if label_column is not None and label_column not in values:
-                there = shortened(", ".join(columns), 200)
-                raise DataError(f"{where} has no column {label_column!r}: it has {there}")
-        rows.append(metadata_row(line, values, where, column))
+            for name in wanted:
+                if name not in values:
+                    there = shortened(", ".join(columns), 200)
+                    raise DataError(f"{where} has no column {name!r}: it has {there}")
+        rows.append(metadata_row(line, values, where, column, captions))
     without = [row.where.removeprefix("line ") for row in rows if row.label is None]
     if without and len(without) < len(rows):
         lines = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
@@ -109,7 +118,8 @@ def read_table(data: bytes, where: str, label_column: str | None = None) -> Tabl
             f"{where}: {len(without)} of {plural(len(rows), 'row')} have no {column} (lines "
             f"{lines})"
         )
-    return Table(rows, tuple(name for name in columns if name not in (*READ, column)))
+    read = (FILE_NAME, column, *captions)
+    return Table(rows, tuple(name for name in columns if name not in read))
 
 
 def label_table(text: str, where: str) -> Table | None:
@@ -164,24 +174,35 @@ def csv_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
         raise DataError(f"{where}, line {reader.line_num} is not CSV: {one_line(error)}") from error
 
 
-def metadata_row(line: int, values: dict[str, Any], where: str, column: str) -> Row:
-    """Check one row.
+def metadata_row(
+    line: int, values: dict[str, Any], where: str, column: str, captions: Sequence[str]
+) -> Row:
+    """Check one row, its label in ``column`` and its captions in ``captions``.
 
     Raises:
-        DataError: no file_name, or a label that is neither text nor an integer.
+        DataError: no file_name, a label that is neither text nor an integer, or a caption that is
+            neither text nor a list of texts.
     """
-    file_name = values.get("file_name")
+    file_name = values.get(FILE_NAME)
     if not isinstance(file_name, str) or not file_name:
         raise DataError(f"{where}, line {line} has no file_name: every row needs one")
     value = values.get(column)
     if isinstance(value, bool) and column != LABEL:
         value = str(value).lower()
     label = checked_label(value, f"{where}, line {line}: {column}")
-    text = values.get("text")
-    if text is not None and not isinstance(text, str):
-        raise DataError(f"{where}, line {line}: text must be text, not {shown(text)}")
-    caption, cut = clean_caption(text)
-    return Row(f"line {line}", relative(file_name), label, caption, cut)
+    texts: list[str] = []
+    for name in captions:
+        given = values.get(name)
+        several = given if isinstance(given, list) else [] if given is None else [given]
+        for text in several:
+            if not isinstance(text, str):
+                raise DataError(
+                    f"{where}, line {line}: {name} must be text or a list of texts, not "
+                    f"{shown(given)}"
+                )
+            texts.append(text)
+    cleaned, cut = clean_captions(texts)
+    return Row(f"line {line}", relative(file_name), label, cleaned, cut)
 
 
 def relative(name: str) -> str:
@@ -205,12 +226,14 @@ def checked_label(value: object, where: str) -> str | None:
     return label
 
 
-def clean_caption(text: str | None) -> tuple[str | None, bool]:
-    """Return the caption as valid NFC text of at most 4,096 characters, and whether it was cut."""
-    if text is None:
-        return None, False
-    cleaned = clean_text(text).strip()
-    return cleaned[:LONGEST_CAPTION] or None, len(cleaned) > LONGEST_CAPTION
+def clean_captions(texts: Iterable[str]) -> tuple[tuple[str, ...], int]:
+    """Return the captions that say anything, and how many of them were cut.
+
+    They are valid NFC text of at most 4,096 characters; what comes twice is kept once.
+    """
+    cleaned = [clean_text(text).strip() for text in texts]
+    kept = dict.fromkeys(text[:LONGEST_CAPTION] for text in cleaned if text)
+    return tuple(kept), sum(len(text) > LONGEST_CAPTION for text in cleaned)
 
 
 def clean_text(text: str) -> str:

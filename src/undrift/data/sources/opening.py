@@ -17,7 +17,7 @@ from undrift.data.sources.huggingface import huggingface, is_saved_dataset
 from undrift.data.sources.idx import idx, idx_files
 from undrift.data.sources.layout import arrange
 from undrift.data.sources.mixtures import MIXTURES
-from undrift.data.sources.source import Files, Rows
+from undrift.data.sources.source import DEFAULT, Columns, Files, Rows
 from undrift.data.sources.tree import Archive, Folder
 from undrift.errors import DataError, UsageError, one_line
 from undrift.names import nearest
@@ -41,25 +41,23 @@ def is_path(name: str) -> bool:
 
 
 @contextmanager
-def opened(
-    source: str | os.PathLike[str], label_column: str | None = None
-) -> Iterator[Files | Rows]:
+def opened(source: str | os.PathLike[str], columns: Columns = DEFAULT) -> Iterator[Files | Rows]:
     """Open the data that ``source`` names, and keep it readable inside the ``with`` block.
 
     Args:
         source: what the user named.
-        label_column: column of metadata that holds the labels; None is ``label``.
+        columns: which columns of metadata are read.
 
     Raises:
         DataError: nothing there, or nothing that is known.
-        UsageError: a label column for data without columns.
+        UsageError: a column for data without columns.
     """
     name = os.fspath(source)
     if name in BUILT_IN:
-        yield without_columns(BUILT_IN[name](), name, label_column)
+        yield without_columns(BUILT_IN[name](), name, columns)
         return
     if not is_path(name):
-        yield huggingface(name.removeprefix(HUB), label_column)
+        yield huggingface(name.removeprefix(HUB), columns)
         return
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]+:(//|[^/\\])", name) and not os.path.exists(name):
         raise DataError(
@@ -71,18 +69,18 @@ def opened(
         raise DataError(f"{name!r}: {one_line(error)}: give the whole path") from error
     mode = existing(path)
     if stat.S_ISDIR(mode):
-        yield from_folder(path, label_column)
+        yield from_folder(path, columns)
     elif not stat.S_ISREG(mode):
         raise DataError(f"{name} is not a regular file or folder: give {KINDS}")
     elif path.suffix.lower() in (".npz", ".npy"):
         rows = npz(path) if path.suffix.lower() == ".npz" else npy(path)
-        yield without_columns(rows, name, label_column)
+        yield without_columns(rows, name, columns)
     elif is_photo(path.name):
         raise DataError(f"{name} is a single image: give the folder it lies in")
     elif is_zip(path):
         archive = Archive(path)
         try:
-            files = arrange(archive, name, label_column)
+            files = arrange(archive, name, columns)
             if not files.entries and not files.set_aside:
                 raise DataError(no_images(name, files))
             yield files
@@ -92,15 +90,15 @@ def opened(
         raise DataError(f"{name} is no data that undrift reads: give {KINDS}")
 
 
-def without_columns(rows: Rows, name: str, label_column: str | None) -> Rows:
+def without_columns(rows: Rows, name: str, columns: Columns) -> Rows:
     """Return ``rows``, which have no columns to choose from.
 
     Raises:
         UsageError: one is asked for.
     """
-    if label_column is not None:
+    for argument, column in columns.asked.items():
         raise UsageError(
-            f"label_column {label_column!r}: {name} has no columns, only metadata.csv, "
+            f"{argument} {column!r}: {name} has no columns, only metadata.csv, "
             "metadata.jsonl and Hugging Face data have; leave it out"
         )
     return rows
@@ -149,19 +147,19 @@ def near_name(path: Path) -> str | None:
     return None if near is None else names[near]
 
 
-def from_folder(path: Path, label_column: str | None = None) -> Files | Rows:
+def from_folder(path: Path, columns: Columns) -> Files | Rows:
     """Read a folder: a saved Hugging Face data set, idx files, or a tree of images."""
     try:
         if is_saved_dataset(path):
-            return huggingface(path, label_column)
+            return huggingface(path, columns)
         if idx_files(path):
-            return without_columns(idx(path), str(path), label_column)
+            return without_columns(idx(path), str(path), columns)
         packed = sorted(
             item.name for item in path.iterdir() if item.suffix in (".npz", ".npy", ".zip")
         )
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}") from error
-    files = arrange(Folder(path), str(path), label_column)
+    files = arrange(Folder(path), str(path), columns)
     if not files.entries and not files.set_aside:
         hint = f"; it holds {packed[0]}: give that file" if packed else ""
         raise DataError(no_images(str(path), files) + hint)

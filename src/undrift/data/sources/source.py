@@ -23,15 +23,39 @@ class Entry:
         name: printable name, unique within the source.
         read: returns the file's bytes; raises OSError or ValueError where it cannot.
         label: name of the class, or None.
-        caption: text, or None.
+        captions: texts of which any describes the image.
         split: "train", "validation" or "test" where the source says so.
     """
 
     name: str
     read: Callable[[], bytes]
     label: str | None = None
-    caption: str | None = None
+    captions: tuple[str, ...] = ()
     split: str | None = None
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of metadata or of a Hugging Face data set are read.
+
+    Attributes:
+        label: of the labels; None is ``label``.
+        captions: of the captions, or ``.txt`` for text files beside the images; None is ``text``,
+            if it is there.
+    """
+
+    label: str | None = None
+    captions: tuple[str, ...] | None = None
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """What was asked for, by the name of its argument."""
+        captions = None if self.captions is None else ",".join(self.captions)
+        asked = {"label_column": self.label, "caption_column": captions}
+        return {name: column for name, column in asked.items() if column is not None}
+
+
+DEFAULT = Columns()
 
 
 @dataclass(frozen=True)
