@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undrift.conditioning.condition import NO_LABEL
+from undrift.conditioning.labels import NO_LABEL
 from undrift.conditioning.text.vocabulary import LARGEST, Vocabulary, learn_vocabulary
 from undrift.errors import UsageError
 from undrift.limits import WIDEST
