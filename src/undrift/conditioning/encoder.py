@@ -1,7 +1,8 @@
 """From a ``Condition`` to the ``Context`` that a network takes.
 
-Vectors of all kinds are summed into ``context.vector``. Each embedding has unit variance per
-channel at the start, whatever the number of classes, so that no kind outweighs another.
+Vectors of all kinds are summed into ``context.vector``; tokens come from one kind, texts. Each
+embedding has unit variance per channel at the start, whatever the number of classes, so that no
+kind outweighs another.
 """
 
 from __future__ import annotations
@@ -69,12 +70,19 @@ class ConditionEncoder(nn.Module):
 
 
 def _merged_spec(parts: Sequence[ContextSpec]) -> ContextSpec:
-    return ContextSpec(vector=max((part.vector for part in parts), default=0))
+    return ContextSpec(
+        vector=max((part.vector for part in parts), default=0),
+        tokens=max((part.tokens for part in parts), default=0),
+    )
 
 
 def _merged(parts: Sequence[Context]) -> Context:
     vector: Tensor | None = None
+    tokens: Tensor | None = None
+    token_mask: Tensor | None = None
     for part in parts:
         if part.vector is not None:
             vector = part.vector if vector is None else vector + part.vector
-    return Context(vector=vector)
+        if part.tokens is not None:
+            tokens, token_mask = part.tokens, part.token_mask
+    return Context(vector=vector, tokens=tokens, token_mask=token_mask)

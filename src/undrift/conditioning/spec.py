@@ -13,6 +13,7 @@ from undrift.conditioning.condition import Condition
 from undrift.conditioning.kind import Kind
 from undrift.conditioning.labels import Labels
 from undrift.conditioning.numbers import MOST_NUMBERS, Number, Numbers
+from undrift.conditioning.text.spec import TextSpec
 from undrift.errors import UsageError
 from undrift.limits import MOST_CLASSES, WIDEST
 from undrift.randomness import Draws
@@ -27,11 +28,13 @@ class ConditionSpec:
         classes: number of class labels.
         augment: number of augmentation parameters.
         numbers: the numbers, in the order of the entry's columns.
+        text: vocabulary and shape of the text encoder; None: no texts.
     """
 
     classes: int = 0
     augment: int = 0
     numbers: tuple[Number, ...] = ()
+    text: TextSpec | None = None
 
     def __post_init__(self) -> None:
         """Refuse sizes out of range."""
@@ -53,6 +56,8 @@ class ConditionSpec:
             kinds.append(AugmentParameters(self.augment))
         if self.numbers:
             kinds.append(Numbers(self.numbers))
+        if self.text is not None:
+            kinds.append(self.text)
         return tuple(kinds)
 
     def select(self, condition: Condition) -> Condition:
@@ -63,9 +68,9 @@ class ConditionSpec:
     def drop(self, condition: Condition, share: float, draws: Draws) -> Condition:
         """Replace entries by null at random, for classifier-free guidance.
 
-        Labels and each number are dropped independently with probability ``share``. Of a model with
-        several of these, all are dropped together with the same probability once more, since
-        guidance needs predictions without any condition.
+        Labels, texts and each number are dropped independently with probability ``share``. Of a
+        model with several of these, all are dropped together with the same probability once more,
+        since guidance needs predictions without any condition.
 
         Args:
             condition: of the rows of ``draws``.

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
+from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.conditioning.text import TextEncoder, TextSpec
 from undrift.errors import UsageError
+from undrift.networks import ContextSpec
+from undrift.randomness import Draws
 from undrift.schema import from_plain, to_plain
 
 CAPTIONS = ["a red apple", "a green book on a table", "", "A Red  Apple"]
@@ -20,38 +23,41 @@ def encoder() -> TextEncoder:
 
 def test_a_text_is_encoded_alike_whatever_the_length_of_its_batch(encoder: TextEncoder) -> None:
     rows = encoder.spec.rows(CAPTIONS)
-    tokens, mask, pooled = encoder(rows)
+    together = encoder(rows)
     for i in range(len(CAPTIONS)):
-        length = int(mask[i].sum())
-        alone, all_there, vector = encoder(rows[i : i + 1, : length - 1])
-        assert all_there.all()
-        torch.testing.assert_close(alone[0], tokens[i, :length], rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(vector[0], pooled[i], rtol=1e-12, atol=1e-12)
+        length = int(together.token_mask[i].sum())
+        alone = encoder(rows[i : i + 1, : length - 1])
+        assert alone.token_mask.all()
+        for ours, theirs in (
+            (alone.tokens[0], together.tokens[i, :length]),
+            (alone.vector[0], together.vector[i]),
+        ):
+            torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
 def test_without_its_mask_it_would_depend_on_it(
     encoder: TextEncoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = encoder.spec.rows(CAPTIONS)
-    masked = encoder(rows)[2]
+    masked = encoder(rows).vector
     for layer in encoder.layers:
         attention = layer.attention.forward
         monkeypatch.setattr(layer.attention, "forward", lambda x, mask, of=attention: of(x))
-    assert not torch.allclose(encoder(rows)[2], masked, atol=1e-3)
+    assert not torch.allclose(encoder(rows).vector, masked, atol=1e-3)
 
 
 def test_the_order_of_words_counts(encoder: TextEncoder) -> None:
     rows = encoder.spec.rows(["red book", "book red"])
     assert rows[0, :2].tolist() == rows[1, :2].flip(0).tolist()
-    _, _, pooled = encoder(rows)
+    pooled = encoder(rows).vector
     assert not torch.allclose(pooled[0], pooled[1], atol=1e-3)
 
 
 def test_an_empty_text_is_its_class_token_alone(encoder: TextEncoder) -> None:
-    _, mask, pooled = encoder(encoder.spec.rows(["", "  \n", "a"]))
-    assert mask.sum(1).tolist() == [1, 1, 2]
-    assert torch.equal(pooled[0], pooled[1])
-    pooled[0].sum().backward()
+    context = encoder(encoder.spec.rows(["", "  \n", "a"]))
+    assert context.token_mask.sum(1).tolist() == [1, 1, 2]
+    assert torch.equal(context.vector[0], context.vector[1])
+    context.vector[0].sum().backward()
     assert encoder.embedding.weight.grad[0].abs().sum() > 0
 
 
@@ -72,7 +78,7 @@ def test_long_texts_are_cut_and_counted() -> None:
 def test_the_pooled_vector_starts_at_unit_variance() -> None:
     torch.manual_seed(0)
     encoder = TextEncoder(TextSpec.fit(CAPTIONS), vector=2048)
-    pooled = encoder(encoder.spec.rows(CAPTIONS))[2]
+    pooled = encoder(encoder.spec.rows(CAPTIONS)).vector
     assert 0.8 < pooled.std().item() < 1.25
 
 
@@ -88,5 +94,30 @@ def test_what_cannot_be_is_refused(encoder: TextEncoder) -> None:
         TextSpec("", width=10, heads=4)
     with pytest.raises(UsageError, match="vocabulary"):
         TextSpec("x")
-    with pytest.raises(UsageError, match="at most"):
-        encoder(torch.zeros(1, encoder.spec.length + 1, dtype=torch.int64))
+    spec = encoder.spec
+    for shape in ((1, spec.length + 1), (2, spec.length), (1,)):
+        with pytest.raises(UsageError, match="wanted \\(1, L\\)"):
+            spec.check(torch.zeros(shape, dtype=torch.int64), 1)
+    with pytest.raises(UsageError, match="tokens from -2 to 0"):
+        spec.check(torch.tensor([[0, -2]]), 1)
+    with pytest.raises(UsageError, match=r"tokens are torch\.float32"):
+        spec.check(torch.zeros(1, 2), 1)
+
+
+def test_a_condition_encodes_texts_beside_labels() -> None:
+    """A text not given, an empty one and a dropped one are the same null."""
+    torch.manual_seed(0)
+    text = TextSpec.fit(CAPTIONS)
+    encoder = ConditionEncoder(ConditionSpec(classes=3, text=text), width=8)
+    assert encoder.context_spec == ContextSpec(vector=8, tokens=text.width)
+    given = Condition({"labels": torch.tensor([0, 1]), "text": text.rows(["a red apple", ""])})
+    context = encoder(given, 2)
+    assert context.tokens is not None and context.tokens.shape == (2, text.length + 1, text.width)
+    without = encoder(Condition({"labels": given["labels"]}), 2)
+    assert torch.equal(without.vector[1], context.vector[1])
+    assert not torch.allclose(without.vector[0], context.vector[0], atol=1e-3)
+    dropped = text.drop(given["text"], torch.tensor([[True], [False]]))
+    assert torch.equal(dropped, text.null(2, torch.device("cpu")))
+    assert "text.embedding.weight" in encoder.state_dict()
+    draws = Draws(seed=0, step=0, total=2, start=0, stop=2)
+    assert torch.equal(encoder.spec.drop(given, 1.0, draws)["text"], dropped)

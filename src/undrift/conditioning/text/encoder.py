@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.conditioning.text.spec import TextSpec
-from undrift.errors import UsageError
 from undrift.networks.attention import SelfAttention
+from undrift.networks.context import Context
 from undrift.networks.norms import RMSNorm
 
 
@@ -43,31 +43,22 @@ class TextEncoder(nn.Module):
         # Unit variance, as labels have: see `ConditionEncoder`.
         nn.init.normal_(self.pooled.weight, std=spec.width**-0.5)
 
-    def forward(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, rows: Tensor) -> Context:
         """Encode a batch; a text's encoding does not depend on its padding.
 
         Args:
             rows: int64 (B, L), L <= spec.length, tokens of each text and -1 where it has ended.
 
         Returns:
-            Tokens (B, 1 + L, width), a mask of padding (B, 1 + L), False there, and the pooled
-            vector (B, vector).
-
-        Raises:
-            UsageError: for another shape, or more than ``spec.length`` tokens.
+            The pooled vector (B, vector), tokens (B, 1 + L, width) and their mask (B, 1 + L).
         """
-        if rows.ndim != 2 or rows.shape[1] > self.spec.length:
-            raise UsageError(
-                f"text: tokens of shape {tuple(rows.shape)}, wanted (B, L) with L of at most "
-                f"{self.spec.length}"
-            )
         # Padding is embedded as the class token is, and masked.
         h = self.embedding(F.pad(rows + 1, (1, 0))) + self.positions.weight[: rows.shape[1] + 1]
         mask = F.pad(rows >= 0, (1, 0), value=True)
         for layer in self.layers:
             h = layer(h, mask)
         h = self.norm(h)
-        return h, mask, self.pooled(h[:, 0])
+        return Context(vector=self.pooled(h[:, 0]), tokens=h, token_mask=mask)
 
 
 class _Layer(nn.Module):

@@ -1,4 +1,7 @@
-"""What a model knows of texts: its vocabulary, and the shape of the network that encodes them."""
+"""Texts as conditions: a vocabulary, and the shape of the network that encodes them.
+
+An entry of a `Condition` holds the tokens of each text, padded; no token at all is no text.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import functools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +19,11 @@ from undrift.conditioning.labels import NO_LABEL
 from undrift.conditioning.text.vocabulary import LARGEST, Vocabulary, learn_vocabulary
 from undrift.errors import UsageError
 from undrift.limits import WIDEST
+from undrift.networks.context import ContextSpec
 from undrift.schema import check_ranges
+
+if TYPE_CHECKING:
+    from undrift.conditioning.text.encoder import TextEncoder
 
 LONGEST = 64
 """Tokens of a caption that a fitted spec keeps, at most."""
@@ -23,7 +31,7 @@ LONGEST = 64
 
 @dataclass(frozen=True)
 class TextSpec:
-    """The texts that a model understands.
+    """The texts that a model takes: entries are int64 (B, L), tokens padded with `NO_LABEL`.
 
     Attributes:
         vocabulary: merged tokens, as `Vocabulary` writes them.
@@ -33,6 +41,8 @@ class TextSpec:
         heads: of its attention.
     """
 
+    name: ClassVar[str] = "text"
+    dropout: ClassVar[tuple[str, ...]] = ("text dropout",)
     vocabulary: str
     length: int = LONGEST
     width: int = 128
@@ -83,6 +93,42 @@ class TextSpec:
     def cut(self, texts: Sequence[str]) -> int:
         """Return how many of the texts have more tokens than are read."""
         return sum(len(tokens) > self.length for tokens in self.encode(texts))
+
+    def null(self, rows: int, device: torch.device) -> Tensor:
+        """See `Kind.null`."""
+        return torch.full((rows, self.length), NO_LABEL, device=device, dtype=torch.int64)
+
+    def check(self, entry: Tensor, rows: int) -> None:
+        """See `Kind.check`."""
+        if entry.ndim != 2 or len(entry) != rows or entry.shape[1] > self.length:
+            raise UsageError(
+                f"condition: text has shape {tuple(entry.shape)}, wanted ({rows}, L) with L of at "
+                f"most {self.length}"
+            )
+        if entry.dtype != torch.int64:
+            raise UsageError(f"condition: tokens are {entry.dtype}, wanted torch.int64")
+        if entry.device.type != "cpu" or not entry.numel():
+            return
+        lowest, highest = int(entry.min()), int(entry.max())
+        if lowest < NO_LABEL or highest >= self.tokens:
+            raise UsageError(
+                f"condition: tokens from {lowest} to {highest}, wanted 0 to {self.tokens - 1}, or "
+                f"{NO_LABEL} for none"
+            )
+
+    def drop(self, entry: Tensor, dropped: Tensor) -> Tensor:
+        """See `Kind.drop`; a dropped text has no token."""
+        return entry.masked_fill(dropped[:, :1].to(entry.device), NO_LABEL)
+
+    def context(self, width: int) -> ContextSpec:
+        """A vector and tokens."""
+        return ContextSpec(vector=width, tokens=self.width)
+
+    def embedding(self, width: int) -> TextEncoder:
+        """See `TextEncoder`."""
+        from undrift.conditioning.text.encoder import TextEncoder
+
+        return TextEncoder(self, width)
 
     @property
     def tokens(self) -> int:
