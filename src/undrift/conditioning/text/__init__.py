@@ -2,6 +2,7 @@
 
 from undrift.conditioning.text.encoder import TextEncoder
 from undrift.conditioning.text.spec import TextSpec
+from undrift.conditioning.text.texts import Texts
 from undrift.conditioning.text.vocabulary import Vocabulary, learn_vocabulary
 
-__all__ = ["TextEncoder", "TextSpec", "Vocabulary", "learn_vocabulary"]
+__all__ = ["TextEncoder", "TextSpec", "Texts", "Vocabulary", "learn_vocabulary"]

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.conditioning.text.spec import TextSpec
+from undrift.conditioning.text.texts import Texts
 from undrift.networks.attention import SelfAttention
 from undrift.networks.context import Context
 from undrift.networks.norms import RMSNorm
@@ -43,15 +44,20 @@ class TextEncoder(nn.Module):
         # Unit variance, as labels have: see `ConditionEncoder`.
         nn.init.normal_(self.pooled.weight, std=spec.width**-0.5)
 
-    def forward(self, rows: Tensor) -> Context:
+    def forward(self, texts: Texts) -> Context:
         """Encode a batch; a text's encoding does not depend on its padding.
 
         Args:
-            rows: int64 (B, L), L <= spec.length, tokens of each text and -1 where it has ended.
+            texts: of B samples; of several texts of a sample the first is encoded.
 
         Returns:
-            The pooled vector (B, vector), tokens (B, 1 + L, width) and their mask (B, 1 + L).
+            The pooled vector (B, vector), tokens (B, 1 + length, width) and their mask.
         """
+        rows = self.spec.rows(texts.first).to(self.embedding.weight.device)
+        return self.encode(rows)
+
+    def encode(self, rows: Tensor) -> Context:
+        """Encode tokens: int64 (B, L), L <= spec.length, -1 where a text has ended."""
         # Padding is embedded as the class token is, and masked.
         h = self.embedding(F.pad(rows + 1, (1, 0))) + self.positions.weight[: rows.shape[1] + 1]
         mask = F.pad(rows >= 0, (1, 0), value=True)

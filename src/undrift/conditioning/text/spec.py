@@ -1,7 +1,4 @@
-"""Texts as conditions: a vocabulary, and the shape of the network that encodes them.
-
-An entry of a `Condition` holds the tokens of each text, padded; no token at all is no text.
-"""
+"""Texts as conditions: a vocabulary, and the shape of the network that encodes them."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undrift.conditioning.labels import NO_LABEL
+from undrift.conditioning.text.texts import Texts
 from undrift.conditioning.text.vocabulary import LARGEST, Vocabulary, learn_vocabulary
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
 from undrift.limits import WIDEST
 from undrift.networks.context import ContextSpec
 from undrift.schema import check_ranges
@@ -25,13 +22,16 @@ from undrift.schema import check_ranges
 if TYPE_CHECKING:
     from undrift.conditioning.text.encoder import TextEncoder
 
+PADDING = -1
+"""Stands where a text has ended."""
+
 LONGEST = 64
 """Tokens of a caption that a fitted spec keeps, at most."""
 
 
 @dataclass(frozen=True)
 class TextSpec:
-    """The texts that a model takes: entries are int64 (B, L), tokens padded with `NO_LABEL`.
+    """The texts that a model takes: entries are `Texts`; an empty text is none.
 
     Attributes:
         vocabulary: merged tokens, as `Vocabulary` writes them.
@@ -83,8 +83,8 @@ class TextSpec:
         return [vocabulary.encode(prepare(text)) for text in texts]
 
     def rows(self, texts: Sequence[str]) -> Tensor:
-        """Return the tokens of N texts, int64 (N, length): cut there, padded with ``NO_LABEL``."""
-        rows = np.full((len(texts), self.length), NO_LABEL, np.int64)
+        """Return the tokens of N texts, int64 (N, length): cut there, padded with -1."""
+        rows = np.full((len(texts), self.length), PADDING, np.int64)
         for row, tokens in zip(rows, self.encode(texts), strict=True):
             kept = tokens[: self.length]
             row[: len(kept)] = kept
@@ -94,31 +94,18 @@ class TextSpec:
         """Return how many of the texts have more tokens than are read."""
         return sum(len(tokens) > self.length for tokens in self.encode(texts))
 
-    def null(self, rows: int, device: torch.device) -> Tensor:
+    def null(self, rows: int, device: torch.device) -> Texts:
         """See `Kind.null`."""
-        return torch.full((rows, self.length), NO_LABEL, device=device, dtype=torch.int64)
+        return Texts([()] * rows)
 
-    def check(self, entry: Tensor, rows: int) -> None:
+    def check(self, entry: Texts, rows: int) -> None:
         """See `Kind.check`."""
-        if entry.ndim != 2 or len(entry) != rows or entry.shape[1] > self.length:
-            raise UsageError(
-                f"condition: text has shape {tuple(entry.shape)}, wanted ({rows}, L) with L of at "
-                f"most {self.length}"
-            )
-        if entry.dtype != torch.int64:
-            raise UsageError(f"condition: tokens are {entry.dtype}, wanted torch.int64")
-        if entry.device.type != "cpu" or not entry.numel():
-            return
-        lowest, highest = int(entry.min()), int(entry.max())
-        if lowest < NO_LABEL or highest >= self.tokens:
-            raise UsageError(
-                f"condition: tokens from {lowest} to {highest}, wanted 0 to {self.tokens - 1}, or "
-                f"{NO_LABEL} for none"
-            )
+        if not isinstance(entry, Texts) or len(entry) != rows:
+            raise UsageError(f"condition: text is {shown(entry)}, wanted Texts of {rows} samples")
 
-    def drop(self, entry: Tensor, dropped: Tensor) -> Tensor:
-        """See `Kind.drop`; a dropped text has no token."""
-        return entry.masked_fill(dropped[:, :1].to(entry.device), NO_LABEL)
+    def drop(self, entry: Texts, dropped: Tensor) -> Texts:
+        """See `Kind.drop`; a dropped text is empty."""
+        return entry.without(dropped[:, 0])
 
     def context(self, width: int) -> ContextSpec:
         """A vector and tokens."""
