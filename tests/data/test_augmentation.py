@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from undrift.codec import Codec, Identity, Standardise
 from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half, resampled, shifted
 from undrift.randomness import Draws
 
@@ -149,3 +150,11 @@ def test_plain_flips_are_half_and_half() -> None:
     flipped = (y == x.flip(-1)).flatten(1).all(dim=1)
     assert torch.equal(y[~flipped], x[~flipped])
     assert abs(int(flipped.sum()) - 500) < 4 * math.sqrt(250)
+
+
+@pytest.mark.parametrize("codec", [Identity(), Standardise([90.0, 3.5, 200.0], [7.0, 61.3, 2.9])])
+def test_flipped_pixels_are_encoded_as_flipped_encodings_bit_for_bit(codec: Codec) -> None:
+    pixels = torch.randint(256, (32, 3, 5, 7), dtype=torch.uint8)
+    before = codec.encode(flip_half(pixels, draws(32)))
+    after = flip_half(codec.encode(pixels), draws(32))
+    assert torch.equal(before, after) and not torch.equal(before, codec.encode(pixels))

@@ -34,10 +34,9 @@ def test_batches_hold_what_the_stream_says(train: ImageSet, resident: bool) -> N
     assert train.labels is not None
     for step, batch in enumerate(first(Loader(train, stream, resident=resident), 20)):
         rows = stream.indices(step)
-        assert batch.step == step and np.array_equal(batch.indices, rows)
         assert batch.images.dtype == torch.uint8 and batch.images.shape == (100, 1, 8, 8)
         assert np.array_equal(batch.images.permute(0, 2, 3, 1), train.images[rows])
-        assert batch.labels is not None and np.array_equal(batch.labels, train.labels[rows])
+        assert np.array_equal(batch.condition["labels"], train.labels[rows])
 
 
 def test_resume_at_any_step_is_identical(train: ImageSet) -> None:
@@ -46,8 +45,8 @@ def test_resume_at_any_step_is_identical(train: ImageSet) -> None:
         stream = EpochStream(len(train), 4, 64)
         resumed = first(Loader(train, stream, start_step=start), 40 - start)
         for one, other in zip(whole[start:], resumed, strict=True):
-            assert one.step == other.step
-            assert torch.equal(one.images, other.images) and torch.equal(one.indices, other.indices)
+            assert torch.equal(one.images, other.images)
+            assert torch.equal(one.condition["labels"], other.condition["labels"])
 
 
 def test_ranks_see_their_rows(train: ImageSet) -> None:
@@ -153,9 +152,9 @@ def test_waiting_is_measured(train: ImageSet) -> None:
         released.set()
 
 
-def test_unlabelled_data_has_no_labels(train: ImageSet) -> None:
+def test_unlabelled_data_has_no_condition(train: ImageSet) -> None:
     from dataclasses import replace
 
     bare = replace(train, labels=None, class_names=())
     (batch,) = first(Loader(bare, EpochStream(len(bare), 0, 4)), 1)
-    assert batch.labels is None
+    assert not batch.condition

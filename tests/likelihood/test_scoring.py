@@ -12,6 +12,7 @@ from tests.likelihood.worlds import BoxDenoiser, DiscreteDenoiser, integrand, st
 from tests.oracle.mutation import mutated
 
 import undrift.likelihood.scoring as scoring_module
+from undrift.conditioning import Condition
 from undrift.diffusion import VE, Prediction, VPLinear
 from undrift.errors import UsageError
 from undrift.likelihood import (
@@ -37,7 +38,7 @@ PATH = VE(sigma_max=200.0)
 def scorer(method, *, schedule=PATH, grid=FOUR, module=scoring_module, codec=CODEC, **options):
     denoiser = DiscreteDenoiser(FOUR.encoded(CODEC, 1)[0], WEIGHTS, schedule)
     return module.Scorer(
-        bind=lambda labels, count: denoiser,
+        bind=lambda condition, count: denoiser,
         schedule=schedule,
         codec=codec,
         std=1.0,
@@ -166,7 +167,7 @@ def test_uniform_bytes_take_eight_bits():
     bytes_ = np.array([20, 128, 200, 77], np.uint8).reshape(4, 1, 1, 1)
     for kind in ("uniform", "truncated_normal"):
         made = Scorer(
-            bind=lambda labels, count: box,
+            bind=lambda condition, count: box,
             schedule=PATH,
             codec=codec,
             std=1.0,
@@ -181,7 +182,7 @@ def test_uniform_bytes_take_eight_bits():
     discrete = DiscreteDenoiser(grid.encoded(codec, 1)[0], torch.ones(256), PATH)
     high = 2 * math.log(9 / grid.spacing(codec, 1))
     made = Scorer(
-        lambda labels, count: discrete,
+        lambda condition, count: discrete,
         PATH,
         codec,
         1.0,
@@ -220,7 +221,7 @@ def test_classes_are_summed_over():
     values = FOUR.encoded(CODEC, 1)[0]
     denoisers = [DiscreteDenoiser(values, half + 1e-30, PATH) for half in halves]
     made = Scorer(
-        bind=lambda labels, count: denoisers[int(labels[0])],
+        bind=lambda condition, count: denoisers[int(condition.labels[0])],
         schedule=PATH,
         codec=CODEC,
         std=1.0,
@@ -235,7 +236,7 @@ def test_classes_are_summed_over():
     assert "marginal over 2 classes" in found.protocol
     assert found.evaluations == 2 * 4 * 4 * 96
     with pytest.raises(UsageError, match="choose one"):
-        made(world(1), np.zeros(4, np.int64))
+        made(world(1), Condition({"labels": torch.zeros(4, dtype=torch.int64)}))
 
 
 def test_a_lossy_codec_has_no_likelihood():
@@ -256,7 +257,7 @@ def test_half_precision_is_refused_and_the_callers_is_left_out():
         asked.append(found.dtype)
         return Prediction(x_t, PATH(t), found.reshape(x_t.shape))
 
-    def bind(labels, count):
+    def bind(condition, count):
         asked.append((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
         return denoise
 

@@ -111,7 +111,7 @@ def test_held_out_images_are_denoised_in_one_step_beside_each_grid(run, log, sho
     assert [(event["step"], event["weights"]) for event in found] == [(7, "ema"), (9, "ema")]
     seven, nine = ((run.path / event["file"]).read_bytes() for event in found)
     assert seven == nine  # the same images, the same noise
-    expected = made.one_step(None, images.images, images.labels)
+    expected = made.one_step(None, images.images, images.condition())
     np.testing.assert_array_equal(Image.open(io.BytesIO(seven)), expected.picture())
 
 

@@ -10,12 +10,13 @@ from torch import Tensor
 
 from undrift.conditioning import Condition
 from undrift.data import ImageSet
+from undrift.data.loader import Batch
 from undrift.gan import Hinge, NonSaturating, Wasserstein
 from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
 from undrift.pipelines import SampleSpec
 from undrift.randomness import Draws
 from undrift.training.checkpoint import CheckpointStore
-from undrift.training.learner import Batch, Progress
+from undrift.training.learner import Progress
 from undrift.training.learners.gan import GANLearner
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate

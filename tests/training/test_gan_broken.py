@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from undrift.data.loader import Batch
 from undrift.errors import DivergedError
 from undrift.randomness import Draws
-from undrift.training.learner import Batch, Loss, Progress
+from undrift.training.learner import Loss, Progress
 from undrift.training.learners.gan import GANLearner
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
@@ -96,5 +97,5 @@ def test_what_is_generated_without_end_is_watched_without_diversity() -> None:
     with torch.no_grad():
         for parameter in learner.networks["network"].parameters():
             parameter.fill_(float("inf"))
-    found = learner.validate(None, IMAGES.images, IMAGES.labels)
+    found = learner.validate(None, IMAGES.images, IMAGES.condition())
     assert found["fake_logit"] is None and "diversity" not in found

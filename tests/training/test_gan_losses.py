@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from undrift.data.loader import Batch
 from undrift.gan import RelativisticPaired
 from undrift.networks import Context
 from undrift.randomness import Draws
-from undrift.training.learner import Batch, Loss, Progress
+from undrift.training.learner import Loss, Progress
 from undrift.training.learners import gan
 from undrift.training.learners.gan import GANLearner
 from undrift.training.signals import StopSignals

@@ -10,8 +10,8 @@ from tests.oracle.mutation import mutated
 from torch import Tensor, nn
 
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
+from undrift.data.loader import Batch
 from undrift.networks import Context
-from undrift.training.learner import Batch
 from undrift.training.learners import gan_watch
 from undrift.training.learners.gan_watch import RecentBatches, diversity, standing, usable
 

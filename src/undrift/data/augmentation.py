@@ -102,7 +102,7 @@ def flip_half(images: Tensor, draws: Draws) -> Tensor:
     Unlike :class:`Augmentation` this is no condition: flipped images will be generated.
 
     Args:
-        images: float (B, C, H, W).
+        images: (B, C, H, W), of any type: flipping pixels and their encoding is the same.
         draws: what names the coin tosses.
     """
     return torch.where(selected(draws.uniform("flip") < 0.5, images), images.flip(-1), images)

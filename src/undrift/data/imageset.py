@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,9 @@ from undrift.arguments import checked
 from undrift.data.report import DataReport
 from undrift.data.splits import Splits
 from undrift.errors import UsageError
+
+if TYPE_CHECKING:
+    from undrift.conditioning import Condition
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +72,15 @@ class ImageSet:
     def take(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Copy the images at ``indices``: uint8 (len(indices), H, W, C)."""
         return np.take(self.store, self.rows[indices], axis=0)
+
+    def condition(self) -> Condition:
+        """What is given of each image, on the CPU; empty without labels."""
+        import torch
+
+        from undrift.conditioning import Condition
+
+        labels = None if self.labels is None else torch.from_numpy(self.labels.copy())
+        return Condition({} if labels is None else {"labels": labels})
 
     @checked
     def split(self, name: str) -> ImageSet:

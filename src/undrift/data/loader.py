@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undrift.conditioning import Condition
 from undrift.data.imageset import ImageSet
 from undrift.data.order import Stream
 
@@ -27,19 +28,19 @@ AHEAD = 2
 
 @dataclass(frozen=True)
 class Batch:
-    """One rank's rows of one global batch.
+    """Images with what is given of each: rows of one global batch.
 
     Attributes:
-        step: which step it belongs to.
-        images: uint8 (b, C, H, W), on the loader's device.
-        labels: int64 (b,), on the loader's device; None without classes.
-        indices: int64 (b,), on the CPU: rows of the image set.
+        images: uint8 (B, C, H, W).
+        condition: of the B images, on the same device.
     """
 
-    step: int
     images: Tensor
-    labels: Tensor | None
-    indices: Tensor
+    condition: Condition
+
+    def __getitem__(self, rows: slice) -> Batch:
+        """Some rows of the batch."""
+        return Batch(self.images[rows], self.condition[rows])
 
 
 class Loader:
@@ -139,9 +140,7 @@ class _Source:
         self._stream = stream
         self._rows = rows
         self._device = device
-        self._labels: Tensor | None = None
-        if imageset.labels is not None:
-            self._labels = torch.from_numpy(imageset.labels.copy()).to(device)
+        self._condition = imageset.condition().to(device)
         self._resident: Tensor | None = None
         if resident:
             self._resident = upload(imageset, device)
@@ -149,8 +148,7 @@ class _Source:
     def batch(self, step: int) -> Batch:
         """Return this rank's rows of the batch of ``step``."""
         chosen = self._stream.indices(step)[self._rows]
-        indices = torch.from_numpy(chosen)
-        there = indices.to(self._device)
+        there = torch.from_numpy(chosen).to(self._device)
         if self._resident is not None:
             images = self._resident[there]
         else:
@@ -159,8 +157,7 @@ class _Source:
                 images = images.pin_memory().to(self._device, non_blocking=True)
             else:
                 images = images.to(self._device)
-        labels = None if self._labels is None else self._labels[there]
-        return Batch(step, images, labels, indices)
+        return Batch(images, self._condition[there])
 
 
 def _fill(

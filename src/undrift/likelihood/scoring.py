@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift.codec import Codec
+from undrift.conditioning import Condition
 from undrift.diffusion import NoiseSchedule
 from undrift.errors import UsageError
 from undrift.likelihood import pilot
@@ -39,8 +40,8 @@ from undrift.randomness import generator
 from undrift.sampling import BoundDenoise
 from undrift.wording import plural
 
-Bind = Callable[[Tensor | None, int], BoundDenoise]
-"""``bind(labels, count)``: the denoiser for labels (B,), or for ``count`` images without labels."""
+Bind = Callable[[Condition, int], BoundDenoise]
+"""``bind(condition, count)``: the denoiser of ``count`` images under their condition."""
 
 OnScored = Callable[[int, int], None]
 """``on_scored(done, total)`` after each batch; raising from it stops the scoring."""
@@ -90,7 +91,7 @@ class Scorer:
         grid: the values that pixels can take.
         span: noise levels that are counted.
         method: how.
-        class_weights: P(y) to marginalise over; None scores with the labels given, or without any.
+        class_weights: P(y) to marginalise over; None scores under the condition as it is given.
         seed: names everything random.
         dtype: in which the network is asked, float32 or float64; all sums are float64.
         proposal: levels that the continuous bound is estimated at; None measures on a few images
@@ -115,7 +116,7 @@ class Scorer:
     def __call__(
         self,
         images: NDArray[np.uint8],
-        labels: NDArray[np.int64] | None = None,
+        condition: Condition | None = None,
         *,
         device: torch.device | str = "cpu",
         numbers: Sequence[int] | None = None,
@@ -126,7 +127,7 @@ class Scorer:
 
         Args:
             images: uint8 (N, H, W, C).
-            labels: (N,), or None.
+            condition: of the N images; None: nothing is given.
             device: where the model is.
             numbers: what names each image's noise; its place by default.
             batch_size: images scored at once.
@@ -141,7 +142,9 @@ class Scorer:
                 f"{type(self.codec).__name__} loses a part of the image, so that the model has no "
                 "likelihood of pixels; score a model that was trained on pixels"
             )
-        if labels is not None and self.class_weights is not None:
+        condition = condition or Condition()
+        labelled = condition.labels is not None
+        if labelled and self.class_weights is not None:
             raise UsageError("likelihood: labels are given and marginalised over; choose one")
         began = time.perf_counter()
         names = list(range(len(images)) if numbers is None else numbers)
@@ -150,7 +153,7 @@ class Scorer:
         with torch.no_grad(), full_precision(torch.device(device)):
             index = self.grid.index(torch.from_numpy(np.ascontiguousarray(images)))
             index = index.permute(0, 3, 1, 2).contiguous()
-            work = _Work(self, index, labels, names, torch.device(device))
+            work = _Work(self, index, condition, names, torch.device(device))
             parts: list[dict[str, Tensor]] = []
             for start in range(0, len(images), size):
                 rows = slice(start, min(start + size, len(images)))
@@ -170,7 +173,7 @@ class Scorer:
                 self.grid,
                 self.span,
                 dimensions,
-                self._known(labels is not None),
+                self._known(labelled),
                 self.dtype,
             ),
         )
@@ -188,13 +191,13 @@ class _Work:
         self,
         scorer: Scorer,
         index: Tensor,
-        labels: NDArray[np.int64] | None,
+        condition: Condition,
         names: list[int],
         device: torch.device,
     ) -> None:
         self._scorer = scorer
         self._index = index
-        self._labels = None if labels is None else torch.from_numpy(labels)
+        self._condition = condition.to(device)
         self._names = names
         self._device = device
         self._shape = tuple(index.shape[1:])
@@ -214,13 +217,14 @@ class _Work:
         """Score the images ``rows``: ``nats``, and the terms of a bound given its class."""
         index = self._index[rows].to(self._device)
         names = self._names[rows]
+        condition, bind = self._condition[rows], self._scorer.bind
         if self._scorer.class_weights is None:
-            labels = None if self._labels is None else self._labels[rows].to(self._device)
-            return self._scored(index, names, self._scorer.bind(labels, len(index)))
+            return self._scored(index, names, bind(condition, len(index)))
         given = []
         for label in range(len(self._scorer.class_weights)):
             same = torch.full((len(index),), label, dtype=torch.int64, device=self._device)
-            given.append(self._scored(index, names, self._scorer.bind(same, len(index)))["nats"])
+            denoise = bind(condition.with_entry("labels", same), len(index))
+            given.append(self._scored(index, names, denoise)["nats"])
         weights = torch.tensor(self._scorer.class_weights, dtype=torch.float64, device="cpu")
         return {"nats": -over_classes(-torch.stack(given), weights.to(self._device))}
 
@@ -321,14 +325,13 @@ class _Work:
         chosen = torch.linspace(0, last, pilot.IMAGES, dtype=torch.float32, device="cpu").long()
         chosen = chosen.repeat(pilot.repeats(self._shape))
         x0 = self._encoded(self._index[chosen].to(self._device))
-        labels = None
-        if self._labels is not None:
-            labels = self._labels[chosen].to(self._device)
-        elif scorer.class_weights is not None:
-            labels = chosen.to(self._device) % len(scorer.class_weights)
+        there = chosen.to(self._device)
+        condition = self._condition[there]
+        if scorer.class_weights is not None:
+            condition = condition.with_entry("labels", there % len(scorer.class_weights))
         self.evaluations += pilot.BINS * len(x0)
         return pilot.pilot(
-            scorer.bind(labels, len(x0)),
+            scorer.bind(condition, len(x0)),
             x0,
             schedule=scorer.schedule,
             span=scorer.span,

@@ -325,12 +325,11 @@ class DiffusionPipeline(Pipeline):
         with evaluating(self._weights()):
             return inpaint(self, images, mask, call, way, variants, labels, on_progress)
 
-    def bound_denoiser(self, labels: Tensor | None, count: int) -> BoundDenoise:
-        """Return the unguided denoiser for labels (B,), or ``count`` images of unknown class."""
+    def bound_denoiser(self, condition: Condition, count: int) -> BoundDenoise:
+        """Return the unguided denoiser of ``count`` images under their condition."""
         context = None
         if self.encoder is not None:
-            known = Condition({} if labels is None else {"labels": labels})
-            context = self.encoder(known.to(self.device), count)
+            context = self.encoder(condition.to(self.device), count)
         return lambda x_t, t: self.denoiser(x_t, t, context)
 
     @checked

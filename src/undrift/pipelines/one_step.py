@@ -58,7 +58,7 @@ def denoise_once(
     encoder: ConditionEncoder | None,
     codec: Codec,
     images: NDArray[np.uint8],
-    labels: NDArray[np.int64] | None,
+    condition: Condition,
     *,
     seed: int,
     device: torch.device,
@@ -70,7 +70,7 @@ def denoise_once(
         encoder: of its conditions; None for a network that takes none.
         codec: between images and the model's space.
         images: uint8 (N, H, W, C).
-        labels: (N,) class of each image; None leaves it open.
+        condition: of the N images.
         seed: names the noise.
         device: where to compute.
 
@@ -81,8 +81,7 @@ def denoise_once(
     x0 = codec.encode(pixels)
     levels = torch.tensor(NOISE, dtype=torch.float64, device="cpu") * codec.sigma_data
     times = denoiser.schedule.time_at(-2 * levels.log()).to(device)
-    known = {} if labels is None else {"labels": torch.from_numpy(labels).to(device)}
-    context = None if encoder is None else encoder(Condition(known), len(x0))
+    context = None if encoder is None else encoder(condition.to(device), len(x0))
     noise = torch.randn(
         x0.shape, generator=generator(seed, "one step"), dtype=torch.float32, device="cpu"
     ).to(device)

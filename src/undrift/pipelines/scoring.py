@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from undrift.arguments import check_fields, converted, shown
+from undrift.conditioning import Condition
 from undrift.errors import UsageError
 from undrift.likelihood import (
     BoundMethod,
@@ -84,22 +85,22 @@ def score(
         )
     for name, weight in pipeline.state_dict().items():
         refuse_narrow(f"weights {name}", weight.dtype)
-    known = len(pipeline.spec.class_names)
-    if request.classes != "none" and not known:
+    classes = len(pipeline.spec.class_names)
+    if request.classes != "none" and not classes:
         raise UsageError(f"classes {request.classes!r}: this model has none; leave it out")
     weights = None
     if request.classes == "marginal":
         labels = None
-        weights = pipeline.spec.class_frequencies or (1.0,) * known
+        weights = pipeline.spec.class_frequencies or (1.0,) * classes
     elif request.classes == "none":
         labels = None
     elif labels is None:
         raise UsageError("classes 'given': there are no labels; give them, or marginal or none")
     elif labels.shape != (len(images),) or labels.dtype.kind not in "iu":
         raise UsageError(f"labels {shown(labels)}: wanted ({len(images)},) whole numbers")
-    elif labels.min() < 0 or labels.max() >= known:
+    elif labels.min() < 0 or labels.max() >= classes:
         raise UsageError(
-            f"labels from {labels.min()} to {labels.max()}: wanted numbers from 0 to {known - 1}"
+            f"labels from {labels.min()} to {labels.max()}: wanted numbers from 0 to {classes - 1}"
         )
     else:
         labels = labels.astype(np.int64)
@@ -122,9 +123,10 @@ def score(
         request.seed,
         dtype=torch.float32,
     )
+    known = Condition({} if labels is None else {"labels": torch.from_numpy(labels)})
     return scorer(
         images,
-        labels,
+        known,
         device=pipeline.device,
         numbers=numbers,
         batch_size=batch_size,

@@ -160,7 +160,9 @@ class Recorder:
             return
         before = time.perf_counter()
         try:
-            found = self._learner.one_step(weights, self._held_out.images, self._held_out.labels)
+            found = self._learner.one_step(
+                weights, self._held_out.images, self._held_out.condition()
+            )
         except DivergedError as error:
             self._log.say(f"step {progress.step}: no denoised images: {error}")
             return

@@ -15,23 +15,11 @@ import numpy as np
 from torch import Tensor, nn
 
 from undrift.conditioning import Condition
+from undrift.data.loader import Batch
 from undrift.pipelines import Pipeline
 from undrift.pipelines.one_step import OneStep
 from undrift.randomness import Draws
 from undrift.training.optimizers import OptimizerConfig
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Rows of one global batch.
-
-    Attributes:
-        images: uint8 of shape (B, C, H, W), on the training device.
-        condition: what is known of each image.
-    """
-
-    images: Tensor
-    condition: Condition
 
 
 @dataclass(frozen=True)
@@ -134,13 +122,17 @@ class Learner(Protocol):
         ...
 
     def validate(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
-        """Entries of a ``validation`` event on held-out images (N, H, W, C), or nothing."""
+        """Entries of a ``validation`` event on held-out images (N, H, W, C), or nothing.
+
+        ``condition`` is that of the N images, on any device; what the model does not take is left
+        aside.
+        """
         ...
 
     def one_step(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
     ) -> OneStep | None:
         """Held-out images (N, H, W, C) with a little noise, denoised in one step.
 

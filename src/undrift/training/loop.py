@@ -16,9 +16,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from undrift.conditioning import Condition
 from undrift.data import ImageSet
-from undrift.data.loader import Loader
+from undrift.data.loader import Batch, Loader
 from undrift.data.order import BalancedStream, EpochStream, Stream
 from undrift.errors import ModelFileError, UsageError
 from undrift.randomness import Draws, key
@@ -28,7 +27,7 @@ from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.distributed import World
 from undrift.training.ema import PowerEMA
 from undrift.training.guards import KeptBuffers, NonFiniteGuard, clip, gradient_norm
-from undrift.training.learner import Batch, Learner, Phase, Progress
+from undrift.training.learner import Learner, Phase, Progress
 from undrift.training.losses import LossLog
 from undrift.training.optimizers import (
     build_optimizers,
@@ -200,8 +199,8 @@ class Trainer:
             device=self._world.device,
             start_step=self.step,
         ) as loader:
-            for loaded in loader:
-                self._update(Batch(loaded.images, _condition(loaded.labels)))
+            for batch in loader:
+                self._update(batch)
                 self._replan()
                 self._look(loader.waited)
                 self._stop_if_asked(stop)
@@ -276,7 +275,7 @@ class Trainer:
         for number, first in enumerate(range(start, stop, size)):
             end = min(first + size, stop)
             rows = slice(first - start, end - start)
-            part = Batch(batch.images[rows], batch.condition[rows])
+            part = batch[rows]
             # Dropout inside networks draws from the global stream; naming it makes resumes exact.
             torch.manual_seed(
                 key(self.plan.seed, "dropout", phase.name, self.step, self._world.rank, number)
@@ -337,7 +336,7 @@ class Trainer:
         for name, weights in self._weights().items():
             before = time.perf_counter()
             entries = self.learner.validate(
-                weights, self._validation.images, self._validation.labels
+                weights, self._validation.images, self._validation.condition()
             )
             if entries:
                 self._event(
@@ -415,10 +414,6 @@ def averaged_tensors(learner: Learner) -> dict[str, Tensor]:
         for name, module in learner.averaged.items()
         for entry, tensor in module.state_dict().items()
     }
-
-
-def _condition(labels: Tensor | None) -> Condition:
-    return Condition({} if labels is None else {"labels": labels})
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from undrift.codec import CodecConfig, build_codec
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half
+from undrift.data.loader import Batch
 from undrift.data.scatter import on_plane
 from undrift.diffusion import (
     VE,
@@ -44,7 +45,7 @@ from undrift.pipelines.one_step import OneStep, denoise_once
 from undrift.randomness import Draws, generator, key
 from undrift.schema import check_ranges
 from undrift.training.gaussian import error as gaussian_error
-from undrift.training.learner import Batch, Loss, ParameterGroup, Phase, Progress
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
 VALIDATION_LOG_SNR = (7.0, -5.0)
@@ -180,10 +181,10 @@ class DiffusionLearner:
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Denoising losses of the rows of ``batch``."""
         condition = self._encoder.spec.select(batch.condition)
-        x0 = self.codec.encode(batch.images)
-        if self.config.flip:
-            x0 = flip_half(x0, draws)
+        pixels = flip_half(batch.images, draws) if self.config.flip else batch.images
+        x0 = self.codec.encode(pixels)
         if self.config.augment:
+            # Behind the codec: resampled values lie between pixel values and beyond their range.
             x0, parameters = Augmentation(self.config.augment)(x0, draws)
             condition = condition.with_entry("augment", parameters)
         condition = self._encoder.spec.drop(condition, self.config.label_dropout, draws)
@@ -204,14 +205,14 @@ class DiffusionLearner:
 
     @torch.no_grad()
     def validate(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
         """Error of x_0 per noise level, with the same noise every time, beside the best Gaussian's.
 
         Args:
             weights: in place of the trained ones.
             images: uint8 held-out images (N, H, W, C).
-            labels: int64 of shape (N,), or None.
+            condition: of the N images.
 
         Returns:
             ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at
@@ -223,12 +224,9 @@ class DiffusionLearner:
         rows = _spread(len(images), count)
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
         x0 = self.codec.encode(pixels.to(self._device))
-        entries = {}
-        if labels is not None and self.config.spec.class_names:
-            entries["labels"] = torch.from_numpy(labels[rows]).to(self._device)
+        condition = self._encoder.spec.select(condition)[torch.from_numpy(rows)].to(self._device)
         pipeline = self.pipeline(weights)
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
-        condition = Condition(entries)
         context = None if pipeline.encoder is None else pipeline.encoder(condition, count)
         # The denoiser reads its times by its own path, which of a likelihood model is learned.
         schedule = pipeline.denoiser.schedule
@@ -252,13 +250,11 @@ class DiffusionLearner:
         if self._eigenvalues is not None:
             result["gaussian"] = gaussian_error(self._eigenvalues, log_snr).tolist()
         if self._schedule is not None:
-            bits = self._bits(pipeline, images[rows], entries.get("labels"))
+            bits = self._bits(pipeline, images[rows], condition)
             result["loss"] = result["bits_per_dim"] = bits
         return result
 
-    def _bits(
-        self, pipeline: DiffusionPipeline, images: np.ndarray, labels: Tensor | None
-    ) -> float:
+    def _bits(self, pipeline: DiffusionPipeline, images: np.ndarray, condition: Condition) -> float:
         """Continuous bound in bits per dimension, with the same noise every time."""
         config, schedule = self.config.likelihood, self._schedule
         if config is None or schedule is None:
@@ -274,11 +270,10 @@ class DiffusionLearner:
             seed=self._seed,
             proposal=schedule.proposal,
         )
-        given = None if labels is None else labels.cpu().numpy()
-        return float(scorer(images, given, device=self._device).bits.mean())
+        return float(scorer(images, condition, device=self._device).bits.mean())
 
     def one_step(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
     ) -> OneStep | None:
         """See `undrift.training.learner.Learner.one_step`; the same images and noise every time."""
         if on_plane(images.shape[1:]):
@@ -290,7 +285,7 @@ class DiffusionLearner:
             pipeline.encoder,
             self.codec,
             images[rows],
-            labels[rows] if labels is not None and self.config.spec.class_names else None,
+            self._encoder.spec.select(condition)[torch.from_numpy(rows)],
             seed=self._seed,
             device=self._device,
         )

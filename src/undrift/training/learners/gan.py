@@ -23,12 +23,13 @@ from torch import Tensor, nn
 from undrift.codec import build_codec
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.data.augmentation import flip_half
+from undrift.data.loader import Batch
 from undrift.gan import AdaptiveProbability, interpolated, transformed, two_sided, zero_centred
 from undrift.networks import Context, lay_out
 from undrift.networks.gan import build_discriminator, build_generator
 from undrift.pipelines import GANPipeline
 from undrift.randomness import Draws, generator, key
-from undrift.training.learner import Batch, Loss, ParameterGroup, Phase, Progress
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
 from undrift.training.learners.gan_config import GANConfig
 from undrift.training.learners.gan_watch import RecentBatches, diversity, standing, usable
 
@@ -112,9 +113,8 @@ class GANLearner:
         condition = self._encoder.spec.select(batch.condition)
         if phase == "discriminator":
             self._recent.add(batch)
-        real = self.codec.encode(batch.images)
-        if self.config.flip:
-            real = flip_half(real, draws)
+        pixels = flip_half(batch.images, draws) if self.config.flip else batch.images
+        real = self.codec.encode(pixels)
         real = real.contiguous(memory_format=LAYOUT)
         if phase == "discriminator":
             return self._discriminate(real, condition, progress, draws)
@@ -129,14 +129,14 @@ class GANLearner:
 
     @torch.no_grad()
     def validate(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
         """How the game stands; see `gan_watch`.
 
         Args:
             weights: of the generator, in place of the trained ones.
             images: uint8 held-out images (N, H, W, C).
-            labels: int64 of shape (N,), or None.
+            condition: of the N images.
 
         Returns:
             ``accuracy``, ``ranking``, ``overfitting``; ``real_``, ``fake_`` and ``seen_logit`` and
@@ -148,10 +148,7 @@ class GANLearner:
         rows = order[:count].numpy()
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
         pixels = pixels.to(self._device)
-        known = None
-        if labels is not None and self.config.spec.class_names:
-            known = torch.from_numpy(labels[rows]).to(self._device)
-        condition = Condition({} if known is None else {"labels": known})
+        condition = self._encoder.spec.select(condition)[order[:count]].to(self._device)
         drawing = self.pipeline(weights)
         noise = generator(self._seed, "validation")
         z = torch.randn(count, drawing.generator.latent, generator=noise).to(self._device)
@@ -169,12 +166,12 @@ class GANLearner:
         )
         if count < 2 or not fake.isfinite().all():
             return stand
-        real = diversity(pixels, known)
-        ours = diversity(self.codec.decode(fake), known)
+        real = diversity(pixels, condition.labels)
+        ours = diversity(self.codec.decode(fake), condition.labels)
         return stand | ours | {f"real_{name}": value for name, value in real.items()}
 
     def one_step(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, labels: np.ndarray | None
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
     ) -> None:
         """Nothing: a generator has no noise levels."""
 

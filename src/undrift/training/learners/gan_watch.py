@@ -33,7 +33,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.conditioning import Condition, ConditionEncoder
-from undrift.training.learner import Batch
+from undrift.data.loader import Batch
 
 MOST = 256
 """Images of each kind that are looked at."""
