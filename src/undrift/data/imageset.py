@@ -32,7 +32,10 @@ class ImageSet:
         names: N printable names, such as the file each image came from.
         splits: "train", "validation" and "test" -> int64 indices into this set; together N.
         report: what was found in the whole data set.
-        fingerprint: hexadecimal; names the pixels, labels, captions and splits of the whole set.
+        fingerprint: hexadecimal; names the pixels, labels, captions, numbers and splits of the
+            whole set.
+        numbers: float64 (N, K), a column for each of the numbers that were asked for; None without.
+        number_names: names of these K.
     """
 
     name: str
@@ -45,6 +48,8 @@ class ImageSet:
     splits: Splits
     report: DataReport
     fingerprint: str
+    numbers: NDArray[np.float64] | None = None
+    number_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,13 +79,19 @@ class ImageSet:
         return np.take(self.store, self.rows[indices], axis=0)
 
     def condition(self) -> Condition:
-        """What is given of each image, on the CPU; empty without labels."""
+        """What is given with each image, on the CPU: labels and numbers, where there are any."""
         import torch
 
         from undrift.conditioning import Condition
 
-        labels = None if self.labels is None else torch.from_numpy(self.labels.copy())
-        return Condition({} if labels is None else {"labels": labels})
+        entries = {"labels": self.labels, "numbers": self.numbers}
+        return Condition(
+            {
+                name: torch.from_numpy(entry.copy())
+                for name, entry in entries.items()
+                if entry is not None
+            }
+        )
 
     @checked
     def split(self, name: str) -> ImageSet:
@@ -97,6 +108,7 @@ class ImageSet:
             self,
             rows=self.rows[indices],
             labels=None if self.labels is None else self.labels[indices],
+            numbers=None if self.numbers is None else self.numbers[indices],
             captions=None if self.captions is None else tuple(self.captions[i] for i in indices),
             names=tuple(self.names[i] for i in indices),
             splits={part: whole if part == name else whole[:0] for part in self.splits},

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from undrift.advice import possible
 from undrift.data.geometry import MODES
 from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
@@ -49,6 +50,7 @@ def inspect_text(imageset: ImageSet) -> str:
     if report.captions is not None:
         lines.append(row("captions", report.captions.sentence))
     lines += class_lines(report.classes)
+    lines += number_lines(report)
     lines += duplicate_lines(report)
     lines.append(row("set aside", f"{len(report.set_aside):,}" if report.set_aside else "none"))
     lines += [f"  {item.name}: {item.reason}" for item in report.set_aside]
@@ -229,6 +231,23 @@ def class_lines(classes: Mapping[str, int]) -> list[str]:
         for name, number in classes.items()
     ]
     return [row("classes", f"{len(classes):,}"), *bars]
+
+
+def number_lines(report: DataReport) -> list[str]:
+    """The columns of numbers with their ranges, and how to train on them."""
+    if not report.numeric:
+        return []
+    some = list(report.numeric)[:SHOWN]
+    found = ", ".join(
+        f"{name} from {low:g} to {high:g}"
+        for name, (low, high) in ((name, report.numeric[name]) for name in some)
+    )
+    more = f", and {len(report.numeric) - SHOWN} more" if len(report.numeric) > SHOWN else ""
+    varied = [name for name, (low, high) in report.numeric.items() if low < high]
+    hint = ""
+    if varied and not report.numbers:
+        hint = possible(f"; --numbers {varied[0]} conditions on it", "")
+    return [row("numbers", f"{found}{more}{hint}")]
 
 
 def duplicate_lines(report: DataReport) -> list[str]:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ def load(
     bad_limit: float = BAD_LIMIT,
     label_column: str | None = None,
     caption_column: str | None = None,
+    numbers: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ImageSet:
     """Load, check, decode and split a data set; decoded images are cached on disk.
@@ -83,6 +84,8 @@ def load(
             holds the labels; None is ``label``.
         caption_column: columns that hold captions, separated by commas; ``.txt`` is a text file
             beside each image, with a caption a line; None is ``text``, if it is there.
+        numbers: columns of the metadata, or arrays of an ``.npz``, that hold a number for every
+            image.
         progress: called with (done, total) while images are decoded.
 
     Raises:
@@ -97,13 +100,14 @@ def load(
     if not 0 <= bad_limit <= 1:
         raise UsageError(f"bad_limit must be from 0 to 1, not {bad_limit}")
     where = os.fspath(source)
-    with opened(source, Columns(label_column, caption_columns(caption_column))) as found:
+    columns = Columns(label_column, caption_columns(caption_column), tuple(numbers))
+    with opened(source, columns) as found:
         if isinstance(found, Rows):
             loaded = load_rows(found, settings, progress)
         else:
             loaded = load_files(found, settings, bad_limit, where, progress)
     splits = split_by_content(loaded.decoded.hashes, loaded.given, holdout)
-    fingerprint = fingerprint_of(loaded, splits)
+    fingerprint = fingerprint_of(loaded, splits, columns.numbers)
     report = make_report(
         Found(
             source=where,
@@ -116,15 +120,18 @@ def load(
             splits=splits,
             set_aside=loaded.set_aside,
             ignored={} if isinstance(found, Rows) else found.ignored,
-            source_notes=() if isinstance(found, Rows) else found.notes,
+            source_notes=found.notes,
             source_warnings=() if isinstance(found, Rows) else found.warnings,
             settings=asdict(settings)
             | {"holdout": holdout, "label_column": label_column, "caption_column": caption_column},
             fingerprint=fingerprint,
+            numeric={} if isinstance(found, Rows) else found.numeric,
+            numbers=columns.numbers,
             listed=not isinstance(found, Rows),
         )
     )
-    return image_set(where, loaded, splits, report, fingerprint)
+    made = image_set(where, loaded, splits, report, fingerprint)
+    return replace(made, numbers=loaded.numbers, number_names=columns.numbers)
 
 
 @dataclass(frozen=True)
@@ -138,6 +145,7 @@ class Loaded:
     captions: tuple[tuple[str, ...], ...] | None
     given: Sequence[str | None]
     set_aside: tuple[SetAside, ...]
+    numbers: NDArray[np.float64] | None
 
 
 def load_rows(rows: Rows, settings: Settings, progress: Progress | None) -> Loaded:
@@ -154,6 +162,7 @@ def load_rows(rows: Rows, settings: Settings, progress: Progress | None) -> Load
         captions=None,
         given=rows.splits or (None,) * count,
         set_aside=(),
+        numbers=rows.numbers,
     )
 
 
@@ -189,6 +198,9 @@ def load_files(
         captions=captions if any(captions) else None,
         given=[entry.split for entry in kept],
         set_aside=tuple(set_aside),
+        numbers=np.array([entry.numbers for entry in kept], np.float64)
+        if kept[0].numbers
+        else None,
     )
 
 
@@ -244,11 +256,13 @@ def image_set(
     )
 
 
-def fingerprint_of(loaded: Loaded, splits: Splits) -> str:
-    """Name the pixels, labels, captions and splits in 32 hexadecimal digits."""
+def fingerprint_of(loaded: Loaded, splits: Splits, numbers: tuple[str, ...]) -> str:
+    """Name the pixels, labels, captions, numbers and splits in 32 hexadecimal digits."""
     # A single caption is hashed as itself, as when there was but one.
     captions = [texts[0] if len(texts) == 1 else texts or None for texts in loaded.captions or ()]
     described: list[Any] = [loaded.decoded.images.shape, loaded.class_names, captions or None]
+    if numbers:
+        described.append(numbers)
     named = hashlib.blake2b(json.dumps(described).encode(), digest_size=16)
     arrays = [loaded.decoded.hashes, *(splits[name] for name in sorted(splits))]
     if loaded.labels is not None:
@@ -256,6 +270,8 @@ def fingerprint_of(loaded: Loaded, splits: Splits) -> str:
     for array in arrays:
         named.update(str(array.shape).encode())
         named.update(np.ascontiguousarray(array).astype("<u8").data)
+    if loaded.numbers is not None:
+        named.update(np.ascontiguousarray(loaded.numbers).astype("<f8").data)
     return named.hexdigest()
 
 

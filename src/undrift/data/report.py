@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from undrift.data.captions import CaptionCounts
@@ -45,6 +45,8 @@ class DataReport:
         classes: class -> images in all splits, in stored order; empty without labels.
         captioned: images with a caption.
         captions: counts of the captions; None without any.
+        numeric: columns that hold a number for every image -> smallest and largest.
+        numbers: those of them that were asked for.
         splits: "train", "validation", "test" -> images.
         duplicates: images with equal pixels.
         set_aside: images not used, and why.
@@ -106,6 +108,8 @@ class DataReport:
     fingerprint: str
     names: tuple[str, ...] = ()
     captions: CaptionCounts | None = None
+    numeric: dict[str, tuple[float, float]] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain dicts, lists, numbers and text."""

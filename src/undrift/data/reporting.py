@@ -52,6 +52,8 @@ class Found:
     settings: dict[str, Any]
     fingerprint: str
     listed: bool
+    numeric: dict[str, tuple[float, float]]
+    numbers: tuple[str, ...]
 
 
 def make_report(found: Found) -> DataReport:
@@ -77,6 +79,8 @@ def make_report(found: Found) -> DataReport:
         classes=class_counts(found),
         captioned=sum(bool(texts) for texts in found.captions or ()),
         captions=count_captions(found.captions),
+        numeric=found.numeric,
+        numbers=found.numbers,
         splits={name: len(rows) for name, rows in found.splits.items()},
         duplicates=Duplicates(0, 0, 0, ())
         if on_plane(found.decoded.images.shape[1:])

@@ -2,38 +2,78 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.data.sources.source import Rows, ordered_classes
+from undrift.advice import possible
+from undrift.data.sources.source import LARGEST_NUMBER, Rows, ordered_classes
 from undrift.errors import DataError, shown
 from undrift.files.arrays import read_npy, read_npz
+from undrift.names import printable
 from undrift.wording import plural
 
 KEYS = ("images", "labels", "class_names")
 ADVICE = "wanted arrays, as np.savez or np.save writes them"
 
 
-def npz(path: Path) -> Rows:
+def npz(path: Path, numbers: Sequence[str] = ()) -> Rows:
     """Read ``images`` uint8 (N,H,W[,C]), and ``labels`` int (N,) and ``class_names`` if there.
+
+    Args:
+        path: the file.
+        numbers: names of further arrays (N,) of numbers.
 
     Raises:
         DataError: anything else, with what was found.
     """
-    members, names = read_npz(path, KEYS, DataError, ADVICE)
+    members, there = read_npz(path, (*KEYS, *numbers), DataError, ADVICE)
     if "images" not in members:
-        found = shown(", ".join(names) or "nothing")
+        found = shown(", ".join(there) or "nothing")
         raise DataError(f"{path} holds no 'images' (it holds {found}): name the array 'images'")
     images = checked_images(members["images"], path)
-    if "labels" not in members:
-        return Rows("npz", images)
-    labels, names = indexed_labels(
-        members["labels"], members.get("class_names"), len(images), str(path)
+    rows = Rows("npz", images)
+    if "labels" in members:
+        labels, names = indexed_labels(
+            members["labels"], members.get("class_names"), len(images), str(path)
+        )
+        rows = replace(rows, labels=labels, class_names=names)
+    columns = [checked_numbers(members, name, len(images), str(path)) for name in numbers]
+    others = [name for name in there if name not in (*KEYS, *numbers)]
+    hint = possible("; --numbers NAME conditions on one with a number for each image", "")
+    return replace(
+        rows,
+        numbers=np.stack(columns, axis=1) if columns else None,
+        notes=(f"arrays not read: {printable(', '.join(others))[:200]}{hint}",) if others else (),
     )
-    return Rows("npz", images, labels, names)
+
+
+def checked_numbers(
+    arrays: Mapping[str, NDArray[Any]], name: str, count: int, where: str
+) -> NDArray[np.float64]:
+    """Return the array ``name`` as float64 (count,).
+
+    Raises:
+        DataError: it is not there, or not one finite number for each image.
+    """
+    if name not in arrays or name in KEYS:
+        raise DataError(f"{where} has no array {name!r} of numbers")
+    array = arrays[name]
+    if array.shape != (count,):
+        raise DataError(f"{where}: {name} has shape {array.shape}, not ({count},)")
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"{where}: {name} is {array.dtype}, wanted numbers")
+    values = array.astype(np.float64)
+    wrong = np.flatnonzero(~(np.abs(values) <= LARGEST_NUMBER))
+    if len(wrong):
+        raise DataError(
+            f"{where}: {name}, row {wrong[0]}, is {array[wrong[0]]}, wanted a finite number"
+        )
+    return values
 
 
 def npy(path: Path) -> Rows:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from undrift.data.sources.layout import SPLITS
-from undrift.data.sources.metadata import clean_captions
+from undrift.data.sources.metadata import checked_number, clean_captions
 from undrift.data.sources.source import DEFAULT, LARGEST_FILE, Columns, Entry, Files
 from undrift.errors import DataError, UsageError, one_line
 from undrift.files.reading import regular_bytes
@@ -78,7 +78,8 @@ def part_entries(
     images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
     if not images:
         raise DataError(f"{where}, {part} has no column of images: it has {', '.join(features)}")
-    for column in (*([columns.label] if columns.label else []), *(columns.captions or ())):
+    labelling = [columns.label] if columns.label else []
+    for column in (*labelling, *(columns.captions or ()), *columns.numbers):
         if column not in features:
             raise DataError(
                 f"{where}, {part} has no column {column!r}: it has {', '.join(features)}"
@@ -86,6 +87,13 @@ def part_entries(
     label = columns.label or next((name for name in LABEL_COLUMNS if name in features), None)
     present = [name for name in CAPTION_COLUMNS if name in features]
     captions = [list(rows[name]) for name in columns.captions or present[:1]]
+    numbers = [
+        [
+            checked_number(value, f"{where}, {part}, row {row}: {name}")
+            for row, value in enumerate(rows[name])
+        ]
+        for name in columns.numbers
+    ]
     declared: list[str] | None = getattr(features.get(label or ""), "names", None)
     # Bytes, not decoded images: decoding is ours, so that every source gives the same pixels.
     encoded = rows.cast_column(images[0], datasets.Image(decode=False))
@@ -104,6 +112,7 @@ def part_entries(
             captions=clean_captions(texts([column[row] for column in captions]))[0],
             # One lone part is all there is: the holdout rule splits it.
             split=split if part.lower() in SPLITS else None,
+            numbers=tuple(column[row] for column in numbers),
         )
         for row in range(len(rows))
     ]

@@ -95,6 +95,7 @@ class Arrangement:
         used: names that need no mention among the ignored.
         ignored: kind of ignored files -> how many.
         cut: captions of text files that were cut.
+        numeric: columns of each table that hold numbers -> smallest and largest.
     """
 
     tree: Tree
@@ -107,6 +108,7 @@ class Arrangement:
     used: set[str] = field(default_factory=set)
     ignored: Counter[str] = field(default_factory=Counter)
     cut: int = 0
+    numeric: list[dict[str, tuple[float, float]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.names = set(self.tree.names)
@@ -136,7 +138,7 @@ class Arrangement:
 
         Raises:
             DataError: labels for some images only.
-            UsageError: a label column without metadata.
+            UsageError: a column without metadata.
         """
         labelled = sum(entry.label is not None for entry in self.entries)
         if labelled and labelled < len(self.entries):
@@ -152,6 +154,12 @@ class Arrangement:
                         f"{argument} {column!r}: {self.where} has no metadata.jsonl or "
                         "metadata.csv that could have it; leave it out"
                     )
+        for entry in self.entries:
+            if len(entry.numbers) != len(self.columns.numbers):
+                raise DataError(
+                    f"{self.where}: no {NAMES[1]} or {NAMES[0]} gives {entry.name} its "
+                    f"{self.columns.numbers[0]}: list every image in one"
+                )
         if self.cut:
             self.warnings.append(cut_line(self.cut))
         for name in self.tree.names:
@@ -164,6 +172,14 @@ class Arrangement:
             ignored=dict(self.tree.ignored + self.ignored),
             warnings=tuple(dict.fromkeys(self.warnings)),
             notes=tuple(dict.fromkeys(self.notes)),
+            numeric={
+                name: (
+                    min(table[name][0] for table in self.numeric),
+                    max(table[name][1] for table in self.numeric),
+                )
+                for name in (self.numeric[0] if self.numeric else ())
+                if all(name in table for table in self.numeric)
+            },
         )
 
     def level(self, names: Sequence[str], prefix: str, split: str | None) -> None:
@@ -280,6 +296,8 @@ class Arrangement:
     ) -> None:
         """Take the files that the table at ``path`` lists, and no others."""
         self.used.add(path)
+        # of several tables those columns that all of them have
+        self.numeric.append(table.numeric)
         if table.rows is None:
             self.flat({"": list(names)}, split)
             self.notes.append(f"{path} says that there are no labels: folders are no classes")
@@ -298,7 +316,8 @@ class Arrangement:
             if row.file_name.startswith(("/", "../")):
                 self.set_aside.append(SetAside(printable(row.file_name), "leaves the folder"))
             elif name in self.names:
-                self.entries.append(self.entry(name, split, row.label, row.captions))
+                entry = self.entry(name, split, row.label, row.captions)
+                self.entries.append(replace(entry, numbers=row.numbers))
                 self.used.add(name)
             elif name not in self.tree.set_aside:
                 reason = f"listed in {path}, but not there"

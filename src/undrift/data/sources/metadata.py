@@ -2,8 +2,8 @@
 
 ``metadata.jsonl`` and ``metadata.csv`` follow Hugging Face's imagefolder: ``file_name`` is relative
 to the metadata's folder, ``text`` (or other columns, if they are named) is a caption or, in
-jsonl, a list of captions, ``label`` (or another column) a class by name or number; other columns
-are left alone.
+jsonl, a list of captions, ``label`` (or another column) a class by name or number; columns of
+numbers are read where they are named; other columns are left alone.
 
 ``dataset.json`` is StyleGAN's and EDM's: ``{"labels": [["00000/img00000000.png", 3], ...]}`` gives
 every image its class, ``{"labels": null}`` says that there are none.
@@ -15,10 +15,10 @@ import csv
 import io
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from undrift.data.sources.source import DEFAULT, Columns
+from undrift.data.sources.source import DEFAULT, Columns, Ranges, as_number
 from undrift.errors import DataError, one_line, shortened, shown
 from undrift.files.reading import parse_json
 from undrift.names import normalised
@@ -54,6 +54,7 @@ class Row:
     label: str | None
     captions: tuple[str, ...] = ()
     cut: int = 0
+    numbers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,12 @@ class Table:
     Attributes:
         rows: a row per image; None where it says that there are no labels.
         others: columns that are not read, as the first row has them.
+        numeric: columns that hold a number in every row -> smallest and largest.
     """
 
     rows: list[Row] | None
     others: tuple[str, ...] = ()
+    numeric: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def is_table(name: str) -> bool:
@@ -86,8 +89,8 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
         None for a ``dataset.json`` without ``labels``, which is no file of this kind.
 
     Raises:
-        DataError: not UTF-8, a broken row, no file_name, a column that is not there, or labels for
-            some rows only.
+        DataError: not UTF-8, a broken row, no file_name, a column that is not there, labels for
+            some rows only, or a row without one of the numbers.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -101,16 +104,23 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
     column = asked.label or LABEL
     captions = [name for name in asked.captions or (CAPTION,) if name != TEXT_FILE]
     wanted = [*([asked.label] if asked.label else []), *(captions if asked.captions else [])]
+    wanted += asked.numbers
+    numeric = Ranges(())
     rows: list[Row] = []
     columns: dict[str, None] = {}
     for line, values in parsed:
         if not rows:
             columns = dict.fromkeys(values)
+            numeric = Ranges(name for name in columns if name not in (FILE_NAME, column))
             for name in wanted:
                 if name not in values:
                     there = shortened(", ".join(columns), 200)
                     raise DataError(f"{where} has no column {name!r}: it has {there}")
-        rows.append(metadata_row(line, values, where, column, captions))
+        row = metadata_row(line, values, where, column, captions)
+        place = f"{where}, line {line}"
+        numbers = [checked_number(values.get(name), f"{place}: {name}") for name in asked.numbers]
+        rows.append(replace(row, numbers=tuple(numbers)))
+        numeric.add(values)
     without = [row.where.removeprefix("line ") for row in rows if row.label is None]
     if without and len(without) < len(rows):
         lines = ", ".join(without[:5]) + (", ..." if len(without) > 5 else "")
@@ -118,8 +128,9 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
             f"{where}: {len(without)} of {plural(len(rows), 'row')} have no {column} (lines "
             f"{lines})"
         )
-    read = (FILE_NAME, column, *captions)
-    return Table(rows, tuple(name for name in columns if name not in read))
+    read = (FILE_NAME, column, *captions, *asked.numbers)
+    others = tuple(name for name in columns if name not in read)
+    return Table(rows, others, numeric.found)
 
 
 def label_table(text: str, where: str) -> Table | None:
@@ -224,6 +235,20 @@ def checked_label(value: object, where: str) -> str | None:
     if len(label) > LONGEST_LABEL:
         raise DataError(f"{where} has {len(label):,} characters, at most {LONGEST_LABEL} are read")
     return label
+
+
+def checked_number(value: object, where: str) -> float:
+    """Return a number.
+
+    Raises:
+        DataError: it is absent, or no number; the message starts with ``where``.
+    """
+    if value is None or value == "":
+        raise DataError(f"{where} is missing: give every image a number")
+    number = as_number(value)
+    if number is None:
+        raise DataError(f"{where} is {shown(value)}, wanted a finite number")
+    return number
 
 
 def clean_captions(texts: Iterable[str]) -> tuple[tuple[str, ...], int]:

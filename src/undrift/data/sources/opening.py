@@ -8,6 +8,7 @@ import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from undrift.data.sources.arrays import npy, npz
@@ -73,7 +74,11 @@ def opened(source: str | os.PathLike[str], columns: Columns = DEFAULT) -> Iterat
     elif not stat.S_ISREG(mode):
         raise DataError(f"{name} is not a regular file or folder: give {KINDS}")
     elif path.suffix.lower() in (".npz", ".npy"):
-        rows = npz(path) if path.suffix.lower() == ".npz" else npy(path)
+        if path.suffix.lower() == ".npz":
+            rows = npz(path, columns.numbers)
+            columns = replace(columns, numbers=())
+        else:
+            rows = npy(path)
         yield without_columns(rows, name, columns)
     elif is_photo(path.name):
         raise DataError(f"{name} is a single image: give the folder it lies in")
@@ -99,7 +104,8 @@ def without_columns(rows: Rows, name: str, columns: Columns) -> Rows:
     for argument, column in columns.asked.items():
         raise UsageError(
             f"{argument} {column!r}: {name} has no columns, only metadata.csv, "
-            "metadata.jsonl and Hugging Face data have; leave it out"
+            "metadata.jsonl and Hugging Face data have (numbers may be arrays of an .npz); "
+            "leave it out"
         )
     return rows
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
 LARGEST_FILE = 512 * 2**20
 """Bytes; one image file above this is set aside unread."""
+
+LARGEST_NUMBER = 1e100
 
 MOST_DIGITS = 18
 """Digits of a class that is ordered as a number; more are no numbering."""
@@ -25,6 +29,7 @@ class Entry:
         label: name of the class, or None.
         captions: texts of which any describes the image.
         split: "train", "validation" or "test" where the source says so.
+        numbers: a value of each column of numbers that was asked for.
     """
 
     name: str
@@ -32,6 +37,7 @@ class Entry:
     label: str | None = None
     captions: tuple[str, ...] = ()
     split: str | None = None
+    numbers: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -42,16 +48,19 @@ class Columns:
         label: of the labels; None is ``label``.
         captions: of the captions, or ``.txt`` for text files beside the images; None is ``text``,
             if it is there.
+        numbers: columns of numbers; of ``.npz`` files arrays of these names.
     """
 
     label: str | None = None
     captions: tuple[str, ...] | None = None
+    numbers: tuple[str, ...] = ()
 
     @property
     def asked(self) -> dict[str, str]:
         """What was asked for, by the name of its argument."""
         captions = None if self.captions is None else ",".join(self.captions)
-        asked = {"label_column": self.label, "caption_column": captions}
+        numbers = ",".join(self.numbers) or None
+        asked = {"label_column": self.label, "caption_column": captions, "numbers": numbers}
         return {name: column for name, column in asked.items() if column is not None}
 
 
@@ -78,6 +87,7 @@ class Files:
         warnings: lines for the report.
         notes: lines for the report that are no warnings.
         class_names: where the source fixes their order; else they are sorted.
+        numeric: columns that hold a number for every image -> smallest and largest.
     """
 
     kind: str
@@ -87,6 +97,7 @@ class Files:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] | None = None
+    numeric: dict[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -99,6 +110,8 @@ class Rows:
         labels: int64 (N,), indices into ``class_names``, or None.
         class_names: one name per class.
         splits: per row "train", "validation" or "test", or None where the source has no splits.
+        numbers: float64 (N, K), a column for each that was asked for, or None.
+        notes: lines for the report.
     """
 
     kind: str
@@ -106,6 +119,44 @@ class Rows:
     labels: NDArray[np.int64] | None = None
     class_names: tuple[str, ...] = ()
     splits: tuple[str, ...] | None = None
+    numbers: NDArray[np.float64] | None = None
+    notes: tuple[str, ...] = ()
+
+
+def as_number(value: object) -> float | None:
+    """Return a number, or text that is one, as a float; None of anything else, nan and infinities.
+
+    Numbers beyond 1e100 are none either, so that their squares are finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and "_" in value:  # 1_000 is Python's, not data's
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if abs(number) <= LARGEST_NUMBER else None
+
+
+class Ranges:
+    """The smallest and largest value of each column that holds a number in every row.
+
+    Args:
+        names: columns to look at; the first 64 of them are.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.found = {name: (math.inf, -math.inf) for name in islice(names, 64)}
+
+    def add(self, row: Mapping[str, object]) -> None:
+        """Take in a row; a column without a number in it is none."""
+        for name, (low, high) in list(self.found.items()):
+            value = as_number(row.get(name))
+            if value is None:
+                del self.found[name]
+            else:
+                self.found[name] = min(low, value), max(high, value)
 
 
 def ordered_classes(labels: Iterable[str]) -> tuple[str, ...]:
