@@ -241,9 +241,9 @@ def _values(flag: Flag, draw: Random) -> list[str]:
     if flag.kind in (int, float):
         return [draw.choice(draw.choice((SMALL_NUMBERS, SMALL_NUMBERS, ABSURD_NUMBERS)))]
     if flag.name in OUTPUTS:
-        return [
-            draw.choice(draw.choice((NEW, NEW, PATHS, ("../guard/secret.txt", "../guard/pipe"))))
-        ]
+        guarded = ("../guard/secret.txt", "../guard/pipe")
+        place = draw.choice(draw.choice((NEW, NEW, PATHS, guarded)))
+        return ["new" if place == ".." else place]  # where a folder's files may well be written
     if flag.name in INPUTS:
         return [draw.choice(draw.choice((PATHS, PATHS, ONLY_READ, WORDS)))]
     return [draw.choice(draw.choice((WORDS, WORDS, SMALL_NUMBERS, ABSURD_NUMBERS)))]

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -86,8 +87,9 @@ def denoiser() -> Pipeline:
 def flow_denoiser() -> Pipeline:
     """The same network on the flow path, which begins at alpha = 0."""
     made = copy.copy(denoiser())
-    made.denoiser = copy.copy(made.denoiser)
-    made.denoiser.schedule = Flow()
+    path = copy.copy(made.denoiser)
+    path.schedule = Flow()
+    made.model = replace(made.model, denoiser=path)
     return made
 
 

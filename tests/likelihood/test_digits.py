@@ -15,10 +15,9 @@ import undrift.data
 from undrift.cli.dispatch import main
 from undrift.diffusion import LogSNR
 from undrift.errors import UsageError
-from undrift.likelihood import BoundMethod, FlowMethod
+from undrift.likelihood import BoundMethod, FlowMethod, LikelihoodRequest
 from undrift.likelihood.learned import VariationalConfig
 from undrift.networks import MLPConfig
-from undrift.pipelines.scoring import LikelihoodRequest
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals

@@ -12,9 +12,8 @@ import torch
 from tests.pipelines.models import SMALL_UNET, small
 from tests.pipelines.test_gan import pipeline as gan
 
-from undrift.likelihood import BoundMethod, FlowMethod
+from undrift.likelihood import BoundMethod, FlowMethod, LikelihoodRequest
 from undrift.pipelines import Pipeline
-from undrift.pipelines.scoring import LikelihoodRequest
 
 NOISES = ("dpmpp_2m", "ddpm", "dpmpp_sde", "deis", "unipc", "heun_churn", "predictor_corrector")
 IMAGES = np.arange(60, dtype=np.uint8).reshape(2, 6, 5, 1)

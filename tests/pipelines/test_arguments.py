@@ -12,9 +12,8 @@ from tests.pipelines.models import small
 from tests.pipelines.test_gan import pipeline as gan
 
 from undrift.errors import UndriftError, UsageError
-from undrift.likelihood import BoundMethod, FlowMethod
+from undrift.likelihood import BoundMethod, FlowMethod, LikelihoodRequest
 from undrift.pipelines import Pipeline, SampleSpec, image_grid
-from undrift.pipelines.scoring import LikelihoodRequest
 from undrift.schema import to_plain
 
 ABSURD = [

@@ -122,9 +122,10 @@ def test_settings_repeat_the_request():
 
 def test_defaults_are_the_specs():
     pipeline = small()
-    pipeline.spec = SampleSpec(
+    spec = SampleSpec(
         (1, 6, 5), pipeline.spec.class_names, steps=3, sampler="euler", grid="uniform", guidance=2.0
     )
+    pipeline.model = dataclasses.replace(pipeline.model, spec=spec)
     samples = pipeline(1)
     assert samples.nfe == 6
     assert samples.settings["grid"] == "uniform"
@@ -184,7 +185,8 @@ def test_the_fingerprint_names_weights_and_defaults():
     assert small().fingerprint == small().fingerprint
     assert small(seed=1).fingerprint != small().fingerprint
     other = small()
-    other.spec = dataclasses.replace(other.spec, rho=5.0)
+    spec = dataclasses.replace(other.spec, rho=5.0)
+    other.model = dataclasses.replace(other.model, spec=spec)
     assert other.fingerprint != small().fingerprint
 
 

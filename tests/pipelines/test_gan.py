@@ -110,11 +110,11 @@ def test_progress_is_told_by_batches(drawing: GANPipeline) -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"steps": 20}, "draws in one pass"),
-        ({"sampler": "heun"}, "draws in one pass"),
-        ({"grid": "karras"}, "draws in one pass"),
+        ({"steps": 20}, "a GAN has no such setting; it takes truncation"),
+        ({"sampler": "heun"}, "a GAN has no such setting; it takes truncation"),
+        ({"grid": "karras"}, "a GAN has no such setting; it takes truncation"),
         ({"trajectory": 2}, "draws in one pass"),
-        ({"guidance": 2.0}, "its dial is truncation"),
+        ({"guidance": 2.0}, "a GAN has no such setting; it takes truncation"),
         ({"truncation": 1.5}, "from 0 to 1"),
         ({"n": 0}, "at least 1"),
         ({"labels": "z"}, "z"),

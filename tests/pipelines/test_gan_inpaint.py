@@ -13,7 +13,8 @@ from undrift.codec import Identity
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.errors import UsageError
 from undrift.networks.gan import R3GANConfig
-from undrift.pipelines import GANPipeline, SampleSpec, gan_inpainting
+from undrift.pipelines import GANPipeline, SampleSpec
+from undrift.pipelines.gan import inpaint as gan_inpainting
 
 
 class Clock:

@@ -154,7 +154,8 @@ def test_without_labels_the_class_is_left_open(method):
 
 def test_guidance_of_the_spec_is_for_labels():
     pipeline = small()
-    pipeline.spec = dataclasses.replace(pipeline.spec, guidance=2.0)
+    spec = dataclasses.replace(pipeline.spec, guidance=2.0)
+    pipeline.model = dataclasses.replace(pipeline.model, spec=spec)
     images, mask = photos(pipeline), holes(pipeline)
     assert pipeline.inpaint(images, mask, steps=3).nfe == 3
     assert pipeline.inpaint(images, mask, steps=3, labels="ant").nfe == 6
@@ -287,12 +288,12 @@ def test_noise_is_named_alike_whatever_else_is_asked():
 
 def test_a_family_that_cannot_paint_says_so():
     class Sampler(Pipeline):
-        def __call__(self, n, **settings): ...
+        spec = weights = None
+        fingerprint = ""
+
+        def _draw(self, *request): ...
         def to(self, device): ...
         def save_pretrained(self, directory): ...
-
-        batch_size = 1
-        fingerprint = ""
 
     with pytest.raises(UsageError, match="Sampler has no way to paint"):
         Sampler().inpaint(np.zeros((1, 2, 2, 1), np.uint8), np.ones((2, 2), bool))

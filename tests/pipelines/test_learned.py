@@ -12,7 +12,7 @@ from tests.pipelines.models import small
 from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
 from undrift.pipelines import DiffusionPipeline
-from undrift.pipelines.learned import FACTS, TABLES, LearnedFacts, LearnedSampler
+from undrift.pipelines.diffusion.learned import FACTS, TABLES, LearnedFacts, LearnedSampler
 from undrift.sampling import DPMpp2M, karras
 from undrift.sampling.learned import Table, tabulate
 

@@ -251,7 +251,7 @@ def listed(files):
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        (lambda c: c.update(kind="flow"), "not of a diffusion pipeline"),
+        (lambda c: c.update(kind="flow"), "is of kind 'flow', wanted one of diffusion, gan"),
         (lambda c: c.update(format=99), "format 99, this version of undrift reads 1"),
         (lambda c: c.update(sampel=1), "unknown key 'sampel'"),
         (lambda c: c.pop("codec"), "'codec' is missing"),
@@ -293,7 +293,10 @@ def test_files_that_are_not_what_they_are_called(saved):
     config = (saved / "config.json").read_bytes()
     for files, message in [
         ({"config.json": b"\xff", "model.safetensors": b""}, "is not JSON"),
-        ({"config.json": b"[]", "model.safetensors": b""}, "not of a diffusion pipeline"),
+        (
+            {"config.json": b"[]", "model.safetensors": b""},
+            "is of kind None, wanted one of diffusion, gan",
+        ),
         ({"config.json": config, "model.safetensors": b"junk"}, "is not a safetensors file"),
         ({"config.json": config}, "lists config.json, wanted"),
         ({"../config.json": config, "model.safetensors": b""}, "is not a manifest"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -153,7 +154,7 @@ def test_a_threshold_needs_a_space_of_pixels():
             return torch.zeros(len(z), dtype=torch.float64)
 
     pipeline = small()
-    pipeline.codec = Latents()
+    pipeline.model = replace(pipeline.model, codec=Latents())
     with pytest.raises(UsageError, match="only pixels have a range"):
         pipeline(1, threshold="static")
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from undrift.pipelines.one_step import OneStep
+from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.report import ReportMaterial, gather_material
 
 STEPS, BATCH = 1200, 64

@@ -8,7 +8,7 @@ import torch
 from tests.training.small import digits, learner, model
 from torch import nn
 
-from undrift.pipelines.one_step import NOISE
+from undrift.pipelines.diffusion.one_step import NOISE
 from undrift.report.history import History
 from undrift.report.levels import contrast, contrast_over_seeds, fine_share
 from undrift.training.learners.diffusion import DiffusionLearner

@@ -140,6 +140,11 @@ def test_progress_is_shown_on_a_terminal_or_when_asked(
     assert ("saved the pipeline" in capsys.readouterr().out) is shown
 
 
+def test_a_network_with_another_signature_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"Linear is not called as network\(x, c_noise, context\)"):
+        undrift.train("digits", network=torch.nn.Linear(2, 2), out=tmp_path / "run")
+
+
 def test_a_network_made_in_inference_mode_is_refused(tmp_path):
     with torch.inference_mode():
         network = nn.Linear(2, 2)

@@ -49,7 +49,7 @@ def check_arguments(
 
     Returns:
         Its flags; and ``words`` with the positional ones first, since tyro finds those of one list
-        only where they stand together.
+        only where they stand together, or of a request for help that alone.
 
     Raises:
         UsageError: an unknown flag, a value that is missing or of another type, a word too many, or
@@ -57,7 +57,7 @@ def check_arguments(
     """
     flags, places = arguments_of(command)
     if "-h" in words or "--help" in words:
-        return frozenset(flags), list(words)
+        return frozenset(flags), ["--help"]
     rest = list(words)
     named: list[str] = []
     free: list[str] = []

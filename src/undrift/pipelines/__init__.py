@@ -7,6 +7,7 @@ from undrift.pipelines.folder import SampleFolder
 from undrift.pipelines.gan import GANPipeline
 from undrift.pipelines.grid import image_grid
 from undrift.pipelines.labels import Labels, resolve_labels
+from undrift.pipelines.load import PIPELINES
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples, Trajectory
@@ -17,6 +18,7 @@ __all__ = [
     "DiffusionPipeline",
     "GANPipeline",
     "Labels",
+    "PIPELINES",
     "OnProgress",
     "Pipeline",
     "Progress",

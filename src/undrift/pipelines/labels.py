@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from undrift.arguments import checked, shown
+from undrift.conditioning import Condition
 from undrift.errors import UsageError
 from undrift.names import find, nearest
 from undrift.pipelines.spec import SampleSpec
@@ -47,6 +48,11 @@ def resolve_labels(
         return _drawn(range(first, first + n), seed, spec)
     entries = _entries(labels, spec)
     return np.array([entries[i % len(entries)] for i in range(first, first + n)], dtype=np.int64)
+
+
+def condition_of(classes: np.ndarray | None) -> Condition:
+    """The condition of samples of these classes (n,); None: nothing is given."""
+    return Condition({} if classes is None else {"labels": torch.from_numpy(classes)})
 
 
 def parse_labels(words: Sequence[str], class_names: tuple[str, ...]) -> Labels:

@@ -2,40 +2,78 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from undrift.ambient import own_settings
 from undrift.arguments import checked
+from undrift.conditioning import Condition
 from undrift.errors import UsageError
 from undrift.files.durable import standing
-from undrift.pipelines.call import Grid
-from undrift.pipelines.labels import Labels
+from undrift.pipelines.file import kind_of
+from undrift.pipelines.holes import Holes
+from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.progress import OnProgress
+from undrift.pipelines.request import Request, read_settings, suitable_batch
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
 from undrift.wording import dimensions, plural
 
 if TYPE_CHECKING:
-    from undrift.likelihood import OnScored, Scored
-    from undrift.pipelines.scoring import LikelihoodRequest
+    from undrift.likelihood import LikelihoodRequest, OnScored, Scored
+
+Capability = Literal["inpaint", "likelihood", "solvers", "trajectory"]
+"""What only some families can: ``solvers`` integrate an equation that learned ones can follow."""
+
+
+@dataclass(frozen=True)
+class Dial:
+    """A sampling setting that trades fidelity against diversity.
+
+    Attributes:
+        name: of the setting.
+        neutral: its value that is off.
+        range: smallest and largest sensible value.
+    """
+
+    name: str
+    neutral: float
+    range: tuple[float, float]
 
 
 class Pipeline(ABC):
     """A trained model that draws images, whatever family it is of.
 
     Attributes:
-        spec: shape, classes and default settings.
+        kind: what ``config.json`` calls the family.
+        noun: what messages call a model of the family, with its article.
+        settings: dataclass of the family's sampling settings.
+        inpainting: dataclass of its inpainting settings; None for a family that cannot inpaint.
+        capabilities: what it can beside drawing.
     """
 
-    spec: SampleSpec
+    kind: ClassVar[str]
+    noun: ClassVar[str]
+    settings: ClassVar[type]
+    inpainting: ClassVar[type | None] = None
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    readers: ClassVar[dict[str, Callable[[Path, nn.Module | None], Pipeline]]] = {}
+    """From a file's kind to what reads it; `undrift.pipelines.load` fills it."""
+
+    @property
+    @abstractmethod
+    def spec(self) -> SampleSpec:
+        """Shape, classes and default settings."""
 
     def __repr__(self) -> str:
         channels, height, width = self.spec.shape
@@ -45,51 +83,123 @@ class Pipeline(ABC):
             f"<{type(self).__name__}: images of {size}, {plural(channels, 'channel')}, {classes}>"
         )
 
-    @abstractmethod
+    @own_settings()
+    @torch.no_grad()
+    @checked
     def __call__(
         self,
         n: int,
         *,
         labels: Labels = None,
         seed: int = 0,
-        steps: int | None = None,
-        sampler: str | None = None,
-        guidance: float | None = None,
-        grid: Grid = None,
         batch_size: int | None = None,
         first: int = 0,
+        device: torch.device | str | None = None,
         on_progress: OnProgress | None = None,
         trajectory: int = 0,
+        **settings: Any,  # noqa: ANN401 - the family's dataclass says which
     ) -> Samples:
         """Draw ``n`` images; image i depends on the weights, the settings, the seed and i only.
+
+        Its noise is the same bit by bit whatever the batch, the number of images and the device;
+        the images may then differ by rounding (a level of 255 now and then).
 
         Args:
             n: number of images, at least 1.
             labels: class names or indices, ``"all"``, or None; see `resolve_labels`.
-            seed: names the noise, at least 0.
-            steps: steps of the sampler, at least 1; None is the spec's default, as below.
-            sampler: name of the sampler.
-            guidance: guidance scale; 1 is off.
-            grid: how the steps are spaced: a grid's name, or its times.
-            batch_size: images drawn at once; it changes speed and memory, not what is drawn.
+            seed: of the initial noise, at least 0.
+            batch_size: images drawn at once; it changes speed and memory, not what is drawn. By
+                default as many as suit their size.
             first: number of the first image: images ``first`` to ``first + n - 1`` of the seed are
                 drawn, so that a large set can be drawn in parts.
-            on_progress: told of every step, with a look at the images so far; to cancel, raise.
-            trajectory: of how many images the way from noise is returned too.
+            device: move the pipeline there first; None stays.
+            on_progress: called after every step of every batch; to cancel, raise.
+            trajectory: of how many images, the first ones, to return the trajectory too.
+            settings: the family's own, see ``settings`` of the class; None is the default of each.
 
         Raises:
-            UsageError: for a value that cannot be used.
+            UsageError: for a value that cannot be used, a setting that the family does not have, or
+                two that exclude each other.
+            DivergedError: if the model gives numbers that are not finite.
+        """
+        began = perf_counter()
+        chosen = read_settings(self.settings, settings, self.noun)
+        place = self.device if device is None else torch.device(device)
+        size = suitable_batch(self.spec.shape, place) if batch_size is None else batch_size
+        request = Request(n, seed, first, size)
+        if trajectory and "trajectory" not in self.capabilities:
+            raise UsageError(
+                f"trajectory {trajectory}: {self.noun} draws in one pass; leave it out"
+            )
+        classes = resolve_labels(labels, n, seed, self.spec, first)
+        if device is not None:
+            self.to(device)
+        drawn = self._draw(request, condition_of(classes), chosen, trajectory, on_progress)
+        asked = {"n": n, "first": first, "labels": labels, "seed": seed}
+        return replace(
+            drawn,
+            labels=classes,
+            class_names=self.spec.class_names,
+            seconds=perf_counter() - began,
+            settings=asked | drawn.settings | {"batch_size": size},
+        )
+
+    @abstractmethod
+    def _draw(
+        self,
+        request: Request,
+        condition: Condition,
+        settings: Any,  # noqa: ANN401 - an instance of the family's dataclass
+        trajectory: int,
+        on_progress: OnProgress | None,
+    ) -> Samples:
+        """Draw a request that is checked.
+
+        Args:
+            request: which images.
+            condition: of the n images.
+            settings: an instance of ``self.settings``.
+            trajectory: of how many images to return it.
+            on_progress: see `__call__`.
+
+        Returns:
+            Images, their cost in network forwards, and the family's own settings in plain form with
+            every default filled in; `__call__` adds the rest.
         """
 
     @property
     @abstractmethod
+    def weights(self) -> nn.ModuleDict:
+        """Everything with parameters that draws images."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((weight.device for weight in self.weights.parameters()), torch.device("cpu"))
+
+    @property
     def batch_size(self) -> int:
-        """How many images are drawn at once unless told otherwise."""
+        """How many images are drawn at once by default."""
+        return suitable_batch(self.spec.shape, self.device)
 
     @property
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hexadecimal; names the weights and the spec, all that images depend on but settings."""
+        """Hexadecimal; of the weights and the spec, all that images depend on but settings."""
+
+    @property
+    def dial(self) -> Dial | None:
+        """The setting that trades fidelity against diversity, where this model has one."""
+        return None
+
+    @property
+    def sampler_words(self) -> str:
+        """How it draws by default, in words."""
+        return "one pass of the network"
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The weights by name."""
+        return self.weights.state_dict()
 
     def likelihood(
         self,
@@ -101,13 +211,13 @@ class Pipeline(ABC):
         batch_size: int | None = None,
         on_scored: OnScored | None = None,
     ) -> Scored:
-        """Estimate how likely images are; an ability that not every family has.
+        """Estimate how likely images are; a capability that not every family has.
 
         Args:
             images: uint8 (N, H, W, C).
             request: method, levels and what is known of the class.
             labels: (N,) class of each image, for a request that scores given the class.
-            numbers: what names each image's noise; its place by default.
+            numbers: keys of each image's noise; its place by default.
             batch_size: images scored at once.
             on_scored: called as ``on_scored(done, total)``; to stop, raise.
 
@@ -118,16 +228,19 @@ class Pipeline(ABC):
         raise self.no_likelihood()
 
     def no_likelihood(self) -> UsageError:
-        """What a family without `likelihood` answers when it is asked for one."""
+        """The error of a family without `likelihood`."""
         return UsageError(
             f"{type(self).__name__} has no likelihood: it draws images without a density; measure "
             "its samples with `undrift evaluate`, whose coverage and recall say what it leaves out"
         )
 
+    @own_settings()
+    @torch.no_grad()
+    @checked
     def inpaint(
         self,
-        images: NDArray[np.uint8],
-        mask: NDArray[np.bool_],
+        images: np.ndarray,
+        mask: np.ndarray,
         *,
         variants: int = 1,
         labels: Labels = None,
@@ -135,33 +248,62 @@ class Pipeline(ABC):
         batch_size: int | None = None,
         first: int = 0,
         on_progress: OnProgress | None = None,
+        **settings: Any,  # noqa: ANN401 - the family's dataclass says which
     ) -> Samples:
-        """Paint what a mask hides; an ability that not every family has.
+        """Fill in what a mask hides; a capability that not every family has.
 
         Fill v of image i depends on the weights, the settings, the seed, i, v and what is known of
         the image only; known pixels come back as they were.
 
         Args:
             images: uint8 (N, H, W, C).
-            mask: bool (H, W) for all of them or (N, H, W) for each: True where paint is wanted.
+            mask: bool (H, W) for all of them or (N, H, W) for each: True where to fill in.
             variants: fills of each image, at least 1.
             labels: class of each image, as in sampling; None leaves it open.
-            seed: names the noise, at least 0.
-            batch_size: fills painted at once.
-            first: number of the first image, so that a large set can be painted in parts.
-            on_progress: told how far it is, with a look at the images; to cancel, raise.
+            seed: of the initial noise, at least 0.
+            batch_size: fills computed at once.
+            first: number of the first image, so that a large set can be filled in parts.
+            on_progress: called with the progress and a look at the images; to cancel, raise.
+            settings: the family's own, see ``inpainting`` of the class.
 
         Returns:
             N ``variants`` images, the fills of one image side by side, and what they cost:
             network forwards per fill and seconds.
 
         Raises:
-            UsageError: for a family that cannot, or a value that cannot be used.
+            UsageError: for a family that cannot, a value that cannot be used, or a setting that the
+                family does not have.
+            DivergedError: if the model gives numbers that are not finite.
         """
-        raise UsageError(
-            f"{type(self).__name__} has no way to paint what a mask hides: use a diffusion model "
-            "or a GAN"
+        if self.inpainting is None:
+            raise UsageError(
+                f"{type(self).__name__} has no way to paint what a mask hides: use a diffusion "
+                "model or a GAN"
+            )
+        began = perf_counter()
+        chosen = read_settings(self.inpainting, settings, self.noun)
+        holes = Holes.checked(images, mask, variants, first, seed, self.spec)
+        size = self.batch_size if batch_size is None else batch_size
+        filled = self._inpaint(holes, labels, chosen, seed, size, on_progress)
+        asked = {"n": len(images), "first": first, "variants": variants, "labels": labels}
+        return replace(
+            filled,
+            class_names=self.spec.class_names,
+            seconds=perf_counter() - began,
+            settings=asked | {"seed": seed} | filled.settings | {"batch_size": size},
         )
+
+    def _inpaint(
+        self,
+        holes: Holes,
+        labels: Labels,
+        settings: Any,  # noqa: ANN401 - an instance of the family's dataclass
+        seed: int,
+        batch_size: int,
+        on_progress: OnProgress | None,
+    ) -> Samples:
+        """Fill holes that are checked; see `_draw` for what is returned, with labels (n,)."""
+        raise NotImplementedError
 
     @abstractmethod
     def to(self, device: torch.device | str) -> Self:
@@ -169,9 +311,9 @@ class Pipeline(ABC):
 
     @abstractmethod
     def save_pretrained(self, directory: str | Path) -> None:
-        """Write the pipeline into ``directory``, which appears whole or not at all.
+        """Write config.json, model.safetensors and MANIFEST.json into ``directory``.
 
-        A pipeline that is there already is replaced.
+        It appears whole or not at all; a pipeline that is there already is replaced.
 
         Raises:
             UsageError: if it cannot be written, or ``directory`` holds something else.
@@ -192,12 +334,17 @@ class Pipeline(ABC):
             ModelFileError: if anything is missing, damaged or does not fit together.
             UsageError: for a network where none is wanted, or none where one is.
         """
-        from undrift.pipelines import gan_file
-        from undrift.pipelines.loading import load
-
         place = standing(Path(directory))
-        if gan_file.is_gan(place):
-            if network is not None:
-                raise UsageError("this pipeline builds its own generator: leave network= out")
-            return gan_file.load(place)
-        return load(place, network)
+        return Pipeline.readers[kind_of(place, Pipeline.readers)](place, network)
+
+
+def fingerprint_of(spec: SampleSpec, tensors: Mapping[str, Tensor], **files: bytes) -> str:
+    """Hexadecimal digest of a spec, weights by name, and further files by name."""
+    digest = hashlib.sha256(repr(spec).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for name, data in files.items():
+        digest.update(name.encode())
+        digest.update(data)
+    return digest.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,11 @@ class Samples:
     """
 
     images: np.ndarray
-    labels: np.ndarray | None
-    class_names: tuple[str, ...]
-    nfe: float
-    seconds: float
-    settings: dict[str, Any]
+    labels: np.ndarray | None = None
+    class_names: tuple[str, ...] = ()
+    nfe: float = 0.0
+    seconds: float = 0.0
+    settings: dict[str, Any] = field(default_factory=dict)
     trajectory: Trajectory | None = None
     nfe_by_image: np.ndarray | None = None
 

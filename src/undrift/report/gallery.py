@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from undrift.data.scatter import on_plane
-from undrift.pipelines.one_step import NOISE
+from undrift.pipelines.diffusion.one_step import NOISE
 from undrift.report.history import Record
 from undrift.report.material import ReportMaterial
 from undrift.report.pictures import (

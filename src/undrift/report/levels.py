@@ -18,7 +18,7 @@ from itertools import groupby
 import numpy as np
 
 from undrift.metrics.seeds import paired_over_seeds
-from undrift.pipelines.one_step import NOISE
+from undrift.pipelines.diffusion.one_step import NOISE
 from undrift.report.history import Series, Validation
 
 _Z = 1.96

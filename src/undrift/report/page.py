@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from undrift.data.scatter import on_plane
 from undrift.names import shell_line
-from undrift.pipelines.one_step import NOISE
+from undrift.pipelines.diffusion.one_step import NOISE
 from undrift.report.cost import duration, time_by_part
 from undrift.report.curves import (
     evaluation_figure,

@@ -7,9 +7,9 @@ images_per_second, data_wait, skipped, level_bins, level_losses; of a GAN, phase
 (step, images, weights, seconds; loss, log_snr, losses, standard_errors, gaussian; of a GAN, what
 `undrift.training.learners.gan_watch` says), ``evaluation`` (step, images, seconds, and what
 `undrift.runs.judge` says), ``grid`` and ``one_step`` (step, file, weights, seconds;
-`undrift.pipelines.one_step` says what the picture of the latter shows), ``checkpoint`` (step,
-seconds, bytes), ``skip`` (step, reason), ``verdict`` (state and verdict of a run that had to stop),
-``done`` (step, images). Each has ``time``, seconds since the epoch.
+`undrift.pipelines.diffusion.one_step` says what the picture of the latter shows), ``checkpoint``
+(step, seconds, bytes), ``skip`` (step, reason), ``verdict`` (state and verdict of a run that had to
+stop), ``done`` (step, images). Each has ``time``, seconds since the epoch.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from undrift.conditioning import Condition
 from undrift.data.loader import Batch
 from undrift.pipelines import Pipeline
-from undrift.pipelines.one_step import OneStep
+from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.randomness import Draws
 from undrift.training.optimizers import OptimizerConfig
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from dataclasses import fields
 from typing import Literal, TypedDict, Unpack
@@ -103,6 +104,8 @@ def train(
         raise UsageError(
             "network: made in torch's inference mode, so it cannot learn; make it outside"
         )
+    if isinstance(network, nn.Module):
+        _check_call(network)
     family, own = (network, None) if isinstance(network, str) else (None, network)
     return train_with(
         source,
@@ -113,6 +116,21 @@ def train(
         console=_console(progress),
         callback=callback,
     )
+
+
+def _check_call(network: nn.Module) -> None:
+    """Refuse a network that does not take x, c_noise and context.
+
+    Raises:
+        UsageError: by its signature.
+    """
+    try:
+        inspect.signature(network.forward).bind("x", "c_noise", "context")
+    except TypeError as error:
+        raise UsageError(
+            f"network: {type(network).__name__} is not called as network(x, c_noise, context) "
+            f"({error}); wrap it in a module that is"
+        ) from error
 
 
 def _console(progress: bool | None) -> Console:

@@ -9,11 +9,10 @@ from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.evaluation.likelihood.images import Split
 from undrift.evaluation.likelihood.likelihood import Likelihood, MethodName, run_likelihood
-from undrift.likelihood import BoundMethod, FlowMethod
+from undrift.likelihood import BoundMethod, Classes, FlowMethod
 from undrift.likelihood.dequantization import Kind
 from undrift.likelihood.flow import OdeSolver
 from undrift.likelihood.methods import TraceKind
-from undrift.pipelines.scoring import Classes
 
 
 @own_settings()

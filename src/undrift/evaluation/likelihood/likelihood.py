@@ -23,11 +23,10 @@ from undrift.evaluation.likelihood.images import ScoredImages, Split, open_image
 from undrift.evaluation.subject import Subject, open_subject
 from undrift.evaluation.unsaved import kept
 from undrift.files.durable import write_file, write_output
-from undrift.likelihood import BoundMethod, FlowMethod, Scored
+from undrift.likelihood import BoundMethod, Classes, FlowMethod, LikelihoodRequest, Scored
 from undrift.metrics.bounded import ANY, POSITIVE, Range, bounded_interval
 from undrift.metrics.estimate import student_quantile
 from undrift.pipelines import Pipeline
-from undrift.pipelines.scoring import Classes, LikelihoodRequest
 from undrift.runs.directory import RunDirectory
 from undrift.runs.recipes import choose_device
 from undrift.version import __version__

@@ -22,7 +22,7 @@ from undrift.evaluation.tuning.calibration import FITTED, JUDGED, calibrate
 from undrift.evaluation.tuning.cases import FINE, PART, Source, draw_cases, few_of
 from undrift.evaluation.tuning.classical import Candidate, best_fixed, best_rule, measured
 from undrift.evaluation.tuning.likeness import Likeness
-from undrift.pipelines.learned import LearnedFacts, LearnedSampler
+from undrift.pipelines.diffusion.learned import LearnedFacts, LearnedSampler
 from undrift.sampling.learned import (
     Cases,
     Trajectory,

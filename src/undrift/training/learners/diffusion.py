@@ -41,7 +41,7 @@ from undrift.networks import (
     memory_format,
 )
 from undrift.pipelines import DiffusionPipeline, SampleSpec
-from undrift.pipelines.one_step import OneStep, denoise_once
+from undrift.pipelines.diffusion.one_step import OneStep, denoise_once
 from undrift.randomness import Draws, generator, key
 from undrift.schema import check_ranges
 from undrift.training.gaussian import error as gaussian_error

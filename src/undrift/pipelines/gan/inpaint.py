@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,16 +14,15 @@ from torch import Tensor
 from undrift.codec.affine import Affine
 from undrift.errors import UsageError
 from undrift.gan import Descent, LatentSpace, Shortlist, descend, latent_space
+from undrift.pipelines.gan.model import GANModel
+from undrift.pipelines.gan.settings import GANInpainting
 from undrift.pipelines.holes import Holes
-from undrift.pipelines.labels import Labels, resolve_labels
+from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples
-from undrift.pipelines.whole_number import MOST_IMAGES, MOST_STEPS, within
+from undrift.pipelines.whole_number import within
 from undrift.randomness import key
 from undrift.sampling import ImageNoise
-
-if TYPE_CHECKING:
-    from undrift.pipelines.gan import GANPipeline
 
 ITERATIONS = 100
 """Of Adam, unless told otherwise: more fit the known pixels better, and hidden ones hardly so."""
@@ -41,70 +38,35 @@ _PROBE = 4  # iterations by which the pace is measured,
 _PROBED = 0.05  # over and over until this share of the time is spent
 
 
-@dataclass(frozen=True)
-class Search:
-    """How long latents are searched for.
-
-    Attributes:
-        iterations: of Adam; None is as many as fit into ``seconds``, or the default.
-        seconds: wall-clock time of all of it; at least one iteration is made.
-        candidates: random latents that are compared with each image.
-        restarts: of them that are gone on with.
-
-    Raises:
-        UsageError: for numbers that cannot be, or both of the first two.
-    """
-
-    iterations: int | None
-    seconds: float | None
-    candidates: int
-    restarts: int
-
-    def __post_init__(self) -> None:
-        if self.iterations is not None:
-            within("iterations", self.iterations, 0, MOST_STEPS)
-            if self.seconds is not None:
-                raise UsageError("iterations and seconds exclude each other; give one of them")
-        if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise UsageError(f"seconds {self.seconds}: give a finite number above 0")
-        within("restarts", self.restarts, 1)
-        if within("candidates", self.candidates, 1, MOST_IMAGES) < self.restarts:
-            raise UsageError(
-                f"{self.candidates} candidates for {self.restarts} restarts: give as many at least"
-            )
-
-
 def inpaint(
-    pipeline: GANPipeline,
-    images: NDArray[np.uint8],
-    mask: NDArray[np.bool_],
-    search: Search,
-    variants: int,
+    model: GANModel,
+    holes: Holes,
     labels: Labels,
+    settings: GANInpainting,
+    *,
     seed: int,
     batch_size: int,
-    first: int,
     on_progress: OnProgress | None,
 ) -> Samples:
-    """See `GANPipeline.inpaint`."""
+    """See `undrift.pipelines.Pipeline.inpaint`."""
     began = time.perf_counter()
-    spec = pipeline.spec
-    holes = Holes.checked(images, mask, variants, first, seed, spec)
-    if not isinstance(pipeline.codec, Affine):
-        name = type(pipeline.codec).__name__
+    spec = model.spec
+    within("batch_size", batch_size, 1)
+    if not isinstance(model.codec, Affine):
+        name = type(model.codec).__name__
         raise UsageError(f"inpaint: pixels cannot be known in the space of {name}")
-    asked = None
+    given = None
     if labels is not None:
-        asked = resolve_labels(labels, len(images), seed, spec, holes.first)
-    found = _Starts.find(pipeline, holes, asked, search, seed, batch_size)
-    each = max(1, batch_size // search.restarts)
+        given = resolve_labels(labels, len(holes.images), seed, spec, holes.first)
+    found = _Starts.find(model, holes, given, settings, seed, batch_size)
+    each = max(1, batch_size // settings.restarts)
     batches = [range(start, min(start + each, len(holes))) for start in range(0, len(holes), each)]
-    descents = [_Descending(pipeline, holes, found, rows, seed) for rows in batches]
-    iterations = search.iterations
+    descents = [_Descending(model, holes, found, rows, seed) for rows in batches]
+    iterations = settings.iterations
     if iterations is None:
         iterations = ITERATIONS
-        if search.seconds is not None:
-            left = search.seconds - (time.perf_counter() - began)
+        if settings.seconds is not None:
+            left = settings.seconds - (time.perf_counter() - began)
             iterations = _fitting(descents[0], left, len(holes) / len(batches[0]))
     parts: list[NDArray[np.uint8]] = []
     classes: list[NDArray[np.int64]] = []
@@ -127,20 +89,13 @@ def inpaint(
     return Samples(
         images=np.concatenate(parts),
         labels=np.concatenate(classes) if classes else None,
-        class_names=spec.class_names,
-        nfe=found.forwards / len(holes) + search.restarts * (iterations + 2) + 1,
-        seconds=time.perf_counter() - began,
+        nfe=found.forwards / len(holes) + settings.restarts * (iterations + 2) + 1,
         settings={
-            "n": len(images),
-            "first": holes.first,
-            "variants": holes.variants,
-            "labels": None if asked is None else asked.tolist(),
-            "seed": seed,
+            "labels": None if given is None else given.tolist(),
             "method": "inversion",
             "iterations": iterations,
-            "candidates": search.candidates,
-            "restarts": search.restarts,
-            "batch_size": batch_size,
+            "candidates": settings.candidates,
+            "restarts": settings.restarts,
         },
     )
 
@@ -162,60 +117,60 @@ class _Starts:
     @classmethod
     def find(
         cls,
-        pipeline: GANPipeline,
+        model: GANModel,
         holes: Holes,
-        asked: NDArray[np.int64] | None,
-        search: Search,
+        given: NDArray[np.int64] | None,
+        settings: GANInpainting,
         seed: int,
         size: int,
     ) -> _Starts:
-        """Compare every image with candidates of its class, of all classes where none is asked.
+        """Compare every image with candidates of its class, of all classes where none is given.
 
         Fills of one number share their candidates, whatever the image; other numbers have others.
         """
-        count, variants = search.candidates, holes.variants
+        count, variants = settings.candidates, holes.variants
         z = torch.empty(
             len(holes),
-            search.restarts,
-            pipeline.generator.latent,
+            settings.restarts,
+            model.generator.latent,
             dtype=torch.float32,
             device="cpu",
         )
-        classes = np.empty((len(holes), search.restarts), dtype=np.int64)
+        classes = np.empty((len(holes), settings.restarts), dtype=np.int64)
         forwards = 0
         for variant in range(variants):
             name = key(seed, "candidates", variant)
-            drawn = ImageNoise(name, range(count)).initial((pipeline.generator.latent,))
-            kinds = resolve_labels(None, count, name, pipeline.spec)
-            for label in [None] if asked is None else np.unique(asked).tolist():
+            drawn = ImageNoise(name, range(count)).initial((model.generator.latent,))
+            kinds = resolve_labels(None, count, name, model.spec)
+            for label in [None] if given is None else np.unique(given).tolist():
                 among = np.arange(len(holes.images))
                 if label is not None:
-                    among = np.flatnonzero(asked == label)
+                    among = np.flatnonzero(given == label)
                     kinds = np.full(count, label, dtype=np.int64)
                 fills = among * variants + variant
-                shortlist = Shortlist(len(fills), search.restarts)
+                shortlist = Shortlist(len(fills), settings.restarts)
                 for part in _cut(count, size):
                     heard = None if kinds is None else kinds[part.start : part.stop]
-                    context = pipeline.context(heard, len(part))
-                    latents = drawn[part.start : part.stop].to(pipeline.device)
-                    made = pipeline.generator(latents, context)
+                    context = model.context(condition_of(heard), len(part))
+                    latents = drawn[part.start : part.stop].to(model.device)
+                    made = model.generator(latents, context)
                     forwards += len(part)
                     for some in _cut(len(fills), size):
-                        values, known = _measured(pipeline, holes, fills[some.start : some.stop])
+                        values, known = _measured(model, holes, fills[some.start : some.stop])
                         shortlist.add(_numbers(some), values, known, made, _numbers(part))
                 z[fills] = drawn[shortlist.places]
                 if kinds is not None:
                     classes[fills] = kinds[shortlist.places.numpy()]
-        return cls(z, classes if pipeline.spec.class_names else None, forwards)
+        return cls(z, classes if model.spec.class_names else None, forwards)
 
 
 class _Descending:
     """The descent of a batch of fills, ready to be gone down for any number of iterations."""
 
     def __init__(
-        self, pipeline: GANPipeline, holes: Holes, starts: _Starts, rows: range, seed: int
+        self, model: GANModel, holes: Holes, starts: _Starts, rows: range, seed: int
     ) -> None:
-        self._pipeline = pipeline
+        self._model = model
         self._holes = holes
         self._starts = starts
         self._rows = rows
@@ -223,20 +178,20 @@ class _Descending:
 
     def __call__(self, iterations: int) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
         """Paint (B, H, W, C) and the classes (B,) that were found."""
-        pipeline, rows = self._pipeline, self._rows
-        z = self._starts.z[rows.start : rows.stop].to(pipeline.device)
+        model, rows = self._model, self._rows
+        z = self._starts.z[rows.start : rows.stop].to(model.device)
         count, restarts, _ = z.shape
         kinds = self._starts.classes
         heard = None if kinds is None else kinds[rows.start : rows.stop]
         space = self._space(None if heard is None else heard.reshape(-1), count * restarts)
         u = space.of(z.flatten(0, 1))
-        values, known = _measured(pipeline, self._holes, np.arange(rows.start, rows.stop))
+        values, known = _measured(model, self._holes, np.arange(rows.start, rows.stop))
         u, loss = descend(
             space,
             u,
             values.repeat_interleave(restarts, 0),
             known.repeat_interleave(restarts, 0),
-            Descent(iterations, TAU * pipeline.codec.sigma_data),
+            Descent(iterations, TAU * model.codec.sigma_data),
             lambda i: self._drawn(i, u.shape),
         )
         best = loss.reshape(count, restarts).argmin(1)
@@ -245,24 +200,22 @@ class _Descending:
         ]
         if heard is not None:
             heard = heard[np.arange(count), best.cpu().numpy()]
-        return pipeline.look(self._space(heard, count).images(chosen)), heard
+        return model.decoded(self._space(heard, count).images(chosen)), heard
 
     def _space(self, classes: NDArray[np.int64] | None, count: int) -> LatentSpace:
-        context = self._pipeline.context(classes, count)
-        return latent_space(self._pipeline.generator, context, count)
+        context = self._model.context(condition_of(classes), count)
+        return latent_space(self._model.generator, context, count)
 
     def _drawn(self, iteration: int, shape: torch.Size) -> Tensor:
         each = shape.numel() // len(self._rows)
         drawn = self._noise.step(iteration, (each,), "inversion")
-        return drawn.reshape(shape).to(self._pipeline.device)
+        return drawn.reshape(shape).to(self._model.device)
 
 
-def _measured(
-    pipeline: GANPipeline, holes: Holes, fills: NDArray[np.int64]
-) -> tuple[Tensor, Tensor]:
+def _measured(model: GANModel, holes: Holes, fills: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Values and where they are known, of some fills, in the generator's space."""
-    device = pipeline.device
-    return pipeline.codec.encode(holes.pixels(fills).to(device)), holes.known(fills).to(device)
+    device = model.device
+    return model.codec.encode(holes.pixels(fills).to(device)), holes.known(fills).to(device)
 
 
 def _fitting(descent: _Descending, seconds: float, times: float) -> int:

@@ -11,8 +11,8 @@ from torch import Tensor
 from undrift.arguments import shown
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
-from undrift.pipelines.call import Call, Grid
-from undrift.pipelines.learned import Learned, LearnedSampler
+from undrift.pipelines.diffusion.learned import Learned, LearnedSampler
+from undrift.pipelines.diffusion.settings import DiffusionSettings, Grid
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import MOST_STEPS, within
 from undrift.sampling import ADAPTIVE, Solver, adaptive_name, from_times, parse_grid, solver
@@ -121,7 +121,9 @@ def check_start(denoiser: Denoiser, t: Tensor, grid: str) -> None:
         )
 
 
-def stepping_of(call: Call, spec: SampleSpec, guidance: float, learned: Learned) -> Stepping:
+def stepping_of(
+    settings: DiffusionSettings, spec: SampleSpec, guidance: float, learned: Learned
+) -> Stepping:
     """Fill in the spec's defaults and check how the steps are asked for.
 
     A sampler out of ``learned`` is taken if its steps are asked for at its guidance, and neither a
@@ -130,22 +132,22 @@ def stepping_of(call: Call, spec: SampleSpec, guidance: float, learned: Learned)
     Raises:
         UsageError: for a value that cannot be used, or two that exclude each other.
     """
-    pair = None if call.sampler is None else adaptive_name(call.sampler)
+    pair = None if settings.sampler is None else adaptive_name(settings.sampler)
     if pair is not None:
-        return _adaptive(pair, call, spec)
-    if call.tolerance is not None:
+        return _adaptive(pair, settings, spec)
+    if settings.tolerance is not None:
         raise UsageError(
-            f"tolerance {call.tolerance}: sampler {call.sampler or spec.sampler!r} takes the steps "
-            f"that it is given; name one of {', '.join(ADAPTIVE)}, or give steps"
+            f"tolerance {settings.tolerance}: sampler {settings.sampler or spec.sampler!r} takes "
+            f"the steps that it is given; name one of {', '.join(ADAPTIVE)}, or give steps"
         )
-    named = call.grid is None or isinstance(call.grid, str)
-    asked = spec.steps if call.steps is None and named else call.steps
-    tuned = _learned(learned, asked, guidance, call)
-    steps, spacing = _spacing(spec, asked, call.grid)
+    named = settings.grid is None or isinstance(settings.grid, str)
+    asked = spec.steps if settings.steps is None and named else settings.steps
+    tuned = _learned(learned, asked, guidance, settings)
+    steps, spacing = _spacing(spec, asked, settings.grid)
     steps = within("steps", steps, 1, MOST_STEPS)
-    if call.analytic_first_step:
+    if settings.analytic_first_step:
         _check_first_step(steps, tuned)
-    sampler = spec.sampler if call.sampler is None else call.sampler
+    sampler = spec.sampler if settings.sampler is None else settings.sampler
     return FixedSteps(
         solver=solver(sampler) if tuned is None else Tabled(tuned.table),
         sampler=sampler if tuned is None else Tabled.name,
@@ -153,23 +155,23 @@ def stepping_of(call: Call, spec: SampleSpec, guidance: float, learned: Learned)
         grid=spacing if tuned is None else tuple(tuned.table.times.tolist()),
         rho=spec.rho,
         sigma_min=spec.sigma_min,
-        analytic_first_step=call.analytic_first_step,
+        analytic_first_step=settings.analytic_first_step,
     )
 
 
-def _adaptive(pair: str, call: Call, spec: SampleSpec) -> AdaptiveSteps:
-    for name, value in (("steps", call.steps), ("grid", call.grid)):
+def _adaptive(pair: str, settings: DiffusionSettings, spec: SampleSpec) -> AdaptiveSteps:
+    for name, value in (("steps", settings.steps), ("grid", settings.grid)):
         if value is not None:
             raise UsageError(
                 f"{name} {shown(value)} with sampler {pair!r}, which chooses its own steps: leave "
                 f"{name} out, and say by tolerance how exact it is to be"
             )
-    if call.analytic_first_step:
+    if settings.analytic_first_step:
         raise UsageError(
             f"analytic first step with sampler {pair!r}: it has no first step of a given length; "
             "leave one of them out"
         )
-    tolerance = TOLERANCE if call.tolerance is None else call.tolerance
+    tolerance = TOLERANCE if settings.tolerance is None else settings.tolerance
     if not 0 < tolerance < math.inf:
         raise UsageError(f"tolerance {tolerance}: give a number above 0 (1e-3 is usual)")
     return AdaptiveSteps(pair, tolerance, spec.grid, spec.steps, spec.sigma_min)
@@ -188,17 +190,17 @@ def _check_first_step(steps: int, tuned: LearnedSampler | None) -> None:
 
 
 def _learned(
-    learned: Learned, steps: int | None, guidance: float, call: Call
+    learned: Learned, steps: int | None, guidance: float, settings: DiffusionSettings
 ) -> LearnedSampler | None:
     """The learned sampler that is asked for by name, or by leaving everything else to us."""
-    if call.sampler is None and call.grid is None:
-        if call.threshold is not None or call.analytic_first_step:
+    if settings.sampler is None and settings.grid is None:
+        if settings.threshold is not None or settings.analytic_first_step:
             return None
         found = None if steps is None else learned.get(steps)
         return found if found is not None and found.facts.guidance == guidance else None
-    if call.sampler != Tabled.name:
+    if settings.sampler != Tabled.name:
         return None
-    if call.grid is not None:
+    if settings.grid is not None:
         raise UsageError("sampler 'learned' brings its own grid: leave grid out")
     if steps is None or steps not in learned:
         known = ", ".join(map(str, sorted(learned))) or "none"

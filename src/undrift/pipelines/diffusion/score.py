@@ -1,21 +1,18 @@
-"""The likelihood of images under a diffusion pipeline."""
+"""The likelihood of images under a diffusion model."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from undrift.arguments import check_fields, converted, shown
+from undrift.arguments import converted, shown
 from undrift.conditioning import Condition
 from undrift.errors import UsageError
 from undrift.likelihood import (
-    BoundMethod,
-    FlowMethod,
+    LikelihoodRequest,
     OnScored,
     Scored,
     Scorer,
@@ -23,41 +20,12 @@ from undrift.likelihood import (
     refuse_narrow,
     span_of,
 )
+from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.whole_number import within
-
-if TYPE_CHECKING:
-    from undrift.pipelines.diffusion import DiffusionPipeline
-
-Classes = Literal["given", "marginal", "none"]
-"""Score given the label, summed over all classes, or as an image of unknown class."""
-
-
-@dataclass(frozen=True)
-class LikelihoodRequest:
-    """How images are scored.
-
-    Attributes:
-        method: a variational bound, or the probability-flow ODE's density.
-        value_levels: values that a pixel of the data can take, see `undrift.likelihood.ValueGrid`.
-        classes: what is known of the class.
-        log_snr_max: cleanest noise level; None is six standard deviations between values.
-        log_snr_min: noisiest level; None is the path's own end.
-        seed: names everything random.
-    """
-
-    method: BoundMethod | FlowMethod
-    value_levels: int
-    classes: Classes = "none"
-    log_snr_max: float | None = None
-    log_snr_min: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_fields(self)
 
 
 def score(
-    pipeline: DiffusionPipeline,
+    model: DiffusionModel,
     images: NDArray[np.uint8],
     labels: NDArray[np.int64] | None,
     request: LikelihoodRequest,
@@ -77,21 +45,21 @@ def score(
         within("batch_size", batch_size, 1)
     if numbers is not None and len(numbers) != len(images):
         raise UsageError(f"{len(numbers)} numbers for {len(images)} images: give one for each")
-    channels, height, width = pipeline.spec.shape
+    channels, height, width = model.spec.shape
     if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels) or not len(images):
         raise UsageError(
             f"likelihood: images {images.dtype} {images.shape}, wanted uint8 "
             f"(n, {height}, {width}, {channels}), at least one"
         )
-    for name, weight in pipeline.state_dict().items():
+    for name, weight in model.weights.state_dict().items():
         refuse_narrow(f"weights {name}", weight.dtype)
-    classes = len(pipeline.spec.class_names)
+    classes = len(model.spec.class_names)
     if request.classes != "none" and not classes:
         raise UsageError(f"classes {request.classes!r}: this model has none; leave it out")
     weights = None
     if request.classes == "marginal":
         labels = None
-        weights = pipeline.spec.class_frequencies or (1.0,) * classes
+        weights = model.spec.class_frequencies or (1.0,) * classes
     elif request.classes == "none":
         labels = None
     elif labels is None:
@@ -106,16 +74,16 @@ def score(
         labels = labels.astype(np.int64)
     grid = ValueGrid(request.value_levels)
     span = span_of(
-        pipeline.denoiser.schedule,
-        grid.spacing(pipeline.codec, channels),
+        model.denoiser.schedule,
+        grid.spacing(model.codec, channels),
         request.log_snr_min,
         request.log_snr_max,
     )
     scorer = Scorer(
-        pipeline.bound_denoiser,
-        pipeline.denoiser.schedule,
-        pipeline.codec,
-        pipeline.codec.sigma_data,
+        model.bound_denoiser,
+        model.denoiser.schedule,
+        model.codec,
+        model.codec.sigma_data,
         grid,
         span,
         request.method,
@@ -127,7 +95,7 @@ def score(
     return scorer(
         images,
         known,
-        device=pipeline.device,
+        device=model.device,
         numbers=numbers,
         batch_size=batch_size,
         on_scored=on_scored,

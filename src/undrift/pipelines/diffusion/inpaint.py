@@ -1,0 +1,156 @@
+"""Inpainting by a diffusion model that was never trained for it.
+
+Two ways, both from `undrift.sampling.inverse`: ``moments`` asks a denoiser that has heard of the
+known pixels, ``repaint`` puts them back at every noise level and walks levels again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undrift.codec.affine import Affine
+from undrift.diffusion import Prediction
+from undrift.errors import UsageError
+from undrift.pipelines.diffusion.draw import Drawing
+from undrift.pipelines.diffusion.model import DiffusionModel
+from undrift.pipelines.diffusion.settings import DiffusionInpainting, DiffusionSettings
+from undrift.pipelines.holes import Holes
+from undrift.pipelines.labels import Labels, condition_of, resolve_labels
+from undrift.pipelines.progress import OnProgress, telling
+from undrift.pipelines.request import Request
+from undrift.pipelines.samples import Samples
+from undrift.pipelines.whole_number import MOST_STEPS, within
+from undrift.sampling import (
+    AfterStep,
+    BoundDenoise,
+    CountedDenoiser,
+    ImageNoise,
+    adaptive_name,
+)
+from undrift.sampling.inverse import Measurement, MomentMatched, RePaint, time_travel
+from undrift.sampling.learned import Tabled
+from undrift.sampling.thresholding import DataRange
+
+SAMPLER = "ddpm"
+"""New noise at every step lets hidden pixels follow the known ones: on the digits it fills best."""
+
+LONGER = 2
+"""Steps unless told otherwise, in those of the model's own sampling."""
+
+
+def inpaint(
+    model: DiffusionModel,
+    holes: Holes,
+    labels: Labels,
+    settings: DiffusionInpainting,
+    *,
+    seed: int,
+    batch_size: int,
+    on_progress: OnProgress | None,
+) -> Samples:
+    """See `undrift.pipelines.Pipeline.inpaint`."""
+    spec, codec, schedule = model.spec, model.codec, model.denoiser.schedule
+    if not isinstance(codec, Affine):
+        raise UsageError(f"inpaint: pixels cannot be known in the space of {type(codec).__name__}")
+    drawing = _drawing(model, settings, labels)
+    request = Request(len(holes), seed, 0, batch_size)
+    classes = None
+    if labels is not None:
+        of_images = resolve_labels(labels, len(holes.images), seed, spec, holes.first)
+        classes = None if of_images is None else holes.by_fill(of_images)
+    condition = condition_of(classes)
+    times = _times(drawing, settings)
+    limits = DataRange.of_codec(codec, spec.shape[0])
+    counted = CountedDenoiser(model.denoiser)
+    parts: list[NDArray[np.uint8]] = []
+    for k, rows in enumerate(request.batches):
+        denoise = drawing.bind(counted, condition[rows.start : rows.stop], len(rows))
+        measured = Measurement(
+            codec.encode(holes.pixels(rows).to(model.device)), holes.known(rows).to(model.device)
+        )
+        after_step: AfterStep | None = None
+        if settings.method == "repaint":
+            after_step = RePaint(measured, schedule)
+        else:
+            denoise = _within(MomentMatched(denoise, measured), limits)
+
+        def look(x0: Tensor, rows: range = rows) -> NDArray[np.uint8]:
+            return holes.filled(rows, model.decoded(x0))
+
+        drawn = drawing.carry(
+            times,
+            denoise,
+            ImageNoise(seed, holes.numbers(rows)),
+            after_step=after_step,
+            on_progress=None
+            if on_progress is None
+            else telling(on_progress, request.batches, k, look),
+        )
+        parts.append(look(drawn.x))
+    jump, resample = settings.travel
+    repaint = {"jump": jump, "resample": resample} if settings.method == "repaint" else {}
+    return Samples(
+        images=np.concatenate(parts),
+        labels=classes,
+        nfe=counted.images / len(holes),
+        settings={**drawing.settings(), "method": settings.method, **repaint},
+    )
+
+
+def _times(drawing: Drawing, settings: DiffusionInpainting) -> Tensor:
+    """The grid, of repaint with its runs walked again.
+
+    Raises:
+        UsageError: for numbers that are out of range.
+    """
+    times = drawing.times()
+    if settings.method == "moments":
+        return times
+    jump, resample = settings.travel
+    within("resample", resample, 1, MOST_STEPS // len(times))
+    return time_travel(times, jump, resample)
+
+
+def _drawing(model: DiffusionModel, settings: DiffusionInpainting, labels: Labels) -> Drawing:
+    """How fills are drawn, with this module's defaults."""
+    named = settings.grid is None or isinstance(settings.grid, str)
+    guidance = settings.guidance
+    if labels is None:
+        if guidance not in (None, 1):
+            raise UsageError(f"guidance {guidance}: it needs labels to guide towards; give labels")
+        guidance = 1.0
+    if settings.sampler == Tabled.name:
+        raise UsageError("sampler 'learned' was learned for whole images: name another")
+    if settings.sampler is not None and adaptive_name(settings.sampler) is not None:
+        raise UsageError(
+            f"sampler {settings.sampler!r} chooses its own steps, and these would follow the "
+            f"paint: name one that takes steps, such as {SAMPLER}"
+        )
+    chosen = DiffusionSettings(
+        guidance=guidance,
+        sampler=SAMPLER if settings.sampler is None else settings.sampler,
+        steps=LONGER * model.spec.steps if settings.steps is None and named else settings.steps,
+        grid=settings.grid,
+    )
+    return Drawing.of(model, chosen, {})
+
+
+def _within(denoise: BoundDenoise, limits: DataRange) -> Callable[[Tensor, Tensor], Prediction]:
+    """Keep what is expected within the range of bytes, as the mean of images is.
+
+    The slope of a network in the strongest noise is next to chance, and what follows from it may
+    lie anywhere.
+    """
+
+    def limited(x_t: Tensor, t: Tensor) -> Prediction:
+        prediction = denoise(x_t, t)
+        low, high = limits.like(prediction.x0)
+        return replace(prediction, x0=torch.clamp(prediction.x0, low, high))
+
+    return limited

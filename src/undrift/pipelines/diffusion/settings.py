@@ -1,0 +1,88 @@
+"""What a diffusion model can be asked for beside images, their labels and their seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from undrift.errors import UsageError
+
+Grid = str | Sequence[float] | Tensor | None
+"""A grid's name, or its times: falling, in [0, 1], the last exactly 0."""
+
+Precision = Literal["float32", "bfloat16"]
+
+RESAMPLE, JUMP = 5, 1
+"""Of repaint: with the few steps of today's grids short jumps settle soonest."""
+
+
+@dataclass(frozen=True, eq=False)
+class DiffusionSettings:
+    """How a diffusion model draws; None is the pipeline's own default.
+
+    Attributes:
+        steps: steps of the sampler, at least 1.
+        sampler: one of `undrift.sampling.SAMPLERS` or an alias; one of `undrift.sampling.ADAPTIVE`,
+            which takes no steps; or ``"learned"``. None is the learned one of these steps, if there
+            is any, else the spec's default.
+        guidance: classifier-free guidance scale; 1 is off, other scales need conditions.
+        grid: how the steps are spaced: one of `undrift.sampling.GRIDS`, perhaps with numbers as in
+            ``"shifted:5"``, or the times themselves.
+        precision: of the network's matrix products; all else is float32.
+        threshold: keeps every denoised image in the range of bytes: ``"static"`` clips,
+            ``"dynamic"`` or ``"dynamic:QUANTILE"`` scales down what strays far; see
+            `undrift.sampling.thresholding`.
+        tolerance: of an adaptive sampler: the error of a step in units of the data's spread; 1e-3
+            by default.
+        analytic_first_step: compute the first evaluation without the network, for Gaussian data of
+            the codec's spread; see `undrift.sampling.AnalyticFirstStep`.
+    """
+
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float | None = None
+    grid: Grid = None
+    precision: Precision = "float32"
+    threshold: str | None = None
+    tolerance: float | None = None
+    analytic_first_step: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class DiffusionInpainting:
+    """How a diffusion model inpaints; None is the default.
+
+    Attributes:
+        method: ``"moments"`` (`undrift.sampling.inverse.MomentMatched`: for each evaluation one
+            pass back through the network, which ``nfe`` does not count) or ``"repaint"``
+            (`undrift.sampling.inverse.RePaint`).
+        steps: as in sampling; by default twice the spec's steps.
+        sampler: as in sampling, ``"ddpm"`` by default; neither adaptive nor learned.
+        guidance: as in sampling; without labels there is none.
+        grid: as in sampling.
+        resample: of repaint: how often each run of steps is walked, 5 by default.
+        jump: of repaint: the steps of a run, 1 by default.
+    """
+
+    method: Literal["moments", "repaint"] = "moments"
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float | None = None
+    grid: Grid = None
+    resample: int | None = None
+    jump: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("resample", "jump"):
+            value = getattr(self, name)
+            if self.method == "moments" and value is not None:
+                raise UsageError(f"{name} {value!r} with method 'moments': only repaint has it")
+
+    @property
+    def travel(self) -> tuple[int, int]:
+        """``jump`` and ``resample`` of repaint, with their defaults."""
+        jump = JUMP if self.jump is None else self.jump
+        return jump, RESAMPLE if self.resample is None else self.resample
