@@ -83,7 +83,7 @@ def test_it_samples(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     record = json.loads((out / "samples.json").read_text())
     assert record["nfe"] == 1 and record["settings"]["truncation"] == 0.5
     assert main(["sample", str(run), "-n", "4", "--steps", "5", "--out", str(tmp_path / "t")]) == 2
-    assert "a GAN draws in one pass" in capsys.readouterr().err
+    assert "--steps 5: a GAN has no such setting; it takes --truncation" in capsys.readouterr().err
     raw = load_pipeline(run, weights="raw")
     assert isinstance(raw, GANPipeline)
 

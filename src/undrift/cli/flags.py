@@ -47,6 +47,38 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
     )
 
 
+def family_settings(
+    kind: type,
+    command: Any,
+    names: Collection[str],
+    owner: str,  # noqa: ANN401 - a dataclass of flags
+) -> dict[str, Any]:
+    """The flags of ``command`` that are given and that only some families of models have.
+
+    Args:
+        kind: dataclass of the settings that this family has.
+        command: flags that were given.
+        names: fields of ``command`` that are settings of a family; None and False are not given.
+        owner: what has the settings of ``kind``, such as ``"a GAN"``.
+
+    Raises:
+        UsageError: for a flag that this family lacks; the message names those that it takes.
+    """
+    from undrift.pipelines.request import unknown_setting
+
+    known = [field.name for field in dataclasses.fields(kind) if field.name in names]
+    given = {name: getattr(command, name) for name in names}
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    for name, value in given.items():
+        if name not in known:
+            raise unknown_setting(_flag(name), value, [_flag(one) for one in known], owner)
+    return given
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
 def repeated(
     asked: Any,  # noqa: ANN401 - a dataclass of flags
     command: type,

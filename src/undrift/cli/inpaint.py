@@ -11,7 +11,7 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
-from undrift.cli.flags import at_least, finite, numbered, parse, repeated
+from undrift.cli.flags import at_least, family_settings, finite, numbered, parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.runs.settings import check_threads
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
     from undrift.data import ImageSet
     from undrift.pipelines import Labels, Pipeline, Progress, Samples
+
+SETTINGS = (
+    *("method", "steps", "sampler", "guidance", "resample", "jump"),
+    *("iterations", "seconds"),
+)
+"""Flags that are settings of some families."""
 
 BESIDE = "beside.png"
 SHOWN = 16
@@ -174,7 +180,7 @@ def run(arguments: list[str]) -> None:
             seed=asked.seed,
             batch_size=asked.batch_size,
             on_progress=_shown(show),
-            **_of_its_family(pipeline, asked),
+            **_settings(pipeline, asked),
         )
         folder.add(painted)
         picture = image_grid(_beside(images, mask, painted), columns=2 + asked.variants)
@@ -192,21 +198,11 @@ def _next(asked: Inpaint) -> list[str]:
     return repeated(asked, Inpaint, seed=seed, out=numbered(asked.out, asked.seed, seed))
 
 
-def _of_its_family(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:
-    """The settings that only one family of models has, where they are asked for."""
-    from undrift.pipelines import GANPipeline
-
-    diffusion = ("method", "steps", "sampler", "guidance", "resample", "jump")
-    gan = ("iterations", "seconds")
-    given = {name: getattr(asked, name) for name in (*diffusion, *gan)}
-    given = {name: value for name, value in given.items() if value is not None}
-    other, only = (
-        (diffusion, "diffusion model") if isinstance(pipeline, GANPipeline) else (gan, "GAN")
-    )
-    for name in other:
-        if name in given:
-            raise UsageError(f"--{name}: only a {only} has it, leave it out")
-    return given
+def _settings(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:
+    """The settings of its family; of one that cannot inpaint none, which the call refuses."""
+    if pipeline.inpainting is None:
+        return {}
+    return family_settings(pipeline.inpainting, asked, SETTINGS, pipeline.noun)
 
 
 def _labels(asked: Inpaint, pipeline: Pipeline, part: ImageSet, count: int) -> Labels:

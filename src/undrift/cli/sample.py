@@ -7,14 +7,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, finite, numbered, parse, repeated
+from undrift.cli.flags import at_least, family_settings, finite, numbered, parse, repeated
 from undrift.errors import (
     InterruptedRunError,
     TerminatedError,
@@ -26,10 +26,16 @@ from undrift.runs.settings import check_threads
 from undrift.wording import plural
 
 if TYPE_CHECKING:
-    from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
+    from undrift.pipelines import Progress, SampleFolder, Samples
 
 FOLLOWED, FOLLOWED_POINTS = 4, 1000
 """Images, or points of the plane, of which a trajectory is shown."""
+
+SETTINGS = (
+    *("steps", "sampler", "grid", "tolerance", "analytic_first_step", "guidance", "threshold"),
+    "truncation",
+)
+"""Flags that are settings of some families."""
 
 STRIP, GIF = "trajectory.png", "trajectory.gif"
 
@@ -155,12 +161,8 @@ def run(arguments: list[str]) -> None:
         pipeline,
         labels=parse_labels(asked.labels, pipeline.spec.class_names),
         seed=asked.seed,
-        steps=asked.steps,
-        sampler=asked.sampler,
-        guidance=asked.guidance,
-        grid=asked.grid,
         batch_size=asked.batch_size,
-        **_of_its_family(pipeline, asked),
+        **family_settings(pipeline.settings, asked, SETTINGS, pipeline.noun),
     )
     command = command_line("sample", arguments)
     npz = None if asked.npz is None else Path(asked.npz)
@@ -199,35 +201,6 @@ def _next(asked: Sample) -> list[str]:
     seed = asked.seed + 1
     out, npz = (numbered(path, asked.seed, seed) for path in (asked.out, asked.npz))
     return repeated(asked, Sample, seed=seed, out=out, npz=npz)
-
-
-def _of_its_family(pipeline: Pipeline, asked: Sample) -> dict[str, Any]:
-    """The settings that only one family of models has, where they are asked for."""
-    from undrift.pipelines import DiffusionPipeline, GANPipeline
-
-    families: tuple[tuple[type[Pipeline], dict[str, Any], str], ...] = (
-        (
-            GANPipeline,
-            {"truncation": asked.truncation},
-            "only a GAN has it; a diffusion model's dial is --guidance",
-        ),
-        (
-            DiffusionPipeline,
-            {
-                "threshold": asked.threshold,
-                "tolerance": asked.tolerance,
-                "analytic_first_step": asked.analytic_first_step or None,
-            },
-            "only a diffusion model has it; a GAN draws in one pass",
-        ),
-    )
-    own: dict[str, Any] = {}
-    for family, settings, only in families:
-        given = {name: value for name, value in settings.items() if value is not None}
-        if given and not isinstance(pipeline, family):
-            raise UsageError(f"--{next(iter(given)).replace('_', '-')}: {only}, leave it out")
-        own |= given
-    return own
 
 
 def _cost(samples: Samples) -> str:

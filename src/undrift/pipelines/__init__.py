@@ -8,17 +8,18 @@ from undrift.pipelines.gan import GANPipeline
 from undrift.pipelines.grid import image_grid
 from undrift.pipelines.labels import Labels, resolve_labels
 from undrift.pipelines.load import PIPELINES
-from undrift.pipelines.pipeline import Pipeline
+from undrift.pipelines.pipeline import Dial, Pipeline
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples, Trajectory
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.writing import write_samples
 
 __all__ = [
+    "PIPELINES",
+    "Dial",
     "DiffusionPipeline",
     "GANPipeline",
     "Labels",
-    "PIPELINES",
     "OnProgress",
     "Pipeline",
     "Progress",

@@ -32,8 +32,8 @@ from undrift.wording import dimensions, plural
 if TYPE_CHECKING:
     from undrift.likelihood import LikelihoodRequest, OnScored, Scored
 
-Capability = Literal["inpaint", "likelihood", "solvers", "trajectory"]
-"""What only some families can: ``solvers`` integrate an equation that learned ones can follow."""
+Capability = Literal["inpaint", "likelihood", "trajectory"]
+"""What only some families can."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
@@ -80,11 +80,23 @@ def read_settings(kind: type[Settings], given: Mapping[str, Any], owner: str) ->
         if value is None:
             continue
         if name not in known:
-            takes = f"it takes {', '.join(known)}" if known else "it takes none of its own"
-            hint = did_you_mean(name, known, takes)
-            raise UsageError(f"{name} {shown(value)}: {owner} has no such setting; {hint}")
+            raise unknown_setting(name, value, known, owner)
         values[name] = converted(name, value, hints[name])
     return kind(**values)
+
+
+def unknown_setting(name: str, value: object, known: Sequence[str], owner: str) -> UsageError:
+    """The error of a setting that a family does not have.
+
+    Args:
+        name: of the setting, as the caller spells it.
+        value: that was given.
+        known: settings that there are, spelled likewise.
+        owner: what has these, such as ``"a GAN"``.
+    """
+    takes = f"it takes {', '.join(known)}" if known else "it takes none of its own"
+    hint = did_you_mean(name, known, takes)
+    return UsageError(f"{name} {shown(value)}: {owner} has no such setting; {hint}")
 
 
 @cache

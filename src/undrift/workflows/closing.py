@@ -26,7 +26,7 @@ from undrift.metrics import (
 )
 from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
-from undrift.pipelines import DiffusionPipeline, GANPipeline, Pipeline, Progress, Samples
+from undrift.pipelines import Pipeline, Progress, Samples
 from undrift.report import gather_material, write_report
 from undrift.runs.activity import activity
 from undrift.runs.configuration import RunConfig
@@ -157,15 +157,10 @@ def _report(
     seconds: dict[str, float],
 ) -> Path:
     spec = config.model.spec
-    trajectory, learnt, sampler = None, [], "one pass of the generator"
-    if isinstance(pipeline, DiffusionPipeline):
+    trajectory = None
+    if "trajectory" in pipeline.capabilities:
         followed = FOLLOWED_POINTS if on_plane(spec.shape) else 1
         trajectory = pipeline(followed, seed=0, trajectory=followed).trajectory
-        learnt = [m for m in (pipeline.denoiser, pipeline.encoder) if m is not None]
-        sampler = f"{spec.sampler}, {plural(spec.steps, 'step')}, guidance {spec.guidance:g}"
-    elif isinstance(pipeline, GANPipeline):
-        learnt = [pipeline.weights]
-    parameters = sum(count_parameters(module) for module in learnt)
     material = gather_material(
         samples.images,
         samples.labels,
@@ -173,10 +168,10 @@ def _report(
         spec.class_names,
         strip=None if trajectory is None else _strip(trajectory.denoised),
         strip_levels=() if trajectory is None else np.exp(-trajectory.log_snr / 2).tolist(),
-        parameters=parameters,
+        parameters=count_parameters(pipeline.weights),
         nfe=samples.nfe,
         sampling_seconds=samples.seconds,
-        sampler=sampler,
+        sampler=pipeline.sampler_words,
         seconds=seconds,
     )
     return write_report(run.path, material)

@@ -169,7 +169,7 @@ def test_a_gan_gets_the_time_of_the_diffusion_model():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"seconds": 1.0}, "only a GAN's search"),
+        ({"seconds": 1.0}, "a diffusion model has no such setting"),
         ({"truth": np.zeros(3, np.int64)}, r"truth of shape \(3,\)"),
         ({"variants": 0}, "variants 0"),
         ({"mask": np.stack([HALF, HALF, HALF, ~HALF & HALF])}, "hides nothing of some images"),

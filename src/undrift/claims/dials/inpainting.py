@@ -35,7 +35,7 @@ from undrift.metrics.classification import label_accuracy
 from undrift.metrics.estimate import Estimate, student_quantile
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.moments import Moments
-from undrift.pipelines import GANPipeline, Labels, Pipeline, Samples
+from undrift.pipelines import Labels, Pipeline, Samples
 
 _WHITE = 255.0
 _OVER = "Student's t, over images"
@@ -122,17 +122,9 @@ def inpainting_quality(
         UsageError: for a pipeline that cannot paint, seconds of one that is no GAN, or arrays that
             do not fit.
     """
-    if isinstance(pipeline, GANPipeline):
-        painted = pipeline.inpaint(
-            images, mask, variants=variants, labels=labels, seed=seed, seconds=seconds
-        )
-    elif seconds is not None:
-        raise UsageError(
-            f"seconds {seconds} for {type(pipeline).__name__}: only a GAN's search takes as long "
-            "as it is given; a diffusion model's dial is steps"
-        )
-    else:
-        painted = pipeline.inpaint(images, mask, variants=variants, labels=labels, seed=seed)
+    painted = pipeline.inpaint(
+        images, mask, variants=variants, labels=labels, seed=seed, seconds=seconds
+    )
     return measured(painted, images, mask, variants, bench, truth)
 
 
@@ -156,14 +148,12 @@ def painted_at_equal_time(
         seed: as there.
 
     Raises:
-        UsageError: for a pipeline that is no GAN, or is called diffusion.
+        UsageError: for a pipeline whose inpainting takes no seconds, or is called diffusion.
     """
     if "diffusion" in gans:
         raise UsageError("a GAN is called 'diffusion': give it another name")
     painted = {"diffusion": diffusion.inpaint(images, mask, variants=variants, seed=seed)}
     for name, gan in gans.items():
-        if not isinstance(gan, GANPipeline):
-            raise UsageError(f"{name}: a {type(gan).__name__} has no latents to search; give a GAN")
         painted[name] = gan.inpaint(
             images, mask, variants=variants, seed=seed, seconds=painted["diffusion"].seconds
         )

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from undrift.errors import UsageError
 from undrift.evaluation.bench import Bench
 from undrift.evaluation.subject import Subject
 from undrift.metrics import Comparison, Images, chosen_metrics, measure
-from undrift.pipelines import DiffusionPipeline, GANPipeline, Labels, Pipeline, Samples
+from undrift.pipelines import Dial, Labels, Pipeline
 
 METRICS = ("precision", "recall", "density", "coverage", "fd", "label_accuracy")
 """What a sweep measures unless told otherwise."""
-
-Dial = Literal["guidance", "truncation"]
 
 OnValue = Callable[[int, int], None]
 """Called as (values done, values in all), before each one; raises to stop."""
@@ -53,7 +51,7 @@ class Sweep:
         points: in the order of the values.
     """
 
-    dial: Dial
+    dial: str
     n: int
     points: tuple[DialPoint, ...]
 
@@ -87,16 +85,12 @@ def dial_of(pipeline: Pipeline) -> Dial:
     Raises:
         UsageError: for one that has none.
     """
-    if isinstance(pipeline, GANPipeline):
-        return "truncation"
-    if not isinstance(pipeline, DiffusionPipeline):
-        raise UsageError(f"{type(pipeline).__name__} has no dial: give a diffusion model or a GAN")
-    if not pipeline.spec.class_names:
+    if pipeline.dial is None:
         raise UsageError(
-            "a diffusion model without classes has no dial: guidance leads towards a label; train "
-            "on labelled images"
+            f"{pipeline.noun} without classes has no dial of fidelity against diversity; train on "
+            "labelled images"
         )
-    return "guidance"
+    return pipeline.dial
 
 
 def sweep(
@@ -140,7 +134,8 @@ def sweep(
     for done, value in enumerate(values):
         if on_value is not None:
             on_value(done, len(values))
-        samples = _drawn(pipeline, float(value), n, labels, seed, steps)
+        own = {"steps": steps, dial.name: float(value)}
+        samples = pipeline(n, labels=labels, seed=seed, **own)
         images = Images(samples.images, samples.labels)
         # what does not depend on the samples, the floors among it, is computed for the first value
         comparison = (
@@ -150,12 +145,4 @@ def sweep(
         )
         measured = measure(comparison, metrics)
         points.append(DialPoint(float(value), measured, samples.nfe, samples.seconds))
-    return Sweep(dial, n, tuple(points))
-
-
-def _drawn(
-    pipeline: Pipeline, value: float, n: int, labels: Labels, seed: int, steps: int | None
-) -> Samples:
-    if isinstance(pipeline, GANPipeline):
-        return pipeline(n, labels=labels, seed=seed, steps=steps, truncation=value)
-    return pipeline(n, labels=labels, seed=seed, steps=steps, guidance=value)
+    return Sweep(dial.name, n, tuple(points))

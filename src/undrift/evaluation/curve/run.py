@@ -73,11 +73,9 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
     subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
     if subject.pipeline is None:
         raise UsageError(f"{asked.target}: samples, not a model; a curve needs a run or a pipeline")
-    if not isinstance(subject.pipeline, DiffusionPipeline):
-        raise UsageError(
-            f"{asked.target}: a {type(subject.pipeline).__name__} draws in one pass and has no "
-            "samplers to compare; `undrift evaluate` measures it"
-        )
+    pipeline = DiffusionPipeline.of(
+        subject.pipeline, "there are none to compare; `undrift evaluate` measures it"
+    )
     folder = _folder(asked, subject)
     if subject.run is not None and asked.out is None:
         subject.run.check_writable("make room, or name another place by --out")
@@ -87,7 +85,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
     stored, reference = _reference(asked, subject)
     check(subject, reference)
     with World.join(device) as world, contextlib.ExitStack() as stack:
-        pipeline = subject.pipeline.to(world.device)
+        pipeline.to(world.device)
         cells, skipped = cells_of(
             pipeline, asked.samplers, asked.nfe, guidance=asked.guidance, grid=asked.grid
         )

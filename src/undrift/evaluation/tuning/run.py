@@ -170,14 +170,9 @@ def tunable(pipeline: Pipeline) -> DiffusionPipeline:
     Raises:
         UsageError: if it has no denoiser to ask in few or many steps.
     """
-    if not isinstance(pipeline, DiffusionPipeline):
-        raise UsageError(
-            f"{type(pipeline).__name__} takes no steps: only diffusion pipelines can be tuned"
-        )
-    for module in (pipeline.denoiser, pipeline.encoder):
-        if module is not None:
-            module.requires_grad_(False)
-    return pipeline
+    solved = DiffusionPipeline.of(pipeline, "only diffusion pipelines can be tuned")
+    solved.weights.requires_grad_(False)
+    return solved
 
 
 def _pipeline_directory(target: str) -> tuple[Path, RunDirectory | None]:

@@ -136,7 +136,7 @@ class Drawing:
         count: int,
         limit: Limit | None = None,
     ) -> BoundDenoise:
-        """``denoise(x_t, t)`` for ``count`` samples under their condition, which is encoded once."""
+        """``denoise(x_t, t)`` of ``count`` samples under their condition, encoded once."""
         context, guided = self.model.context(condition, count), denoiser
         if self.guidance != 1 and context is not None:
             nothing = self.model.context(Condition(), count)

@@ -17,6 +17,7 @@ from undrift.arguments import checked
 from undrift.codec import Codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.diffusion import Denoiser
+from undrift.errors import UsageError
 from undrift.likelihood import LikelihoodRequest, OnScored, Scored
 from undrift.networks import NetworkConfig, lay_out
 from undrift.pipelines.diffusion import file
@@ -69,7 +70,7 @@ class DiffusionPipeline(Pipeline):
     settings: ClassVar[type] = DiffusionSettings
     inpainting: ClassVar[type | None] = DiffusionInpainting
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"inpaint", "likelihood", "solvers", "trajectory"}
+        {"inpaint", "likelihood", "trajectory"}
     )
 
     def __init__(
@@ -83,6 +84,21 @@ class DiffusionPipeline(Pipeline):
     ) -> None:
         self.model = DiffusionModel(denoiser, encoder, codec, spec, network_config)
         self.learned: Learned = {}
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, needed: str) -> DiffusionPipeline:
+        """``pipeline``, which has to integrate an equation by a solver.
+
+        Args:
+            pipeline: of any family.
+            needed: what for, to end the message.
+
+        Raises:
+            UsageError: for another family.
+        """
+        if not isinstance(pipeline, cls):
+            raise UsageError(f"{pipeline.noun} has no sampler and takes no steps: {needed}")
+        return pipeline
 
     @property
     def denoiser(self) -> Denoiser:
