@@ -125,12 +125,12 @@ def test_what_it_refuses(words, code, message, capsys):
 
 def test_a_family_without_a_likelihood_says_so():
     class Sampler(Pipeline):
-        def __call__(self, n, **settings): ...
+        spec = weights = None
+        fingerprint = ""
+
+        def _draw(self, *request): ...
         def to(self, device): ...
         def save_pretrained(self, directory): ...
-
-        batch_size = 1
-        fingerprint = ""
 
     with pytest.raises(UsageError, match="Sampler has no likelihood: it draws images without a"):
         Sampler().likelihood(np.zeros((1, 2, 2, 1), np.uint8), None)

@@ -100,7 +100,7 @@ def test_it_is_evaluated(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ("words", "message"),
     [
         (["likelihood"], "has no likelihood"),
-        (["curve"], "no samplers to compare"),
+        (["curve"], "takes no steps"),
         (["tune-sampler"], "takes no steps"),
     ],
 )

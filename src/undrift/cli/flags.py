@@ -68,7 +68,8 @@ def family_settings(
 
     known = [field.name for field in dataclasses.fields(kind) if field.name in names]
     given = {name: getattr(command, name) for name in names}
-    given = {name: value for name, value in given.items() if value not in (None, False)}
+    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not False}
     for name, value in given.items():
         if name not in known:
             raise unknown_setting(_flag(name), value, [_flag(one) for one in known], owner)

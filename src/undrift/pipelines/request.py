@@ -12,7 +12,6 @@ import torch
 
 from undrift.arguments import converted, shown
 from undrift.errors import UsageError
-from undrift.names import did_you_mean
 from undrift.pipelines.whole_number import check_images, within
 
 Settings = TypeVar("Settings")
@@ -94,9 +93,8 @@ def unknown_setting(name: str, value: object, known: Sequence[str], owner: str) 
         known: settings that there are, spelled likewise.
         owner: what has these, such as ``"a GAN"``.
     """
-    takes = f"it takes {', '.join(known)}" if known else "it takes none of its own"
-    hint = did_you_mean(name, known, takes)
-    return UsageError(f"{name} {shown(value)}: {owner} has no such setting; {hint}")
+    takes = ", ".join(known) or "none of its own"
+    return UsageError(f"{name} {shown(value)}: {owner} has no such setting; it takes {takes}")
 
 
 @cache

@@ -188,5 +188,5 @@ def test_too_few_images_and_names_that_clash():
         inpainting_quality(exact(4), images[:1], HALF)
     with pytest.raises(UsageError, match="another name"):
         painted_at_equal_time(exact(4), {"diffusion": gan()}, images, HALF)
-    with pytest.raises(UsageError, match="other: a DiffusionPipeline has no latents"):
+    with pytest.raises(UsageError, match="a diffusion model has no such setting"):
         painted_at_equal_time(exact(4), {"other": exact(4)}, images, HALF)

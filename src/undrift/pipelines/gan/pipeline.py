@@ -81,6 +81,11 @@ class GANPipeline(Pipeline):
         return self.model.codec
 
     @property
+    def network_config(self) -> AdversaryConfig:
+        """What the generator was built from."""
+        return self.model.network_config
+
+    @property
     def spec(self) -> SampleSpec:
         """Shape, classes and default settings."""
         return self.model.spec
