@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 SHORTER = {
     "--budget 30m": "--steps 4",
+    "--budget 90m": "--steps 4",
     "--size 32 --budget 10m": "--size 8 --steps 4",
     'budget="30m"': "steps=4",
     "--steps 400": "--steps 4",
@@ -125,10 +127,12 @@ def folder(request, tmp_path, monkeypatch):
             name = f"{label}/{i:03d}.png" if request.param == "classes" else f"{label}{i:03d}.png"
             (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(tmp_path / "photos" / name)
-            lines.append(json.dumps({"file_name": name, "text": f"a {label} that sits"}))
+            lines.append(json.dumps({"file_name": name, "text": f"a red {label} that sits"}))
     if request.param == "captions":
         (tmp_path / "photos" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
     (tmp_path / "emoji").symlink_to("photos")
+    shutil.copytree(tmp_path / "photos", tmp_path / "icons")
+    (tmp_path / "icons" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -7,6 +7,7 @@ from torch import nn
 
 from undrift.codec import Standardise
 from undrift.conditioning import ConditionEncoder, ConditionSpec
+from undrift.conditioning.text import TextSpec
 from undrift.diffusion import Denoiser, Flow, VPCosine, edm, parameterization
 from undrift.networks import MLPConfig, UNetConfig, build_network
 from undrift.pipelines import DiffusionPipeline, SampleSpec
@@ -34,10 +35,11 @@ def small(
     kind: str = "edm",
     seed: int = 0,
     size: tuple[int, int] = (6, 5),
+    text: TextSpec | None = None,
 ) -> DiffusionPipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = ConditionEncoder(ConditionSpec(classes=len(classes)), 8)
+        encoder = ConditionEncoder(ConditionSpec(classes=len(classes), text=text), 8)
         network = build_network(config, channels=channels, size=size, context=encoder.context_spec)
     shaken(network, seed)
     rule = edm(1.0) if kind == "edm" else parameterization(kind)
@@ -45,7 +47,7 @@ def small(
         Denoiser(network, schedule or VPCosine(), rule),
         encoder,
         Standardise((110.0,) * channels, (55.0,) * channels),
-        SampleSpec((channels, *size), classes, frequencies, steps=4),
+        SampleSpec((channels, *size), classes, frequencies, steps=4, text=text),
         network_config=config,
     )
 

@@ -35,6 +35,8 @@ class Inspect:
         holdout: share of the training images to hold out.
         label_column: column of metadata.csv, metadata.jsonl or a Hugging Face data set that holds
             the labels; `label` by default.
+        caption_column: columns that hold captions, separated by commas; `.txt` is a text file
+            beside each image; `text` by default.
     """
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="DATA", metavar="DATA")]
@@ -45,6 +47,7 @@ class Inspect:
     background: str | None = None
     holdout: float = 0.05
     label_column: str | None = None
+    caption_column: str | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -81,6 +84,7 @@ def run(arguments: list[str]) -> None:
         holdout=asked.holdout,
         bad_limit=1.0,
         label_column=asked.label_column,
+        caption_column=asked.caption_column,
     )
     console.print(inspect_text(images))
     if (needed := needs_of(images)) is not None:
@@ -96,4 +100,5 @@ def _next(asked: Inspect, report: DataReport) -> list[str]:
     from undrift.cli.train import Train
     from undrift.data.reporting import limit_for
 
-    return repeated(asked, Train, out=None, bad_limit=limit_for(report))
+    text = True if asked.caption_column is not None else None
+    return repeated(asked, Train, out=None, bad_limit=limit_for(report), text=text)

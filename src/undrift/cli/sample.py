@@ -22,6 +22,7 @@ from undrift.errors import (
     UsageError,
 )
 from undrift.files.destination import writable_file, writable_folder
+from undrift.files.reading import read_bytes
 from undrift.runs.settings import check_threads
 from undrift.wording import plural
 
@@ -33,7 +34,7 @@ FOLLOWED, FOLLOWED_POINTS = 4, 1000
 
 SETTINGS = (
     *("steps", "sampler", "grid", "tolerance", "analytic_first_step", "guidance", "threshold"),
-    "truncation",
+    *("negative", "truncation"),
 )
 """Flags that are settings of some families."""
 
@@ -52,6 +53,10 @@ class Sample:
         labels: class names, or indices where no class is called by a number; image i gets entry i
             modulo their count. `all` is every class in stored order. Without it, labels follow the
             training frequencies.
+        prompt: what to draw, of a model trained with --text; of several, image i gets entry i
+            modulo their count.
+        prompts: a file of prompts, one a line, in the place of --prompt.
+        negative: a prompt to guide away from.
         steps: sampler steps; more is slower and closer to the exact solution. The model's own by
             default, 20; a GAN has none.
         sampler: how to step: by default what tune-sampler learned for these steps, else the model's
@@ -63,8 +68,8 @@ class Sample:
             data varies by 1; less is slower and closer to the exact solution. 0.001 by default.
         analytic_first_step: answer the first evaluation without the network, which in pure noise
             can tell next to nothing; one evaluation less.
-        guidance: classifier-free guidance scale; 1 is off, more makes labels plainer and images
-            more alike. The model's own by default, 1.
+        guidance: classifier-free guidance scale; 1 is off, more makes labels and prompts plainer
+            and images more alike. The model's own by default, 1.
         threshold: keep every denoised image in the range of pixels: static clips, dynamic, perhaps
             with a quantile as dynamic:0.995, scales down; of use where guidance is strong.
         truncation: of a GAN: share of the distance from the mean latent that is kept, from 0 to 1,
@@ -88,6 +93,11 @@ class Sample:
     labels: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
+    prompt: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
+    ] = ()
+    prompts: str | None = None
+    negative: str | None = None
     steps: int | None = None
     sampler: str | None = None
     grid: str | None = None
@@ -120,6 +130,8 @@ class Sample:
             raise UsageError(f"--truncation {self.truncation}: wanted a share from 0 to 1 (off)")
         if self.ema is not None and not 0 < self.ema <= 0.25:
             raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
+        if self.prompt and self.prompts is not None:
+            raise UsageError("--prompt and --prompts exclude each other; give one of them")
         if self.ema is not None and self.weights == "raw":
             raise UsageError("--ema and --weights raw exclude each other; give one of them")
 
@@ -138,6 +150,8 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     if "--labels" in arguments and not asked.labels:
         raise UsageError("--labels: wanted one name or more, or all")
+    if "--prompt" in arguments and not asked.prompt:
+        raise UsageError("--prompt: wanted one text or more")
     place = folder_of(asked, "samples")  # a target that is no model is the first thing to say
     out = place if asked.out is None else Path(asked.out)
     check_unfinished(out)
@@ -160,6 +174,7 @@ def run(arguments: list[str]) -> None:
     draw = partial(
         pipeline,
         labels=parse_labels(asked.labels, pipeline.spec.class_names),
+        prompts=_prompts(asked),
         seed=asked.seed,
         batch_size=asked.batch_size,
         **family_settings(pipeline.settings, asked, SETTINGS, pipeline.noun),
@@ -201,6 +216,25 @@ def _next(asked: Sample) -> list[str]:
     seed = asked.seed + 1
     out, npz = (numbered(path, asked.seed, seed) for path in (asked.out, asked.npz))
     return repeated(asked, Sample, seed=seed, out=out, npz=npz)
+
+
+def _prompts(asked: Sample) -> list[str] | None:
+    """The prompts that were given; None without any.
+
+    Raises:
+        UsageError: a file that cannot be read, or has none.
+    """
+    if asked.prompts is None:
+        return list(asked.prompt) or None
+    data = read_bytes(asked.prompts, UsageError, "name a text file")
+    try:
+        lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
+    except UnicodeDecodeError as error:
+        raise UsageError(f"--prompts {asked.prompts}: not UTF-8 text; save it as such") from error
+    prompts = [line for line in lines if line]
+    if not prompts:
+        raise UsageError(f"--prompts {asked.prompts}: no line has a prompt; write one a line")
+    return prompts
 
 
 def _cost(samples: Samples) -> str:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from undrift.conditioning.kind import Entry
+from undrift.conditioning.text.texts import Texts
 from undrift.errors import UsageError
 
 
@@ -75,6 +76,12 @@ class Condition(Mapping[str, Entry]):
         """The class of each sample, int64 (B,); None without labels."""
         labels = self._entries.get("labels")
         return labels if isinstance(labels, Tensor) else None
+
+    @property
+    def texts(self) -> Texts | None:
+        """The texts of the samples; None without texts."""
+        texts = self._entries.get("text")
+        return texts if isinstance(texts, Texts) else None
 
     def to(self, device: torch.device | str) -> Condition:
         """Return the same condition on ``device``."""

@@ -14,7 +14,6 @@ from undrift.conditioning.kind import Kind
 from undrift.conditioning.labels import Labels
 from undrift.conditioning.numbers import MOST_NUMBERS, Number, Numbers
 from undrift.conditioning.text.spec import TextSpec
-from undrift.conditioning.text.texts import Texts
 from undrift.errors import UsageError
 from undrift.limits import MOST_CLASSES, WIDEST
 from undrift.randomness import Draws
@@ -68,10 +67,8 @@ class ConditionSpec:
 
     def vary(self, condition: Condition, draws: Draws) -> Condition:
         """Draw one text of each sample that has several, for training."""
-        texts = condition.get("text")
-        if not isinstance(texts, Texts):
-            return condition
-        return condition.with_entry("text", texts.drawn(draws))
+        texts = condition.texts
+        return condition if texts is None else condition.with_entry("text", texts.drawn(draws))
 
     def drop(self, condition: Condition, share: float, draws: Draws) -> Condition:
         """Replace entries by null at random, for classifier-free guidance.

@@ -79,19 +79,22 @@ class ImageSet:
         return np.take(self.store, self.rows[indices], axis=0)
 
     def condition(self) -> Condition:
-        """What is given with each image, on the CPU: labels and numbers, where there are any."""
+        """What is given with each image, on the CPU: labels, numbers and captions, if any."""
         import torch
 
         from undrift.conditioning import Condition
+        from undrift.conditioning.kind import Entry
+        from undrift.conditioning.text import Texts
 
-        entries = {"labels": self.labels, "numbers": self.numbers}
-        return Condition(
-            {
-                name: torch.from_numpy(entry.copy())
-                for name, entry in entries.items()
-                if entry is not None
-            }
-        )
+        arrays = {"labels": self.labels, "numbers": self.numbers}
+        entries: dict[str, Entry] = {
+            name: torch.from_numpy(array.copy())
+            for name, array in arrays.items()
+            if array is not None
+        }
+        if self.captions is not None:
+            entries["text"] = Texts(self.captions)
+        return Condition(entries)
 
     @checked
     def split(self, name: str) -> ImageSet:

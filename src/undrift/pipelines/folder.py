@@ -155,7 +155,7 @@ class SampleFolder:
     def add(self, part: Samples) -> None:
         """Write the next images.
 
-        Each PNG carries the settings, the command and its own index and label as text.
+        Each PNG carries the settings, the command and its own index, label and prompt as text.
 
         Raises:
             UsageError: if they cannot be written, or do not continue what is there.
@@ -172,6 +172,7 @@ class SampleFolder:
                 "settings": settings,
                 "index": str(start + i),
                 **({"label": str(entry["class"])} if "class" in entry else {}),
+                **({"prompt": entry["prompt"]} if "prompt" in entry else {}),
             }
             self.write(entry["file"], encode_png(to_picture(image), text))
         self._parts.append(part)
@@ -261,6 +262,8 @@ class SampleFolder:
                 seconds=float(record["seconds"]),
                 settings=dict(record["settings"]),
                 nfe_by_image=np.array(costs) if costs else None,
+                prompts=tuple(entry.prompt for entry in entries if entry.prompt is not None)
+                or None,
             )
         except (OSError, KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -289,12 +292,14 @@ class Recorded:
         label: its class's index, or None.
         name: its class's name.
         nfe: network evaluations, where each image has its own number.
+        prompt: that it was drawn from, or None.
     """
 
     file: str
     label: int | None
     name: str
     nfe: float | None
+    prompt: str | None = None
 
 
 def recorded(record: Mapping[str, Any]) -> list[Recorded]:
@@ -309,6 +314,7 @@ def recorded(record: Mapping[str, Any]) -> list[Recorded]:
             entry["label"] if "label" in entry else None,
             entry["class"] if "class" in entry else "",
             float(entry["nfe"]) if "nfe" in entry else None,
+            entry.get("prompt"),
         )
         for entry in record["images"]
     ]
@@ -319,6 +325,8 @@ def recorded(record: Mapping[str, Any]) -> list[Recorded]:
             type(one.label) is int and 0 <= one.label < MOST_CLASSES and isinstance(one.name, str)
         ):
             raise ValueError(f"{one.file} has the label {shown(one.label)}, {shown(one.name)}")
+        if not isinstance(one.prompt, str | None):
+            raise ValueError(f"{one.file} has the prompt {shown(one.prompt)}")
     if len({one.file for one in found}) < len(found):
         raise ValueError("an image is listed twice")
     return found
@@ -343,6 +351,8 @@ def _entry(samples: Samples, i: int, number: int) -> dict[str, Any]:
     entry: dict[str, Any] = {"file": f"{number:06d}.png"}
     if samples.nfe_by_image is not None:
         entry["nfe"] = float(samples.nfe_by_image[i])
+    if samples.prompts is not None:
+        entry["prompt"] = samples.prompts[i]
     if samples.labels is None:
         return entry
     label = int(samples.labels[i])

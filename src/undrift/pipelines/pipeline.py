@@ -24,6 +24,7 @@ from undrift.pipelines.file import kind_of
 from undrift.pipelines.holes import Holes
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.progress import OnProgress
+from undrift.pipelines.prompts import Prompts, resolve_prompts
 from undrift.pipelines.request import Request, read_settings, suitable_batch
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
@@ -91,6 +92,7 @@ class Pipeline(ABC):
         n: int,
         *,
         labels: Labels = None,
+        prompts: Prompts = None,
         seed: int = 0,
         batch_size: int | None = None,
         first: int = 0,
@@ -107,6 +109,8 @@ class Pipeline(ABC):
         Args:
             n: number of images, at least 1.
             labels: class names or indices, ``"all"``, or None; see `resolve_labels`.
+            prompts: a text, or several that take turns, for a model that was trained on captions;
+                None draws without.
             seed: of the initial noise, at least 0.
             batch_size: images drawn at once; it changes speed and memory, not what is drawn. By
                 default as many as suit their size.
@@ -131,14 +135,19 @@ class Pipeline(ABC):
             raise UsageError(
                 f"trajectory {trajectory}: {self.noun} draws in one pass; leave it out"
             )
-        classes = resolve_labels(labels, n, seed, self.spec, first)
+        condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
+        texts = resolve_prompts(prompts, n, self.spec, first)
+        if texts is not None:
+            condition = condition.with_entry("text", texts)
         if device is not None:
             self.to(device)
-        drawn = self._draw(request, condition_of(classes), chosen, trajectory, on_progress)
-        asked = {"n": n, "first": first, "labels": labels, "seed": seed}
+        drawn = self._draw(request, condition, chosen, trajectory, on_progress)
+        asked = {"n": n, "first": first, "labels": labels}
+        asked |= {"seed": seed} if prompts is None else {"prompts": prompts, "seed": seed}
         return replace(
             drawn,
-            labels=classes,
+            labels=None if condition.labels is None else condition.labels.numpy(),
+            prompts=None if texts is None else tuple(texts.first),
             class_names=self.spec.class_names,
             seconds=perf_counter() - began,
             settings=asked | drawn.settings | {"batch_size": size},

@@ -51,6 +51,7 @@ class Samples:
         trajectory: the way of the first images, if it was asked for.
         nfe_by_image: network forwards that each image needed, float64 (n,), where each has its own
             number, as with an adaptive sampler; ``nfe`` counts the waiting for its batch-mates too.
+        prompts: of each image; None where none was given.
     """
 
     images: np.ndarray
@@ -61,6 +62,7 @@ class Samples:
     settings: dict[str, Any] = field(default_factory=dict)
     trajectory: Trajectory | None = None
     nfe_by_image: np.ndarray | None = None
+    prompts: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -135,6 +137,7 @@ class Samples:
             settings=parts[0].settings | {"n": n},
             trajectory=parts[0].trajectory,
             nfe_by_image=np.concatenate(costs) if costs else None,
+            prompts=tuple(prompt for part in parts for prompt in part.prompts or ()) or None,
         )
 
     @checked

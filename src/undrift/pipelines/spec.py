@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from undrift.arguments import check_fields
+from undrift.conditioning import ConditionSpec
+from undrift.conditioning.text import TextSpec
 from undrift.errors import UsageError
 from undrift.limits import LARGEST_IMAGE
 from undrift.pipelines.whole_number import MOST_STEPS
@@ -28,6 +30,7 @@ class SampleSpec:
         sigma_min: smallest noise of the karras and log_snr grids, as sigma / alpha.
         steps: default number of steps.
         guidance: default guidance scale; 1 is off.
+        text: what the model understands of prompts; None: it takes none.
 
     Raises:
         UsageError: for values of another type, out of range, or that contradict each other.
@@ -42,6 +45,8 @@ class SampleSpec:
     sigma_min: float = 0.002
     steps: int = 20
     guidance: float = 1.0
+    # Not in the repr, which fingerprints hold: the weights of a text encoder say which it is.
+    text: TextSpec | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -56,6 +61,15 @@ class SampleSpec:
             raise UsageError(
                 f"default rho {self.rho}, sigma_min {self.sigma_min}: give numbers above 0"
             )
+
+    @property
+    def conditional(self) -> bool:
+        """Whether the model takes any condition that guidance could lead towards."""
+        return bool(self.class_names) or self.text is not None
+
+    def condition(self, augment: int = 0) -> ConditionSpec:
+        """What an encoder takes for such samples, and ``augment`` augmentation parameters."""
+        return ConditionSpec(classes=len(self.class_names), augment=augment, text=self.text)
 
     def _check_frequencies(self) -> None:
         given, wanted = len(self.class_frequencies), len(self.class_names)

@@ -36,6 +36,7 @@ class DataConfig:
         holdout: share held out by content hash.
         bad_limit: share of unreadable files above which training refuses.
         label_column: column of the metadata that holds the labels; None is ``label``.
+        caption_column: columns of the metadata that hold captions; None is ``text``.
         path: absolute path of ``source`` when the run began; None of a built-in or ``hf:`` name, of
             a path that is not UTF-8, and in runs of earlier versions.
     """
@@ -50,6 +51,7 @@ class DataConfig:
     bad_limit: float
     label_column: str | None = None
     path: str | None = None
+    caption_column: str | None = None
 
 
 FINGERPRINT = "data.fingerprint"

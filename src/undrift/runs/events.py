@@ -4,7 +4,8 @@ Events and their entries: ``expectation`` (what `undrift.runs.expectation` says 
 step), ``start`` (step), ``probe`` (seconds_per_step, steps, seconds), ``replan`` (step, steps,
 before, elapsed, seconds_per_step), ``train`` (step, images, loss, grad_norm, learning_rate,
 images_per_second, data_wait, skipped, level_bins, level_losses; of a GAN, phases), ``validation``
-(step, images, weights, seconds; loss, log_snr, losses, standard_errors, gaussian; of a GAN, what
+(step, images, weights, seconds; loss, log_snr, losses, standard_errors, gaussian, condition_gaps,
+which `undrift.training.condition_gap` describes; of a GAN, what
 `undrift.training.learners.gan_watch` says), ``evaluation`` (step, images, seconds, and what
 `undrift.runs.judge` says), ``grid`` and ``one_step`` (step, file, weights, seconds;
 `undrift.pipelines.diffusion.one_step` says what the picture of the latter shows), ``checkpoint``

@@ -45,6 +45,7 @@ def load_images(
         holdout=asked.holdout,
         bad_limit=asked.bad_limit,
         label_column=asked.label_column,
+        caption_column=asked.caption_column,
         progress=progress,
     )
 

@@ -59,8 +59,7 @@ def drawing_parameters(model: Model) -> int:
     if model.network is None:
         raise UsageError("--parameters: a network of your own has its size; leave it out")
     augment = PARAMETERS if isinstance(model, DiffusionConfig) and model.augment else 0
-    condition = ConditionSpec(classes=len(model.spec.class_names), augment=augment)
-    return _counted(model.network, condition, model.width, model.spec.shape)
+    return _counted(model.network, model.spec.condition(augment), model.width, model.spec.shape)
 
 
 @lru_cache(maxsize=4096)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from undrift.advice import possible
 from undrift.codec import Standardise, codec_config
+from undrift.conditioning.text import TextSpec
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
 from undrift.diffusion import VE, EDMWeight
@@ -54,6 +55,9 @@ SMALL = 40
 
 MOST_POSITIONS = 80
 """Longest side in patches that a U-Net works at: larger images are cut into patches of 2, 4, ..."""
+
+TEXT_DROPOUT = 0.1
+"""Share of captions dropped; with a half, prompts were followed under strong guidance only."""
 
 LONG = 900.0
 """Seconds of training from which a CPU gets wider networks."""
@@ -149,13 +153,14 @@ def resolve(
         else recipe_for(max(height, width), device, settings.network, budget)
     )
     labelled = settings.conditional and train.labels is not None
+    text = _text(source, train, device) if settings.text else None
     if settings.balance and not labelled:
         raise UsageError("--balance: the data has no labels to balance by; leave it out")
     if settings.penalty is not None and settings.method == "diffusion":
         raise UsageError("--penalty: a diffusion model has no gradient penalty; leave it out")
     if settings.compile:
         check_compiler(device)
-    spec = _spec(train, labelled, recipe)
+    spec = replace(_spec(train, labelled, recipe), text=text)
     gan = None
     if settings.method != "diffusion":
         spec = replace(spec, steps=1)
@@ -212,12 +217,31 @@ def _diffusion(
         schedule=VE(sigma_max=recipe.sigma_max),
         levels=recipe.levels,
         weighting=EDMWeight(),
-        label_dropout=_or(settings.label_dropout, recipe.label_dropout),
+        label_dropout=_or(
+            settings.label_dropout, recipe.label_dropout if spec.text is None else TEXT_DROPOUT
+        ),
         flip=settings.flip,
         augment=settings.augment or 0.0,
         optimizer=_optimizer(recipe, settings.learning_rate, own_network),
         compile=settings.compile,
     )
+
+
+def _text(source: str, train: ImageSet, device: str) -> TextSpec:
+    """The vocabulary of the training captions, and an encoder that suits the device.
+
+    Raises:
+        DataError: no training image has a caption.
+    """
+    captions = [text for texts in train.captions or () for text in texts]
+    if not captions:
+        advice = "give metadata.jsonl or metadata.csv with a column text"
+        raise DataError(
+            f"--text: no image of {source} has a caption; "
+            + possible(f"{advice}, or say with --caption-column where they are", advice)
+        )
+    spec = TextSpec.fit(captions)
+    return replace(spec, width=256, layers=4, heads=8) if device == "cuda" else spec
 
 
 def choose_device(asked: str) -> str:
@@ -244,6 +268,7 @@ def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
         holdout=settings.holdout,
         bad_limit=settings.bad_limit,
         label_column=settings.label_column,
+        caption_column=settings.caption_column,
         path=absolute(source) if is_path(source) else None,
     )
 

@@ -46,11 +46,15 @@ class TrainSettings:
         bad_limit: share of unreadable files above which training refuses, in [0, 1].
         label_column: column of ``metadata.csv``, ``metadata.jsonl`` or a Hugging Face data set that
             holds the labels; None is ``label``.
+        caption_column: columns that hold captions, separated by commas; ``.txt`` is a text file
+            beside each image, with a caption a line; None is ``text``.
         flip: mirror images left to right at random.
         augment: probability of each non-leaky augmentation, in [0, 1].
         balance: draw every class equally often.
         conditional: learn the labels where the data has them.
-        label_dropout: share of labels hidden from the network, for guidance, in [0, 1].
+        text: learn the captions: the model then draws what a prompt says.
+        label_dropout: share of labels and captions hidden from the network, for guidance, in
+            [0, 1].
         network: family of network.
         parameters: learnt numbers of the network that draws images, of a GAN its generator:
             ``500000``, ``0.5M``; the recipe's width follows, within a tenth.
@@ -87,10 +91,12 @@ class TrainSettings:
     holdout: float = 0.05
     bad_limit: float = 0.05
     label_column: str | None = None
+    caption_column: str | None = None
     flip: bool = False
     augment: float | None = None
     balance: bool = False
     conditional: bool = True
+    text: bool = False
     label_dropout: float | None = None
     network: Literal["unet", "transformer", "mlp"] | None = None
     parameters: str | None = None
@@ -117,6 +123,10 @@ class TrainSettings:
         if len(lengths) > 1:
             flags = " and ".join(f"--{name}" for name in lengths)
             raise UsageError(f"{flags} exclude each other; give one of them")
+        if self.caption_column is not None and not self.text:
+            raise UsageError("--caption-column: captions are learned with --text; give both")
+        if self.text and self.method != "diffusion":
+            raise UsageError(f"--text: {self.method} takes class labels only; leave --text out")
         if self.budget is not None:
             seconds(self.budget)
         if self.parameters is not None:

@@ -38,10 +38,12 @@ class Keywords(TypedDict, total=False):
     holdout: float
     bad_limit: float
     label_column: str | None
+    caption_column: str | None
     flip: bool
     augment: float | None
     balance: bool
     conditional: bool
+    text: bool
     label_dropout: float | None
     parameters: str | None
     learning_rate: float | None

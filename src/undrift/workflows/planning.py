@@ -326,7 +326,9 @@ def look_seconds(config: RunConfig) -> float:
     if isinstance(config.model, GANConfig):
         looked = GAN_PASSES * MOST
     else:
-        looked = validation_count(spec.shape) * VALIDATION_LEVELS
+        # Once as they are, and once for each kind of condition with that kind shuffled.
+        kinds = sum(bool(kind.dropout) for kind in spec.condition().kinds)
+        looked = validation_count(spec.shape) * VALIDATION_LEVELS * (1 + kinds)
     forwards = 2 * (columns * rows * spec.steps + looked)
     return forward_seconds(config, forwards, config.seconds_per_step)
 

@@ -56,7 +56,7 @@ from undrift.training.loop import Trainer
 from undrift.training.memory import is_out_of_memory
 from undrift.training.signals import StopSignals
 from undrift.training.snapshots import SnapshotStore
-from undrift.wording import duration
+from undrift.wording import duration, plural
 from undrift.workflows.closing import close_run, closing_seconds
 from undrift.workflows.pacing import BudgetPacing
 from undrift.workflows.planning import (
@@ -303,6 +303,13 @@ class _Journey:
         self._run.write_json("data.json", data.report.to_json())
         for line in finding_lines(data.report, training=True):
             self._log.say(line)
+        text = config.model.spec.text
+        captions = [one for several in data.captions or () for one in several]
+        if text is not None and (cut := text.cut(captions)):
+            self._log.say(
+                f"{plural(cut, 'caption')} of more than {plural(text.length, 'token')}: only "
+                "these are read"
+            )
         expected = expectation_of(config, data.split("train"), config.seconds_per_step)
         if expected is not None:
             self._log.say(expected.sentence)

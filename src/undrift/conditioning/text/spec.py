@@ -42,7 +42,6 @@ class TextSpec:
     """
 
     name: ClassVar[str] = "text"
-    dropout: ClassVar[tuple[str, ...]] = ("text dropout",)
     vocabulary: str
     length: int = LONGEST
     width: int = 128
@@ -93,6 +92,11 @@ class TextSpec:
     def cut(self, texts: Sequence[str]) -> int:
         """Return how many of the texts have more tokens than are read."""
         return sum(len(tokens) > self.length for tokens in self.encode(texts))
+
+    @property
+    def dropout(self) -> tuple[str, ...]:
+        """See `Kind.dropout`."""
+        return ("text dropout",)
 
     def null(self, rows: int, device: torch.device) -> Texts:
         """See `Kind.null`."""

@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 
 from undrift.conditioning import Condition
+from undrift.conditioning.text import Texts
 from undrift.diffusion import Denoise, Prediction
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
 from undrift.pipelines.diffusion.learned import Learned
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.settings import DiffusionSettings
 from undrift.pipelines.diffusion.stepping import AdaptiveSteps, Stepping, stepping_of
+from undrift.pipelines.prompts import check_prompt
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import within
 from undrift.sampling import (
@@ -76,6 +78,7 @@ class Drawing:
         guidance: guidance scale; 1 is off.
         precision: of the network's matrix products.
         threshold: what keeps denoised images in the data's range.
+        negative: a prompt to guide away from; None guides away from no condition at all.
     """
 
     model: DiffusionModel
@@ -83,6 +86,7 @@ class Drawing:
     guidance: float
     precision: str
     threshold: Threshold | None = None
+    negative: str | None = None
 
     @classmethod
     def of(cls, model: DiffusionModel, settings: DiffusionSettings, learned: Learned) -> Drawing:
@@ -91,14 +95,21 @@ class Drawing:
         Raises:
             UsageError: for a value that cannot be used, or two that exclude each other.
         """
-        spec, threshold = model.spec, settings.threshold
+        spec, threshold, negative = model.spec, settings.threshold, settings.negative
         guidance = _scale(spec.guidance if settings.guidance is None else settings.guidance, spec)
+        if negative is not None:
+            check_prompt("negative prompt", negative, spec)
+            if guidance == 1:
+                raise UsageError(
+                    f"negative prompt {shown(negative)}: guidance 1 is off; give another scale"
+                )
         return cls(
             model,
             stepping_of(settings, spec, guidance, learned),
             guidance,
             settings.precision,
             None if threshold is None else Threshold.parse(threshold),
+            negative,
         )
 
     def recorded(self, trajectory: int) -> int:
@@ -139,8 +150,10 @@ class Drawing:
         """``denoise(x_t, t)`` of ``count`` samples under their condition, encoded once."""
         context, guided = self.model.context(condition, count), denoiser
         if self.guidance != 1 and context is not None:
-            nothing = self.model.context(Condition(), count)
-            guided = ClassifierFree(denoiser, self.guidance, nothing)
+            away = Condition()
+            if self.negative is not None:
+                away = Condition({"text": Texts.single([self.negative] * count)})
+            guided = ClassifierFree(denoiser, self.guidance, self.model.context(away, count))
         if limit is not None:
             guided = limit(guided)
         low = self.precision == "bfloat16"
@@ -202,6 +215,7 @@ class Drawing:
             **self.stepping.settings(),
             "guidance": self.guidance,
             **({} if self.threshold is None else {"threshold": str(self.threshold)}),
+            **({} if self.negative is None else {"negative": self.negative}),
             "precision": self.precision,
         }
 
@@ -209,8 +223,9 @@ class Drawing:
 def _scale(guidance: float, spec: SampleSpec) -> float:
     if not math.isfinite(guidance):
         raise UsageError(f"guidance {guidance}: give a finite number (1 is off)")
-    if guidance != 1 and not spec.class_names:
+    if guidance != 1 and not spec.conditional:
         raise UsageError(
-            f"guidance {guidance}: this model has no classes to guide towards; leave it out"
+            f"guidance {guidance}: this model has no classes and takes no prompts to guide "
+            "towards; leave it out"
         )
     return float(guidance)

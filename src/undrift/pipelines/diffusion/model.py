@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from undrift import networks
 from undrift.codec import Codec
-from undrift.conditioning import Condition, ConditionEncoder
+from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
 from undrift.networks import Context, NetworkConfig
@@ -31,7 +31,7 @@ class DiffusionModel:
         network_config: what ``denoiser.network`` was built from; None for the user's own network.
 
     Raises:
-        UsageError: if the encoder's classes are not the spec's.
+        UsageError: if the encoder's classes or vocabulary are not the spec's.
     """
 
     denoiser: Denoiser
@@ -41,11 +41,14 @@ class DiffusionModel:
     network_config: NetworkConfig | None = None
 
     def __post_init__(self) -> None:
-        known = self.encoder.spec.classes if self.encoder is not None else 0
-        if known != len(self.spec.class_names):
+        known = ConditionSpec() if self.encoder is None else self.encoder.spec
+        if known.classes != len(self.spec.class_names):
             raise UsageError(
-                f"encoder of {known} classes, spec of {len(self.spec.class_names)}: give the same"
+                f"encoder of {known.classes} classes, spec of {len(self.spec.class_names)}: give "
+                "the same"
             )
+        if known.text != self.spec.text:
+            raise UsageError("encoder and spec have another text vocabulary: give the same")
 
     @property
     def weights(self) -> nn.ModuleDict:

@@ -183,6 +183,10 @@ class DiffusionPipeline(Pipeline):
     ) -> Samples:
         model = self.model
         drawing = Drawing.of(model, settings, self.learned)
+        if drawing.guidance != 1 and not condition and drawing.negative is None:
+            raise UsageError(
+                f"guidance {drawing.guidance:g}: there is nothing to guide towards; give a prompt"
+            )
         recorded, times, limit = drawing.recorded(trajectory), drawing.times(), drawing.limit()
         counted = CountedDenoiser(model.denoiser)
         parts: list[NDArray[np.uint8]] = []

@@ -39,6 +39,7 @@ class DiffusionSettings:
             by default.
         analytic_first_step: compute the first evaluation without the network, for Gaussian data of
             the codec's spread; see `undrift.sampling.AnalyticFirstStep`.
+        negative: a prompt to guide away from, in place of an empty one.
     """
 
     steps: int | None = None
@@ -49,6 +50,7 @@ class DiffusionSettings:
     threshold: str | None = None
     tolerance: float | None = None
     analytic_first_step: bool = False
+    negative: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

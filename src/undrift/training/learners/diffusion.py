@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from undrift.codec import CodecConfig, build_codec
-from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
+from undrift.conditioning import Condition, ConditionEncoder
 from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half
 from undrift.data.loader import Batch
 from undrift.data.scatter import on_plane
@@ -44,6 +44,7 @@ from undrift.pipelines import DiffusionPipeline, SampleSpec
 from undrift.pipelines.diffusion.one_step import OneStep, denoise_once
 from undrift.randomness import Draws, generator, key
 from undrift.schema import check_ranges
+from undrift.training.condition_gap import condition_gap, others
 from undrift.training.gaussian import error as gaussian_error
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
@@ -71,7 +72,7 @@ class DiffusionConfig:
         parameterization: what the network predicts: epsilon, x0, v, flow or edm.
         levels: distribution of training noise levels.
         weighting: weight of the error at each level.
-        label_dropout: share of labels hidden, for classifier-free guidance.
+        label_dropout: share of labels and captions dropped, for classifier-free guidance.
         flip: mirror images at random.
         augment: probability of each non-leaky augmentation.
         optimizer: how the network is updated.
@@ -127,9 +128,7 @@ class DiffusionLearner:
         self._seed = seed
         self._device = torch.device(device)
         self._eigenvalues = eigenvalues
-        condition = ConditionSpec(
-            classes=len(config.spec.class_names), augment=PARAMETERS if config.augment else 0
-        )
+        condition = config.spec.condition(PARAMETERS if config.augment else 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
             encoder = ConditionEncoder(condition, config.width)
@@ -187,6 +186,7 @@ class DiffusionLearner:
             # Behind the codec: resampled values lie between pixel values and beyond their range.
             x0, parameters = Augmentation(self.config.augment)(x0, draws)
             condition = condition.with_entry("augment", parameters)
+        condition = self._encoder.spec.vary(condition, draws)
         condition = self._encoder.spec.drop(condition, self.config.label_dropout, draws)
         x0 = x0.contiguous(memory_format=self._layout)
         context = self._encoder(condition, len(x0))
@@ -218,7 +218,8 @@ class DiffusionLearner:
             ``log_snr``, ``losses`` (mean squared error per dimension, in the model's space, at
             each), their ``standard_errors`` over images, ``gaussian`` (if known) and ``loss``: the
             mean of the losses, or of a likelihood model the bits per dimension, which are also
-            called ``bits_per_dim``.
+            called ``bits_per_dim``. ``condition_gaps``: for each kind of condition what
+            `condition_gap` returns.
         """
         count = min(len(images), validation_count(self.config.spec.shape))
         rows = _spread(len(images), count)
@@ -227,26 +228,43 @@ class DiffusionLearner:
         condition = self._encoder.spec.select(condition)[torch.from_numpy(rows)].to(self._device)
         pipeline = self.pipeline(weights)
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
-        context = None if pipeline.encoder is None else pipeline.encoder(condition, count)
+        other = others(count, self._seed)
+        shuffled = {
+            kind.name: condition.with_entry(kind.name, condition[kind.name][other])
+            for kind in self._encoder.spec.kinds
+            if kind.dropout and kind.name in condition and count > 1
+        }
+        contexts = [
+            None if pipeline.encoder is None else pipeline.encoder(each, count)
+            for each in (condition, *shuffled.values())
+        ]
         # The denoiser reads its times by its own path, which of a likelihood model is learned.
         schedule = pipeline.denoiser.schedule
-        errors, deviations = [], []
+        errors, by_image = [], []
         for i, t in enumerate(schedule.time_at(log_snr)):
             noise = torch.randn(
                 x0.shape, generator=generator(self._seed, "validation", i), dtype=torch.float32
             ).to(self._device)
             level = schedule(t)
             x_t = float(level.alpha) * x0 + float(level.sigma) * noise
-            prediction = pipeline.denoiser(x_t, t.to(self._device), context)
-            squared = (prediction.x0 - x0).square()
-            errors.append(float(squared.mean()))
-            deviations.append(float(squared.flatten(1).mean(1).double().std(correction=0)))
+            squared = [
+                (pipeline.denoiser(x_t, t.to(self._device), context).x0 - x0).square()
+                for context in contexts
+            ]
+            errors.append(float(squared[0].mean()))
+            by_image.append(torch.stack([each.flatten(1).mean(1) for each in squared]).double())
+        right, *wrong = torch.stack(by_image, dim=1)  # (L, N) each
+        deviations = right.std(1, correction=0).tolist()
         result: dict[str, Any] = {
             "log_snr": log_snr.tolist(),
             "losses": errors,
             "standard_errors": [deviation / math.sqrt(count) for deviation in deviations],
             "loss": sum(errors) / len(errors),
         }
+        if shuffled:
+            result["condition_gaps"] = {
+                name: condition_gap(right, each) for name, each in zip(shuffled, wrong, strict=True)
+            }
         if self._eigenvalues is not None:
             result["gaussian"] = gaussian_error(self._eigenvalues, log_snr).tolist()
         if self._schedule is not None:
