@@ -158,8 +158,8 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
     path.write_text(configuration.dump(config))
     undrift.train(config=path, out=run)
     judge = partial(undrift.evaluate, run, reference=work / "many.npz", split="train", n=options.n)
-    found = judge(metrics=("fd", "coverage"))["metrics"]
-    random = judge(metrics=("fd",), features="random")["metrics"]["fd"]
+    found = judge(metrics=("fd", "coverage")).metrics
+    random = judge(metrics=("fd",), features="random").metrics["fd"]
     row = {
         "arm": arm,
         "seed": seed,
@@ -171,9 +171,9 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
     }
     row |= game(run)
     for name, number in zip(DISTANCES, (found["fd"], random), strict=True):
-        row |= {name: round(number["value"], 4)}
-        row |= {f"{name}_{side}": round(number[side], 4) for side in SIDES}
-    return row | {"coverage": round(found["coverage"]["value"], 4)}
+        row |= {name: round(number.value, 4)}
+        row |= {f"{name}_{side}": round(getattr(number, side), 4) for side in SIDES}
+    return row | {"coverage": round(found["coverage"].value, 4)}
 
 
 def game(run: Path) -> dict[str, Any]:

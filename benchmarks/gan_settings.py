@@ -147,10 +147,8 @@ def _measured(pipeline: Any, source: str, n: int) -> dict[str, float]:  # noqa: 
     with tempfile.TemporaryDirectory() as scratch:
         saved = Path(scratch) / "pipeline"
         pipeline.save_pretrained(saved)
-        found = undrift.evaluate(saved, reference=source, split="test", n=n, metrics=METRICS)[
-            "metrics"
-        ]
-    return {name: round(found[name]["value"], 4) for name in METRICS}
+        found = undrift.evaluate(saved, reference=source, split="test", n=n, metrics=METRICS)
+    return {name: round(found.metrics[name].value, 4) for name in METRICS}
 
 
 @cache

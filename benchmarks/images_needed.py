@@ -43,6 +43,7 @@ from undrift.runs.expectation import TABLE, images_needed
 from undrift.runs.learners import build_learner
 from undrift.runs.recipes import resolve
 from undrift.runs.settings import TrainSettings
+from undrift.schema import to_plain
 from undrift.training.distributed import World
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
@@ -229,7 +230,7 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
         0,
         "validation",
     )
-    evaluation = with_sensitivity(measure_metrics(comparison, METRICS), comparison)
+    evaluation = to_plain(with_sensitivity(measure_metrics(comparison, METRICS), comparison))
     judged = with_samples(Verdict("learnt", ""), evaluation)
     measured = {
         metric: {part: record[part] for part in ("value", "low", "high", "floor")}

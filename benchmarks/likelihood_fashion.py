@@ -27,7 +27,7 @@ from record import conditions, warn_if_busy, write
 import undrift
 import undrift.data
 from undrift.evaluation.likelihood.images import ScoredImages, open_images
-from undrift.evaluation.subject import open_subject
+from undrift.evaluation.target import open_target
 from undrift.likelihood import ValueGrid
 from undrift.likelihood.histogram import counted, log_likelihood, smoothed
 
@@ -53,7 +53,7 @@ def main() -> None:
     run = asked.run
     if run is None:
         run = str(train(asked))
-    images = open_images(open_subject(run), asked.data, "test", asked.n, None, 0)
+    images = open_images(open_target(run), asked.data, "test", asked.n, None, 0)
     rows = baselines(asked, images)
     common: dict[str, Any] = {"split": "test", "seed": 0, "points": asked.points}
     whole = scored(run, asked, method="elbo", n=asked.n, **common)

@@ -22,6 +22,7 @@ from scipy.ndimage import gaussian_filter
 
 from undrift.metrics import Comparison, Images, chosen_metrics, measure, open_spaces
 from undrift.runs.loading import load_pipeline
+from undrift.schema import to_plain
 
 SHOWN = {
     "fd": 2,
@@ -73,7 +74,7 @@ def main() -> None:
             "test",
             features,
         )
-        found = measure(comparison, chosen_metrics(["all"]))["metrics"]
+        found = to_plain(measure(comparison, chosen_metrics(["all"])).metrics)
         rows.append({"row": name, "n": len(samples), "metrics": found})
         print(_line(rows[-1]), flush=True)
     print("wrote", write("metric-sensitivity", conditions() | {"rows": rows}, options.out))

@@ -174,17 +174,17 @@ def _judge(samples: Path, training: Half, held_out: Half) -> dict[str, Any]:
     names = tuple(str(k) for k in range(int(seen.labels.max()) + 1))
     comparison = Comparison(images, real, seen, extractor, classifier, names, 0, "test")
     found = measure(comparison, JUDGED)
-    measured = found["metrics"]
+    measured = found.metrics
     count = min(len(seen), len(images))
     trained = Images(seen.images[:count], None if seen.labels is None else seen.labels[:count])
     floors = {
-        name: record["value"]
-        for name, record in measure(replace(comparison, samples=trained), JUDGED)["metrics"].items()
-    } | {"memorization": measured["memorization"]["floor"]}  # training images are copies
+        name: one.value
+        for name, one in measure(replace(comparison, samples=trained), JUDGED).metrics.items()
+    } | {"memorization": measured["memorization"].floor}  # training images are copies
     return {
-        "protocol": found["protocol"],
+        "protocol": found.protocol,
         "metrics": {
-            name: {key: measured[name][key] for key in ("value", "low", "high")}
+            name: {key: getattr(measured[name], key) for key in ("value", "low", "high")}
             | {"floor": floors[name]}
             for name in JUDGED
         },

@@ -132,9 +132,9 @@ class Judge:
         compared = Comparison(
             samples, self.reference, self.training, self.space, knows, (), 0, "test"
         )
-        found = measure(compared, names)["metrics"]
-        values = {name: record["value"] for name, record in found.items()}
-        floors = {f"{name}_floor": found[name]["floor"] for name in found}
+        found = measure(compared, names).metrics
+        values = {name: one.value for name, one in found.items()}
+        floors = {f"{name}_floor": one.floor for name, one in found.items()}
         return values | {name: floor for name, floor in floors.items() if floor is not None}
 
 

@@ -35,14 +35,15 @@ from record import conditions, warn_if_busy, write
 from table_cells import LEARNED, Cell, Kept, best, cost, steps_within
 from table_page import page
 
-from undrift.evaluation.bench import Bench
-from undrift.evaluation.reference import check, open_reference
-from undrift.evaluation.subject import Subject, open_subject
+from undrift.evaluation.opening import check, open_reference
+from undrift.evaluation.reference import Reference
+from undrift.evaluation.target import Target, open_target
 from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.images import Images, rows_of
 from undrift.metrics.jackknife import groups, half_width
 from undrift.metrics.moments import Moments
+from undrift.options import FeatureOptions
 from undrift.pipelines import DiffusionPipeline
 from undrift.sampling import ADAPTIVE, SAMPLERS, solver
 
@@ -123,56 +124,54 @@ def _options() -> argparse.Namespace:
 
 @dataclass(eq=False)
 class Table:
-    """A model, a bench and the cells measured on it.
+    """A model, real images and the cells measured on it.
 
     Attributes:
         options: of the command line.
-        subject: the model with its learned samplers.
-        bench: real images and the feature space.
+        target: the model with its learned samplers.
+        real: real images and the feature space.
         kept: measured cells.
     """
 
     options: argparse.Namespace
-    subject: Subject
-    bench: Bench
+    target: Target
+    real: Reference
     kept: Kept
     reference: Moments = field(init=False)
 
     def __post_init__(self) -> None:
-        self.reference = Moments.of(self.bench.features)
+        self.reference = Moments.of(self.real.features)
 
     @classmethod
     def opened(cls, options: argparse.Namespace) -> Table:
-        """Open the model and the bench; the same for every cell."""
-        subject = open_subject(options.pipeline)
-        real = open_reference(subject, str(data_folder(options.data) / "fashion_mnist"), "test")
-        check(subject, real)
-        bench = Bench.open(
-            real, _REFERENCE, 0, features="domain", weights=None, download=False, device="cpu"
-        )
-        if not isinstance(subject.pipeline, DiffusionPipeline):
+        """Open the model and the real images; the same for every cell."""
+        target = open_target(options.pipeline)
+        real = open_reference(target, str(data_folder(options.data) / "fashion_mnist"), "test")
+        check(target, real)
+        reference = real.in_space(_REFERENCE, 0, FeatureOptions(), "cpu")
+        if not isinstance(target.pipeline, DiffusionPipeline):
             raise SystemExit(f"{options.pipeline}: wanted a diffusion pipeline")
-        bare = subject.pipeline.with_weights(subject.pipeline.state_dict())  # has learned nothing
+        bare = target.pipeline.with_weights(target.pipeline.state_dict())  # has learned nothing
         about = {
             "model": bare.fingerprint[:16],
-            "features": bench.extractor.name,
+            "features": reference.extractor.name,
             "labels": "all",
         }
-        return cls(options, subject, bench, Kept(Path(options.work), about))
+        return cls(options, target, reference, Kept(Path(options.work), about))
 
     @property
     def pipeline(self) -> DiffusionPipeline:
         """The model."""
-        if not isinstance(self.subject.pipeline, DiffusionPipeline):
+        if not isinstance(self.target.pipeline, DiffusionPipeline):
             raise SystemExit(f"{self.options.pipeline}: wanted a diffusion pipeline")
-        return self.subject.pipeline
+        return self.target.pipeline
 
     @property
     def protocol(self) -> str:
         """What the figures are of, in words."""
-        real = len(self.bench.held_out)
+        real = len(self.real.images)
         return (
-            f"FD against {real} test images in {self.bench.extractor.name}, classes in turn, "
+            f"FD against {real} test images in {self.real.extractor.name}, classes in turn, "
             "without guidance"
         )
 
@@ -252,7 +251,7 @@ class Table:
 
     def _measured(self, cell: Cell) -> dict[str, Any]:
         began = time.process_time()
-        known = self.kept.beginning(cell, self.bench.features.shape[1])
+        known = self.kept.beginning(cell, self.real.features.shape[1])
         images, nfe = self._drawn(cell, len(known))
         if cell.tolerance is None:
             evaluations = (
@@ -261,7 +260,7 @@ class Table:
             if nfe != cost(cell.steps, evaluations) or nfe > cell.budget:
                 raise SystemExit(f"{cell.key} made {nfe} evaluations, not what it declares")
         spent = time.process_time() - began
-        features = np.concatenate([known, self.bench.extractor.features(images)])
+        features = np.concatenate([known, self.real.extractor.features(images)])
         found = frechet_estimate(features, self.reference)
         record = {
             "nfe": nfe,
@@ -337,12 +336,12 @@ class Table:
 
     def floors(self, counts: Iterable[int]) -> dict[str, float]:
         """FD of as many training images, by number."""
-        training = self.bench.reference.known
+        training = self.real.source.fitted_on
         found = {}
         for count in counts:
             rows = rows_of(len(training), count, 0, "floor")
             images: Images = training.take(rows)
-            features = self.bench.extractor.features(images.images)
+            features = self.real.extractor.features(images.images)
             found[str(count)] = round(frechet_distance(features, self.reference), 4)
         return found
 

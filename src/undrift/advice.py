@@ -1,13 +1,13 @@
-"""What an error advises: only flags that the command which is running has.
+"""How an error names a parameter, and what it advises: only flags that the running command has.
 
-One check serves several commands and calls from Python. A call takes every setting; a command takes
-its flags, and advice to use another one would end in the next error.
+One check serves several commands and calls from Python. A call takes every parameter under its own
+name; a command takes flags, and advice to use one that it lacks would end in the next error.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
@@ -15,21 +15,37 @@ _FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
 _commands: list[frozenset[str] | None] = []
 """Flags of the command lines that are running, the innermost last; None before they are known."""
 
+_spellings: list[Mapping[str, str]] = []
+"""Parameter -> flag, of the same command lines."""
+
 
 @contextmanager
 def command() -> Iterator[None]:
     """Around one command line: afterwards, advice is that of calls again."""
     _commands.append(None)
+    _spellings.append({})
     try:
         yield
     finally:
         _commands.pop()
+        _spellings.pop()
 
 
-def takes(flags: Iterable[str]) -> None:
-    """Say which flags the running command has, as ``--size``; outside of one it says nothing."""
+def takes(flags: Iterable[str], spellings: Mapping[str, str] | None = None) -> None:
+    """Register the flags of the running command, as ``--size``; outside of one, do nothing.
+
+    Args:
+        flags: every spelling of every flag.
+        spellings: parameter -> the flag that sets it.
+    """
     if _commands:
         _commands[-1] = frozenset(flags)
+        _spellings[-1] = {} if spellings is None else spellings
+
+
+def named(parameter: str) -> str:
+    """``parameter`` as the user knows it: the running command's flag, from Python the name."""
+    return _spellings[-1].get(parameter, parameter) if _spellings else parameter
 
 
 def possible(*hints: str) -> str:

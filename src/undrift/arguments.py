@@ -4,7 +4,8 @@
 become plain numbers, one-dimensional arrays, tensors, ranges and tuples become lists, so that
 whatever is accepted can also be written into JSON. What has another type is a ``UsageError`` that
 names the argument, before any work starts: a bool is no number, bytes are no text, and nan and the
-infinities are no numbers. This module loads no torch: before others have, nothing can be of it.
+infinities are no numbers. This module loads neither torch nor NumPy: before others have, nothing
+can be of their types.
 """
 
 from __future__ import annotations
@@ -32,14 +33,13 @@ from typing import (
     get_type_hints,
 )
 
-import numpy as np
-
 from undrift import errors, synonyms
 from undrift.errors import UsageError
 from undrift.names import nearest
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Given = TypeVar("Given")
 
 MOST_WHOLE = 1 << 63
 """Whole numbers are smaller, as those of NumPy and torch are."""
@@ -78,6 +78,32 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+def keywords_of(options: Callable[P, Given]) -> Callable[[Callable[[Given], R]], Callable[P, R]]:
+    """Let a function of ``options``, a dataclass, be called with its fields as keywords.
+
+    The fields are the function's signature, with their types and defaults, for people, editors and
+    type checkers.
+
+    Raises:
+        UsageError: from the call, what the dataclass raises; keywords that it does not have are
+            Python's own ``TypeError``.
+    """
+
+    def decorate(function: Callable[[Given], R]) -> Callable[P, R]:
+        signature = inspect.signature(options)
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            bound = signature.bind(*args, **kwargs)
+            return function(options(*bound.args, **bound.kwargs))  # type: ignore[call-arg]
+
+        returned = inspect.signature(function).return_annotation
+        call.__signature__ = signature.replace(return_annotation=returned)  # type: ignore[attr-defined]
+        return call
+
+    return decorate
+
+
 def check_fields(instance: object) -> None:
     """Convert the fields of a dataclass to their annotations; its ``__post_init__`` begins so.
 
@@ -109,9 +135,9 @@ def _meant(hint: Any, given: object) -> str:  # noqa: ANN401 - any annotation
     return "" if near is None else f"; did you mean {near!r}?"
 
 
-def shown(value: object) -> str:
+def shown(value: Any) -> str:  # noqa: ANN401 - any value
     """``value`` in a message: on one line, and cut where it is long."""
-    if (isinstance(value, np.ndarray) or _is_torch(value, "Tensor")) and value.ndim:
+    if (_is_of("numpy", value, "ndarray") or _is_torch(value, "Tensor")) and value.ndim:
         return f"of type {value.dtype} and shape {tuple(value.shape)}"
     return " ".join(errors.shown(value).split())
 
@@ -136,7 +162,7 @@ def _value(hint: Any, given: object) -> object:  # noqa: ANN401 - any annotation
         return _tuple(get_args(hint), given)
     if origin is collections.abc.Callable:
         return _instance(given, callable(given))
-    if hint is np.ndarray or origin is np.ndarray:
+    if _is_array(hint):
         return _array(given)
     if _is_path(hint):
         return _path(given)
@@ -169,9 +195,9 @@ def _instance(given: object, fits: bool) -> object:
     return given
 
 
-def _plain(given: object) -> object:
+def _plain(given: Any) -> Any:  # noqa: ANN401 - any value
     """NumPy's and torch's numbers and texts as Python's, arrays of one dimension as lists."""
-    if isinstance(given, np.generic | np.ndarray):
+    if _is_of("numpy", given, "generic") or _is_of("numpy", given, "ndarray"):
         ours = given.ndim <= 1 and given.dtype.kind in "biufUO"
         return given.tolist() if ours else given
     if _is_torch(given, "Tensor") and given.ndim <= 1:
@@ -191,7 +217,7 @@ def _bool(given: object) -> bool:
 
 def _int(given: object) -> int:
     plain = _plain(given)
-    if isinstance(plain, bool | np.ndarray) or _is_torch(plain, "Tensor"):
+    if isinstance(plain, bool) or _is_of("numpy", plain, "ndarray") or _is_torch(plain, "Tensor"):
         raise _Mismatch
     try:
         number = operator.index(plain)  # type: ignore[arg-type] - what is none raises
@@ -204,7 +230,9 @@ def _int(given: object) -> int:
 
 def _float(given: object) -> float:
     plain = _plain(given)
-    if isinstance(plain, bool) or not isinstance(plain, int | float | np.floating):
+    if isinstance(plain, bool) or not (
+        isinstance(plain, int | float) or _is_of("numpy", plain, "floating")
+    ):
         raise _Mismatch
     try:
         number = float(plain)
@@ -241,8 +269,10 @@ def _list(entry: Any, given: object) -> list[object]:  # noqa: ANN401 - any anno
     return [_value(entry, item) for item in plain]
 
 
-def _array(given: object) -> np.ndarray:
+def _array(given: object) -> object:
     """An array of numbers or truth values; of tensors on any device, and of lists of numbers."""
+    import numpy as np
+
     if _is_torch(given, "Tensor"):
         given = given.detach().cpu() if given.device.type != "meta" else given
     elif not isinstance(given, np.ndarray | list | tuple):
@@ -289,10 +319,19 @@ _SCALARS: dict[Any, Callable[[object], object]] = {
 }
 
 
+def _is_of(package: str, given: object, name: str) -> TypeGuard[Any]:
+    """Whether ``given`` is of the class ``name`` of a package, perhaps not loaded."""
+    module = sys.modules.get(package)
+    return module is not None and isinstance(given, getattr(module, name))
+
+
 def _is_torch(given: object, name: str) -> TypeGuard[Any]:
-    """Whether ``given`` is of torch's class ``name``."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(given, getattr(torch, name))
+    return _is_of("torch", given, name)
+
+
+def _is_array(hint: Any) -> bool:  # noqa: ANN401 - any annotation
+    kind = get_origin(hint) or hint
+    return (getattr(kind, "__module__", ""), getattr(kind, "__name__", "")) == ("numpy", "ndarray")
 
 
 def _is_device(hint: Any) -> bool:  # noqa: ANN401 - any annotation
@@ -325,7 +364,7 @@ def _words(hint: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
         yield "a path"
     elif origin is collections.abc.Callable:
         yield "a function"
-    elif hint is np.ndarray or origin is np.ndarray:
+    elif _is_array(hint):
         yield "an array"
     elif _is_device(hint):
         yield "a device of this machine, such as cpu or cuda"

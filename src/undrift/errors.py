@@ -8,7 +8,6 @@ exceptions.
 from __future__ import annotations
 
 import reprlib
-from typing import Any
 
 LONGEST_MESSAGE = 1200
 """Characters; of a longer message the middle is left out."""
@@ -44,7 +43,7 @@ class UnsavedResultError(UsageError):
         result: what the call would have returned.
     """
 
-    def __init__(self, message: str, result: dict[str, Any]) -> None:
+    def __init__(self, message: str, result: object) -> None:
         super().__init__(message)
         self.result = result
 

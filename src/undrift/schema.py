@@ -23,6 +23,11 @@ MOST_ENTRIES = 64
 """Of a list in a network's configuration."""
 
 
+def optional() -> Any:  # noqa: ANN401 - as `dataclasses.field`
+    """A field of a dataclass that is None by default, and then no key in plain data."""
+    return dataclasses.field(default=None, metadata={"optional": True})
+
+
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower type
     """Return ``value`` as dicts, lists, strings, numbers, booleans and None.
 
@@ -31,7 +36,9 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower ty
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: to_plain(getattr(value, field.name)) for field in dataclasses.fields(value)
+            field.name: to_plain(entry)
+            for field in dataclasses.fields(value)
+            if (entry := getattr(value, field.name)) is not None or "optional" not in field.metadata
         }
     if isinstance(value, Mapping):
         return {str(name): to_plain(entry) for name, entry in value.items()}

@@ -20,7 +20,7 @@ import undrift
 from undrift import advice
 from undrift.cli.arguments import arguments_of
 from undrift.cli.dispatch import VERBS, main
-from undrift.errors import DataError
+from undrift.errors import DataError, UsageError
 
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*[a-z]\b")
 COMMAND = re.compile(
@@ -196,3 +196,20 @@ def test_a_demo_is_told_what_a_demo_can_do():
         assert advice.possible("a smaller --size or --batch-size", "more time") == "more time"
         assert advice.possible("another --out", "more time") == "another --out"
     assert advice.possible("a smaller --size", "more time") == "a smaller --size"
+
+
+def test_a_parameter_is_named_as_the_user_knows_it():
+    assert advice.named("reference_n") == "reference_n"
+    with advice.command():
+        advice.takes({"--reference-n"}, {"reference_n": "--reference-n"})
+        assert advice.named("reference_n") == "--reference-n"
+        assert advice.named("another") == "another"
+    assert advice.named("reference_n") == "reference_n"
+
+
+def test_one_check_names_the_flag_and_the_keyword(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = said(capsys, "evaluate", "a.npz", "--reference-n", "0")
+    assert "undrift: --reference-n 0: wanted a whole number of at least 1" in text
+    with pytest.raises(UsageError, match="^reference_n 0: wanted a whole number of at least 1$"):
+        undrift.evaluate("a.npz", reference_n=0)

@@ -147,7 +147,7 @@ def test_without_out_it_finds_a_place(folder):
             "--steps 2: a GAN .*takes --iter",
         ),
         ("gan colours.npz --mask top --iterations 2 --seconds 1", 2, "exclude each other"),
-        ("model --mask top", 2, "nothing tells its data"),
+        ("model --mask top", 2, "it belongs to no run"),
         ("model nothing.npz --mask top", 3, "nothing.npz"),
         ("nothing data.npz --mask top", 4, "no such run"),
         ("data.npz data.npz --mask top", 4, "a file, not a run"),

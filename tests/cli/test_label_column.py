@@ -12,8 +12,8 @@ import undrift
 from undrift.cli.dispatch import main
 from undrift.comparison import Compare, arms_of
 from undrift.errors import UsageError
-from undrift.evaluation.reference import open_reference
-from undrift.evaluation.subject import open_subject
+from undrift.evaluation.opening import open_reference
+from undrift.evaluation.target import open_target
 from undrift.runs.configuration import load
 from undrift.runs.images import load_own
 
@@ -71,11 +71,11 @@ def test_python_takes_it_too(tmp_path: Path) -> None:
 
 
 def test_a_reference_is_read_by_it() -> None:
-    subject = open_subject("run")
+    subject = open_target("run")
     assert open_reference(subject, None, None).classes == ("ant", "bee")
     assert open_reference(subject, "photos", None, "kind").classes == ("ant", "bee")
     assert open_reference(subject, "photos", None).classes == ("0", "1", "2")
-    with pytest.raises(UsageError, match="--label-column kind: it goes with --reference DATA"):
+    with pytest.raises(UsageError, match="label_column kind: it goes with reference DATA"):
         undrift.evaluate("run", label_column="kind")
 
 

@@ -162,12 +162,12 @@ def test_another_batch_size_may_go_on(model, monkeypatch):
 
 
 def test_evaluate_reads_what_is_finished(model, monkeypatch):
-    from undrift.evaluation.subject import open_subject
+    from undrift.evaluation.target import open_target
 
     with monkeypatch.context() as patch:
         stop_at(patch, 8, KeyboardInterrupt)
         main(words("cut"))
-    assert len(open_subject("cut").given) == 8
+    assert len(open_target("cut").given) == 8
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75)])

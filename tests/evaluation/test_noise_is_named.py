@@ -28,13 +28,13 @@ def test_shuffled_sprites_are_told_from_real_ones() -> None:
     assert not np.array_equal(shuffled, samples)
     names = ["texture_fd", "coverage"]
     real_ones, theirs = (
-        undrift.evaluate(images, reference=reference, metrics=names, features="random")["metrics"]
+        undrift.evaluate(images, reference=reference, metrics=names, features="random").metrics
         for images in (samples, shuffled)
     )
-    assert theirs["texture_fd"]["value"] > 5 * real_ones["texture_fd"]["value"]
+    assert theirs["texture_fd"].value > 5 * real_ones["texture_fd"].value
     assert "structure" not in theirs["texture_fd"].get("unseen", [])
     # coverage in random features does not see weak noise, and says so beside its value
-    assert any(what.startswith("noise") for what in theirs["coverage"]["unseen"])
+    assert any(what.startswith("noise") for what in theirs["coverage"].unseen)
     assert not any(what.startswith("noise") for what in theirs["texture_fd"].get("unseen", []))
 
 

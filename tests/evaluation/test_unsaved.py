@@ -18,9 +18,10 @@ from sklearn.datasets import load_digits
 
 from undrift.cli.dispatch import main
 from undrift.errors import UnsavedResultError, UsageError
-from undrift.evaluation import Evaluate, Watcher, drawing, run_evaluation
-from undrift.evaluation.unsaved import kept
+from undrift.evaluation import EvaluationProgress, drawing, evaluate_target
+from undrift.evaluation.saving import saved_elsewhere
 from undrift.files.destination import ROOM, check_room
+from undrift.options import EvaluateOptions
 from undrift.runs import directory
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog, read_events
@@ -145,16 +146,16 @@ def test_a_result_of_a_run_that_is_read_only_goes_to_out_alone(
 
 
 def test_in_python_the_error_carries_the_result(run: Path, tmp_path: Path) -> None:
-    class Breaking(Watcher):
+    class Breaking(EvaluationProgress):
         def metric(self, name: str, done: int, total: int) -> None:
             shutil.rmtree("out", ignore_errors=True)
             Path("out").write_text("no folder any more")
 
     Path("out").mkdir()
-    asked = Evaluate("run", n=20, metrics=("fd",), features="pixels", out="out/found.json")
+    options = EvaluateOptions(n=20, metrics="fd", features="pixels", out="out/found.json")
     with pytest.raises(UnsavedResultError, match="out/found.json: .*the result is in") as caught:
-        run_evaluation(asked, Breaking())
-    assert caught.value.result["metrics"]["fd"]["value"] > 0
+        evaluate_target("run", options, progress=Breaking())
+    assert caught.value.result.metrics["fd"].value > 0
 
 
 def test_the_small_files_of_a_run_are_outputs_too(run: Path) -> None:
@@ -190,7 +191,7 @@ def test_without_any_other_place_the_error_still_carries_it() -> None:
 
     with (
         pytest.raises(UnsavedResultError, match="no other place") as caught,
-        kept({"a": 1}, save),
+        saved_elsewhere({"a": 1}, save),
     ):
         raise UsageError("here too")
     assert caught.value.result == {"a": 1} and caught.value.exit_code == 2

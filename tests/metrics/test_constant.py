@@ -78,17 +78,17 @@ def test_a_space_in_which_all_real_images_are_one_point_measures_nothing(spread:
     training, held_out, made = (Images(part) for part in sets)
     comparison = Comparison(made, held_out, training, Own(spread), None, (), 0, "test")
     found: dict[str, Any] = measure(comparison, [*SIZED, "memorization"])
-    assert set(found["metrics"]) == {"texture_fd", "memorization", "vendi"}
-    assert found["metrics"]["vendi"]["value"] == 1.0  # of the samples alone
+    assert set(found.metrics) == {"texture_fd", "memorization", "vendi"}
+    assert found.metrics["vendi"].value == 1.0  # of the samples alone
     for name in ("fd", "kid", "mind", "coverage"):
-        assert "60 reference images are all the same" in found["missing"][name]
+        assert "60 reference images are all the same" in found.missing[name]
 
 
 def test_constant_dimensions_among_others_add_nothing():
     sets = np.split(noise(180, 8, 8, 1), 3)
     training, held_out, made = (Images(part) for part in sets)
     found = measure(Comparison(made, held_out, training, Own(1.0), None, (), 0, "test"), SIZED)
-    assert found["metrics"]["fd"]["value"] < 100 and found["metrics"]["fd"]["floor"] < 100
+    assert found.metrics["fd"].value < 100 and found.metrics["fd"].floor < 100
 
 
 def test_samples_that_are_all_one_image_are_measured():
@@ -96,6 +96,6 @@ def test_samples_that_are_all_one_image_are_measured():
     collapsed = Images(np.repeat(noise(1, 8, 8, 1), 60, axis=0))
     space, _ = open_spaces(training, "random")
     found = measure(Comparison(collapsed, held_out, training, space, None, (), 0, "test"), SIZED)
-    assert set(found["metrics"]) == set(SIZED)
-    assert 1 < found["metrics"]["fd"]["value"] < 1e4
-    assert found["metrics"]["vendi"]["value"] == pytest.approx(1.0)
+    assert set(found.metrics) == set(SIZED)
+    assert 1 < found.metrics["fd"].value < 1e4
+    assert found.metrics["vendi"].value == pytest.approx(1.0)

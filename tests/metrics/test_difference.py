@@ -46,7 +46,7 @@ def test_nothing_between_a_set_and_itself(reference: Any):
     found = paired_differences(made, made, ["fd", "coverage", "vendi"])
     assert set(found) == {"fd", "coverage"}  # vendi is not among the paired ones
     for record in found.values():
-        assert (record["value"], record["low"], record["high"]) == (0, 0, 0)
+        assert (record.value, record.low, record.high) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("count", [90, 200])
@@ -71,7 +71,7 @@ def test_interval_holds_the_truth_as_often_as_it_says(reference: Any):
         first, second = (compare(draw(shift, rng, 200), *reference) for shift in (0.4, 0.3))
         record = paired_differences(first, second, ["fd"])["fd"]
         target = truth + _reference_shift(reference[1])
-        hits += record["low"] <= target <= record["high"]
+        hits += record.low <= target <= record.high
     assert 52 <= hits <= 60  # 95 % of 60, four standard errors
 
 
@@ -88,7 +88,7 @@ def test_pairs_make_the_interval_narrow(reference: Any):
     one = compare(first, *reference)
     paired = paired_differences(one, compare(nearly, *reference), ["fd"])["fd"]
     apart = paired_differences(one, compare(other, *reference), ["fd"])["fd"]
-    assert paired["high"] - paired["low"] < 0.3 * (apart["high"] - apart["low"])
+    assert paired.high - paired.low < 0.3 * (apart.high - apart.low)
 
 
 def test_unequal_numbers_and_other_references_are_refused(reference: Any):

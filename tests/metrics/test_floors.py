@@ -70,16 +70,16 @@ def test_real_samples_score_as_real_images_or_there_is_no_number(
     made = compare(n, m, training, apart=apart)
     found = measure(made, [*SIZED, *SHARES, "c_t", "modes", "inception_score", "class_fd"])
     left = training if apart else training - m
-    for name, record in found["metrics"].items():
-        floor = record["floor"]
-        assert (floor is None) == ("floor_missing" in record), name
+    for name, record in found.metrics.items():
+        floor = record.floor
+        assert (floor is None) == (record.floor_missing is not None), name
         if floor is None:
-            assert f"real images: not measured: {record['floor_missing']}" in record["protocol"]
+            assert f"real images: not measured: {record.floor_missing}" in record.protocol
             continue
         # the samples are real images: their interval holds the floor, itself a draw of that width
-        reach = 1.5 * (record["high"] - record["low"]) / 2
-        assert record["low"] - reach <= floor <= record["high"] + reach, (name, record)
-    measured = {name for name, record in found["metrics"].items() if record["floor"] is not None}
+        reach = 1.5 * (record.high - record.low) / 2
+        assert record.low - reach <= floor <= record.high + reach, (name, record)
+    measured = {name for name, record in found.metrics.items() if record.floor is not None}
     assert ("fd" in measured) == (left >= n)
     assert ("coverage" in measured) == (left >= min(n, m))
     assert "c_t" not in measured
@@ -88,14 +88,14 @@ def test_real_samples_score_as_real_images_or_there_is_no_number(
         assert (len(made.floor.samples), len(made.floor.reference)) == (n, m)
         assert set(SIZED) <= measured
     else:
-        assert f"{left} real images beside the reference" in found["metrics"]["fd"]["floor_missing"]
+        assert f"{left} real images beside the reference" in found.metrics["fd"].floor_missing
 
 
 def test_a_reference_alone_is_not_halved(compare: Any):
-    found = measure(compare(150, 300, 300, apart=False, whole=True), SIZED)["metrics"]
-    assert {record["floor"] for record in found.values()} == {None}
-    assert "half" not in found["fd"]["protocol"]
-    (line,) = floor_notes(found)
+    found = measure(compare(150, 300, 300, apart=False, whole=True), SIZED).metrics
+    assert {record.floor for record in found.values()} == {None}
+    assert "half" not in found["fd"].protocol
+    (line,) = floor_notes({name: one.floor_missing for name, one in found.items()})
     assert line == (
         "real images: fd, kid, mind, texture_fd, precision, recall, density, coverage, vendi not "
         "measured: 0 real images beside the reference, 150 samples; a reference of at most 150 of "
@@ -104,9 +104,9 @@ def test_a_reference_alone_is_not_halved(compare: Any):
 
 
 def test_a_smaller_reference_leaves_what_was_said_to_be_enough(compare: Any):
-    found = measure(compare(150, 150, 300, apart=False), SIZED)["metrics"]
-    assert None not in {record["floor"] for record in found.values()}
-    assert floor_notes(found) == []
+    found = measure(compare(150, 150, 300, apart=False), SIZED).metrics
+    assert None not in {record.floor for record in found.values()}
+    assert floor_notes({name: one.floor_missing for name, one in found.items()}) == []
 
 
 def test_the_floor_by_class_has_as_many_of_each_class(compare: Any, digits: Images):
@@ -115,15 +115,15 @@ def test_the_floor_by_class_has_as_many_of_each_class(compare: Any, digits: Imag
     assert there.labels is not None
     assert np.bincount(there.labels).tolist() == np.bincount(made.samples.labels).tolist()
     skewed = Images(made.samples.images, np.zeros(200, np.int64))
-    record = measure(made.beside(skewed), ["class_fd"])["metrics"]["class_fd"]
-    assert record["floor"] is None
-    assert "real images of 0 beside the reference, 200 samples" in record["floor_missing"]
+    record = measure(made.beside(skewed), ["class_fd"]).metrics["class_fd"]
+    assert record.floor is None
+    assert "real images of 0 beside the reference, 200 samples" in record.floor_missing
 
 
 def test_held_out_images_measured_by_each_other_score_as_new_images_do(compare: Any):
     # by their own threshold, of less than a hundred none would be near
-    record = measure(compare(390, 60, 600, apart=True), ["memorization"])["metrics"]
-    assert record["memorization"]["floor"] == pytest.approx(1 / 60)
+    record = measure(compare(390, 60, 600, apart=True), ["memorization"]).metrics
+    assert record["memorization"].floor == pytest.approx(1 / 60)
 
 
 def test_floors_are_shared_by_sets_of_the_same_number(compare: Any):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from undrift.data import ImageSet
 from undrift.errors import DivergedError
+from undrift.metrics import Measurements
 from undrift.pipelines import Samples
 from undrift.report.health import health_figure, health_note
 from undrift.report.history import History
@@ -119,10 +121,10 @@ def test_a_distance_that_cannot_be_had_is_no_failure(
 ) -> None:
     whole = judge.measure
 
-    def without(*asked: Any) -> dict[str, Any]:
-        found = whole(*asked)
-        del found["metrics"]["fd"]
-        return found | {"missing": {"fd": "too few images"}}
+    def without(*arguments: Any) -> Measurements:
+        found = whole(*arguments)
+        metrics = {name: one for name, one in found.metrics.items() if name != "fd"}
+        return replace(found, metrics=metrics, missing={"fd": "too few images"})
 
     monkeypatch.setattr(judge, "measure", without)
     run, shown = watched(tmp_path / "run", digits, [1000])

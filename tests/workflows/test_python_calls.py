@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import nn
 import undrift
 from undrift import TrainingProgress
 from undrift.errors import UndriftError, UsageError
+from undrift.schema import to_plain
 
 REQUIRED = {
     "train": {"source": "nowhere"},
@@ -64,11 +66,11 @@ def noise(count: int, seed: int, channels: tuple[int, ...] = (1,)) -> np.ndarray
 def test_pipelines_samples_and_arrays_are_evaluated(target, reference, name):
     quick = {"n": 12, "metrics": ["fd", "kid"], "features": "pixels"}
     found = undrift.evaluate(target, reference=reference, **quick)
-    assert found["target"] == name and found["samples"]["count"] == 12
-    assert found["metrics"]["fd"]["value"] > 0
-    assert json.dumps(found)
+    assert found.target == name and found.samples.count == 12
+    assert found.metrics["fd"].value > 0
+    assert json.dumps(to_plain(found))
     both = undrift.evaluate(target, reference=reference, against=noise(20, 2), **quick | {"n": 20})
-    assert both["against"]["target"] == "array" and "fd" in both["differences"]
+    assert both.against.target == "array" and "fd" in both.differences
 
 
 def test_an_array_is_measured_as_the_file_of_it(tmp_path):
@@ -78,7 +80,7 @@ def test_an_array_is_measured_as_the_file_of_it(tmp_path):
     files = undrift.evaluate(tmp_path / "samples.npz", reference=tmp_path / "real.npz", **quick)
     arrays = undrift.evaluate(noise(20, 1), reference=noise(30, 0), **quick)
     for key in ("value", "low", "high", "floor"):
-        assert arrays["metrics"]["fd"][key] == files["metrics"]["fd"][key]
+        assert getattr(arrays.metrics["fd"], key) == getattr(files.metrics["fd"], key)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +91,7 @@ def test_an_array_is_measured_as_the_file_of_it(tmp_path):
         (noise(20, 1), {"reference": small()}, "reference <DiffusionPipeline"),
         (noise(20, 1), {"reference": noise(20, 1)}, "themselves"),
         (noise(20, 1), {"split": "test"}, "which have no splits"),
-        (noise(20, 1), {"label_column": "breed"}, "it goes with --reference DATA"),
+        (noise(20, 1), {"label_column": "breed"}, "it goes with reference DATA"),
         (noise(20, 1), {"steps": 3}, "samples that are there already"),
         (noise(5, 1), {}, "5 samples, wanted at least 10"),
         (small(), {"ema": 0.1}, "no run; ema and weights need one"),
@@ -169,10 +171,7 @@ def measured() -> dict[str, object]:
     found = undrift.evaluate(
         images[:20], reference=images[20:60], n=20, metrics=names, features="random"
     )
-    return {
-        name: {key: value for key, value in metric.items() if key != "seconds"}
-        for name, metric in found["metrics"].items()
-    }
+    return {name: replace(metric, seconds=0) for name, metric in found.metrics.items()}
 
 
 @pytest.mark.parametrize("state", STATES)

@@ -32,6 +32,7 @@ class Argument:
         names: its spellings; of a positional argument what usage calls it.
         wanted: type of its values.
         several: whether it takes any number of them.
+        commas: whether commas separate them, too.
         required: whether it has no default.
     """
 
@@ -40,6 +41,7 @@ class Argument:
     wanted: Any
     several: bool
     required: bool
+    commas: bool = False
 
 
 def check_arguments(
@@ -84,7 +86,11 @@ def check_arguments(
         values = [] if given is None else [given]
         while (not values or wanted.several) and rest and not _is_flag(rest[0]):
             values.append(rest.pop(0))
-        named += [word, *values[given is not None :]]
+        if wanted.commas:
+            values = [part for value in values for part in value.split(",") if part]
+            named += [name, *values]
+        else:
+            named += [word, *values[given is not None :]]
         spare += len(values) if wanted.several else 0
         if not values and not wanted.several:
             raise UsageError(f"{name}: it takes a value; wanted {_description(wanted.wanted)}")
@@ -94,7 +100,7 @@ def check_arguments(
     for name, argument in flags.items():
         if argument.required and name not in met:
             raise _missing(verb, name)
-    return frozenset(flags), list(words) if "--" in words else [*free, *named]
+    return frozenset(flags), [*named, "--", *free] if "--" in words else [*free, *named]
 
 
 def arguments_of(command: type) -> tuple[dict[str, Argument], list[Argument]]:
@@ -111,22 +117,26 @@ def arguments_of(command: type) -> tuple[dict[str, Argument], list[Argument]]:
             continue
         named = next((note.name for note in notes if getattr(note, "name", None)), None)
         aliases = [a for note in notes for a in getattr(note, "aliases", None) or ()]
-        several = get_origin(hint) is tuple
-        wanted = get_args(hint)[0] if several else _not_none(hint)
+        several = get_origin(hint) in (tuple, Sequence)
+        wanted = get_args(hint)[0] if several else not_none(hint)
         required = field.default is dataclasses.MISSING
         if _POSITIONAL in notes:
             place = (named or field.name.upper(),)
             places.append(Argument(field.name, place, wanted, several, required))
             continue
         names = (f"--{(named or field.name).replace('_', '-')}", *aliases)
-        flags |= dict.fromkeys(names, Argument(field.name, names, wanted, several, required))
+        commas = get_origin(hint) is Sequence
+        argument = Argument(field.name, names, wanted, several, required, commas)
+        flags |= dict.fromkeys(names, argument)
     return flags, places
 
 
-def _not_none(hint: Any) -> Any:  # noqa: ANN401 - any annotation
-    if get_origin(hint) in (Union, types.UnionType):
-        (hint,) = (member for member in get_args(hint) if member is not types.NoneType)
-    return hint
+def not_none(hint: Any) -> Any:  # noqa: ANN401 - any annotation
+    """The annotation of the values that a flag takes: without None, and text for paths."""
+    if get_origin(hint) not in (Union, types.UnionType):
+        return hint
+    members = [member for member in get_args(hint) if member is not types.NoneType]
+    return str if str in members else members[0] if len(members) == 1 else hint
 
 
 def _is_flag(word: str) -> bool:

@@ -78,9 +78,7 @@ def progress(console: Console, title: str) -> Iterator[Callable[[int, int], None
 
 
 @contextmanager
-def shown_if_unsaved(
-    console: Console, table: Callable[[dict[str, Any]], list[str]]
-) -> Iterator[None]:
+def shown_if_unsaved(console: Console, table: Callable[[Any], list[str]]) -> Iterator[None]:
     """Print a result that could not be written, before the error says so."""
     try:
         yield

@@ -1,9 +1,9 @@
-"""Checks that tyro leaves to us: it takes -1 and nan where a flag's type allows them."""
+"""From the words of a command line to a frozen dataclass of flags, and back."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
+import os
 import types
 from collections.abc import Collection
 from pathlib import Path
@@ -22,11 +22,32 @@ from typing import (
 import tyro
 
 from undrift.advice import takes
-from undrift.cli.arguments import arguments_of, check_arguments
+from undrift.cli.arguments import arguments_of, check_arguments, not_none
 from undrift.cli.dispatch import first_rank
-from undrift.errors import UsageError, shown
+from undrift.options.options import Options, at_least, finite
+from undrift.runs.settings import check_threads
+
+__all__ = ["ProcessFlags", "at_least", "finite", "numbered", "parse", "repeated", "spellings"]
 
 Command = TypeVar("Command")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProcessFlags(Options):
+    """Flags of a command that computes.
+
+    Attributes:
+        threads: CPU threads; None leaves torch's choice.
+        quiet: print nothing but errors.
+    """
+
+    threads: int | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("threads", self.threads, 1)
+        check_threads(self.threads)
 
 
 def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
@@ -37,7 +58,7 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
         UsageError: a word that the command does not take, or one of the dataclass's own checks.
     """
     flags, words = check_arguments(command, verb, arguments)
-    takes(flags)
+    takes(flags, spellings(command))
     return tyro.cli(
         _without_none(command),
         prog=f"undrift {verb}",
@@ -80,6 +101,15 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
+def spellings(command: type) -> dict[str, str]:
+    """Parameter -> the flag, or positional argument, that sets it."""
+    flags, places = arguments_of(command)
+    return {
+        **{argument.field: argument.names[0] for argument in flags.values()},
+        **{place.field: place.names[0] for place in places},
+    }
+
+
 def repeated(
     asked: Any,  # noqa: ANN401 - a dataclass of flags
     command: type,
@@ -113,7 +143,7 @@ def repeated(
     return words
 
 
-def numbered(path: str | None, before: object, after: object) -> str | None:
+def numbered(path: str | os.PathLike[str] | None, before: object, after: object) -> str | None:
     """``path`` of an output for the next command, so that it does not meet the last one's.
 
     ``drawn`` becomes ``drawn-AFTER``, ``drawn-BEFORE.npz`` ``drawn-AFTER.npz``, and a folder
@@ -138,7 +168,8 @@ def _without_none(command: type[Command]) -> type[Command]:
     for field in dataclasses.fields(command):  # type: ignore[arg-type]
         hint = hints[field.name]
         if get_origin(hint) in (Union, types.UnionType) and types.NoneType in get_args(hint):
-            (wanted,) = (member for member in get_args(hint) if member is not types.NoneType)
+            wanted = not_none(hint)
+            hint = wanted | None
             shown = tyro.conf.arg(metavar=_metavar(wanted), help_behavior_hint="")
         elif hint is bool:
             shown = tyro.conf.arg(help_behavior_hint="")
@@ -154,17 +185,3 @@ def _metavar(wanted: Any) -> str:
     if get_origin(wanted) is Literal:
         return "{" + ",".join(map(str, get_args(wanted))) + "}"
     return {int: "N", float: "X"}.get(wanted, "TEXT")
-
-
-def at_least(flag: str, value: int | None, least: int, most: int = 2**63 - 1) -> None:
-    """Refuse a whole number below ``least`` or above ``most``; None, a flag not given, passes."""
-    if value is not None and value < least:
-        raise UsageError(f"{flag} {shown(value)}: wanted a whole number of at least {least}")
-    if value is not None and value > most:
-        raise UsageError(f"{flag} {shown(value)}: wanted a whole number of at most {most:,}")
-
-
-def finite(flag: str, value: float | None) -> None:
-    """Refuse nan and the infinities; None, for a flag that was not given, passes."""
-    if value is not None and not math.isfinite(value):
-        raise UsageError(f"{flag} {value}: wanted a finite number")

@@ -144,8 +144,7 @@ def run(arguments: list[str]) -> None:
     import torch
 
     from undrift.data.findings import finding_lines
-    from undrift.evaluation.model_images import load_for, part_of
-    from undrift.evaluation.subject import open_subject
+    from undrift.evaluation.target import load_for, open_target, part_of
     from undrift.pipelines import SampleFolder, image_grid
     from undrift.pipelines.masks import read_mask
     from undrift.pipelines.png import encode_png
@@ -153,7 +152,7 @@ def run(arguments: list[str]) -> None:
 
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
-    subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
+    subject = open_target(asked.target, ema=asked.ema, weights=asked.weights)
     if subject.pipeline is None:
         raise UsageError(f"{asked.target}: these are samples; name a run or a pipeline")
     pipeline = subject.pipeline.to(choose_device(asked.device))

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from undrift.comparison.cells import Arm, Cell, Ledger
 from undrift.errors import UsageError
-from undrift.evaluation.reference import Split
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
+from undrift.options import Split
 from undrift.runs.settings import TrainSettings, parameter_count
 
 _FLAGS = {"weights_file": "feature_weights", "conditional": "unconditional"}

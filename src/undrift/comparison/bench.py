@@ -11,7 +11,7 @@ from undrift.comparison.cells import Arm, Cell, Ledger
 from undrift.comparison.search import settings_of
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.evaluation.reference import FEWEST_HELD_OUT
+from undrift.evaluation.opening import FEWEST_HELD_OUT
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
 from undrift.runs.parameters import drawing_parameters

@@ -12,7 +12,7 @@ from undrift.comparison.asked import Compare, arms_of
 from undrift.comparison.cells import Arm
 from undrift.comparison.executor import Executor
 from undrift.comparison.run import run_comparison
-from undrift.evaluation.reference import Split
+from undrift.options import Split
 
 
 @own_settings()

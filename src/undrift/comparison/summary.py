@@ -74,7 +74,11 @@ def ledger_table(
                 for one in mine
                 if one["state"] == "done"
                 for line in floor_notes(
-                    {name: one["metrics"][name] for name in names if name in one["metrics"]}
+                    {
+                        name: one["metrics"][name].get("floor_missing")
+                        for name in names
+                        if name in one["metrics"]
+                    }
                 )
             )
         ),

@@ -1,4 +1,4 @@
-"""Samples of a pipeline, drawn in blocks that are kept: an evaluation that was cut goes on.
+"""Samples of a pipeline, drawn in blocks that are cached: an interrupted evaluation goes on.
 
 The blocks lie in ``$UNDRIFT_CACHE/samples/<key>/``; the key names the weights and every setting
 that an image depends on. Several processes share the work, block by block.
@@ -20,16 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undrift.errors import DataError, UsageError
-from undrift.evaluation.subject import Subject
+from undrift.evaluation.target import Target
 from undrift.files.arrays import read_npz
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
 from undrift.metrics import Images
+from undrift.options import EvaluateOptions
 from undrift.pipelines import Pipeline
 from undrift.training.distributed import World
 
 BLOCK = 250
-"""Images of a block: what is lost at most when a process is killed."""
+"""Images of a block: the most that is lost when a process is killed."""
 
 OnDrawn = Callable[[int, int, float], None]
 """Called as (images done, images in all, expected seconds for the rest)."""
@@ -40,7 +41,7 @@ class Sampling:
     """How samples are drawn; None is the pipeline's own default.
 
     Attributes:
-        seed: names the noise.
+        seed: seed of the initial noise.
         steps: steps of the sampler.
         sampler: its name.
         guidance: guidance scale.
@@ -53,9 +54,14 @@ class Sampling:
     guidance: float | None = None
     grid: str | None = None
 
+    @classmethod
+    def of(cls, options: EvaluateOptions) -> Sampling:
+        """The settings among the options of an evaluation."""
+        return cls(options.seed, options.steps, options.sampler, options.guidance, options.grid)
+
     @property
-    def asked(self) -> list[str]:
-        """Names of the settings that are not left to the pipeline; the seed is none of them."""
+    def given(self) -> list[str]:
+        """Names of the settings that are not left to the pipeline, but for the seed."""
         return [name for name, value in vars(self).items() if name != "seed" and value is not None]
 
 
@@ -64,11 +70,11 @@ class Drawn:
     """Samples and what they cost.
 
     Attributes:
-        images: the samples and the labels they were asked with.
+        images: the samples and their labels.
         nfe: network evaluations per image.
         seconds: of sampling, over all processes.
-        settings: what the images depend on.
-        rows: (n,) what number each image has in the set it was taken from; None for 0 to n - 1.
+        settings: that the images depend on.
+        rows: (n,) number of each image in the set it was taken from; None is 0 to n - 1.
     """
 
     images: Images
@@ -79,19 +85,19 @@ class Drawn:
 
 
 def draw(
-    subject: Subject,
+    target: Target,
     pipeline: Pipeline,
     n: int,
     sampling: Sampling,
     world: World,
     on_drawn: OnDrawn | None = None,
 ) -> Drawn:
-    """Draw images 0 to ``n - 1`` of the seed, or take those that were drawn before.
+    """Draw images 0 to ``n - 1`` of the seed; those in the cache are taken from there.
 
     Raises:
-        UsageError: a setting that cannot be, or a cache that cannot be written.
+        UsageError: an impossible setting, or a cache that cannot be written.
     """
-    key = hashlib.sha256(f"{subject.fingerprint}|{sampling}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{target.fingerprint}|{sampling}".encode()).hexdigest()[:24]
     folder = cache_directory() / "samples" / key
     with _in_cache(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +118,7 @@ def draw(
     blocks = [_read(folder, start, min(BLOCK, n - start)) for start in starts]
     found = [block for block in blocks if block is not None]
     if len(found) < len(blocks):
-        raise UsageError(f"the cache {folder} does not keep what is written: set UNDRIFT_CACHE")
+        raise UsageError(f"the cache {folder} loses what is written: set UNDRIFT_CACHE")
     labelled = all("labels" in block for block in found)
     images = Images(
         np.concatenate([block["images"] for block in found]),
@@ -142,7 +148,7 @@ def _in_cache(folder: Path) -> Iterator[None]:
 
 
 def _forecast(pipeline: Pipeline, start: int, n: int, sampling: Sampling) -> float:
-    """Seconds that the rest would take one process, from a few images that are thrown away."""
+    """Seconds that the rest would take one process, measured on a few images."""
     few = min(16, n - start)
     timed = pipeline(few, first=start, **vars(sampling))
     return timed.seconds / few * (n - start)

@@ -1,226 +1,391 @@
-"""``undrift evaluate``: from what a user names to numbers with intervals, floors and protocols."""
+"""``undrift evaluate``: metrics of a model or of samples, with intervals, floors and protocols."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from undrift.data.findings import finding_lines
+from undrift.advice import named
+from undrift.ambient import own_settings
+from undrift.arguments import keywords_of
+from undrift.data.findings import finding_lines, findings
 from undrift.errors import UsageError
-from undrift.evaluation.asked import Evaluate
-from undrift.evaluation.bench import Bench
-from undrift.evaluation.closest import closest_picture, number_closest
-from undrift.evaluation.drawing import Drawn, draw
-from undrift.evaluation.reference import Reference, check, open_reference
-from undrift.evaluation.result import result_of, write_result
-from undrift.evaluation.stored_reference import (
-    StoredReference,
-    is_stored,
-    open_stored,
-    store_reference,
+from undrift.evaluation.drawing import Drawn, OnDrawn, Sampling, draw
+from undrift.evaluation.opening import check, open_reference
+from undrift.evaluation.reference import Reference, ReferenceImages
+from undrift.evaluation.saving import save_evaluation
+from undrift.evaluation.stored_reference import is_stored, store_reference
+from undrift.evaluation.target import Evaluable, ImageSource, Target, open_target
+from undrift.metrics import (
+    Comparison,
+    EvaluationResult,
+    chosen_metrics,
+    lacking_metrics,
+    measure,
+    needs_classifier,
+    paired_differences,
+    with_sensitivity,
 )
-from undrift.evaluation.subject import Subject, open_subject
-from undrift.evaluation.watcher import Watcher
-from undrift.metrics import chosen_metrics, lacking_metrics, needs_classifier, paired_differences
+from undrift.metrics.results import (
+    EvaluatedReference,
+    EvaluatedSamples,
+    EvaluationCost,
+    FeatureSpace,
+)
+from undrift.options import EvaluateOptions
+from undrift.pipelines.grid import image_grid
+from undrift.pipelines.png import encode_png
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
+from undrift.version import __version__
 from undrift.wording import images_of, plural
 
 FEWEST = 10
-"""Samples below which an evaluation says nothing."""
+"""The fewest samples that are evaluated."""
 
 FEWEST_PAIRS = 20
-"""Pairs below which a difference has no interval."""
+"""The fewest pairs of samples from which a difference gets an interval."""
 
 
-def run_evaluation(asked: Evaluate, watcher: Watcher | None = None) -> dict[str, Any]:
-    """Evaluate ``asked.target``, and compare it with ``asked.against`` if that is given.
+class EvaluationProgress:
+    """Callbacks of an evaluation; an exception stops it. These do nothing."""
+
+    def plan(self, lines: list[str]) -> None:
+        """Called once before the work, with a description of it."""
+
+    def fitting(self, done: int, total: int, seconds: float) -> None:
+        """Called while a feature network is fitted: images seen, in all, and seconds left."""
+
+    def features(self, count: int, seconds: float) -> None:
+        """Called before features of up to ``count`` images are computed, in about ``seconds``."""
+
+    def drawn(self, name: str) -> OnDrawn | None:
+        """The callback for the sampling of ``name``."""
+
+    def metric(self, name: str, done: int, total: int) -> None:
+        """Called before each metric."""
+
+
+@dataclass(frozen=True)
+class EvaluateCall(EvaluateOptions):
+    """Arguments of `evaluate`: what to evaluate, beside the options.
+
+    Attributes:
+        target: a run, a pipeline or a set of samples, by its path or in memory.
+        reference: real images to compare with, or a file that ``save_reference`` wrote; None is the
+            held-out images of the run's own data.
+        against: a second target: also measure the differences.
+    """
+
+    target: Evaluable
+    _: KW_ONLY
+    reference: ImageSource | None = None
+    against: Evaluable | None = None
+
+
+@own_settings()
+@keywords_of(EvaluateCall)
+def evaluate(call: EvaluateCall) -> EvaluationResult:
+    """Measure a run, a pipeline or a set of samples against real images.
+
+    The arguments are the fields of `EvaluateCall` and `undrift.options.EvaluateOptions`. Images are
+    uint8 (N, H, W, C) or, grayscale, (N, H, W); a `Pipeline` in memory is moved to ``device``.
 
     Returns:
-        what `undrift.metrics.measure` does, with ``target``, ``sampling``, ``cost`` and
-        ``version``; of two targets also ``against``, the same of the second, and ``differences``:
-        metric -> ``value``, ``low``, ``high`` of the first less the second. Of several processes
-        only the first one's is complete.
+        ``result.metrics["fd"].value``, and beside each value ``low``, ``high`` (95 %), ``floor``
+        (what real images score), ``n``, ``n_reference`` and ``protocol``. Of several processes
+        only the first measures; in the others there are no metrics.
 
     Raises:
-        UndriftError: what cannot be opened, drawn or compared; see the parts.
+        UndriftError: what the command would print; see ``undrift.errors``.
     """
-    watcher = Watcher() if watcher is None else watcher
-    if asked.n < FEWEST:
-        raise UsageError(f"--n {asked.n}: wanted at least {FEWEST} samples")
-    if asked.most_real < FEWEST:
-        raise UsageError(f"--reference-n {asked.most_real}: wanted at least {FEWEST} images")
-    names = chosen_metrics(asked.metrics)
-    device = choose_device(asked.device)
-    subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
-    keeper = subject.keeper(asked.out)
-    stored = None
-    if asked.label_column is not None and (
-        not isinstance(asked.reference, str) or is_stored(asked.reference)
+    return evaluate_target(call.target, call, reference=call.reference, against=call.against)
+
+
+def evaluate_target(
+    target: Evaluable,
+    options: EvaluateOptions,
+    *,
+    reference: ImageSource | None = None,
+    against: Evaluable | None = None,
+    progress: EvaluationProgress | None = None,
+) -> EvaluationResult:
+    """As `evaluate`, with progress."""
+    progress = EvaluationProgress() if progress is None else progress
+    for name, count, what in (
+        ("n", options.n, "samples"),
+        ("reference_n", options.most_real, "images"),
+    ):
+        if count < FEWEST:
+            raise UsageError(f"{named(name)} {count}: wanted at least {FEWEST} {what}")
+    names = chosen_metrics(options.metrics)
+    device = choose_device(options.device)
+    first = open_target(target, ema=options.ema, weights=options.weights)
+    run = first.writable_run(options.out)
+    if options.label_column is not None and (
+        not isinstance(reference, str | os.PathLike) or is_stored(reference)
     ):
         raise UsageError(
-            f"--label-column {asked.label_column}: it goes with --reference DATA; a run's own data "
-            "and stored references keep their labels"
+            f"{named('label_column')} {options.label_column}: it goes with {named('reference')} "
+            "DATA; a run's own data and stored references keep their labels"
         )
-    if is_stored(asked.reference):
-        stored = open_stored(asked.reference, asked.split)
-        reference = stored.reference
-    else:
-        reference = open_reference(subject, asked.reference, asked.split, asked.label_column)
-    subjects = [subject] if asked.against is None else [subject, open_subject(asked.against)]
-    if asked.sampling.asked and all(one.pipeline is None for one in subjects):
+    images = open_reference(first, reference, options.split, options.label_column)
+    targets = [first]
+    if against is not None:
+        targets.append(open_target(against, parameter="against"))
+    sampling = Sampling.of(options)
+    if sampling.given and all(one.pipeline is None for one in targets):
         raise UsageError(
-            f"--{asked.sampling.asked[0]}: {subject.name} holds samples that are there already; "
-            "it goes with a run or a pipeline"
+            f"{named(sampling.given[0])}: {first.name} holds samples that are there already; it "
+            "goes with a run or a pipeline"
         )
-    fewest = FEWEST if asked.against is None else FEWEST_PAIRS
-    for one in subjects:
-        check(one, reference)
-        if _count(one, asked) < fewest:
-            raise UsageError(
-                f"{one.name}: {plural(_count(one, asked), 'sample')}, wanted at least {fewest}"
-            )
-    counts = [_count(one, asked) for one in subjects]
-    if len(set(counts)) > 1:
-        raise UsageError(
-            f"{plural(counts[0], 'sample')} --against {counts[1]}: differences need equal numbers; "
-            f"give --n {min(counts)}"
-        )
+    counts = _counts(targets, images, options)
     with World.join(device) as world:
-        lines = _plan(asked, subjects, reference) + subject.kept_lines(keeper, asked.out)
-        watcher.plan(lines)
-        bench = None
+        progress.plan(_plan(targets, images, options) + first.unwritable_lines(run, options.out))
+        opened = None
         if world.first:
-            # before samples are drawn: a wrong weight file must not be found out hours later
-            bench = _open_bench(asked, subjects, reference, stored, names, device, watcher)
-            for one in subjects:
-                _check_any(names, lacking_metrics(bench.stand_in(counts[0], one), names))
-        drawn = [_samples(one, asked, world, watcher) for one in subjects]
-        if bench is None:
-            return {}
-        comparisons = [
-            bench.comparison(made.images, one) for one, made in zip(subjects, drawn, strict=True)
+            # before sampling: a wrong weight file must not be found out hours later
+            opened = _in_space(targets, images, names, options, device, progress)
+            for one in targets:
+                _check_any(names, lacking_metrics(opened.before_sampling(counts[0], one), names))
+        drawn = [_samples(one, options, sampling, world, progress) for one in targets]
+        if opened is None:
+            return _result(first, drawn[0], images, options)
+        compared = [
+            opened.comparison(samples.images, one)
+            for one, samples in zip(targets, drawn, strict=True)
         ]
         results = [
-            result_of(one, made, comparison, names, asked, reference, watcher)
-            for one, made, comparison in zip(subjects, drawn, comparisons, strict=True)
+            _measured(one, samples, images, options, comparison, names, progress)
+            for one, samples, comparison in zip(targets, drawn, compared, strict=True)
         ]
-        for result in results:
-            _check_any(names, result["missing"])
+        closest = _closest_picture(compared[0], results[0])
+        results = [
+            _numbered(result, samples.rows) for result, samples in zip(results, drawn, strict=True)
+        ]
         found = results[0]
         if len(results) == 2:
-            found["against"] = results[1]
-            shared = [name for name in found["metrics"] if name in results[1]["metrics"]]
-            found["differences"] = paired_differences(comparisons[0], comparisons[1], shared)
-        picture = closest_picture(comparisons[0], found)
-        for made, result in zip(drawn, results, strict=True):
-            number_closest(result, made.rows)
-        write_result(found, picture, asked, keeper)
+            shared = [name for name in found.metrics if name in results[1].metrics]
+            differences = paired_differences(compared[0], compared[1], shared)
+            found = replace(found, against=results[1], differences=differences)
+        other = None
+        if against is not None:
+            other = (
+                os.fspath(against)
+                if isinstance(against, str | os.PathLike)
+                else (targets[1].fingerprint)
+            )
+        save_evaluation(found, closest, options, other, run)
         return found
 
 
-def _check_any(names: Sequence[str], missing: dict[str, str]) -> None:
-    """Refuse an evaluation that would have nothing to say."""
+def _counts(
+    targets: Sequence[Target], images: ReferenceImages, options: EvaluateOptions
+) -> list[int]:
+    """Samples of each target that are measured.
+
+    Raises:
+        UsageError: too few, different numbers of two targets, or samples that can't be compared.
+    """
+    fewest = FEWEST if len(targets) == 1 else FEWEST_PAIRS
+    counts = [_count(one, options) for one in targets]
+    for one, count in zip(targets, counts, strict=True):
+        check(one, images)
+        if count < fewest:
+            raise UsageError(f"{one.name}: {plural(count, 'sample')}, wanted at least {fewest}")
+    if len(set(counts)) > 1:
+        raise UsageError(
+            f"{plural(counts[0], 'sample')} {named('against')} {counts[1]}: differences need equal "
+            f"numbers; give {named('n')} {min(counts)}"
+        )
+    return counts
+
+
+def _check_any(names: Sequence[str], missing: Mapping[str, str]) -> None:
+    """Refuse an evaluation without any metric."""
     if len(missing) == len(names):
         reasons = "; ".join(f"no {name}: {reason}" for name, reason in missing.items())
-        raise UsageError(f"nothing of what --metrics asks for can be measured: {reasons}")
+        raise UsageError(f"none of {named('metrics')} can be measured: {reasons}")
 
 
-def _open_bench(
-    asked: Evaluate,
-    subjects: Sequence[Subject],
-    reference: Reference,
-    stored: StoredReference | None,
+def _in_space(
+    targets: Sequence[Target],
+    images: ReferenceImages,
     names: Sequence[str],
+    options: EvaluateOptions,
     device: torch.device | str,
-    watcher: Watcher,
-) -> Bench:
-    images = _images_to_read(asked, subjects, reference)
-
-    def tell(seconds: float) -> None:
-        watcher.features(images, images * seconds)
-
-    if stored is None:
-        spec = asked.features or "domain"
-        bench = Bench.open(
-            reference,
-            _real_count(asked, subjects, reference),
-            asked.seed,
-            features=spec,
-            weights=asked.weights_file,
-            download=asked.download,
-            device=device,
-            classify=needs_classifier(names),
-            on_features=tell,
-            on_fit=watcher.fitting,
-        )
-    else:
-        spec = asked.features or stored.header["spec"]
-        bench = stored.bench(
-            _real_count(asked, subjects, reference),
-            asked.seed,
-            features=asked.features,
-            weights=asked.weights_file,
-            download=asked.download,
-            device=device,
-            on_features=tell,
-        )
-    if asked.save_reference is not None:
-        store_reference(Path(asked.save_reference), bench, spec)
-    return bench
+    progress: EvaluationProgress,
+) -> Reference:
+    """The reference images in the feature space; stored in a file if that is requested."""
+    count = _real_count(targets, images, options)
+    # the features of the reference, of the samples, and of real images in their place
+    most = count + 2 * sum(_count(one, options) for one in targets)
+    opened = images.in_space(
+        count,
+        options.seed,
+        options,
+        device,
+        classify=needs_classifier(names),
+        on_features=lambda seconds: progress.features(most, most * seconds),
+        on_fit=progress.fitting,
+    )
+    if options.save_reference is not None:
+        space = options.features or images.space
+        store_reference(Path(options.save_reference), opened, space)
+    return opened
 
 
-def _plan(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) -> list[str]:
+def _plan(
+    targets: Sequence[Target], images: ReferenceImages, options: EvaluateOptions
+) -> list[str]:
     lines = []
-    for one in subjects:
+    for one in targets:
         if one.pipeline is not None:
-            lines.append(f"{one.name}: up to {plural(asked.n, 'sample')} to draw")
+            lines.append(f"{one.name}: up to {plural(options.n, 'sample')} to draw")
         elif one.given is not None:
             lines.append(
-                f"{one.name}: {min(asked.n, len(one.given)):,} of "
+                f"{one.name}: {min(options.n, len(one.given)):,} of "
                 f"{plural(len(one.given), 'sample')}"
             )
         if one.report is not None:
             lines += finding_lines(one.report)
-    count = len(reference.images)
     lines.append(
-        f"{reference.source}: {_real_count(asked, subjects, reference):,} of "
-        f"{images_of(reference.split, count)}"
+        f"{images.source}: {_real_count(targets, images, options):,} of "
+        f"{images_of(images.split, len(images.images))}"
     )
-    return lines + ([] if reference.report is None else finding_lines(reference.report))
+    return lines + ([] if images.report is None else finding_lines(images.report))
 
 
-def _images_to_read(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) -> int:
-    """Images whose features are computed at the most: reference, samples, and their floors."""
-    samples = sum(_count(one, asked) for one in subjects)
-    return _real_count(asked, subjects, reference) + 2 * samples
+def _real_count(
+    targets: Sequence[Target], images: ReferenceImages, options: EvaluateOptions
+) -> int:
+    """Number of reference images.
 
-
-def _real_count(asked: Evaluate, subjects: Sequence[Subject], reference: Reference) -> int:
-    """Reference images.
-
-    Where none are held out, as many of them as there are samples are left to stand in for these,
-    if that leaves a reference of this size and nobody asked for another one.
+    Where none are held out and the user gave no number, as many as there are samples are left over
+    for the value of real images, if the reference then still has as many.
     """
-    count, samples = len(reference.images), max(_count(one, asked) for one in subjects)
+    count, samples = len(images.images), max(_count(one, options) for one in targets)
     left = count - samples
-    spare = asked.reference_n is None and not reference.held_out and left >= samples
-    return min(asked.most_real, left if spare else count)
+    spare = options.reference_n is None and not images.held_out and left >= samples
+    return min(options.most_real, left if spare else count)
 
 
-def _count(subject: Subject, asked: Evaluate) -> int:
-    """Samples of ``subject`` that are measured."""
-    return asked.n if subject.given is None else min(asked.n, len(subject.given))
+def _count(target: Target, options: EvaluateOptions) -> int:
+    return options.n if target.given is None else min(options.n, len(target.given))
 
 
-def _samples(subject: Subject, asked: Evaluate, world: World, watcher: Watcher) -> Drawn:
-    if subject.pipeline is not None:
-        pipeline = subject.pipeline.to(world.device)
-        sampling = replace(asked.sampling, seed=asked.seed)
-        return draw(subject, pipeline, asked.n, sampling, world, watcher.drawn(subject.name))
-    rows = subject.samples.rows(asked.n, asked.seed, "samples")
-    return Drawn(subject.samples.take(rows), 0.0, 0.0, {}, rows)
+def _samples(
+    target: Target,
+    options: EvaluateOptions,
+    sampling: Sampling,
+    world: World,
+    progress: EvaluationProgress,
+) -> Drawn:
+    if target.pipeline is not None:
+        pipeline = target.pipeline.to(world.device)
+        return draw(target, pipeline, options.n, sampling, world, progress.drawn(target.name))
+    rows = target.samples.rows(options.n, options.seed, "samples")
+    return Drawn(target.samples.take(rows), 0.0, 0.0, {}, rows)
+
+
+def _measured(
+    target: Target,
+    drawn: Drawn,
+    images: ReferenceImages,
+    options: EvaluateOptions,
+    comparison: Comparison,
+    names: tuple[str, ...],
+    progress: EvaluationProgress,
+) -> EvaluationResult:
+    """The metrics of one target.
+
+    Raises:
+        UsageError: none of them can be measured.
+    """
+    began = time.perf_counter()
+    found = with_sensitivity(measure(comparison, names, progress.metric), comparison)
+    _check_any(names, found.missing)
+    result = _result(target, drawn, images, options)
+    seconds = round(time.perf_counter() - began, 3)
+    return replace(
+        result,
+        **{
+            field.name: getattr(found, field.name)
+            for field in fields(found)
+            if field.name not in ("samples", "reference")
+        },
+        reference=replace(result.reference, count=len(comparison.reference)),
+        cost=replace(result.cost, metrics_seconds=seconds),
+    )
+
+
+def _result(
+    target: Target, drawn: Drawn, images: ReferenceImages, options: EvaluateOptions
+) -> EvaluationResult:
+    """What is known before the metrics are measured."""
+    return EvaluationResult(
+        metrics={},
+        missing={},
+        features=FeatureSpace("", ""),
+        classifier=None,
+        seed=options.seed,
+        protocol="",
+        version=__version__,
+        target=target.name,
+        samples=EvaluatedSamples(
+            count=len(drawn.images),
+            available=None if target.given is None else len(target.given),
+            findings=findings(target.report),
+        ),
+        reference=EvaluatedReference(
+            source=images.source,
+            split=images.split,
+            count=0,
+            available=len(images.images),
+            fingerprint=images.fingerprint,
+            findings=findings(images.report),
+        ),
+        sampling=drawn.settings,
+        cost=EvaluationCost(
+            nfe=drawn.nfe,
+            sampling_seconds=round(drawn.seconds, 3),
+            metrics_seconds=0.0,
+            threads=torch.get_num_threads(),
+        ),
+    )
+
+
+def _closest_picture(comparison: Comparison, found: EvaluationResult) -> bytes | None:
+    """A PNG of two rows, samples above their nearest training images, the closest pair first.
+
+    None where memorization was not measured.
+    """
+    memorization = found.memorization
+    if memorization is None or not memorization.closest:
+        return None
+    pairs = memorization.closest
+    samples = comparison.samples.images[[pair.sample for pair in pairs]]
+    training = comparison.seen.images[[pair.training for pair in pairs]]
+    return encode_png(image_grid(np.concatenate([samples, training]), columns=len(pairs)), {})
+
+
+def _numbered(found: EvaluationResult, rows: NDArray[np.int64] | None) -> EvaluationResult:
+    """``found`` with the samples of the closest pairs numbered as in the set they came from.
+
+    Args:
+        found: a result.
+        rows: (n,) number of each sample there; None leaves the pairs as they are.
+    """
+    memorization = found.memorization
+    if memorization is None or rows is None:
+        return found
+    closest = tuple(replace(pair, sample=int(rows[pair.sample])) for pair in memorization.closest)
+    metrics = {**found.metrics, "memorization": replace(memorization, closest=closest)}
+    return replace(found, metrics=metrics)

@@ -4,11 +4,18 @@ from undrift.metrics.comparison import Comparison
 from undrift.metrics.difference import paired_differences
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.images import Images
-from undrift.metrics.sensitivity import Sensitivity, sensitivity, with_sensitivity
+from undrift.metrics.results import (
+    EvaluationResult,
+    Measurements,
+    MemorizationResult,
+    MetricResult,
+    Sensitivity,
+    floor_notes,
+)
+from undrift.metrics.sensitivity import sensitivity, with_sensitivity
 from undrift.metrics.spaces import fit_seconds, open_spaces, quick_space
 from undrift.metrics.suite import (
     chosen_metrics,
-    floor_notes,
     lacking_metrics,
     measure,
     needs_classifier,
@@ -17,7 +24,11 @@ from undrift.metrics.suite import (
 __all__ = [
     "Comparison",
     "Estimate",
+    "EvaluationResult",
     "Images",
+    "Measurements",
+    "MemorizationResult",
+    "MetricResult",
     "Sensitivity",
     "chosen_metrics",
     "fit_seconds",

@@ -9,7 +9,6 @@ the same in both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from undrift.metrics.comparison import Comparison
 from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.jackknife import GROUPS, groups, half_width
 from undrift.metrics.kernel import kernel_distances_without
+from undrift.metrics.results import Difference
 from undrift.metrics.sliced import sliced_distances_without
 
 PAIRED = (
@@ -33,13 +33,13 @@ PAIRED = (
 )
 """Metrics that are cheap enough to be measured once per group."""
 
+INTERVAL = f"delete-a-group jackknife, {GROUPS} groups of pairs; reference fixed"
+
 
 def paired_differences(
     first: Comparison, second: Comparison, names: Sequence[str]
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, Difference]:
     """Differences, first less second, of those of ``names`` that can be had.
-
-    Each has ``value``, ``low``, ``high`` and ``interval``, how these were made.
 
     Raises:
         UsageError: different numbers of samples, fewer than one per group, or another reference.
@@ -52,7 +52,7 @@ def paired_differences(
         )
     if first.reference is not second.reference:
         raise UsageError("two sets of samples with different references cannot be compared")
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, Difference] = {}
     wanted = [name for name in names if name in PAIRED]
     parts = groups(count, first.seed, "jackknife groups")
     one, other = (leave_out(wanted, comparison, parts) for comparison in (first, second))
@@ -60,12 +60,7 @@ def paired_differences(
         value = value_of(name, first) - value_of(name, second)
         half = half_width([x - y for x, y in zip(one[name], other[name], strict=True)])
         low, high = bounded_interval(value, half, difference_of(METRICS[name].within))
-        found[name] = {
-            "value": value,
-            "low": low,
-            "high": high,
-            "interval": f"delete-a-group jackknife, {GROUPS} groups of pairs; reference fixed",
-        }
+        found[name] = Difference(value, low, high, INTERVAL)
     return found
 
 

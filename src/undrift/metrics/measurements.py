@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from undrift.errors import UsageError
@@ -40,7 +40,7 @@ class Measured:
         estimate: value and interval.
         n: samples that went in.
         n_reference: reference images that went in.
-        extras: more numbers of the same measurement, plain JSON.
+        extras: further fields of the metric's result, see `undrift.metrics.results.RESULTS`.
     """
 
     estimate: Estimate
@@ -90,7 +90,7 @@ def kernel(c: Comparison) -> Measured:
     if not c.extractor.standard_fid or min(len(c.samples), len(c.reference)) < SUBSET:
         return _whole(estimate, c)
     published = subset_kernel_distance(c.sample_features, c.reference_features, SUBSET, seed=c.seed)
-    return _whole(estimate, c, as_published=asdict(published))
+    return _whole(estimate, c, as_published=published)
 
 
 def sliced(c: Comparison) -> Measured:
@@ -200,10 +200,10 @@ def memorization(c: Comparison) -> Measured:
             "exact": found.exact,
             "threshold": found.threshold,
             "held_out": None if found.held_out is None else found.held_out.value,
-            "closest": [
-                asdict(pair) | {"sample": int(c.looked_up[pair.sample])}
+            "closest": tuple(
+                replace(pair, sample=int(c.looked_up[pair.sample]))
                 for pair in closest_pairs(c.sample_neighbours)
-            ],
+            ),
         },
     )
 

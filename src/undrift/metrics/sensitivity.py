@@ -19,10 +19,10 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ from undrift.metrics.features.cache import features_directory
 from undrift.metrics.images import Images, rows_of
 from undrift.metrics.jackknife import GROUPS, groups, half_width
 from undrift.metrics.memorization import assign_cells
+from undrift.metrics.results import Measurements, Response, Sensitivity
 from undrift.randomness import generator
 
 _log = logging.getLogger("undrift")
@@ -64,75 +65,6 @@ ASKED: dict[str, tuple[Literal["lower", "higher"], tuple[str, ...]]] = {
 
 TEXTURE = "texture_fd"
 """The metric that has a feature space of its own, in which it is tested."""
-
-
-@dataclass(frozen=True)
-class Response:
-    """One metric of one corruption.
-
-    Attributes:
-        metric: its key.
-        corruption: its name.
-        aspect: the property of the images that was destroyed.
-        value: the metric of the corrupted images.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        seen: equation (1).
-    """
-
-    metric: str
-    corruption: str
-    aspect: str
-    value: float
-    low: float
-    high: float
-    seen: bool
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """What the metrics in one feature space see.
-
-    Attributes:
-        space: name of the feature space.
-        n: real images that were corrupted; the same number is compared uncorrupted.
-        n_reference: real images that both are compared with.
-        real: metric -> its value for the uncorrupted images.
-        responses: of every metric and corruption that it is meant to notice.
-    """
-
-    space: str
-    n: int
-    n_reference: int
-    real: dict[str, float]
-    responses: tuple[Response, ...]
-
-    def unseen(self, metric: str) -> tuple[str, ...]:
-        """The aspects that ``metric`` does not see on these images."""
-        found = [one.aspect for one in self.responses if one.metric == metric and not one.seen]
-        return tuple(dict.fromkeys(found))
-
-    def value(self, metric: str, corruption: str) -> Response | None:
-        """The response of ``metric`` to ``corruption``; None where it was not measured."""
-        for one in self.responses:
-            if (one.metric, one.corruption) == (metric, corruption):
-                return one
-        return None
-
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, which `from_json` reads."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Sensitivity:
-        """The inverse of `as_json`.
-
-        Raises:
-            KeyError: a field is missing.
-            TypeError: a field too many.
-        """
-        responses = tuple(Response(**one) for one in record["responses"])
-        return cls(**{**record, "responses": responses})
 
 
 def sensitivity(comparison: Comparison, names: Sequence[str]) -> Sensitivity:
@@ -185,31 +117,26 @@ def sensitivity(comparison: Comparison, names: Sequence[str]) -> Sensitivity:
     )
 
 
-def with_sensitivity(found: dict[str, Any], comparison: Comparison) -> dict[str, Any]:
-    """A result of `undrift.metrics.measure` with what its metrics see on these real images.
-
-    Args:
-        found: the result.
-        comparison: what it was measured of.
+def with_sensitivity(found: Measurements, comparison: Comparison) -> Measurements:
+    """``found`` with what its metrics notice in images like the real ones of ``comparison``.
 
     Returns:
-        ``found`` with ``sensitivity``: a list of `Sensitivity`, one per feature space, as JSON,
-        empty where there are too few images, and then ``sensitivity_missing``: why; and in every
-        metric's record that was tested ``unseen``: the aspects that it does not see.
+        a copy with ``sensitivity``, empty where there are too few images, and then
+        ``sensitivity_missing``: why; and with ``unseen`` in every metric that was tested.
     """
-    names = list(found["metrics"])
+    names = list(found.metrics)
     spaces = [(comparison, [name for name in names if name in ASKED], "")]
     if TEXTURE in names:
         spaces.append((comparison.in_texture, ["fd"], TEXTURE))
     try:
         tested = [_cached(space, asked, renamed) for space, asked, renamed in spaces if asked]
     except UsageError as error:
-        return found | {"sensitivity": [], "sensitivity_missing": str(error)}
-    metrics = dict(found["metrics"])
+        return replace(found, sensitivity=(), sensitivity_missing=str(error))
+    metrics = dict(found.metrics)
     for one in tested:
         for name in one.real:
-            metrics[name] = metrics[name] | {"unseen": list(one.unseen(name))}
-    return found | {"metrics": metrics, "sensitivity": [one.as_json() for one in tested]}
+            metrics[name] = replace(metrics[name], unseen=one.unseen(name))
+    return replace(found, metrics=metrics, sensitivity=tuple(tested))
 
 
 def _cached(comparison: Comparison, names: Sequence[str], renamed: str) -> Sensitivity:

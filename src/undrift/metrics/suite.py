@@ -1,17 +1,26 @@
-"""All metrics of one set of samples: values with intervals, floors and protocols, as plain JSON."""
+"""All metrics of one set of samples: values with intervals, floors and protocols."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from undrift import synonyms
 from undrift.errors import UsageError
-from undrift.metrics.catalogue import METRICS, QUICK, Metric, lacking
+from undrift.metrics.catalogue import METRICS, QUICK, lacking
 from undrift.metrics.comparison import Comparison
 from undrift.metrics.measurements import Measured
+from undrift.metrics.results import (
+    RESULTS,
+    ClassifierFacts,
+    FeatureSpace,
+    Measurements,
+    MetricResult,
+    ReferenceFacts,
+    SampleFacts,
+)
 from undrift.names import did_you_mean
 from undrift.wording import dimensions, images_of
 
@@ -54,21 +63,13 @@ def lacking_metrics(comparison: Comparison, names: Sequence[str]) -> dict[str, s
 
 def measure(
     comparison: Comparison, names: Sequence[str], on_metric: OnMetric | None = None
-) -> dict[str, Any]:
+) -> Measurements:
     """Measure ``names`` in their order.
 
     Args:
         comparison: the samples beside the real images.
         names: keys of `undrift.metrics.catalogue.METRICS`.
-        on_metric: told before each one; raises to stop.
-
-    Returns:
-        ``metrics``: name -> ``name``, ``value``, ``low``, ``high``, ``floor`` (what real
-        images score at the same sizes; None where that cannot be had, and then ``floor_missing``
-        says why), ``ideal``, ``n``, ``n_reference``, ``better``, ``interval`` (how it was made),
-        ``protocol``, ``seconds`` and the metric's own numbers; ``missing``: name -> why it could
-        not be had; ``features``, ``reference``, ``classifier``, ``seed`` and ``protocol``, which
-        all of them share.
+        on_metric: called before each one; raises to stop.
 
     Raises:
         UsageError: fewer than two samples or reference images.
@@ -76,7 +77,7 @@ def measure(
     for count, what in ((len(comparison.samples), "samples"), (len(comparison.reference), "real")):
         if count < 2:
             raise UsageError(f"metrics of {count} {what} images: needs at least 2 of each")
-    metrics: dict[str, Any] = {}
+    metrics: dict[str, MetricResult] = {}
     missing: dict[str, str] = {}
     for done, name in enumerate(names):
         if on_metric is not None:
@@ -91,62 +92,53 @@ def measure(
         except UsageError as error:
             missing[name] = str(error)
             continue
-        record = _record(metric, measured, comparison)
-        metrics[name] = record | {"seconds": round(time.perf_counter() - began, 3)}
+        result = _result(name, measured, comparison)
+        seconds = round(time.perf_counter() - began, 3)
+        metrics[name] = replace(result, seconds=seconds)
     extractor, classifier = comparison.extractor, comparison.classifier
-    return {
-        "metrics": metrics,
-        "missing": missing,
-        "features": {"name": extractor.name, "description": extractor.description},
-        "classifier": None
-        if classifier is None
-        else {"name": classifier.name, "accuracy": comparison.classifier_accuracy},
-        "reference": {"split": comparison.split, "count": len(comparison.reference)},
-        "samples": {"count": len(comparison.samples)},
-        "seed": comparison.seed,
-        "protocol": _shared(comparison),
-    }
+    facts = None
+    if classifier is not None:
+        facts = ClassifierFacts(classifier.name, comparison.classifier_accuracy)
+    return Measurements(
+        metrics=metrics,
+        missing=missing,
+        features=FeatureSpace(extractor.name, extractor.description),
+        classifier=facts,
+        reference=ReferenceFacts(comparison.split, len(comparison.reference)),
+        samples=SampleFacts(len(comparison.samples)),
+        seed=comparison.seed,
+        protocol=_shared(comparison),
+    )
 
 
-def _record(metric: Metric, measured: Measured, comparison: Comparison) -> dict[str, Any]:
-    estimate = measured.estimate
-    absent: dict[str, str] = {}
+def _result(name: str, measured: Measured, comparison: Comparison) -> MetricResult:
+    metric, estimate = METRICS[name], measured.estimate
+    floor, missing = None, None
     try:
-        floor: float | None = metric.floor_of(comparison)
+        floor = metric.floor_of(comparison)
         words = metric.floor_words or comparison.floor_words
     except UsageError as error:  # what can be measured is worth having without its floor
-        floor, absent = None, {"floor_missing": str(error)}
+        missing = str(error)
         words = f"not measured: {error}"
-    return {
-        "name": metric.full_name(comparison),
-        "value": estimate.value,
-        "low": _finite(estimate.low),
-        "high": _finite(estimate.high),
-        "floor": floor,
-        **absent,
-        "ideal": metric.ideal(comparison),
-        "n": measured.n,
-        "n_reference": measured.n_reference,
-        "better": metric.better,
-        "interval": estimate.method,
-        "protocol": (
+    return RESULTS.get(name, MetricResult)(
+        name=metric.full_name(comparison),
+        value=estimate.value,
+        low=_finite(estimate.low),
+        high=_finite(estimate.high),
+        floor=floor,
+        floor_missing=missing,
+        ideal=metric.ideal(comparison),
+        n=measured.n,
+        n_reference=measured.n_reference,
+        better=metric.better,
+        interval=estimate.method,
+        protocol=(
             f"{metric.what}; {measured.n} samples, "
             f"{images_of(comparison.split, measured.n_reference)}; "
             f"95 % interval: {estimate.method}; real images: {words}"
         ),
         **measured.extras,
-    }
-
-
-def floor_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Which of ``metrics``, records by name, have no value of real images, and why: a line each."""
-    names: dict[str, list[str]] = {}
-    for name, record in metrics.items():
-        if reason := record.get("floor_missing"):
-            names.setdefault(reason, []).append(name)
-    return [
-        f"real images: {', '.join(some)} not measured: {reason}" for reason, some in names.items()
-    ]
+    )
 
 
 def _shared(comparison: Comparison) -> str:

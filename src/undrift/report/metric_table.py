@@ -117,7 +117,10 @@ def missing_note(evaluation: Record) -> str:
     absent: dict[str, list[str]] = {}
     for key, reason in evaluation.get("missing", {}).items():
         absent.setdefault(reason, []).append(title_of(key))
-    named = {title_of(key): metric for key, metric in evaluation.get("metrics", {}).items()}
+    named = {
+        title_of(key): metric.get("floor_missing")
+        for key, metric in evaluation.get("metrics", {}).items()
+    }
     lines = [f"No {', '.join(titles)}: {reason}" for reason, titles in absent.items()]
     return "; ".join([*lines, *floor_notes(named)])
 

@@ -16,7 +16,7 @@ from typing import Any
 from undrift.data import ImageSet
 from undrift.errors import DivergedError, ModelFileError, UsageError
 from undrift.files.reading import read_mapping
-from undrift.metrics import Comparison, Images, measure, open_spaces, quick_space
+from undrift.metrics import Comparison, Images, Measurements, measure, open_spaces, quick_space
 from undrift.metrics.features import require_different
 from undrift.pipelines import Pipeline
 from undrift.runs.collapse import Look, sentence, states
@@ -89,26 +89,27 @@ class Judge:
             broken = {"fraction": fraction, "fd": None, "reason": str(error), "best": False}
             return broken | self._verdict(broken, step)
         measured = self._measured(Images(samples.images))
-        found = measured["metrics"]
+        found = measured.metrics
         kid = found["kid"]
         before = best_so_far(self._run)
         # A step that is made again after a resume must not lose against itself.
-        best = before is None or kid["value"] < before["kid"] or before["step"] == step
+        best = before is None or kid.value < before["kid"] or before["step"] == step
         if best:
             pipeline.save_pretrained(self._run.best)
-            self._run.write_json(RECORD, {"step": step, "kid": kid["value"]})
-        record = {name: kid[name] for name in ("low", "high", "floor", "n")}
-        record |= {"kid": kid["value"], "best": best, "metric": kid["name"], "fraction": fraction}
+            self._run.write_json(RECORD, {"step": step, "kid": kid.value})
+        record = {name: getattr(kid, name) for name in ("low", "high", "floor", "n")}
+        record |= {"kid": kid.value, "best": best, "metric": kid.name, "fraction": fraction}
         if "fd" not in found:
-            return record | {"reason": measured["missing"]["fd"]}
+            return record | {"reason": measured.missing["fd"]}
         for name in ("fd", "coverage"):
-            ends = found.get(name, {})
-            record |= {name: ends.get("value")}
-            record |= {f"{name}_{end}": ends.get(end) for end in ("low", "high")}
+            one = found.get(name)
+            record |= {name: None, f"{name}_low": None, f"{name}_high": None}
+            if one is not None:
+                record |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
         return record | self._verdict(record, step)
 
-    def _measured(self, samples: Images) -> dict[str, Any]:
-        """What ``measure`` says of ``samples``."""
+    def _measured(self, samples: Images) -> Measurements:
+        """Distances and coverage of ``samples``."""
         training, validation, extractor = self._spaces
         comparison = Comparison(
             samples,

@@ -36,6 +36,7 @@ from undrift.runs.learners import build_learner
 from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
 from undrift.runs.recorder import draw_grid
+from undrift.schema import to_plain
 from undrift.wording import plural
 from undrift.workflows.planning import forward_seconds
 
@@ -241,7 +242,7 @@ def _measured(
         found = measure(comparison, QUICK, before)
     log.say("testing what these metrics see on real images, corrupted in known ways")
     check()
-    return with_sensitivity(found, comparison)
+    return to_plain(with_sensitivity(found, comparison))
 
 
 def view(split: ImageSet) -> Images:

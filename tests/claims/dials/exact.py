@@ -9,8 +9,7 @@ from torch import nn
 from undrift.codec import Standardise
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.diffusion import Denoiser, GaussianMixture, VPCosine, parameterization
-from undrift.evaluation.bench import Bench
-from undrift.evaluation.reference import Reference
+from undrift.evaluation.reference import Reference, ReferenceImages
 from undrift.metrics import Images
 from undrift.metrics.features.pixels import PixelFeatures
 from undrift.networks.gan import R3GANConfig
@@ -90,5 +89,5 @@ def bench(n=120):
     images, labels = data(n, 1)
     known, classes = data(n, 2)
     real, training = Images(images, labels), Images(known, classes)
-    reference = Reference("exact", "test", real, training, ("dark", "bright"), "exact", ())
-    return Bench(reference, real, PixelFeatures.fit(known), Brightness(), 0)
+    reference = ReferenceImages("exact", "test", real, training, ("dark", "bright"), "exact", ())
+    return Reference(reference, real, PixelFeatures.fit(known), Brightness(), 0)

@@ -11,17 +11,16 @@ from tests.pipelines.models import small
 
 from undrift.claims.dials import METRICS, dial_of, sweep
 from undrift.errors import UsageError
-from undrift.evaluation.bench import Bench
-from undrift.evaluation.reference import Reference
-from undrift.evaluation.subject import Subject
+from undrift.evaluation.reference import Reference, ReferenceImages
+from undrift.evaluation.target import Target
 from undrift.metrics import Images, measure
 from undrift.metrics.features.pixels import PixelFeatures
 
 
 def bench_of(images):
     real, known = Images(images[:30]), Images(images[30:])
-    reference = Reference("noise", "test", real, known, (), "noise", ())
-    return Bench(reference, real, PixelFeatures.fit(known.images), None, 0)
+    reference = ReferenceImages("noise", "test", real, known, (), "noise", ())
+    return Reference(reference, real, PixelFeatures.fit(known.images), None, 0)
 
 
 def test_truncation_trades_coverage_for_precision():
@@ -34,27 +33,27 @@ def test_truncation_trades_coverage_for_precision():
     precision = [value for _, value, _, _ in made.curve("precision")]
     assert precision[1] > precision[2]
     fd = made.curve("fd")
-    floor = made.points[2].measured["metrics"]["fd"]["floor"]
+    floor = made.points[2].measured.metrics["fd"].floor
     assert fd[2][1] < 2 * floor and fd[0][1] > 1.3 * fd[2][1]
     assert all(low <= value <= high for _, value, low, high in fd)
     assert made.curve("label_accuracy") == []
-    assert "no labels" in made.points[0].measured["missing"]["label_accuracy"]
+    assert "no labels" in made.points[0].measured.missing["label_accuracy"]
 
 
 def test_a_point_is_what_an_evaluation_finds():
     pipeline, where = generator_of_modes(("dark", "bright")), bench()
     made = sweep(pipeline, [0.5, 0.8], where, n=60, seed=3, names=("fd", "label_accuracy"))
     drawn = pipeline(60, seed=3, truncation=0.8)
-    subject = Subject("the model", pipeline, classes=("dark", "bright"))
+    subject = Target("the model", pipeline, classes=("dark", "bright"))
     alone = measure(
         where.comparison(Images(drawn.images, drawn.labels), subject), ("fd", "label_accuracy")
     )
     for name in ("fd", "label_accuracy"):
-        found, wanted = made.points[1].measured["metrics"][name], alone["metrics"][name]
+        found, wanted = made.points[1].measured.metrics[name], alone.metrics[name]
         for part in ("value", "low", "high", "floor"):
-            assert found[part] == pytest.approx(wanted[part]), (name, part)
+            assert getattr(found, part) == pytest.approx(getattr(wanted, part)), (name, part)
     assert made.points[0].nfe == 1 and made.points[0].seconds > 0
-    assert made.points[0].measured["metrics"]["label_accuracy"]["value"] == 1
+    assert made.points[0].measured.metrics["label_accuracy"].value == 1
 
 
 def test_labels_are_those_asked_for_whatever_their_order():
@@ -87,13 +86,14 @@ def test_guidance_is_turned_with_the_same_noise():
     assert made.curve("fd")[0][1] != made.curve("fd")[1][1]
     plain = made.to_json()
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
-    assert plain["points"][1]["value"] == 3 and plain["points"][0]["metrics"]["fd"]["floor"] > 0
+    assert plain["points"][1]["value"] == 3
+    assert plain["points"][0]["metrics"]["fd"]["floor"] > 0
 
 
 def test_by_default_it_measures_both_sides_of_the_trade():
     assert METRICS == ("precision", "recall", "density", "coverage", "fd", "label_accuracy")
     made = sweep(generator_of_modes(("dark", "bright")), [1.0], bench(), n=40)
-    assert tuple(made.points[0].measured["metrics"]) == METRICS
+    assert tuple(made.points[0].measured.metrics) == METRICS
 
 
 def test_models_without_a_dial_and_values_that_it_cannot_have():

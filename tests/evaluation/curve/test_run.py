@@ -95,11 +95,11 @@ def test_points_table_files_and_the_same_numbers_as_evaluate(folder, capsys, dra
         steps=3,
         sampler="heun",
     )
-    for name, entry in alone["metrics"].items():
+    for name, entry in alone.metrics.items():
         cell = found["cells"][POINTS.index(("heun", 5))]["metrics"][name]
-        assert cell["value"] == pytest.approx(entry["value"], rel=1e-9)
-        assert cell["low"] == pytest.approx(entry["low"], rel=1e-6)
-        assert found["floors"][name] == pytest.approx(entry["floor"], rel=1e-9)
+        assert cell["value"] == pytest.approx(entry.value, rel=1e-9)
+        assert cell["low"] == pytest.approx(entry.low, rel=1e-6)
+        assert found["floors"][name] == pytest.approx(entry.floor, rel=1e-9)
 
     drawn.clear()
     assert main([*WORDS, "--samplers", "dpmpp_2m", "heun", "--nfe", "5", "--out", "out"]) == 0
@@ -191,7 +191,7 @@ def test_samplers_that_were_learned_stand_beside_the_others(folder, drawn):
         sampler="learned",
     )  # fmt: skip
     ours = values(found)["learned", 3]["fd"]
-    assert ours == pytest.approx(alone["metrics"]["fd"]["value"], rel=1e-9)
+    assert ours == pytest.approx(alone.metrics["fd"].value, rel=1e-9)
     assert ours != pytest.approx(values(found)["euler", 3]["fd"], rel=1e-3)
     assert found["best"]["fd"][0]["runner_up"] is not None  # one of the two, and the other
 

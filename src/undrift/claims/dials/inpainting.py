@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
-from undrift.evaluation.bench import Bench
+from undrift.evaluation.reference import Reference
 from undrift.metrics.bounded import bounded_interval
 from undrift.metrics.classification import label_accuracy
 from undrift.metrics.estimate import Estimate, student_quantile
@@ -101,7 +101,7 @@ def inpainting_quality(
     labels: Labels = None,
     seed: int = 0,
     seconds: float | None = None,
-    bench: Bench | None = None,
+    bench: Reference | None = None,
     truth: NDArray[np.int64] | None = None,
 ) -> InpaintingQuality:
     """Let ``pipeline`` paint the holes of images that it has not seen, and measure what it painted.
@@ -165,7 +165,7 @@ def measured(
     images: NDArray[np.uint8],
     mask: NDArray[np.bool_],
     variants: int,
-    bench: Bench | None = None,
+    bench: Reference | None = None,
     truth: NDArray[np.int64] | None = None,
 ) -> InpaintingQuality:
     """What was painted beside what was there; see `inpainting_quality`.
@@ -228,7 +228,7 @@ def _shown(
     fills: NDArray[np.uint8],
     images: NDArray[np.uint8],
     variants: int,
-    bench: Bench,
+    bench: Reference,
     truth: NDArray[np.int64] | None,
 ) -> dict[str, Estimate | None]:
     """What painted images show, in features and to the classifier."""

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from undrift.errors import UsageError
-from undrift.evaluation.bench import Bench
-from undrift.evaluation.subject import Subject
-from undrift.metrics import Comparison, Images, chosen_metrics, measure
+from undrift.evaluation.reference import Reference
+from undrift.evaluation.target import Target
+from undrift.metrics import Comparison, Images, Measurements, chosen_metrics, measure
 from undrift.pipelines import Dial, Labels, Pipeline
+from undrift.schema import to_plain
 
 METRICS = ("precision", "recall", "density", "coverage", "fd", "label_accuracy")
 """What a sweep measures unless told otherwise."""
@@ -29,14 +30,13 @@ class DialPoint:
 
     Attributes:
         value: of the dial.
-        measured: what `undrift.metrics.measure` returns: ``metrics`` with intervals and floors,
-            ``missing``, and the protocol.
+        measured: metrics of its samples.
         nfe: network forwards per image.
         seconds: of drawing all of them.
     """
 
     value: float
-    measured: dict[str, Any]
+    measured: Measurements
     nfe: float
     seconds: float
 
@@ -57,10 +57,8 @@ class Sweep:
 
     def curve(self, metric: str) -> list[tuple[float, float, float | None, float | None]]:
         """(dial, value, low, high) of a metric, of those points that have it."""
-        found = [
-            (point.value, point.measured["metrics"].get(metric, None)) for point in self.points
-        ]
-        return [(x, y["value"], y["low"], y["high"]) for x, y in found if y is not None]
+        found = [(point.value, point.measured.metrics.get(metric)) for point in self.points]
+        return [(x, y.value, y.low, y.high) for x, y in found if y is not None]
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -72,7 +70,7 @@ class Sweep:
                     "value": point.value,
                     "nfe": point.nfe,
                     "seconds": point.seconds,
-                    **point.measured,
+                    **to_plain(point.measured),
                 }
                 for point in self.points
             ],
@@ -96,7 +94,7 @@ def dial_of(pipeline: Pipeline) -> Dial:
 def sweep(
     pipeline: Pipeline,
     values: Sequence[float],
-    bench: Bench,
+    bench: Reference,
     *,
     n: int,
     labels: Labels = None,
@@ -128,7 +126,7 @@ def sweep(
     if not len(values):
         raise UsageError("sweep: no values; give at least one")
     metrics = chosen_metrics(names)
-    subject = Subject("the model", pipeline, classes=pipeline.spec.class_names)
+    subject = Target("the model", pipeline, classes=pipeline.spec.class_names)
     points: list[DialPoint] = []
     comparison: Comparison | None = None
     for done, value in enumerate(values):

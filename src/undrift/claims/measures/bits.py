@@ -16,7 +16,7 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.evaluation.likelihood import Likelihood, run_likelihood
 from undrift.evaluation.likelihood.images import Split, open_images
-from undrift.evaluation.subject import open_subject
+from undrift.evaluation.target import open_target
 from undrift.likelihood import BoundMethod, FlowMethod, ValueGrid
 from undrift.likelihood.histogram import histogram_bits
 from undrift.runs.configuration import load
@@ -92,7 +92,7 @@ def _histogram(run: Path, data: ImageSet, split: Split, n: int, seed: int) -> fl
         return grid.index(torch.from_numpy(images.reshape(len(images), -1))).numpy()
 
     train = data.split("train")
-    scored = open_images(open_subject(str(run)), None, split, n, None, seed)
+    scored = open_images(open_target(str(run)), None, split, n, None, seed)
     order = np.random.default_rng(0).permutation(len(train))
     cut = max(1, len(train) // 10)
     smoothing, counted = order[:cut], order[cut:]

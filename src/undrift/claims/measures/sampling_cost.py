@@ -17,8 +17,8 @@ import torch
 from undrift.comparison.inference import BATCH, speed_of
 from undrift.evaluation.curve.asked import Curve
 from undrift.evaluation.curve.measuring import Measuring
-from undrift.evaluation.reference import open_reference
-from undrift.evaluation.subject import open_subject
+from undrift.evaluation.opening import open_reference
+from undrift.evaluation.target import open_target
 from undrift.metrics import Images
 from undrift.runs.loading import load_pipeline
 
@@ -33,7 +33,7 @@ def by_steps(run: Path, steps: Sequence[int], n: int, seed: int, device: str) ->
     Returns:
         ``points``: ``steps``, ``nfe``, and each metric's ``value``, ``low``, ``high``, ``floor``.
     """
-    subject = open_subject(str(run))
+    subject = open_target(str(run))
     asked = Curve(target=str(run), n=n, metrics=METRICS, seed=seed)
     reference = open_reference(subject, None, None)
     measuring = Measuring(asked, subject, reference, METRICS, device)
@@ -41,13 +41,15 @@ def by_steps(run: Path, steps: Sequence[int], n: int, seed: int, device: str) ->
     points = []
     for count in steps:
         samples = pipeline(n, seed=seed, steps=count)
-        found = measuring.measure(Images(samples.images, samples.labels))["metrics"]
+        found = measuring.measure(Images(samples.images, samples.labels)).metrics
         points.append(
             {
                 "steps": count,
                 "nfe": samples.nfe,
                 **{
-                    name: {end: found[name][end] for end in ("value", "low", "high", "floor")}
+                    name: {
+                        end: getattr(found[name], end) for end in ("value", "low", "high", "floor")
+                    }
                     for name in METRICS
                     if name in found
                 },

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from undrift.claims.dials import painted_at_equal_time, sweep
 from undrift.claims.dials.inpainting import measured
 from undrift.claims.worlds import load_study
-from undrift.evaluation.bench import Bench
-from undrift.evaluation.reference import open_reference
-from undrift.evaluation.subject import open_subject
+from undrift.evaluation.opening import open_reference
+from undrift.evaluation.target import open_target
+from undrift.options import FeatureOptions
 from undrift.randomness import generator
 from undrift.runs.loading import load_pipeline
 
@@ -34,23 +34,15 @@ def dial(run: Path, values: Sequence[float], n: int, seed: int, device: str) -> 
     Returns:
         ``points``: ``dial`` and each metric's ``value``, ``low``, ``high``; ``name`` of the dial.
     """
-    subject = open_subject(str(run))
-    bench = Bench.open(
-        open_reference(subject, None, None),
-        n,
-        seed,
-        features="domain",
-        weights=None,
-        download=False,
-        device=device,
-    )
+    subject = open_target(str(run))
+    bench = open_reference(subject, None, None).in_space(n, seed, FeatureOptions(), device)
     found = sweep(load_pipeline(run).to(device), values, bench, n=n, seed=seed)
     points = [
         {
             "dial": point.value,
             **{
-                name: {end: entry[end] for end in ("value", "low", "high")}
-                for name, entry in point.measured["metrics"].items()
+                name: {end: getattr(entry, end) for end in ("value", "low", "high")}
+                for name, entry in point.measured.metrics.items()
             },
         }
         for point in found.points

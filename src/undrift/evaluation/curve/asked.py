@@ -7,9 +7,9 @@ from typing import Literal
 
 from undrift.errors import UsageError
 from undrift.evaluation.curve.cells import LEARNED
-from undrift.evaluation.reference import Split
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
+from undrift.options import Split
 from undrift.sampling import solver
 
 FEWEST = 10

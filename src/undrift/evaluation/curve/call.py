@@ -10,7 +10,7 @@ from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.evaluation.curve.asked import NFES, Curve
 from undrift.evaluation.curve.run import run_curve
-from undrift.evaluation.reference import Split
+from undrift.options import Split
 
 
 @own_settings()

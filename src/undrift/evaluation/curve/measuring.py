@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from undrift.evaluation.bench import Bench
 from undrift.evaluation.curve.asked import Curve
-from undrift.evaluation.reference import Reference
-from undrift.evaluation.stored_reference import StoredReference
-from undrift.evaluation.subject import Subject
-from undrift.metrics import Comparison, Images, measure
-
-FEATURES = "domain"
-"""The feature space unless one is named, or the reference is features already."""
+from undrift.evaluation.reference import ReferenceImages
+from undrift.evaluation.target import Target
+from undrift.metrics import Comparison, Images, Measurements, measure
+from undrift.options import FeatureOptions
 
 
 class Measuring:
@@ -33,36 +28,20 @@ class Measuring:
     def __init__(
         self,
         asked: Curve,
-        subject: Subject,
-        reference: Reference | StoredReference,
+        subject: Target,
+        reference: ReferenceImages,
         names: Sequence[str],
         device: str,
     ) -> None:
         self._subject = subject
         self._names = names
-        weights, download = asked.weights_file, asked.download
-        if isinstance(reference, StoredReference):
-            self._bench = reference.bench(
-                asked.n,
-                asked.seed,
-                features=asked.features,
-                weights=weights,
-                download=download,
-                device=device,
-            )
-        else:
-            self._bench = Bench.open(
-                reference,
-                asked.n,
-                asked.seed,
-                features=asked.features or FEATURES,
-                weights=weights,
-                download=download,
-                device=device,
-            )
+        options = FeatureOptions(
+            features=asked.features, feature_weights=asked.weights_file, download=asked.download
+        )
+        self._bench = reference.in_space(asked.n, asked.seed, options, device)
         self._before: Comparison | None = None
 
-    def measure(self, samples: Images) -> dict[str, Any]:
+    def measure(self, samples: Images) -> Measurements:
         """What `undrift.metrics.measure` finds of ``samples``.
 
         Raises:

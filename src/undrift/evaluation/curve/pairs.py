@@ -38,7 +38,7 @@ def add_differences(best: Sequence[dict[str, Any]], metric: str, drawn: Drawn) -
             found = paired_differences(points[first], points[second], [metric])[metric]
         except UsageError:  # too few samples to be divided
             return None
-        return {name: found[name] for name in ("value", "low", "high")}
+        return {name: getattr(found, name) for name in ("value", "low", "high")}
 
     for record in best:
         if record["runner_up"] is None or metric not in PAIRED:

@@ -13,7 +13,7 @@ import torch
 from undrift.evaluation.curve.asked import Curve
 from undrift.evaluation.curve.best import best_within
 from undrift.evaluation.curve.cells import Skipped
-from undrift.evaluation.subject import Subject
+from undrift.evaluation.target import Target
 from undrift.files.durable import write_output
 from undrift.files.ownership import SOFTWARE
 from undrift.metrics import floor_notes
@@ -26,7 +26,7 @@ FILES = ("curve.png", "curve.json")
 
 def result_of(
     asked: Curve,
-    subject: Subject,
+    subject: Target,
     records: list[dict[str, Any]],
     skipped: list[Skipped],
     names: Sequence[str],
@@ -56,7 +56,9 @@ def result_of(
         "titles": {name: one["name"] for name, one in first["metrics"].items()},
         "better": {name: METRICS[name].better for name in names},
         "floors": {name: one["floor"] for name, one in first["metrics"].items()},
-        "floors_missing": floor_notes(first["metrics"]),
+        "floors_missing": floor_notes(
+            {name: one.get("floor_missing") for name, one in first["metrics"].items()}
+        ),
         "features": first["features"],
         "reference": first["reference"],
         "protocol": first["protocol"],

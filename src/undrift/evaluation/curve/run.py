@@ -15,17 +15,14 @@ from undrift.errors import UsageError
 from undrift.evaluation.curve.asked import Curve
 from undrift.evaluation.curve.cells import LEARNED, Cell, Skipped, cells_of
 from undrift.evaluation.curve.journal import Journal
-from undrift.evaluation.curve.measuring import FEATURES, Measuring
+from undrift.evaluation.curve.measuring import Measuring
 from undrift.evaluation.curve.pairs import add_differences
 from undrift.evaluation.curve.result import FILES, result_of, write_result
 from undrift.evaluation.drawing import OnDrawn, Sampling, draw
-from undrift.evaluation.reference import Reference, check, open_reference
-from undrift.evaluation.stored_reference import (
-    StoredReference,
-    is_stored,
-    open_stored,
-)
-from undrift.evaluation.subject import Subject, open_subject
+from undrift.evaluation.opening import check, open_reference
+from undrift.evaluation.reference import ReferenceImages
+from undrift.evaluation.stored_reference import StoredReference
+from undrift.evaluation.target import Target, open_target
 from undrift.files.lock import FileLock
 from undrift.files.ownership import check_replaceable
 from undrift.metrics import Comparison, chosen_metrics
@@ -34,6 +31,7 @@ from undrift.report.cost import duration
 from undrift.report.refresh import refresh
 from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
+from undrift.schema import to_plain
 from undrift.training.distributed import World
 from undrift.version import __version__
 from undrift.wording import plural
@@ -70,7 +68,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
     watcher = Watcher() if watcher is None else watcher
     names = chosen_metrics(asked.metrics)
     device = choose_device(asked.device)
-    subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
+    subject = open_target(asked.target, ema=asked.ema, weights=asked.weights)
     if subject.pipeline is None:
         raise UsageError(f"{asked.target}: samples, not a model; a curve needs a run or a pipeline")
     pipeline = DiffusionPipeline.of(
@@ -82,7 +80,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
     if asked.out is not None:
         for name in FILES:
             check_replaceable("--out", folder / name)
-    stored, reference = _reference(asked, subject)
+    reference = open_reference(subject, asked.reference, asked.split)
     check(subject, reference)
     with World.join(device) as world, contextlib.ExitStack() as stack:
         pipeline.to(world.device)
@@ -91,10 +89,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         )
         if not cells:
             raise UsageError(f"no point can be had: {skipped[0].sampler}, {skipped[0].reason}")
-        depends = _depends_on(asked, subject, reference.fingerprint, names, device)
-        if stored is not None:
-            spec = asked.features or stored.header["spec"]
-            depends |= {"features": [spec, asked.weights_file], "images": stored.header["images"]}
+        depends = _depends_on(asked, subject, reference, names, device)
         if world.first:
             make_folder(folder)
             stack.enter_context(FileLock(folder, ".curve.LOCK"))
@@ -108,7 +103,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         world.barrier()  # nobody reads the journal any more
         measuring = None
         if world.first and missing:
-            measuring = Measuring(asked, subject, stored or reference, names, device)
+            measuring = Measuring(asked, subject, reference, names, device)
         for place, k in enumerate(missing):
             cell = cells[k]
             sampling = _sampling(asked, cell)
@@ -119,7 +114,7 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
             records[k] = record = {
                 **vars(cell),
                 "seconds": drawn.seconds / asked.n,
-                **measuring.measure(drawn.images),
+                **to_plain(measuring.measure(drawn.images)),
             }
             journal.write(cell, record)
             rest = missing[place + 1 :]
@@ -131,20 +126,12 @@ def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
         found = result_of(asked, subject, [r for r in records if r is not None], skipped, names)
         if any(best["runner_up"] for best in found["best"][names[0]]):
             if measuring is None:
-                measuring = Measuring(asked, subject, stored or reference, names, device)
+                measuring = Measuring(asked, subject, reference, names, device)
             _pair(found["best"][names[0]], asked, subject, pipeline, measuring, world)
         write_result(folder, found, owned=asked.out is None)
         if subject.run is not None and folder == subject.run.path / "evaluation":
             refresh(subject.run.path)
         return found
-
-
-def _reference(asked: Curve, subject: Subject) -> tuple[StoredReference | None, Reference]:
-    """The file of features that is named, if it is one, and the real images."""
-    if is_stored(asked.reference):
-        stored = open_stored(asked.reference, asked.split)
-        return stored, stored.reference
-    return None, open_reference(subject, asked.reference, asked.split)
 
 
 def _sampling(asked: Curve, cell: Cell) -> Sampling:
@@ -155,7 +142,7 @@ def _sampling(asked: Curve, cell: Cell) -> Sampling:
 def _pair(
     best: list[dict[str, Any]],
     asked: Curve,
-    subject: Subject,
+    subject: Target,
     pipeline: DiffusionPipeline,
     measuring: Measuring,
     world: World,
@@ -170,7 +157,7 @@ def _pair(
     add_differences(best, chosen_metrics(asked.metrics)[0], drawn)
 
 
-def _folder(asked: Curve, subject: Subject) -> Path:
+def _folder(asked: Curve, subject: Target) -> Path:
     if asked.out is not None:
         return Path(asked.out)
     if subject.run is None:
@@ -179,15 +166,15 @@ def _folder(asked: Curve, subject: Subject) -> Path:
 
 
 def _depends_on(
-    asked: Curve, subject: Subject, reference: str, names: Sequence[str], device: str
+    asked: Curve, subject: Target, reference: ReferenceImages, names: Sequence[str], device: str
 ) -> dict[str, Any]:
-
+    stored = isinstance(reference, StoredReference)
     return {
         "version": __version__,
         "model": subject.fingerprint,
-        "reference": reference,
+        "reference": reference.fingerprint,
         "split": asked.split,
-        "features": [asked.features or FEATURES, asked.weights_file],
+        "features": [asked.features or reference.space, asked.weights_file],
         "n": asked.n,
         "metrics": list(names),
         "seed": asked.seed,
@@ -195,7 +182,7 @@ def _depends_on(
         "grid": asked.grid,
         "device": device,
         "threads": torch.get_num_threads(),
-    }
+    } | ({"images": reference.header.images} if stored else {})
 
 
 def _pace(pipeline: DiffusionPipeline, asked: Curve) -> float:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from undrift.data import DataReport, ImageSet
 from undrift.errors import UsageError
-from undrift.evaluation.model_images import Split, load_for, part_of
-from undrift.evaluation.subject import Subject
+from undrift.evaluation.target import Split, Target, load_for, part_of
 from undrift.likelihood import ValueGrid
 from undrift.names import find
 from undrift.randomness import generator
@@ -49,7 +48,7 @@ class ScoredImages:
 
 
 def open_images(
-    subject: Subject,
+    subject: Target,
     source: str | None,
     split: Split | None,
     n: int | None,
@@ -97,7 +96,7 @@ def open_images(
     )
 
 
-def _renamed(part: ImageSet, subject: Subject, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+def _renamed(part: ImageSet, subject: Target, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
     """Labels by the model's own numbers, or None where either side has none."""
     if part.labels is None or not subject.classes:
         return None

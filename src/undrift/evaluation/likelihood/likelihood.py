@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from undrift.data.findings import finding_lines, findings
 from undrift.errors import UsageError
 from undrift.evaluation.likelihood.images import ScoredImages, Split, open_images
-from undrift.evaluation.subject import Subject, open_subject
-from undrift.evaluation.unsaved import kept
+from undrift.evaluation.saving import saved_elsewhere
+from undrift.evaluation.target import Target, open_target
 from undrift.files.durable import write_file, write_output
 from undrift.likelihood import BoundMethod, Classes, FlowMethod, LikelihoodRequest, Scored
 from undrift.metrics.bounded import ANY, POSITIVE, Range, bounded_interval
@@ -110,21 +110,21 @@ def run_likelihood(asked: Likelihood, watcher: Watcher | None = None) -> dict[st
         UndriftError: what cannot be opened or scored; see the parts.
     """
     watcher = Watcher() if watcher is None else watcher
-    subject = open_subject(asked.target, ema=asked.ema, weights=asked.weights)
+    subject = open_target(asked.target, ema=asked.ema, weights=asked.weights)
     if subject.pipeline is None:
         raise UsageError(
             f"{subject.name}: these are samples; a likelihood needs a model, give a run or pipeline"
         )
     if type(subject.pipeline).likelihood is Pipeline.likelihood:
         raise subject.pipeline.no_likelihood()  # before its data are opened, or asked for
-    keeper = subject.keeper(asked.out)
+    keeper = subject.writable_run(asked.out)
     device = choose_device(asked.device)
     images = open_images(subject, asked.data, asked.split, asked.n, asked.value_levels, asked.seed)
     if len(images.images) < FEWEST:
         raise UsageError(f"--n {len(images.images)}: wanted at least {FEWEST} images")
     classes = _classes(asked, subject, images)
     pipeline = subject.pipeline.to(device)
-    lines = _plan(asked, subject, images, classes) + subject.kept_lines(keeper, asked.out)
+    lines = _plan(asked, subject, images, classes) + subject.unwritable_lines(keeper, asked.out)
     watcher.plan(lines)
     methods = {"elbo": asked.bound, "ode": asked.flow}
     names = list(methods) if asked.method == "both" else [asked.method]
@@ -139,7 +139,7 @@ def run_likelihood(asked: Likelihood, watcher: Watcher | None = None) -> dict[st
     return found
 
 
-def _classes(asked: Likelihood, subject: Subject, images: ScoredImages) -> Classes:
+def _classes(asked: Likelihood, subject: Target, images: ScoredImages) -> Classes:
     if asked.classes is not None:
         if asked.classes == "given" and images.labels is None:
             raise UsageError(
@@ -152,7 +152,7 @@ def _classes(asked: Likelihood, subject: Subject, images: ScoredImages) -> Class
     return "marginal" if images.labels is None else "given"
 
 
-def _plan(asked: Likelihood, subject: Subject, images: ScoredImages, classes: Classes) -> list[str]:
+def _plan(asked: Likelihood, subject: Target, images: ScoredImages, classes: Classes) -> list[str]:
     known = {
         "given": "given their label",
         "marginal": f"summed over {plural(len(subject.classes), 'class')}",
@@ -206,7 +206,7 @@ def _shortened(method: BoundMethod | FlowMethod) -> BoundMethod | FlowMethod:
 
 def _result(
     asked: Likelihood,
-    subject: Subject,
+    subject: Target,
     images: ScoredImages,
     classes: Classes,
     scores: dict[str, Scored],
@@ -282,7 +282,7 @@ def _write(
         write_file(folder / "likelihood.json", text)
         write_file(folder / "per-image.csv", table)
 
-    with kept(found, save):
+    with saved_elsewhere(found, save):
         if asked.out is not None:
             write_output(Path(asked.out), text)
         if asked.per_image is not None:

@@ -11,13 +11,13 @@ import torch
 
 from undrift.data.findings import finding_lines
 from undrift.errors import DataError, ModelFileError, UsageError
-from undrift.evaluation.reference import check, open_reference
-from undrift.evaluation.subject import Subject
+from undrift.evaluation.opening import check, open_reference
+from undrift.evaluation.saving import saved_elsewhere
+from undrift.evaluation.target import Target
 from undrift.evaluation.tuning.calibration import JUDGED
 from undrift.evaluation.tuning.cases import FINE, Source
 from undrift.evaluation.tuning.likeness import MOST, Likeness
 from undrift.evaluation.tuning.tune import Watcher, tune_all
-from undrift.evaluation.unsaved import kept
 from undrift.files import manifest
 from undrift.files.durable import standing, write_file, write_output
 from undrift.files.lock import FileLock
@@ -123,7 +123,7 @@ def _tuned(
         write_file(folder / "tune-sampler.json", text)
         pipeline.save_pretrained(folder / "pipeline")
 
-    with kept(result, save):
+    with saved_elsewhere(result, save):
         pipeline.save_pretrained(directory)
         if run is not None:
             run.write_bytes("evaluation/tune-sampler.json", text)
@@ -150,7 +150,7 @@ def likeness_of(
         ]
     config = None if run is None else configuration_of(run)
     classes = pipeline.spec.class_names
-    subject = Subject(asked.target, pipeline, None, classes, run, config)
+    subject = Target(asked.target, pipeline, None, classes, run, config)
     try:
         reference = open_reference(subject, asked.reference, "train")
         check(subject, reference)

@@ -1,0 +1,389 @@
+"""Results of metrics and of evaluations, as `undrift.schema.to_plain` writes them into JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from undrift.metrics.kernel import SubsetDistance
+from undrift.metrics.memorization import Pair
+from undrift.schema import optional
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricResult:
+    """One metric of one set of samples.
+
+    Attributes:
+        name: of the metric, with its feature space.
+        value: the estimate.
+        low: lower end of its 95 % interval; None where it has none.
+        high: upper end.
+        floor: what as many real images score; None where that cannot be measured.
+        floor_missing: why not.
+        ideal: what a perfect model scores, where that is known.
+        n: samples that it was computed from.
+        n_reference: reference images that it was computed from.
+        better: which way is better.
+        interval: estimator of the interval.
+        protocol: everything that the number depends on, as a sentence.
+        seconds: of computing it.
+        unseen: flaws of images like these that the metric was found not to notice; None where
+            this was not tested.
+    """
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    floor: float | None = None
+    floor_missing: str | None = optional()
+    ideal: float | None = None
+    n: int
+    n_reference: int
+    better: Literal["lower", "higher", "neither"]
+    interval: str
+    protocol: str
+    seconds: float = 0.0
+    unseen: tuple[str, ...] | None = optional()
+
+
+@dataclass(frozen=True, kw_only=True)
+class KernelResult(MetricResult):
+    """A kernel distance.
+
+    Attributes:
+        as_published: over subsets, as in the literature; None in other feature spaces than
+            Inception's.
+    """
+
+    as_published: SubsetDistance | None = optional()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModesResult(MetricResult):
+    """Divergence of the class shares of samples and reference.
+
+    Attributes:
+        modes: classes that samples show.
+        classes: classes of the reference.
+        floor_kl: expected divergence of as many real images.
+    """
+
+    modes: int
+    classes: int
+    floor_kl: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByClassResult(MetricResult):
+    """A metric that is also measured class by class.
+
+    Attributes:
+        classes: name of a class -> value.
+        left_out: name of a class that could not be measured -> why.
+    """
+
+    classes: Mapping[str, float]
+    left_out: Mapping[str, str] | None = optional()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemorizationResult(MetricResult):
+    """Share of samples that are near-copies of training images.
+
+    Attributes:
+        flagged: whether there are significantly more of them than of real images.
+        p_value: of that test.
+        exact: samples that are a training image.
+        threshold: relative distance below which a sample is a near-copy.
+        held_out: share of held-out images below it.
+        closest: the samples nearest to a training image, nearest first; ``sample`` is a place in
+            the set of samples, ``training`` one in the training images.
+    """
+
+    flagged: bool
+    p_value: float
+    exact: int
+    threshold: float
+    held_out: float | None
+    closest: tuple[Pair, ...]
+
+
+RESULTS: Mapping[str, type[MetricResult]] = {
+    "kid": KernelResult,
+    "modes": ModesResult,
+    "label_accuracy": ByClassResult,
+    "class_fd": ByClassResult,
+    "memorization": MemorizationResult,
+}
+"""Metrics whose results have more numbers; all others have a `MetricResult`."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One metric of one corruption.
+
+    Attributes:
+        metric: its key.
+        corruption: its name.
+        aspect: the property of the images that was destroyed.
+        value: the metric of the corrupted images.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        seen: equation (1).
+    """
+
+    metric: str
+    corruption: str
+    aspect: str
+    value: float
+    low: float
+    high: float
+    seen: bool
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """What the metrics in one feature space see.
+
+    Attributes:
+        space: name of the feature space.
+        n: real images that were corrupted; the same number is compared uncorrupted.
+        n_reference: real images that both are compared with.
+        real: metric -> its value for the uncorrupted images.
+        responses: of every metric and corruption that it is meant to notice.
+    """
+
+    space: str
+    n: int
+    n_reference: int
+    real: dict[str, float]
+    responses: tuple[Response, ...]
+
+    def unseen(self, metric: str) -> tuple[str, ...]:
+        """The aspects that ``metric`` does not see on these images."""
+        found = [one.aspect for one in self.responses if one.metric == metric and not one.seen]
+        return tuple(dict.fromkeys(found))
+
+    def value(self, metric: str, corruption: str) -> Response | None:
+        """The response of ``metric`` to ``corruption``; None where it was not measured."""
+        for one in self.responses:
+            if (one.metric, one.corruption) == (metric, corruption):
+                return one
+        return None
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain JSON, which `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Sensitivity:
+        """The inverse of `as_json`.
+
+        Raises:
+            KeyError: a field is missing.
+            TypeError: a field too many.
+        """
+        responses = tuple(Response(**one) for one in record["responses"])
+        return cls(**{**record, "responses": responses})
+
+
+@dataclass(frozen=True)
+class FeatureSpace:
+    """The feature space of the metrics.
+
+    Attributes:
+        name: with a hash where it was fitted.
+        description: what it is.
+    """
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class ClassifierFacts:
+    """The classifier of the metrics.
+
+    Attributes:
+        name: of its weights.
+        accuracy: on the reference images; None where they have no labels or it was fitted on them.
+    """
+
+    name: str
+    accuracy: float | None
+
+
+@dataclass(frozen=True)
+class ReferenceFacts:
+    """The reference images of a measurement.
+
+    Attributes:
+        split: their name: "test", "validation", "train" or "all".
+        count: how many were used.
+    """
+
+    split: str
+    count: int
+
+
+@dataclass(frozen=True)
+class SampleFacts:
+    """The samples of a measurement.
+
+    Attributes:
+        count: how many were measured.
+    """
+
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurements:
+    """All metrics of one set of samples.
+
+    Attributes:
+        metrics: by name.
+        missing: name of a metric that could not be computed -> why.
+        features: feature space.
+        classifier: None where there was none.
+        reference: reference images.
+        samples: samples.
+        seed: of every random choice.
+        protocol: what all metrics have in common, as a sentence.
+        sensitivity: which flaws the metrics notice in images like these, one entry per feature
+            space; None where this was not tested, empty where it cannot be.
+        sensitivity_missing: why it cannot be tested.
+    """
+
+    metrics: Mapping[str, MetricResult]
+    missing: Mapping[str, str]
+    features: FeatureSpace
+    classifier: ClassifierFacts | None
+    reference: ReferenceFacts
+    samples: SampleFacts
+    seed: int
+    protocol: str
+    sensitivity: tuple[Sensitivity, ...] | None = optional()
+    sensitivity_missing: str | None = optional()
+
+    @property
+    def memorization(self) -> MemorizationResult | None:
+        """The metric of that name; None where it was not measured."""
+        found = self.metrics.get("memorization")
+        return found if isinstance(found, MemorizationResult) else None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Difference of a metric between two sets of samples.
+
+    Attributes:
+        value: first less second.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        interval: estimator of the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    interval: str
+
+
+@dataclass(frozen=True)
+class EvaluatedReference(ReferenceFacts):
+    """The reference images of an evaluation.
+
+    Attributes:
+        source: what the user named.
+        available: images of the split.
+        fingerprint: hash of pixels, labels and splits.
+        findings: what loading them found; None of images that were stored or in memory.
+    """
+
+    source: str
+    available: int
+    fingerprint: str
+    findings: Mapping[str, object] | None
+
+
+@dataclass(frozen=True)
+class EvaluatedSamples(SampleFacts):
+    """The samples of an evaluation.
+
+    Attributes:
+        available: samples of the set; None where a model drew them.
+        findings: what loading them found; None where nothing was loaded.
+    """
+
+    available: int | None
+    findings: Mapping[str, object] | None
+
+
+@dataclass(frozen=True)
+class EvaluationCost:
+    """What an evaluation cost.
+
+    Attributes:
+        nfe: network forwards per sample.
+        sampling_seconds: of sampling, over all processes.
+        metrics_seconds: of computing features and metrics.
+        threads: CPU threads.
+    """
+
+    nfe: float
+    sampling_seconds: float
+    metrics_seconds: float
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The first fields of every result.
+
+    Attributes:
+        version: of undrift.
+        target: model or samples, as the user named them.
+    """
+
+    version: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationResult(Measurements, Result):
+    """Metrics of a model or of a set of samples.
+
+    Attributes:
+        reference: reference images.
+        samples: samples.
+        sampling: settings that the samples depend on; empty where they were given.
+        cost: what it cost.
+        against: the same of the second set of samples; None where there is one only.
+        differences: metric -> difference of the two; None where there is one only.
+    """
+
+    reference: EvaluatedReference
+    samples: EvaluatedSamples
+    sampling: Mapping[str, object]
+    cost: EvaluationCost
+    against: EvaluationResult | None = optional()
+    differences: Mapping[str, Difference] | None = optional()
+
+
+def floor_notes(reasons: Mapping[str, str | None]) -> list[str]:
+    """One line for each reason why values of real images could not be measured.
+
+    Args:
+        reasons: metric -> reason; None where there is a value.
+    """
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        if reason:
+            names.setdefault(reason, []).append(name)
+    return [
+        f"real images: {', '.join(some)} not measured: {reason}" for reason, some in names.items()
+    ]

@@ -1,0 +1,10 @@
+"""Options of the verbs: one frozen dataclass each, read by the command line and by Python.
+
+An option's name, default, bounds and help stand here and nowhere else. Errors name parameters; a
+command line shows them as its flags (`undrift.advice.named`). This package loads no torch.
+"""
+
+from undrift.options.evaluate import EvaluateOptions, EvaluateSources
+from undrift.options.options import FeatureOptions, Split
+
+__all__ = ["EvaluateOptions", "EvaluateSources", "FeatureOptions", "Split"]
