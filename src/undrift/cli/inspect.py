@@ -12,7 +12,7 @@ from undrift.cli.console import following, make_console
 from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
-from undrift.runs.settings import image_size
+from undrift.runs.settings import image_size, number_names
 
 if TYPE_CHECKING:
     from undrift.data.report import DataReport
@@ -37,6 +37,8 @@ class Inspect:
             the labels; `label` by default.
         caption_column: columns that hold captions, separated by commas; `.txt` is a text file
             beside each image; `text` by default.
+        numbers: columns of metadata.csv or metadata.jsonl, or arrays of an .npz, that hold a number
+            to condition on for every image, such as `angle`.
     """
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="DATA", metavar="DATA")]
@@ -48,6 +50,9 @@ class Inspect:
     holdout: float = 0.05
     label_column: str | None = None
     caption_column: str | None = None
+    numbers: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
 
     def __post_init__(self) -> None:
         if self.size is not None:
@@ -85,6 +90,7 @@ def run(arguments: list[str]) -> None:
         bad_limit=1.0,
         label_column=asked.label_column,
         caption_column=asked.caption_column,
+        numbers=number_names(asked.numbers),
     )
     console.print(inspect_text(images))
     if (needed := needs_of(images)) is not None:

@@ -37,6 +37,8 @@ class Train(TrainSettings):
         config: repeat the run of this config.yaml in --out; without --out, resume the run that it
             lies in. Excludes the other settings.
         resume: resume this run; DATA beside it says where its images were moved to.
+        numbers: columns of metadata.csv or metadata.jsonl, or arrays of an .npz, that hold a number
+            to condition on for every image, such as `angle`.
         learning_rate: peak of the learning-rate schedule.
         unconditional: ignore the labels that the data has.
         print_config: print the resolved configuration as YAML and stop.
@@ -52,6 +54,9 @@ class Train(TrainSettings):
     out: str | None = None
     config: str | None = None
     resume: str | None = None
+    numbers: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
     learning_rate: Annotated[
         float | None, tyro.conf.arg(name="lr", metavar="X", help_behavior_hint="")
     ] = None

@@ -349,7 +349,7 @@ class Pipeline(ABC):
 
 def fingerprint_of(spec: SampleSpec, tensors: Mapping[str, Tensor], **files: bytes) -> str:
     """Hexadecimal digest of a spec, weights by name, and further files by name."""
-    digest = hashlib.sha256(repr(spec).encode())
+    digest = hashlib.sha256(spec.canonical.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from undrift.arguments import check_fields
-from undrift.conditioning import ConditionSpec
+from undrift.conditioning import ConditionSpec, Number
 from undrift.conditioning.text import TextSpec
 from undrift.errors import UsageError
 from undrift.limits import LARGEST_IMAGE
 from undrift.pipelines.whole_number import MOST_STEPS
 from undrift.sampling import parse_grid, solver
 from undrift.schema import check_ranges
+
+_LATER = ("text", "numbers")
+"""Fields of `SampleSpec` that came after version 0.1.0."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class SampleSpec:
         steps: default number of steps.
         guidance: default guidance scale; 1 is off.
         text: what the model understands of prompts; None: it takes none.
+        numbers: numbers that images are conditioned on, with their ranges in the training data.
 
     Raises:
         UsageError: for values of another type, out of range, or that contradict each other.
@@ -45,8 +49,8 @@ class SampleSpec:
     sigma_min: float = 0.002
     steps: int = 20
     guidance: float = 1.0
-    # Not in the repr, which fingerprints hold: the weights of a text encoder say which it is.
     text: TextSpec | None = field(default=None, repr=False)
+    numbers: tuple[Number, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -65,11 +69,27 @@ class SampleSpec:
     @property
     def conditional(self) -> bool:
         """Whether the model takes any condition that guidance could lead towards."""
-        return bool(self.class_names) or self.text is not None
+        return bool(self.class_names or self.numbers) or self.text is not None
 
     def condition(self, augment: int = 0) -> ConditionSpec:
         """What an encoder takes for such samples, and ``augment`` augmentation parameters."""
-        return ConditionSpec(classes=len(self.class_names), augment=augment, text=self.text)
+        return ConditionSpec(
+            classes=len(self.class_names), augment=augment, numbers=self.numbers, text=self.text
+        )
+
+    @property
+    def canonical(self) -> str:
+        """The text of the spec that fingerprints hash.
+
+        Fields that came after version 0.1.0 are left out where they have their defaults, so that
+        what was stored under a fingerprint before there was a field stays valid.
+        """
+        shown = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in fields(self)
+            if field.name not in _LATER or getattr(self, field.name) != field.default
+        ]
+        return f"SampleSpec({', '.join(shown)})"
 
     def _check_frequencies(self) -> None:
         given, wanted = len(self.class_frequencies), len(self.class_names)

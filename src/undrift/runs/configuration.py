@@ -37,6 +37,7 @@ class DataConfig:
         bad_limit: share of unreadable files above which training refuses.
         label_column: column of the metadata that holds the labels; None is ``label``.
         caption_column: columns of the metadata that hold captions; None is ``text``.
+        numbers: columns of the metadata, or arrays, of numbers that the model is conditioned on.
         path: absolute path of ``source`` when the run began; None of a built-in or ``hf:`` name, of
             a path that is not UTF-8, and in runs of earlier versions.
     """
@@ -52,6 +53,7 @@ class DataConfig:
     label_column: str | None = None
     path: str | None = None
     caption_column: str | None = None
+    numbers: tuple[str, ...] = ()
 
 
 FINGERPRINT = "data.fingerprint"

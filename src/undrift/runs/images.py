@@ -46,6 +46,7 @@ def load_images(
         bad_limit=asked.bad_limit,
         label_column=asked.label_column,
         caption_column=asked.caption_column,
+        numbers=asked.numbers,
         progress=progress,
     )
 

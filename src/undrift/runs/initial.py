@@ -6,9 +6,10 @@ from torch import Tensor, nn
 
 from undrift.conditioning import ConditionEncoder
 from undrift.conditioning.labels import LabelEmbedding
+from undrift.conditioning.numbers import NumberEmbedding
 from undrift.errors import UsageError
 from undrift.names import find
-from undrift.pipelines import DiffusionPipeline, Pipeline
+from undrift.pipelines import DiffusionPipeline, Pipeline, SampleSpec
 from undrift.training.learner import Learner
 from undrift.training.learners.diffusion import DiffusionLearner
 
@@ -16,15 +17,15 @@ from undrift.training.learners.diffusion import DiffusionLearner
 def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     """Copy the weights of ``source`` into ``learner``.
 
-    Where the classes differ, classes of the same name keep their embedding, others start anew; all
-    else must fit.
+    Where the classes or numbers differ, those of the same name keep their embedding, others start
+    anew; all else must fit.
 
     Args:
         source: what was trained before.
         learner: what will be trained.
 
     Returns:
-        Names of the classes whose embedding starts anew.
+        Names of the classes and numbers whose embedding starts anew.
 
     Raises:
         UsageError: if the networks differ, or one is not a diffusion model's.
@@ -38,15 +39,24 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     embeddings, known_embeddings = dict(ours.named_children()), dict(theirs.named_children())
     if "augment" in embeddings and "augment" in known_embeddings:
         _copy_all(known_embeddings["augment"], embeddings["augment"])
-    labels, known_labels = embeddings.get("labels"), known_embeddings.get("labels")
+    return [
+        *_copy_labels(embeddings, known_embeddings, source.spec, learner.config.spec),
+        *_copy_numbers(embeddings, known_embeddings, source.spec, learner.config.spec),
+    ]
+
+
+def _copy_labels(
+    ours: dict[str, nn.Module], theirs: dict[str, nn.Module], source: SampleSpec, target: SampleSpec
+) -> list[str]:
+    labels, known_labels = ours.get("labels"), theirs.get("labels")
     if not isinstance(labels, LabelEmbedding):
         return []
     if not isinstance(known_labels, LabelEmbedding):
-        return list(learner.config.spec.class_names)
-    known = {name: row for row, name in enumerate(source.spec.class_names, start=1)}
+        return list(target.class_names)
+    known = {name: row for row, name in enumerate(source.class_names, start=1)}
     fresh = []
     with_null = {0: 0}
-    for row, name in enumerate(learner.config.spec.class_names, start=1):
+    for row, name in enumerate(target.class_names, start=1):
         origin = find(name, known)
         if origin is None:
             fresh.append(name)
@@ -55,6 +65,25 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     weights = labels.weight.detach()
     for row, origin in with_null.items():
         weights[row].copy_(known_labels.weight[origin])
+    return fresh
+
+
+def _copy_numbers(
+    ours: dict[str, nn.Module], theirs: dict[str, nn.Module], source: SampleSpec, target: SampleSpec
+) -> list[str]:
+    """Embeddings of standardised numbers, so that another range is no other embedding."""
+    numbers, known_numbers = ours.get("numbers"), theirs.get("numbers")
+    if not isinstance(numbers, NumberEmbedding):
+        return []
+    known = [number.name for number in source.numbers]
+    fresh = []
+    for row, number in enumerate(target.numbers):
+        if not isinstance(known_numbers, NumberEmbedding) or number.name not in known:
+            fresh.append(number.name)
+            continue
+        origin = known.index(number.name)
+        numbers.weight.detach()[row].copy_(known_numbers.weight[origin])
+        numbers.null.detach()[row].copy_(known_numbers.null[origin])
     return fresh
 
 

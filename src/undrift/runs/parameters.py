@@ -22,7 +22,6 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from undrift.conditioning import ConditionEncoder, ConditionSpec
-from undrift.data.augmentation import PARAMETERS
 from undrift.errors import UsageError
 from undrift.networks import (
     MLPConfig,
@@ -58,8 +57,7 @@ def drawing_parameters(model: Model) -> int:
     """
     if model.network is None:
         raise UsageError("--parameters: a network of your own has its size; leave it out")
-    augment = PARAMETERS if isinstance(model, DiffusionConfig) and model.augment else 0
-    return _counted(model.network, model.spec.condition(augment), model.width, model.spec.shape)
+    return _counted(model.network, model.condition, model.width, model.spec.shape)
 
 
 @lru_cache(maxsize=4096)

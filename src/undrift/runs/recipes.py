@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from undrift.advice import possible
 from undrift.codec import Standardise, codec_config
+from undrift.conditioning import Number
 from undrift.conditioning.text import TextSpec
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
@@ -160,7 +161,7 @@ def resolve(
         raise UsageError("--penalty: a diffusion model has no gradient penalty; leave it out")
     if settings.compile:
         check_compiler(device)
-    spec = replace(_spec(train, labelled, recipe), text=text)
+    spec = replace(_spec(train, labelled, recipe), text=text, numbers=_numbers(source, train))
     gan = None
     if settings.method != "diffusion":
         spec = replace(spec, steps=1)
@@ -270,6 +271,7 @@ def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
         label_column=settings.label_column,
         caption_column=settings.caption_column,
         path=absolute(source) if is_path(source) else None,
+        numbers=settings.numbers,
     )
 
 
@@ -291,6 +293,25 @@ def _spec(train: ImageSet, labelled: bool, recipe: Recipe) -> SampleSpec:
         sigma_min=recipe.sigma_min,
         steps=recipe.steps,
     )
+
+
+def _numbers(source: str, train: ImageSet) -> tuple[Number, ...]:
+    """Moments and ranges of the training images' numbers.
+
+    Raises:
+        DataError: all are the same.
+    """
+    found = []
+    columns = () if train.numbers is None else train.numbers.T
+    for name, column in zip(train.number_names, columns, strict=True):
+        low, high = float(column.min()), float(column.max())
+        if low == high:
+            raise DataError(
+                f"{source}: {name} is {low:g} for all training images, so that nothing can be "
+                "learned from it; leave it out"
+            )
+        found.append(Number(name, float(column.mean()), float(column.std()), low, high))
+    return tuple(found)
 
 
 def _spread(train: ImageSet) -> NDArray[np.uint8]:

@@ -271,13 +271,13 @@ def fewest_steps(model: object) -> int:
     return model.critic_steps if isinstance(model, GANConfig) else 1
 
 
-_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile")
+_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers")
 
 
 def _check(settings: TrainSettings, own_network: bool) -> None:
     """Refuse what only a diffusion model has a use for."""
     for name in _DIFFUSION_ONLY:
-        if getattr(settings, name) not in (None, False):
+        if getattr(settings, name) not in (None, False, ()):
             raise UsageError(
                 f"{flag(name)}: method {settings.method} has no use for it; leave it out"
             )

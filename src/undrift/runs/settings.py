@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -48,13 +49,15 @@ class TrainSettings:
             holds the labels; None is ``label``.
         caption_column: columns that hold captions, separated by commas; ``.txt`` is a text file
             beside each image, with a caption a line; None is ``text``.
+        numbers: columns of the metadata, or arrays of an ``.npz``, of numbers to condition on, such
+            as ``angle``; several by their names or separated by commas.
         flip: mirror images left to right at random.
         augment: probability of each non-leaky augmentation, in [0, 1].
         balance: draw every class equally often.
         conditional: learn the labels where the data has them.
         text: learn the captions: the model then draws what a prompt says.
-        label_dropout: share of labels and captions hidden from the network, for guidance, in
-            [0, 1].
+        label_dropout: share of labels, captions and numbers hidden from the network, for guidance,
+            in [0, 1].
         network: family of network.
         parameters: learnt numbers of the network that draws images, of a GAN its generator:
             ``500000``, ``0.5M``; the recipe's width follows, within a tenth.
@@ -92,6 +95,7 @@ class TrainSettings:
     bad_limit: float = 0.05
     label_column: str | None = None
     caption_column: str | None = None
+    numbers: tuple[str, ...] = ()
     flip: bool = False
     augment: float | None = None
     balance: bool = False
@@ -117,6 +121,7 @@ class TrainSettings:
     extend: bool = False
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", number_names(self.numbers))
         lengths = [
             name for name in ("budget", "images", "steps") if getattr(self, name) is not None
         ]
@@ -204,6 +209,21 @@ def flag(name: str) -> str:
     if name not in {field.name for field in fields(TrainSettings)}:
         raise KeyError(name)
     return "--lr" if name == "learning_rate" else "--" + name.replace("_", "-")
+
+
+def number_names(given: str | Sequence[str]) -> tuple[str, ...]:
+    """Names of columns of numbers; ``"a,b"``, ``["a", "b"]`` and ``["a,b"]`` are the same.
+
+    Raises:
+        UsageError: a name is empty, or comes twice.
+    """
+    words = [given] if isinstance(given, str) else list(given)
+    names = tuple(part.strip() for word in words for part in word.split(","))
+    if not all(names) or len(set(names)) < len(names):
+        raise UsageError(
+            f"--numbers {shown(','.join(words))}: wanted different names of columns, as angle,age"
+        )
+    return names
 
 
 def seconds(budget: str) -> float:

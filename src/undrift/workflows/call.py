@@ -39,6 +39,7 @@ class Keywords(TypedDict, total=False):
     bad_limit: float
     label_column: str | None
     caption_column: str | None
+    numbers: tuple[str, ...]
     flip: bool
     augment: float | None
     balance: bool

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from undrift.codec import CodecConfig, build_codec
-from undrift.conditioning import Condition, ConditionEncoder
+from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.data.augmentation import PARAMETERS, Augmentation, flip_half
 from undrift.data.loader import Batch
 from undrift.data.scatter import on_plane
@@ -61,7 +61,7 @@ ONE_STEP_IMAGES = 6
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """A class-conditional or unconditional diffusion model and its objective.
+    """A diffusion model, conditional on classes and numbers or not, and its objective.
 
     Attributes:
         spec: shape, classes and sampling defaults.
@@ -72,7 +72,8 @@ class DiffusionConfig:
         parameterization: what the network predicts: epsilon, x0, v, flow or edm.
         levels: distribution of training noise levels.
         weighting: weight of the error at each level.
-        label_dropout: share of labels and captions dropped, for classifier-free guidance.
+        label_dropout: share of labels, captions and each number dropped, for classifier-free
+            guidance.
         flip: mirror images at random.
         augment: probability of each non-leaky augmentation.
         optimizer: how the network is updated.
@@ -95,6 +96,11 @@ class DiffusionConfig:
     optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
     compile: bool = False
     likelihood: VariationalConfig | None = None
+
+    @property
+    def condition(self) -> ConditionSpec:
+        """The conditions that the network takes."""
+        return self.spec.condition(PARAMETERS if self.augment else 0)
 
     def __post_init__(self) -> None:
         check_ranges(self, "model", width=(1, WIDEST))
@@ -128,10 +134,9 @@ class DiffusionLearner:
         self._seed = seed
         self._device = torch.device(device)
         self._eigenvalues = eigenvalues
-        condition = config.spec.condition(PARAMETERS if config.augment else 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
-            encoder = ConditionEncoder(condition, config.width)
+            encoder = ConditionEncoder(config.condition, config.width)
             if network is None:
                 channels, height, width = config.spec.shape
                 network = build_network(

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from undrift.codec import build_codec
-from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
+from undrift.conditioning import Condition, ConditionEncoder
 from undrift.data.augmentation import flip_half
 from undrift.data.loader import Batch
 from undrift.gan import AdaptiveProbability, interpolated, transformed, two_sided, zero_centred
@@ -51,11 +51,10 @@ class GANLearner:
         self.codec = build_codec(config.codec).to(device)
         self._seed = seed
         self._device = torch.device(device)
-        condition = ConditionSpec(classes=len(config.spec.class_names))
         channels, *size = config.spec.shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
-            encoders = [ConditionEncoder(condition, config.width) for _ in range(2)]
+            encoders = [ConditionEncoder(config.condition, config.width) for _ in range(2)]
             made = {
                 "channels": channels,
                 "size": (size[0], size[1]),

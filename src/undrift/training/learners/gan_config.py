@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from undrift.codec import CodecConfig, IdentityConfig
+from undrift.conditioning import ConditionSpec
 from undrift.errors import UsageError
 from undrift.gan import AdversarialLoss, RelativisticPaired
 from undrift.limits import WIDEST
@@ -81,7 +82,14 @@ class GANConfig:
     generator_optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
     discriminator_optimizer: OptimizerConfig = field(default_factory=AdamWConfig)
 
+    @property
+    def condition(self) -> ConditionSpec:
+        """The conditions that both networks take."""
+        return self.spec.condition()
+
     def __post_init__(self) -> None:
+        if self.spec.numbers:
+            raise UsageError("model: a GAN is conditioned on classes only; leave numbers out")
         check_ranges(self, "model", width=(1, WIDEST), critic_steps=(1, 1000))
         if not 0 <= self.augment <= 1 or self.adapt < 0 or (self.augment and self.adapt):
             raise UsageError(
