@@ -227,6 +227,15 @@ def events(
                     "losses": losses,
                     "gaussian": gaussian.tolist(),
                     "standard_errors": [0.01 * loss for loss in losses],
+                    "condition_gaps": {
+                        "labels": {
+                            "gaps": [0.1 * done * loss for loss in losses],
+                            "standard_errors": [0.02 * loss for loss in losses],
+                            "gap": 0.1 * done * float(np.mean(losses)),
+                            "standard_error": 0.02 * float(np.mean(losses)),
+                            "loss": float(np.mean(losses)),
+                        }
+                    },
                     "seconds": 0.17,
                 }
             )

@@ -108,7 +108,7 @@ def test_complete_in_itself(page: Page):
 
 def test_every_section_has_its_content(page: Page):
     assert [name for name in page.ids if name in SECTIONS] == list(SECTIONS)
-    assert page.tags.count("svg") == 8  # one for each panel
+    assert page.tags.count("svg") == 10  # one for each panel
     assert 'class="missing"' not in page.text
     for words in (
         "A class-conditional diffusion model of 8 × 8 grey images in 10 classes",

@@ -59,7 +59,7 @@ def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
     assert refresh(run)
     text = (run / "report.html").read_text()
     page = Page(text)
-    assert 'id="samplers"' in text and page.tags.count("svg") == 9
+    assert 'id="samplers"' in text and page.tags.count("svg") == 11
     assert len(page.images) == len(Page(before).images)
     for words in ("dpmpp_2m, 5 steps", "better beyond its interval", "30 samples <b>against</b>"):
         assert words in page.said, words

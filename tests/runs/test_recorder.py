@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,9 @@ from rich.console import Console
 from tests.training.small import learner
 
 import undrift
+from undrift.conditioning.text import TextSpec
 from undrift.errors import DivergedError
+from undrift.pipelines import SampleSpec
 from undrift.runs import recorder
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog, read_events
@@ -83,7 +86,7 @@ def test_the_first_looks_say_nothing_of_the_time_left(now, run, log, shown):
 
 def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown, monkeypatch):
 
-    def drawn(weights: str) -> bytes:
+    def drawn(weights: str, held_out: object) -> bytes:
         if weights == "raw":
             raise DivergedError("decode: 64 of 64 values are not finite")
         return b"a picture"
@@ -101,7 +104,7 @@ def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown
 def test_held_out_images_are_denoised_in_one_step_beside_each_grid(run, log, shown, monkeypatch):
     images = undrift.data.load("digits").split("validation")
     made = learner(images)
-    monkeypatch.setattr(recorder, "draw_grid", lambda pipeline: b"a picture")
+    monkeypatch.setattr(recorder, "draw_grid", lambda *_: b"a picture")
     weights = {"ema": averaged_tensors(made), "raw": averaged_tensors(made)}
     with contextlib.closing(EventLog(run.events)) as events:
         recording = recorder.Recorder(run, events, made, log, held_out=images)
@@ -119,7 +122,7 @@ def test_images_that_cannot_be_denoised_are_told_and_the_run_goes_on(run, log, s
     images = undrift.data.load("digits").split("validation")
     made = learner(images)
     broken = {name: torch.full_like(t, float("nan")) for name, t in averaged_tensors(made).items()}
-    monkeypatch.setattr(recorder, "draw_grid", lambda pipeline: b"a picture")
+    monkeypatch.setattr(recorder, "draw_grid", lambda *_: b"a picture")
     with contextlib.closing(EventLog(run.events)) as events:
         recorder.Recorder(run, events, made, log, held_out=images).grid(
             Progress(7, 10, 70, 0.7), {"ema": broken}
@@ -133,3 +136,14 @@ def test_the_clocks_of_the_bar_have_names(run, shown, now):
         now[0] += 1.0
         recording.step(Progress(1, 10, 64, 0.1))
     assert "elapsed" in shown.getvalue() and "left" in shown.getvalue()
+
+
+def test_grids_of_a_model_of_texts_have_held_out_captions_that_it_reads_whole() -> None:
+    digits = undrift.data.load("digits").split("test")
+    spec = SampleSpec((1, 8, 8), text=TextSpec.fit(["a b", "a c"], most=0))
+    texts = [(), ("a b", "x"), ("a b c d",), ("a c",)] * 25
+    captioned = replace(digits, captions=tuple(texts[: len(digits)]))
+    prompts = recorder.grid_prompts(spec, captioned, 7)
+    assert prompts is not None and len(prompts) == 7 and set(prompts) == {"a b", "a c"}
+    assert recorder.grid_prompts(spec, digits, 4) is None
+    assert recorder.grid_prompts(SampleSpec((1, 8, 8)), captioned, 4) is None

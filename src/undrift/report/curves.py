@@ -24,6 +24,7 @@ from undrift.report.figure import (
     to_svg,
 )
 from undrift.report.history import History, Series, Validation
+from undrift.training.condition_gap import Z
 from undrift.wording import plural
 
 _NAMES = {"ema": "averaged weights (EMA)", "raw": "raw weights"}
@@ -170,6 +171,39 @@ def level_figure(history: History) -> Markup | None:
             )
         _noise_axis(right, last.noise)
         return to_svg(figure, "levels", "Validation error by noise level against the Gaussian")
+
+
+def gap_figure(history: History) -> Markup | None:
+    """Condition gaps over training and by noise level, with 95 % intervals; None without any."""
+    looks = [look for look in history.main if look.gaps]
+    if not looks:
+        return None
+    last = looks[-1]
+    with drawing():
+        figure, (left, right) = panels(2, height=2.6)
+        left.set_title("Condition gap: held-out error added by shuffling")
+        right.set_title(f"The same by noise level, at {plural(last.images, 'image')}")
+        for axis in (left, right):
+            axis.axhline(0.0, color=REFERENCE, linestyle=(0, (4, 3)), linewidth=1.5)
+        for name, colour in zip(last.gaps, (FIRST, SECOND, GOOD), strict=False):
+            there = [look for look in looks if name in look.gaps]
+            found = last.gaps[name]
+            for axis, places, gaps, errors in (
+                (
+                    left,
+                    [look.images for look in there],
+                    [look.gaps[name]["gap"] for look in there],
+                    [look.gaps[name]["standard_error"] for look in there],
+                ),
+                (right, last.noise.tolist(), found["gaps"], found["standard_errors"]),
+            ):
+                middle, half = np.array(gaps), Z * np.array(errors)
+                axis.plot(places, middle, color=colour, marker="o", markersize=3.2, label=name)
+                band(axis, places, list(middle - half), list(middle + half), colour)
+        left.legend(loc="upper left")
+        images_axis(left, history.images)
+        _noise_axis(right, last.noise)
+        return to_svg(figure, "gaps", "Condition gap over training and by noise level")
 
 
 def rate_figure(history: History) -> Markup | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from undrift.training.condition_gap import gap_sentence
 
 Record = dict[str, Any]
 Series = NDArray[np.float64]
@@ -28,6 +30,8 @@ class Validation:
         gaussian: (L,) the same of the best Gaussian denoiser, or None if it was not computed.
         in_bits: whether ``loss`` is bits per dimension.
         standard_errors: (L,) of ``losses``, over images; None where they were not recorded.
+        gaps: for each kind of condition, by its name, what
+            `undrift.training.condition_gap.condition_gap` found.
     """
 
     step: int
@@ -39,6 +43,7 @@ class Validation:
     gaussian: Series | None
     in_bits: bool = False
     standard_errors: Series | None = None
+    gaps: Mapping[str, Record] = field(default_factory=dict)
 
     @property
     def noise(self) -> Series:
@@ -163,6 +168,12 @@ class History:
         return None if found is None or found is looks[-1] else found
 
     @property
+    def gap_sentences(self) -> list[str]:
+        """Of each kind of condition, whether the model follows it, at the last validation."""
+        last = self.main[-1].gaps if self.main else {}
+        return [gap_sentence(name, found) for name, found in last.items()]
+
+    @property
     def images(self) -> int | None:
         """Real images seen so far."""
         if self.done is not None and "images" in self.done:
@@ -182,4 +193,5 @@ def _validation(event: Record) -> Validation:
         gaussian=None if gaussian is None else np.array(gaussian, dtype=np.float64),
         in_bits="bits_per_dim" in event,
         standard_errors=None if errors is None else np.array(errors, dtype=np.float64),
+        gaps=event.get("condition_gaps", {}),
     )

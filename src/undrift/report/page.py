@@ -20,6 +20,7 @@ from undrift.pipelines.diffusion.one_step import NOISE
 from undrift.report.cost import duration, time_by_part
 from undrift.report.curves import (
     evaluation_figure,
+    gap_figure,
     level_figure,
     loss_figure,
     rate_figure,
@@ -170,6 +171,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "verdict_tone": _VERDICTS[verdict.state],
         "levels": level_figure(history),
         "levels_note": _levels_note(history),
+        "gaps": gap_figure(history),
+        "gaps_note": ". ".join(history.gap_sentences),
         "one_step": one_step_sheet(record),
         "losses": None if game is not None else loss_figure(history),
         "game": game,

@@ -218,7 +218,9 @@ def _diffusion(
         schedule=VE(sigma_max=recipe.sigma_max),
         levels=recipe.levels,
         weighting=EDMWeight(),
-        label_dropout=_dropout(settings, spec, recipe),
+        label_dropout=_or(
+            settings.label_dropout, recipe.label_dropout if spec.text is None else TEXT_DROPOUT
+        ),
         flip=settings.flip,
         augment=settings.augment or 0.0,
         optimizer=_optimizer(recipe, settings.learning_rate, own_network),
@@ -291,22 +293,6 @@ def _spec(train: ImageSet, labelled: bool, recipe: Recipe) -> SampleSpec:
         sigma_min=recipe.sigma_min,
         steps=recipe.steps,
     )
-
-
-def _dropout(settings: TrainSettings, spec: SampleSpec, recipe: Recipe) -> float:
-    """Share of conditions that are dropped.
-
-    Raises:
-        UsageError: for numbers that are never dropped.
-    """
-    usual = recipe.label_dropout if spec.text is None else TEXT_DROPOUT
-    share = _or(settings.label_dropout, usual)
-    if spec.numbers and not share:
-        raise UsageError(
-            "--label-dropout 0 with --numbers: samples without numbers, and guidance, need some "
-            "to be hidden; give more than 0"
-        )
-    return share
 
 
 def _numbers(source: str, train: ImageSet) -> tuple[Number, ...]:

@@ -139,7 +139,7 @@ class Recorder:
         for name, tensors in weights.items():
             before = time.perf_counter()
             try:
-                picture = draw_grid(self._learner.pipeline(tensors))
+                picture = draw_grid(self._learner.pipeline(tensors), self._held_out)
             except DivergedError as error:  # training may find back; the run ends when it cannot
                 self._log.say(f"step {progress.step}: no grid of the {name} weights: {error}")
                 continue
@@ -207,12 +207,28 @@ def grid_shape(spec: SampleSpec) -> tuple[int, int]:
     return columns, max(1, 20 // columns) if small else 1
 
 
-def draw_grid(pipeline: Pipeline) -> bytes:
-    """A PNG of samples with the same seeds and classes every time."""
+def draw_grid(pipeline: Pipeline, held_out: ImageSet | None = None) -> bytes:
+    """A PNG of samples with the same seeds, classes and prompts every time.
+
+    Args:
+        pipeline: draws them.
+        held_out: images whose captions are the prompts of a model that takes any.
+    """
     columns, rows = grid_shape(pipeline.spec)
     labels = "all" if pipeline.spec.class_names else None
-    samples = pipeline(columns * rows, labels=labels, seed=GRID_SEED)
+    prompts = grid_prompts(pipeline.spec, held_out, columns * rows)
+    samples = pipeline(columns * rows, labels=labels, prompts=prompts, seed=GRID_SEED)
     return _png(image_grid(samples.images, columns=columns))
+
+
+def grid_prompts(spec: SampleSpec, held_out: ImageSet | None, most: int) -> list[str] | None:
+    """At most ``most`` captions that the model reads whole, evenly spaced; None without any."""
+    if spec.text is None or held_out is None or held_out.captions is None:
+        return None
+    captions = [texts[0] for texts in held_out.captions if texts]
+    whole = [one for one in captions if not spec.text.cut([one])]
+    count = min(most, len(whole))
+    return [whole[i * len(whole) // count] for i in range(count)] or None
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -28,9 +28,11 @@ from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
 from undrift.pipelines import Pipeline, Progress, Samples
 from undrift.report import gather_material, write_report
+from undrift.report.history import History
 from undrift.runs.activity import activity
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
+from undrift.runs.events import read_events
 from undrift.runs.judge import best_so_far
 from undrift.runs.learners import build_learner
 from undrift.runs.loading import load_weights
@@ -88,8 +90,10 @@ def close_run(
     pipeline = learner.pipeline(load_weights(run, config))
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
+    for sentence in History.of(read_events(run.events)).gap_sentences:
+        log.say(sentence)
     log.say("drawing a sample grid: grid.png")
-    run.write_bytes("grid.png", draw_grid(pipeline))
+    run.write_bytes("grid.png", draw_grid(pipeline, data.split("validation")))
     if bare:
         return
 
