@@ -10,8 +10,8 @@ import pytest
 
 from undrift.errors import UsageError
 from undrift.evaluation import EvaluationProgress, evaluate_target
-from undrift.metrics import EvaluationResult
 from undrift.options import EvaluateOptions
+from undrift.results import EvaluationResult
 
 
 class Recorded(EvaluationProgress):

@@ -13,8 +13,10 @@ from tests.report.test_report import Page
 
 from undrift.report import write_report
 from undrift.report.refresh import refresh
-from undrift.report.sampler_curve import curve_svg, print_figure
+from undrift.report.sampler_curve import print_figure
 from undrift.report.sampler_table import budget_lines
+from undrift.results import CurveResult
+from undrift.schema import from_plain
 
 
 def curve(names=("dpmpp_2m", "heun", "euler"), metrics=("fd", "kid", "coverage")):
@@ -36,17 +38,34 @@ def curve(names=("dpmpp_2m", "heun", "euler"), metrics=("fd", "kid", "coverage")
                 }
             )
     first = metrics[0]
-    best = {"budget": 5, **cells[0], **cells[0]["metrics"][first]}
-    second = {**cells[-3], **cells[-3]["metrics"][first]}
+
+    def ranked(cell):
+        return {name: cell[name] for name in ("sampler", "nfe", "steps")} | cell["metrics"][first]
+
+    best = {"budget": 5, **ranked(cells[0]), "runner_up": ranked(cells[-3]), "overlaps": False}
     return {
+        "version": "0",
+        "target": "run",
+        "n": 30,
+        "seed": 0,
+        "guidance": 1.0,
+        "grid": None,
         "metrics": list(metrics),
+        "missing": {},
         "titles": {m: f"{m}[domain]" for m in metrics},
         "better": {m: "higher" if m == "coverage" else "lower" for m in metrics},
         "floors": dict.fromkeys(metrics, 0.6) | {"coverage": 0.97},
+        "features": {"name": "domain", "description": ""},
+        "reference": {"split": "test", "count": 60},
+        "threads": 1,
         "cells": cells,
-        "best": {first: [best | {"runner_up": second, "overlaps": False}]},
+        "best": {first: [best]},
         "protocol": "30 samples <b>against</b> 60 images",
     }
+
+
+def result(plain):
+    return from_plain(CurveResult, plain, "curve")
 
 
 def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
@@ -126,7 +145,7 @@ def test_a_page_without_the_marks_is_left_alone(tmp_path):
 @pytest.mark.parametrize("metrics", [("fd",), ("coverage", "kid")])
 def test_the_figure_takes_any_metrics_and_many_samplers(metrics):
     names = tuple(f"sampler_{k}" for k in range(17))
-    figure = print_figure(curve(names, metrics))
+    figure = print_figure(result(curve(names, metrics)))
     assert len(figure.axes) == 2 * len(metrics)
     left = figure.axes[0]
     told = {text.get_text() for text in left.texts}
@@ -141,18 +160,14 @@ def test_the_figure_takes_any_metrics_and_many_samplers(metrics):
     assert matplotlib.rcParams["axes.grid"] is False
 
 
-def test_without_a_curve_there_is_no_figure():
-    assert curve_svg({}) is None and budget_lines({}, "fd") == []
-
-
 def test_intervals_that_are_missing():
     plain = curve(("euler",), ("fd",))
     for cell in plain["cells"]:
         cell["metrics"]["fd"] |= {"low": None, "high": None}
     plain["best"]["fd"][0] |= {"low": None, "high": None, "runner_up": None, "overlaps": None}
-    (line,) = budget_lines(plain, "fd")
+    (line,) = budget_lines(result(plain), "fd")
     assert (line.runner_up, line.told_apart) == ("-", "-") and "to" not in line.value
-    assert print_figure(plain).axes
+    assert print_figure(result(plain)).axes
 
 
 @pytest.mark.parametrize("floor", [-0.01, 0.0])
@@ -164,5 +179,5 @@ def test_real_images_below_zero_are_on_the_chart(floor):
     wide["floors"] = {"kid": floor}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of a layout that collapsed
-        axis = print_figure(wide).axes[0]
+        axis = print_figure(result(wide)).axes[0]
     assert axis.get_yscale() == "linear" and axis.get_ylim()[0] <= floor

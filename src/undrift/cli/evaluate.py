@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from undrift.evaluation import EvaluationProgress
-    from undrift.metrics import EvaluationResult
+    from undrift.results import EvaluationResult
 
 _LONG = 10.0
 """Seconds of work on features from which on it is announced."""

@@ -25,7 +25,6 @@ from undrift.evaluation.stored_reference import is_stored, store_reference
 from undrift.evaluation.target import Evaluable, ImageSource, Target, open_target
 from undrift.metrics import (
     Comparison,
-    EvaluationResult,
     chosen_metrics,
     lacking_metrics,
     measure,
@@ -33,15 +32,16 @@ from undrift.metrics import (
     paired_differences,
     with_sensitivity,
 )
-from undrift.metrics.results import (
-    EvaluatedReference,
-    EvaluatedSamples,
-    EvaluationCost,
-    FeatureSpace,
-)
+from undrift.metrics.results import FeatureSpace
 from undrift.options import EvaluateOptions
 from undrift.pipelines.grid import image_grid
 from undrift.pipelines.png import encode_png
+from undrift.results.evaluation import (
+    EvaluatedReference,
+    EvaluatedSamples,
+    EvaluationCost,
+    EvaluationResult,
+)
 from undrift.runs.recipes import choose_device
 from undrift.training.distributed import World
 from undrift.version import __version__

@@ -249,6 +249,34 @@ class Reference:
         return Images(samples.images, self.source.labels_of(target, samples.labels))
 
 
+class Comparisons:
+    """Comparisons of several sets of samples of one target with one reference.
+
+    What does not depend on the samples, values of real images among it, is computed once.
+
+    Args:
+        reference: real images in a feature space.
+        target: names the classes of the samples.
+    """
+
+    def __init__(self, reference: Reference, target: Target) -> None:
+        self.target = target
+        self._reference = reference
+        self._last: Comparison | None = None
+
+    def of(self, samples: Images) -> Comparison:
+        """A comparison of ``samples`` with the reference.
+
+        Raises:
+            UsageError: a class that the reference lacks.
+        """
+        if self._last is None:
+            self._last = self._reference.comparison(samples, self.target)
+        else:
+            self._last = self._last.beside(self._reference.renamed(samples, self.target))
+        return self._last
+
+
 def seconds_per_image(extractor: FeatureExtractor, images: NDArray[np.uint8]) -> float:
     """Seconds that the features of one image take, measured on the first few."""
     few = images[:_TIMED]

@@ -12,9 +12,9 @@ from pathlib import Path
 from undrift.errors import UndriftError, UnsavedResultError, UsageError
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file, write_output
-from undrift.metrics import EvaluationResult
 from undrift.options import EvaluateOptions
 from undrift.report.refresh import refresh
+from undrift.results import EvaluationResult
 from undrift.runs.directory import RunDirectory
 from undrift.schema import to_plain
 

@@ -5,7 +5,6 @@ from undrift.metrics.difference import paired_differences
 from undrift.metrics.estimate import Estimate
 from undrift.metrics.images import Images
 from undrift.metrics.results import (
-    EvaluationResult,
     Measurements,
     MemorizationResult,
     MetricResult,
@@ -24,7 +23,6 @@ from undrift.metrics.suite import (
 __all__ = [
     "Comparison",
     "Estimate",
-    "EvaluationResult",
     "Images",
     "Measurements",
     "MemorizationResult",

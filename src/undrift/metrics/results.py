@@ -1,14 +1,17 @@
-"""Results of metrics and of evaluations, as `undrift.schema.to_plain` writes them into JSON."""
+"""Results of metrics, as `undrift.schema.to_plain` writes them into JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, TypeVar
 
+from undrift.errors import UsageError, shown
 from undrift.metrics.kernel import SubsetDistance
 from undrift.metrics.memorization import Pair
-from undrift.schema import optional
+from undrift.schema import from_plain, optional
+
+Measured = TypeVar("Measured", bound="Measurements")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -293,87 +296,6 @@ class Difference:
     interval: str
 
 
-@dataclass(frozen=True)
-class EvaluatedReference(ReferenceFacts):
-    """The reference images of an evaluation.
-
-    Attributes:
-        source: what the user named.
-        available: images of the split.
-        fingerprint: hash of pixels, labels and splits.
-        findings: what loading them found; None of images that were stored or in memory.
-    """
-
-    source: str
-    available: int
-    fingerprint: str
-    findings: Mapping[str, object] | None
-
-
-@dataclass(frozen=True)
-class EvaluatedSamples(SampleFacts):
-    """The samples of an evaluation.
-
-    Attributes:
-        available: samples of the set; None where a model drew them.
-        findings: what loading them found; None where nothing was loaded.
-    """
-
-    available: int | None
-    findings: Mapping[str, object] | None
-
-
-@dataclass(frozen=True)
-class EvaluationCost:
-    """What an evaluation cost.
-
-    Attributes:
-        nfe: network forwards per sample.
-        sampling_seconds: of sampling, over all processes.
-        metrics_seconds: of computing features and metrics.
-        threads: CPU threads.
-    """
-
-    nfe: float
-    sampling_seconds: float
-    metrics_seconds: float
-    threads: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """The first fields of every result.
-
-    Attributes:
-        version: of undrift.
-        target: model or samples, as the user named them.
-    """
-
-    version: str
-    target: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationResult(Measurements, Result):
-    """Metrics of a model or of a set of samples.
-
-    Attributes:
-        reference: reference images.
-        samples: samples.
-        sampling: settings that the samples depend on; empty where they were given.
-        cost: what it cost.
-        against: the same of the second set of samples; None where there is one only.
-        differences: metric -> difference of the two; None where there is one only.
-    """
-
-    reference: EvaluatedReference
-    samples: EvaluatedSamples
-    sampling: Mapping[str, object]
-    cost: EvaluationCost
-    against: EvaluationResult | None = optional()
-    differences: Mapping[str, Difference] | None = optional()
-
-
 def floor_notes(reasons: Mapping[str, str | None]) -> list[str]:
     """One line for each reason why values of real images could not be measured.
 
@@ -387,3 +309,25 @@ def floor_notes(reasons: Mapping[str, str | None]) -> list[str]:
     return [
         f"real images: {', '.join(some)} not measured: {reason}" for reason, some in names.items()
     ]
+
+
+def read_measurements(kind: type[Measured], plain: Mapping[str, Any], where: str) -> Measured:
+    """The inverse of `undrift.schema.to_plain` for `Measurements` and its subclasses.
+
+    Args:
+        kind: the class.
+        plain: a JSON object.
+        where: the file; errors start with it.
+
+    Raises:
+        UsageError: a key that is unknown or missing, or a value of another type.
+    """
+    metrics = plain.get("metrics")
+    if not isinstance(metrics, Mapping):
+        raise UsageError(f"{where}: metrics: got {shown(metrics)}, wanted a mapping")
+    found = from_plain(kind, {**plain, "metrics": {}}, where)
+    read = {
+        name: from_plain(RESULTS.get(name, MetricResult), one, f"{where}: metrics.{name}")
+        for name, one in metrics.items()
+    }
+    return replace(found, metrics=read)

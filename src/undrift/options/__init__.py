@@ -4,7 +4,15 @@ An option's name, default, bounds and help stand here and nowhere else. Errors n
 command line shows them as its flags (`undrift.advice.named`). This package loads no torch.
 """
 
+from undrift.options.curve import CurveOptions, CurveSources
 from undrift.options.evaluate import EvaluateOptions, EvaluateSources
 from undrift.options.options import FeatureOptions, Split
 
-__all__ = ["EvaluateOptions", "EvaluateSources", "FeatureOptions", "Split"]
+__all__ = [
+    "CurveOptions",
+    "CurveSources",
+    "EvaluateOptions",
+    "EvaluateSources",
+    "FeatureOptions",
+    "Split",
+]

@@ -99,14 +99,14 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
 def curve_section(record: RunRecord) -> Markup:
     """The section about samplers, between its marks; without a curve there are only the marks."""
     curve = record.curve
-    tables = [
-        (curve["titles"][name], budget_lines(curve, name)) for name in curve.get("metrics", ())
-    ]
-    filled = {
-        "figure": curve_svg(curve),
-        "tables": tables[:1],
-        "note": str(curve.get("protocol", "")),
-    }
+    filled: dict[str, object] = {"figure": None, "tables": [], "note": ""}
+    if curve is not None and curve.cells:
+        first = curve.metrics[:1]
+        filled = {
+            "figure": curve_svg(curve),
+            "tables": [(curve.titles[name], budget_lines(curve, name)) for name in first],
+            "note": curve.protocol,
+        }
     return Markup(_template("samplers.html").render(curve=filled).strip())
 
 

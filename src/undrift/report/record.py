@@ -11,8 +11,9 @@ from undrift.errors import ModelFileError, UsageError
 from undrift.files.reading import mapping, read_json
 from undrift.files.yaml_reading import read_yaml
 from undrift.report.history import History, Record
+from undrift.results import CurveResult
 from undrift.runs.events import read_events
-from undrift.schema import check_known
+from undrift.schema import check_known, from_plain
 
 _ADVICE = "restore it or delete it"
 
@@ -43,7 +44,7 @@ class RunRecord:
         environment: ``environment.json``; empty if missing.
         status: ``status.json``; empty if missing.
         evaluation: ``evaluation/first.json``; empty if missing.
-        curve: ``evaluation/curve.json``; empty if no curve was measured.
+        curve: ``evaluation/curve.json``; None if no curve was measured.
         evaluations: what ``undrift evaluate`` measured of this run, latest first.
         history: ``metrics.jsonl``.
         grids: sample grids that exist, oldest first.
@@ -57,7 +58,7 @@ class RunRecord:
     environment: Record
     status: Record
     evaluation: Record
-    curve: Record
+    curve: CurveResult | None
     evaluations: tuple[Record, ...]
     history: History
     grids: tuple[Grid, ...]
@@ -89,7 +90,7 @@ class RunRecord:
         status = plain("status.json")
         evaluation = plain("evaluation/first.json")
         later = directory / "evaluation/curve.json"
-        curve = _mapping(later) if later.exists() else {}
+        curve = _curve(later) if later.exists() else None
         events = directory / "metrics.jsonl"
         if not events.exists():
             missing.append(events.name)
@@ -111,6 +112,13 @@ class RunRecord:
             _grids(directory, history.one_steps),
             tuple(missing),
         )
+
+
+def _curve(path: Path) -> CurveResult:
+    try:
+        return from_plain(CurveResult, _mapping(path), str(path))
+    except UsageError as error:
+        raise ModelFileError(f"{error}; {_ADVICE}") from error
 
 
 def _evaluations(folder: Path) -> tuple[Record, ...]:

@@ -1,4 +1,4 @@
-"""Quality of many samplers against what they cost: ``evaluation/curve.json`` as a picture."""
+"""Quality of many samplers against their cost: a `CurveResult` as a figure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from undrift.report.figure import MUTED, REFERENCE, RULE, drawing, plain_ticks, to_svg
-from undrift.report.history import Record
+from undrift.results.curve import CurvePoint, CurveResult
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
 """Okabe and Ito's, told apart by readers of any colour vision; yellow is too faint on white."""
@@ -27,17 +27,15 @@ _ASIDE = 1.01
 _LABEL_GAP = 11.0  # points between the baselines of two labels
 
 
-def curve_svg(curve: Record) -> Markup | None:
-    """The figure for the report; None where no curve was measured."""
-    if not curve.get("cells"):
-        return None
+def curve_svg(curve: CurveResult) -> Markup:
+    """The figure for the report."""
     with drawing():
         figure = _figure(curve, {"muted": MUTED, "reference": REFERENCE, "rule": RULE})
-        names = ", ".join(_samplers(curve))
+        names = ", ".join(curve.samplers)
         return to_svg(figure, "samplers", f"Quality against cost of the samplers {names}")
 
 
-def print_figure(curve: Record) -> Figure:
+def print_figure(curve: CurveResult) -> Figure:
     """The figure on white, for print."""
     with drawing(), printed():
         figure = _figure(curve, GREYS)
@@ -47,7 +45,7 @@ def print_figure(curve: Record) -> Figure:
 
 
 _Name = tuple[float, float, str, str]
-"""Where a line begins, whose it is, and its colour."""
+"""Where a line begins, its sampler, and its colour."""
 
 
 @contextmanager
@@ -60,10 +58,10 @@ def printed() -> Iterator[None]:
         yield
 
 
-def _figure(curve: Record, tones: Mapping[str, str]) -> Figure:
+def _figure(curve: CurveResult, tones: Mapping[str, str]) -> Figure:
     """A row of panels per metric: against evaluations, and against seconds."""
-    metrics = curve["metrics"]
-    height = max(3.5, 1.2 + 0.17 * len(_samplers(curve)))  # inches; room for every name
+    metrics = curve.metrics
+    height = max(3.5, 1.2 + 0.17 * len(curve.samplers))  # inches; room for every name
     figure = Figure(figsize=(10.4, height * len(metrics)), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.08, wspace=0.04)  # type: ignore[union-attr]
     figure.patch.set_alpha(0)
@@ -76,7 +74,7 @@ def _figure(curve: Record, tones: Mapping[str, str]) -> Figure:
             axis.patch.set_alpha(0)
             names = _panel(axis, curve, metric, cost, tones)
             named += [(axis, names)] if cost == "nfe" else []
-        left.set_title(f"{curve['titles'][metric]}, {curve['better'][metric]} is better")
+        left.set_title(f"{curve.titles[metric]}, {curve.better[metric]} is better")
         right.tick_params(labelleft=False)
         if last:
             left.set_xlabel("network evaluations per image (NFE)")
@@ -88,25 +86,24 @@ def _figure(curve: Record, tones: Mapping[str, str]) -> Figure:
 
 
 def _panel(
-    axis: Axes, curve: Record, metric: str, cost: str, tones: Mapping[str, str]
+    axis: Axes, curve: CurveResult, metric: str, cost: str, tones: Mapping[str, str]
 ) -> list[_Name]:
-    """One metric against one cost, every sampler with its intervals; return the lines' names."""
+    """One metric against one cost, with intervals; return the labels of the lines."""
     labels: list[_Name] = []
-    for place, sampler in enumerate(_samplers(curve)):
-        cells = [
-            cell
-            for cell in curve["cells"]
-            if cell["sampler"] == sampler and metric in cell["metrics"]
-        ]
+    for place, sampler in enumerate(curve.samplers):
+        cells = [cell for cell in curve.cells if cell.sampler == sampler and metric in cell.metrics]
         if not cells:
             continue
-        cells.sort(key=lambda cell: cell["nfe"])
+        cells.sort(key=lambda cell: cell.nfe)
         colour = COLOURS[place % len(COLOURS)]
         costs = [_cost(curve, cell, cost) for cell in cells]
-        points = [cell["metrics"][metric] for cell in cells]
-        values = [point["value"] for point in points]
+        points = [cell.metrics[metric] for cell in cells]
+        values = [point.value for point in points]
         ends = [
-            tuple(point["value"] if point[end] is None else point[end] for end in ("low", "high"))
+            (
+                point.value if point.low is None else point.low,
+                point.value if point.high is None else point.high,
+            )
             for point in points
         ]
         axis.vlines(
@@ -125,7 +122,7 @@ def _panel(
     for cell in _best(curve, metric, cost):
         axis.plot(
             [_cost(curve, cell, cost)],
-            [cell["metrics"][metric]["value"]],
+            [cell.metrics[metric].value],
             marker="o",
             markersize=10,
             markerfacecolor="none",
@@ -133,7 +130,7 @@ def _panel(
             markeredgewidth=1.2,
             linestyle="none",
         )
-    floor = curve.get("floors", {}).get(metric)
+    floor = curve.floors.get(metric)
     if floor is not None:
         axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.3)
     _scale(axis, curve, metric, cost)
@@ -150,14 +147,14 @@ def _panel(
     return labels
 
 
-def _scale(axis: Axes, curve: Record, metric: str, cost: str) -> None:
-    points = [c["metrics"][metric] for c in curve["cells"] if metric in c["metrics"]]
-    costs = [cell[cost] for cell in curve["cells"]]
-    ends = [point["value"] if point["low"] is None else point["low"] for point in points]
-    floor = curve.get("floors", {}).get(metric)
+def _scale(axis: Axes, curve: CurveResult, metric: str, cost: str) -> None:
+    points = [c.metrics[metric] for c in curve.cells if metric in c.metrics]
+    costs = [_amount(cell, cost) for cell in curve.cells]
+    ends = [point.value if point.low is None else point.low for point in points]
+    floor = curve.floors.get(metric)
     lowest = min(ends if floor is None else [*ends, floor])  # which may be below 0, without bias
-    highest = max(point["value"] for point in points)
-    if curve["better"][metric] == "lower" and lowest > 0 and highest > 4 * lowest:
+    highest = max(point.value for point in points)
+    if curve.better[metric] == "lower" and lowest > 0 and highest > 4 * lowest:
         axis.set_yscale("log")
         plain_ticks(axis.yaxis, wide=highest > 30 * lowest)
     axis.set_xscale("log")
@@ -199,25 +196,25 @@ def _label(axis: Axes, labels: Sequence[_Name]) -> None:
         note.set_in_layout(False)
 
 
-def _best(curve: Record, metric: str, cost: str) -> list[Record]:
+def _best(curve: CurveResult, metric: str, cost: str) -> list[CurvePoint]:
     """The points to mark: the best within each budget, or of each length of time."""
-    cells = [cell for cell in curve["cells"] if metric in cell["metrics"]]
-    sign = 1 if curve["better"][metric] == "lower" else -1
-    kept: list[Record] = []
-    for cell in sorted(cells, key=lambda c: (c[cost], sign * c["metrics"][metric]["value"])):
-        value = sign * cell["metrics"][metric]["value"]
-        if not kept or value < sign * kept[-1]["metrics"][metric]["value"]:
+    cells = [cell for cell in curve.cells if metric in cell.metrics]
+    sign = 1 if curve.better[metric] == "lower" else -1
+    kept: list[CurvePoint] = []
+    for cell in sorted(cells, key=lambda c: (_amount(c, cost), sign * c.metrics[metric].value)):
+        value = sign * cell.metrics[metric].value
+        if not kept or value < sign * kept[-1].metrics[metric].value:
             kept.append(cell)
     return kept
 
 
-def _cost(curve: Record, cell: Record, cost: str) -> float:
-    """Where a point stands; those of equal evaluations stand a little beside each other."""
+def _cost(curve: CurveResult, cell: CurvePoint, cost: str) -> float:
+    """Position of a point; points of equal evaluations are set a little apart."""
     if cost != "nfe":
-        return cell[cost]
-    names = _samplers(curve)
-    return cell["nfe"] * _ASIDE ** (names.index(cell["sampler"]) - (len(names) - 1) / 2)
+        return cell.seconds
+    names = curve.samplers
+    return cell.nfe * _ASIDE ** (names.index(cell.sampler) - (len(names) - 1) / 2)
 
 
-def _samplers(curve: Record) -> list[str]:
-    return list(dict.fromkeys(cell["sampler"] for cell in curve["cells"]))
+def _amount(cell: CurvePoint, cost: str) -> float:
+    return cell.nfe if cost == "nfe" else cell.seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from undrift.report.history import Record
+from undrift.results.curve import BestPoint, CurveResult, Interval, RankedPoint
 from undrift.wording import plural
 
 
@@ -17,7 +17,7 @@ class BudgetLine:
         best: sampler and its number of steps.
         value: of the metric, with its interval.
         runner_up: the best other sampler and its value, or a dash.
-        told_apart: what the intervals say of the two.
+        told_apart: whether the intervals of the two overlap.
     """
 
     budget: int
@@ -27,31 +27,29 @@ class BudgetLine:
     told_apart: str
 
 
-def budget_lines(curve: Record, metric: str) -> list[BudgetLine]:
+def budget_lines(curve: CurveResult, metric: str) -> list[BudgetLine]:
     """Lines of every budget for ``metric``."""
-    lines = []
-    for entry in curve.get("best", {}).get(metric, ()):
-        second = entry["runner_up"]
-        lines.append(
-            BudgetLine(
-                entry["budget"],
-                f"{entry['sampler']}, {plural(entry['steps'], 'step')}",
-                _value(entry),
-                "-" if second is None else f"{second['sampler']} {_value(second)}",
-                _apart(entry),
-            )
+    return [
+        BudgetLine(
+            best.budget,
+            f"{best.sampler}, {plural(best.steps, 'step')}",
+            _value(best),
+            "-" if best.runner_up is None else f"{best.runner_up.sampler} {_value(best.runner_up)}",
+            _apart(best),
         )
-    return lines
+        for best in curve.best.get(metric, ())
+    ]
 
 
-def _apart(entry: Record) -> str:
+def _apart(best: BestPoint) -> str:
     words = {None: "-", True: "the intervals overlap", False: "better beyond its interval"}
-    paired = entry.get("difference")
-    told = words[entry["overlaps"]]
-    return told if paired is None else f"{told}; pair by pair {_value(paired)}"
+    found = words[best.overlaps]
+    if best.difference is None:
+        return found
+    return f"{found}; pair by pair {_value(best.difference)}"
 
 
-def _value(entry: Record) -> str:
-    if entry["low"] is None or entry["high"] is None:
-        return f"{entry['value']:.3g}"
-    return f"{entry['value']:.3g} ({entry['low']:.3g} to {entry['high']:.3g})"
+def _value(one: RankedPoint | Interval) -> str:
+    if one.low is None or one.high is None:
+        return f"{one.value:.3g}"
+    return f"{one.value:.3g} ({one.low:.3g} to {one.high:.3g})"

@@ -6,20 +6,21 @@ import pytest
 from tests.pipelines.models import small
 
 from undrift.errors import UsageError
-from undrift.evaluation.curve.cells import Cell, cells_of
+from undrift.evaluation.curve.points import points_of
+from undrift.results.curve import Point
 
 
 def planned(samplers, budgets, **settings):
-    return cells_of(small(), samplers, budgets, **({"guidance": None, "grid": None} | settings))
+    return points_of(small(), samplers, budgets, **({"guidance": None, "grid": None} | settings))
 
 
 def test_one_evaluation_a_step_and_two_but_for_the_last():
     cells, skipped = planned(["euler", "heun"], [10, 5, 4])
     assert cells == [
-        Cell("euler", 4, 4),
-        Cell("euler", 5, 5),
-        Cell("heun", 5, 3),
-        Cell("euler", 10, 10),
+        Point("euler", 4, 4),
+        Point("euler", 5, 5),
+        Point("heun", 5, 3),
+        Point("euler", 10, 10),
     ]
     assert [(one.sampler, one.nfe) for one in skipped] == [("heun", 4), ("heun", 10)]
     assert skipped[0].reason == "2 steps cost 3, 3 cost 5"
@@ -29,9 +30,9 @@ def test_one_evaluation_a_step_and_two_but_for_the_last():
 def test_guidance_costs_two_forwards():
     cells, skipped = planned(["dpmpp_2m", "heun"], [5, 10, 12], guidance=2.0)
     assert cells == [
-        Cell("dpmpp_2m", 10, 5),
-        Cell("heun", 10, 3),
-        Cell("dpmpp_2m", 12, 6),
+        Point("dpmpp_2m", 10, 5),
+        Point("heun", 10, 3),
+        Point("dpmpp_2m", 12, 6),
     ]
     assert {(one.sampler, one.nfe) for one in skipped} == {
         ("dpmpp_2m", 5),
@@ -43,7 +44,7 @@ def test_guidance_costs_two_forwards():
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_the_plan_is_what_the_pipeline_counts(guidance):
     pipeline = small()
-    cells, _ = cells_of(
+    cells, _ = points_of(
         pipeline, ["heun", "euler", "ddpm"], [6, 7, 14], guidance=guidance, grid="log_snr"
     )
     assert len(cells) >= 5
@@ -54,7 +55,7 @@ def test_the_plan_is_what_the_pipeline_counts(guidance):
 
 def test_learned_samplers_that_a_model_does_not_have():
     cells, skipped = planned(["learned", "euler"], [5])
-    assert cells == [Cell("euler", 5, 5)]
+    assert cells == [Point("euler", 5, 5)]
     assert skipped[0].sampler == "learned" and "none" in skipped[0].reason
 
 

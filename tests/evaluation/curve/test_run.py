@@ -16,6 +16,7 @@ from undrift.cli.dispatch import Terminated, main
 from undrift.errors import UsageError
 from undrift.evaluation.curve import run
 from undrift.files.lock import FileLock
+from undrift.schema import to_plain
 
 WORDS = ("curve", "model", "--reference", "real.npz", "--features", "pixels", "--n", "30")
 SAMPLERS = ("--samplers", "euler,heun", "--nfe", "3,4,5")
@@ -46,7 +47,7 @@ def drawn(monkeypatch):
     real = run.draw
 
     def draw(subject, pipeline, n, sampling, *rest):
-        if len(rest) == 2:  # told of its progress
+        if len(rest) == 2:  # with a callback
             seen.append((sampling.sampler, sampling.steps))
         return real(subject, pipeline, n, sampling, *rest)
 
@@ -55,6 +56,7 @@ def drawn(monkeypatch):
 
 
 def values(found):
+    found = found if isinstance(found, dict) else to_plain(found)
     return {
         (cell["sampler"], cell["nfe"]): {m: entry["value"] for m, entry in cell["metrics"].items()}
         for cell in found["cells"]
@@ -169,10 +171,10 @@ def test_metrics_and_guidance_of_ones_own(folder):
         out="out",
         grid="log_snr",
     )
-    assert [(cell["nfe"], cell["steps"]) for cell in found["cells"]] == [(4, 2), (6, 3)]
-    assert found["best"]["precision"][0]["difference"] is None
-    assert found["skipped"][0]["nfe"] == 5 and found["best"]["precision"][0]["runner_up"] is None
-    assert (found["guidance"], found["grid"]) == (2.0, "log_snr")
+    assert [(cell.nfe, cell.steps) for cell in found.cells] == [(4, 2), (6, 3)]
+    assert found.best["precision"][0].difference is None
+    assert found.skipped[0].nfe == 5 and found.best["precision"][0].runner_up is None
+    assert (found.guidance, found.grid) == (2.0, "log_snr")
 
 
 def test_samplers_that_were_learned_stand_beside_the_others(folder, drawn):
@@ -229,8 +231,8 @@ def test_a_stored_reference_serves_without_its_images(folder, capsys, drawn):
         ("--samplers euler,euler", "--samplers: euler is there twice"),
         ("--samplers euler ddim,euler", "--samplers: "),
         ("--samplers ,", "--samplers: wanted one or more"),
-        ("--nfe 0", "--nfe 0: wanted whole numbers of at least 1"),
-        ("--nfe 5,x", "--nfe x: wanted whole numbers"),
+        ("--nfe 0", "--nfe 0: wanted a whole number of at least 1"),
+        ("--nfe 5,x", "--nfe x: wanted a whole number"),
         ("--nfe 5 -3", "--nfe -3: "),
         ("--nfe 5,5", "--nfe: 5 is there twice"),
         ("--n 9", "--n 9: .*at least 10"),
@@ -267,7 +269,7 @@ def test_what_is_no_diffusion_model(folder, capsys):
     assert main(["curve", "gan", "--out", "out"]) == 4
     assert main(["curve", "model", "--reference", "real.npz"]) == 2
     assert "belongs to no run" in capsys.readouterr().err.splitlines()[-1]
-    with pytest.raises(UsageError, match="--nfe 0"):
+    with pytest.raises(UsageError, match="^nfe 0"):
         undrift.curve("model", nfe=[0])
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from undrift.errors import UsageError
-from undrift.evaluation.reference import Reference
+from undrift.evaluation.reference import Comparisons, Reference
 from undrift.evaluation.target import Target
-from undrift.metrics import Comparison, Images, Measurements, chosen_metrics, measure
+from undrift.metrics import Images, Measurements, chosen_metrics, measure
 from undrift.pipelines import Dial, Labels, Pipeline
 from undrift.schema import to_plain
 
@@ -127,20 +127,13 @@ def sweep(
         raise UsageError("sweep: no values; give at least one")
     metrics = chosen_metrics(names)
     subject = Target("the model", pipeline, classes=pipeline.spec.class_names)
+    compared = Comparisons(bench, subject)
     points: list[DialPoint] = []
-    comparison: Comparison | None = None
     for done, value in enumerate(values):
         if on_value is not None:
             on_value(done, len(values))
         own = {"steps": steps, dial.name: float(value)}
         samples = pipeline(n, labels=labels, seed=seed, **own)
-        images = Images(samples.images, samples.labels)
-        # what does not depend on the samples, the floors among it, is computed for the first value
-        comparison = (
-            bench.comparison(images, subject)
-            if comparison is None
-            else comparison.beside(bench.renamed(images, subject))
-        )
-        measured = measure(comparison, metrics)
+        measured = measure(compared.of(Images(samples.images, samples.labels)), metrics)
         points.append(DialPoint(float(value), measured, samples.nfe, samples.seconds))
     return Sweep(dial.name, n, tuple(points))

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 
 from undrift.comparison.inference import BATCH, speed_of
-from undrift.evaluation.curve.asked import Curve
-from undrift.evaluation.curve.measuring import Measuring
 from undrift.evaluation.opening import open_reference
+from undrift.evaluation.reference import Comparisons
 from undrift.evaluation.target import open_target
-from undrift.metrics import Images
+from undrift.metrics import Images, measure
+from undrift.options import FeatureOptions
 from undrift.runs.loading import load_pipeline
 
 Record = dict[str, Any]
@@ -33,15 +33,14 @@ def by_steps(run: Path, steps: Sequence[int], n: int, seed: int, device: str) ->
     Returns:
         ``points``: ``steps``, ``nfe``, and each metric's ``value``, ``low``, ``high``, ``floor``.
     """
-    subject = open_target(str(run))
-    asked = Curve(target=str(run), n=n, metrics=METRICS, seed=seed)
-    reference = open_reference(subject, None, None)
-    measuring = Measuring(asked, subject, reference, METRICS, device)
+    target = open_target(run)
+    reference = open_reference(target, None, None).in_space(n, seed, FeatureOptions(), device)
+    compared = Comparisons(reference, target)
     pipeline = load_pipeline(run).to(device)
     points = []
     for count in steps:
         samples = pipeline(n, seed=seed, steps=count)
-        found = measuring.measure(Images(samples.images, samples.labels)).metrics
+        found = measure(compared.of(Images(samples.images, samples.labels)), METRICS).metrics
         points.append(
             {
                 "steps": count,

@@ -1,7 +1,5 @@
-"""Quality against cost: one model, many samplers, every number with its interval."""
+"""Quality of one model against the cost of sampling, sampler by sampler."""
 
-from undrift.evaluation.curve.asked import Curve
-from undrift.evaluation.curve.call import curve
-from undrift.evaluation.curve.run import Watcher, run_curve
+from undrift.evaluation.curve.run import CurveProgress, curve, measure_curve
 
-__all__ = ["Curve", "Watcher", "curve", "run_curve"]
+__all__ = ["CurveProgress", "curve", "measure_curve"]

@@ -1,64 +1,96 @@
-"""Which sampler is best within each budget, and whether the next one is told apart from it."""
+"""Which sampler is best within each budget, and whether the next one differs from it.
+
+Two intervals that overlap say little: much of either is chance that both share, the choice of real
+images and of noise. Image i of one sampler belongs to image i of the other, so the difference has
+an interval of its own, often a much shorter one (`undrift.metrics.difference`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-Better = Literal["lower", "higher"]
-Measured = dict[str, Any]
-"""A point as it stands in ``curve.json``: ``sampler``, ``nfe``, ``steps``, ``metrics``, ..."""
+from undrift.errors import UsageError
+from undrift.metrics import Comparison, paired_differences
+from undrift.metrics.difference import PAIRED
+from undrift.results.curve import BestPoint, Better, CurvePoint, Interval, Point, RankedPoint
 
 
 def best_within(
-    cells: Sequence[Measured], metric: str, better: Better, budgets: Sequence[int]
-) -> list[dict[str, Any]]:
-    """The best point of at most each number of evaluations.
+    cells: Sequence[CurvePoint], metric: str, better: Better, budgets: Sequence[int]
+) -> tuple[BestPoint, ...]:
+    """The best point of at most each number of evaluations; budgets without any are left out.
 
-    Returns:
-        One record per budget within which anything was measured: ``budget``, ``sampler``, ``nfe``,
-        ``steps``, ``value``, ``low``, ``high``; ``runner_up``, the same of the best other sampler,
-        or None; ``overlaps``, whether the two 95 % intervals have a value in common, so that the
-        order may be chance, or None where one of them is missing; and ``difference``, None until
-        `add_differences` has compared the two.
+    Its ``difference`` is None until `with_differences` has compared it with its runner-up.
     """
     found = []
     for budget in sorted(budgets):
-        points = [_point(c, metric) for c in cells if c["nfe"] <= budget and metric in c["metrics"]]
+        points = [_ranked(c, metric) for c in cells if c.nfe <= budget and metric in c.metrics]
         if not points:
             continue
         best = _first(points, better)
-        others = [point for point in points if point["sampler"] != best["sampler"]]
+        others = [point for point in points if point.sampler != best.sampler]
         second = _first(others, better) if others else None
-        found.append(
-            {
-                "budget": budget,
-                **best,
-                "runner_up": second,
-                "overlaps": _overlap(best, second),
-                "difference": None,
-            }
-        )
-    return found
+        overlaps = _overlap(best, second)
+        found.append(BestPoint(**vars(best), budget=budget, runner_up=second, overlaps=overlaps))
+    return tuple(found)
 
 
-def _first(points: Sequence[Measured], better: Better) -> Measured:
+def _first(points: Sequence[RankedPoint], better: Better) -> RankedPoint:
     """The best of ``points``; of equals the cheapest."""
-    return min(points, key=lambda point: (_rank(point, better), point["nfe"]))
+    sign = 1 if better == "lower" else -1
+    return min(points, key=lambda point: (sign * point.value, point.nfe))
 
 
-def _rank(point: Measured, better: Better) -> float:
-    return point["value"] if better == "lower" else -point["value"]
+def _ranked(cell: CurvePoint, metric: str) -> RankedPoint:
+    found = cell.metrics[metric]
+    ends = {"value": found.value, "low": found.low, "high": found.high}
+    return RankedPoint(cell.sampler, cell.nfe, cell.steps, **ends)
 
 
-def _point(cell: Measured, metric: str) -> Measured:
-    record = cell["metrics"][metric]
-    return {name: cell[name] for name in ("sampler", "nfe", "steps")} | {
-        name: record[name] for name in ("value", "low", "high")
-    }
-
-
-def _overlap(one: Measured, other: Measured | None) -> bool | None:
-    if other is None or None in (one["low"], one["high"], other["low"], other["high"]):
+def _overlap(one: RankedPoint, other: RankedPoint | None) -> bool | None:
+    if other is None or one.low is None or one.high is None:
         return None
-    return one["low"] <= other["high"] and other["low"] <= one["high"]
+    if other.low is None or other.high is None:
+        return None
+    return one.low <= other.high and other.low <= one.high
+
+
+def with_differences(
+    best: Sequence[BestPoint], metric: str, compared: Callable[[Point], Comparison]
+) -> tuple[BestPoint, ...]:
+    """``best`` with the difference of each point and its runner-up.
+
+    It stays None without a runner-up, and for a metric or a number of samples without paired
+    intervals.
+
+    Args:
+        best: of `best_within`.
+        metric: its name.
+        compared: the samples of a point, compared with the real images.
+    """
+    if metric not in PAIRED:
+        return tuple(best)
+    comparisons: dict[str, Comparison] = {}
+    known: dict[tuple[str, str], Interval | None] = {}
+
+    def difference(pair: Sequence[Point]) -> Interval | None:
+        for point in pair:
+            if point.name not in comparisons:
+                comparisons[point.name] = compared(point)
+        first, second = (comparisons[point.name] for point in pair)
+        try:
+            found = paired_differences(first, second, [metric])[metric]
+        except UsageError:  # too few samples to be divided into groups
+            return None
+        return Interval(found.value, found.low, found.high)
+
+    found = []
+    for one in best:
+        if one.runner_up is not None:
+            key = one.name, one.runner_up.name
+            if key not in known:
+                known[key] = difference((one, one.runner_up))
+            one = replace(one, difference=known[key])
+        found.append(one)
+    return tuple(found)

@@ -1,218 +1,373 @@
-"""``undrift curve``: draw with many samplers from the same noise, measure, and keep every point."""
+"""``undrift curve``: sample with many samplers from the same noise, and measure every point."""
 
 from __future__ import annotations
 
 import contextlib
+import io
+import os
 import time
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from undrift.advice import named
+from undrift.ambient import own_settings
+from undrift.arguments import keywords_of
 from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
-from undrift.evaluation.curve.asked import Curve
-from undrift.evaluation.curve.cells import LEARNED, Cell, Skipped, cells_of
-from undrift.evaluation.curve.journal import Journal
-from undrift.evaluation.curve.measuring import Measuring
-from undrift.evaluation.curve.pairs import add_differences
-from undrift.evaluation.curve.result import FILES, result_of, write_result
+from undrift.evaluation.curve.best import best_within, with_differences
+from undrift.evaluation.curve.points import LEARNED, Journal, points_of
 from undrift.evaluation.drawing import OnDrawn, Sampling, draw
 from undrift.evaluation.opening import check, open_reference
-from undrift.evaluation.reference import ReferenceImages
+from undrift.evaluation.reference import Comparisons, Reference, ReferenceImages
+from undrift.evaluation.saving import json_bytes
 from undrift.evaluation.stored_reference import StoredReference
-from undrift.evaluation.target import Target, open_target
+from undrift.evaluation.target import ImageSource, Target, open_target
+from undrift.files.durable import write_output
 from undrift.files.lock import FileLock
-from undrift.files.ownership import check_replaceable
-from undrift.metrics import Comparison, chosen_metrics
-from undrift.pipelines import DiffusionPipeline
-from undrift.report.cost import duration
+from undrift.files.ownership import SOFTWARE, check_replaceable
+from undrift.metrics import Comparison, Measurements, chosen_metrics, floor_notes, measure
+from undrift.metrics.catalogue import METRICS
+from undrift.metrics.results import FeatureSpace, ReferenceFacts
+from undrift.options import CurveOptions
+from undrift.options.curve import once
+from undrift.pipelines import DiffusionPipeline, Samples
 from undrift.report.refresh import refresh
+from undrift.report.sampler_curve import print_figure
+from undrift.results.curve import (
+    Better,
+    CurvePoint,
+    CurveResult,
+    MeasuredPoint,
+    Point,
+    PointMetric,
+    SkippedPoint,
+)
 from undrift.runs.directory import make_folder
 from undrift.runs.recipes import choose_device
-from undrift.schema import to_plain
+from undrift.sampling import solver
 from undrift.training.distributed import World
 from undrift.version import __version__
-from undrift.wording import plural
+from undrift.wording import duration, plural
+
+FILES = ("curve.png", "curve.json")
 
 
-class Watcher:
-    """Told how a curve goes on; raises to stop it. This one says nothing."""
+class CurveProgress:
+    """Callbacks of a curve; an exception stops it. These do nothing."""
 
     def plan(self, lines: list[str], done: int, total: int) -> None:
-        """What is about to be done, what it will cost, and how many points are there already."""
+        """Called once before the work: what it is and costs, and points that are measured."""
 
-    def drawn(self, cell: Cell) -> OnDrawn | None:
-        """Told of the samples of ``cell``."""
+    def drawn(self, point: Point) -> OnDrawn | None:
+        """The callback for the sampling of ``point``."""
 
-    def cell(self, cell: Cell, done: int, total: int, left: float) -> None:
-        """Told after each point: how many there are now, and the seconds that the rest takes."""
+    def point(self, point: Point, done: int, total: int, left: float) -> None:
+        """Called after each point: how many are measured, and seconds left."""
 
 
-def run_curve(asked: Curve, watcher: Watcher | None = None) -> dict[str, Any]:
-    """Measure every point, and write ``curve.json`` and ``curve.png``.
+@dataclass(frozen=True)
+class CurveCall(CurveOptions):
+    """Arguments of `curve`: the model and the real images, beside the options.
 
-    Points that were measured before, under the same protocol, are taken from the journal.
+    Attributes:
+        target: a run or a pipeline.
+        reference: real images to compare with, or a file that ``undrift evaluate --save-reference``
+            wrote; None is the held-out images of the run's own data.
+    """
+
+    target: str | os.PathLike[str]
+    _: KW_ONLY
+    reference: ImageSource | None = None
+
+
+@own_settings()
+@keywords_of(CurveCall)
+def curve(call: CurveCall) -> CurveResult:
+    """Measure a model with many samplers and budgets, all from the same noise.
+
+    The arguments are the fields of `CurveCall` and `undrift.options.CurveOptions`.
 
     Returns:
-        ``cells``: per point ``sampler``, ``nfe``, ``steps``, ``seconds`` (per image) and
-        ``metrics``; ``best``: per metric what `best_within` finds; ``skipped``; ``floors``;
-        ``protocol`` and what else the numbers depend on. Of several processes only the first
-        one's is complete.
+        ``result.cells``, one point per sampler and number of evaluations, with its seconds per
+        image and its metrics; ``result.best["fd"]``, the best of them within each budget. Of
+        several processes only the first measures; in the others there are no points.
 
     Raises:
-        UsageError: no model, or a sampler, number or metric that cannot be.
-        UndriftError: what cannot be opened, drawn or compared; see the parts.
+        UndriftError: what the command would print; see ``undrift.errors``.
     """
-    watcher = Watcher() if watcher is None else watcher
-    names = chosen_metrics(asked.metrics)
-    device = choose_device(asked.device)
-    subject = open_target(asked.target, ema=asked.ema, weights=asked.weights)
-    if subject.pipeline is None:
-        raise UsageError(f"{asked.target}: samples, not a model; a curve needs a run or a pipeline")
+    return measure_curve(call.target, call, reference=call.reference)
+
+
+def measure_curve(
+    target: str | os.PathLike[str],
+    options: CurveOptions,
+    *,
+    reference: ImageSource | None = None,
+    progress: CurveProgress | None = None,
+) -> CurveResult:
+    """As `curve`, with progress; writes ``curve.json`` and ``curve.png``.
+
+    Points that were measured before, under the same protocol, are taken from the journal.
+    """
+    progress = CurveProgress() if progress is None else progress
+    names = _checked_metrics(options)
+    rules = [name if name == LEARNED else solver(name) for name in options.samplers]
+    once("samplers", options.samplers, rules)
+    device = choose_device(options.device)
+    model = open_target(target, ema=options.ema, weights=options.weights)
+    if model.pipeline is None:
+        raise UsageError(f"{model.name}: samples, not a model; a curve needs a run or a pipeline")
     pipeline = DiffusionPipeline.of(
-        subject.pipeline, "there are none to compare; `undrift evaluate` measures it"
+        model.pipeline, "there are none to compare; `undrift evaluate` measures it"
     )
-    folder = _folder(asked, subject)
-    if subject.run is not None and asked.out is None:
-        subject.run.check_writable("make room, or name another place by --out")
-    if asked.out is not None:
-        for name in FILES:
-            check_replaceable("--out", folder / name)
-    reference = open_reference(subject, asked.reference, asked.split)
-    check(subject, reference)
+    folder = _folder(options, model)
+    images = open_reference(model, reference, options.split)
+    check(model, images)
     with World.join(device) as world, contextlib.ExitStack() as stack:
         pipeline.to(world.device)
-        cells, skipped = cells_of(
-            pipeline, asked.samplers, asked.nfe, guidance=asked.guidance, grid=asked.grid
+        points, skipped = points_of(
+            pipeline, options.samplers, options.nfe, guidance=options.guidance, grid=options.grid
         )
-        if not cells:
+        if not points:
             raise UsageError(f"no point can be had: {skipped[0].sampler}, {skipped[0].reason}")
-        depends = _depends_on(asked, subject, reference, names, device)
         if world.first:
             make_folder(folder)
             stack.enter_context(FileLock(folder, ".curve.LOCK"))
-        journal = Journal(folder, depends)
-        records = [journal.read(cell) for cell in cells]
-        missing = [k for k, record in enumerate(records) if record is None]
-        pace = _pace(pipeline, asked) if missing else 0.0
-        lines = _plan(asked, cells, skipped, missing, pace / world.size)
-        lines += [] if reference.report is None else finding_lines(reference.report)
-        watcher.plan(lines, len(cells) - len(missing), len(cells))
-        world.barrier()  # nobody reads the journal any more
-        measuring = None
-        if world.first and missing:
-            measuring = Measuring(asked, subject, reference, names, device)
-        for place, k in enumerate(missing):
-            cell = cells[k]
-            sampling = _sampling(asked, cell)
-            drawn = draw(subject, pipeline, asked.n, sampling, world, watcher.drawn(cell))
-            if measuring is None:
+        journal = Journal(folder, _depends_on(options, model, images, names, device))
+        measured = {point: found for point in points if (found := journal.read(point))}
+        missing = [point for point in points if point not in measured]
+        pace = _pace(pipeline, options) if missing else 0.0
+        lines = _plan(model, options, points, skipped, missing, pace / world.size)
+        lines += [] if images.report is None else finding_lines(images.report)
+        progress.plan(lines, len(measured), len(points))
+        world.barrier()  # the journal is read by all before the first writes into it
+        compared = None
+        for place, point in enumerate(missing):
+            if world.first and compared is None:
+                compared = Comparisons(_in_space(images, options, device), model)
+            sampling, callback = _sampling(options, point), progress.drawn(point)
+            drawn = draw(model, pipeline, options.n, sampling, world, callback)
+            if compared is None:
                 continue
             began = time.perf_counter()
-            records[k] = record = {
-                **vars(cell),
-                "seconds": drawn.seconds / asked.n,
-                **to_plain(measuring.measure(drawn.images)),
-            }
-            journal.write(cell, record)
+            found = measure(compared.of(drawn.images), names)
+            measured[point] = _measured(point, drawn.seconds / options.n, found)
+            journal.write(measured[point])
             rest = missing[place + 1 :]
-            left = pace * asked.n * sum(cells[j].nfe for j in rest) / world.size
+            left = pace * options.n * sum(one.nfe for one in rest) / world.size
             left += (time.perf_counter() - began) * len(rest)
-            watcher.cell(cell, len(cells) - len(rest), len(cells), left)
+            progress.point(point, len(points) - len(rest), len(points), left)
         if not world.first:
-            return {}
-        found = result_of(asked, subject, [r for r in records if r is not None], skipped, names)
-        if any(best["runner_up"] for best in found["best"][names[0]]):
-            if measuring is None:
-                measuring = Measuring(asked, subject, reference, names, device)
-            _pair(found["best"][names[0]], asked, subject, pipeline, measuring, world)
-        write_result(folder, found, owned=asked.out is None)
-        if subject.run is not None and folder == subject.run.path / "evaluation":
-            refresh(subject.run.path)
-        return found
+            return _result(options, model, [], skipped, names)
+        result = _result(options, model, [measured[point] for point in points], skipped, names)
+        if any(best.runner_up for best in result.best[names[0]]):
+            if compared is None:
+                compared = Comparisons(_in_space(images, options, device), model)
+            result = _with_differences(result, names[0], options, pipeline, compared, world)
+        _write(folder, result, owned=options.out is None)
+        if model.run is not None and folder == model.run.path / "evaluation":
+            refresh(model.run.path)
+        return result
 
 
-def _sampling(asked: Curve, cell: Cell) -> Sampling:
-    grid = None if cell.sampler == LEARNED else asked.grid
-    return Sampling(asked.seed, cell.steps, cell.sampler, asked.guidance, grid)
+def _checked_metrics(options: CurveOptions) -> tuple[str, ...]:
+    names = chosen_metrics(options.metrics)
+    for name in names:
+        if METRICS[name].better == "neither":
+            raise UsageError(
+                f"{named('metrics')} {name}: it has no better and worse; choose among "
+                + ", ".join(n for n, one in METRICS.items() if one.better != "neither")
+            )
+    return names
 
 
-def _pair(
-    best: list[dict[str, Any]],
-    asked: Curve,
-    subject: Target,
-    pipeline: DiffusionPipeline,
-    measuring: Measuring,
-    world: World,
-) -> None:
-    """Compare each best point with its runner-up, image by image; the samples are in the cache."""
-    alone = World(0, 1, world.local_rank, world.device)
-
-    def drawn(sampler: str, nfe: int, steps: int) -> Comparison:
-        sampling = _sampling(asked, Cell(sampler, nfe, steps))
-        return measuring.comparison(draw(subject, pipeline, asked.n, sampling, alone).images)
-
-    add_differences(best, chosen_metrics(asked.metrics)[0], drawn)
+def _folder(options: CurveOptions, model: Target) -> Path:
+    """Where the result is written, checked before work is spent on it."""
+    if options.out is not None:
+        folder = Path(options.out)
+        for name in FILES:
+            check_replaceable(named("out"), folder / name)
+        return folder
+    if model.run is None:
+        raise UsageError(f"{model.name}: it belongs to no run; name a folder by {named('out')}")
+    model.run.check_writable(f"make room, or name another place by {named('out')}")
+    return model.run.path / "evaluation"
 
 
-def _folder(asked: Curve, subject: Target) -> Path:
-    if asked.out is not None:
-        return Path(asked.out)
-    if subject.run is None:
-        raise UsageError(f"{asked.target}: it belongs to no run; name a folder by --out")
-    return subject.run.path / "evaluation"
+def _in_space(images: ReferenceImages, options: CurveOptions, device: str) -> Reference:
+    return images.in_space(options.n, options.seed, options, device)
+
+
+def _sampling(options: CurveOptions, point: Point) -> Sampling:
+    grid = None if point.sampler == LEARNED else options.grid
+    return Sampling(options.seed, point.steps, point.sampler, options.guidance, grid)
 
 
 def _depends_on(
-    asked: Curve, subject: Target, reference: ReferenceImages, names: Sequence[str], device: str
-) -> dict[str, Any]:
-    stored = isinstance(reference, StoredReference)
-    return {
+    options: CurveOptions,
+    model: Target,
+    images: ReferenceImages,
+    names: Sequence[str],
+    device: str,
+) -> dict[str, object]:
+    """All that the numbers depend on, but the sampler and its steps."""
+    depends: dict[str, object] = {
         "version": __version__,
-        "model": subject.fingerprint,
-        "reference": reference.fingerprint,
-        "split": asked.split,
-        "features": [asked.features or reference.space, asked.weights_file],
-        "n": asked.n,
+        "model": model.fingerprint,
+        "reference": images.fingerprint,
+        "split": options.split,
+        "features": [options.features or images.space, options.feature_weights],
+        "n": options.n,
         "metrics": list(names),
-        "seed": asked.seed,
-        "guidance": asked.guidance,
-        "grid": asked.grid,
+        "seed": options.seed,
+        "guidance": options.guidance,
+        "grid": options.grid,
         "device": device,
         "threads": torch.get_num_threads(),
-    } | ({"images": reference.header.images} if stored else {})
+    }
+    if isinstance(images, StoredReference):
+        depends["images"] = images.header.images
+    return depends
 
 
-def _pace(pipeline: DiffusionPipeline, asked: Curve) -> float:
-    """Seconds per network forward of one image, from one batch that is thrown away."""
-    count = min(pipeline.batch_size, asked.n)
-    settings: dict[str, Any] = {"sampler": "euler", "grid": asked.grid, "guidance": asked.guidance}
-    pipeline(1, steps=1, **settings)
-    timed = pipeline(count, steps=2, **settings)
-    return timed.seconds / (timed.nfe * count)
+def _pace(pipeline: DiffusionPipeline, options: CurveOptions) -> float:
+    """Seconds per network forward of one image, measured on one batch."""
+    count = min(pipeline.batch_size, options.n)
+
+    def timed(n: int, steps: int) -> Samples:
+        return pipeline(
+            n, steps=steps, sampler="euler", grid=options.grid, guidance=options.guidance
+        )
+
+    timed(1, 1)
+    samples = timed(count, 2)
+    return samples.seconds / (samples.nfe * count)
 
 
 def _plan(
-    asked: Curve, cells: list[Cell], skipped: list[Skipped], missing: list[int], pace: float
+    model: Target,
+    options: CurveOptions,
+    points: Sequence[Point],
+    skipped: Sequence[SkippedPoint],
+    missing: Sequence[Point],
+    pace: float,
 ) -> list[str]:
-    names = list(dict.fromkeys(cell.sampler for cell in cells))
+    names = list(dict.fromkeys(point.sampler for point in points))
     lines = [
-        f"{asked.target}: {plural(len(cells), 'point')} of {plural(asked.n, 'sample')}, "
+        f"{model.name}: {plural(len(points), 'point')} of {plural(options.n, 'sample')}, "
         f"{', '.join(names)}"
     ]
-    if len(missing) < len(cells):
-        lines.append(f"{len(cells) - len(missing)} of them were measured before")
+    if len(missing) < len(points):
+        lines.append(f"{len(points) - len(missing)} of them were measured before")
     for sampler in dict.fromkeys(one.sampler for one in skipped):
         without = [one for one in skipped if one.sampler == sampler]
         budgets = ", ".join(str(one.nfe) for one in without)
         lines.append(f"no {sampler} at {budgets} evaluations: {without[0].reason}")
-    forwards = asked.n * sum(cells[k].nfe for k in missing)
+    forwards = options.n * sum(point.nfe for point in missing)
     if missing:
         lines.append(
             f"{plural(forwards, 'network evaluation')} to make, about "
-            f"{duration(forwards * pace)}, and the "
-            "measuring"
+            f"{duration(forwards * pace)}, and the measuring"
         )
     return lines
+
+
+def _measured(point: Point, seconds: float, found: Measurements) -> MeasuredPoint:
+    return MeasuredPoint(**vars(point), seconds=seconds, **vars(found))
+
+
+def _result(
+    options: CurveOptions,
+    model: Target,
+    measured: Sequence[MeasuredPoint],
+    skipped: Sequence[SkippedPoint],
+    names: Sequence[str],
+) -> CurveResult:
+    """The result of all points; without differences between the best ones."""
+    first = measured[0] if measured else None
+    metrics = {} if first is None else first.metrics
+    spec = None if model.pipeline is None else model.pipeline.spec
+    better: dict[str, Better] = {}
+    for name in names:
+        better[name] = "higher" if METRICS[name].better == "higher" else "lower"
+    cells = tuple(
+        CurvePoint(
+            one.sampler,
+            one.nfe,
+            one.steps,
+            seconds=one.seconds,
+            metrics={
+                name: PointMetric(metric.value, metric.low, metric.high, metric.name)
+                for name, metric in one.metrics.items()
+            },
+        )
+        for one in measured
+    )
+    guidance, grid = options.guidance, options.grid
+    if spec is not None:
+        guidance = spec.guidance if guidance is None else guidance
+        grid = spec.grid if grid is None else grid
+    return CurveResult(
+        version=__version__,
+        target=model.name,
+        n=options.n,
+        seed=options.seed,
+        guidance=guidance,
+        grid=grid,
+        metrics=tuple(name for name in names if name in metrics),
+        missing={} if first is None else first.missing,
+        titles={name: one.name for name, one in metrics.items()},
+        better=better,
+        floors={name: one.floor for name, one in metrics.items()},
+        floors_missing=tuple(
+            floor_notes({name: one.floor_missing for name, one in metrics.items()})
+        ),
+        features=FeatureSpace("", "") if first is None else first.features,
+        reference=ReferenceFacts("", 0) if first is None else first.reference,
+        protocol="" if first is None else first.protocol,
+        threads=torch.get_num_threads(),
+        cells=cells,
+        skipped=tuple(skipped),
+        best={name: best_within(cells, name, better[name], options.nfe) for name in names},
+    )
+
+
+def _with_differences(
+    result: CurveResult,
+    metric: str,
+    options: CurveOptions,
+    pipeline: DiffusionPipeline,
+    compared: Comparisons,
+    world: World,
+) -> CurveResult:
+    """Compare each best point with its runner-up, image by image; the samples are cached."""
+    alone = World(0, 1, world.local_rank, world.device)
+
+    def comparison(point: Point) -> Comparison:
+        sampling = _sampling(options, point)
+        drawn = draw(compared.target, pipeline, options.n, sampling, alone)
+        return compared.of(drawn.images)
+
+    best = with_differences(result.best[metric], metric, comparison)
+    return replace(result, best={**result.best, metric: best})
+
+
+def _write(folder: Path, result: CurveResult, *, owned: bool) -> None:
+    """Write ``curve.png`` and ``curve.json`` into ``folder``.
+
+    Args:
+        folder: where to write.
+        result: what was measured.
+        owned: the folder is a run's; in another one only files that undrift wrote are replaced.
+
+    Raises:
+        UsageError: a file cannot be written.
+    """
+    picture = io.BytesIO()
+    figure = print_figure(result)
+    figure.savefig(picture, format="png", dpi=160, metadata={"Software": SOFTWARE})
+    for name, data in zip(FILES, (picture.getvalue(), json_bytes(result)), strict=True):
+        write_output(folder / name, data, owned=owned)

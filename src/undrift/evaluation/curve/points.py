@@ -1,106 +1,84 @@
-"""Which sampler with how many steps: what costs exactly the evaluations that are asked for.
+"""The points of a curve: samplers with the number of steps that costs the requested evaluations.
 
-What a number of steps costs is counted, not declared: the sampler runs on a model that does
-nothing, one value large, along the same grid. Heun's last step costs one evaluation instead of two,
-so N steps are 2 N - 1 and even numbers cannot be had; a guided evaluation costs two forwards.
+What a number of steps costs is counted, not declared: the sampler runs on a network that returns
+zero, on images of one value, along the same grid. Heun's last step costs one evaluation instead of
+two, so N steps are 2 N - 1 and even numbers are impossible; a guided evaluation costs two forwards.
+
+Measured points are files in ``curve/<key>/`` beside the result: a curve that was interrupted goes
+on after the last of them. The key is a hash of all that the numbers depend on but the sampler and
+its steps, so that a second curve takes over what the first has measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from undrift.codec import IdentityConfig, build_codec
 from undrift.diffusion import Denoiser
+from undrift.errors import ModelFileError, UsageError
+from undrift.files.durable import write_output
+from undrift.files.reading import read_mapping
+from undrift.metrics.results import read_measurements
 from undrift.pipelines import DiffusionPipeline
+from undrift.results.curve import MeasuredPoint, Point, SkippedPoint
+from undrift.schema import to_plain
 from undrift.wording import plural
 
 LEARNED = "learned"
-"""Name of the samplers that were learned for a model, one for each number of steps."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One point of the curve.
-
-    Attributes:
-        sampler: its name.
-        nfe: network forwards per image.
-        steps: of the sampler.
-    """
-
-    sampler: str
-    nfe: int
-    steps: int
-
-    @property
-    def name(self) -> str:
-        """As files and lines call it."""
-        return f"{self.sampler}-{self.nfe}"
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A point that cannot be had.
-
-    Attributes:
-        sampler: its name.
-        nfe: network forwards per image.
-        reason: why.
-    """
-
-    sampler: str
-    nfe: int
-    reason: str
+"""Name of the samplers that were optimised for a model, one for each number of steps."""
 
 
 class _Silent(nn.Module):
-    """A network that answers zero."""
+    """A network that returns zero."""
 
     def forward(self, x: Tensor, c_noise: Tensor, context: object = None) -> Tensor:
         return torch.zeros_like(x)
 
 
-def cells_of(
+def points_of(
     pipeline: DiffusionPipeline,
     samplers: Sequence[str],
     budgets: Sequence[int],
     *,
     guidance: float | None,
     grid: str | None,
-) -> tuple[list[Cell], list[Skipped]]:
-    """The points of a curve, cheapest first, and those that cannot be had.
+) -> tuple[list[Point], list[SkippedPoint]]:
+    """The points of a curve, cheapest first, and those that are impossible.
 
     Args:
         pipeline: the model.
         samplers: names of samplers, or ``learned``.
         budgets: network forwards per image.
         guidance: guidance scale; None is the pipeline's own.
-        grid: how the steps are spaced; the learned samplers have their own.
+        grid: how the steps are spaced; learned samplers have their own.
 
     Raises:
         UsageError: an unknown sampler or grid.
     """
     scale = pipeline.spec.guidance if guidance is None else guidance
     forwards = 1 if scale == 1 else 2
-    cells: list[Cell] = []
-    skipped: list[Skipped] = []
+    points: list[Point] = []
+    skipped: list[SkippedPoint] = []
     for sampler in samplers:
         cost = _Cost(pipeline, sampler, scale, grid)
         for nfe in sorted(budgets):
             found = cost.steps_for(nfe, forwards)
             if isinstance(found, int):
-                cells.append(Cell(sampler, nfe, found))
+                points.append(Point(sampler, nfe, found))
             else:
-                skipped.append(Skipped(sampler, nfe, found))
-    return sorted(cells, key=lambda cell: cell.nfe), skipped
+                skipped.append(SkippedPoint(sampler, nfe, found))
+    return sorted(points, key=lambda point: point.nfe), skipped
 
 
 class _Cost:
-    """What numbers of steps of one sampler cost."""
+    """Cost of one sampler at any number of steps."""
 
     def __init__(
         self, pipeline: DiffusionPipeline, sampler: str, guidance: float, grid: str | None
@@ -146,3 +124,38 @@ class _Cost:
             made = self._probe(1, steps=steps, sampler=self._sampler, grid=self._grid)
             self._counted[steps] = made.nfe
         return self._counted[steps]
+
+
+class Journal:
+    """The measured points of one model under one protocol.
+
+    Args:
+        folder: of the result; ``curve/<key>/`` is made in it.
+        depends_on: plain data that identifies the model, the reference and the protocol.
+    """
+
+    def __init__(self, folder: Path, depends_on: Mapping[str, object]) -> None:
+        text = json.dumps(dict(depends_on), sort_keys=True)
+        self._folder = folder / "curve" / hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def read(self, point: Point) -> MeasuredPoint | None:
+        """The measured ``point``; None where it was not measured, or its file is damaged."""
+        path = self._path(point)
+        try:
+            plain = read_mapping(path, ModelFileError, "")
+            found = read_measurements(MeasuredPoint, plain, str(path))
+        except (ModelFileError, UsageError):
+            return None
+        return found if (found.name, found.steps) == (point.name, point.steps) else None
+
+    def write(self, measured: MeasuredPoint) -> None:
+        """Store a point.
+
+        Raises:
+            UsageError: if it cannot be written.
+        """
+        data = json.dumps(to_plain(measured), indent=1, allow_nan=False)
+        write_output(self._path(measured), data.encode() + b"\n", durable=False, owned=True)
+
+    def _path(self, point: Point) -> Path:
+        return self._folder / f"{point.name}.json"

@@ -1,0 +1,99 @@
+"""Options of ``undrift curve``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from undrift.advice import named
+from undrift.errors import UsageError
+from undrift.limits import MOST_IMAGES
+from undrift.options.options import (
+    FeatureOptions,
+    Options,
+    PathLike,
+    WeightsOptions,
+    at_least,
+    finite,
+)
+
+FEWEST = 10
+"""The fewest samples of a point."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveOptions(WeightsOptions, FeatureOptions):
+    """Which samplers are compared, at which cost, and how.
+
+    Attributes:
+        samplers: names of samplers; learned are those that were optimised for this model.
+        nfe: budgets, in network evaluations per image; guidance costs two an evaluation.
+        n: samples of each point, and reference images, at most.
+        metrics: names as in undrift evaluate; the first one decides what is printed as best.
+        seed: seed of the initial noise, the same for all points, and of every random choice.
+        grid: how to space the noise levels; the model's own by default.
+        guidance: classifier-free guidance scale; 1 is off.
+        out: folder for curve.json and curve.png; RUN/evaluation by default, which the report
+            shows.
+    """
+
+    samplers: Annotated[
+        Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ("dpmpp_2m", "heun", "euler", "learned")
+    nfe: Annotated[Sequence[int], tyro.conf.arg(metavar="N [N ...]", help_behavior_hint="")] = (
+        *(4, 5, 6, 8, 10, 15, 20, 35, 50),
+    )
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 2000
+    metrics: Annotated[
+        Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ("fd", "kid", "coverage")
+    seed: int = 0
+    grid: str | None = None
+    guidance: float | None = None
+    out: PathLike | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("n", self.n, FEWEST, MOST_IMAGES)
+        at_least("seed", self.seed, 0)
+        finite("guidance", self.guidance)
+        for name in ("samplers", "nfe", "metrics"):
+            entries = getattr(self, name)
+            if not entries:
+                raise UsageError(f"{named(name)}: wanted one or more")
+            once(name, entries, entries)
+        for count in self.nfe:
+            at_least("nfe", count, 1)
+
+
+def once(name: str, given: Sequence[object], meant: Sequence[object]) -> None:
+    """Refuse a list that names something twice.
+
+    Args:
+        name: of the parameter.
+        given: its entries.
+        meant: what each of them stands for.
+    """
+    for place, entry in enumerate(meant):
+        if entry in meant[:place]:
+            raise UsageError(f"{named(name)}: {given[place]} is there twice; name each once")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveSources(Options):
+    """The model and the real images, named by their paths.
+
+    Attributes:
+        target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
+        reference: real images to compare with: any DATA that `undrift train` takes, or a file that
+            `undrift evaluate --save-reference` wrote; by default the held-out images of the run's
+            own data.
+    """
+
+    target: Annotated[
+        tyro.conf.Positional[str], tyro.conf.arg(name="RUN|PIPELINE", metavar="RUN|PIPELINE")
+    ]
+    reference: str | None = None

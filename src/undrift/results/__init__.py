@@ -1,0 +1,7 @@
+"""Results of the verbs: one frozen dataclass each, returned in Python and written as JSON."""
+
+from undrift.results.curve import BestPoint, CurvePoint, CurveResult
+from undrift.results.evaluation import EvaluationResult
+from undrift.results.result import Result
+
+__all__ = ["BestPoint", "CurvePoint", "CurveResult", "EvaluationResult", "Result"]

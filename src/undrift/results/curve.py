@@ -1,0 +1,178 @@
+"""The result of ``undrift curve``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from undrift.metrics.results import FeatureSpace, Measurements, ReferenceFacts
+from undrift.results.result import Result
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A sampler and its cost.
+
+    Attributes:
+        sampler: its name.
+        nfe: network forwards per image.
+        steps: of the sampler.
+    """
+
+    sampler: str
+    nfe: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """As files and lines call it."""
+        return f"{self.sampler}-{self.nfe}"
+
+
+@dataclass(frozen=True)
+class SkippedPoint:
+    """A sampler that has no number of steps of that cost.
+
+    Attributes:
+        sampler: its name.
+        nfe: network forwards per image.
+        reason: why.
+    """
+
+    sampler: str
+    nfe: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredPoint(Measurements, Point):
+    """The metrics of a point.
+
+    Attributes:
+        seconds: of sampling, per image.
+    """
+
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its 95 % interval.
+
+    Attributes:
+        value: the estimate.
+        low: lower end; None where there is none.
+        high: upper end.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class PointMetric(Interval):
+    """A metric of a point.
+
+    Attributes:
+        name: of the metric, with its feature space.
+    """
+
+    name: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint(Point):
+    """A point of a curve.
+
+    Attributes:
+        seconds: of sampling, per image.
+        metrics: by name.
+    """
+
+    seconds: float
+    metrics: Mapping[str, PointMetric]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankedPoint(Point):
+    """A point and its value in one metric.
+
+    Attributes:
+        value: of the metric.
+        low: lower end of its 95 % interval; None where there is none.
+        high: upper end.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestPoint(RankedPoint):
+    """The best point of at most a number of evaluations.
+
+    Attributes:
+        budget: that number.
+        runner_up: the best point of another sampler.
+        overlaps: whether the intervals of both overlap, so that their order may be chance; None
+            where an interval is missing.
+        difference: best less runner-up, image by image; None where it cannot be measured.
+    """
+
+    budget: int
+    runner_up: RankedPoint | None = None
+    overlaps: bool | None = None
+    difference: Interval | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveResult(Result):
+    """Quality of one model at many samplers and costs.
+
+    Attributes:
+        n: samples of each point.
+        seed: of the initial noise, the same for all points, and of every random choice.
+        guidance: guidance scale.
+        grid: how the noise levels are spaced.
+        metrics: their names.
+        missing: name of a metric that could not be computed -> why.
+        titles: metric -> its name with the feature space.
+        better: metric -> which way is better.
+        floors: metric -> what as many real images score, or None.
+        floors_missing: why some have none, a line each.
+        features: feature space.
+        reference: reference images.
+        protocol: what all points have in common, as a sentence.
+        threads: CPU threads.
+        cells: the points, cheapest first.
+        skipped: points that are impossible.
+        best: metric -> the best point within each budget.
+    """
+
+    n: int
+    seed: int
+    guidance: float | None
+    grid: str | None
+    metrics: tuple[str, ...]
+    missing: Mapping[str, str]
+    titles: Mapping[str, str]
+    better: Mapping[str, Better]
+    floors: Mapping[str, float | None]
+    floors_missing: tuple[str, ...] = ()
+    features: FeatureSpace
+    reference: ReferenceFacts
+    protocol: str
+    threads: int
+    cells: tuple[CurvePoint, ...]
+    skipped: tuple[SkippedPoint, ...] = ()
+    best: Mapping[str, tuple[BestPoint, ...]]
+
+    @property
+    def samplers(self) -> list[str]:
+        """Their names, in the order of the points."""
+        return list(dict.fromkeys(cell.sampler for cell in self.cells))
