@@ -31,10 +31,10 @@ from record import conditions, warn_if_busy, write
 
 import undrift
 from undrift.metrics.seeds import paired_over_seeds
+from undrift.options.train import TrainSettings
 from undrift.pipelines.grid import image_grid
 from undrift.runs import configuration
 from undrift.runs.events import read_events
-from undrift.runs.settings import TrainSettings
 from undrift.training.learners.gan_config import GANConfig
 from undrift.workflows.preview import resolve_config
 

@@ -160,8 +160,8 @@ def _work(threads: int) -> None:
     import torch
 
     import undrift.data
+    from undrift.options.train import TrainSettings
     from undrift.runs.recipes import resolve
-    from undrift.runs.settings import TrainSettings
     from undrift.training.distributed import World
     from undrift.training.learners.diffusion import DiffusionLearner
     from undrift.training.loop import Trainer

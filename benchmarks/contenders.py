@@ -24,9 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import undrift.data
 from undrift.conditioning import Condition
 from undrift.networks import UNetConfig
+from undrift.options.train import TrainSettings
 from undrift.pipelines import DiffusionPipeline
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 from undrift.training.distributed import World
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.loop import Trainer

@@ -19,8 +19,8 @@ from halves import data_folder
 from record import conditions, warn_if_busy, write
 
 import undrift.data
+from undrift.options.train import TrainSettings
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 from undrift.training.distributed import World
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.loop import Trainer

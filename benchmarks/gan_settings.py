@@ -33,11 +33,10 @@ from record import conditions
 
 import undrift
 from undrift.data import ImageSet
+from undrift.options.train import TrainSettings
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
-from undrift.runs.learners import build_learner
-from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
+from undrift.runs.recipes import build_learner, resolve
 from undrift.training.distributed import World
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals

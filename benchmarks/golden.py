@@ -39,9 +39,9 @@ from tests.golden import driver, expectation  # noqa: E402
 import undrift  # noqa: E402
 import undrift.data  # noqa: E402
 from undrift.errors import UsageError  # noqa: E402
+from undrift.options.train import TrainSettings  # noqa: E402
 from undrift.runs import configuration  # noqa: E402
 from undrift.runs.recipes import resolve  # noqa: E402
-from undrift.runs.settings import TrainSettings  # noqa: E402
 
 Numbers = dict[str, Any]
 

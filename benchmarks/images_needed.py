@@ -37,12 +37,11 @@ import undrift.data
 from undrift.metrics import Comparison, Images, open_spaces, quick_space, with_sensitivity
 from undrift.metrics import measure as measure_metrics
 from undrift.metrics.variety import effective_dimensions
+from undrift.options.train import TrainSettings
 from undrift.report.sensitivity import with_samples
 from undrift.report.verdict import Verdict
 from undrift.runs.expectation import TABLE, images_needed
-from undrift.runs.learners import build_learner
-from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
+from undrift.runs.recipes import build_learner, resolve
 from undrift.schema import to_plain
 from undrift.training.distributed import World
 from undrift.training.loop import Trainer

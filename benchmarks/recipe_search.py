@@ -32,12 +32,11 @@ from undrift.data import ImageSet
 from undrift.diffusion import LogNormal
 from undrift.metrics import Comparison, Images, measure
 from undrift.metrics.features import open_extractor
+from undrift.options.train import TrainSettings
 from undrift.pipelines import Samples
 from undrift.pipelines.grid import image_grid
 from undrift.runs.configuration import RunConfig
-from undrift.runs.learners import build_learner
-from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
+from undrift.runs.recipes import build_learner, resolve
 from undrift.training.distributed import World
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals

@@ -21,8 +21,8 @@ import torch
 from record import conditions, warn_if_busy, write
 
 from undrift.diffusion import VE, Denoiser, edm
+from undrift.families.diffusion.recipe import recipe_for
 from undrift.networks import ContextSpec, build_network
-from undrift.runs.recipes import recipe_for
 from undrift.sampling import SAMPLERS, ImageNoise, integrate, karras, solver
 
 SHAPE = (1, 8, 8)

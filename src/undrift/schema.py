@@ -134,8 +134,8 @@ def _dataclass(cls: type[T], data: object, where: str) -> T:
 
 
 def _value(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation
-    if hint is Any:
-        return data
+    if hint is Any or getattr(hint, "_is_protocol", False):
+        return data  # a protocol says what is built of the data; the caller builds it
     if dataclasses.is_dataclass(hint):
         return _dataclass(hint, data, where)  # type: ignore[arg-type]
     origin = get_origin(hint)

@@ -13,9 +13,8 @@ import undrift.data
 from undrift.comparison.flops import _BACKWARD
 from undrift.comparison.flops import training_flops as flops
 from undrift.conditioning import Condition
-from undrift.runs.learners import build_learner
-from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
+from undrift.options.train import TrainSettings
+from undrift.runs.recipes import build_learner, resolve
 from undrift.training.learners.gan_config import PenaltyConfig
 from undrift.training.muon import Muon
 from undrift.training.optimizers import build_optimizers

@@ -15,8 +15,8 @@ from undrift.comparison import Arm, arms_of, result, run, run_comparison
 from undrift.comparison.cells import Ledger
 from undrift.comparison.search import SPACE, factors_of, settings_of
 from undrift.errors import UsageError
+from undrift.options.train import TrainSettings
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 
 TUNED = replace(ASKED, trials=3, seeds=2)
 SEED = str(2**32)

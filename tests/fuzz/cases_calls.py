@@ -94,8 +94,8 @@ def _called(function: Callable[..., Any], arguments: dict[str, Any], trace: Text
 def calls() -> list[Call]:
     """Every public function and method."""
     import undrift
+    from undrift.options.train import TrainSettings
     from undrift.pipelines import DiffusionPipeline, GANPipeline
-    from undrift.runs.settings import TrainSettings
 
     settings = tuple(field.name for field in fields(TrainSettings))
     names = {

@@ -21,10 +21,10 @@ import undrift
 import undrift.data
 from undrift.diffusion import Flow
 from undrift.errors import TerminatedError
+from undrift.options.train import TrainSettings
 from undrift.pipelines import Pipeline
 from undrift.runs.loading import load_pipeline
 from undrift.runs.progress import TrainingProgress
-from undrift.runs.settings import TrainSettings
 from undrift.workflows.train import train_with
 
 HERE = Path(__file__).parent

@@ -19,10 +19,10 @@ from undrift.likelihood.learned import LearnedSchedule, VariationalConfig, Varia
 from undrift.likelihood.reconstruction import Reconstruction
 from undrift.likelihood.span import Span
 from undrift.likelihood.values import ValueGrid
+from undrift.options.train import TrainSettings
 from undrift.randomness import Draws, generator
 from undrift.runs import configuration
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.loop import Trainer

@@ -7,9 +7,9 @@ import pytest
 
 import undrift.data
 from undrift.errors import DataError, UsageError
+from undrift.options.train import TrainSettings
 from undrift.runs import configuration
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 
 
 def config(**settings: object) -> configuration.RunConfig:

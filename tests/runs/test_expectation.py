@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import undrift.data
+from undrift.options.train import TrainSettings
 from undrift.runs import expectation
 from undrift.runs.expectation import (
     ImagesNeeded,
@@ -19,7 +20,6 @@ from undrift.runs.expectation import (
     rounded,
 )
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 
 RULE = {"rough": 8_000.0, "good": 64_000.0, "pixels": 1.0, "channels": 0.5, "variety": 0.25}
 

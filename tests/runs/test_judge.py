@@ -14,6 +14,7 @@ from rich.console import Console
 from undrift.data import ImageSet
 from undrift.errors import DivergedError
 from undrift.metrics import Measurements
+from undrift.options.train import TrainSettings
 from undrift.pipelines import Samples
 from undrift.report.health import health_figure, health_note
 from undrift.report.history import History
@@ -24,7 +25,6 @@ from undrift.runs.images import load_images
 from undrift.runs.judge import Judge
 from undrift.runs.log import RunLog
 from undrift.runs.recorder import Recorder
-from undrift.runs.settings import TrainSettings
 from undrift.training.learner import Progress
 
 STEPS = 16

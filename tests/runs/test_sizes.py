@@ -12,10 +12,10 @@ from rich.console import Console
 from undrift.cli.dispatch import main
 from undrift.errors import UsageError
 from undrift.networks.gan.pyramid import sizes
+from undrift.options.train import TrainSettings, image_size, stored_size
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_images
 from undrift.runs.loading import configuration_of, load_pipeline
-from undrift.runs.settings import TrainSettings, image_size, stored_size
 from undrift.workflows.train import train_with
 
 

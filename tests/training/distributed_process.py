@@ -17,11 +17,11 @@ from rich.console import Console
 from torch import nn
 
 from undrift.data import load
+from undrift.options.train import TrainSettings
 from undrift.runs.configuration import load as load_config
 from undrift.runs.directory import RunDirectory
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 from undrift.training import distributed
 from undrift.training.distributed import World
 from undrift.training.pacing import Pace

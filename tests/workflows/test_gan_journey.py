@@ -12,10 +12,10 @@ import yaml
 import undrift
 from undrift.cli.dispatch import main
 from undrift.errors import DivergedError, UsageError
+from undrift.options.train import TrainSettings
 from undrift.pipelines import GANPipeline
 from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
-from undrift.runs.settings import TrainSettings
 from undrift.training.learner import Loss
 from undrift.training.learners.gan import GANLearner
 from undrift.workflows import closing

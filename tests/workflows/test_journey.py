@@ -20,12 +20,12 @@ from torch import Tensor, nn
 import undrift
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.files.lock import FileLock
+from undrift.options.train import TrainSettings
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.signals import StopSignals
 from undrift.workflows import closing, planning

@@ -11,12 +11,12 @@ from torch import Tensor
 
 import undrift
 from undrift.errors import UsageError
+from undrift.options.train import TrainSettings
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.plan import TrainingPlan
 from undrift.workflows import pacing, planning

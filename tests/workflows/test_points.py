@@ -17,15 +17,15 @@ from undrift.cli.dispatch import main
 from undrift.data import load
 from undrift.data.sources.mixtures import RING8
 from undrift.errors import UsageError
+from undrift.families.parameters import drawing_parameters
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
 from undrift.metrics import Images
 from undrift.metrics.spaces import open_spaces, quick_space
 from undrift.networks import MLPConfig
 from undrift.networks.gan import MLPGANConfig
+from undrift.options.train import TrainSettings
 from undrift.report.plane import coverage_sentence
 from undrift.runs import recorder
-from undrift.runs.parameters import drawing_parameters
-from undrift.runs.settings import TrainSettings
 from undrift.workflows import closing
 from undrift.workflows.preview import resolve_config
 

@@ -15,11 +15,11 @@ from rich.console import Console
 
 from undrift.cli.dispatch import main
 from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.options.train import TrainSettings
 from undrift.runs import configuration
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import find_images, load_own
 from undrift.runs.loading import configuration_of
-from undrift.runs.settings import TrainSettings
 from undrift.workflows.planning import find_start
 from undrift.workflows.train import train_with
 

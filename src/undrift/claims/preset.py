@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
-from undrift.runs.settings import seconds
+from undrift.options.train import seconds
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ from undrift.data.findings import finding_lines
 from undrift.data.stacking import check_digits, write_stacked
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
+from undrift.options.train import TrainSettings
 from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.images import load_images
 from undrift.runs.recipes import choose_device
-from undrift.runs.settings import TrainSettings
 
 Record = dict[str, Any]
 

@@ -11,8 +11,8 @@ from undrift.claims.preset import Size
 from undrift.claims.worlds import STACKED, TAIL
 from undrift.comparison import Arm, Compare, Setting, winning_settings
 from undrift.data import ImageSet
+from undrift.options.train import TrainSettings
 from undrift.runs.recipes import choose_device, resolve
-from undrift.runs.settings import TrainSettings
 
 MAIN, SWEEP, FILLING, SCALING, LIKELIHOOD = "main", "sweep", "filling", "scaling", "likelihood"
 POINTS = ("ring8", "grid25")

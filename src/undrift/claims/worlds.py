@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.files.durable import write_output
+from undrift.options.train import TrainSettings
 from undrift.randomness import generator
 from undrift.runs.images import load_images
-from undrift.runs.settings import TrainSettings
 
 STACKED, TAIL = "stacked.npz", "tail.npz"
 

@@ -13,7 +13,7 @@ from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import at_least, parse
 from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_folder
-from undrift.runs.settings import check_threads
+from undrift.options.train import check_threads
 from undrift.wording import duration, plural
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from undrift.cli.flags import at_least, parse, repeated
 from undrift.errors import InterruptedRunError, TerminatedError, UsageError
 from undrift.files.destination import writable_folder
 from undrift.limits import MOST_IMAGES
-from undrift.runs.settings import TrainSettings, check_threads, stored_size
+from undrift.options.train import TrainSettings, check_threads, stored_size
 from undrift.wording import duration, plural
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 from undrift.cli.console import command_line, following, make_console
 from undrift.cli.destination import folder_of
 from undrift.cli.flags import at_least, parse
-from undrift.runs.settings import TrainSettings
+from undrift.options.train import TrainSettings
 from undrift.wording import plural
 
 SEED = 0

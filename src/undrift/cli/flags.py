@@ -25,7 +25,7 @@ from undrift.advice import takes
 from undrift.cli.arguments import arguments_of, check_arguments, not_none
 from undrift.cli.dispatch import first_rank
 from undrift.options.options import Options, at_least, finite
-from undrift.runs.settings import check_threads
+from undrift.options.train import check_threads
 
 __all__ = ["ProcessFlags", "at_least", "finite", "numbered", "parse", "repeated", "spellings"]
 

@@ -14,7 +14,7 @@ from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.flags import at_least, family_settings, finite, numbered, parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
-from undrift.runs.settings import check_threads
+from undrift.options.train import check_threads
 from undrift.wording import images_of, plural
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from undrift.cli.console import following, make_console
 from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
-from undrift.runs.settings import image_size, number_names
+from undrift.options.train import image_size, number_names
 
 if TYPE_CHECKING:
     from undrift.data.report import DataReport

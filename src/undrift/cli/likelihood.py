@@ -20,7 +20,7 @@ from undrift.cli.flags import at_least, finite, numbered, parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_file
 from undrift.limits import MOST_IMAGES
-from undrift.runs.settings import check_threads
+from undrift.options.train import check_threads
 from undrift.wording import duration
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from undrift.errors import (
 )
 from undrift.files.destination import writable_file, writable_folder
 from undrift.files.reading import read_bytes
-from undrift.runs.settings import check_threads
+from undrift.options.train import check_threads
 from undrift.wording import plural
 
 if TYPE_CHECKING:

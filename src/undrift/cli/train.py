@@ -15,8 +15,8 @@ from undrift.cli.dispatch import first_rank
 from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
+from undrift.options.train import TrainSettings, changed, flag
 from undrift.runs.directory import RunDirectory, open_run
-from undrift.runs.settings import TrainSettings, changed, flag
 from undrift.wording import dimensions, duration, plural
 
 
@@ -164,7 +164,7 @@ def _print_config(asked: Train) -> None:
 
 def _print_cost(asked: Train, console: Console) -> None:
     """Print what the run would be and take; a few updates of a throw-away model are measured."""
-    from undrift.runs.parameters import drawing_parameters
+    from undrift.families.parameters import drawing_parameters
     from undrift.workflows.preview import preview
 
     found = preview(asked.data or "", asked.settings())

@@ -20,7 +20,7 @@ from undrift.cli.console import (
 from undrift.cli.flags import at_least, finite, parse, repeated
 from undrift.errors import InterruptedRunError, UsageError
 from undrift.files.destination import writable_file
-from undrift.runs.settings import check_threads
+from undrift.options.train import check_threads
 from undrift.wording import clock, duration, plural
 
 if TYPE_CHECKING:

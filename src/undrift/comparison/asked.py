@@ -11,7 +11,7 @@ from undrift.errors import UsageError
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
 from undrift.options import Split
-from undrift.runs.settings import TrainSettings, parameter_count
+from undrift.options.train import TrainSettings, parameter_count
 
 _FLAGS = {"weights_file": "feature_weights", "conditional": "unconditional"}
 """Fields whose flags are called otherwise."""

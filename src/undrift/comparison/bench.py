@@ -12,11 +12,11 @@ from undrift.comparison.search import settings_of
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.evaluation.opening import FEWEST_HELD_OUT
+from undrift.families.parameters import drawing_parameters
+from undrift.options.train import parameter_count
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
-from undrift.runs.parameters import drawing_parameters
 from undrift.runs.recipes import resolve
-from undrift.runs.settings import parameter_count
 from undrift.version import __version__
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from undrift.errors import UsageError
-from undrift.runs.settings import TrainSettings, seconds
+from undrift.options.train import TrainSettings, seconds
 
 METHODS = ("diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
 

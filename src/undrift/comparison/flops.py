@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from undrift.data import ImageSet
 from undrift.runs.configuration import RunConfig
-from undrift.runs.learners import build_learner
+from undrift.runs.recipes import build_learner
 from undrift.training.distributed import World
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from undrift.networks import count_parameters
 from undrift.pipelines import Pipeline
 from undrift.runs.configuration import RunConfig
-from undrift.runs.learners import build_learner
 from undrift.runs.loading import load_pipeline
+from undrift.runs.recipes import build_learner
 
 SINGLE, BATCH = 1, 64
 _SINGLES, _BATCHES = 9, 3

@@ -33,9 +33,9 @@ from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
 from undrift.metrics import chosen_metrics
+from undrift.options.train import seconds
 from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.recipes import choose_device
-from undrift.runs.settings import seconds
 from undrift.schema import to_plain
 from undrift.version import __version__
 from undrift.wording import plural

@@ -33,8 +33,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from undrift.comparison.cells import Setting
+from undrift.families import family_of
 from undrift.runs.configuration import RunConfig
-from undrift.training.learners.gan_config import GANConfig
 
 STEP = 8
 """Images that a tried batch is a multiple of."""
@@ -89,22 +89,17 @@ def settings_of(
     if trial == 0:
         return {}
     factors = factors_of(trial)
-    model = config.model
-    adversarial = isinstance(model, GANConfig)
-    optimizer = model.generator_optimizer if adversarial else model.optimizer
+    family = family_of(config.model)
     found: dict[str, Setting] = {
-        "learning_rate": _rounded(optimizer.learning_rate * factors["learning rate"])
+        "learning_rate": _rounded(family.peak_rate(config.model) * factors["learning rate"])
     }
     if own.get("batch_size") is None:
         steps = round(config.training.batch_size * factors["batch size"] / STEP)
         found["batch_size"] = STEP * max(1, steps)
-    strength = factors["regularisation"]
-    if adversarial:
-        penalty = model.penalty
-        if penalty.r1 or penalty.r2 or penalty.two_sided:
-            found["penalty"] = _rounded(strength * float(own.get("penalty") or 1))
-    elif model.spec.class_names and model.label_dropout:
-        found["label_dropout"] = min(0.9, _rounded(strength * model.label_dropout))
+    if (regularised := family.regularisation(config.model)) is not None:
+        name, value, largest = regularised
+        strength = factors["regularisation"] * float(own.get(name) or value)
+        found[name] = min(largest, _rounded(strength))
     return found
 
 

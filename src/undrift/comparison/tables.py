@@ -7,11 +7,11 @@ from typing import Any
 from undrift.comparison.asked import RECIPE
 from undrift.comparison.tuning_table import tuning_cost, tuning_words
 from undrift.metrics.catalogue import METRICS
+from undrift.options.train import parameter_count
 from undrift.report.cost import duration
 from undrift.report.figure import short
 from undrift.report.metric_table import amount, title_of
 from undrift.runs.collapse import FAILED
-from undrift.runs.settings import parameter_count
 from undrift.wording import plural
 
 Record = dict[str, Any]

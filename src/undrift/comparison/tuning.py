@@ -16,7 +16,7 @@ from undrift.comparison.asked import Compare
 from undrift.comparison.bench import Bench
 from undrift.comparison.cells import Arm, Cell, Ledger, Setting
 from undrift.comparison.search import SPACE, factors_of
-from undrift.runs.parameters import drawing_parameters
+from undrift.families.parameters import drawing_parameters
 
 Record = dict[str, Any]
 

@@ -10,8 +10,8 @@ from undrift.comparison.cells import Cell
 from undrift.comparison.executor import Command, Outcome, reason_of
 from undrift.comparison.journal import Journal, read_json
 from undrift.errors import DivergedError, UndriftError
+from undrift.options.train import flag
 from undrift.runs.directory import RunDirectory
-from undrift.runs.settings import flag
 from undrift.runs.training_facts import UNKNOWN, training_facts
 
 _KEPT = ("name", "value", "low", "high", "floor", "floor_missing", "n", "n_reference", "protocol")

@@ -15,10 +15,9 @@ from typing import Any, Literal
 import yaml
 
 from undrift.errors import UsageError
+from undrift.families import ModelConfig, model_from_plain
 from undrift.files.yaml_reading import read_yaml
 from undrift.schema import from_plain, to_plain
-from undrift.training.learners.diffusion import DiffusionConfig
-from undrift.training.learners.gan_config import GANConfig
 from undrift.training.plan import TrainingPlan
 
 
@@ -76,7 +75,7 @@ class RunConfig:
     """
 
     data: DataConfig
-    model: DiffusionConfig | GANConfig
+    model: ModelConfig
     training: TrainingPlan
     budget: str | None = None
     seconds_per_step: float | None = None
@@ -97,7 +96,8 @@ def load(path: str | os.PathLike[str]) -> RunConfig:
     """
     path = Path(path)
     data = read_yaml(path, UsageError, "name a config.yaml of a run, or repair it")
-    return from_plain(RunConfig, data, str(path))
+    config = from_plain(RunConfig, data, str(path))
+    return replace(config, model=model_from_plain(config.model, f"{path}: model"))
 
 
 def absolute(path: str) -> str | None:

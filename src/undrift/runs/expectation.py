@@ -26,10 +26,10 @@ from typing import Any, Literal
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import ModelFileError
+from undrift.families import family_of
 from undrift.files.reading import read_mapping
 from undrift.metrics.variety import effective_dimensions, spread_rows
 from undrift.runs.configuration import RunConfig
-from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.wording import dimensions, duration, plural
 
 TABLE = Path(__file__).with_name("images_needed.json")
@@ -156,7 +156,7 @@ def expectation_of(
         seconds_per_step: measured; None knows no time.
     """
     model = config.model
-    if not isinstance(model, DiffusionConfig) or model.network is None or config.init is not None:
+    if not family_of(model).images_needed or model.network is None or config.init is not None:
         return None
     needed = needs_of(train)
     if needed is None:

@@ -13,9 +13,9 @@ from undrift.data.report import DataReport
 from undrift.data.sources.opening import is_path
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.files.reading import read_mapping
+from undrift.options.train import TrainSettings, image_size
 from undrift.runs.configuration import DataConfig
 from undrift.runs.directory import RunDirectory, runs_in
-from undrift.runs.settings import TrainSettings, image_size
 from undrift.wording import plural
 
 

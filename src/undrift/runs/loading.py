@@ -15,7 +15,7 @@ from undrift.files.reading import expanded
 from undrift.pipelines import Pipeline
 from undrift.runs.configuration import RunConfig, load
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
-from undrift.runs.learners import build_learner
+from undrift.runs.recipes import build_learner
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import track_name
 from undrift.training.snapshots import SnapshotStore

@@ -15,8 +15,8 @@ from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.errors import UsageError
 from undrift.names import did_you_mean
+from undrift.options.train import TrainSettings
 from undrift.runs.progress import OnTraining
-from undrift.runs.settings import TrainSettings
 from undrift.workflows.train import Run, train_with
 
 

@@ -34,9 +34,9 @@ from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
 from undrift.runs.judge import best_so_far
-from undrift.runs.learners import build_learner
 from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
+from undrift.runs.recipes import build_learner
 from undrift.runs.recorder import draw_grid
 from undrift.schema import to_plain
 from undrift.wording import plural

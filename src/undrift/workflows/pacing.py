@@ -19,14 +19,14 @@ from dataclasses import replace
 
 import torch
 
+from undrift.families import family_of
 from undrift.limits import MOST_TRAINING_STEPS
+from undrift.options.train import seconds
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
 from undrift.runs.log import RunLog
-from undrift.runs.recipes_gan import fewest_steps
-from undrift.runs.settings import seconds
 from undrift.training.distributed import World
 from undrift.training.pacing import Pace
 from undrift.training.plan import TrainingPlan
@@ -146,7 +146,7 @@ def fitting_steps(
     if abs(fitting - left) <= LEAST_CHANGE * left:
         return plan.steps
     updates = int(min(max(fitting, math.ceil(left / MOST_CHANGE)), left * MOST_CHANGE))
-    fewest = fewest_steps(config.model)
+    fewest = family_of(config.model).fewest_steps(config.model)
     return min(max(step + updates, fewest, step + 1), MOST_TRAINING_STEPS)
 
 

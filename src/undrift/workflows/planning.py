@@ -12,7 +12,9 @@ import torch
 from undrift.advice import possible
 from undrift.data import ImageSet
 from undrift.errors import UsageError
+from undrift.families import family_of
 from undrift.names import shell_line
+from undrift.options.train import TrainSettings, changed, flag, seconds
 from undrift.runs import configuration
 from undrift.runs.configuration import FINGERPRINT, RunConfig, absolute, first_difference
 from undrift.runs.directory import LATEST, RunDirectory, open_run
@@ -20,14 +22,9 @@ from undrift.runs.images import changed_since, find_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
-from undrift.runs.recipes_gan import fewest_steps
 from undrift.runs.recorder import grid_shape
-from undrift.runs.settings import TrainSettings, changed, flag, seconds
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
-from undrift.training.learners.diffusion import VALIDATION_LEVELS, validation_count
-from undrift.training.learners.gan_config import GANConfig
-from undrift.training.learners.gan_watch import MOST
 from undrift.training.probe import MOST_SECONDS, SHARE, fit_micro_batch, measure
 from undrift.training.signals import StopSignals
 from undrift.wording import plural
@@ -40,9 +37,6 @@ SLOW = 2.0
 
 EARLY_SHARE = 0.1
 """Share of a run that the early ones may take: the first grid is worth more than its images."""
-
-GAN_PASSES = 4
-"""Passes that a look at a GAN's game makes over its images."""
 
 AT_ONCE = 64
 """Images of a look that are taken at once, at least."""
@@ -298,7 +292,7 @@ def fit_to_machine(
     steps = torch.tensor(int(left / (pace + evaluation_seconds(config))))
     steps = steps.to(world.device)
     world.broadcast([steps])
-    if int(steps) < (fewest := fewest_steps(config.model)):
+    if int(steps) < (fewest := family_of(config.model).fewest_steps(config.model)):
         wanted = plural(fewest, "step")
         hint = possible("give more, or a smaller --size or --batch-size", "give more")
         raise UsageError(
@@ -323,12 +317,7 @@ def look_seconds(config: RunConfig) -> float:
         return 0.0
     spec = config.model.spec
     columns, rows = grid_shape(spec)
-    if isinstance(config.model, GANConfig):
-        looked = GAN_PASSES * MOST
-    else:
-        # Once as they are, and once for each kind of condition with that kind shuffled.
-        kinds = sum(bool(kind.dropout) for kind in spec.condition().kinds)
-        looked = validation_count(spec.shape) * VALIDATION_LEVELS * (1 + kinds)
+    looked = family_of(config.model).validation_passes(config.model)
     forwards = 2 * (columns * rows * spec.steps + looked)
     return forward_seconds(config, forwards, config.seconds_per_step)
 

@@ -16,13 +16,12 @@ from torch import nn
 from undrift.data import ImageSet
 from undrift.data.findings import finding_lines
 from undrift.networks import count_parameters
+from undrift.options.train import TrainSettings
 from undrift.runs.configuration import RunConfig
 from undrift.runs.expectation import Expectation, expectation_of
 from undrift.runs.images import load_images
-from undrift.runs.learners import build_learner
 from undrift.runs.log import RunLog
-from undrift.runs.recipes import choose_device, resolve
-from undrift.runs.settings import TrainSettings
+from undrift.runs.recipes import build_learner, choose_device, resolve
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
 from undrift.training.probe import measure

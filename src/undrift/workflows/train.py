@@ -27,8 +27,10 @@ from undrift.errors import (
     UsageError,
     one_line,
 )
+from undrift.families import family_of
 from undrift.files.lock import FileLock
 from undrift.names import printable
+from undrift.options.train import TrainSettings
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
@@ -36,22 +38,18 @@ from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
 from undrift.runs.expectation import expectation_of
 from undrift.runs.images import changed_since, load_images
-from undrift.runs.initial import copy_weights
 from undrift.runs.judge import Judge
-from undrift.runs.learners import build_learner
 from undrift.runs.loading import configuration_of, load_pipeline
 from undrift.runs.log import RunLog
 from undrift.runs.progress import OnTraining
-from undrift.runs.recipes import choose_device, resolve
+from undrift.runs.recipes import build_learner, choose_device, resolve
 from undrift.runs.recorder import Recorder
-from undrift.runs.settings import TrainSettings
 from undrift.runs.training_facts import training_facts
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.compiling import is_from_compiler
 from undrift.training.distributed import World
 from undrift.training.gaussian import spectrum
 from undrift.training.learner import Learner
-from undrift.training.learners.gan_config import GANConfig
 from undrift.training.loop import Trainer
 from undrift.training.memory import is_out_of_memory
 from undrift.training.signals import StopSignals
@@ -292,7 +290,7 @@ class _Journey:
         if config.init is None:
             return
         source = load_pipeline(config.init, network=copy.deepcopy(self._network))
-        fresh = copy_weights(source, learner)
+        fresh = family_of(config.model).copy_weights(source, learner)
         self._log.say(f"starting from {config.init}; new classes: {', '.join(fresh) or 'none'}")
 
     def _begin(self, config: RunConfig, data: ImageSet, again: str) -> None:
@@ -394,8 +392,8 @@ class _Journey:
         return build_learner(config, self._world.device, network=network, eigenvalues=eigenvalues)
 
     def _eigenvalues(self, config: RunConfig, train: ImageSet) -> Tensor | None:
-        if isinstance(config.model, GANConfig):
-            return None  # a GAN has no errors to compare with a Gaussian's
+        if not family_of(config.model).reference_curve:
+            return None
         codec = build_codec(config.model.codec)
         count = min(len(train), SPECTRUM_IMAGES)
         rows = np.linspace(0, len(train) - 1, count).astype(np.int64)

@@ -24,9 +24,9 @@ from undrift.metrics.images import Images
 from undrift.metrics.modes import mode_coverage
 from undrift.metrics.points import PERFECT, point_coverage
 from undrift.metrics.stacked import DigitReader
+from undrift.options.train import TrainSettings
 from undrift.runs.images import load_images
 from undrift.runs.loading import load_pipeline
-from undrift.runs.settings import TrainSettings
 
 Record = dict[str, Any]
 

@@ -23,17 +23,15 @@ from torch.overrides import TorchFunctionMode
 
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.errors import UsageError
+from undrift.families import Family, ModelConfig, family_of
 from undrift.networks import (
     MLPConfig,
     NetworkConfig,
     TransformerConfig,
     UNetConfig,
-    build_network,
     count_parameters,
 )
-from undrift.networks.gan import AdversaryConfig, MLPGANConfig, R3GANConfig, build_generator
-from undrift.training.learners.diffusion import DiffusionConfig
-from undrift.training.learners.gan_config import GANConfig
+from undrift.networks.gan import AdversaryConfig, MLPGANConfig, R3GANConfig
 from undrift.wording import dimensions
 
 TOLERANCE = 0.1
@@ -45,33 +43,32 @@ CLOSE = 0.05
 WIDEST = 2**14
 """Channels beyond which no width is looked for."""
 
-Model = DiffusionConfig | GANConfig
 Network = NetworkConfig | AdversaryConfig
 
 
-def drawing_parameters(model: Model) -> int:
-    """Learnt numbers of what draws images.
+def drawing_parameters(model: ModelConfig) -> int:
+    """Trainable parameters of what draws images.
 
     Raises:
         UsageError: a model whose network is the user's own.
     """
     if model.network is None:
         raise UsageError("--parameters: a network of your own has its size; leave it out")
-    return _counted(model.network, model.condition, model.width, model.spec.shape)
+    shape, family = model.spec.shape, family_of(model)
+    return _counted(family, model.network, model.condition, model.width, shape)
 
 
 @lru_cache(maxsize=4096)
 def _counted(
-    network: Network, condition: ConditionSpec, width: int, shape: tuple[int, int, int]
+    family: Family[Any],
+    network: Network,
+    condition: ConditionSpec,
+    width: int,
+    shape: tuple[int, int, int],
 ) -> int:
-    channels, height, wide = shape
     with torch.device("meta"), _Unset():
         encoder = ConditionEncoder(condition, width)
-        heard = encoder.context_spec
-        if isinstance(network, AdversaryConfig):
-            built = build_generator(network, channels=channels, size=(height, wide), context=heard)
-        else:
-            built = build_network(network, channels=channels, size=(height, wide), context=heard)
+        built = family.network(network, shape, encoder.context_spec)
     return count_parameters(built) + count_parameters(encoder)
 
 
@@ -94,7 +91,7 @@ class _Unset(TorchFunctionMode):
 
 
 @lru_cache(maxsize=64)
-def with_parameters(model: Model, wanted: int) -> Model:
+def with_parameters(model: ModelConfig, wanted: int) -> ModelConfig:
     """``model`` with ``wanted`` parameters of what draws images, within a tenth.
 
     Args:

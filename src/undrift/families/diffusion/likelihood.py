@@ -20,7 +20,7 @@ from undrift.likelihood import Span, ValueGrid
 from undrift.likelihood.learned import VariationalConfig
 from undrift.likelihood.span import LOWEST, SPACINGS
 from undrift.networks import TransformerConfig
-from undrift.runs.settings import TrainSettings
+from undrift.options.train import TrainSettings
 from undrift.training.learners.diffusion import DiffusionConfig
 
 PERIODS = (1, 2, 4, 8, 16, 32)

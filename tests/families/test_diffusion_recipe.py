@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from undrift.families.diffusion.recipe import LONG, MOST_POSITIONS, recipe_for
+from undrift.families.grid import SMALL, TINY, grid_for
 from undrift.networks import UNetConfig
-from undrift.runs.recipes import LONG, MOST_POSITIONS, SMALL, TINY, recipe_for
 
 SIDES = (8, 12, 13, 28, 32, 40, 41, 64, 80, 81, 96, 128, 160, 161, 256, 512, 1000)
 
@@ -47,7 +48,7 @@ def test_few_images_are_taken_in_small_batches() -> None:
 
 def test_short_trainings_do_not_sample_from_noise_that_they_have_not_learned() -> None:
     for side in SIDES:
-        short, fast = recipe_for(side, "cpu", None), recipe_for(side, "cuda", None)
+        short, fast = (grid_for(side, to, None, points=False) for to in ("cpu", "cuda"))
         assert short.sigma_min == 0.05
         assert (fast.sigma_min < 0.05) == (side > SMALL)
         assert (short.rho == 3.0) == (side <= TINY)

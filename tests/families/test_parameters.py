@@ -8,13 +8,12 @@ import pytest
 
 import undrift.data
 from undrift.errors import UsageError
+from undrift.families import parameters
+from undrift.families.parameters import TOLERANCE, drawing_parameters, with_parameters
 from undrift.networks import count_parameters
-from undrift.runs import parameters
+from undrift.options.train import TrainSettings, parameter_count
 from undrift.runs.configuration import RunConfig
-from undrift.runs.learners import build_learner
-from undrift.runs.parameters import TOLERANCE, drawing_parameters, with_parameters
-from undrift.runs.recipes import resolve
-from undrift.runs.settings import TrainSettings, parameter_count
+from undrift.runs.recipes import build_learner, resolve
 
 KINDS = [
     ("diffusion", "unet"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from undrift.data import load
 from undrift.errors import UsageError
+from undrift.families import Recipe, Request
+from undrift.families.gan.recipe import gan_recipe
+from undrift.options.train import TrainSettings
 from undrift.pipelines import SampleSpec
 from undrift.runs import recipes
-from undrift.runs.recipes_gan import GANRecipe, gan_recipe
-from undrift.runs.settings import TrainSettings
 
 
 def recipe(
@@ -17,9 +19,10 @@ def recipe(
     device: str = "cpu",
     budget: float | None = None,
     **settings: object,
-) -> GANRecipe:
+) -> Recipe:
     asked = TrainSettings(method=method, **settings)  # type: ignore[arg-type]
-    return gan_recipe(asked, SampleSpec(shape=shape, steps=1), device, budget)
+    spec = SampleSpec(shape=shape)
+    return gan_recipe(Request(asked, load("digits"), spec, device, budget, own_network=False))
 
 
 @pytest.mark.parametrize(
@@ -90,7 +93,8 @@ def test_bfloat16_is_for_the_games_that_bear_it(
 
     def precision(device: str = "cpu", points: bool = False, **settings: object) -> str:
         asked = TrainSettings(method=method, **settings)  # type: ignore[arg-type]
-        return recipes._precision(asked, device, points)
+        kept = {name: value for name, value in settings.items() if name != "precision"}
+        return recipes._precision(asked, recipe(method, device=device, **kept), device, points)
 
     wanted = "bfloat16" if fast and method in ("r3gan", "stylegan2") else "float32"
     assert precision() == wanted

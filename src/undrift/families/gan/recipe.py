@@ -5,19 +5,28 @@ Losses, penalties and optimisers are the papers'; sizes follow the images, the d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from undrift.codec import IdentityConfig
 from undrift.errors import UsageError
+from undrift.families.family import Recipe, Request
+from undrift.families.points import BATCH as POINTS_BATCH
+from undrift.families.points import IMAGES
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
 from undrift.gan.augmentation import LARGEST
 from undrift.networks import are_points
-from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
+from undrift.networks.gan import (
+    DCGANConfig,
+    MLPGANConfig,
+    R3GANConfig,
+    SNGANConfig,
+    StyleGAN2Config,
+)
 from undrift.networks.gan.pyramid import sizes
+from undrift.options.train import TrainSettings, flag
 from undrift.pipelines import SampleSpec
-from undrift.runs import recipes_points
-from undrift.runs.settings import TrainSettings, flag
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
 from undrift.training.optimizers import AdamWConfig
@@ -47,44 +56,19 @@ POINTS_GAMMA = 0.01
 """Weight of R1 and R2 on points, tuned on ``ring8`` and ``grid25`` (docs/log.md)."""
 
 
-@dataclass(frozen=True)
-class GANRecipe:
-    """What a method is trained with.
-
-    Attributes:
-        model: networks, game and optimisers.
-        batch_size: images of the global batch.
-        images: real images to train on in all where nobody says.
-        learning_rate: schedule.
-    """
-
-    model: GANConfig
-    batch_size: int
-    images: int
-    learning_rate: LearningRate
+GAN_WAVES = tuple(math.pi * 2**octave for octave in range(4))
+"""The same for a discriminator, to which the box is [-1, 1]: the slowest goes through it once."""
 
 
-def gan_recipe(
-    settings: TrainSettings,
-    spec: SampleSpec,
-    device: str,
-    budget: float | None,
-    *,
-    own_network: bool = False,
-) -> GANRecipe:
-    """The recipe of ``settings.method`` for images and classes as ``spec`` says.
-
-    Args:
-        settings: what the user asked for.
-        spec: shape and classes.
-        device: ``cpu`` or ``cuda``.
-        budget: seconds to train for, if that is limited.
-        own_network: the user brings a network.
+def gan_recipe(request: Request) -> Recipe:
+    """The recipe of a method.
 
     Raises:
         UsageError: for a setting that the method has no use for, or a size that it cannot make.
     """
-    _check(settings, own_network)
+    settings, device, budget = request.settings, request.device, request.budget
+    spec = replace(request.spec, steps=1)
+    _check(settings)
     size = (spec.shape[1], spec.shape[2])
     points = are_points(size)
     perceptrons = settings.network == "mlp" or points
@@ -92,15 +76,15 @@ def gan_recipe(
         sizes(size)
     cuda = device == "cuda"
     tuned = not cuda and not perceptrons and settings.method in CPU_GAMMA
-    usual = recipes_points.BATCH if points else CPU_BATCH if tuned else BATCH
+    usual = POINTS_BATCH if points else CPU_BATCH if tuned else BATCH
     batch = settings.batch_size or usual
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
     # Lightness: images of more than 64 pixels have more stages, of which the last cost the most.
     share *= 1 if max(spec.shape[1:]) <= 64 else 2
-    recipe = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points, tuned))
-    model = replace(recipe.model, method=settings.method, flip=settings.flip)
+    made = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points, tuned))
+    model = replace(made.model, method=settings.method, flip=settings.flip)
     if perceptrons:
-        model = recipes_points.on_perceptrons(model, points=points)
+        model = _on_perceptrons(model, points=points)
     if settings.augment is not None:
         model = replace(model, augment=settings.augment, adapt=0)
     _check_groups(settings, getattr(model.network, "group", 1))
@@ -108,7 +92,18 @@ def gan_recipe(
         model = _at_rate(model, settings.learning_rate)
     if settings.penalty is not None:
         model = replace(model, penalty=_scaled(model.penalty, settings.penalty, settings.method))
-    return replace(recipe, model=model, batch_size=batch)
+    # Elsewhere the games are decided by small differences of logits. Those here are float32, too.
+    narrow = device == "cpu" and settings.method in CPU_GAMMA and settings.network != "mlp"
+    return Recipe(model, batch, made.images, made.learning_rate, clip=CLIP, bfloat16=narrow)
+
+
+@dataclass(frozen=True)
+class _Method:
+    """A method's model, its images where nobody says, and its learning rate."""
+
+    model: GANConfig
+    images: int
+    learning_rate: LearningRate
 
 
 @dataclass(frozen=True)
@@ -133,15 +128,14 @@ class _Asked:
     @property
     def images(self) -> int:
         if self.points and not self.cuda:
-            return recipes_points.IMAGES
+            return IMAGES
         return 10_000_000 if self.cuda else 200_000
 
-    def recipe(self, model: GANConfig, learning_rate: LearningRate | None = None) -> GANRecipe:
-        constant = LearningRate(warm_up=0.0, decay=0.0)
-        return GANRecipe(model, self.batch, self.images, learning_rate or constant)
+    def recipe(self, model: GANConfig, learning_rate: LearningRate | None = None) -> _Method:
+        return _Method(model, self.images, learning_rate or LearningRate(warm_up=0.0, decay=0.0))
 
 
-def _dcgan(asked: _Asked) -> GANRecipe:
+def _dcgan(asked: _Asked) -> _Method:
     adam = AdamWConfig(learning_rate=2e-4, betas=(0.5, 0.999))
     return asked.recipe(
         GANConfig(
@@ -155,7 +149,7 @@ def _dcgan(asked: _Asked) -> GANRecipe:
     )
 
 
-def _sngan(asked: _Asked) -> GANRecipe:
+def _sngan(asked: _Asked) -> _Method:
     adam = AdamWConfig(learning_rate=2e-4, betas=(0.5, 0.999))
     return asked.recipe(
         GANConfig(
@@ -169,7 +163,7 @@ def _sngan(asked: _Asked) -> GANRecipe:
     )
 
 
-def _wgan_gp(asked: _Asked) -> GANRecipe:
+def _wgan_gp(asked: _Asked) -> _Method:
     # The paper's toys have a weight of 0.1, too.
     rate, weight = (3e-3, 0.1) if asked.points else (2e-4, 10.0)
     adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.9))
@@ -187,7 +181,7 @@ def _wgan_gp(asked: _Asked) -> GANRecipe:
     )
 
 
-def _stylegan2(asked: _Asked) -> GANRecipe:
+def _stylegan2(asked: _Asked) -> _Method:
     adam = AdamWConfig(learning_rate=2.5e-3, betas=(0.0, 0.99))
     # An optimiser that also makes the penalty's steps, one in 16, is slowed down as often.
     correction = LAZY / (LAZY + 1)
@@ -217,7 +211,7 @@ def _stylegan2(asked: _Asked) -> GANRecipe:
     )
 
 
-def _r3gan(asked: _Asked) -> GANRecipe:
+def _r3gan(asked: _Asked) -> _Method:
     # The paper's rate is for 40,000 updates and more; a CPU makes some thousands.
     rate = 2e-4 if asked.cuda else 1e-3
     # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
@@ -249,7 +243,7 @@ def _r3gan(asked: _Asked) -> GANRecipe:
     )
 
 
-_METHODS: dict[str, Callable[[_Asked], GANRecipe]] = {
+_METHODS: dict[str, Callable[[_Asked], _Method]] = {
     "dcgan": _dcgan,
     "sngan": _sngan,
     "wgan_gp": _wgan_gp,
@@ -258,23 +252,10 @@ _METHODS: dict[str, Callable[[_Asked], GANRecipe]] = {
 }
 
 
-def narrow_game(settings: TrainSettings, device: str) -> bool:
-    """Whether a method's networks may compute in bfloat16: where that has been measured.
-
-    Their logits are float32 all the same.
-    """
-    return device == "cpu" and settings.method in CPU_GAMMA and settings.network != "mlp"
-
-
-def fewest_steps(model: object) -> int:
-    """Updates below which a model's images would be those of its initial weights."""
-    return model.critic_steps if isinstance(model, GANConfig) else 1
-
-
 _DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers")
 
 
-def _check(settings: TrainSettings, own_network: bool) -> None:
+def _check(settings: TrainSettings) -> None:
     """Refuse what only a diffusion model has a use for."""
     for name in _DIFFUSION_ONLY:
         if getattr(settings, name) not in (None, False, ()):
@@ -296,10 +277,6 @@ def _check(settings: TrainSettings, own_network: bool) -> None:
             f"--augment {settings.augment:g}: method {settings.method} takes at most "
             f"{LARGEST:g}; beyond that augmentations show in what is generated"
         )
-    if own_network:
-        raise UsageError(
-            f"network=: method {settings.method} builds its own networks; leave it out"
-        )
 
 
 def _check_groups(settings: TrainSettings, group: int) -> None:
@@ -311,6 +288,30 @@ def _check_groups(settings: TrainSettings, group: int) -> None:
             f"--batch-size {batch}: method {settings.method} compares images in groups of 2 to "
             f"{group}; give a number that one of these divides"
         )
+
+
+def _on_perceptrons(model: GANConfig, *, points: bool) -> GANConfig:
+    """``model`` with perceptrons in place of its networks.
+
+    What a method's discriminator has beside its layers stays: spectral norm, or the spread of the
+    minibatch. Batch norm does not, see `undrift.networks.gan.mlp`.
+
+    Args:
+        model: of the method.
+        points: whether it is for points: there networks are small, hear waves, and augment nothing.
+    """
+    match model.network:
+        case SNGANConfig(spectral_norm=bounded):
+            network = MLPGANConfig(spectral_norm=bounded)
+        case StyleGAN2Config(group=group):
+            network = MLPGANConfig(group=group)
+        case _:
+            network = MLPGANConfig()
+    if not points:
+        return replace(model, network=network)
+    # Two latent numbers for two coordinates: with 64, R3GAN had no mode after 3,000 updates.
+    network = replace(network, width=64, layers=3, latent=2, fourier=GAN_WAVES)
+    return replace(model, network=network, adapt=0)
 
 
 def _at_rate(model: GANConfig, rate: float) -> GANConfig:

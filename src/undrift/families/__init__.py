@@ -1,0 +1,63 @@
+"""The families of models, each as one value: recipe, learner and what else differs between them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from undrift import synonyms
+from undrift.errors import UsageError, shown
+from undrift.families.diffusion import DiffusionFamily
+from undrift.families.family import Family, ModelConfig, Recipe, Request
+from undrift.families.gan import GANFamily
+from undrift.names import did_you_mean
+from undrift.schema import from_plain
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "ModelConfig",
+    "Recipe",
+    "Request",
+    "family_of",
+    "family_of_method",
+    "model_from_plain",
+]
+
+FAMILIES: tuple[Family[Any], ...] = (DiffusionFamily(), GANFamily())
+
+
+def family_of(config: ModelConfig) -> Family[Any]:
+    """The family of a model's configuration."""
+    return next(family for family in FAMILIES if isinstance(config, family.config))
+
+
+def family_of_method(method: str) -> Family[Any]:
+    """The family that has ``method``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for family in FAMILIES:
+        if method in family.methods:
+            return family
+    known = [method for family in FAMILIES for method in family.methods]
+    hint = did_you_mean(method, known, f"wanted one of {', '.join(known)}", synonyms.CHOICES)
+    raise UsageError(f"--method {shown(method)}: {hint}")
+
+
+def model_from_plain(data: Any, where: str) -> ModelConfig:  # noqa: ANN401 - plain data
+    """A model's configuration out of plain data, which names its family under ``kind``.
+
+    Args:
+        data: a mapping.
+        where: the file that it came from; errors start with it.
+
+    Raises:
+        UsageError: for a kind that no family has, or entries that the family does not have.
+    """
+    kind = data.get("kind") if isinstance(data, dict) else None
+    for family in FAMILIES:
+        if family.kind == kind:
+            return from_plain(family.config, data, where)
+    known = ", ".join(str(family.kind) for family in FAMILIES)
+    raise UsageError(f"{where}: kind: got {shown(kind)}, wanted one of {known}")

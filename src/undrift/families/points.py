@@ -1,0 +1,34 @@
+"""Toy 2-D data: images with fewer than 4 pixels on the short side, for MLPs.
+
+A point has no neighbours, so convolutions, patches and whatever moves an image have no meaning for
+it.
+"""
+
+from __future__ import annotations
+
+from undrift.errors import UsageError
+from undrift.options.train import TrainSettings, flag
+from undrift.wording import dimensions
+
+BATCH = 256
+"""Points of the global batch, of every method."""
+
+IMAGES = 2_000_000
+"""Points to train on in all on a CPU where nobody says: half a minute of one core."""
+
+
+def check_points(settings: TrainSettings, size: tuple[int, int]) -> None:
+    """Refuse what moves pixels, and networks that look at neighbours.
+
+    Raises:
+        UsageError: if that is asked for.
+    """
+    what = f"images of {dimensions(*size)} are points"
+    for name in ("flip", "augment"):
+        if getattr(settings, name):
+            raise UsageError(f"{flag(name)}: {what}, which it would move; leave it out")
+    if settings.network not in (None, "mlp"):
+        raise UsageError(
+            f"--network {settings.network}: {what}, without neighbours to look at; give mlp or "
+            "leave it out"
+        )
