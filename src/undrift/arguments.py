@@ -160,6 +160,8 @@ def _value(hint: Any, given: object) -> object:  # noqa: ANN401 - any annotation
         return _list(get_args(hint)[0], given)
     if origin is tuple:
         return _tuple(get_args(hint), given)
+    if origin is collections.abc.Mapping:
+        return _mapping(get_args(hint), given)
     if origin is collections.abc.Callable:
         return _instance(given, callable(given))
     if _is_array(hint):
@@ -295,6 +297,13 @@ def _tuple(entries: tuple[Any, ...], given: object) -> tuple[object, ...]:
     return tuple(_value(entry, item) for entry, item in zip(entries, several, strict=True))
 
 
+def _mapping(entries: tuple[Any, ...], given: object) -> dict[object, object]:
+    if not isinstance(given, collections.abc.Mapping):
+        raise _Mismatch
+    key, entry = entries
+    return {_value(key, name): _value(entry, item) for name, item in given.items()}
+
+
 def _device(given: object) -> object:
     """A device that is there and keeps what is moved to it."""
     import torch
@@ -358,6 +367,9 @@ def _words(hint: Any) -> Iterator[str]:  # noqa: ANN401 - any annotation
         yield f"one of {', '.join(map(str, get_args(hint)))}"
     elif origin is tuple and Ellipsis not in get_args(hint):
         yield f"a list of {len(get_args(hint))} entries, each {_wanted(get_args(hint)[0])}"
+    elif origin is collections.abc.Mapping:
+        key, entry = get_args(hint)
+        yield f"a dictionary from {_wanted(key)} to {_wanted(entry)}"
     elif origin in (collections.abc.Sequence, tuple):
         yield f"a list of {_wanted(get_args(hint)[0])}"
     elif _is_path(hint):

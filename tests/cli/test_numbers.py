@@ -82,6 +82,7 @@ def test_the_same_command_finds_its_run_and_other_numbers_are_another(
     ("settings", "error", "words"),
     [
         ({"numbers": ["same"]}, DataError, "same is 7 for all training images"),
+        ({"numbers": ["age"], "label_dropout": 0}, UsageError, "need some to be hidden"),
         ({"numbers": ["angle,angle"]}, UsageError, "wanted different names"),
         ({"numbers": ["angle", ""]}, UsageError, "--numbers 'angle,': wanted different names"),
         ({"numbers": ["kin"]}, DataError, "has no column 'kin': it has file_name, label, angle"),
@@ -111,3 +112,33 @@ def test_a_run_starts_from_the_embeddings_of_numbers_of_the_same_name(tmp_path: 
     for name in ("encoder.numbers.weight", "encoder.numbers.null"):
         np.testing.assert_allclose(target[name], source[name].flip(0), atol=1e-6)
         assert not np.allclose(source[name], source[name].flip(0), atol=1e-3)
+
+
+def test_samples_are_drawn_with_numbers_and_the_record_repeats_them(
+    capsys: pytest.CaptureFixture,
+) -> None:
+    words = "sample run -n 3 --steps 2 --numbers angle=0,0.5 age=99 --out drawn".split()
+    assert main(words) == 0
+    printed = capsys.readouterr()
+    assert "warning: age 99 is outside of 20 to 30, its range in the training data" in printed.out
+    assert "next: undrift sample run" in printed.out and not printed.err
+    assert "--numbers angle=0,0.5 age=99" in printed.out.splitlines()[-1]
+    record = json.loads(Path("drawn/samples.json").read_text())
+    assert record["settings"]["numbers"] == {"angle": [0.0, 0.5], "age": [99.0]}
+    assert "--numbers angle=0,0.5 age=99" in record["command"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [
+        ("angel=1", "unknown number 'angel': did you mean 'angle'?"),
+        ("angle", "--numbers 'angle': wanted NAME=NUMBER"),
+        ("", "--numbers: wanted one NAME=NUMBER or more"),
+    ],
+)
+def test_numbers_that_cannot_be_drawn_are_refused(
+    numbers: str, words: str, capsys: pytest.CaptureFixture
+) -> None:
+    assert main(["sample", "run", "-n", "1", "--out", "none", "--numbers", *numbers.split()]) == 2
+    assert words in capsys.readouterr().err
+    assert not Path("none").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class Sample:
             modulo their count.
         prompts: a file of prompts, one a line, in the place of --prompt.
         negative: a prompt to guide away from.
+        numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
+            angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
         steps: sampler steps; more is slower and closer to the exact solution. The model's own by
             default, 20; a GAN has none.
         sampler: how to step: by default what tune-sampler learned for these steps, else the model's
@@ -98,6 +101,9 @@ class Sample:
     ] = ()
     prompts: str | None = None
     negative: str | None = None
+    numbers: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME=X [NAME=X ...]", help_behavior_hint="")
+    ] = ()
     steps: int | None = None
     sampler: str | None = None
     grid: str | None = None
@@ -152,6 +158,8 @@ def run(arguments: list[str]) -> None:
         raise UsageError("--labels: wanted one name or more, or all")
     if "--prompt" in arguments and not asked.prompt:
         raise UsageError("--prompt: wanted one text or more")
+    if "--numbers" in arguments and not asked.numbers:
+        raise UsageError("--numbers: wanted one NAME=NUMBER or more")
     place = folder_of(asked, "samples")  # a target that is no model is the first thing to say
     out = place if asked.out is None else Path(asked.out)
     check_unfinished(out)
@@ -164,9 +172,11 @@ def run(arguments: list[str]) -> None:
     from undrift.data.scatter import on_plane
     from undrift.pipelines.folder import SampleFolder
     from undrift.pipelines.labels import parse_labels
+    from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
 
+    numbers = parse_numbers(asked.numbers) if asked.numbers else None
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
     pipeline = load_pipeline(asked.target, ema=asked.ema, weights=asked.weights)
@@ -175,16 +185,20 @@ def run(arguments: list[str]) -> None:
         pipeline,
         labels=parse_labels(asked.labels, pipeline.spec.class_names),
         prompts=_prompts(asked),
+        numbers=numbers,
         seed=asked.seed,
         batch_size=asked.batch_size,
         **family_settings(pipeline.settings, asked, SETTINGS, pipeline.noun),
     )
+    for line in out_of_range(numbers, pipeline.spec):
+        console.print(f"warning: {line}")
     command = command_line("sample", arguments)
     npz = None if asked.npz is None else Path(asked.npz)
     with (
         SampleFolder(out, command, asked.n, pipeline.fingerprint, (STRIP, GIF)) as folder,
         _saving(folder, asked.n, out),
         progress(console, "sampling") as show,
+        warnings.catch_warnings(action="ignore", category=OutOfRangeWarning),  # printed above
     ):
         if folder.finished:
             console.print(

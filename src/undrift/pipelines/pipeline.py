@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +24,12 @@ from undrift.files.durable import standing
 from undrift.pipelines.file import kind_of
 from undrift.pipelines.holes import Holes
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
+from undrift.pipelines.numbers import (
+    GivenNumbers,
+    OutOfRangeWarning,
+    out_of_range,
+    resolve_numbers,
+)
 from undrift.pipelines.progress import OnProgress
 from undrift.pipelines.prompts import Prompts, resolve_prompts
 from undrift.pipelines.request import Request, read_settings, suitable_batch
@@ -93,6 +100,7 @@ class Pipeline(ABC):
         *,
         labels: Labels = None,
         prompts: Prompts = None,
+        numbers: GivenNumbers = None,
         seed: int = 0,
         batch_size: int | None = None,
         first: int = 0,
@@ -111,6 +119,9 @@ class Pipeline(ABC):
             labels: class names or indices, ``"all"``, or None; see `resolve_labels`.
             prompts: a text, or several that take turns, for a model that was trained on captions;
                 None draws without.
+            numbers: name -> a value for all images, or several that take turns, such as
+                ``{"angle": 0.3}``, for a model that was trained on numbers; what is left out is
+                left open. A value out of the range of the training data is a warning.
             seed: of the initial noise, at least 0.
             batch_size: images drawn at once; it changes speed and memory, not what is drawn. By
                 default as many as suit their size.
@@ -139,11 +150,17 @@ class Pipeline(ABC):
         texts = resolve_prompts(prompts, n, self.spec, first)
         if texts is not None:
             condition = condition.with_entry("text", texts)
+        values = resolve_numbers(numbers, n, self.spec, first)
+        if values is not None:
+            condition = condition.with_entry("numbers", torch.from_numpy(values))
+        for line in out_of_range(numbers, self.spec):
+            warnings.warn(line, OutOfRangeWarning, stacklevel=2)
         if device is not None:
             self.to(device)
         drawn = self._draw(request, condition, chosen, trajectory, on_progress)
         asked = {"n": n, "first": first, "labels": labels}
-        asked |= {"seed": seed} if prompts is None else {"prompts": prompts, "seed": seed}
+        asked |= {} if prompts is None else {"prompts": prompts}
+        asked |= {"numbers": numbers, "seed": seed} if numbers else {"seed": seed}
         return replace(
             drawn,
             labels=None if condition.labels is None else condition.labels.numpy(),

@@ -225,7 +225,7 @@ def _scale(guidance: float, spec: SampleSpec) -> float:
         raise UsageError(f"guidance {guidance}: give a finite number (1 is off)")
     if guidance != 1 and not spec.conditional:
         raise UsageError(
-            f"guidance {guidance}: this model has no classes and takes no prompts to guide "
-            "towards; leave it out"
+            f"guidance {guidance}: this model has no classes and takes no prompts or numbers to "
+            "guide towards; leave it out"
         )
     return float(guidance)

@@ -47,6 +47,8 @@ class DiffusionModel:
                 f"encoder of {known.classes} classes, spec of {len(self.spec.class_names)}: give "
                 "the same"
             )
+        if known.numbers != self.spec.numbers:
+            raise UsageError("encoder and spec take other numbers: give the same")
         if known.text != self.spec.text:
             raise UsageError("encoder and spec have another text vocabulary: give the same")
 

@@ -185,7 +185,8 @@ class DiffusionPipeline(Pipeline):
         drawing = Drawing.of(model, settings, self.learned)
         if drawing.guidance != 1 and not condition and drawing.negative is None:
             raise UsageError(
-                f"guidance {drawing.guidance:g}: there is nothing to guide towards; give a prompt"
+                f"guidance {drawing.guidance:g}: there is nothing to guide towards; give "
+                f"{'a prompt' if self.spec.text is not None else 'numbers'}"
             )
         recorded, times, limit = drawing.recorded(trajectory), drawing.times(), drawing.limit()
         counted = CountedDenoiser(model.denoiser)
