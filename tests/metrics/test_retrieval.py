@@ -33,7 +33,7 @@ def drawn(captions: list[str], seed: int) -> np.ndarray:
 def model() -> ImageTextModel:
     """Trained on all compositions but one."""
     captions = [caption for caption in OFFERED if caption != "a white bar"] * 8
-    return fit_image_text(drawn(captions, 0), captions, steps=25)
+    return fit_image_text(drawn(captions, 0), captions, steps=40)
 
 
 def test_real_pairs_are_found_and_shuffled_ones_are_not(model: ImageTextModel) -> None:

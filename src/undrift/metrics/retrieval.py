@@ -130,7 +130,7 @@ def fit_image_text(
             chosen = generator(seed, "pairs", step)
             rows = torch.randperm(len(images), generator=chosen, device="cpu")[:BATCH]
             loss = _contrast(
-                model, _shifted(pixels[rows], chosen), [captions[i] for i in rows.tolist()]
+                model, _shifted(pixels[rows], chosen), [captions[int(i)] for i in rows]
             )
             optimizer.zero_grad()
             loss.backward()
