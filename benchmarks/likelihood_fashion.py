@@ -30,6 +30,7 @@ from undrift.evaluation.likelihood.images import ScoredImages, open_images
 from undrift.evaluation.target import open_target
 from undrift.likelihood import ValueGrid
 from undrift.likelihood.histogram import counted, log_likelihood, smoothed
+from undrift.schema import to_plain
 
 DATA = Path(os.environ.get("UNDRIFT_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
@@ -93,7 +94,7 @@ def train(asked: argparse.Namespace) -> Path:
 
 def scored(run: str, asked: argparse.Namespace, **settings: Any) -> dict[str, Any]:
     """What `undrift.bits_per_dim` finds, with images per second beside."""
-    found = undrift.bits_per_dim(run, asked.data, **settings)
+    found = to_plain(undrift.bits_per_dim(run, asked.data, **settings))
     for record in found["methods"].values():
         record["images_per_second"] = round(record["n"] / record["seconds"], 2)
         told = f"{record['images_per_second']} images/s"

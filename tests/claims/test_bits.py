@@ -8,7 +8,7 @@ import torch
 
 import undrift
 from undrift.claims.measures import bits as measure
-from undrift.evaluation.likelihood import likelihood as scoring
+from undrift.evaluation.likelihood import run as scoring
 from undrift.likelihood import ValueGrid
 from undrift.likelihood.histogram import histogram_bits
 from undrift.runs.configuration import load

@@ -87,8 +87,8 @@ def test_a_part_of_the_images_scores_as_in_the_whole(tmp_path):
 
 def test_from_python_and_summed_over_classes():
     found = undrift.bits_per_dim("model", "data.npz", n=4, points=2, classes="marginal")
-    assert found["methods"]["elbo"]["nfe"] == 2 * 3
-    assert "marginal over 3 classes" in found["methods"]["elbo"]["protocol"]
+    assert found.methods["elbo"].nfe == 2 * 3
+    assert "marginal over 3 classes" in found.methods["elbo"].protocol
 
 
 def test_unlabelled_data_are_summed_over_classes_and_say_so(capsys):
@@ -99,7 +99,7 @@ def test_unlabelled_data_are_summed_over_classes_and_say_so(capsys):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["model"], 2, "no run, so nothing tells its data; name DATA"),
+        (["model"], 2, "belongs to no run with data of its own; name DATA"),
         (["data.npz", "data.npz"], 2, "these are samples; a likelihood needs a model"),
         (["model", "data.npz", "-n", "1"], 2, "--n 1: wanted at least 2 images"),
         (["model", "nothing.npz"], 3, "nothing.npz"),
@@ -138,20 +138,20 @@ def test_a_family_without_a_likelihood_says_so():
 
 def test_results_of_other_settings_have_names_of_their_own():
     """In a run they would overwrite each other; the same settings have the same name."""
-    from undrift.evaluation.likelihood import Likelihood
     from undrift.evaluation.likelihood.images import ScoredImages
-    from undrift.evaluation.likelihood.likelihood import file_name
+    from undrift.evaluation.likelihood.run import file_name
+    from undrift.options import LikelihoodOptions
 
     images = ScoredImages.__new__(ScoredImages)
     for name, value in (("split", "test"), ("images", [0] * 6), ("fingerprint", "ab")):
         object.__setattr__(images, name, value)
     requests = [
-        Likelihood("run"),
-        Likelihood("run", value_levels=16),
-        Likelihood("run", weights="raw"),
-        Likelihood("run", classes="none"),
-        Likelihood("run", log_snr_max=9.0),
+        LikelihoodOptions(),
+        LikelihoodOptions(levels=16),
+        LikelihoodOptions(weights="raw"),
+        LikelihoodOptions(classes="none"),
+        LikelihoodOptions(log_snr_max=9.0),
     ]
     names = [file_name(request, images) for request in requests]
     assert len(set(names)) == len(names)
-    assert file_name(Likelihood("run", batch_size=3, out="x.json"), images) == names[0]
+    assert file_name(LikelihoodOptions(batch_size=3, out="x.json"), images) == names[0]

@@ -12,10 +12,14 @@ import undrift
 from undrift.errors import UsageError
 from undrift.evaluation.curve.run import CurveCall
 from undrift.evaluation.evaluate import EvaluateCall
+from undrift.evaluation.likelihood.run import LikelihoodCall
 from undrift.options import EvaluateOptions
 
 
-@pytest.mark.parametrize(("verb", "call"), [("evaluate", EvaluateCall), ("curve", CurveCall)])
+@pytest.mark.parametrize(
+    ("verb", "call"),
+    [("evaluate", EvaluateCall), ("curve", CurveCall), ("bits_per_dim", LikelihoodCall)],
+)
 def test_the_signature_of_a_function_is_its_options(verb, call):
     parameters = inspect.signature(getattr(undrift, verb)).parameters
     assert set(parameters) == {field.name for field in fields(call)}

@@ -6,6 +6,7 @@ command line shows them as its flags (`undrift.advice.named`). This package load
 
 from undrift.options.curve import CurveOptions, CurveSources
 from undrift.options.evaluate import EvaluateOptions, EvaluateSources
+from undrift.options.likelihood import LikelihoodOptions, LikelihoodSources
 from undrift.options.options import FeatureOptions, Split
 
 __all__ = [
@@ -14,5 +15,7 @@ __all__ = [
     "EvaluateOptions",
     "EvaluateSources",
     "FeatureOptions",
+    "LikelihoodOptions",
+    "LikelihoodSources",
     "Split",
 ]

@@ -2,6 +2,14 @@
 
 from undrift.results.curve import BestPoint, CurvePoint, CurveResult
 from undrift.results.evaluation import EvaluationResult
+from undrift.results.likelihood import LikelihoodResult
 from undrift.results.result import Result
 
-__all__ = ["BestPoint", "CurvePoint", "CurveResult", "EvaluationResult", "Result"]
+__all__ = [
+    "BestPoint",
+    "CurvePoint",
+    "CurveResult",
+    "EvaluationResult",
+    "LikelihoodResult",
+    "Result",
+]

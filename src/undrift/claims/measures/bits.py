@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.evaluation.likelihood import Likelihood, run_likelihood
-from undrift.evaluation.likelihood.images import Split, open_images
+from undrift.evaluation.likelihood import measure_likelihood
+from undrift.evaluation.likelihood.images import open_images
 from undrift.evaluation.target import open_target
-from undrift.likelihood import BoundMethod, FlowMethod, ValueGrid
+from undrift.likelihood import ValueGrid
 from undrift.likelihood.histogram import histogram_bits
+from undrift.options import LikelihoodOptions, Split
 from undrift.runs.configuration import load
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_own
@@ -29,7 +30,7 @@ POINTS = 32
 """Noise levels of the bound, and evaluations of the ODE's four-stage steps."""
 
 
-def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 - Literal of Likelihood
+def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 - auto, cpu or cuda
     """Bits of ``n`` held-out and ``n`` training images under a run of diffusion.
 
     Returns:
@@ -43,27 +44,24 @@ def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 -
     held_out: Split = "test" if len(data.split("test")) else "validation"
     parts: tuple[tuple[str, Split], ...] = (("held_out", held_out), ("train", "train"))
     for name, split in parts:
-        result = run_likelihood(
-            Likelihood(
-                target=str(run),
-                method="both",
-                n=n,
-                split=split,
-                bound=BoundMethod(points=POINTS),
-                # unbiased, where the exact trace costs an evaluation per dimension
-                flow=FlowMethod(points=POINTS, trace="hutchinson"),
-                seed=seed,
-                device=device,
-            )
+        options = LikelihoodOptions(
+            method="both",
+            n=n,
+            split=split,
+            points=POINTS,
+            trace="hutchinson",  # unbiased, where the exact trace costs a pass per dimension
+            seed=seed,
+            device=device,
         )
+        methods = measure_likelihood(run, None, options).methods
         found[name] = {
             method: {
-                "value": entry["bits_per_dim"],
-                **{key: entry[key] for key in ("low", "high", "nfe", "seconds", "n")},
+                "value": one.bits_per_dim,
+                **{key: getattr(one, key) for key in ("low", "high", "nfe", "seconds", "n")},
             }
-            for method, entry in result["methods"].items()
+            for method, one in methods.items()
         }
-        protocols = {method: entry["protocol"] for method, entry in result["methods"].items()}
+        protocols = {method: one.protocol for method, one in methods.items()}
     return found | {
         "split": held_out,
         "protocol": protocols,
@@ -74,7 +72,7 @@ def bits(run: Path, n: int, seed: int, device: Any) -> Record:  # noqa: ANN401 -
 def answer_of(run: Path) -> Record:
     """What a GAN says when it is asked for a likelihood."""
     try:
-        run_likelihood(Likelihood(target=str(run)))
+        measure_likelihood(run, None, LikelihoodOptions())
     except UsageError as error:
         return {"answer": str(error)}
     raise UsageError(f"{run}: a GAN gave a likelihood; it has none")
@@ -85,7 +83,7 @@ def _data(run: Path) -> ImageSet:
 
 
 def _histogram(run: Path, data: ImageSet, split: Split, n: int, seed: int) -> float:
-    """Of the images that `run_likelihood` draws by the same seed."""
+    """Of the images that `measure_likelihood` draws by the same seed."""
     grid = ValueGrid.of(data.report.histogram)
 
     def levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:

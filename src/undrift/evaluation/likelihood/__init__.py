@@ -1,6 +1,9 @@
-"""Likelihood of a data set under runs and pipelines."""
+"""Likelihood of images under runs and pipelines."""
 
-from undrift.evaluation.likelihood.call import bits_per_dim
-from undrift.evaluation.likelihood.likelihood import Likelihood, Watcher, run_likelihood
+from undrift.evaluation.likelihood.run import (
+    LikelihoodProgress,
+    bits_per_dim,
+    measure_likelihood,
+)
 
-__all__ = ["Likelihood", "Watcher", "bits_per_dim", "run_likelihood"]
+__all__ = ["LikelihoodProgress", "bits_per_dim", "measure_likelihood"]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from undrift.data import DataReport, ImageSet
 from undrift.errors import UsageError
-from undrift.evaluation.target import Split, Target, load_for, part_of
+from undrift.evaluation.target import Target, load_for, part_of
 from undrift.likelihood import ValueGrid
 from undrift.names import find
+from undrift.options import Split
 from undrift.randomness import generator
 
 
@@ -24,9 +25,9 @@ class ScoredImages:
         source: what the user named.
         split: which part it is; "all" where nothing is held out.
         images: uint8 (n, H, W, C).
-        labels: (n,) int64 as the model numbers its classes, or None.
-        numbers: (n,) places in the split, which name each image's noise.
-        names: what each image is called.
+        labels: (n,) int64, numbered like the classes of the model, or None.
+        numbers: (n,) places in the split, which key each image's noise.
+        names: name of each image.
         available: images of the split.
         value_levels: values that a pixel can take.
         rule: where that number comes from.
@@ -48,7 +49,7 @@ class ScoredImages:
 
 
 def open_images(
-    subject: Target,
+    model: Target,
     source: str | None,
     split: Split | None,
     n: int | None,
@@ -58,8 +59,8 @@ def open_images(
     """Open the images to score.
 
     Args:
-        subject: the model.
-        source: data; None is what the run was trained on.
+        model: the model.
+        source: data; None is the data that the run was trained on.
         split: which part; None is the first there is of test, validation and all.
         n: images at most, drawn by the seed; None is all.
         value_levels: number of levels; None is the data's own.
@@ -69,11 +70,11 @@ def open_images(
         UsageError: no data, no such split, other sizes or classes.
         DataError: data that cannot be read.
     """
-    if subject.pipeline is None:
+    if model.pipeline is None:
         raise UsageError(
-            f"{subject.name}: these are samples; a likelihood needs a model, give a run or pipeline"
+            f"{model.name}: these are samples; a likelihood needs a model, give a run or pipeline"
         )
-    whole, source = load_for(subject, source)
+    whole, source = load_for(model, source)
     found, part = part_of(whole, source, split)
     rows = np.arange(len(part))
     if n is not None and n < len(part):
@@ -85,7 +86,7 @@ def open_images(
         source,
         found,
         part.take(rows),
-        _renamed(part, subject, rows),
+        _renamed(part, model, rows),
         rows,
         tuple(part.names[i] for i in rows),
         len(part),
@@ -96,11 +97,11 @@ def open_images(
     )
 
 
-def _renamed(part: ImageSet, subject: Target, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    """Labels by the model's own numbers, or None where either side has none."""
-    if part.labels is None or not subject.classes:
+def _renamed(part: ImageSet, model: Target, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """Labels numbered like the classes of the model; None where either side has none."""
+    if part.labels is None or not model.classes:
         return None
-    known = {name: k for k, name in enumerate(subject.classes)}
+    known = {name: k for k, name in enumerate(model.classes)}
     found = [find(name, known) for name in part.class_names]
     table = np.array([-1 if k is None else k for k in found], dtype=np.int64)
     labels = table[part.labels[rows]]
