@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> None:
 
 
 def _next(command: LikelihoodCommand) -> list[str]:
-    """The arguments that score the same images by both methods, each image, or with another seed."""
+    """The arguments that score the images by both methods, each image, or with another seed."""
     if command.method == "both" and command.per_image is None:
         return repeated(command, LikelihoodCommand, out=None, per_image="scores.csv")
     method, seed = "both", command.seed + (command.method == "both")
