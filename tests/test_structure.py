@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,58 @@ def test_no_file_is_longer_than_600_lines_or_vaguely_named():
 def test_the_library_calls_nothing_unsafe():
     found = {str(path.relative_to(ROOT)): offences(path.read_text()) for path in SOURCES}
     assert {name: calls for name, calls in found.items() if calls} == {}
+
+
+FAMILIES = ("families/", "pipelines/diffusion/", "pipelines/gan/", "training/learners/")
+"""Folders that know one family; `pipelines/load.py` and `families/__init__.py` list them all."""
+
+_OF_A_FAMILY = re.compile(r"(Diffusion|GAN)(Pipeline|Learner|Config|Model|Family)")
+_KINDS = {"gan", "diffusion"}
+
+
+def family_branches(source: str) -> list[str]:
+    """Where ``source`` asks of which family something is, as ``line: what``."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and dotted(node.func) == "isinstance":
+            names = {dotted(part) for part in ast.walk(node.args[1])}
+            found += [f"{node.lineno}: {name}" for name in names if _OF_A_FAMILY.fullmatch(name)]
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            kinds = [side.value for side in sides if isinstance(side, ast.Constant)]
+            found += [f"{node.lineno}: {kind!r}" for kind in kinds if kind in _KINDS]
+    return found
+
+
+KNOWN_BRANCHES = {
+    "comparison/summary.py": "the claims contrast diffusion with the others",
+    "claims/dials/inpainting.py": "a record is called so",
+    "claims/figures/inference.py": "the claim is about diffusion models",
+    "claims/measures/steering.py": "the claim is about diffusion models",
+    "claims/tables.py": "the claims are about diffusion models",
+}
+"""Comparisons with a family's name that are about the claims, which are about that family."""
+
+
+def test_nothing_above_the_families_asks_of_which_one_something_is():
+    found = {}
+    for path in SOURCES:
+        name = str(path.relative_to(ROOT / "src" / "undrift"))
+        if not name.startswith(FAMILIES) and name not in KNOWN_BRANCHES:
+            found[name] = family_branches(path.read_text())
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "isinstance(pipeline, GANPipeline)",
+        "isinstance(one, int | DiffusionConfig)",
+        "method != 'diffusion'",
+    ],
+)
+def test_a_branch_on_a_family_is_found(line):
+    assert family_branches(line)
 
 
 READING = {

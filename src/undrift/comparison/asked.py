@@ -173,8 +173,9 @@ class Compare:
         Raises:
             UsageError: settings that cannot be.
         """
-        method: Any = cell.arm.method  # one of METHODS, which the settings know too
-        return TrainSettings(method=method, seed=cell.seed, **cell.ledger.length, **self.own(cell))
+        return TrainSettings(
+            method=cell.arm.method, seed=cell.seed, **cell.ledger.length, **self.own(cell)
+        )
 
     def own(self, cell: Cell) -> dict[str, Any]:
         """The settings that all runs share, but for those that the arm of ``cell`` has its own."""

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from undrift.errors import UsageError
+from undrift.families import family_of_method
 from undrift.options.train import TrainSettings, seconds
-
-METHODS = ("diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
 
 Setting = str | int | float | bool
 """A setting as plain data."""
@@ -37,8 +36,7 @@ class Arm:
     settings: Mapping[str, Setting] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise UsageError(f"--methods {self.method}: wanted some of {', '.join(METHODS)}")
+        family_of_method(self.method)
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"arm {self.name!r}: wanted a name of letters, digits and ._+-")
         known = {one.name for one in fields(TrainSettings)}

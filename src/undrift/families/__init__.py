@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from undrift import synonyms
-from undrift.errors import UsageError, shown
+from undrift.errors import UsageError, shortened, shown
 from undrift.families.diffusion import DiffusionFamily
 from undrift.families.family import Family, ModelConfig, Recipe, Request
 from undrift.families.gan import GANFamily
-from undrift.names import did_you_mean
+from undrift.names import nearest
 from undrift.schema import from_plain
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Recipe",
     "Request",
     "family_of",
+    "family_of_kind",
     "family_of_method",
     "model_from_plain",
 ]
@@ -41,8 +42,16 @@ def family_of_method(method: str) -> Family[Any]:
         if method in family.methods:
             return family
     known = [method for family in FAMILIES for method in family.methods]
-    hint = did_you_mean(method, known, f"wanted one of {', '.join(known)}", synonyms.CHOICES)
-    raise UsageError(f"--method {shown(method)}: {hint}")
+    near = nearest(method, known, synonyms.CHOICES)
+    hint = "" if near is None else f"; did you mean {near}?"
+    raise UsageError(
+        f"--method {shortened(method, 60)}: wanted {', '.join(known[:-1])} or {known[-1]}{hint}"
+    )
+
+
+def family_of_kind(kind: object) -> Family[Any] | None:
+    """The family whose part of ``config.yaml`` calls itself ``kind``; None: there is none."""
+    return next((family for family in FAMILIES if family.kind == kind), None)
 
 
 def model_from_plain(data: Any, where: str) -> ModelConfig:  # noqa: ANN401 - plain data
@@ -56,8 +65,8 @@ def model_from_plain(data: Any, where: str) -> ModelConfig:  # noqa: ANN401 - pl
         UsageError: for a kind that no family has, or entries that the family does not have.
     """
     kind = data.get("kind") if isinstance(data, dict) else None
-    for family in FAMILIES:
-        if family.kind == kind:
-            return from_plain(family.config, data, where)
+    family = family_of_kind(kind)
+    if family is not None:
+        return from_plain(family.config, data, where)
     known = ", ".join(str(family.kind) for family in FAMILIES)
     raise UsageError(f"{where}: kind: got {shown(kind)}, wanted one of {known}")

@@ -110,6 +110,8 @@ class Family(ABC, Generic[Config]):
         methods: what ``--method`` may name.
         config: dataclass of the family's part of ``config.yaml``.
         kind: what that part calls itself under ``kind``; None where it has no such key.
+        noun: what a model of the family is called.
+        augmented: what its augmentation is, to end "augmented with probability p, ...".
         own_network: whether the user may bring a network.
         reference_curve: whether validation compares its errors with the best Gaussian's.
         images_needed: whether the rule of images needed was measured with models of this family.
@@ -119,6 +121,8 @@ class Family(ABC, Generic[Config]):
     methods: ClassVar[tuple[str, ...]]
     config: ClassVar[type]
     kind: ClassVar[str | None]
+    noun: ClassVar[str]
+    augmented: ClassVar[str] = ""
     own_network: ClassVar[bool] = False
     reference_curve: ClassVar[bool] = False
     images_needed: ClassVar[bool] = False
@@ -165,6 +169,10 @@ class Family(ABC, Generic[Config]):
             shape: (C, H, W) of the images.
             context: of its conditions.
         """
+
+    def title(self, method: str) -> str:
+        """What a model that ``method`` trained is called in a report."""
+        return self.noun
 
     def fewest_steps(self, config: Config) -> int:
         """Updates below which a model's images would be those of its initial weights."""

@@ -51,8 +51,8 @@ from undrift.report.words import (
     Row,
     flat_rows,
     game_loss,
-    method_name,
     model_rows,
+    model_title,
     training_rows,
 )
 from undrift.runs.directory import RunDirectory
@@ -225,7 +225,7 @@ def _lead(record: RunRecord) -> str:
     data, config = record.data, record.config
     classes = len(data.get("classes", {}))
     kind = "class-conditional" if classes > 1 and _conditional(config) else "unconditional"
-    made = method_name(config) or "diffusion model"
+    made = model_title(config)
     words = f"A{'n' if kind[0] == 'u' else ''} {kind} {made}"
     if shape := image_kind(data):
         words += f" of {shape} images"

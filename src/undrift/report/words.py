@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from undrift.families import family_of_kind
 from undrift.report.history import Record
 from undrift.wording import plural
 
@@ -43,13 +44,6 @@ _NETWORKS = {
     "sngan": "residual generator and discriminator (SNGAN)",
     "stylegan2": "style-based generator, residual discriminator (StyleGAN2)",
     "r3gan": "grouped residual blocks without normalisation (R3GAN)",
-}
-_METHODS = {
-    "dcgan": "DCGAN",
-    "sngan": "SNGAN",
-    "wgan_gp": "WGAN-GP",
-    "stylegan2": "StyleGAN2",
-    "r3gan": "R3GAN",
 }
 _GAMES = {
     "non_saturating": "non-saturating",
@@ -109,13 +103,11 @@ def model_rows(config: Record, parameters: int | None) -> list[Row]:
     return rows
 
 
-def method_name(config: Record) -> str | None:
-    """What a GAN's method is called; None for a diffusion model."""
+def model_title(config: Record) -> str:
+    """What the model is called; of an unknown family a model."""
     model = _part(config, "model")
-    if model.get("kind") != "gan":
-        return None
-    method = str(model.get("method", ""))
-    return _METHODS.get(method, method)
+    family = family_of_kind(model.get("kind"))
+    return "model" if family is None else family.title(str(model.get("method", "")))
 
 
 def game_loss(config: Record) -> str:
@@ -169,11 +161,8 @@ def training_rows(config: Record) -> list[Row]:
     if model.get("flip"):
         augmentation.append("mirrored at random")
     if model.get("augment"):
-        told = (
-            "of what the discriminator sees"
-            if model.get("kind") == "gan"
-            else "told to the network"
-        )
+        family = family_of_kind(model.get("kind"))
+        told = "" if family is None else family.augmented
         augmentation.append(f"augmented with probability {model['augment']:g}, {told}")
     if model.get("adapt"):
         augmentation.append("of what the discriminator sees, as far as it overfits")

@@ -23,7 +23,7 @@ from undrift.workflows.train import Run, train_with
 class Keywords(TypedDict, total=False):
     """The fields of ``TrainSettings`` but ``network``; each may be given or left out."""
 
-    method: Literal["diffusion", "r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan"]
+    method: str
     recipe: Literal["images", "likelihood"]
     budget: str | None
     images: int | None

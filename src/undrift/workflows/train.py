@@ -27,7 +27,7 @@ from undrift.errors import (
     UsageError,
     one_line,
 )
-from undrift.families import family_of
+from undrift.families import family_of, family_of_method
 from undrift.files.lock import FileLock
 from undrift.names import printable
 from undrift.options.train import TrainSettings
@@ -126,6 +126,7 @@ def train_with(
         TerminatedError: after SIGTERM; the message says how to go on.
         InterruptedRunError: after Ctrl-C; the message says how to go on.
     """
+    family_of_method(settings.method)
     name = None if source is None else os.fspath(source)
     try:
         (name or "").encode()

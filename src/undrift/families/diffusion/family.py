@@ -30,6 +30,8 @@ class DiffusionFamily(Family[DiffusionConfig]):
     methods: ClassVar[tuple[str, ...]] = ("diffusion",)
     config: ClassVar[type] = DiffusionConfig
     kind: ClassVar[str | None] = None
+    noun: ClassVar[str] = "diffusion model"
+    augmented: ClassVar[str] = "told to the network"
     own_network: ClassVar[bool] = True
     reference_curve: ClassVar[bool] = True
     images_needed: ClassVar[bool] = True

@@ -21,6 +21,15 @@ _PASSES = 4
 """Through generator and discriminator, of each image that a validation looks at."""
 
 
+_TITLES = {
+    "dcgan": "DCGAN",
+    "sngan": "SNGAN",
+    "wgan_gp": "WGAN-GP",
+    "stylegan2": "StyleGAN2",
+    "r3gan": "R3GAN",
+}
+
+
 class GANFamily(Family[GANConfig]):
     """A generator and a discriminator, trained against each other."""
 
@@ -28,6 +37,8 @@ class GANFamily(Family[GANConfig]):
     methods: ClassVar[tuple[str, ...]] = ("r3gan", "stylegan2", "wgan_gp", "sngan", "dcgan")
     config: ClassVar[type] = GANConfig
     kind: ClassVar[str | None] = "gan"
+    noun: ClassVar[str] = "GAN"
+    augmented: ClassVar[str] = "of what the discriminator sees"
 
     def recipe(self, request: Request) -> Recipe:
         """See `Family.recipe`."""
@@ -50,6 +61,10 @@ class GANFamily(Family[GANConfig]):
     ) -> nn.Module:
         """The generator."""
         return build_generator(config, channels=shape[0], size=shape[1:], context=context)
+
+    def title(self, method: str) -> str:
+        """See `Family.title`."""
+        return _TITLES.get(method, method)
 
     def fewest_steps(self, config: GANConfig) -> int:
         """The generator is updated once in ``critic_steps`` updates."""

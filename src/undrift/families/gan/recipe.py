@@ -252,7 +252,7 @@ _METHODS: dict[str, Callable[[_Asked], _Method]] = {
 }
 
 
-_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers")
+_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers", "text")
 
 
 def _check(settings: TrainSettings) -> None:
