@@ -93,6 +93,7 @@ def test_jsonl_and_arrays_hold_them_too(photos: Photos, tmp_path: Path) -> None:
     found = load(tmp_path / "a.npz", numbers=["angle"])
     assert found.numbers is not None and found.numbers[:, 0].tolist() == [0, 1, 2, 3, 4]
     assert "arrays not read: names" in " ".join(found.report.notes)
+    assert found.report.numeric == {"angle": (0, 4)} and found.report.numbers == ("angle",)
     assert "arrays not read: angle, names" in " ".join(load(tmp_path / "a.npz").report.notes)
 
 

@@ -15,6 +15,7 @@ from rich.console import Console
 from tests.training.small import learner
 
 import undrift
+from undrift.conditioning import Number
 from undrift.conditioning.text import TextSpec
 from undrift.errors import DivergedError
 from undrift.pipelines import SampleSpec
@@ -147,3 +148,14 @@ def test_grids_of_a_model_of_texts_have_held_out_captions_that_it_reads_whole() 
     assert prompts is not None and len(prompts) == 7 and set(prompts) == {"a b", "a c"}
     assert recorder.grid_prompts(spec, digits, 4) is None
     assert recorder.grid_prompts(SampleSpec((1, 8, 8)), captioned, 4) is None
+
+
+def test_numbers_of_a_grid_are_those_of_held_out_images_in_order():
+    digits = undrift.data.load("digits").split("validation")
+    spec = SampleSpec((1, 8, 8), numbers=(Number("angle", 0.0, 1.0, -40.0, 50.0),))
+    values = 3.0 * np.random.default_rng(0).permutation(len(digits))[:, None] - 100
+    found = recorder.grid_numbers(spec, replace(digits, numbers=values), 5)
+    assert found is not None and list(found) == ["angle"] and found["angle"][0] == -40
+    assert found["angle"] == sorted(found["angle"]) and found["angle"][-1] == 50
+    assert recorder.grid_numbers(spec, digits, 5) is None
+    assert recorder.grid_numbers(SampleSpec((1, 8, 8)), replace(digits, numbers=values), 5) is None

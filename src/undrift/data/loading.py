@@ -125,7 +125,9 @@ def load(
             settings=asdict(settings)
             | {"holdout": holdout, "label_column": label_column, "caption_column": caption_column},
             fingerprint=fingerprint,
-            numeric={} if isinstance(found, Rows) else found.numeric,
+            numeric=ranges_of(loaded, columns.numbers)
+            if isinstance(found, Rows)
+            else found.numeric,
             numbers=columns.numbers,
             listed=not isinstance(found, Rows),
         )
@@ -254,6 +256,15 @@ def image_set(
         report=report,
         fingerprint=fingerprint,
     )
+
+
+def ranges_of(loaded: Loaded, names: tuple[str, ...]) -> dict[str, tuple[float, float]]:
+    """Name -> smallest and largest of the numbers that were read."""
+    columns = () if loaded.numbers is None else loaded.numbers.T
+    return {
+        name: (float(column.min()), float(column.max()))
+        for name, column in zip(names, columns, strict=True)
+    }
 
 
 def fingerprint_of(loaded: Loaded, splits: Splits, numbers: tuple[str, ...]) -> str:

@@ -117,6 +117,10 @@ def _facts(data: Record) -> list[Row]:
         mean = ", ".join(f"{value:.1f}" for value in data["mean"])
         std = ", ".join(f"{value:.1f}" for value in data["std"])
         rows.append(("mean; deviation", f"{mean}; {std} (of 0-255)"))
+    ranges = data.get("numeric", {})
+    if given := [name for name in data.get("numbers", []) if name in ranges]:
+        shown = (f"{name} from {ranges[name][0]:g} to {ranges[name][1]:g}" for name in given)
+        rows.append(("numbers", ", ".join(shown)))
     if duplicates := data.get("duplicates"):
         rows.append(("duplicates", f"{plural(duplicates.get('extra', 0), 'copy')} of other images"))
     if "ignored" in data:

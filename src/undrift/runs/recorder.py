@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from PIL import Image
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
@@ -208,17 +209,37 @@ def grid_shape(spec: SampleSpec) -> tuple[int, int]:
 
 
 def draw_grid(pipeline: Pipeline, held_out: ImageSet | None = None) -> bytes:
-    """A PNG of samples with the same seeds, classes and prompts every time.
+    """A PNG of samples with the same seeds, classes, prompts and numbers every time.
 
     Args:
         pipeline: draws them.
-        held_out: images whose captions are the prompts of a model that takes any.
+        held_out: images whose captions and numbers are given to a model that takes any.
     """
     columns, rows = grid_shape(pipeline.spec)
     labels = "all" if pipeline.spec.class_names else None
     prompts = grid_prompts(pipeline.spec, held_out, columns * rows)
-    samples = pipeline(columns * rows, labels=labels, prompts=prompts, seed=GRID_SEED)
+    numbers = grid_numbers(pipeline.spec, held_out, columns * rows)
+    samples = pipeline(
+        columns * rows, labels=labels, prompts=prompts, numbers=numbers, seed=GRID_SEED
+    )
     return _png(image_grid(samples.images, columns=columns))
+
+
+def grid_numbers(
+    spec: SampleSpec, held_out: ImageSet | None, count: int
+) -> dict[str, list[float]] | None:
+    """Numbers of ``count`` held-out images, evenly spaced by the first number; None without any.
+
+    They are moved into the range of the training data.
+    """
+    if not spec.numbers or held_out is None or held_out.numbers is None or not len(held_out):
+        return None
+    rows = np.argsort(held_out.numbers[:, 0], kind="stable")
+    chosen = held_out.numbers[rows[np.arange(count) * len(rows) // count]]
+    return {
+        number.name: column.clip(number.low, number.high).tolist()
+        for number, column in zip(spec.numbers, chosen.T, strict=True)
+    }
 
 
 def grid_prompts(spec: SampleSpec, held_out: ImageSet | None, most: int) -> list[str] | None:
