@@ -5,7 +5,7 @@ Everything is loaded when it is first used, so that ``import undrift`` is instan
     import undrift
 
     run = undrift.train("photos/", budget="30m")
-    pipeline = undrift.Pipeline.from_pretrained(run.pipeline)
+    pipeline = undrift.load(run.directory)
     samples = pipeline(16, labels="cat", seed=0)
 """
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from undrift.evaluation.likelihood import bits_per_dim
     from undrift.evaluation.tuning import tune_sampler
     from undrift.pipelines import Pipeline, Samples
+    from undrift.runs.loading import load_pipeline as load
     from undrift.runs.progress import TrainingProgress
     from undrift.workflows.call import train
     from undrift.workflows.train import Run
@@ -46,6 +47,7 @@ _HOMES = {
     "curve": "undrift.evaluation.curve",
     "tune_sampler": "undrift.evaluation.tuning",
     "Run": "undrift.workflows.train",
+    "load": "undrift.runs.loading:load_pipeline",
     "Pipeline": "undrift.pipelines",
     "Samples": "undrift.pipelines",
     "TrainingProgress": "undrift.runs.progress",
@@ -76,6 +78,7 @@ __all__ = [
     "curve",
     "data",
     "evaluate",
+    "load",
     "train",
     "tune_sampler",
 ]
@@ -87,8 +90,9 @@ def __getattr__(name: str) -> object:
     home = _HOMES.get(name, "undrift.data")
     if home != "undrift.errors":
         bound_spin()  # before torch is loaded
-    module = importlib.import_module(home)
-    return module if name == "data" else getattr(module, name)
+    place, _, attribute = home.partition(":")
+    module = importlib.import_module(place)
+    return module if name == "data" else getattr(module, attribute or name)
 
 
 def __dir__() -> list[str]:

@@ -9,6 +9,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from undrift.advice import possible
+from undrift.ambient import own_settings
+from undrift.arguments import checked
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.durable import standing
 from undrift.files.reading import expanded
@@ -21,6 +23,8 @@ from undrift.training.ema import track_name
 from undrift.training.snapshots import SnapshotStore
 
 
+@own_settings()
+@checked
 def load_pipeline(
     target: str | os.PathLike[str],
     *,
