@@ -17,18 +17,19 @@ from undrift.cli.console import make_console
 from undrift.cli.dispatch import main
 from undrift.errors import DataError, InterruptedRunError, UsageError
 from undrift.evaluation.tuning import (
-    TuneSampler,
-    Watcher,
+    TuningProgress,
     cases,
     classical,
-    run_tuning,
     tune,
+    tune_target,
 )
 from undrift.evaluation.tuning.cases import Source, draw_cases, kept_nodes
 from undrift.evaluation.tuning.run import likeness_of, tunable
 from undrift.files.ownership import written_by_undrift
+from undrift.options import TuningOptions
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.randomness import key
+from undrift.results.tuning import TunedSampler
 from undrift.runs.directory import RunDirectory
 
 FEW = ("--samples", "64", "--threads", "1")
@@ -113,10 +114,8 @@ def test_the_last_step_is_fitted_to_real_images(model: Path, real: Path, capsys:
     learned = DiffusionPipeline.from_pretrained(model).learned[3]
     assert row["kept"].endswith(", calibrated") and learned.facts.method == row["kept"]
     assert learned.facts.error == row["error"] > row["refined"]["error"]
-    (plain,) = undrift.tune_sampler(
-        model, [3], samples=32, reference=None, aim="solution"
-    )["rows"]  # fmt: skip
-    assert plain["distance"] is None and plain["error"] < row["error"]
+    (plain,) = undrift.tune_sampler(model, [3], samples=32, aim="solution").rows
+    assert plain.distance is None and plain.error < row["error"]
 
 
 def test_which_images_it_is_fitted_to(model: Path, real: Path, folder: Path):
@@ -126,7 +125,7 @@ def test_which_images_it_is_fitted_to(model: Path, real: Path, folder: Path):
     pipeline, run = tunable(Pipeline.from_pretrained(model)), RunDirectory(Path("run"))
 
     def found(run: RunDirectory | None, **asked: Any) -> tuple[bool, str]:
-        likeness, lines = likeness_of(TuneSampler("run", (3,), **asked), pipeline, run)
+        likeness, lines = likeness_of("run", TuningOptions((3,), **asked), pipeline, run)
         return likeness is not None, lines[0]
 
     assert found(run)[0] and "training images of" in found(run)[1]
@@ -162,8 +161,8 @@ def test_tuning_again_adds_and_replaces(model: Path):
 
 
 def test_one_step_is_a_sampler_too(model: Path):
-    (row,) = undrift.tune_sampler(model, [1], samples=32)["rows"]
-    assert len(row["times"]) == 2 and row["error"] <= row["fixed"]["error"] * 1.1
+    (row,) = undrift.tune_sampler(model, [1], samples=32).rows
+    assert len(row.times) == 2 and row.error <= row.fixed.error * 1.1
     assert DiffusionPipeline.from_pretrained(model)(2, steps=1).settings["sampler"] == "learned"
 
 
@@ -171,7 +170,7 @@ def test_the_same_command_finds_the_same(folder: Path):
     rows = []
     for name in ("a", "b"):
         small().save_pretrained(folder / name)
-        rows.append(undrift.tune_sampler(folder / name, [3], samples=32)["rows"])
+        rows.append(undrift.tune_sampler(folder / name, [3], samples=32).rows)
     assert rows[0] == rows[1]
 
 
@@ -205,14 +204,14 @@ def test_what_nothing_beats_is_kept_and_said(
 def test_a_stop_leaves_the_pipeline_as_it_was(model: Path, error: type[BaseException]):
     before = content(model)
 
-    class Stopping(Watcher):
+    class Stopping(TuningProgress):
         def progress(self, doing: str, done: float, left: float) -> None:
             assert 0 <= done <= 1 and left >= 0
             if done > 0.5:
                 raise error
 
     with pytest.raises(error):
-        run_tuning(TuneSampler(str(model), (3,), samples=32), Stopping())
+        tune_target(model, TuningOptions((3,), samples=32), Stopping())
     assert content(model) == before
     assert os.listdir(model.parent) == ["model"]
 
@@ -223,12 +222,12 @@ def test_without_a_terminal_it_tells_how_far_it_is(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(tune_sampler.time, "monotonic", lambda: now[0])
     with (
         pytest.raises(InterruptedRunError, match="nothing was stored"),
-        tune_sampler._watching(make_console()) as watcher,
+        tune_sampler._shown(make_console()) as progress,
     ):
-        watcher.plan(["a plan"])
+        progress.plan(["a plan"])
         for _ in range(25):
             now[0] += 1.0
-            watcher.progress("fine solutions", now[0] / 100, 100 - now[0])
+            progress.progress("fine solutions", now[0] / 100, 100 - now[0])
         raise KeyboardInterrupt
     plan, stored, *lines = capsys.readouterr().out.splitlines()
     assert plan == "a plan" and "a stop before loses" in stored
@@ -239,12 +238,12 @@ def test_without_a_terminal_it_tells_how_far_it_is(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_pipeline_that_changed_meanwhile_is_not_overwritten(model: Path, capsys: Any):
-    class Retraining(Watcher):
-        def result(self, row: dict[str, Any]) -> None:
+    class Retraining(TuningProgress):
+        def result(self, row: TunedSampler) -> None:
             small(seed=1).save_pretrained(model)
 
     with pytest.raises(undrift.ModelFileError, match="has changed since"):
-        run_tuning(TuneSampler(str(model), (3,), samples=32), Retraining())
+        tune_target(model, TuningOptions((3,), samples=32), Retraining())
     assert (Pipeline.from_pretrained(model)(2).images == small(seed=1)(2).images).all()
 
 
@@ -272,10 +271,9 @@ def test_wrong_use_is_one_line(model: Path, folder: Path, capsys: Any):
     before = content(model)
     refused(capsys, 2, "--steps 0", model, "--steps", "0")
     refused(capsys, 2, "wanted 1 to 50", model, "--steps", "51")
-    refused(capsys, 2, "5 is given twice", model, "--steps", "5,6,5")
-    refused(capsys, 2, "'x'", model, "--steps", "5,x")
-    refused(capsys, 2, "'-3'", model, "--steps", "5,-3")
-    refused(capsys, 2, "''", model, "--steps", "5,")
+    refused(capsys, 2, "5 is there twice", model, "--steps", "5,6,5")
+    refused(capsys, 2, "--steps x: wanted a whole number", model, "--steps", "5,x")
+    refused(capsys, 2, "--steps -3: wanted 1 to 50", model, "--steps", "5,-3")
     refused(capsys, 2, "--samples 8", model, "--samples", "8")
     refused(capsys, 2, "--seed -1", model, "--seed", "-1")
     refused(capsys, 2, "--guidance nan", model, "--guidance", "nan")

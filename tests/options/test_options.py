@@ -13,12 +13,18 @@ from undrift.errors import UsageError
 from undrift.evaluation.curve.run import CurveCall
 from undrift.evaluation.evaluate import EvaluateCall
 from undrift.evaluation.likelihood.run import LikelihoodCall
+from undrift.evaluation.tuning.run import TuningCall
 from undrift.options import EvaluateOptions
 
 
 @pytest.mark.parametrize(
     ("verb", "call"),
-    [("evaluate", EvaluateCall), ("curve", CurveCall), ("bits_per_dim", LikelihoodCall)],
+    [
+        ("evaluate", EvaluateCall),
+        ("curve", CurveCall),
+        ("bits_per_dim", LikelihoodCall),
+        ("tune_sampler", TuningCall),
+    ],
 )
 def test_the_signature_of_a_function_is_its_options(verb, call):
     parameters = inspect.signature(getattr(undrift, verb)).parameters

@@ -8,6 +8,7 @@ from undrift.options.curve import CurveOptions, CurveSources
 from undrift.options.evaluate import EvaluateOptions, EvaluateSources
 from undrift.options.likelihood import LikelihoodOptions, LikelihoodSources
 from undrift.options.options import FeatureOptions, Split
+from undrift.options.tuning import TuningOptions, TuningSources
 
 __all__ = [
     "CurveOptions",
@@ -18,4 +19,6 @@ __all__ = [
     "LikelihoodOptions",
     "LikelihoodSources",
     "Split",
+    "TuningOptions",
+    "TuningSources",
 ]

@@ -18,6 +18,7 @@ from undrift.options.options import (
     WeightsOptions,
     at_least,
     finite,
+    once,
 )
 
 FEWEST = 10
@@ -67,19 +68,6 @@ class CurveOptions(WeightsOptions, FeatureOptions):
             once(name, entries, entries)
         for count in self.nfe:
             at_least("nfe", count, 1)
-
-
-def once(name: str, given: Sequence[object], meant: Sequence[object]) -> None:
-    """Refuse a list that names something twice.
-
-    Args:
-        name: of the parameter.
-        given: its entries.
-        meant: what each of them stands for.
-    """
-    for place, entry in enumerate(meant):
-        if entry in meant[:place]:
-            raise UsageError(f"{named(name)}: {given[place]} is there twice; name each once")
 
 
 @dataclass(frozen=True, kw_only=True)

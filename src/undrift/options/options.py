@@ -55,6 +55,19 @@ def finite(name: str, value: float | None) -> None:
         raise UsageError(f"{named(name)} {value}: wanted a finite number")
 
 
+def once(name: str, given: Sequence[object], meant: Sequence[object]) -> None:
+    """Refuse a list that names something twice.
+
+    Args:
+        name: of the parameter.
+        given: its entries.
+        meant: what each of them stands for.
+    """
+    for place, entry in enumerate(meant):
+        if entry in meant[:place]:
+            raise UsageError(f"{named(name)}: {given[place]} is there twice; name each once")
+
+
 @dataclass(frozen=True, kw_only=True)
 class WeightsOptions(Options):
     """Which weights of a run, and where they compute.

@@ -4,6 +4,7 @@ from undrift.results.curve import BestPoint, CurvePoint, CurveResult
 from undrift.results.evaluation import EvaluationResult
 from undrift.results.likelihood import LikelihoodResult
 from undrift.results.result import Result
+from undrift.results.tuning import TuningResult
 
 __all__ = [
     "BestPoint",
@@ -12,4 +13,5 @@ __all__ = [
     "EvaluationResult",
     "LikelihoodResult",
     "Result",
+    "TuningResult",
 ]

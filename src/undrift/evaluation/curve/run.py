@@ -32,7 +32,7 @@ from undrift.metrics import Comparison, Measurements, chosen_metrics, floor_note
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.results import FeatureSpace, ReferenceFacts
 from undrift.options import CurveOptions
-from undrift.options.curve import once
+from undrift.options.options import once
 from undrift.pipelines import DiffusionPipeline, Samples
 from undrift.report.refresh import refresh
 from undrift.report.sampler_curve import print_figure

@@ -1,7 +1,6 @@
-"""Samplers tuned to one model."""
+"""Samplers optimised for one model."""
 
-from undrift.evaluation.tuning.call import tune_sampler
-from undrift.evaluation.tuning.run import TuneSampler, run_tuning
-from undrift.evaluation.tuning.tune import Watcher
+from undrift.evaluation.tuning.run import tune_sampler, tune_target
+from undrift.evaluation.tuning.tune import TuningProgress
 
-__all__ = ["TuneSampler", "Watcher", "run_tuning", "tune_sampler"]
+__all__ = ["TuningProgress", "tune_sampler", "tune_target"]

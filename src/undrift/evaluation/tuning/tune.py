@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +22,8 @@ from undrift.evaluation.tuning.cases import FINE, PART, Source, draw_cases, few_
 from undrift.evaluation.tuning.classical import Candidate, best_fixed, best_rule, measured
 from undrift.evaluation.tuning.likeness import Likeness
 from undrift.pipelines.diffusion.learned import LearnedFacts, LearnedSampler
+from undrift.results.curve import Interval
+from undrift.results.tuning import DataDistance, SamplerError, StageError, TunedSampler
 from undrift.sampling.learned import (
     Cases,
     Trajectory,
@@ -36,24 +37,24 @@ from undrift.wording import plural
 
 ROUNDS, UPDATES, PATIENCE = 6, 5, 3
 NEARER = 2 / 3
-"""Of the best fixed sampler's error: how far the last step may lead from the fine solution."""
+"""Share of the best fixed sampler's error that the calibrated last step may have."""
 
 _FEW = 8
 _BACKWARD = 3.0  # forward and backward together, in forwards; measured anew before each tuning
 _RESAMPLES = 4000
 
 
-class Watcher:
-    """Told how the tuning goes on; raises to stop it. This one says nothing."""
+class TuningProgress:
+    """Callbacks of a tuning; an exception stops it. These do nothing."""
 
     def plan(self, lines: list[str]) -> None:
-        """What is about to be done, and what it will take."""
+        """Called before the work, with a description of it and its cost."""
 
     def progress(self, doing: str, done: float, left: float) -> None:
-        """What is being done, the share that is done, and the seconds that are left."""
+        """Called during the work: what it is, the share that is done, and seconds left."""
 
-    def result(self, row: dict[str, Any]) -> None:
-        """What was found for one number of steps."""
+    def result(self, row: TunedSampler) -> None:
+        """Called after each number of steps."""
 
 
 @dataclass
@@ -62,32 +63,32 @@ class Clock:
 
     Attributes:
         total: forwards of one image that are expected.
-        watcher: who is told.
+        progress: its callbacks.
         done: forwards so far.
     """
 
     total: float
-    watcher: Watcher
+    progress: TuningProgress
     done: float = 0.0
     began: float = field(default_factory=time.perf_counter)
 
     def add(self, doing: str, forwards: float) -> None:
-        """Count, and tell."""
+        """Count ``forwards``, and report the progress."""
         self.done = min(self.done + forwards, self.total)
         passed = time.perf_counter() - self.began
         left = passed / max(self.done, 1.0) * (self.total - self.done)
-        self.watcher.progress(doing, self.done / self.total, left)
+        self.progress.progress(doing, self.done / self.total, left)
 
 
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """The images and what each is for.
+    """The images of a tuning.
 
     Attributes:
-        fit: to learn from.
-        choose: to choose by.
+        fit: to fit samplers to.
+        choose: to choose among them.
         few: the first of ``choose``.
-        judge: to say what it is worth.
+        judge: to measure the one that is kept.
     """
 
     fit: list[Cases]
@@ -146,7 +147,7 @@ def tune(
     steps: int,
     clock: Clock,
     likeness: Likeness | None = None,
-) -> tuple[LearnedSampler, dict[str, Any]]:
+) -> tuple[LearnedSampler, TunedSampler]:
     """Find the best sampler of ``steps`` evaluations.
 
     Args:
@@ -158,8 +159,7 @@ def tune(
         likeness: to the data, which the last step is fitted to; None leaves it.
 
     Returns:
-        The sampler, and what it is worth: errors on ``groups.judge`` by stage, and the reduction
-        with its interval.
+        The sampler, and its errors on ``groups.judge``.
     """
     schedule, fit, choose = source.schedule, groups.fit, groups.choose
     images = sum(len(one.start) for one in fit)
@@ -189,7 +189,7 @@ def tune(
     )
     refined = Candidate("refined", found.table, found.error)
     kept = min(fixed, searched, regressed, refined, key=lambda candidate: candidate.error)
-    distance: dict[str, float] | None = None
+    distance: DataDistance | None = None
     if likeness is not None:
         last = calibrate(
             source,
@@ -200,7 +200,7 @@ def tune(
             furthest=max(kept.error, NEARER * fixed.error),
             on_part=lambda count: clock.add(f"{plural(steps, 'step')}: last step", count * steps),
         )
-        distance = {"before": last.before, "after": last.after}
+        distance = DataDistance(last.before, last.after)
         if last.table is not kept.table:
             kept = measured(f"{kept.name}, calibrated", last.table, choose, source)
     stages = {"fixed": fixed, "searched": searched, "regressed": regressed, "refined": refined}
@@ -208,7 +208,7 @@ def tune(
         name: errors(groups.judge, one.table, schedule).numpy() for name, one in stages.items()
     }
     after = errors(groups.judge, kept.table, schedule).numpy()
-    row = _row(steps, kept, fixed, searched, judged, after, source.seed) | {"distance": distance}
+    row = _row(steps, kept, fixed, searched, judged, after, source.seed, distance)
     facts = LearnedFacts(
         steps=steps,
         guidance=source.guidance,
@@ -226,22 +226,21 @@ def tune_all(
     source: Source,
     steps: Sequence[int],
     samples: int,
-    watcher: Watcher,
+    progress: TuningProgress,
     likeness: Likeness | None = None,
-) -> tuple[dict[int, LearnedSampler], list[dict[str, Any]], float]:
+) -> tuple[dict[int, LearnedSampler], tuple[TunedSampler, ...], float]:
     """Tune every number of steps; returns samplers, rows and the seconds it took."""
     began = time.perf_counter()
     total = forwards(steps, samples, likeness is not None)
     expected = total * seconds_per_forward(source)
-    watcher.plan(
+    progress.plan(
         [
             f"{plural(samples, 'image')}, solved in {FINE} steps: half to fit, a quarter to "
-            "choose by, a "
-            "quarter to judge by",
+            "choose by, a quarter to judge by",
             f"about {total:,.0f} network evaluations of one image, {expected / 60:.1f} min",
         ]
     )
-    clock = Clock(total, watcher)
+    clock = Clock(total, progress)
     groups = draw_groups(source, samples, clock)
     path = Trajectory.joined([one.path for one in groups.fit])
     cost = step_costs(path, source.schedule, source.spread)
@@ -249,8 +248,8 @@ def tune_all(
     for count in steps:
         found[count], row = tune(source, groups, cost, count, clock, likeness)
         rows.append(row)
-        watcher.result(row)
-    return found, rows, time.perf_counter() - began
+        progress.result(row)
+    return found, tuple(rows), time.perf_counter() - began
 
 
 def _row(
@@ -261,28 +260,26 @@ def _row(
     judged: dict[str, np.ndarray],
     after: np.ndarray,
     seed: int,
-) -> dict[str, Any]:
+    distance: DataDistance | None,
+) -> TunedSampler:
     before = judged["fixed"]
     draws = np.random.default_rng([seed, steps])
     chosen = draws.integers(0, len(after), (_RESAMPLES, len(after)))
     low, high = np.quantile(_reduction(after[chosen], before[chosen]), [0.025, 0.975])
-    return {
-        "steps": steps,
-        "kept": kept.name,
-        "fixed": {"sampler": fixed.name, "error": float(before.mean())},
-        "searched": {"sampler": searched.name, "error": float(judged["searched"].mean())},
-        "regressed": {"error": float(judged["regressed"].mean())},
-        "refined": {"error": float(judged["refined"].mean())},
-        "error": float(after.mean()),
-        "reduction": {
-            "value": float(_reduction(after, before)),
-            "low": float(low),
-            "high": float(high),
-        },
-        "judged_on": len(after),
-        "times": kept.table.times.tolist(),
-        "asked": kept.table.asked.tolist(),
-    }
+    return TunedSampler(
+        steps=steps,
+        kept=kept.name,
+        fixed=SamplerError(float(before.mean()), fixed.name),
+        searched=SamplerError(float(judged["searched"].mean()), searched.name),
+        regressed=StageError(float(judged["regressed"].mean())),
+        refined=StageError(float(judged["refined"].mean())),
+        error=float(after.mean()),
+        reduction=Interval(float(_reduction(after, before)), float(low), float(high)),
+        judged_on=len(after),
+        times=tuple(kept.table.times.tolist()),
+        asked=tuple(kept.table.asked.tolist()),
+        distance=distance,
+    )
 
 
 def _reduction(after: np.ndarray, before: np.ndarray) -> np.ndarray:
