@@ -133,6 +133,10 @@ def folder(request, tmp_path, monkeypatch):
     (tmp_path / "emoji").symlink_to("photos")
     shutil.copytree(tmp_path / "photos", tmp_path / "icons")
     (tmp_path / "icons" / "metadata.jsonl").write_text("\n".join(lines) + "\n")
+    names = [json.loads(line)["file_name"] for line in lines]
+    ages = [f"{name},{20 + i}" for i, name in enumerate(names)]
+    shutil.copytree(tmp_path / "photos", tmp_path / "faces")
+    (tmp_path / "faces" / "metadata.csv").write_text("\n".join(["file_name,age", *ages]))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
