@@ -1,0 +1,205 @@
+"""Linear operators on images: what a camera, a file format or a scanner did to them.
+
+Each maps images ``x`` of shape (B, C, H, W) to measurements ``y = A x``, whose shape it names; its
+adjoint has ``<A x, y> = <x, A^T y>`` for all x and y. Rows of A sum to 1 or to 0, so that pixel
+values keep their range.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from undrift.errors import UsageError
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in a grey level, of ITU-R BT.601, as Pillow has them."""
+
+Shape = tuple[int, int, int]
+
+
+class Operator(Protocol):
+    """A linear map A from images (B, C, H, W) to measurements."""
+
+    def shape(self, image: Shape) -> Shape:
+        """(C, H, W) of the measurement of an image of this (C, H, W).
+
+        Raises:
+            UsageError: for images that it cannot be applied to.
+        """
+        ...
+
+    def apply(self, x: Tensor) -> Tensor:
+        """A x."""
+        ...
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """A^T y, images (B, *image)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Blur:
+    """Convolution with a Gaussian of standard deviation ``width`` pixels, edges repeated.
+
+    Raises:
+        UsageError: for a width that is not positive.
+    """
+
+    width: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.width < 1000:
+            raise UsageError(f"blur:{self.width:g}: give a width in pixels above 0, as blur:2")
+
+    def shape(self, image: Shape) -> Shape:
+        """See `Operator.shape`."""
+        return image
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`."""
+        return self._along(self._along(x, -1, transposed=False), -2, transposed=False)
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """See `Operator.adjoint`."""
+        return self._along(self._along(y, -2, transposed=True), -1, transposed=True)
+
+    def _along(self, x: Tensor, axis: int, *, transposed: bool) -> Tensor:
+        rows = self._matrix(x.shape[axis]).to(x)
+        rows = rows.T if transposed else rows
+        return (x.transpose(axis, -1) @ rows.T).transpose(axis, -1)
+
+    def _matrix(self, size: int) -> Tensor:
+        """(size, size) float64: row i averages about pixel i."""
+        reach = math.ceil(4 * self.width)
+        offsets = torch.arange(-reach, reach + 1, dtype=torch.float64, device="cpu")
+        kernel = (-(offsets**2) / (2 * self.width**2)).exp()
+        kernel = kernel / kernel.sum()
+        matrix = torch.zeros(size, size, dtype=torch.float64, device="cpu")
+        at = torch.arange(size, dtype=torch.int64, device="cpu")
+        for offset, weight in zip(offsets.long(), kernel, strict=True):
+            matrix.index_put_((at, (at + offset).clamp(0, size - 1)), weight, accumulate=True)
+        return matrix
+
+
+@dataclass(frozen=True)
+class Downsample:
+    """The mean of each block of ``factor`` x ``factor`` pixels.
+
+    Raises:
+        UsageError: for a factor below 2.
+    """
+
+    factor: int
+
+    def __post_init__(self) -> None:
+        if self.factor < 2:
+            raise UsageError(f"downsample:{self.factor}: give a factor of at least 2")
+
+    def shape(self, image: Shape) -> Shape:
+        """See `Operator.shape`."""
+        channels, height, width = image
+        if height % self.factor or width % self.factor:
+            raise UsageError(
+                f"downsample:{self.factor}: images of {width}x{height} pixels are not made of such "
+                "blocks; give a factor that divides both sides"
+            )
+        return channels, height // self.factor, width // self.factor
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`."""
+        return F.avg_pool2d(x, self.factor)
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """See `Operator.adjoint`."""
+        spread = y.repeat_interleave(self.factor, -1).repeat_interleave(self.factor, -2)
+        return spread / self.factor**2
+
+
+@dataclass(frozen=True)
+class Grey:
+    """The brightness of a colour image, one channel."""
+
+    def shape(self, image: Shape) -> Shape:
+        """See `Operator.shape`."""
+        if image[0] != len(LUMA):
+            raise UsageError(f"grey: images of {image[0]} channels; it needs red, green and blue")
+        return 1, *image[1:]
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`."""
+        return (x * self._weights(x)).sum(1, keepdim=True)
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """See `Operator.adjoint`."""
+        return y * self._weights(y)
+
+    @staticmethod
+    def _weights(x: Tensor) -> Tensor:
+        return torch.tensor(LUMA, dtype=x.dtype, device=x.device)[:, None, None]
+
+
+@dataclass(frozen=True)
+class InModelSpace:
+    """An operator on pixels as one on a model's space, ``pixels = shift + scale z``.
+
+    With ``A pixels = A shift + A (scale z)``, the measurement of z is ``A pixels - A shift``.
+
+    Attributes:
+        operator: on pixels.
+        shift: broadcastable to images (B, C, H, W).
+        scale: likewise.
+    """
+
+    operator: Operator
+    shift: Tensor
+    scale: Tensor
+
+    def shape(self, image: Shape) -> Shape:
+        """See `Operator.shape`."""
+        return self.operator.shape(image)
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`."""
+        return self.operator.apply(x * self.scale.to(x))
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """See `Operator.adjoint`."""
+        return self.operator.adjoint(y, image) * self.scale.to(y)
+
+    def measured(self, pixels: Tensor, image: Shape) -> Tensor:
+        """What was measured of z, of measured ``pixels`` (B, ...)."""
+        constant = self.shift.to(pixels).expand(1, *image)
+        return pixels - self.operator.apply(constant)
+
+
+_BY_NAME: dict[str, tuple[Callable[[str], Operator], str]] = {
+    "blur": (lambda text: Blur(float(text)), "blur:2"),
+    "downsample": (lambda text: Downsample(int(text)), "downsample:4"),
+}
+OPERATORS = ("blur:WIDTH", "downsample:FACTOR", "grey")
+"""How operators are spelled."""
+
+
+def parse_operator(text: str) -> Operator:
+    """The operator that ``text`` names, such as ``blur:2``, ``downsample:4`` or ``grey``.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    name, _, number = text.partition(":")
+    if name in ("grey", "gray") and not number:
+        return Grey()
+    if name not in _BY_NAME:
+        raise UsageError(f"operator {text[:60]!r}: wanted {', '.join(OPERATORS)}")
+    make, example = _BY_NAME[name]
+    try:
+        return make(number)
+    except (ValueError, OverflowError):
+        raise UsageError(f"operator {text[:60]!r}: give a number, as {example}") from None

@@ -1,0 +1,144 @@
+"""Posterior denoisers for linear measurements, as denoiser -> denoiser.
+
+For values ``y = A x_0 + n``, n ~ N(0, s^2 I), with the denoiser's own first two moments
+
+    D = E[x_0 | x_t],      C = Cov[x_0 | x_t] = (sigma^2 / alpha) dD / dx_t               (1)
+
+(Tweedie's formulas), each rule is
+
+    D' = D + C A^T v,      r = y - A D,                                                   (2)
+
+and says what v is:
+
+    moments:  (A C A^T + s^2 I) v = r, by conjugate gradients, each iteration one         (3)
+              backward pass; exact for Gaussian data once they have converged.
+    pigdm:    (c A A^T + s^2 I) v = r, c = sigma^2 d^2 / (sigma^2 + alpha^2 d^2) with d   (4)
+              the data's deviation: C taken for c I; exact if and only if it is.
+    dps:      v = r / max(s^2, |r|^2 / m), m the number of values: C left out, s^2 at     (5)
+              least the residual's own; too sure of y while C is large.
+
+References: Rozet et al. 2024, section 4.2, for (3); Song et al. 2023, "Pseudoinverse-guided
+diffusion models for inverse problems", for (4); Chung et al. 2023, "Diffusion posterior sampling
+for general noisy inverse problems", equation 16, for (5) with s^2 known. That the residual sets the
+scale is this module's choice in place of a hand-tuned one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from undrift.diffusion import Prediction
+from undrift.errors import UsageError
+from undrift.sampling.inverse.operators import Operator
+from undrift.sampling.solver import BoundDenoise
+
+Rule = Literal["moments", "pigdm", "dps"]
+"""How v of (2) is chosen."""
+
+_EXACT = 50
+"""Iterations for (4), which ask no network."""
+
+
+@dataclass(frozen=True)
+class PosteriorDenoiser:
+    """A denoiser that takes a linear measurement into account; it carries no gradient.
+
+    Attributes:
+        denoise: the model, its condition bound and guidance included.
+        operator: A, on the model's space.
+        values: y (B, ...).
+        noise: s, at least 0.
+        rule: (3), (4) or (5).
+        iterations: of conjugate gradients in (3), at least 1.
+        deviation: d of (4).
+
+    Raises:
+        UsageError: for numbers that cannot be.
+    """
+
+    denoise: BoundDenoise
+    operator: Operator
+    values: Tensor
+    noise: float = 0.0
+    rule: Rule = "moments"
+    iterations: int = 4
+    deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1:
+            raise UsageError(f"iterations {self.iterations}: give a whole number of at least 1")
+        if not 0 <= self.noise < float("inf"):
+            raise UsageError(f"measurement noise {self.noise}: give a number of at least 0")
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
+        """The prediction given y at ``x_t`` (B, C, H, W) and ``t`` of shape () or (B,)."""
+        with torch.enable_grad():
+            inside = x_t.detach().requires_grad_()
+            prediction = self.denoise(inside, t)
+        x0 = prediction.x0.detach()
+        level = prediction.level.like(x0)
+        # Where alpha is 0, x_t says nothing of the image and (1) is 0/0: D stays.
+        gain = torch.where(level.alpha > 0, level.sigma**2 / level.alpha, 0.0)
+
+        def moved(v: Tensor) -> Tensor:
+            """C A^T v, by (1)."""
+            vector = self.operator.adjoint(v, (x0.shape[1], x0.shape[2], x0.shape[3]))
+            (product,) = torch.autograd.grad(prediction.x0, inside, vector, retain_graph=True)
+            return gain * product.to(x0.dtype)
+
+        residual = self.values.to(x0.dtype) - self.operator.apply(x0)
+        if self.rule == "moments":
+            shift = self._matched(moved, residual)
+        elif self.rule == "pigdm":
+            variance = level.sigma**2 * self.deviation**2
+            variance = variance / (level.sigma**2 + level.alpha**2 * self.deviation**2)
+            shift = moved(self._pseudo_inverse(variance, residual, x0))
+        else:
+            own = _dot(residual, residual) / residual[0].numel()
+            scale = own.clamp(min=self.noise**2)
+            shift = moved(torch.where(scale > 0, residual / scale, 0.0))
+        return Prediction(prediction.x_t.detach(), prediction.level, x0 + shift)
+
+    def _matched(self, moved: Callable[[Tensor], Tensor], residual: Tensor) -> Tensor:
+        """C A^T v with v of (3), each image by itself.
+
+        An image stops where the curvature is not positive: C of a network is one only nearly.
+        """
+        total: Tensor | None = None
+        direction, size = residual, _dot(residual, residual)
+        for _ in range(self.iterations):
+            product = moved(direction)
+            bent = self.operator.apply(product) + self.noise**2 * direction
+            curvature = _dot(direction, bent)
+            sound = (curvature > 0) & (size > 0)
+            step = torch.where(sound, size / curvature, 0.0)
+            total = step * product if total is None else total + step * product
+            residual = residual - step * bent
+            before, size = size, _dot(residual, residual)
+            direction = torch.where(sound, residual + size / before * direction, 0.0)
+        return residual if total is None else total
+
+    def _pseudo_inverse(self, variance: Tensor, residual: Tensor, x0: Tensor) -> Tensor:
+        """V of (4)."""
+        image = (x0.shape[1], x0.shape[2], x0.shape[3])
+        v, direction, size = torch.zeros_like(residual), residual, _dot(residual, residual)
+        for _ in range(min(_EXACT, residual[0].numel())):
+            back = self.operator.apply(self.operator.adjoint(direction, image))
+            bent = variance * back + self.noise**2 * direction
+            curvature = _dot(direction, bent)
+            sound = (curvature > 0) & (size > 0)
+            step = torch.where(sound, size / curvature, 0.0)
+            v, residual = v + step * direction, residual - step * bent
+            before, size = size, _dot(residual, residual)
+            direction = torch.where(sound, residual + size / before * direction, 0.0)
+        return v
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product of each image, (B, 1, ...)."""
+    return (a * b).flatten(1).sum(1).reshape(-1, *[1] * (a.ndim - 1))
