@@ -225,6 +225,8 @@ def _lead(record: RunRecord) -> str:
     data, config = record.data, record.config
     classes = len(data.get("classes", {}))
     kind = "class-conditional" if classes > 1 and _conditional(config) else "unconditional"
+    if config.get("model", {}).get("spec", {}).get("text"):
+        kind = "text-conditional"
     made = model_title(config)
     words = f"A{'n' if kind[0] == 'u' else ''} {kind} {made}"
     if shape := image_kind(data):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from undrift.errors import shortened
 from undrift.families import family_of_kind
 from undrift.report.history import Record
 from undrift.wording import plural
@@ -171,6 +172,10 @@ def training_rows(config: Record) -> list[Row]:
     return rows
 
 
+LONGEST = 500
+"""Characters of a value that are shown; a vocabulary has thousands."""
+
+
 def flat_rows(mapping: Mapping[str, Any], prefix: str = "") -> list[Row]:
     """Every leaf of a nested mapping as dotted name and value."""
     rows: list[Row] = []
@@ -180,7 +185,7 @@ def flat_rows(mapping: Mapping[str, Any], prefix: str = "") -> list[Row]:
         elif isinstance(value, list):
             rows.append((prefix + name, " ".join(str(entry) for entry in value)))
         else:
-            rows.append((prefix + name, "-" if value is None else str(value)))
+            rows.append((prefix + name, "-" if value is None else shortened(str(value), LONGEST)))
     return rows
 
 

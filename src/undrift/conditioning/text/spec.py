@@ -121,6 +121,10 @@ class TextSpec:
 
         return TextEncoder(self, width)
 
+    def places_in(self, other: TextSpec) -> dict[int, int]:
+        """Number of each token that ``other`` has too -> its number there."""
+        return _vocabulary(self.vocabulary).places_in(_vocabulary(other.vocabulary))
+
     @property
     def tokens(self) -> int:
         """Number of tokens in the vocabulary."""

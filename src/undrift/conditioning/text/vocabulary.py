@@ -68,6 +68,14 @@ class Vocabulary:
         """Number of tokens, single bytes included."""
         return len(self._tokens)
 
+    def places_in(self, other: Vocabulary) -> dict[int, int]:
+        """Number of each token that ``other`` has too -> its number there."""
+        return {
+            number: other._number[token]
+            for token, number in self._number.items()
+            if token in other._number
+        }
+
     def encode(self, text: str) -> list[int]:
         """Return the numbers of the tokens of ``text``."""
         numbers: list[int] = []

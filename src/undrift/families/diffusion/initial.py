@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from undrift.conditioning import ConditionEncoder
 from undrift.conditioning.labels import LabelEmbedding
 from undrift.conditioning.numbers import NumberEmbedding
+from undrift.conditioning.text import TextEncoder
 from undrift.errors import UsageError
 from undrift.names import find
 from undrift.pipelines import DiffusionPipeline, Pipeline, SampleSpec
 from undrift.training.learner import Learner
 from undrift.training.learners.diffusion import DiffusionLearner
+from undrift.wording import plural
 
 
 def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     """Copy the weights of ``source`` into ``learner``.
 
-    Where the classes or numbers differ, those of the same name keep their embedding, others start
-    anew; all else must fit.
+    Where the classes, numbers or tokens of captions differ, those of the same name keep their
+    embedding, others start anew; all else must fit.
 
     Args:
         source: what was trained before.
         learner: what will be trained.
 
     Returns:
-        Names of the classes and numbers whose embedding starts anew.
+        Names of the classes and numbers whose embedding starts anew, and how many tokens' does.
 
     Raises:
         UsageError: if the networks differ, or one is not a diffusion model's.
@@ -42,6 +46,7 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
     return [
         *_copy_labels(embeddings, known_embeddings, source.spec, learner.config.spec),
         *_copy_numbers(embeddings, known_embeddings, source.spec, learner.config.spec),
+        *_copy_text(embeddings, known_embeddings),
     ]
 
 
@@ -87,13 +92,34 @@ def _copy_numbers(
     return fresh
 
 
+def _copy_text(ours: dict[str, nn.Module], theirs: dict[str, nn.Module]) -> list[str]:
+    """The text encoder; a token keeps its embedding wherever it stands in the other vocabulary."""
+    text, known = ours.get("text"), theirs.get("text")
+    if not isinstance(text, TextEncoder) or not isinstance(known, TextEncoder):
+        return []
+    tables = ("embedding.weight", "positions.weight")
+    source = {name: tensor for name, tensor in known.state_dict().items() if name not in tables}
+    target = {name: tensor for name, tensor in text.state_dict().items() if name not in tables}
+    _copy_tensors(source, target)
+    places = text.spec.places_in(known.spec)
+    rows = {0: 0} | {row + 1: origin + 1 for row, origin in places.items()}
+    mine, other = text.embedding.weight.detach(), known.embedding.weight
+    mine[list(rows)] = other[list(rows.values())].detach()
+    shared = min(text.spec.length, known.spec.length) + 1
+    text.positions.weight.detach()[:shared] = known.positions.weight[:shared].detach()
+    fresh = text.spec.tokens - len(places)
+    return [plural(fresh, "token")] if fresh else []
+
+
 def _copy_all(source: nn.Module, target: nn.Module) -> None:
-    theirs: dict[str, Tensor] = source.state_dict()
-    ours = target.state_dict()
+    _copy_tensors(source.state_dict(), target.state_dict())
+
+
+def _copy_tensors(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
     if difference := sorted(ours.keys() ^ theirs.keys()):
         raise UsageError(
             f"--init: the networks differ ({difference[0]} is in one of them only); "
-            "train with the same --size, --network and labels"
+            "train with the same --size, --network, labels and captions"
         )
     for name, tensor in ours.items():
         if tensor.shape != theirs[name].shape:
