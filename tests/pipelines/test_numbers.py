@@ -156,3 +156,24 @@ def test_other_words_are_refused(word: str) -> None:
         parse_numbers([word])
     with pytest.raises(UsageError, match="angle comes twice"):
         parse_numbers(["angle=1", "angle=2"])
+
+
+@pytest.mark.parametrize("method", ["moments", "repaint"])
+def test_fills_depend_on_the_numbers_of_their_image(
+    pipeline: DiffusionPipeline, method: str
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 6, 5, 1), np.uint8)
+    mask = np.zeros((6, 5), bool)
+    mask[2:, 1:] = True
+    asked = {"variants": 2, "steps": 3, "method": method}
+    open_ = pipeline.inpaint(images, mask, **asked)
+    both = pipeline.inpaint(images, mask, numbers={"angle": [0.1, 0.9]}, **asked)
+    same = pipeline.inpaint(images, mask, numbers={"angle": [0.1, 0.1]}, **asked)
+    assert apart(both.images[:2], same.images[:2]) <= 1 < apart(both.images[2:], same.images[2:])
+    assert apart(both.images[:2], open_.images[:2]) > 1
+    assert both.settings["numbers"] == {"angle": [0.1, 0.9]} and "numbers" not in open_.settings
+    assert np.array_equal(both.images[:, ~mask], np.repeat(images, 2, axis=0)[:, ~mask])
+    strong = pipeline.inpaint(images, mask, numbers={"angle": 0.1}, guidance=4, **asked)
+    assert apart(strong.images, same.images) > 1
+    with pytest.raises(UsageError, match="needs labels to guide towards"):
+        pipeline.inpaint(images, mask, guidance=4, **asked)

@@ -113,3 +113,12 @@ def test_a_model_without_captions_refuses_prompts() -> None:
     with pytest.raises(UsageError, match="another text vocabulary"):
         made = small(text=TEXT)
         DiffusionPipeline(made.denoiser, made.encoder, made.codec, small().spec)
+
+
+def test_fills_depend_on_the_prompt_of_their_image(pipeline: DiffusionPipeline) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 6, 5, 1), np.uint8)
+    mask = np.zeros((6, 5), bool)
+    mask[2:, 1:] = True
+    both = pipeline.inpaint(images, mask, prompts=[SHORT, LONG], steps=3).images.astype(int)
+    same = pipeline.inpaint(images, mask, prompts=SHORT, steps=3).images.astype(int)
+    assert np.abs(both[0] - same[0]).max() <= 1 < np.abs(both[1] - same[1]).max()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,8 @@ class Inpaint:
         labels: class names, or indices where no class is called by a number, which the model is
             conditioned on; image i gets entry i modulo their count. `given` is the data's own.
             Without it the class is left open.
+        numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
+            angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
         method: of a diffusion model: moments expects the known pixels at every step, and passes
             back through the network; repaint puts them back after every step and walks steps again.
         steps: of a diffusion model; twice the model's own by default.
@@ -87,6 +90,9 @@ class Inpaint:
     split: Literal["test", "validation", "train"] | None = None
     labels: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
+    numbers: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME=X [NAME=X ...]", help_behavior_hint="")
     ] = ()
     method: Literal["moments", "repaint"] | None = None
     steps: int | None = None
@@ -136,6 +142,8 @@ def run(arguments: list[str]) -> None:
     console = make_console(quiet=asked.quiet)
     if "--labels" in arguments and not asked.labels:
         raise UsageError("--labels: wanted one name or more, all, or given")
+    if "--numbers" in arguments and not asked.numbers:
+        raise UsageError("--numbers: wanted one NAME=NUMBER or more")
     place = folder_of(asked, "inpainted")
     out = place if asked.out is None else Path(asked.out)
     check_unfinished(out)
@@ -147,9 +155,11 @@ def run(arguments: list[str]) -> None:
     from undrift.evaluation.target import load_for, open_target, part_of
     from undrift.pipelines import SampleFolder, image_grid
     from undrift.pipelines.masks import read_mask
+    from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
     from undrift.pipelines.png import encode_png
     from undrift.runs.recipes import choose_device
 
+    numbers = parse_numbers(asked.numbers) if asked.numbers else None
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
     subject = open_target(asked.target, ema=asked.ema, weights=asked.weights)
@@ -164,18 +174,22 @@ def run(arguments: list[str]) -> None:
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
     for line in finding_lines(data.report):
         console.print(line)
+    for line in out_of_range(numbers, pipeline.spec):
+        console.print(f"warning: {line}")
     command = command_line("inpaint", arguments)
     with (
         SampleFolder(
             out, command, len(images) * asked.variants, pipeline.fingerprint, (BESIDE,)
         ) as folder,
         progress(console, "painting") as show,
+        warnings.catch_warnings(action="ignore", category=OutOfRangeWarning),  # printed above
     ):
         painted = pipeline.inpaint(
             images,
             mask,
             variants=asked.variants,
             labels=_labels(asked, pipeline, part, len(images)),
+            numbers=numbers,
             seed=asked.seed,
             batch_size=asked.batch_size,
             on_progress=_shown(show),

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.conditioning import Condition
+from undrift.conditioning.text import Texts
 from undrift.errors import UsageError
 from undrift.files.durable import standing
 from undrift.pipelines.file import kind_of
@@ -147,6 +148,25 @@ class Pipeline(ABC):
                 f"trajectory {trajectory}: {self.noun} draws in one pass; leave it out"
             )
         condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
+        condition = self._given(condition, prompts, numbers, n, first)
+        if device is not None:
+            self.to(device)
+        drawn = self._draw(request, condition, chosen, trajectory, on_progress)
+        asked = {"n": n, "first": first, "labels": labels}
+        asked |= _recorded(prompts, numbers) | {"seed": seed}
+        return replace(
+            drawn,
+            labels=None if condition.labels is None else condition.labels.numpy(),
+            prompts=_prompts_of(condition),
+            class_names=self.spec.class_names,
+            seconds=perf_counter() - began,
+            settings=asked | drawn.settings | {"batch_size": size},
+        )
+
+    def _given(
+        self, condition: Condition, prompts: Prompts, numbers: GivenNumbers, n: int, first: int
+    ) -> Condition:
+        """``condition`` with the prompts and numbers of a request for n images."""
         texts = resolve_prompts(prompts, n, self.spec, first)
         if texts is not None:
             condition = condition.with_entry("text", texts)
@@ -154,21 +174,8 @@ class Pipeline(ABC):
         if values is not None:
             condition = condition.with_entry("numbers", torch.from_numpy(values))
         for line in out_of_range(numbers, self.spec):
-            warnings.warn(line, OutOfRangeWarning, stacklevel=2)
-        if device is not None:
-            self.to(device)
-        drawn = self._draw(request, condition, chosen, trajectory, on_progress)
-        asked = {"n": n, "first": first, "labels": labels}
-        asked |= {} if prompts is None else {"prompts": prompts}
-        asked |= {"numbers": numbers, "seed": seed} if numbers else {"seed": seed}
-        return replace(
-            drawn,
-            labels=None if condition.labels is None else condition.labels.numpy(),
-            prompts=None if texts is None else tuple(texts.first),
-            class_names=self.spec.class_names,
-            seconds=perf_counter() - began,
-            settings=asked | drawn.settings | {"batch_size": size},
-        )
+            warnings.warn(line, OutOfRangeWarning, stacklevel=3)
+        return condition
 
     @abstractmethod
     def _draw(
@@ -270,6 +277,8 @@ class Pipeline(ABC):
         *,
         variants: int = 1,
         labels: Labels = None,
+        prompts: Prompts = None,
+        numbers: GivenNumbers = None,
         seed: int = 0,
         batch_size: int | None = None,
         first: int = 0,
@@ -286,6 +295,8 @@ class Pipeline(ABC):
             mask: bool (H, W) for all of them or (N, H, W) for each: True where to fill in.
             variants: fills of each image, at least 1.
             labels: class of each image, as in sampling; None leaves it open.
+            prompts: text of each image, as in sampling.
+            numbers: of each image, as in sampling.
             seed: of the initial noise, at least 0.
             batch_size: fills computed at once.
             first: number of the first image, so that a large set can be filled in parts.
@@ -310,8 +321,14 @@ class Pipeline(ABC):
         chosen = read_settings(self.inpainting, settings, self.noun)
         holes = Holes.checked(images, mask, variants, first, seed, self.spec)
         size = self.batch_size if batch_size is None else batch_size
-        filled = self._inpaint(holes, labels, chosen, seed, size, on_progress)
-        asked = {"n": len(images), "first": first, "variants": variants, "labels": labels}
+        n = len(images)
+        condition = Condition()
+        if labels is not None:
+            condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
+        condition = self._given(condition, prompts, numbers, n, first)
+        filled = self._inpaint(holes, condition, chosen, seed, size, on_progress)
+        asked = {"n": n, "first": first, "variants": variants, "labels": labels}
+        asked |= _recorded(prompts, numbers)
         return replace(
             filled,
             class_names=self.spec.class_names,
@@ -322,13 +339,16 @@ class Pipeline(ABC):
     def _inpaint(
         self,
         holes: Holes,
-        labels: Labels,
+        condition: Condition,
         settings: Any,  # noqa: ANN401 - an instance of the family's dataclass
         seed: int,
         batch_size: int,
         on_progress: OnProgress | None,
     ) -> Samples:
-        """Fill holes that are checked; see `_draw` for what is returned, with labels (n,)."""
+        """Fill holes that are checked, under the condition of their N images.
+
+        See `_draw` for what is returned, with labels of every fill (n,).
+        """
         raise NotImplementedError
 
     @abstractmethod
@@ -362,6 +382,18 @@ class Pipeline(ABC):
         """
         place = standing(Path(directory))
         return Pipeline.readers[kind_of(place, Pipeline.readers)](place, network)
+
+
+def _recorded(prompts: Prompts, numbers: GivenNumbers) -> dict[str, Any]:
+    """Prompts and numbers as settings of samples; what is not given is left out."""
+    given = {} if prompts is None else {"prompts": prompts}
+    return given | ({"numbers": numbers} if numbers else {})
+
+
+def _prompts_of(condition: Condition) -> tuple[str, ...] | None:
+    """The prompt of each sample; None without any."""
+    texts = condition.get("text")
+    return tuple(texts.first) if isinstance(texts, Texts) else None
 
 
 def fingerprint_of(spec: SampleSpec, tensors: Mapping[str, Tensor], **files: bytes) -> str:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift.codec.affine import Affine
+from undrift.conditioning import Condition
 from undrift.diffusion import Prediction
 from undrift.errors import UsageError
 from undrift.pipelines.diffusion.draw import Drawing
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.settings import DiffusionInpainting, DiffusionSettings
 from undrift.pipelines.holes import Holes
-from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
@@ -47,7 +47,7 @@ LONGER = 2
 def inpaint(
     model: DiffusionModel,
     holes: Holes,
-    labels: Labels,
+    condition: Condition,
     settings: DiffusionInpainting,
     *,
     seed: int,
@@ -58,13 +58,9 @@ def inpaint(
     spec, codec, schedule = model.spec, model.codec, model.denoiser.schedule
     if not isinstance(codec, Affine):
         raise UsageError(f"inpaint: pixels cannot be known in the space of {type(codec).__name__}")
-    drawing = _drawing(model, settings, labels)
+    drawing = _drawing(model, settings, condition)
     request = Request(len(holes), seed, 0, batch_size)
-    classes = None
-    if labels is not None:
-        of_images = resolve_labels(labels, len(holes.images), seed, spec, holes.first)
-        classes = None if of_images is None else holes.by_fill(of_images)
-    condition = condition_of(classes)
+    condition = condition[torch.from_numpy(holes.by_fill(np.arange(len(holes.images))))]
     times = _times(drawing, settings)
     limits = DataRange.of_codec(codec, spec.shape[0])
     counted = CountedDenoiser(model.denoiser)
@@ -97,7 +93,7 @@ def inpaint(
     repaint = {"jump": jump, "resample": resample} if settings.method == "repaint" else {}
     return Samples(
         images=np.concatenate(parts),
-        labels=classes,
+        labels=None if condition.labels is None else condition.labels.numpy(),
         nfe=counted.images / len(holes),
         settings={**drawing.settings(), "method": settings.method, **repaint},
     )
@@ -117,11 +113,11 @@ def _times(drawing: Drawing, settings: DiffusionInpainting) -> Tensor:
     return time_travel(times, jump, resample)
 
 
-def _drawing(model: DiffusionModel, settings: DiffusionInpainting, labels: Labels) -> Drawing:
+def _drawing(model: DiffusionModel, settings: DiffusionInpainting, condition: Condition) -> Drawing:
     """How fills are drawn, with this module's defaults."""
     named = settings.grid is None or isinstance(settings.grid, str)
     guidance = settings.guidance
-    if labels is None:
+    if not condition:
         if guidance not in (None, 1):
             raise UsageError(f"guidance {guidance}: it needs labels to guide towards; give labels")
         guidance = 1.0

@@ -246,7 +246,7 @@ class DiffusionPipeline(Pipeline):
     def _inpaint(
         self,
         holes: Holes,
-        labels: Labels,
+        condition: Condition,
         settings: DiffusionInpainting,
         seed: int,
         batch_size: int,
@@ -256,7 +256,7 @@ class DiffusionPipeline(Pipeline):
             return inpaint(
                 self.model,
                 holes,
-                labels,
+                condition,
                 settings,
                 seed=seed,
                 batch_size=batch_size,

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift.codec.affine import Affine
+from undrift.conditioning import Condition
 from undrift.errors import UsageError
 from undrift.gan import Descent, LatentSpace, Shortlist, descend, latent_space
 from undrift.pipelines.gan.model import GANModel
 from undrift.pipelines.gan.settings import GANInpainting
 from undrift.pipelines.holes import Holes
-from undrift.pipelines.labels import Labels, condition_of, resolve_labels
+from undrift.pipelines.labels import condition_of, resolve_labels
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.whole_number import within
@@ -41,7 +42,7 @@ _PROBED = 0.05  # over and over until this share of the time is spent
 def inpaint(
     model: GANModel,
     holes: Holes,
-    labels: Labels,
+    condition: Condition,
     settings: GANInpainting,
     *,
     seed: int,
@@ -50,14 +51,11 @@ def inpaint(
 ) -> Samples:
     """See `undrift.pipelines.Pipeline.inpaint`."""
     began = time.perf_counter()
-    spec = model.spec
     within("batch_size", batch_size, 1)
     if not isinstance(model.codec, Affine):
         name = type(model.codec).__name__
         raise UsageError(f"inpaint: pixels cannot be known in the space of {name}")
-    given = None
-    if labels is not None:
-        given = resolve_labels(labels, len(holes.images), seed, spec, holes.first)
+    given = None if condition.labels is None else condition.labels.numpy()
     found = _Starts.find(model, holes, given, settings, seed, batch_size)
     each = max(1, batch_size // settings.restarts)
     batches = [range(start, min(start + each, len(holes))) for start in range(0, len(holes), each)]

@@ -20,7 +20,6 @@ from undrift.pipelines.gan.inpaint import inpaint
 from undrift.pipelines.gan.model import GANModel
 from undrift.pipelines.gan.settings import GANInpainting, GANSettings
 from undrift.pipelines.holes import Holes
-from undrift.pipelines.labels import Labels
 from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.request import Request
@@ -150,7 +149,7 @@ class GANPipeline(Pipeline):
     def _inpaint(
         self,
         holes: Holes,
-        labels: Labels,
+        condition: Condition,
         settings: GANInpainting,
         seed: int,
         batch_size: int,
@@ -159,7 +158,7 @@ class GANPipeline(Pipeline):
         return inpaint(
             self.model,
             holes,
-            labels,
+            condition,
             settings,
             seed=seed,
             batch_size=batch_size,
