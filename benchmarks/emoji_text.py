@@ -3,12 +3,14 @@
     python benchmarks/emoji_text.py data emoji32            # the data, whole compositions held out
     undrift train emoji32 --text --size 32 --holdout 0.1 --budget 45m --out runs/emoji
     python benchmarks/emoji_text.py measure emoji32 runs/emoji
+    python benchmarks/emoji_text.py picture runs/emoji docs/images/emoji-prompts.png
 
 The first command copies the emoji without skin tones of ``$UNDRIFT_DATA/emoji`` into ``train/`` and
 ``test/``. The test split holds whole combinations of a colour with a thing and of a person with an
-activity, whose parts are in other captions. The last command draws from captions with guidance 4
+activity, whose parts are in other captions. ``measure`` draws from captions with guidance 4
 and looks each image's caption up among 100 (`undrift.metrics.retrieval`), with an image-text model
-of the training pairs; real pairs and chance stand beside it.
+of the training pairs; real pairs and chance stand beside it. ``picture`` draws one image of each of
+`SHOWN`, the first half training captions, the second held-out ones.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from undrift.data import ImageSet, load
 from undrift.data.channels import WHITE, narrowed
@@ -39,6 +42,23 @@ ACTIVITIES = (
     "cartwheeling",
 )
 PEOPLE = ("man", "woman", "person")
+SHOWN = (
+    *(
+        "red apple",
+        "red heart",
+        "orange square",
+        "grinning face",
+        "crying face",
+        "three o\u2019clock",
+    ),
+    *("flag Japan", "full moon", "soccer ball", "evergreen tree", "banana"),
+    "person surfing",
+    *COLOURS,
+    *("woman golfing", "man climbing"),
+)
+COLUMNS, ZOOM, LINE = 6, 3, 18
+"""Of the picture: images in a row, their enlargement, and pixels for a line of text."""
+
 OFFERED, GUIDANCE, EACH = 100, 4.0, 8
 """Captions offered, guidance scale, and images per held-out caption."""
 
@@ -85,6 +105,25 @@ def measure(source: Path, run: Path) -> None:
     show("held-out compositions", judge, pipeline, real, held_out, offered, EACH)
 
 
+def draw_picture(run: Path, out: Path) -> None:
+    """Write a sheet of the images of `SHOWN`, each above its prompt, without choosing among any."""
+    pipeline = Pipeline.from_pretrained(RunDirectory(run).pipeline)
+    prompts = [f"an emoji of {name}" for name in SHOWN]
+    samples = pipeline(len(prompts), prompts=prompts, guidance=GUIDANCE, seed=0)
+    side = ZOOM * samples.images.shape[1]
+    width, height = side + 12, side + LINE + 10
+    sheet = Image.new("RGB", (COLUMNS * width, -(-len(SHOWN) // COLUMNS) * height), "white")
+    pen = ImageDraw.Draw(sheet)
+    for i, pixels in enumerate(narrowed(samples.images, 3, WHITE)):
+        left, top = i % COLUMNS * width + 6, i // COLUMNS * height + 4
+        sheet.paste(
+            Image.fromarray(pixels).resize((side, side), Image.Resampling.NEAREST), (left, top)
+        )
+        middle = (left + side // 2, top + side + LINE // 2)
+        pen.text(middle, SHOWN[i], fill="black", font=ImageFont.load_default(11), anchor="mm")
+    sheet.save(out)
+
+
 def show(
     what: str,
     judge: ImageTextModel,
@@ -109,7 +148,7 @@ def show(
 
 
 def main() -> None:
-    """Run one of the two commands."""
+    """Run one of the commands."""
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     made = commands.add_parser("data")
@@ -117,9 +156,14 @@ def main() -> None:
     measured = commands.add_parser("measure")
     measured.add_argument("source", type=Path)
     measured.add_argument("run", type=Path)
+    drawn = commands.add_parser("picture")
+    drawn.add_argument("run", type=Path)
+    drawn.add_argument("out", type=Path)
     asked = parser.parse_args()
     if asked.command == "data":
         make_data(asked.out)
+    elif asked.command == "picture":
+        draw_picture(asked.run, asked.out)
     else:
         measure(asked.source, asked.run)
 

@@ -1,0 +1,120 @@
+"""Prompts steer what is drawn: spots of a tone and a place."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from undrift.conditioning.text import TextSpec
+from undrift.data import ImageSet, load
+from undrift.networks import UNetConfig
+from undrift.pipelines import SampleSpec
+from undrift.training.checkpoint import CheckpointStore
+from undrift.training.learners.diffusion import DiffusionConfig, DiffusionLearner
+from undrift.training.loop import Trainer
+from undrift.training.optimizers import AdamWConfig
+from undrift.training.signals import StopSignals
+
+from .small import ALONE, model, plan
+from .test_exact_resume import Quiet, differences
+
+TONES = {"dark": 20, "bright": 235}
+PLACES = {"left": (1, 3), "right": (5, 3), "top": (3, 1), "bottom": (3, 5)}
+PROMPTS = [f"a {tone} spot at the {place}" for tone, place in itertools.product(TONES, PLACES)]
+
+
+def drawn(prompts: list[str], seed: int = 0) -> NDArray[np.uint8]:
+    """Images (N, 8, 8, 1) of grey noise with a spot of 3 x 3."""
+    images = np.random.default_rng(seed).normal(128, 12, (len(prompts), 8, 8))
+    for image, prompt in zip(images, prompts, strict=True):
+        _, tone, *_, place = prompt.split()
+        across, down = PLACES[place]
+        image[down - 1 : down + 2, across - 1 : across + 2] = TONES[tone]
+    return np.clip(images, 0, 255).astype(np.uint8)[..., None]
+
+
+def read(images: NDArray[np.uint8]) -> list[str]:
+    """The prompt that describes each image: the nearest mean image."""
+    means = drawn(PROMPTS * 20).astype(float).reshape(20, len(PROMPTS), -1).mean(0)
+    flat = images.astype(float).reshape(len(images), -1)
+    nearest = ((flat[:, None] - means) ** 2).sum(2).argmin(1)
+    return [PROMPTS[i] for i in nearest]
+
+
+def with_captions(prompts: list[str]) -> ImageSet:
+    """Spots with their prompt and its words in another order as captions."""
+    digits = load("digits").split("train")
+    captions = tuple((prompt, " ".join(reversed(prompt.split()))) for prompt in prompts)
+    return replace(
+        digits,
+        store=drawn(prompts),
+        rows=np.arange(len(prompts)),
+        labels=None,
+        class_names=(),
+        captions=captions,
+    )
+
+
+@pytest.fixture(scope="module")
+def images() -> ImageSet:
+    return with_captions(PROMPTS * 50)
+
+
+def conditioned(images: ImageSet, **changes: object) -> DiffusionConfig:
+    captions = [text for texts in images.captions or () for text in texts]
+    text = replace(TextSpec.fit(captions), width=32, layers=1, heads=2)
+    spec = SampleSpec((1, 8, 8), text=text, sigma_min=0.02, steps=12)
+    network = UNetConfig(width=16, multipliers=(1, 2), blocks=1, attention=(-1,), head_width=16)
+    return model(images, spec=spec, network=network, label_dropout=0.1, **changes)
+
+
+def obeyed(images: ImageSet) -> dict[str, float]:
+    """Train on the captions; for each prompt the share of 16 images that show it."""
+    config = conditioned(images, width=32, optimizer=AdamWConfig(learning_rate=3e-3))
+    learner = DiffusionLearner(config, seed=0)
+    done = Trainer(learner, plan(steps=250, batch_size=64), images, world=ALONE)
+    done.run(StopSignals())
+    pipeline = learner.pipeline(done.ema.weights(done.plan.ema[0]))
+    found = {}
+    for prompt in PROMPTS:
+        seen = read(pipeline(16, prompts=prompt, guidance=2).images)
+        found[prompt] = seen.count(prompt) / 16
+    return found
+
+
+@pytest.mark.slow
+def test_prompts_are_obeyed(images: ImageSet) -> None:
+    assert min(obeyed(images).values()) >= 0.75  # chance is 1 in 8
+
+
+@pytest.mark.slow
+def test_shuffled_captions_teach_nothing(images: ImageSet) -> None:
+    order = np.random.default_rng(0).permutation(len(images))
+    assert images.captions is not None
+    shuffled = replace(images, captions=tuple(images.captions[i] for i in order))
+    assert np.mean(list(obeyed(shuffled).values())) < 0.35
+
+
+def test_resume_is_bit_equal_with_captions(images: ImageSet, tmp_path: Path) -> None:
+    def trainer(store: CheckpointStore | None) -> Trainer:
+        made = DiffusionLearner(conditioned(images), seed=0)
+        watcher = Quiet(None) if store else None
+        settings = plan(steps=4, checkpoint_every=1)
+        return Trainer(made, settings, images, world=ALONE, observer=watcher, store=store)
+
+    whole = trainer(None)
+    whole.run(StopSignals())
+    first = trainer(CheckpointStore(tmp_path))
+    first.run(StopSignals(), until=2)
+    second = trainer(CheckpointStore(tmp_path))
+    checkpoint = CheckpointStore(tmp_path).newest()
+    assert checkpoint is not None and checkpoint.step == 2
+    second.restore(checkpoint)
+    second.run(StopSignals())
+    assert differences(whole, second) == []
+    assert differences(whole, first) != []
