@@ -26,20 +26,64 @@ _FILL = 1 << 32
 
 
 @dataclass(frozen=True, eq=False)
-class Holes:
-    """Images, what of them is hidden, and how many fills each is to get.
+class Variants:
+    """Images, and how many are made of each.
 
     Attributes:
         images: uint8 (N, H, W, C).
-        hidden: bool (N, H, W), True where paint is wanted.
         variants: fills of each image.
-        first: number of the first image, by which its noise is named.
+        first: number of the first image, a key of its noise.
     """
 
     images: NDArray[np.uint8]
-    hidden: NDArray[np.bool_]
     variants: int
     first: int
+
+    @classmethod
+    def of(cls, images: NDArray[np.uint8], variants: int, first: int, seed: int) -> Variants:
+        """Check what was given.
+
+        Raises:
+            UsageError: for no images, another type, or numbers that are too small or too large.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+            raise UsageError(
+                f"edit: images {images.dtype} {images.shape}, wanted uint8 (n, H, W, C), at least "
+                "one"
+            )
+        check_images(len(images), first, seed)
+        within("variants", variants, 1, MOST_IMAGES // len(images))
+        return Variants(images, variants, first)
+
+    def __len__(self) -> int:
+        """Number of fills."""
+        return len(self.images) * self.variants
+
+    def numbers(self, rows: Rows) -> list[int]:
+        """Keys of the noise of some fills, however many images and fills there are."""
+        return [self.first + i // self.variants + i % self.variants * _FILL for i in map(int, rows)]
+
+    def pixels(self, rows: Rows) -> Tensor:
+        """The images of some fills, uint8 (len(rows), C, H, W)."""
+        return torch.from_numpy(self.images[self._places(rows)]).permute(0, 3, 1, 2)
+
+    def by_fill(self, of_images: NDArray[np.int64]) -> NDArray[np.int64]:
+        """An entry for each image (N,), as one for each of their fills (N V,)."""
+        return np.repeat(of_images, self.variants)
+
+    def _places(self, rows: Rows) -> NDArray[np.int64]:
+        return np.asarray(rows) // self.variants
+
+
+@dataclass(frozen=True, eq=False)
+class Holes(Variants):
+    """Images of which parts are hidden.
+
+    Attributes:
+        hidden: bool (N, H, W), True where to fill in.
+    """
+
+    hidden: NDArray[np.bool_]
 
     @classmethod
     def checked(
@@ -80,19 +124,7 @@ class Holes:
             )
         check_images(len(images), first, seed)
         within("variants", variants, 1, MOST_IMAGES // len(images))
-        return cls(images, np.broadcast_to(mask, images.shape[:3]), variants, first)
-
-    def __len__(self) -> int:
-        """Number of fills."""
-        return len(self.images) * self.variants
-
-    def numbers(self, rows: Rows) -> list[int]:
-        """What names the noise of some fills, however many images and fills there are."""
-        return [self.first + i // self.variants + i % self.variants * _FILL for i in map(int, rows)]
-
-    def pixels(self, rows: Rows) -> Tensor:
-        """The images of some fills, uint8 (len(rows), C, H, W)."""
-        return torch.from_numpy(self.images[self._places(rows)]).permute(0, 3, 1, 2)
+        return cls(images, variants, first, np.broadcast_to(mask, images.shape[:3]))
 
     def known(self, rows: Rows) -> Tensor:
         """What is known of them, bool (len(rows), 1, H, W)."""
@@ -102,10 +134,3 @@ class Holes:
         """The images of some fills with ``paint`` (len(rows), H, W, C) where they were hidden."""
         places = self._places(rows)
         return np.where(self.hidden[places][..., None], paint, self.images[places])
-
-    def by_fill(self, of_images: NDArray[np.int64]) -> NDArray[np.int64]:
-        """What is said of images (N,), of each of their fills (N V,)."""
-        return np.repeat(of_images, self.variants)
-
-    def _places(self, rows: Rows) -> NDArray[np.int64]:
-        return np.asarray(rows) // self.variants

@@ -23,7 +23,7 @@ from undrift.conditioning.text import Texts
 from undrift.errors import UsageError
 from undrift.files.durable import standing
 from undrift.pipelines.file import kind_of
-from undrift.pipelines.holes import Holes
+from undrift.pipelines.holes import Holes, Variants
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.numbers import (
     GivenNumbers,
@@ -68,6 +68,7 @@ class Pipeline(ABC):
         noun: what messages call a model of the family, with its article.
         settings: dataclass of the family's sampling settings.
         inpainting: dataclass of its inpainting settings; None for a family that cannot inpaint.
+        editing: dataclass of its settings for `edit`; None for a family that cannot.
         capabilities: what it can beside drawing.
     """
 
@@ -75,6 +76,7 @@ class Pipeline(ABC):
     noun: ClassVar[str]
     settings: ClassVar[type]
     inpainting: ClassVar[type | None] = None
+    editing: ClassVar[type | None] = None
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
     readers: ClassVar[dict[str, Callable[[Path, nn.Module | None], Pipeline]]] = {}
     """From a file's kind to what reads it; `undrift.pipelines.load` fills it."""
@@ -322,10 +324,7 @@ class Pipeline(ABC):
         holes = Holes.checked(images, mask, variants, first, seed, self.spec)
         size = self.batch_size if batch_size is None else batch_size
         n = len(images)
-        condition = Condition()
-        if labels is not None:
-            condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
-        condition = self._given(condition, prompts, numbers, n, first)
+        condition = self._of_images(n, first, seed, labels, prompts, numbers)
         filled = self._inpaint(holes, condition, chosen, seed, size, on_progress)
         asked = {"n": n, "first": first, "variants": variants, "labels": labels}
         asked |= _recorded(prompts, numbers)
@@ -349,6 +348,89 @@ class Pipeline(ABC):
 
         See `_draw` for what is returned, with labels of every fill (n,).
         """
+        raise NotImplementedError
+
+    @own_settings()
+    @torch.no_grad()
+    @checked
+    def edit(
+        self,
+        images: np.ndarray,
+        *,
+        variants: int = 1,
+        labels: Labels = None,
+        prompts: Prompts = None,
+        numbers: GivenNumbers = None,
+        seed: int = 0,
+        batch_size: int | None = None,
+        first: int = 0,
+        on_progress: OnProgress | None = None,
+        **settings: Any,  # noqa: ANN401 - the family's dataclass says which
+    ) -> Samples:
+        """Make images from images; a capability that not every family has.
+
+        Args:
+            images: uint8 (N, H, W, C): to vary, or measurements to restore.
+            variants: images made of each, at least 1.
+            labels: class of each image, as in sampling; None leaves it open.
+            prompts: text of each image, as in sampling.
+            numbers: of each image, as in sampling.
+            seed: of the noise, at least 0.
+            batch_size: images computed at once.
+            first: number of the first image, so that a large set can be edited in parts.
+            on_progress: called with the progress and a look at the images; to cancel, raise.
+            settings: the family's own, see ``editing`` of the class.
+
+        Returns:
+            N ``variants`` images, those of one image side by side, and what they cost.
+
+        Raises:
+            UsageError: for a family that cannot, a value that cannot be used, or a setting that the
+                family does not have.
+            DivergedError: if the model gives numbers that are not finite.
+        """
+        if self.editing is None:
+            raise UsageError(f"{self.noun} cannot edit images: use a diffusion model")
+        began = perf_counter()
+        chosen = read_settings(self.editing, settings, self.noun)
+        given = Variants.of(images, variants, first, seed)
+        size = self.batch_size if batch_size is None else batch_size
+        condition = self._of_images(len(images), first, seed, labels, prompts, numbers)
+        edited = self._edit(given, condition, chosen, seed, size, on_progress)
+        asked = {"n": len(images), "first": first, "variants": variants, "labels": labels}
+        asked |= _recorded(prompts, numbers)
+        return replace(
+            edited,
+            class_names=self.spec.class_names,
+            seconds=perf_counter() - began,
+            settings=asked | {"seed": seed} | edited.settings | {"batch_size": size},
+        )
+
+    def _of_images(
+        self,
+        n: int,
+        first: int,
+        seed: int,
+        labels: Labels,
+        prompts: Prompts,
+        numbers: GivenNumbers,
+    ) -> Condition:
+        """The condition of given images, whose class is open unless it is named."""
+        condition = Condition()
+        if labels is not None:
+            condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
+        return self._given(condition, prompts, numbers, n, first)
+
+    def _edit(
+        self,
+        given: Variants,
+        condition: Condition,
+        settings: Any,  # noqa: ANN401 - an instance of the family's dataclass
+        seed: int,
+        batch_size: int,
+        on_progress: OnProgress | None,
+    ) -> Samples:
+        """Edit images that are checked, under the condition of each; see `_inpaint`."""
         raise NotImplementedError
 
     @abstractmethod

@@ -1,6 +1,10 @@
 """Diffusion models as pipelines: noise, a solver and a denoiser make images."""
 
 from undrift.pipelines.diffusion.pipeline import DiffusionPipeline
-from undrift.pipelines.diffusion.settings import DiffusionInpainting, DiffusionSettings
+from undrift.pipelines.diffusion.settings import (
+    DiffusionEditing,
+    DiffusionInpainting,
+    DiffusionSettings,
+)
 
-__all__ = ["DiffusionInpainting", "DiffusionPipeline", "DiffusionSettings"]
+__all__ = ["DiffusionEditing", "DiffusionInpainting", "DiffusionPipeline", "DiffusionSettings"]

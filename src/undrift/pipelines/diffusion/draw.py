@@ -171,15 +171,25 @@ class Drawing:
         noise: ImageNoise,
         after_step: AfterStep | None,
         on_progress: OnStep | None,
+        start: Callable[[Tensor], Tensor] | None = None,
     ) -> Drawn:
-        """Carry the images that ``noise`` belongs to along ``times``.
+        """Carry the images that ``noise`` belongs to along ``times``, from noise by default.
+
+        Args:
+            times: the grid.
+            denoise: the batch's denoiser.
+            noise: of its images.
+            after_step: see `undrift.sampling.integrate`.
+            on_progress: called after every step.
+            start: from standard normal noise to the states to begin with.
 
         Raises:
             DivergedError: for a model whose numbers are not finite, where the steps depend on them.
             UsageError: for an image that takes too many evaluations.
         """
         schedule, model = self.model.denoiser.schedule, self.model
-        x = noise.initial(model.spec.shape) * schedule(times[0]).sigma
+        drawn = noise.initial(model.spec.shape)
+        x = drawn * schedule(times[0]).sigma if start is None else start(drawn)
         x = x.to(model.device).contiguous(memory_format=model.memory_format)
         if isinstance(self.stepping, AdaptiveSteps):
             result = integrate_adaptive(

@@ -6,7 +6,6 @@ known pixels, ``repaint`` puts them back at every noise level and walks levels a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +19,11 @@ from undrift.diffusion import Prediction
 from undrift.errors import UsageError
 from undrift.pipelines.diffusion.draw import Drawing
 from undrift.pipelines.diffusion.model import DiffusionModel
-from undrift.pipelines.diffusion.settings import DiffusionInpainting, DiffusionSettings
+from undrift.pipelines.diffusion.settings import (
+    DiffusionEditing,
+    DiffusionInpainting,
+    DiffusionSettings,
+)
 from undrift.pipelines.holes import Holes
 from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request
@@ -58,7 +61,7 @@ def inpaint(
     spec, codec, schedule = model.spec, model.codec, model.denoiser.schedule
     if not isinstance(codec, Affine):
         raise UsageError(f"inpaint: pixels cannot be known in the space of {type(codec).__name__}")
-    drawing = _drawing(model, settings, condition)
+    drawing = drawing_of(model, settings, condition, SAMPLER)
     request = Request(len(holes), seed, 0, batch_size)
     condition = condition[torch.from_numpy(holes.by_fill(np.arange(len(holes.images))))]
     times = _times(drawing, settings)
@@ -74,7 +77,7 @@ def inpaint(
         if settings.method == "repaint":
             after_step = RePaint(measured, schedule)
         else:
-            denoise = _within(MomentMatched(denoise, measured), limits)
+            denoise = within_range(MomentMatched(denoise, measured), limits)
 
         def look(x0: Tensor, rows: range = rows) -> NDArray[np.uint8]:
             return holes.filled(rows, model.decoded(x0))
@@ -113,8 +116,17 @@ def _times(drawing: Drawing, settings: DiffusionInpainting) -> Tensor:
     return time_travel(times, jump, resample)
 
 
-def _drawing(model: DiffusionModel, settings: DiffusionInpainting, condition: Condition) -> Drawing:
-    """How fills are drawn, with this module's defaults."""
+def drawing_of(
+    model: DiffusionModel,
+    settings: DiffusionInpainting | DiffusionEditing,
+    condition: Condition,
+    sampler: str,
+) -> Drawing:
+    """How fills are drawn: by ``sampler`` and twice the model's own steps by default.
+
+    Raises:
+        UsageError: for guidance without conditions, or a sampler that cannot follow what is known.
+    """
     named = settings.grid is None or isinstance(settings.grid, str)
     guidance = settings.guidance
     if not condition:
@@ -130,14 +142,14 @@ def _drawing(model: DiffusionModel, settings: DiffusionInpainting, condition: Co
         )
     chosen = DiffusionSettings(
         guidance=guidance,
-        sampler=SAMPLER if settings.sampler is None else settings.sampler,
+        sampler=sampler if settings.sampler is None else settings.sampler,
         steps=LONGER * model.spec.steps if settings.steps is None and named else settings.steps,
         grid=settings.grid,
     )
     return Drawing.of(model, chosen, {})
 
 
-def _within(denoise: BoundDenoise, limits: DataRange) -> Callable[[Tensor, Tensor], Prediction]:
+def within_range(denoise: BoundDenoise, limits: DataRange) -> BoundDenoise:
     """Keep what is expected within the range of bytes, as the mean of images is.
 
     The slope of a network in the strongest noise is next to chance, and what follows from it may

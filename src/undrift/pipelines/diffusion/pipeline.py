@@ -22,15 +22,20 @@ from undrift.likelihood import LikelihoodRequest, OnScored, Scored
 from undrift.networks import NetworkConfig, lay_out
 from undrift.pipelines.diffusion import file
 from undrift.pipelines.diffusion.draw import Drawing
+from undrift.pipelines.diffusion.edit import edit
 from undrift.pipelines.diffusion.inpaint import inpaint
 from undrift.pipelines.diffusion.learned import Learned
 from undrift.pipelines.diffusion.learned import encode as encode_learned
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.score import score
-from undrift.pipelines.diffusion.settings import DiffusionInpainting, DiffusionSettings
+from undrift.pipelines.diffusion.settings import (
+    DiffusionEditing,
+    DiffusionInpainting,
+    DiffusionSettings,
+)
 from undrift.pipelines.diffusion.strip import Strip
 from undrift.pipelines.file import load_weights
-from undrift.pipelines.holes import Holes
+from undrift.pipelines.holes import Holes, Variants
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.mode import evaluating
 from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
@@ -69,6 +74,7 @@ class DiffusionPipeline(Pipeline):
     noun: ClassVar[str] = "a diffusion model"
     settings: ClassVar[type] = DiffusionSettings
     inpainting: ClassVar[type | None] = DiffusionInpainting
+    editing: ClassVar[type | None] = DiffusionEditing
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
         {"inpaint", "likelihood", "trajectory"}
     )
@@ -256,6 +262,26 @@ class DiffusionPipeline(Pipeline):
             return inpaint(
                 self.model,
                 holes,
+                condition,
+                settings,
+                seed=seed,
+                batch_size=batch_size,
+                on_progress=on_progress,
+            )
+
+    def _edit(
+        self,
+        given: Variants,
+        condition: Condition,
+        settings: DiffusionEditing,
+        seed: int,
+        batch_size: int,
+        on_progress: OnProgress | None,
+    ) -> Samples:
+        with evaluating(self.weights):
+            return edit(
+                self.model,
+                given,
                 condition,
                 settings,
                 seed=seed,

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from undrift.errors import UsageError
+from undrift.pipelines.whole_number import within
 
 Grid = str | Sequence[float] | Tensor | None
 """A grid's name, or its times: falling, in [0, 1], the last exactly 0."""
@@ -51,6 +52,56 @@ class DiffusionSettings:
     tolerance: float | None = None
     analytic_first_step: bool = False
     negative: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DiffusionEditing:
+    """How a diffusion model makes images from images; one of the first two is needed.
+
+    Attributes:
+        operator: the images are measurements by it: ``"blur:WIDTH"``, ``"downsample:FACTOR"`` or
+            ``"grey"``; what was measured is sampled.
+        strength: share of the way to noise that an image is taken before it is sampled anew, from 0
+            (it stays) to 1 (nothing is left of it).
+        noise: of the operator: standard deviation of the measurement's error, in levels of 255.
+        method: of the operator: ``"moments"``, ``"pigdm"`` or ``"dps"``; see
+            `undrift.sampling.inverse.posterior`.
+        iterations: of moments: passes back through the network for each evaluation.
+        steps: as in sampling; by default twice the spec's steps.
+        sampler: as in sampling, but neither adaptive nor learned; of the operator ``"ddpm"``.
+        guidance: as in sampling; without labels there is none.
+        grid: as in sampling.
+    """
+
+    operator: str | None = None
+    strength: float | None = None
+    noise: float = 0.0
+    method: Literal["moments", "pigdm", "dps"] = "moments"
+    iterations: int = 4
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float | None = None
+    grid: Grid = None
+
+    def __post_init__(self) -> None:
+        if (self.operator is None) == (self.strength is None):
+            raise UsageError("edit: give one of operator, as blur:2, and strength, as 0.6")
+        if self.strength is not None and not 0 <= self.strength <= 1:
+            raise UsageError(f"strength {self.strength}: give a share from 0 to 1")
+        if not 0 <= self.noise <= 255:
+            raise UsageError(f"noise {self.noise}: give levels from 0 to 255")
+        within("iterations", self.iterations, 1, 1000)
+
+    def own(self) -> dict[str, object]:
+        """What repeats it beside sampling settings; None is not used."""
+        if self.strength is not None:
+            return {"strength": self.strength}
+        return {
+            "operator": self.operator,
+            "noise": self.noise,
+            "method": self.method,
+            "iterations": self.iterations if self.method == "moments" else None,
+        }
 
 
 @dataclass(frozen=True, eq=False)

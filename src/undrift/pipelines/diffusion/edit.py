@@ -1,0 +1,157 @@
+"""Images made from images by a diffusion model that was never trained for it.
+
+``restore``: the images are measurements ``y = A x + n`` of what is wanted, by a linear operator;
+samples come from the posterior as `undrift.sampling.inverse.PosteriorDenoiser` has it.
+
+``vary``: an image is noised to a level and sampled from there (SDEdit, Meng et al. 2022): with
+strength 0 it stays, with strength 1 nothing is left of it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from undrift.codec.affine import Affine
+from undrift.conditioning import Condition
+from undrift.errors import UsageError
+from undrift.pipelines.diffusion.draw import Drawing
+from undrift.pipelines.diffusion.inpaint import SAMPLER, drawing_of, within_range
+from undrift.pipelines.diffusion.model import DiffusionModel
+from undrift.pipelines.diffusion.settings import DiffusionEditing
+from undrift.pipelines.holes import Variants
+from undrift.pipelines.progress import OnProgress, telling
+from undrift.pipelines.request import Request
+from undrift.pipelines.samples import Samples
+from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
+from undrift.sampling.inverse import InModelSpace, PosteriorDenoiser, parse_operator
+from undrift.sampling.thresholding import DataRange
+
+Bind = Callable[[BoundDenoise, range], BoundDenoise]
+Start = Callable[[range, Tensor], Tensor]
+
+
+def edit(
+    model: DiffusionModel,
+    given: Variants,
+    condition: Condition,
+    settings: DiffusionEditing,
+    *,
+    seed: int,
+    batch_size: int,
+    on_progress: OnProgress | None,
+) -> Samples:
+    """See `undrift.pipelines.Pipeline.edit`."""
+    codec, spec = model.codec, model.spec
+    if not isinstance(codec, Affine):
+        raise UsageError(f"edit: pixels cannot be known in the space of {type(codec).__name__}")
+    restoring = settings.operator is not None
+    sampler = SAMPLER if restoring else spec.sampler
+    drawing = drawing_of(model, settings, condition, sampler)
+    condition = condition[torch.from_numpy(given.by_fill(np.arange(len(given.images))))]
+    labels = None if condition.labels is None else condition.labels.numpy()
+    own = {name: value for name, value in settings.own().items() if value is not None}
+    times = drawing.times()
+    if restoring:
+        bind, start = _restoring(model, codec, given, settings), None
+    else:
+        steps = math.ceil((settings.strength or 0.0) * (len(times) - 1))
+        times = times[len(times) - 1 - steps :]
+        bind, start = None, _starting(model, given, times[0])
+        if not steps:
+            images = given.images[np.arange(len(given)) // given.variants]
+            return Samples(images, labels, nfe=0.0, settings={**drawing.settings(), **own})
+    made, nfe = _carried(
+        model, given, drawing, times, condition, bind, start, seed, batch_size, on_progress
+    )
+    return Samples(made, labels, nfe=nfe, settings={**drawing.settings(), **own})
+
+
+def _carried(
+    model: DiffusionModel,
+    given: Variants,
+    drawing: Drawing,
+    times: Tensor,
+    condition: Condition,
+    bind: Bind | None,
+    start: Start | None,
+    seed: int,
+    batch_size: int,
+    on_progress: OnProgress | None,
+) -> tuple[NDArray[np.uint8], float]:
+    """Images (N variants, H, W, C), and network forwards for each."""
+    counted = CountedDenoiser(model.denoiser)
+    request = Request(len(given), seed, 0, batch_size)
+    parts: list[NDArray[np.uint8]] = []
+    for k, rows in enumerate(request.batches):
+        denoise = drawing.bind(counted, condition[rows.start : rows.stop], len(rows))
+        drawn = drawing.carry(
+            times,
+            denoise if bind is None else bind(denoise, rows),
+            ImageNoise(seed, given.numbers(rows)),
+            after_step=None,
+            on_progress=None
+            if on_progress is None
+            else telling(on_progress, request.batches, k, model.decoded),
+            start=None if start is None else lambda noise, rows=rows: start(rows, noise),
+        )
+        parts.append(model.decoded(drawn.x))
+    return np.concatenate(parts), counted.images / len(given)
+
+
+def _restoring(
+    model: DiffusionModel, codec: Affine, given: Variants, settings: DiffusionEditing
+) -> Bind:
+    """Binds the measurements of some fills to their denoiser.
+
+    Raises:
+        UsageError: for measurements of another shape than the operator makes.
+    """
+    shape = model.spec.shape
+    operator = parse_operator(settings.operator or "")
+    channels, height, width = operator.shape(shape)
+    if given.images.shape[1:] != (height, width, channels):
+        found = given.images.shape
+        raise UsageError(
+            f"edit: operator {settings.operator} makes images of {width}x{height} pixels and "
+            f"{channels} channels of this model's; got {found[2]}x{found[1]} and {found[3]}"
+        )
+    like = torch.zeros(1, *shape, dtype=torch.float32, device=model.device)
+    inside = InModelSpace(operator, *codec.shift_and_scale(like))
+    limits = DataRange.of_codec(codec, shape[0])
+
+    def bind(denoise: BoundDenoise, rows: range) -> BoundDenoise:
+        pixels = given.pixels(rows).to(model.device, torch.float32)
+        posterior = PosteriorDenoiser(
+            denoise,
+            inside,
+            inside.measured(pixels, shape),
+            settings.noise,
+            settings.method,
+            settings.iterations,
+            codec.sigma_data,
+        )
+        return within_range(posterior, limits)
+
+    return bind
+
+
+def _starting(model: DiffusionModel, given: Variants, t: Tensor) -> Start:
+    """The images of some fills at the noise level of ``t``."""
+    shape, got = model.spec.shape, given.images.shape
+    if got[1:] != (*shape[1:], shape[0]):
+        raise UsageError(
+            f"edit: images {got}, wanted (n, {shape[1]}, {shape[2]}, {shape[0]}) as the model draws"
+        )
+    level = model.denoiser.schedule(t)
+
+    def start(rows: range, noise: Tensor) -> Tensor:
+        x0 = model.codec.encode(given.pixels(rows).to(model.device))
+        return float(level.alpha) * x0 + float(level.sigma) * noise.to(x0)
+
+    return start

@@ -1,0 +1,111 @@
+"""``edit``: images sampled anew from a noise level, and measurements restored."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.claims.dials.exact import SPREAD, data, exact
+from tests.pipelines.models import small
+from tests.pipelines.test_gan import pipeline as gan
+
+from undrift.errors import UsageError
+from undrift.sampling.inverse import Downsample, parse_operator
+
+DRAWS = np.random.default_rng(0)
+
+
+def photos(n=5, channels=1):
+    return DRAWS.integers(0, 256, (n, 6, 5, channels)).astype(np.uint8)
+
+
+def close(a, b):
+    return np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
+@pytest.mark.parametrize("settings", [{"strength": 0.5}, {"operator": "blur:1", "noise": 4.0}])
+def test_a_fill_depends_on_its_image_seed_and_number_alone(settings):
+    pipeline, images = small(), photos()
+    made = pipeline.edit(images, variants=2, seed=3, **settings)
+    assert made.images.shape == (10, 6, 5, 1) and made.nfe > 0
+    part = pipeline.edit(images[2:4], variants=2, seed=3, first=2, batch_size=1, **settings)
+    assert close(part.images, made.images[4:8])
+    assert not close(made.images[0], made.images[1])
+    assert not close(pipeline.edit(images, seed=4, **settings).images, made.images[::2])
+    assert made.settings.items() >= {"variants": 2, "seed": 3, **settings}.items()
+
+
+def test_strength_is_how_much_is_sampled_anew():
+    pipeline, images = exact(), data(40, 5)[0]
+    apart = []
+    for strength in (0.0, 0.2, 0.5, 1.0):
+        made = pipeline.edit(images, strength=strength)
+        apart.append(np.abs(made.images.astype(float) - images).mean())
+    assert apart[0] == 0 and apart[1] < apart[2] < apart[3]
+    assert pipeline.edit(images, strength=0.0).nfe == 0
+    same = (made.images.mean((1, 2, 3)) > 128) == (images.mean((1, 2, 3)) > 128)
+    assert 0.2 < same.mean() < 0.8  # from pure noise the mode is drawn anew
+
+
+def test_what_was_measured_is_kept_and_the_rest_is_sampled():
+    images, bright = data(8, 6)
+    pixels = np.repeat(images, 20, axis=0).astype(float)
+    low = images.astype(float).reshape(8, 16).mean(1)
+    y = np.round(low).astype(np.uint8).reshape(8, 1, 1, 1)
+    made = exact(48).edit(y, operator="downsample:4", variants=20, iterations=1).images
+    means = made.reshape(8, 20, 16).mean(2)
+    assert np.abs(means - y.reshape(8, 1)).max() < 1.5
+    spread = made.reshape(8, 20, 16).std(1, ddof=1).mean() / 40
+    assert spread == pytest.approx(SPREAD * (1 - 1 / 16) ** 0.5, rel=0.12)
+    assert ((means > 128) == bright[:, None].astype(bool)).all()
+    assert pixels.shape == made.shape
+
+
+@pytest.mark.parametrize("method", ["moments", "pigdm", "dps"])
+def test_every_method_comes_near_the_measurement(method):
+    images, _ = data(6, 7)
+    operator = Downsample(2)
+    y = images.reshape(6, 2, 2, 2, 2).mean((2, 4)).round().astype(np.uint8)[..., None]
+    assert operator.shape((1, 4, 4)) == (1, 2, 2)
+    made = exact(48).edit(y, operator="downsample:2", method=method).images
+    again = made.reshape(6, 2, 2, 2, 2).mean((2, 4))
+    assert np.abs(again - y[..., 0]).mean() < (3 if method == "dps" else 1)
+
+
+def test_colours_are_restored_from_grey():
+    made = small(channels=3).edit(photos(2), operator="grey")
+    assert made.images.shape == (2, 6, 5, 3)
+    grey = made.images.astype(float) @ np.array([0.299, 0.587, 0.114])
+    assert grey.shape == (2, 6, 5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "give one of operator, as blur:2, and strength"),
+        ({"operator": "blur:2", "strength": 0.5}, "give one of"),
+        ({"strength": 1.5}, "strength 1.5: give a share from 0 to 1"),
+        ({"operator": "sharpen"}, "wanted blur:WIDTH"),
+        ({"operator": "downsample:4"}, "not made of such blocks"),
+        ({"operator": "grey"}, "red, green and blue"),
+        ({"operator": "blur:1", "noise": -1.0}, "noise -1.0"),
+        ({"operator": "blur:1", "iterations": 0}, "iterations 0"),
+        ({"operator": "blur:1", "method": "best"}, "method 'best': wanted one of moments"),
+        ({"strength": 0.5, "sampler": "dopri5"}, "chooses its own steps"),
+        ({"strength": 0.5, "guidance": 3.0}, "needs labels"),
+        ({"strength": 0.5, "truncation": 0.5}, "a diffusion model has no such setting"),
+        ({"strength": 0.5, "variants": 0}, "variants 0"),
+    ],
+)
+def test_what_it_refuses(settings, message):
+    with pytest.raises(UsageError, match=message):
+        small().edit(photos(), **settings)
+
+
+def test_images_of_another_shape_and_families_that_cannot():
+    with pytest.raises(UsageError, match=r"wanted \(n, 6, 5, 1\)"):
+        small().edit(np.zeros((2, 5, 6, 1), np.uint8), strength=0.5)
+    with pytest.raises(UsageError, match="makes images of 5x6 pixels and 1 channels.* got 6x5"):
+        small().edit(np.zeros((2, 5, 6, 1), np.uint8), operator="blur:1")
+    with pytest.raises(UsageError, match="a GAN cannot edit images"):
+        gan("r3gan").edit(np.zeros((2, 8, 12, 3), np.uint8), strength=0.5)
+    assert parse_operator("gray") == parse_operator("grey")
