@@ -10,7 +10,7 @@ from tests.data import zoo
 
 import undrift
 from undrift.cli.dispatch import main
-from undrift.comparison import Compare, arms_of
+from undrift.comparison import Compare
 from undrift.errors import UsageError
 from undrift.evaluation.opening import open_reference
 from undrift.evaluation.target import open_target
@@ -80,7 +80,7 @@ def test_a_reference_is_read_by_it() -> None:
 
 
 def test_a_comparison_trains_every_run_with_it() -> None:
-    asked = Compare("photos", "out", arms_of(("diffusion", "r3gan")), images=64)
+    asked = Compare(data="photos", out="out", images=64)
     asked = replace(asked, label_column="kind")
     assert asked.alike["label_column"] == "kind"
     assert " ".join(asked.command).endswith("--label-column kind")

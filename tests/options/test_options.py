@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import undrift
+from undrift.comparison.run import CompareCall
 from undrift.errors import UsageError
 from undrift.evaluation.curve.run import CurveCall
 from undrift.evaluation.evaluate import EvaluateCall
@@ -24,6 +25,7 @@ from undrift.options import EvaluateOptions
         ("curve", CurveCall),
         ("bits_per_dim", LikelihoodCall),
         ("tune_sampler", TuningCall),
+        ("compare", CompareCall),
     ],
 )
 def test_the_signature_of_a_function_is_its_options(verb, call):
@@ -33,7 +35,7 @@ def test_the_signature_of_a_function_is_its_options(verb, call):
         if field.default is not MISSING:
             assert parameters[field.name].default == field.default
     with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
-        getattr(undrift, verb)("nowhere", nothing=1)
+        getattr(undrift, verb)("nowhere", nothing=1, **({"out": "x"} if verb == "compare" else {}))
 
 
 def test_values_are_converted_to_the_annotated_types(tmp_path: Path):

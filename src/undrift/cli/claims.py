@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from undrift.cli.console import columns, following, make_console
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, parse
+from undrift.cli.flags import parse
 from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_folder
-from undrift.options.train import check_threads
+from undrift.options import ClaimsOptions
 from undrift.wording import duration, plural
 
 if TYPE_CHECKING:
@@ -24,52 +24,25 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ClaimsCommand:
+class ClaimsCommand(ClaimsOptions):
     """Hold six claims against runs of diffusion models and GANs, and report what stands.
 
     Stability, coverage, scaling, control, likelihood and the cost of inference: each has a
     question, a contrast, a margin and a number of seeds that were fixed beforehand, and gets a
-    verdict with its interval over seeds. Runs and measurements are kept as they end: after Ctrl-C
+    verdict with its interval over seeds. Runs and measurements are stored as they end: after Ctrl-C
     the same command goes on.
 
     Attributes:
-        preset: `quick` takes a quarter of an hour on two cores, `full` hours; `smoke` makes every
-            part once in a minute or two, to see that all works, and decides nothing.
-        out: folder of the study: report.html, report.json, figures/ and the runs themselves.
-        data: images with classes; what `undrift train` takes.
-        mnist: handwritten digits of 28 x 28 pixels, for stacked ones; without them they are left
-            out.
-        scale: times the images and the time that the preset gives every run: with a GPU, or a
-            night, 10.
-        seed: of the first run of each arm, the next ones follow it.
-        workers: runs at a time; by default one per core, up to four, and one on a GPU.
-        threads: CPU threads of each run; by default the cores divided by the workers.
-        device: where to compute.
         part: make one measurement of a study whose runs are finished, and stop.
         quiet: print nothing but errors.
     """
 
-    preset: Literal["smoke", "quick", "full"] = "quick"
-    out: str = "runs/claims"
-    data: str = "digits"
-    mnist: str | None = None
-    scale: float = 1.0
-    seed: int = 0
-    workers: int | None = None
-    threads: int | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
     part: str | None = None
     quiet: bool = False
 
-    def __post_init__(self) -> None:
-        at_least("--workers", self.workers, 1)
-        at_least("--threads", self.threads, 1)
-        at_least("--seed", self.seed, 0)
-        check_threads(self.threads)
-
 
 def run(arguments: list[str]) -> None:
-    """Parse ``arguments``, make the study or one part of it, and print the verdicts.
+    """Parse ``arguments``, make the study or one part, and print the verdicts.
 
     Raises:
         UsageError: a bad flag, data without classes, or an unknown part.
@@ -77,33 +50,25 @@ def run(arguments: list[str]) -> None:
         InterruptedRunError: Ctrl-C; the same command goes on.
         TerminatedError: SIGTERM; the same command goes on.
     """
-    asked = parse(ClaimsCommand, "claims", arguments)
-    console = make_console(quiet=asked.quiet)
-    writable_folder("--out", Path(asked.out))
+    command = parse(ClaimsCommand, "claims", arguments)
+    console = make_console(quiet=command.quiet)
+    writable_folder("--out", Path(command.out))
 
     from undrift.claims import Study, make_part, run_study
 
-    study = Study(
-        asked.preset,
-        asked.out,
-        asked.data,
-        asked.mnist,
-        asked.scale,
-        asked.seed,
-        asked.workers,
-        asked.threads,
-        asked.device,
-    )
-    if asked.part is not None:
-        make_part(study, asked.part)
+    study = Study.of(command)
+    if command.part is not None:
+        make_part(study, command.part)
         return
     with _watching(console) as watcher:
         found = run_study(study, watcher)
     for line in _told(found):
         console.print(line)
-    console.print(f"wrote {Path(asked.out) / 'report.json'}")
-    console.print(f"report  {Path(asked.out) / 'report.html'}")
-    console.print(following("undrift", "runs", "list", "--root", Path(asked.out) / "main" / "runs"))
+    console.print(f"wrote {Path(command.out) / 'report.json'}")
+    console.print(f"report  {Path(command.out) / 'report.html'}")
+    console.print(
+        following("undrift", "runs", "list", "--root", Path(command.out) / "main" / "runs")
+    )
 
 
 def _told(found: dict[str, Any]) -> list[str]:

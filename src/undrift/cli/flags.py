@@ -167,17 +167,20 @@ def _without_none(command: type[Command]) -> type[Command]:
     plain: dict[str, Any] = {"__doc__": command.__doc__, "__annotations__": {}}
     for field in dataclasses.fields(command):  # type: ignore[arg-type]
         hint = hints[field.name]
-        if get_origin(hint) in (Union, types.UnionType) and types.NoneType in get_args(hint):
-            wanted = not_none(hint)
-            hint = wanted | None
-            shown = tyro.conf.arg(metavar=_metavar(wanted), help_behavior_hint="")
+        if get_origin(hint) in (Union, types.UnionType):
+            optional, wanted = types.NoneType in get_args(hint), not_none(hint)
+            hint = wanted | None if optional else wanted
+            default = "" if optional else None
+            shown = tyro.conf.arg(metavar=_metavar(wanted), help_behavior_hint=default)
         elif hint is bool:
             shown = tyro.conf.arg(help_behavior_hint="")
         else:
             continue
         plain["__annotations__"][field.name] = Annotated[hint, shown]
-        plain[field.name] = field.default
-    shown_command = dataclasses.dataclass(frozen=True)(type(command.__name__, (command,), plain))
+        if field.default is not dataclasses.MISSING:
+            plain[field.name] = field.default
+    made = type(command.__name__, (command,), plain)
+    shown_command = dataclasses.dataclass(frozen=True, kw_only=True)(made)
     return cast(type[Command], shown_command)
 
 

@@ -1,11 +1,10 @@
 """Several methods on one bench: equal data, equal length, equal measuring, many seeds."""
 
-from undrift.comparison.asked import Compare, arms_of
-from undrift.comparison.call import compare
 from undrift.comparison.cells import Arm, Setting
 from undrift.comparison.executor import Command, Outcome, reason_of
 from undrift.comparison.journal import check_same, read_json, whole_json, write_json
-from undrift.comparison.run import Watcher, run_comparison
+from undrift.comparison.run import Watcher, compare, run_comparison
+from undrift.comparison.settings import Compare, arms_of
 from undrift.comparison.summary import failures_of, has_failed
 from undrift.comparison.tuning import winning_settings
 

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from undrift.comparison.asked import RECIPE, Compare
 from undrift.comparison.cells import Arm, Cell, Ledger
 from undrift.comparison.search import settings_of
+from undrift.comparison.settings import Compare
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.evaluation.opening import FEWEST_HELD_OUT
 from undrift.families.parameters import drawing_parameters
+from undrift.options.compare import RECIPE
 from undrift.options.train import parameter_count
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from undrift.comparison.asked import Compare
 from undrift.comparison.figures import print_points
+from undrift.comparison.settings import Compare
 from undrift.comparison.summary import ledger_table, remarks
 from undrift.comparison.tuning_table import tuning_remarks
 from undrift.comparison.verdicts import MARGINS

@@ -6,14 +6,16 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
-from undrift.comparison.asked import Compare
+from undrift.ambient import own_settings
+from undrift.arguments import keywords_of
 from undrift.comparison.bench import Bench, open_bench
+from undrift.comparison.cells import Arm
 from undrift.comparison.executor import Executor, LocalExecutor
 from undrift.comparison.flops import training_flops
 from undrift.comparison.inference import parameters_of, speed_of
@@ -21,6 +23,7 @@ from undrift.comparison.journal import OWN, PROTOCOL, Journal
 from undrift.comparison.page import write_page
 from undrift.comparison.result import result_of, write_result
 from undrift.comparison.scheduling import Work, work_off
+from undrift.comparison.settings import Compare
 from undrift.comparison.slurm import SlurmExecutor
 from undrift.comparison.tuning import (
     measured_on_validation,
@@ -33,6 +36,7 @@ from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
 from undrift.metrics import chosen_metrics
+from undrift.options import CompareOptions
 from undrift.options.train import seconds
 from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.recipes import choose_device
@@ -49,6 +53,45 @@ class Watcher:
 
     def run(self, record: dict[str, Any], done: int, total: int, left: float | None) -> None:
         """Told after each run; ``left`` is about how many seconds the rest takes."""
+
+
+@dataclass(frozen=True)
+class CompareCall(CompareOptions):
+    """Arguments of `compare`: data and methods, beside the options.
+
+    Attributes:
+        data: what ``undrift train`` takes.
+        methods: names, or an `Arm` for a method with settings of its own; all are contrasted with
+            the first.
+        executor: ``local``, in processes on this machine, ``slurm``, on a cluster, or any
+            `Executor` of your own.
+    """
+
+    data: str | os.PathLike[str]
+    _: KW_ONLY
+    methods: Sequence[str | Arm] = ("diffusion", "r3gan")
+    executor: Executor | Literal["local", "slurm"] = "local"
+
+
+@own_settings()
+@keywords_of(CompareCall)
+def compare(call: CompareCall) -> dict[str, Any]:
+    """Train methods alike and compare what they learn.
+
+    The arguments are the fields of `CompareCall` and `undrift.options.CompareOptions`. The same
+    call again goes on where it was stopped.
+
+    Returns:
+        ``result["ledgers"][0]["methods"]``, per method its metrics as means over seeds with
+        intervals, its costs, its share of failed runs, and its contrasts to the first method.
+
+    Raises:
+        UndriftError: what the command would print; see ``undrift.errors``.
+    """
+    own = None if isinstance(call.executor, str) else call.executor
+    where = call.executor if isinstance(call.executor, str) else "local"
+    settings = Compare.of(call, os.fspath(call.data), call.methods, executor=where)
+    return run_comparison(settings, executor=own)
 
 
 def run_comparison(
@@ -219,7 +262,7 @@ def _measured_by(asked: Compare, device: str, threads: int) -> dict[str, Any]:
         "metrics": list(chosen_metrics(asked.metrics)),
         "n": asked.n,
         "reference": asked.reference,
-        "features": [asked.features, asked.weights_file],
+        "features": [asked.space, asked.feature_weights],
         "split": asked.split,
         "seed": asked.seed,
         "device": device,

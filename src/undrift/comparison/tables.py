@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from undrift.comparison.asked import RECIPE
 from undrift.comparison.tuning_table import tuning_cost, tuning_words
 from undrift.metrics.catalogue import METRICS
+from undrift.options.compare import RECIPE
 from undrift.options.train import parameter_count
 from undrift.report.cost import duration
 from undrift.report.figure import short

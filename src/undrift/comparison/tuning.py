@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from undrift.comparison.asked import Compare
 from undrift.comparison.bench import Bench
 from undrift.comparison.cells import Arm, Cell, Ledger, Setting
 from undrift.comparison.search import SPACE, factors_of
+from undrift.comparison.settings import Compare
 from undrift.families.parameters import drawing_parameters
 
 Record = dict[str, Any]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from undrift.comparison.asked import Compare
 from undrift.comparison.cells import Cell
 from undrift.comparison.executor import Command, Outcome, reason_of
 from undrift.comparison.journal import Journal, read_json
+from undrift.comparison.settings import Compare
 from undrift.errors import DivergedError, UndriftError
 from undrift.options.train import flag
 from undrift.runs.directory import RunDirectory
@@ -87,10 +87,10 @@ class CellWork:
     def _evaluate(self) -> list[str]:
         asked = self._asked
         words = ["evaluate", str(self._run), "--metrics", *asked.metrics, "--n", str(asked.n)]
-        words += ["--features", asked.features, "--seed", str(asked.seed)]
+        words += ["--features", asked.space, "--seed", str(asked.seed)]
         for word, value in (
             ("--reference", asked.reference),
-            ("--feature-weights", asked.weights_file),
+            ("--feature-weights", asked.feature_weights),
             ("--split", asked.split),
         ):
             words += [] if value is None else [word, value]

@@ -4,6 +4,8 @@ An option's name, default, bounds and help stand here and nowhere else. Errors n
 command line shows them as its flags (`undrift.advice.named`). This package loads no torch.
 """
 
+from undrift.options.claims import ClaimsOptions
+from undrift.options.compare import CompareOptions, CompareSources
 from undrift.options.curve import CurveOptions, CurveSources
 from undrift.options.evaluate import EvaluateOptions, EvaluateSources
 from undrift.options.likelihood import LikelihoodOptions, LikelihoodSources
@@ -11,6 +13,9 @@ from undrift.options.options import FeatureOptions, Split
 from undrift.options.tuning import TuningOptions, TuningSources
 
 __all__ = [
+    "ClaimsOptions",
+    "CompareOptions",
+    "CompareSources",
     "CurveOptions",
     "CurveSources",
     "EvaluateOptions",

@@ -1,0 +1,50 @@
+"""Options of ``undrift claims``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from undrift.advice import named
+from undrift.errors import UsageError
+from undrift.options.options import Options, at_least
+from undrift.options.train import check_threads
+
+
+@dataclass(frozen=True)
+class ClaimsOptions(Options):
+    """Size of the study, its data, and how it is computed.
+
+    Attributes:
+        preset: `quick` takes a quarter of an hour on two cores, `full` hours; `smoke` makes every
+            part once in a minute or two, to see that all works, and decides nothing.
+        out: folder of the study: report.html, report.json, figures/ and the runs themselves.
+        data: images with classes; what `undrift train` takes.
+        mnist: handwritten digits of 28 x 28 pixels, for stacked ones; without them they are left
+            out.
+        scale: times the images and the time that the preset gives every run: with a GPU, or a
+            night, 10.
+        seed: of the first run of each method, the next ones follow it.
+        workers: runs at a time; by default one per core, up to four, and one on a GPU.
+        threads: CPU threads of each run; by default the cores divided by the workers.
+        device: where to compute.
+    """
+
+    preset: Literal["smoke", "quick", "full"] = "quick"
+    out: str = "runs/claims"
+    data: str = "digits"
+    mnist: str | None = None
+    scale: float = 1.0
+    seed: int = 0
+    workers: int | None = None
+    threads: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least("workers", self.workers, 1)
+        at_least("threads", self.threads, 1)
+        at_least("seed", self.seed, 0)
+        check_threads(self.threads)
+        if self.scale <= 0:
+            raise UsageError(f"{named('scale')} {self.scale}: wanted a number above 0")
