@@ -33,7 +33,7 @@ from undrift.cli.flags import numbered, parse
 
 ODD = {
     **{"size": "24x16", "background": "#123456", "ema": 0.05, "budget": "1m", "mask": "left"},
-    **{"metrics": ("fd",), "methods": ("diffusion",), "nfe": ("4",), "samplers": ("euler",)},
+    **{"metrics": ("fd",), "methods": ("diffusion",), "nfe": (4,), "samplers": ("euler",)},
     **{"labels": ("0", "two words"), "steps": 7, "threads": 1, "levels": 17, "parameters": "0.5M"},
 }
 """Values of flags that take only some; of those that exclude others, None."""
@@ -120,7 +120,7 @@ CASES = {
     ),
     "tune-sampler": (
         tune_sampler.TuneSamplerCommand,
-        {"steps": "5,6"},
+        {"steps": (5, 6), "samples": 64},
         lambda asked: ["sample", *tune_sampler._next(asked, 5)],
         {"steps"},
         {"seed", "out"},
@@ -183,7 +183,7 @@ def test_outputs_of_the_next_command_do_not_meet_the_last_ones():
 
 
 def test_a_curve_whose_best_is_learned_leaves_the_grid_to_it():
-    asked = curve.CurveCommand("r", grid="uniform")
+    asked = curve.CurveCommand(target="r", grid="uniform")
     assert parse(sample.Sample, "sample", curve._next(asked, "learned", 5)).grid is None
     assert parse(sample.Sample, "sample", curve._next(asked, "euler", 5)).grid == "uniform"
 

@@ -71,9 +71,13 @@ def run(arguments: list[str]) -> None:
         console.print(line)
     if command.out is not None:
         console.print(f"wrote {command.out}")
+    console.print(following("undrift", "evaluate", *_next(command)))
+
+
+def _next(command: EvaluateCommand) -> list[str]:
+    """The arguments that compare the same with another model."""
     out = numbered(command.out, "against", "against")
-    again = repeated(command, EvaluateCommand, against="OTHER", out=out, save_reference=None)
-    console.print(following("undrift", "evaluate", *again))
+    return repeated(command, EvaluateCommand, against="OTHER", out=out, save_reference=None)
 
 
 def table(found: EvaluationResult) -> list[str]:
