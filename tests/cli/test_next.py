@@ -34,7 +34,14 @@ from undrift.cli.flags import numbered, parse
 ODD = {
     **{"size": "24x16", "background": "#123456", "ema": 0.05, "budget": "1m", "mask": "left"},
     **{"metrics": ("fd",), "methods": ("diffusion",), "nfe": (4,), "samplers": ("euler",)},
-    **{"labels": ("0", "two words"), "steps": 7, "threads": 1, "levels": 17, "parameters": "0.5M"},
+    **{
+        "numbers": ("angle=0.3",),
+        "labels": ("0", "two words"),
+        "steps": 7,
+        "threads": 1,
+        "levels": 17,
+        "parameters": "0.5M",
+    },
 }
 """Values of flags that take only some; of those that exclude others, None."""
 
@@ -88,7 +95,13 @@ CASES = {
         set(),
         ONLY - {"device", "threads"},
     ),
-    "sample": (sample.Sample, {}, lambda asked: ["sample", *sample._next(asked)], SEED, set()),
+    "sample": (
+        sample.Sample,
+        {"prompts": None},
+        lambda asked: ["sample", *sample._next(asked)],
+        SEED,
+        set(),
+    ),
     "inpaint": (inpaint.Inpaint, {}, lambda asked: ["inpaint", *inpaint._next(asked)], SEED, set()),
     "evaluate": (
         evaluate.EvaluateCommand,
@@ -120,7 +133,7 @@ CASES = {
     ),
     "tune-sampler": (
         tune_sampler.TuneSamplerCommand,
-        {"steps": (5, 6), "samples": 64},
+        {"steps": (5, 6), "samples": 64, "aim": "images"},
         lambda asked: ["sample", *tune_sampler._next(asked, 5)],
         {"steps"},
         {"seed", "out"},
