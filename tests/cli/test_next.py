@@ -18,6 +18,7 @@ from tests.report.fake_run import make_run
 from undrift.cli import (
     compare,
     curve,
+    edit,
     evaluate,
     inpaint,
     inspect,
@@ -103,6 +104,13 @@ CASES = {
         set(),
     ),
     "inpaint": (inpaint.Inpaint, {}, lambda asked: ["inpaint", *inpaint._next(asked)], SEED, set()),
+    "edit": (
+        edit.Edit,
+        {"strength": None},
+        lambda asked: ["edit", *edit._next(asked)],
+        SEED,
+        set(),
+    ),
     "evaluate": (
         evaluate.EvaluateCommand,
         {},
@@ -148,6 +156,7 @@ CASES = {
 }
 COMMANDS = {
     **{"train": train.Train, "sample": sample.Sample, "inpaint": inpaint.Inpaint},
+    "edit": edit.Edit,
     **{"evaluate": evaluate.EvaluateCommand, "likelihood": likelihood.LikelihoodCommand},
 }
 

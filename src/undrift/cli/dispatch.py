@@ -35,6 +35,7 @@ VERBS = {
     "train": "train a diffusion model, or a GAN, on a folder of images",
     "sample": "draw images from a trained model",
     "inpaint": "paint what a mask hides of images, by a diffusion model or a GAN",
+    "edit": "vary images, or restore blurred, small or grey ones",
     "evaluate": "measure samples: how good, how diverse, how original",
     "likelihood": "bits per dimension of images, and which of them are unlikely",
     "compare": "train several methods alike, with many seeds, and report how they compare",

@@ -188,11 +188,11 @@ def run(arguments: list[str]) -> None:
             images,
             mask,
             variants=asked.variants,
-            labels=_labels(asked, pipeline, part, len(images)),
+            labels=labels_of(asked.labels, pipeline, part, len(images)),
             numbers=numbers,
             seed=asked.seed,
             batch_size=asked.batch_size,
-            on_progress=_shown(show),
+            on_progress=counted(show),
             **_settings(pipeline, asked),
         )
         folder.add(painted)
@@ -218,8 +218,14 @@ def _settings(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:
     return family_settings(pipeline.inpainting, asked, SETTINGS, pipeline.noun)
 
 
-def _labels(asked: Inpaint, pipeline: Pipeline, part: ImageSet, count: int) -> Labels:
-    """What the model is told of the classes.
+def labels_of(words: tuple[str, ...], pipeline: Pipeline, part: ImageSet, count: int) -> Labels:
+    """The classes of given images, as ``--labels`` names them.
+
+    Args:
+        words: of the flag.
+        pipeline: whose classes they are.
+        part: the images, for their own labels.
+        count: how many of them, the first ones.
 
     Raises:
         UsageError: for the data's own labels where there are none, or a number that is no name.
@@ -227,8 +233,8 @@ def _labels(asked: Inpaint, pipeline: Pipeline, part: ImageSet, count: int) -> L
     from undrift.pipelines.labels import parse_labels
 
     classes = pipeline.spec.class_names
-    if asked.labels != ("given",) or "given" in classes:
-        return parse_labels(asked.labels, classes)
+    if words != ("given",) or "given" in classes:
+        return parse_labels(words, classes)
     if part.labels is None:
         raise UsageError("--labels given: the data has none; name them, or leave them open")
     return [part.class_names[label] for label in part.labels[:count].tolist()]
@@ -247,7 +253,8 @@ def _beside(
     return rows.reshape(-1, *images.shape[1:])
 
 
-def _shown(show: Callable[[int, int], None] | None) -> Callable[[Progress], None] | None:
+def counted(show: Callable[[int, int], None] | None) -> Callable[[Progress], None] | None:
+    """Count the steps of a request on a progress bar."""
     if show is None:
         return None
     return lambda told: show(told.done, told.total)

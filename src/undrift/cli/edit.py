@@ -1,0 +1,260 @@
+"""``undrift edit RUN``: vary images, or restore them from blurred, small or grey ones."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from undrift.cli.console import command_line, following, make_console, progress
+from undrift.cli.destination import check_unfinished, folder_of
+from undrift.cli.flags import at_least, family_settings, finite, numbered, parse, repeated
+from undrift.cli.inpaint import BESIDE, SHOWN, counted, labels_of
+from undrift.errors import UsageError
+from undrift.files.destination import writable_folder
+from undrift.options.train import check_threads
+from undrift.wording import images_of, plural
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from undrift.pipelines import Samples
+
+SETTINGS = (
+    *("operator", "strength", "noise", "method", "iterations"),
+    *("steps", "sampler", "guidance"),
+)
+"""Flags that are settings of some families."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Make images from images: others like them, or what a blurred, small or grey one was.
+
+    No model is trained for it. One of --strength and --operator says what to do.
+
+    Attributes:
+        target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
+        data: images to edit: any DATA that `undrift train` takes; by default the held-out images of
+            the run's own data.
+        strength: vary each image: share of the way to noise that it is taken before it is sampled
+            anew, from 0 (it stays) to 1 (nothing is left of it).
+        operator: restore each image: what was done to it, as blur:2 (width in pixels), downsample:4
+            (factor) or grey. DATA are taken as they are, in the size that the operator makes;
+            the run's own images are put through it first.
+        measure: put DATA through the operator first, too; prints how near the results come.
+        noise: of the operator: standard deviation of the error of pixels, in levels of 255.
+        method: of the operator: moments (the default), pigdm or dps.
+        iterations: of moments: passes back through the network for each evaluation, 4 by default.
+        n: how many images, the first ones.
+        variants: how many are made of each.
+        split: part of the data; test, else validation, else all of it.
+        labels: class names, or indices where no class is called by a number, which the model is
+            conditioned on; image i gets entry i modulo their count. `given` is the data's own.
+            Without it the class is left open.
+        prompt: text that all images are to show, of a model of texts.
+        numbers: numbers to condition on, as angle=0.3.
+        steps: twice the model's own by default, before --strength takes its share of them.
+        sampler: the model's own by default; of an operator ddpm.
+        guidance: classifier-free guidance towards labels, the prompt and numbers.
+        seed: of the noise.
+        ema: length of the weight average, as a share of training such as 0.05.
+        weights: the averaged weights, or the raw ones of the last step.
+        batch_size: images computed at once; None picks.
+        device: where to compute.
+        threads: CPU threads; None leaves torch's choice.
+        out: the folder to write; RUN/edited/SEED-N-KEY by default, where KEY stands for the other
+            settings; edited/SEED-N-KEY for a pipeline that is in no run.
+        quiet: print nothing but errors.
+    """
+
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
+    data: Annotated[
+        tyro.conf.Positional[str | None],
+        tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
+    ] = None
+    strength: float | None = None
+    operator: str | None = None
+    measure: bool = False
+    noise: float | None = None
+    method: Literal["moments", "pigdm", "dps"] | None = None
+    iterations: int | None = None
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 8
+    variants: int = 4
+    split: Literal["test", "validation", "train"] | None = None
+    labels: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
+    prompt: str | None = None
+    numbers: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(metavar="NAME=NUMBER [NAME=NUMBER ...]", help_behavior_hint=""),
+    ] = ()
+    steps: int | None = None
+    sampler: str | None = None
+    guidance: float | None = None
+    seed: int = 0
+    ema: float | None = None
+    weights: Literal["ema", "raw"] = "ema"
+    batch_size: int | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    out: str | None = None
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.strength is None) == (self.operator is None):
+            raise UsageError("edit: give one of --strength, as 0.6, and --operator, as blur:2")
+        for name in ("measure", "noise", "method", "iterations"):
+            if self.operator is None and getattr(self, name) not in (None, False):
+                raise UsageError(f"--{name}: it belongs to --operator; leave it out")
+        for name in ("n", "variants", "steps", "iterations", "batch_size", "threads"):
+            at_least(name, getattr(self, name), 1)
+        at_least("seed", self.seed, 0)
+        check_threads(self.threads)
+        for name in ("strength", "noise", "guidance"):
+            finite(name, getattr(self, name))
+        if self.ema is not None and not 0 < self.ema <= 0.25:
+            raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
+        if self.ema is not None and self.weights == "raw":
+            raise UsageError("--ema and --weights raw exclude each other; give one of them")
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments``, edit, and write the images and a picture that shows them side by side.
+
+    Raises:
+        UsageError: a bad flag, images that do not fit, or an ``--out`` that holds samples.
+        DataError: images that cannot be read.
+        ModelFileError: no model there, or a damaged one.
+    """
+    asked = parse(Edit, "edit", arguments)
+    console = make_console(quiet=asked.quiet)
+    for name, wanted in (("labels", "one name or more, all, or given"), ("numbers", "NAME=NUMBER")):
+        if f"--{name}" in arguments and not getattr(asked, name):
+            raise UsageError(f"--{name}: wanted {wanted}")
+    out = folder_of(asked, "edited") if asked.out is None else Path(asked.out)
+    check_unfinished(out)
+    writable_folder("--out", out)
+
+    import torch
+
+    import undrift.data
+    from undrift.data.findings import finding_lines
+    from undrift.evaluation.target import load_for, open_target, part_of
+    from undrift.pipelines import SampleFolder, image_grid
+    from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
+    from undrift.pipelines.png import encode_png
+    from undrift.runs.images import refuse_runs
+    from undrift.runs.recipes import choose_device
+
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
+    numbers = parse_numbers(asked.numbers) if asked.numbers else None
+    target = open_target(asked.target, ema=asked.ema, weights=asked.weights)
+    if target.pipeline is None:
+        raise UsageError(f"{asked.target}: these are samples; name a run or a pipeline")
+    pipeline = target.pipeline.to(choose_device(asked.device))
+    if pipeline.editing is None:
+        raise UsageError(f"{asked.target}: {pipeline.noun} cannot edit images")
+    settings = family_settings(pipeline.editing, asked, SETTINGS, pipeline.noun)
+    as_they_are = asked.operator is not None and asked.data is not None and not asked.measure
+    if as_they_are:
+        source = asked.data or ""
+        refuse_runs(source)
+        data = undrift.data.load(source, holdout=0)
+    else:
+        data, source = load_for(target, asked.data)
+    split, part = part_of(data, source, asked.split)
+    images = truth = part.images[: asked.n]
+    if asked.operator is not None and not as_they_are:
+        images = _measured(truth, asked.operator, asked.noise or 0.0, asked.seed)
+    console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
+    for line in (*finding_lines(data.report), *out_of_range(numbers, pipeline.spec)):
+        console.print(line)
+    command = command_line("edit", arguments)
+    total = len(images) * asked.variants
+    with (
+        SampleFolder(out, command, total, pipeline.fingerprint, (BESIDE,)) as folder,
+        progress(console, "editing") as show,
+        warnings.catch_warnings(action="ignore", category=OutOfRangeWarning),  # printed above
+    ):
+        edited = pipeline.edit(
+            images,
+            variants=asked.variants,
+            labels=labels_of(asked.labels, pipeline, part, len(images)),
+            prompts=asked.prompt,
+            numbers=numbers,
+            seed=asked.seed,
+            batch_size=asked.batch_size,
+            on_progress=counted(show),
+            **settings,
+        )
+        folder.add(edited)
+        picture = image_grid(_beside(images, edited), columns=1 + asked.variants)
+        folder.write(BESIDE, encode_png(picture, {"command": command}))
+        folder.close()
+    cost = f"{edited.nfe:.4g} network evaluations each"
+    console.print(f"{plural(len(edited), 'image')} in {edited.seconds:.1f} s, {cost}")
+    if asked.operator is not None and not as_they_are:
+        console.print(_nearness(truth, edited))
+    console.print(f"wrote {out / BESIDE}")
+    console.print(following("undrift", "edit", *_next(asked)))
+
+
+def _next(asked: Edit) -> list[str]:
+    """The words that edit the same anew."""
+    seed = asked.seed + 1
+    return repeated(asked, Edit, seed=seed, out=numbered(asked.out, asked.seed, seed))
+
+
+def _measured(
+    images: NDArray[np.uint8], operator: str, noise: float, seed: int
+) -> NDArray[np.uint8]:
+    """What the operator makes of images (N, H, W, C), with noise in levels, as bytes."""
+    import numpy as np
+    import torch
+
+    from undrift.randomness import generator
+    from undrift.sampling.inverse import parse_operator
+
+    made = parse_operator(operator)
+    _, height, width, channels = images.shape
+    made.shape((channels, height, width))
+    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float()
+    y = made.apply(pixels)
+    y = y + noise * torch.randn(y.shape, generator=generator(seed, "measurement"))
+    return y.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _nearness(truth: NDArray[np.uint8], edited: Samples) -> str:
+    """PSNR of single results and of the mean over the variants of an image."""
+    import numpy as np
+
+    each = edited.images.reshape(len(truth), -1, *truth.shape[1:]).astype(np.float64)
+    found = {
+        "one result": np.square(each - truth[:, None]).mean(),
+        "the mean of an image's results": np.square(each.mean(1) - truth).mean(),
+    }
+    words = [
+        f"{name} {20 * np.log10(255) - 10 * np.log10(error):.2f} dB" if error else f"{name} exact"
+        for name, error in found.items()
+    ]
+    return f"PSNR to the images before the operator: {', '.join(words)}"
+
+
+def _beside(images: NDArray[np.uint8], edited: Samples) -> NDArray[np.uint8]:
+    """Rows of what was given, enlarged to the results' size, and its results."""
+    import numpy as np
+
+    made = edited.images.reshape(len(images), -1, *edited.images.shape[1:])[:SHOWN]
+    some = images[:SHOWN]
+    factor = made.shape[2] // some.shape[1]
+    some = some.repeat(factor, axis=1).repeat(factor, axis=2)
+    some = np.broadcast_to(some, (len(some), *made.shape[2:]))
+    rows = np.concatenate([some[:, None], made], axis=1)
+    return rows.reshape(-1, *made.shape[2:])

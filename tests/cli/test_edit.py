@@ -1,0 +1,93 @@
+"""``undrift edit``: what it writes, what it measures, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tests.cli.test_misuse import fails
+from tests.pipelines.models import CLASSES, small
+from tests.pipelines.test_gan import pipeline as gan
+
+from undrift.cli.dispatch import main
+from undrift.pipelines.png import read_png
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("edit")
+    small().save_pretrained(made / "model")
+    gan("r3gan").save_pretrained(made / "gan")
+    noise = np.random.default_rng(0)
+    images = noise.integers(0, 256, (10, 6, 5, 1)).astype(np.uint8)
+    labels = {"labels": np.arange(10) % 3, "class_names": np.array(CLASSES)}
+    np.savez(made / "data.npz", images=images, **labels)
+    np.savez(made / "wide.npz", images=images.transpose(0, 2, 1, 3))
+    return made
+
+
+@pytest.fixture(autouse=True)
+def inside(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("UNDRIFT_CACHE", str(folder / "cache"))
+
+
+def test_images_are_varied(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = ["edit", "model", "data.npz", "--strength", "0.5", "-n", "3", "--variants", "2"]
+    assert main([*words, "--labels", "given", "--steps", "4", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "data.npz: 3 of 10 images" in printed and "6 images in" in printed
+    assert printed.rstrip().splitlines()[-1].startswith("next: undrift edit model data.npz --str")
+    record = json.loads((out / "samples.json").read_text())
+    assert record["n"] == 6 and record["nfe"] == 2 and record["settings"]["strength"] == 0.5
+    assert [entry["class"] for entry in record["images"]] == [c for c in CLASSES for _ in range(2)]
+    height, width = read_png(out / "000000.png").shape[:2]
+    assert (height, width) == (6, 5)
+    with Image.open(out / "beside.png") as picture:
+        assert picture.width > 3 * 5
+
+
+def test_nothing_changes_at_strength_0(tmp_path):
+    words = ["edit", "model", "data.npz", "--strength", "0", "-n", "2", "--variants", "1"]
+    assert main([*words, "--out", str(tmp_path / "out"), "--quiet"]) == 0
+    images = np.load("data.npz")["images"]
+    np.testing.assert_array_equal(read_png(tmp_path / "out" / "000001.png"), images[1])
+
+
+def test_measured_images_are_restored_and_compared(tmp_path, capsys):
+    words = ["edit", "model", "data.npz", "--operator", "blur:1", "-n", "2", "--variants", "3"]
+    more = ["--steps", "3", "--noise", "3", "--method", "pigdm"]
+    assert main([*words, *more, "--measure", "--out", str(tmp_path / "a")]) == 0
+    assert "PSNR to the images before the operator: one result" in capsys.readouterr().out
+    assert main([*words, *more, "--out", str(tmp_path / "b")]) == 0  # as they are
+    assert "PSNR" not in capsys.readouterr().out
+    record = json.loads((tmp_path / "b" / "samples.json").read_text())
+    assert record["settings"].items() >= {"operator": "blur:1", "noise": 3.0}.items()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "pattern"),
+    [
+        ("edit model data.npz", 2, "give one of --strength, as 0.6, and --operator"),
+        ("edit model data.npz --strength 0.5 --operator grey", 2, "give one of"),
+        ("edit model data.npz --strength 2", 2, "strength 2.0: give a share"),
+        ("edit model data.npz --strength 0.5 --noise 3", 2, "--noise: it belongs to --operator"),
+        ("edit model data.npz --strength 0.5 --measure", 2, "--measure: it belongs to --operator"),
+        ("edit model data.npz --operator sharpen", 2, "wanted blur:WIDTH"),
+        ("edit model data.npz --operator downsample:4 --measure", 2, "not made of such blocks"),
+        ("edit model data.npz --operator grey", 2, "red, green and blue"),
+        ("edit model wide.npz --operator blur:1", 2, "makes images of 5x6 pixels"),
+        ("edit model --strength 0.5", 2, "nothing tells its data|belongs to no run"),
+        ("edit model data.npz --strength 0.5 --numbers age=3", 2, "age"),
+        ("edit model data.npz --strength 0.5 --prompt red", 2, "prompt"),
+        ("edit gan data.npz --strength 0.5", 2, "a GAN cannot edit images"),
+        ("edit nothing data.npz --strength 0.5", 4, "no such run"),
+        ("edit model nothing.npz --strength 0.5", 3, "nothing.npz"),
+    ],
+)
+def test_what_it_refuses(words, code, pattern, capsys, tmp_path):
+    fails(capsys, [*words.split(), "--out", str(tmp_path / "out")], code, pattern)
+    assert not (tmp_path / "out").exists()
