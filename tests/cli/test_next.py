@@ -38,6 +38,7 @@ ODD = {
     **{
         "numbers": ("angle=0.3",),
         "labels": ("0", "two words"),
+        "prompt": ("a red apple",),
         "steps": 7,
         "threads": 1,
         "levels": 17,

@@ -56,7 +56,8 @@ class Edit:
         labels: class names, or indices where no class is called by a number, which the model is
             conditioned on; image i gets entry i modulo their count. `given` is the data's own.
             Without it the class is left open.
-        prompt: text that all images are to show, of a model of texts.
+        prompt: what images are to show, of a model of texts; image i gets text i modulo their
+            count.
         numbers: numbers to condition on, as angle=0.3.
         steps: twice the model's own by default, before --strength takes its share of them.
         sampler: the model's own by default; of an operator ddpm.
@@ -89,7 +90,9 @@ class Edit:
     labels: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
-    prompt: str | None = None
+    prompt: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
+    ] = ()
     numbers: Annotated[
         tuple[str, ...],
         tyro.conf.arg(metavar="NAME=NUMBER [NAME=NUMBER ...]", help_behavior_hint=""),
@@ -134,7 +137,11 @@ def run(arguments: list[str]) -> None:
     """
     asked = parse(Edit, "edit", arguments)
     console = make_console(quiet=asked.quiet)
-    for name, wanted in (("labels", "one name or more, all, or given"), ("numbers", "NAME=NUMBER")):
+    for name, wanted in (
+        ("labels", "one name or more, all, or given"),
+        ("numbers", "NAME=NUMBER"),
+        ("prompt", "a text"),
+    ):
         if f"--{name}" in arguments and not getattr(asked, name):
             raise UsageError(f"--{name}: wanted {wanted}")
     out = folder_of(asked, "edited") if asked.out is None else Path(asked.out)
@@ -187,7 +194,7 @@ def run(arguments: list[str]) -> None:
             images,
             variants=asked.variants,
             labels=labels_of(asked.labels, pipeline, part, len(images)),
-            prompts=asked.prompt,
+            prompts=list(asked.prompt) or None,
             numbers=numbers,
             seed=asked.seed,
             batch_size=asked.batch_size,
@@ -216,7 +223,6 @@ def _measured(
     images: NDArray[np.uint8], operator: str, noise: float, seed: int
 ) -> NDArray[np.uint8]:
     """What the operator makes of images (N, H, W, C), with noise in levels, as bytes."""
-    import numpy as np
     import torch
 
     from undrift.randomness import generator
@@ -225,7 +231,7 @@ def _measured(
     made = parse_operator(operator)
     _, height, width, channels = images.shape
     made.shape((channels, height, width))
-    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))).float()
+    pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float()
     y = made.apply(pixels)
     y = y + noise * torch.randn(y.shape, generator=generator(seed, "measurement"))
     return y.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
