@@ -208,7 +208,7 @@ def test_a_part_of_a_ledger():
 
 def test_without_images_to_tune_on_there_is_no_tuning():
     executor = FakeExecutor()
-    with pytest.raises(UsageError, match="--trials: digits has no validation images to tune on"):
+    with pytest.raises(UsageError, match="^trials: digits has no validation images to tune on"):
         run_comparison(replace(TUNED, holdout=0.0), executor=executor)
     assert executor.commands == []
 

@@ -13,8 +13,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from undrift.claims.asked import Study
 from undrift.claims.preset import PRESETS
+from undrift.claims.study import Study
 from undrift.comparison import Setting, check_same, whole_json, write_json
 
 STUDY = "study.json"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from undrift.claims.asked import Study
+from undrift.claims.study import Study
 from undrift.comparison import Command, Outcome, read_json, reason_of, write_json
 
 Record = dict[str, Any]

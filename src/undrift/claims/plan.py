@@ -7,13 +7,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from undrift.claims.asked import Study
 from undrift.claims.evidence import DIFFUSION, LEDGER
 from undrift.claims.measures.bits import answer_of, bits
 from undrift.claims.measures.modes import plane, tail, triples
 from undrift.claims.measures.sampling_cost import by_steps, times
 from undrift.claims.measures.steering import dial, filling
 from undrift.claims.pieces import Piece, Record
+from undrift.claims.study import Study
 from undrift.claims.tables import FILLING, LIKELIHOOD, MAIN, POINTS, STACKS
 from undrift.claims.worlds import TAIL
 

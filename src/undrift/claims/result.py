@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from undrift.claims.asked import Study
 from undrift.claims.page import exhibits_of, render
+from undrift.claims.study import Study
 from undrift.claims.tables import SWEEP
 from undrift.comparison import Compare
 from undrift.comparison.verdicts import Finding

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from undrift.claims.asked import Study
 from undrift.claims.evidence import findings
 from undrift.claims.kept import STUDY, keep_asked, keep_chosen
 from undrift.claims.pieces import Piece, PieceWork, known
 from undrift.claims.plan import pieces_of, timed_pieces
 from undrift.claims.result import result_of, write_result
+from undrift.claims.study import Study
 from undrift.claims.tables import MAIN, chosen_of, main_table, other_tables
 from undrift.claims.worlds import (
     STACKED,
@@ -22,7 +22,7 @@ from undrift.claims.worlds import (
     load_study,
     make_tail,
 )
-from undrift.comparison import Compare, Watcher, read_json, run_comparison
+from undrift.comparison import Compare, ComparisonProgress, read_json, run_comparison
 from undrift.comparison.executor import Executor, LocalExecutor
 from undrift.comparison.scheduling import Work, work_off
 from undrift.data import ImageSet
@@ -38,25 +38,25 @@ from undrift.runs.recipes import choose_device
 Record = dict[str, Any]
 
 
-class StudyWatcher:
-    """Told how a study goes on; raises to stop it. This one says nothing."""
+class ClaimsProgress:
+    """Callbacks of a study; an exception stops it. These do nothing."""
 
     def loaded(self, lines: list[str]) -> None:
-        """What loading the images found."""
+        """Called with what loading the images found."""
 
     def plan(self, runs: Mapping[str, int]) -> None:
-        """How many runs each table has, its trials among them."""
+        """Called with the number of runs of each table, its trials among them."""
 
-    def table(self, name: str) -> Watcher:
-        """A table begins; what watches it."""
-        return Watcher()
+    def table(self, name: str) -> ComparisonProgress:
+        """The callbacks of a table of runs."""
+        return ComparisonProgress()
 
     def piece(self, name: str, done: int, total: int, failed: str | None) -> None:
-        """A piece was made, or not."""
+        """Called after each measurement; ``failed`` says why it could not be made."""
 
 
 def run_study(
-    study: Study, watcher: StudyWatcher | None = None, executor: Executor | None = None
+    study: Study, progress: ClaimsProgress | None = None, executor: Executor | None = None
 ) -> Record:
     """Make the study ``study`` and write its ``report.json`` and ``report.html``.
 
@@ -70,12 +70,12 @@ def run_study(
             cannot be made.
         DataError: data that cannot be read.
     """
-    watcher = StudyWatcher() if watcher is None else watcher
+    progress = ClaimsProgress() if progress is None else progress
     check_folder(study.folder, STUDY, {"LOCK"}, "a study")
     began = time.perf_counter()
     device = choose_device(study.device)
     data = load_study(study.data)
-    watcher.loaded(finding_lines(data.report, training=True))
+    progress.loaded(finding_lines(data.report, training=True))
     make_folder(study.folder)
     lock = FileLock(study.folder)
     lock.acquire()
@@ -88,19 +88,19 @@ def run_study(
             keep_asked(study)
             _make_worlds(study, data, digits)
             asked = {MAIN: main_table(study)}
-            found = {MAIN: run_comparison(asked[MAIN], watcher.table(MAIN), places)}
+            found = {MAIN: run_comparison(asked[MAIN], progress.table(MAIN), places)}
             chosen = keep_chosen(study, chosen_of(found[MAIN]))
             asked |= other_tables(study, data, chosen)
-            watcher.plan({name: _runs(table) for name, table in asked.items()})
+            progress.plan({name: _runs(table) for name, table in asked.items()})
             for name, table in asked.items():
                 if name != MAIN:
-                    found[name] = run_comparison(table, watcher.table(name), places, brief=True)
+                    found[name] = run_comparison(table, progress.table(name), places, brief=True)
             threads = _threads(study)
             pieces = pieces_of(study, found, device)
-            failed = _make(pieces, study, threads, places, watcher)
+            failed = _make(pieces, study, threads, places, progress)
         timed = timed_pieces(study, found, device, threads)
         with contextlib.closing(LocalExecutor(1)) as alone:
-            failed |= _make(timed, study, threads, alone, watcher)
+            failed |= _make(timed, study, threads, alone, progress)
         records = known([*pieces, *timed], study.folder)
         result = result_of(
             study,
@@ -167,7 +167,7 @@ def _make(
     study: Study,
     threads: int,
     executor: Executor,
-    watcher: StudyWatcher,
+    progress: ClaimsProgress,
 ) -> dict[str, str]:
     """Make what is not there; returns the reasons of those that could not be, by name."""
     works = [PieceWork(piece, study, threads) for piece in pieces]
@@ -180,7 +180,7 @@ def _make(
             done += 1
             if work.failed is not None:
                 failed[work.piece.name] = work.failed
-            watcher.piece(work.piece.name, done, len(works), work.failed)
+            progress.piece(work.piece.name, done, len(works), work.failed)
 
     work_off([work for work in works if not work.made], executor, told)
     return failed

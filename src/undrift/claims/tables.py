@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from undrift.claims.asked import Study
 from undrift.claims.preset import Size
+from undrift.claims.study import Study
 from undrift.claims.worlds import STACKED, TAIL
 from undrift.comparison import Arm, Compare, Setting, winning_settings
 from undrift.data import ImageSet

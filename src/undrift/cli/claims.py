@@ -19,8 +19,8 @@ from undrift.wording import duration, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.claims import StudyWatcher
-    from undrift.comparison import Watcher
+    from undrift.claims import ClaimsProgress
+    from undrift.comparison import ComparisonProgress
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def run(arguments: list[str]) -> None:
     if command.part is not None:
         make_part(study, command.part)
         return
-    with _watching(console) as watcher:
-        found = run_study(study, watcher)
+    with _shown(console) as progress:
+        found = run_study(study, progress)
     for line in _told(found):
         console.print(line)
     console.print(f"wrote {Path(command.out) / 'report.json'}")
@@ -88,12 +88,12 @@ def _told(found: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def _watching(console: Console) -> Iterator[StudyWatcher]:
-    """Prints every run and every measurement as it ends."""
-    from undrift.claims import StudyWatcher
-    from undrift.comparison import Watcher
+def _shown(console: Console) -> Iterator[ClaimsProgress]:
+    """Print every run and every measurement as it ends."""
+    from undrift.claims import ClaimsProgress
+    from undrift.comparison import ComparisonProgress
 
-    class Runs(Watcher):
+    class Runs(ComparisonProgress):
         def __init__(self, name: str) -> None:
             self.name = name
 
@@ -106,7 +106,7 @@ def _watching(console: Console) -> Iterator[StudyWatcher]:
                 f"{state}{reason}{rest}"
             )
 
-    class Speaking(StudyWatcher):
+    class Shown(ClaimsProgress):
         def loaded(self, lines: list[str]) -> None:
             for line in lines:
                 console.print(line)
@@ -115,7 +115,7 @@ def _watching(console: Console) -> Iterator[StudyWatcher]:
             tables = ", ".join(f"{name} {count}" for name, count in runs.items())
             console.print(f"{plural(sum(runs.values()), 'run')}: {tables}")
 
-        def table(self, name: str) -> Watcher:
+        def table(self, name: str) -> ComparisonProgress:
             return Runs(name)
 
         def piece(self, name: str, done: int, total: int, failed: str | None) -> None:
@@ -123,7 +123,7 @@ def _watching(console: Console) -> Iterator[StudyWatcher]:
             console.print(f"measured {done} of {total}: {name}{bad}")
 
     try:
-        yield Speaking()
+        yield Shown()
     except (KeyboardInterrupt, Terminated) as stop:
         ctrl_c = isinstance(stop, KeyboardInterrupt)
         kind = InterruptedRunError if ctrl_c else TerminatedError

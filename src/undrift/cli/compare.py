@@ -20,7 +20,7 @@ from undrift.wording import duration, plural
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from undrift.comparison import Watcher
+    from undrift.comparison import ComparisonProgress
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,8 +70,8 @@ def run(arguments: list[str]) -> None:
         executor=command.executor,
         conditional=not command.unconditional,
     )
-    with _watching(console) as watcher:
-        found = run_comparison(comparison, watcher)
+    with _shown(console) as progress:
+        found = run_comparison(comparison, progress)
     for line in _told(found):
         console.print(line)
     console.print(f"wrote {out / 'report.json'}")
@@ -119,11 +119,11 @@ def _amount(value: float | None) -> str:
 
 
 @contextmanager
-def _watching(console: Console) -> Iterator[Watcher]:
-    """Prints the plan and every run as it ends."""
-    from undrift.comparison import Watcher
+def _shown(console: Console) -> Iterator[ComparisonProgress]:
+    """Print the plan and every run as it ends."""
+    from undrift.comparison import ComparisonProgress
 
-    class Speaking(Watcher):
+    class Shown(ComparisonProgress):
         made, runs = 0, 0
 
         def plan(self, lines: list[str], done: int, total: int) -> None:
@@ -142,13 +142,13 @@ def _watching(console: Console) -> Iterator[Watcher]:
                 f"{done} of {plural(total, 'run')}: {record['name']}, {state}{reason}{rest}"
             )
 
-    speaking = Speaking()
+    progress = Shown()
     try:
-        yield speaking
+        yield progress
     except (KeyboardInterrupt, Terminated) as stop:
         ctrl_c = isinstance(stop, KeyboardInterrupt)
         kind = InterruptedRunError if ctrl_c else TerminatedError
         raise kind(
-            f"{'interrupted' if ctrl_c else 'terminated'} after {speaking.made} of "
-            f"{plural(speaking.runs, 'run')}; the same command goes on"
+            f"{'interrupted' if ctrl_c else 'terminated'} after {progress.made} of "
+            f"{plural(progress.runs, 'run')}; the same command goes on"
         ) from stop

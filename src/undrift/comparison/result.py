@@ -21,7 +21,7 @@ from undrift.version import __version__
 
 
 def result_of(
-    asked: Compare,
+    comparison: Compare,
     records: Sequence[dict[str, Any]],
     tuning: dict[str, Any] | None,
     parameters: dict[str, dict[str, dict[str, int]]],
@@ -30,17 +30,19 @@ def result_of(
     threads: int,
 ) -> dict[str, Any]:
     """What ``report.json`` holds, from the records of all runs."""
-    names = list(chosen_metrics(asked.metrics))
+    names = list(chosen_metrics(comparison.metrics))
     done = [record for record in records if record["state"] == "done"]
     measured = [name for name in names if any(name in one["metrics"] for one in done)]
-    ledgers = [ledger_table(ledger, asked.arms, records, measured) for ledger in asked.ledgers]
+    ledgers = [
+        ledger_table(ledger, comparison.arms, records, measured) for ledger in comparison.ledgers
+    ]
     found: dict[str, Any] = {
         "version": __version__,
-        "command": shell_line(asked.command),
-        "data": asked.data,
-        "methods": [arm.name for arm in asked.arms],
-        "arms": [arm.to_json() for arm in asked.arms],
-        "seeds": [asked.seed + place for place in range(asked.seeds)],
+        "command": shell_line(comparison.command),
+        "data": comparison.data,
+        "methods": [arm.name for arm in comparison.arms],
+        "arms": [arm.to_json() for arm in comparison.arms],
+        "seeds": [comparison.seed + place for place in range(comparison.seeds)],
         "metrics": measured,
         "titles": {
             name: next(one["metrics"][name]["name"] for one in done if name in one["metrics"])
@@ -63,10 +65,10 @@ def result_of(
         "speeds": speeds,
         "protocol": {
             **protocol,
-            "parameters": asked.parameters,
-            "n": asked.n,
-            "sample_seed": asked.seed,
-            "workers": asked.workers,
+            "parameters": comparison.parameters,
+            "n": comparison.n,
+            "sample_seed": comparison.seed,
+            "workers": comparison.workers,
             "threads": threads,
             "measuring": done[0]["protocol"] if done else "",
         },

@@ -45,14 +45,14 @@ from undrift.version import __version__
 from undrift.wording import plural
 
 
-class Watcher:
-    """Told how a comparison goes on; raises to stop it. This one says nothing."""
+class ComparisonProgress:
+    """Callbacks of a comparison; an exception stops it. These do nothing."""
 
     def plan(self, lines: list[str], done: int, total: int) -> None:
-        """What is about to be done, and how many runs are there already."""
+        """Called once before the work: what it is, and how many runs are finished."""
 
     def run(self, record: dict[str, Any], done: int, total: int, left: float | None) -> None:
-        """Told after each run; ``left`` is about how many seconds the rest takes."""
+        """Called after each run; ``left`` is about the seconds that the rest takes."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ def compare(call: CompareCall) -> dict[str, Any]:
 
 
 def run_comparison(
-    asked: Compare,
-    watcher: Watcher | None = None,
+    comparison: Compare,
+    progress: ComparisonProgress | None = None,
     executor: Executor | None = None,
     *,
     brief: bool = False,
@@ -106,8 +106,8 @@ def run_comparison(
     Runs that are finished under the same protocol are not repeated.
 
     Args:
-        asked: the comparison.
-        watcher: told how it goes on.
+        comparison: the comparison.
+        progress: its callbacks.
         executor: where runs are made; by default in processes on this machine.
         brief: leave out the times of drawing, the pictures and the page; then runs of which none
             could be measured are a result too.
@@ -121,14 +121,16 @@ def run_comparison(
             or no run at all that could be measured.
         DataError: images that are missing, empty or too broken.
     """
-    watcher = Watcher() if watcher is None else watcher
-    folder = Path(asked.out)
+    progress = ComparisonProgress() if progress is None else progress
+    folder = Path(comparison.out)
     check_folder(folder, PROTOCOL, OWN, "a comparison")
-    elsewhere = asked.executor == "slurm"
-    executor = _cluster(asked, folder) if executor is None and elsewhere else executor
-    threads = asked.threads if elsewhere and asked.threads else _threads(asked)
-    bench = open_bench(asked, asked.device if elsewhere else choose_device(asked.device))
-    journal = Journal(folder, _measured_by(asked, bench.device, threads))
+    elsewhere = comparison.executor == "slurm"
+    executor = _cluster(comparison, folder) if executor is None and elsewhere else executor
+    threads = comparison.threads if elsewhere and comparison.threads else _threads(comparison)
+    bench = open_bench(
+        comparison, comparison.device if elsewhere else choose_device(comparison.device)
+    )
+    journal = Journal(folder, _measured_by(comparison, bench.device, threads))
     protocol = bench.protocol(threads)
     make_folder(folder)
     lock = FileLock(folder)
@@ -144,9 +146,9 @@ def run_comparison(
         tuning, tuned = _tuned(bench, trials) if ready else (None, bench)
         works = _works(tuned, journal, threads) if ready else []
         total = len(trials) + len(bench.cells)
-        telling = _Telling(watcher, [*trials, *works], total)
-        watcher.plan(_plan(bench, parameters, telling.done, threads), telling.done, total)
-        with _places(executor, asked.workers) as places:
+        telling = _Reporting(progress, [*trials, *works], total)
+        progress.plan(_plan(bench, parameters, telling.done, threads), telling.done, total)
+        with _places(executor, comparison.workers) as places:
             if not ready:
                 telling.work_off(trials, places)
                 tuning, tuned = _tuned(bench, trials)
@@ -156,7 +158,7 @@ def run_comparison(
         if not brief and all(record["state"] == "failed" for record in records):
             raise UsageError(f"no run could be measured: {records[0]['reason']}")
         speeds = _speeds(tuned, journal, [] if brief else records, threads)
-        found = result_of(asked, records, tuning, parameters, speeds, protocol, threads)
+        found = result_of(comparison, records, tuning, parameters, speeds, protocol, threads)
         found["configs"] = _plain(tuned)
         write_result(folder, found, pictures=not brief)
         if not brief:
@@ -166,18 +168,18 @@ def run_comparison(
         lock.release()
 
 
-class _Telling:
-    """Tells the watcher of each run that has ended.
+class _Reporting:
+    """Calls back after each run.
 
     Args:
-        watcher: who is told.
+        progress: the callbacks.
         works: those that may be done already.
         total: how many there will be.
     """
 
-    def __init__(self, watcher: Watcher, works: Sequence[CellWork], total: int) -> None:
+    def __init__(self, progress: ComparisonProgress, works: Sequence[CellWork], total: int) -> None:
         self.done = self._before = sum(work.record is not None for work in works)
-        self._watcher, self._total, self._began = watcher, total, time.monotonic()
+        self._progress, self._total, self._began = progress, total, time.monotonic()
 
     def work_off(self, works: Sequence[CellWork], executor: Executor) -> None:
         """Do those of ``works`` that are not done."""
@@ -188,7 +190,7 @@ class _Telling:
             self.done += 1
             each = (time.monotonic() - self._began) / (self.done - self._before)
             left = each * (self._total - self.done)
-            self._watcher.run(work.record, self.done, self._total, left)
+            self._progress.run(work.record, self.done, self._total, left)
 
 
 @contextlib.contextmanager
@@ -201,13 +203,13 @@ def _places(executor: Executor | None, workers: int) -> Iterator[Executor]:
             yield local
 
 
-def _cluster(asked: Compare, folder: Path) -> Executor:
+def _cluster(comparison: Compare, folder: Path) -> Executor:
     return SlurmExecutor(
         folder / "slurm",
-        places=asked.workers,
-        partition=asked.slurm_partition,
-        minutes=asked.slurm_minutes,
-        gpus=int(asked.device == "cuda"),
+        places=comparison.workers,
+        partition=comparison.slurm_partition,
+        minutes=comparison.slurm_minutes,
+        gpus=int(comparison.device == "cuda"),
     )
 
 
@@ -223,16 +225,16 @@ def _plain(bench: Bench) -> dict[str, dict[str, Any]]:
 
 
 def _works(bench: Bench, journal: Journal, threads: int) -> list[CellWork]:
-    return [CellWork(bench.asked, cell, journal, threads) for cell in bench.cells]
+    return [CellWork(bench.comparison, cell, journal, threads) for cell in bench.cells]
 
 
 def _trials(bench: Bench, folder: Path, threads: int) -> list[CellWork]:
-    """The trials, if any are asked for; their results are kept apart from the runs'."""
-    if not bench.asked.trials:
+    """The trials, if any; their results are stored apart from those of the runs."""
+    if not bench.comparison.trials:
         return []
-    asked = measured_on_validation(bench.asked)
-    journal = Journal(folder, _measured_by(asked, bench.device, threads))
-    return [CellWork(asked, cell, journal, threads) for cell in trial_cells(bench)]
+    comparison = measured_on_validation(bench.comparison)
+    journal = Journal(folder, _measured_by(comparison, bench.device, threads))
+    return [CellWork(comparison, cell, journal, threads) for cell in trial_cells(bench)]
 
 
 def _tuned(bench: Bench, trials: Sequence[CellWork]) -> tuple[dict[str, Any] | None, Bench]:
@@ -242,29 +244,29 @@ def _tuned(bench: Bench, trials: Sequence[CellWork]) -> tuple[dict[str, Any] | N
     return tuning, bench.tuned(winners(tuning))
 
 
-def _threads(asked: Compare) -> int:
-    """CPU threads of each run: what is asked for, or an equal part of the cores."""
+def _threads(comparison: Compare) -> int:
+    """CPU threads of each run: the requested number, or an equal part of the cores."""
     cores = os.cpu_count() or 1
-    threads = asked.threads or max(1, cores // asked.workers)
-    if threads * asked.workers > cores:
+    threads = comparison.threads or max(1, cores // comparison.workers)
+    if threads * comparison.workers > cores:
         raise UsageError(
-            f"--workers {asked.workers} of {plural(threads, 'thread')}: this machine has "
+            f"--workers {comparison.workers} of {plural(threads, 'thread')}: this machine has "
             f"{plural(cores, 'core')}, and "
             "runs that wait for each other do not compare; give fewer"
         )
     return threads
 
 
-def _measured_by(asked: Compare, device: str, threads: int) -> dict[str, Any]:
+def _measured_by(comparison: Compare, device: str, threads: int) -> dict[str, Any]:
 
     return {
         "version": __version__,
-        "metrics": list(chosen_metrics(asked.metrics)),
-        "n": asked.n,
-        "reference": asked.reference,
-        "features": [asked.space, asked.feature_weights],
-        "split": asked.split,
-        "seed": asked.seed,
+        "metrics": list(chosen_metrics(comparison.metrics)),
+        "n": comparison.n,
+        "reference": comparison.reference,
+        "features": [comparison.space, comparison.feature_weights],
+        "split": comparison.split,
+        "seed": comparison.seed,
         "device": device,
         "threads": threads,
     }
@@ -280,7 +282,7 @@ def _speeds(
     # a cluster's runs are timed here, where there may be no GPU
     device = bench.device if torch.cuda.is_available() else "cpu"
     done = {record["name"] for record in records if record["state"] == "done"}
-    speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in bench.asked.ledgers}
+    speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in bench.comparison.ledgers}
     for cell in bench.cells:
         kind, name = cell.ledger.kind, cell.arm.name
         if cell.name not in done or name in speeds[kind]:
@@ -298,31 +300,34 @@ def _speeds(
 def _plan(
     bench: Bench, parameters: dict[str, dict[str, dict[str, int]]], before: int, threads: int
 ) -> list[str]:
-    asked = bench.asked
+    comparison = bench.comparison
     total = len(bench.cells)
-    names = ", ".join(arm.name for arm in asked.arms)
-    lines = [f"{asked.data}: {plural(total, 'run')}, {names}, {plural(asked.seeds, 'seed')} each"]
+    names = ", ".join(arm.name for arm in comparison.arms)
+    lines = [
+        f"{comparison.data}: {plural(total, 'run')}, {names}, "
+        f"{plural(comparison.seeds, 'seed')} each"
+    ]
     lines += finding_lines(bench.data.report, training=True)
-    if asked.trials:
-        trials = asked.trials * len(asked.arms) * len(asked.ledgers)
+    if comparison.trials:
+        trials = comparison.trials * len(comparison.arms) * len(comparison.ledgers)
         lines.append(
-            f"{plural(trials, 'trial')} before them: {asked.trials} of each, its recipe first"
+            f"{plural(trials, 'trial')} before them: {comparison.trials} of each, its recipe first"
         )
-    first = asked.ledgers[0].kind
+    first = comparison.ledgers[0].kind
     lines += [
-        *(ledger.words for ledger in asked.ledgers),
+        *(ledger.words for ledger in comparison.ledgers),
         *(
             f"{name}: {count['generator']:,} parameters of the generator, {count['all']:,} in all"
             for name, count in parameters[first].items()
         ),
     ]
-    at_once = f"{asked.workers} at a time, " if asked.workers > 1 else "one at a time, "
+    at_once = f"{comparison.workers} at a time, " if comparison.workers > 1 else "one at a time, "
     lines.append(f"{at_once}{plural(threads, 'thread')} each")
     if before:
         lines.append(f"{before} of them were finished before")
-    if asked.budget is not None:
-        runs = asked.seeds + asked.trials * asked.trial_share
-        in_all = seconds(asked.budget) * runs * len(asked.arms) / asked.workers
+    if comparison.budget is not None:
+        runs = comparison.seeds + comparison.trials * comparison.trial_share
+        in_all = seconds(comparison.budget) * runs * len(comparison.arms) / comparison.workers
         lines.append(
             f"the timed runs train for {in_all / 60:.3g} minutes in all; sampling and measuring "
             "come on top"

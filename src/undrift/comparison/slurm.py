@@ -81,13 +81,17 @@ class SlurmExecutor:
             raise UsageError(
                 "--executor slurm: there is no srun here; start it on a machine of the cluster"
             ) from error
-        self._asked = {"timeout_min": minutes, "gpus_per_node": gpus, "slurm_partition": partition}
+        self._comparison = {
+            "timeout_min": minutes,
+            "gpus_per_node": gpus,
+            "slurm_partition": partition,
+        }
 
     def start(self, command: Command) -> Job:
         """See `undrift.comparison.executor.Executor.start`."""
         log = command.log.resolve()
         self._executor.update_parameters(
-            name=f"undrift-{log.stem}", cpus_per_task=command.threads, **self._asked
+            name=f"undrift-{log.stem}", cpus_per_task=command.threads, **self._comparison
         )
         words = (command.words, str(log), command.threads, os.getcwd(), _environment())
         try:

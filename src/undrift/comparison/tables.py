@@ -224,13 +224,13 @@ def _timed_on(found: Record) -> str:
     return "".join(f"; on {device}" for device in sorted(devices - {trained_on, None}))
 
 
-def _sizes(asked: str | None) -> str:
+def _sizes(requested: str | None) -> str:
     """What the sizes of the networks follow."""
-    if asked is None:
-        return "of what draws images: the first method's, within 10 %, by width"
-    if asked == RECIPE:
+    if requested is None:
+        return "of the denoiser or generator: the first method's, within 10 %, by width"
+    if requested == RECIPE:
         return "each recipe's own"
-    return f"of what draws images: {parameter_count(asked):,}, within 10 %, by width"
+    return f"of the denoiser or generator: {parameter_count(requested):,}, within 10 %, by width"
 
 
 def _machine(facts: Record) -> str:

@@ -27,31 +27,31 @@ SEED = 2**32
 """What the seed of trials is ahead of the first run's: farther than there are seeds."""
 
 
-def measured_on_validation(asked: Compare) -> Compare:
-    """``asked`` as its trials are measured."""
-    return replace(asked, metrics=(METRIC,), reference=None, split="validation", trials=0)
+def measured_on_validation(comparison: Compare) -> Compare:
+    """``comparison`` as its trials are measured."""
+    return replace(comparison, metrics=(METRIC,), reference=None, split="validation", trials=0)
 
 
 def trial_cells(bench: Bench) -> tuple[Cell, ...]:
     """Every trial, number by number: cut short, each arm has had as many."""
-    asked = bench.asked
+    comparison = bench.comparison
     return tuple(
         Cell(
             _of_full_size(bench, bench.at(arm, ledger, point), ledger),
-            ledger.part(asked.trial_share),
-            asked.seed + SEED,
+            ledger.part(comparison.trial_share),
+            comparison.seed + SEED,
             point,
             trial=True,
         )
-        for point in range(asked.trials)
-        for ledger in asked.ledgers
+        for point in range(comparison.trials)
+        for ledger in comparison.ledgers
         for arm in bench.arms[ledger.kind]
     )
 
 
 def _of_full_size(bench: Bench, arm: Arm, ledger: Ledger) -> Arm:
     """``arm`` with the size of its runs said, where the recipe of a shorter budget has another."""
-    if ledger.kind == "images" or bench.asked.trial_share == 1 or "parameters" in arm.settings:
+    if ledger.kind == "images" or bench.comparison.trial_share == 1 or "parameters" in arm.settings:
         return arm
     size = drawing_parameters(bench.configs[ledger.kind][arm.name].model)
     return arm.with_settings({"parameters": str(size)})
@@ -67,9 +67,9 @@ def tuning_of(bench: Bench, records: Sequence[Record]) -> Record:
         ``state``, ``value`` (or None), ``low``, ``high``, ``seconds``, ``images``, and ``reason``
         where one failed.
     """
-    asked = bench.asked
+    comparison = bench.comparison
     ledgers: dict[str, dict[str, Record]] = {}
-    for ledger in asked.ledgers:
+    for ledger in comparison.ledgers:
         ledgers[ledger.kind] = {
             arm.name: _found(
                 [
@@ -82,9 +82,9 @@ def tuning_of(bench: Bench, records: Sequence[Record]) -> Record:
             for arm in bench.arms[ledger.kind]
         }
     return {
-        "trials": asked.trials,
-        "share": asked.trial_share,
-        "seed": asked.seed + SEED,
+        "trials": comparison.trials,
+        "share": comparison.trial_share,
+        "seed": comparison.seed + SEED,
         "metric": METRIC,
         "space": [{"name": factor.name, "most": factor.most} for factor in SPACE],
         "ledgers": ledgers,

@@ -21,7 +21,7 @@ class CellWork:
     """Commands and record of one cell.
 
     Args:
-        asked: the comparison.
+        comparison: the comparison.
         cell: the run.
         journal: where everything is kept.
         threads: CPU threads.
@@ -31,9 +31,9 @@ class CellWork:
         record: its result, once there is one: ``state`` is "done", "diverged" or "failed".
     """
 
-    def __init__(self, asked: Compare, cell: Cell, journal: Journal, threads: int) -> None:
+    def __init__(self, comparison: Compare, cell: Cell, journal: Journal, threads: int) -> None:
         self.cell = cell
-        self._asked = asked
+        self._comparison = comparison
         self._journal = journal
         self._threads = threads
         self._stage = ""
@@ -71,11 +71,11 @@ class CellWork:
                 self._journal.write_result(self.cell, self.record)
 
     def _train(self) -> list[str]:
-        cell, asked = self.cell, self._asked
-        words = ["train", asked.data, "--method", cell.arm.method, "--seed", str(cell.seed)]
+        cell, comparison = self.cell, self._comparison
+        words = ["train", comparison.data, "--method", cell.arm.method, "--seed", str(cell.seed)]
         for name, value in cell.ledger.length.items():
             words += [f"--{name}", str(value)]
-        for name, value in asked.own(cell).items():
+        for name, value in comparison.own(cell).items():
             if name == "conditional":
                 words += [] if value else ["--unconditional"]
             elif isinstance(value, bool):
@@ -85,17 +85,24 @@ class CellWork:
         return [*words, "--threads", str(self._threads), "--out", str(self._run)]
 
     def _evaluate(self) -> list[str]:
-        asked = self._asked
-        words = ["evaluate", str(self._run), "--metrics", *asked.metrics, "--n", str(asked.n)]
-        words += ["--features", asked.space, "--seed", str(asked.seed)]
+        comparison = self._comparison
+        words = [
+            "evaluate",
+            str(self._run),
+            "--metrics",
+            *comparison.metrics,
+            "--n",
+            str(comparison.n),
+        ]
+        words += ["--features", comparison.space, "--seed", str(comparison.seed)]
         for word, value in (
-            ("--reference", asked.reference),
-            ("--feature-weights", asked.feature_weights),
-            ("--split", asked.split),
+            ("--reference", comparison.reference),
+            ("--feature-weights", comparison.feature_weights),
+            ("--split", comparison.split),
         ):
             words += [] if value is None else [word, value]
-        words += ["--download"] if asked.download else []
-        words += ["--device", asked.device, "--threads", str(self._threads)]
+        words += ["--download"] if comparison.download else []
+        words += ["--device", comparison.device, "--threads", str(self._threads)]
         return [*words, "--out", str(self._journal.evaluation(self.cell))]
 
     @property
@@ -132,7 +139,7 @@ class CellWork:
             "point": cell.point,
             "state": state,
             "threads": self._threads,
-            "workers": self._asked.workers,
+            "workers": self._comparison.workers,
             "attempts": len(attempts),
             "processor_share": cpu / wall if wall else None,
             "process_seconds": sum(one["seconds"] for one in attempts),
