@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from undrift.advice import possible
 from undrift.errors import UsageError, shortened, shown
 from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
 from undrift.wording import plural
@@ -129,7 +130,8 @@ class TrainSettings:
             flags = " and ".join(f"--{name}" for name in lengths)
             raise UsageError(f"{flags} exclude each other; give one of them")
         if self.caption_column is not None and not self.text:
-            raise UsageError("--caption-column: captions are learned with --text; give both")
+            hint = possible("captions are learned with --text; give both", "it goes with text")
+            raise UsageError(f"--caption-column: {hint}")
         if self.budget is not None:
             seconds(self.budget)
         if self.parameters is not None:

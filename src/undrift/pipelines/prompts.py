@@ -47,7 +47,7 @@ def check_prompt(name: str, prompt: str, spec: SampleSpec) -> None:
     if spec.text is None:
         raise UsageError(
             f"{name} {shown(prompt)}: this model takes none, as it was trained without captions; "
-            "leave it out, or train with --text"
+            "leave it out, or train one by `undrift train DATA --text`"
         )
     (tokens,) = spec.text.encode([prompt])
     if len(tokens) > spec.text.length:
