@@ -37,7 +37,6 @@ ODD = {
     **{"metrics": ("fd",), "methods": ("diffusion",), "nfe": (4,), "samplers": ("euler",)},
     **{
         "numbers": ("angle=0.3",),
-        "prompt": ("two words",),
         "labels": ("0", "two words"),
         "prompt": ("a red apple",),
         "steps": 7,
