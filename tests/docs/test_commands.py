@@ -173,7 +173,7 @@ def test_the_network_of_the_documentation_takes_images_with_and_without_classes(
 
 def test_the_readme_trains_and_samples_in_python():
     (block,) = blocks(ROOT / "README.md", "python")
-    assert "undrift.train(" in block and "Pipeline.from_pretrained(" in block
+    assert "undrift.train(" in block and "undrift.load(" in block
 
 
 def test_make_targets_named_in_the_documentation_exist():
