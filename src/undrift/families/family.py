@@ -182,9 +182,9 @@ class Family(ABC, Generic[Config]):
         """Passes of single images that one validation takes, at most; for planning its time."""
         return 0
 
+    @abstractmethod
     def peak_rate(self, config: Config) -> float:
         """Peak learning rate of what draws images."""
-        raise NotImplementedError
 
     def regularisation(self, config: Config) -> tuple[str, float, float] | None:
         """The setting by which a search changes the regularisation, its value, and its largest."""
