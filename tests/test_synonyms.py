@@ -14,6 +14,7 @@ from undrift import synonyms
 from undrift.cli.dispatch import VERBS, main
 from undrift.cli.runs import ACTIONS
 from undrift.errors import UsageError
+from undrift.families import FAMILIES
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.features.choose import _NAMES as FEATURES
 from undrift.names import nearest, plain
@@ -34,7 +35,8 @@ def settings():
 def choices():
     hints = [hint for command in COMMANDS for hint in get_type_hints(command).values()]
     parts = [part for hint in hints for part in (hint, *get_args(hint))]
-    return {str(c) for part in parts if get_origin(part) is Literal for c in get_args(part)}
+    listed = {str(c) for part in parts if get_origin(part) is Literal for c in get_args(part)}
+    return listed | {method for family in FAMILIES for method in family.methods}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +95,7 @@ def test_the_command_line_knows_them(words, meant, capsys):
     ],
 )
 def test_calls_know_them(setting, given, meant):
-    with pytest.raises(UsageError, match=f"wanted one of .*; did you mean '{meant}'"):
+    with pytest.raises(UsageError, match=f"{setting} .*wanted .*; did you mean '?{meant}"):
         undrift.train("digits", **{setting: given})
     with pytest.raises(UsageError, match="unknown setting 'lr'; did you mean 'learning_rate'"):
         undrift.train("digits", lr=1.0)

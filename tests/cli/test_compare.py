@@ -30,7 +30,7 @@ def folder(tmp_path, monkeypatch):
         ("compare digits --out x --budget never", 2, "--budget never: .*60s"),
         ("compare digits --out x --images 0", 2, "--images 0: "),
         ("compare digits --out x --images 9 --seeds 0", 2, "--seeds 0: "),
-        ("compare digits --out x --images 9 --methods biggan", 2, "--method biggan: wanted"),
+        ("compare digits --out x --images 9 --methods biggan", 2, "--methods biggan: wanted"),
         ("compare digits --out x --images 9 --metrics nothing", 2, "nothing"),
         ("compare digits --out x --images 9 --size 10", 2, "multiples of 4"),
         ("compare absent --out x --images 9", 3, "absent"),

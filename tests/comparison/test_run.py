@@ -149,7 +149,7 @@ def test_an_arm_that_changed_under_its_name_is_refused():
 @pytest.mark.parametrize(
     ("words", "pattern"),
     [
-        (("a", "biggan"), "--method biggan: wanted diffusion"),
+        (("a", "biggan"), "methods biggan: wanted diffusion"),
         (("a/b", "r3gan"), "wanted a name of letters"),
         (("", "r3gan"), "wanted a name of letters"),
         (("a", "r3gan", {"rate": 1}), "there is no setting rate"),

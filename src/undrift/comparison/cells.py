@@ -36,7 +36,7 @@ class Arm:
     settings: Mapping[str, Setting] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        family_of_method(self.method)
+        family_of_method(self.method, "methods")
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"arm {self.name!r}: wanted a name of letters, digits and ._+-")
         known = {one.name for one in fields(TrainSettings)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from undrift import synonyms
+from undrift.advice import named
 from undrift.errors import UsageError, shortened, shown
 from undrift.families.diffusion import DiffusionFamily
 from undrift.families.family import Family, ModelConfig, Recipe, Request
@@ -32,8 +33,12 @@ def family_of(config: ModelConfig) -> Family[Any]:
     return next(family for family in FAMILIES if isinstance(config, family.config))
 
 
-def family_of_method(method: str) -> Family[Any]:
+def family_of_method(method: str, parameter: str = "method") -> Family[Any]:
     """The family that has ``method``.
+
+    Args:
+        method: what was given.
+        parameter: that it was given for; the error names it.
 
     Raises:
         UsageError: there is none.
@@ -44,9 +49,8 @@ def family_of_method(method: str) -> Family[Any]:
     known = [method for family in FAMILIES for method in family.methods]
     near = nearest(method, known, synonyms.CHOICES)
     hint = "" if near is None else f"; did you mean {near}?"
-    raise UsageError(
-        f"--method {shortened(method, 60)}: wanted {', '.join(known[:-1])} or {known[-1]}{hint}"
-    )
+    wanted = f"wanted {', '.join(known[:-1])} or {known[-1]}{hint}"
+    raise UsageError(f"{named(parameter)} {shortened(method, 60)}: {wanted}")
 
 
 def family_of_kind(kind: object) -> Family[Any] | None:

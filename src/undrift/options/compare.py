@@ -93,16 +93,16 @@ class CompareOptions(FeatureOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.budget is None and self.images is None:
-            raise UsageError(
-                f"{named('budget')} 2m (equal seconds) or {named('images')} 200000 (equal images): "
-                "give one, or both"
-            )
         at_least("seeds", self.seeds, 1, MOST_SEEDS)
         at_least("n", self.n, FEWEST, MOST_IMAGES)
         at_least("workers", self.workers, 1)
         at_least("threads", self.threads, 1)
         at_least("slurm_minutes", self.slurm_minutes, 1)
+        if self.budget is None and self.images is None:
+            raise UsageError(
+                f"{named('budget')} 2m (equal seconds) or {named('images')} 200000 (equal images): "
+                "give one, or both"
+            )
         if not self.metrics:
             raise UsageError(f"{named('metrics')}: wanted one or more")
         if self.parameters is not None:
