@@ -21,7 +21,7 @@ from typing import (
 
 import tyro
 
-from undrift.advice import takes
+from undrift.advice import named, takes
 from undrift.cli.arguments import arguments_of, check_arguments, not_none
 from undrift.cli.dispatch import first_rank
 from undrift.options.options import Options, at_least, finite
@@ -70,9 +70,9 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
 
 def family_settings(
     kind: type,
-    command: Any,
+    command: Any,  # noqa: ANN401 - a dataclass of flags
     names: Collection[str],
-    owner: str,  # noqa: ANN401 - a dataclass of flags
+    owner: str,
 ) -> dict[str, Any]:
     """The flags of ``command`` that are given and that only some families of models have.
 
@@ -93,12 +93,8 @@ def family_settings(
     given = {name: value for name, value in given.items() if value is not False}
     for name, value in given.items():
         if name not in known:
-            raise unknown_setting(_flag(name), value, [_flag(one) for one in known], owner)
+            raise unknown_setting(named(name), value, [named(one) for one in known], owner)
     return given
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
 
 
 def spellings(command: type) -> dict[str, str]:

@@ -41,7 +41,7 @@ from undrift.wording import dimensions, plural
 if TYPE_CHECKING:
     from undrift.likelihood import LikelihoodRequest, OnScored, Scored
 
-Capability = Literal["inpaint", "likelihood", "trajectory"]
+Capability = Literal["edit", "inpaint", "likelihood", "trajectory"]
 """What only some families can."""
 
 
@@ -154,16 +154,22 @@ class Pipeline(ABC):
         if device is not None:
             self.to(device)
         drawn = self._draw(request, condition, chosen, trajectory, on_progress)
-        asked = {"n": n, "first": first, "labels": labels}
-        asked |= _recorded(prompts, numbers) | {"seed": seed}
-        return replace(
+        drawn = replace(
             drawn,
             labels=None if condition.labels is None else condition.labels.numpy(),
             prompts=_prompts_of(condition),
-            class_names=self.spec.class_names,
-            seconds=perf_counter() - began,
-            settings=asked | drawn.settings | {"batch_size": size},
         )
+        record = {"n": n, "first": first, "labels": labels}
+        return self._completed(drawn, began, record | _recorded(prompts, numbers), seed, size)
+
+    def _completed(
+        self, made: Samples, began: float, request: dict[str, Any], seed: int, batch_size: int
+    ) -> Samples:
+        """``made`` with its class names, its seconds since ``began`` and the whole request."""
+        settings = {**request, "seed": seed, **made.settings, "batch_size": batch_size}
+        seconds = perf_counter() - began
+        names = self.spec.class_names
+        return replace(made, class_names=names, seconds=seconds, settings=settings)
 
     def _given(
         self, condition: Condition, prompts: Prompts, numbers: GivenNumbers, n: int, first: int
@@ -326,14 +332,8 @@ class Pipeline(ABC):
         n = len(images)
         condition = self._of_images(n, first, seed, labels, prompts, numbers)
         filled = self._inpaint(holes, condition, chosen, seed, size, on_progress)
-        asked = {"n": n, "first": first, "variants": variants, "labels": labels}
-        asked |= _recorded(prompts, numbers)
-        return replace(
-            filled,
-            class_names=self.spec.class_names,
-            seconds=perf_counter() - began,
-            settings=asked | {"seed": seed} | filled.settings | {"batch_size": size},
-        )
+        record = {"n": n, "first": first, "variants": variants, "labels": labels}
+        return self._completed(filled, began, record | _recorded(prompts, numbers), seed, size)
 
     def _inpaint(
         self,
@@ -395,16 +395,11 @@ class Pipeline(ABC):
         chosen = read_settings(self.editing, settings, self.noun)
         given = Variants.of(images, variants, first, seed)
         size = self.batch_size if batch_size is None else batch_size
-        condition = self._of_images(len(images), first, seed, labels, prompts, numbers)
+        n = len(images)
+        condition = self._of_images(n, first, seed, labels, prompts, numbers)
         edited = self._edit(given, condition, chosen, seed, size, on_progress)
-        asked = {"n": len(images), "first": first, "variants": variants, "labels": labels}
-        asked |= _recorded(prompts, numbers)
-        return replace(
-            edited,
-            class_names=self.spec.class_names,
-            seconds=perf_counter() - began,
-            settings=asked | {"seed": seed} | edited.settings | {"batch_size": size},
-        )
+        record = {"n": n, "first": first, "variants": variants, "labels": labels}
+        return self._completed(edited, began, record | _recorded(prompts, numbers), seed, size)
 
     def _of_images(
         self,

@@ -76,7 +76,7 @@ class DiffusionPipeline(Pipeline):
     inpainting: ClassVar[type | None] = DiffusionInpainting
     editing: ClassVar[type | None] = DiffusionEditing
     capabilities: ClassVar[frozenset[Capability]] = frozenset(
-        {"inpaint", "likelihood", "trajectory"}
+        {"edit", "inpaint", "likelihood", "trajectory"}
     )
 
     def __init__(
