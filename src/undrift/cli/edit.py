@@ -11,7 +11,15 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
-from undrift.cli.flags import at_least, family_settings, finite, numbered, parse, repeated
+from undrift.cli.flags import (
+    at_least,
+    family_settings,
+    finite,
+    numbered,
+    parse,
+    refuse_empty,
+    repeated,
+)
 from undrift.cli.inpaint import BESIDE, SHOWN, counted, labels_of
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
@@ -137,13 +145,13 @@ def run(arguments: list[str]) -> None:
     """
     asked = parse(Edit, "edit", arguments)
     console = make_console(quiet=asked.quiet)
-    for name, wanted in (
-        ("labels", "one name or more, all, or given"),
-        ("numbers", "NAME=NUMBER"),
-        ("prompt", "a text"),
-    ):
-        if f"--{name}" in arguments and not getattr(asked, name):
-            raise UsageError(f"--{name}: wanted {wanted}")
+    refuse_empty(
+        asked,
+        arguments,
+        labels="one name or more, all, or given",
+        prompt="one text or more",
+        numbers="one NAME=NUMBER or more",
+    )
     out = folder_of(asked, "edited") if asked.out is None else Path(asked.out)
     check_unfinished(out)
     writable_folder("--out", out)
@@ -181,8 +189,10 @@ def run(arguments: list[str]) -> None:
     if asked.operator is not None and not as_they_are:
         images = _measured(truth, asked.operator, asked.noise or 0.0, asked.seed)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
-    for line in (*finding_lines(data.report), *out_of_range(numbers, pipeline.spec)):
+    for line in finding_lines(data.report):
         console.print(line)
+    for line in out_of_range(numbers, pipeline.spec):
+        console.print(f"warning: {line}")
     command = command_line("edit", arguments)
     total = len(images) * asked.variants
     with (

@@ -24,6 +24,7 @@ import tyro
 from undrift.advice import named, takes
 from undrift.cli.arguments import arguments_of, check_arguments, not_none
 from undrift.cli.dispatch import first_rank
+from undrift.errors import UsageError
 from undrift.options.options import Options, at_least, finite
 from undrift.options.train import check_threads
 
@@ -66,6 +67,22 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
         console_outputs=first_rank(),
         config=(tyro.conf.FlagCreatePairsOff, tyro.conf.HelptextFromCommentsOff),
     )
+
+
+def refuse_empty(command: Any, arguments: list[str], **wanted: str) -> None:  # noqa: ANN401
+    """Refuse a flag of a list that was given without an entry.
+
+    Args:
+        command: flags that were parsed.
+        arguments: the words that they came from.
+        wanted: field of ``command`` -> what its flag takes, for the message.
+
+    Raises:
+        UsageError: for the first such flag.
+    """
+    for name, entries in wanted.items():
+        if f"--{name}" in arguments and not getattr(command, name):
+            raise UsageError(f"--{name}: wanted {entries}")
 
 
 def family_settings(

@@ -12,7 +12,15 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
-from undrift.cli.flags import at_least, family_settings, finite, numbered, parse, repeated
+from undrift.cli.flags import (
+    at_least,
+    family_settings,
+    finite,
+    numbered,
+    parse,
+    refuse_empty,
+    repeated,
+)
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options.train import check_threads
@@ -140,10 +148,12 @@ def run(arguments: list[str]) -> None:
     """
     asked = parse(Inpaint, "inpaint", arguments)
     console = make_console(quiet=asked.quiet)
-    if "--labels" in arguments and not asked.labels:
-        raise UsageError("--labels: wanted one name or more, all, or given")
-    if "--numbers" in arguments and not asked.numbers:
-        raise UsageError("--numbers: wanted one NAME=NUMBER or more")
+    refuse_empty(
+        asked,
+        arguments,
+        labels="one name or more, all, or given",
+        numbers="one NAME=NUMBER or more",
+    )
     place = folder_of(asked, "inpainted")
     out = place if asked.out is None else Path(asked.out)
     check_unfinished(out)

@@ -15,7 +15,15 @@ import tyro
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.dispatch import Terminated
-from undrift.cli.flags import at_least, family_settings, finite, numbered, parse, repeated
+from undrift.cli.flags import (
+    at_least,
+    family_settings,
+    finite,
+    numbered,
+    parse,
+    refuse_empty,
+    repeated,
+)
 from undrift.errors import (
     InterruptedRunError,
     TerminatedError,
@@ -154,12 +162,13 @@ def run(arguments: list[str]) -> None:
     """
     asked = parse(Sample, "sample", arguments)
     console = make_console(quiet=asked.quiet)
-    if "--labels" in arguments and not asked.labels:
-        raise UsageError("--labels: wanted one name or more, or all")
-    if "--prompt" in arguments and not asked.prompt:
-        raise UsageError("--prompt: wanted one text or more")
-    if "--numbers" in arguments and not asked.numbers:
-        raise UsageError("--numbers: wanted one NAME=NUMBER or more")
+    refuse_empty(
+        asked,
+        arguments,
+        labels="one name or more, or all",
+        prompt="one text or more",
+        numbers="one NAME=NUMBER or more",
+    )
     place = folder_of(asked, "samples")  # a target that is no model is the first thing to say
     out = place if asked.out is None else Path(asked.out)
     check_unfinished(out)
