@@ -196,7 +196,7 @@ def test_every_last_line_is_a_command_with_flags_that_it_has():
 
 
 def test_outputs_of_the_next_command_do_not_meet_the_last_ones():
-    asked = sample.Sample("r", out="a/drawn", npz="all-3.npz", seed=3)
+    asked = sample.Sample(target="r", out="a/drawn", npz="all-3.npz", seed=3)
     found = parse(sample.Sample, "sample", sample._next(asked))
     assert (found.seed, found.out, found.npz) == (4, "a/drawn-4", "all-4.npz")
     again = parse(sample.Sample, "sample", sample._next(found))

@@ -12,6 +12,7 @@ import tyro
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.flags import (
+    ProcessFlags,
     at_least,
     family_settings,
     finite,
@@ -23,7 +24,7 @@ from undrift.cli.flags import (
 from undrift.cli.inpaint import BESIDE, SHOWN, counted, labels_of
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
-from undrift.options.train import check_threads
+from undrift.options.options import WeightsOptions
 from undrift.wording import images_of, plural
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ SETTINGS = (
 """Flags that are settings of some families."""
 
 
-@dataclass(frozen=True)
-class Edit:
+@dataclass(frozen=True, kw_only=True)
+class Edit(ProcessFlags, WeightsOptions):
     """Make images from images: others like them, or what a blurred, small or grey one was.
 
     No model is trained for it. One of --strength and --operator says what to do.
@@ -71,14 +72,9 @@ class Edit:
         sampler: the model's own by default; of an operator ddpm.
         guidance: classifier-free guidance towards labels, the prompt and numbers.
         seed: of the noise.
-        ema: length of the weight average, as a share of training such as 0.05.
-        weights: the averaged weights, or the raw ones of the last step.
         batch_size: images computed at once; None picks.
-        device: where to compute.
-        threads: CPU threads; None leaves torch's choice.
         out: the folder to write; RUN/edited/SEED-N-KEY by default, where KEY stands for the other
             settings; edited/SEED-N-KEY for a pipeline that is in no run.
-        quiet: print nothing but errors.
     """
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
@@ -109,30 +105,21 @@ class Edit:
     sampler: str | None = None
     guidance: float | None = None
     seed: int = 0
-    ema: float | None = None
-    weights: Literal["ema", "raw"] = "ema"
     batch_size: int | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = None
     out: str | None = None
-    quiet: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if (self.strength is None) == (self.operator is None):
             raise UsageError("edit: give one of --strength, as 0.6, and --operator, as blur:2")
         for name in ("measure", "noise", "method", "iterations"):
             if self.operator is None and getattr(self, name) not in (None, False):
                 raise UsageError(f"--{name}: it belongs to --operator; leave it out")
-        for name in ("n", "variants", "steps", "iterations", "batch_size", "threads"):
+        for name in ("n", "variants", "steps", "iterations", "batch_size"):
             at_least(name, getattr(self, name), 1)
         at_least("seed", self.seed, 0)
-        check_threads(self.threads)
         for name in ("strength", "noise", "guidance"):
             finite(name, getattr(self, name))
-        if self.ema is not None and not 0 < self.ema <= 0.25:
-            raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
-        if self.ema is not None and self.weights == "raw":
-            raise UsageError("--ema and --weights raw exclude each other; give one of them")
 
 
 def run(arguments: list[str]) -> None:

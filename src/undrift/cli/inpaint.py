@@ -13,6 +13,7 @@ import tyro
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.flags import (
+    ProcessFlags,
     at_least,
     family_settings,
     finite,
@@ -23,7 +24,7 @@ from undrift.cli.flags import (
 )
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
-from undrift.options.train import check_threads
+from undrift.options.options import WeightsOptions
 from undrift.wording import images_of, plural
 
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ SHOWN = 16
 _HIDDEN = 128  # grey
 
 
-@dataclass(frozen=True)
-class Inpaint:
+@dataclass(frozen=True, kw_only=True)
+class Inpaint(ProcessFlags, WeightsOptions):
     """Paint what a mask hides of images, several times each; the rest stays as it is.
 
     A diffusion model was never trained for it. A GAN searches for latents whose images agree with
@@ -77,14 +78,9 @@ class Inpaint:
         iterations: of a GAN: steps of the search, 100 by default.
         seconds: of a GAN: time for all of it, in place of iterations.
         seed: names the noise.
-        ema: length of the weight average, as a share of training such as 0.05.
-        weights: the averaged weights, or the raw ones of the last step.
         batch_size: fills painted at once; None picks.
-        device: where to compute.
-        threads: CPU threads; None leaves torch's choice.
         out: the folder to write; RUN/inpainted/SEED-N-KEY by default, where KEY stands for the
             other settings; inpainted/SEED-N-KEY for a pipeline that is in no run.
-        quiet: print nothing but errors.
     """
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
@@ -111,31 +107,22 @@ class Inpaint:
     iterations: int | None = None
     seconds: float | None = None
     seed: int = 0
-    ema: float | None = None
-    weights: Literal["ema", "raw"] = "ema"
     batch_size: int | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = None
     out: str | None = None
-    quiet: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.mask is None:
             raise UsageError(
                 "--mask: say what to paint, as top, bottom, left, right, center or a picture in "
                 "which that is white"
             )
-        for flag in ("n", "variants", "steps", "resample", "jump", "batch_size", "threads"):
+        for flag in ("n", "variants", "steps", "resample", "jump", "batch_size"):
             at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 1)
         at_least("--iterations", self.iterations, 0)
         at_least("--seed", self.seed, 0)
-        check_threads(self.threads)
         finite("--guidance", self.guidance)
         finite("--seconds", self.seconds)
-        if self.ema is not None and not 0 < self.ema <= 0.25:
-            raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
-        if self.ema is not None and self.weights == "raw":
-            raise UsageError("--ema and --weights raw exclude each other; give one of them")
 
 
 def run(arguments: list[str]) -> None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -16,6 +16,7 @@ from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.dispatch import Terminated
 from undrift.cli.flags import (
+    ProcessFlags,
     at_least,
     family_settings,
     finite,
@@ -32,7 +33,7 @@ from undrift.errors import (
 )
 from undrift.files.destination import writable_file, writable_folder
 from undrift.files.reading import read_bytes
-from undrift.options.train import check_threads
+from undrift.options.options import WeightsOptions
 from undrift.wording import plural
 
 if TYPE_CHECKING:
@@ -50,8 +51,8 @@ SETTINGS = (
 STRIP, GIF = "trajectory.png", "trajectory.gif"
 
 
-@dataclass(frozen=True)
-class Sample:
+@dataclass(frozen=True, kw_only=True)
+class Sample(ProcessFlags, WeightsOptions):
     """Draw images from a trained model: PNGs, grid.png, and samples.json that repeats the command.
 
     Image i depends on the seed and on i alone: the first 4 of -n 8 are those of -n 4.
@@ -86,17 +87,12 @@ class Sample:
         truncation: of a GAN: share of the distance from the mean latent that is kept, from 0 to 1,
             which is off; less makes images more typical and more alike.
         seed: names the noise.
-        ema: length of the weight average to sample with, as a share of training such as 0.05.
-        weights: the averaged weights, or the raw ones of the last step.
         batch_size: images drawn at once; None picks.
-        device: where to draw.
-        threads: CPU threads; None leaves torch's choice.
         out: the folder to write; RUN/samples/SEED-N by default, with a key of the other settings
             where any are given; samples/SEED-N for a pipeline that is in no run.
         npz: also write every image and label into this one .npz file.
         trajectory: also show how the first images come out of the noise: trajectory.png, a strip,
             and trajectory.gif.
-        quiet: print nothing but errors.
     """
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
@@ -121,33 +117,23 @@ class Sample:
     threshold: str | None = None
     truncation: float | None = None
     seed: int = 0
-    ema: float | None = None
-    weights: Literal["ema", "raw"] = "ema"
     batch_size: int | None = None
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int | None = None
     out: str | None = None
     npz: str | None = None
     trajectory: bool = False
-    quiet: bool = False
 
     def __post_init__(self) -> None:
+        if self.truncation is not None and not 0 <= self.truncation <= 1:
+            raise UsageError(f"--truncation {self.truncation}: wanted a share from 0 to 1 (off)")
+        super().__post_init__()
         at_least("-n", self.n, 1)
         at_least("--steps", self.steps, 1)
         at_least("--batch-size", self.batch_size, 1)
-        at_least("--threads", self.threads, 1)
-        check_threads(self.threads)
         at_least("--seed", self.seed, 0)
         finite("--guidance", self.guidance)
         finite("--tolerance", self.tolerance)
-        if self.truncation is not None and not 0 <= self.truncation <= 1:
-            raise UsageError(f"--truncation {self.truncation}: wanted a share from 0 to 1 (off)")
-        if self.ema is not None and not 0 < self.ema <= 0.25:
-            raise UsageError(f"--ema {self.ema}: wanted a share of training above 0, up to 0.25")
         if self.prompt and self.prompts is not None:
             raise UsageError("--prompt and --prompts exclude each other; give one of them")
-        if self.ema is not None and self.weights == "raw":
-            raise UsageError("--ema and --weights raw exclude each other; give one of them")
 
 
 def run(arguments: list[str]) -> None:
