@@ -174,9 +174,9 @@ def test_each_image_may_have_its_own_time():
         ("level.sigma**2 / level.alpha", "level.sigma / level.alpha"),
         ("values - x0)", "x0 - values)"),
         ("x0 + hidden, given", "x0 - hidden, given"),
-        ("self.measurement.part(product)", "product"),  # A left out of A C A^T
+        ("inner(product)", "product"),  # A left out of A C A^T
         ("values - torch.where", "values + torch.where"),
-        ("+ self.measurement.noise**2 * direction", ""),
+        ("+ noise**2 * direction", ""),
         ("residual - step * bent", "residual + step * bent"),
         ("size / before * direction", "before / size * direction"),
     ],

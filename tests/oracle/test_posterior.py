@@ -142,8 +142,8 @@ def test_samples_of_moments_have_the_posterior_s_mean_and_variance():
         ("level.sigma**2 / level.alpha, 0.0", "level.sigma / level.alpha, 0.0"),
         ("- self.operator.apply(x0)", "+ self.operator.apply(x0)"),
         ("x0 + shift)", "x0 - shift)"),
-        ("self.operator.apply(product) + self.noise", "self.operator.apply(product) - self.noise"),
-        ("residual = residual - step * bent", "residual = residual + step * bent"),
+        ("(moved, apply, noise, residual", "(moved, apply, 0.0, residual"),
+        ("vector = self.operator.adjoint", "vector = -self.operator.adjoint"),
     ],
 )
 def test_mutants_are_caught(old, new):

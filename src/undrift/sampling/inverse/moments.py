@@ -78,34 +78,50 @@ class MomentMatched:
             return gain * product.to(x0.dtype)
 
         values = self.measurement.values.to(x0.dtype)
-        hidden, v = self._solved(covariance, self.measurement.part(values - x0))
+        measured = self.measurement
+        residual = measured.part(values - x0)
+        hidden, v = conjugate_gradients(
+            covariance, measured.part, measured.noise, residual, self.iterations
+        )
         given = values - torch.where(reached, self.measurement.noise**2 * v, 0.0)  # (3)
         matched = self.measurement.over(x0 + hidden, given)
         return Prediction(prediction.x_t.detach(), prediction.level, matched)
 
-    def _solved(
-        self, covariance: Callable[[Tensor], Tensor], residual: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """C A^T v and A^T v of (2), (B, ...) each, every image by itself.
 
-        An image stops where the curvature is not positive: C of a network is one only nearly.
-        """
-        v, moved = torch.zeros_like(residual), torch.zeros_like(residual)
-        direction, size = residual, _dot(residual, residual)
-        for _ in range(self.iterations):
-            product = covariance(direction)
-            bent = self.measurement.part(product) + self.measurement.noise**2 * direction
-            curvature = _dot(direction, bent)
-            sound = (curvature > 0) & (size > 0)
-            step = torch.where(sound, size / curvature, 0.0)
-            v = v + step * direction
-            moved = moved + step * product
-            residual = residual - step * bent
-            before, size = size, _dot(residual, residual)
-            direction = torch.where(sound, residual + size / before * direction, 0.0)
-        return moved, v
+def conjugate_gradients(
+    covariance: Callable[[Tensor], Tensor],
+    inner: Callable[[Tensor], Tensor],
+    noise: float,
+    residual: Tensor,
+    iterations: int,
+) -> tuple[Tensor, Tensor]:
+    """C A^T v and v of (2), (B, ...) each, every image by itself.
+
+    An image stops where the curvature is not positive: C of a network is one only nearly.
+
+    Args:
+        covariance: C A^T times a vector.
+        inner: A times what ``covariance`` returns.
+        noise: s.
+        residual: y - A D.
+        iterations: at least 1.
+    """
+    v, moved = torch.zeros_like(residual), residual.new_zeros(())
+    direction, size = residual, dot(residual, residual)
+    for _ in range(iterations):
+        product = covariance(direction)
+        bent = inner(product) + noise**2 * direction
+        curvature = dot(direction, bent)
+        sound = (curvature > 0) & (size > 0)
+        step = torch.where(sound, size / curvature, 0.0)
+        v = v + step * direction
+        moved = moved + step * product
+        residual = residual - step * bent
+        before, size = size, dot(residual, residual)
+        direction = torch.where(sound, residual + size / before * direction, 0.0)
+    return moved, v
 
 
-def _dot(a: Tensor, b: Tensor) -> Tensor:
+def dot(a: Tensor, b: Tensor) -> Tensor:
     """Inner product of each image, (B, 1, ...)."""
     return (a * b).flatten(1).sum(1).reshape(-1, *[1] * (a.ndim - 1))

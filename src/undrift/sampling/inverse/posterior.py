@@ -25,7 +25,6 @@ scale is this module's choice in place of a hand-tuned one.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,6 +33,7 @@ from torch import Tensor
 
 from undrift.diffusion import Prediction
 from undrift.errors import UsageError
+from undrift.sampling.inverse.moments import conjugate_gradients, dot
 from undrift.sampling.inverse.operators import Operator
 from undrift.sampling.solver import BoundDenoise
 
@@ -81,64 +81,33 @@ class PosteriorDenoiser:
             inside = x_t.detach().requires_grad_()
             prediction = self.denoise(inside, t)
         x0 = prediction.x0.detach()
+        image = (x0.shape[1], x0.shape[2], x0.shape[3])
         level = prediction.level.like(x0)
         # Where alpha is 0, x_t says nothing of the image and (1) is 0/0: D stays.
         gain = torch.where(level.alpha > 0, level.sigma**2 / level.alpha, 0.0)
 
         def moved(v: Tensor) -> Tensor:
             """C A^T v, by (1)."""
-            vector = self.operator.adjoint(v, (x0.shape[1], x0.shape[2], x0.shape[3]))
+            vector = self.operator.adjoint(v, image)
             (product,) = torch.autograd.grad(prediction.x0, inside, vector, retain_graph=True)
             return gain * product.to(x0.dtype)
 
         residual = self.values.to(x0.dtype) - self.operator.apply(x0)
+        apply, noise, count = self.operator.apply, self.noise, residual[0].numel()
         if self.rule == "moments":
-            shift = self._matched(moved, residual)
+            shift, _ = conjugate_gradients(moved, apply, noise, residual, self.iterations)
         elif self.rule == "pigdm":
             variance = level.sigma**2 * self.deviation**2
             variance = variance / (level.sigma**2 + level.alpha**2 * self.deviation**2)
-            shift = moved(self._pseudo_inverse(variance, residual, x0))
+
+            def isotropic(v: Tensor) -> Tensor:
+                """C A^T v of (4)."""
+                return variance * self.operator.adjoint(v, image)
+
+            steps = min(_EXACT, count)
+            shift = moved(conjugate_gradients(isotropic, apply, noise, residual, steps)[1])
         else:
-            own = _dot(residual, residual) / residual[0].numel()
+            own = dot(residual, residual) / count
             scale = own.clamp(min=self.noise**2)
             shift = moved(torch.where(scale > 0, residual / scale, 0.0))
         return Prediction(prediction.x_t.detach(), prediction.level, x0 + shift)
-
-    def _matched(self, moved: Callable[[Tensor], Tensor], residual: Tensor) -> Tensor:
-        """C A^T v with v of (3), each image by itself.
-
-        An image stops where the curvature is not positive: C of a network is one only nearly.
-        """
-        total: Tensor | None = None
-        direction, size = residual, _dot(residual, residual)
-        for _ in range(self.iterations):
-            product = moved(direction)
-            bent = self.operator.apply(product) + self.noise**2 * direction
-            curvature = _dot(direction, bent)
-            sound = (curvature > 0) & (size > 0)
-            step = torch.where(sound, size / curvature, 0.0)
-            total = step * product if total is None else total + step * product
-            residual = residual - step * bent
-            before, size = size, _dot(residual, residual)
-            direction = torch.where(sound, residual + size / before * direction, 0.0)
-        return residual if total is None else total
-
-    def _pseudo_inverse(self, variance: Tensor, residual: Tensor, x0: Tensor) -> Tensor:
-        """V of (4)."""
-        image = (x0.shape[1], x0.shape[2], x0.shape[3])
-        v, direction, size = torch.zeros_like(residual), residual, _dot(residual, residual)
-        for _ in range(min(_EXACT, residual[0].numel())):
-            back = self.operator.apply(self.operator.adjoint(direction, image))
-            bent = variance * back + self.noise**2 * direction
-            curvature = _dot(direction, bent)
-            sound = (curvature > 0) & (size > 0)
-            step = torch.where(sound, size / curvature, 0.0)
-            v, residual = v + step * direction, residual - step * bent
-            before, size = size, _dot(residual, residual)
-            direction = torch.where(sound, residual + size / before * direction, 0.0)
-        return v
-
-
-def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Inner product of each image, (B, 1, ...)."""
-    return (a * b).flatten(1).sum(1).reshape(-1, *[1] * (a.ndim - 1))
