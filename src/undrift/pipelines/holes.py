@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undrift.conditioning import Condition
 from undrift.errors import UsageError
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import MOST_IMAGES, check_images, within
@@ -67,9 +68,9 @@ class Variants:
         """The images of some fills, uint8 (len(rows), C, H, W)."""
         return torch.from_numpy(self.images[self._places(rows)]).permute(0, 3, 1, 2)
 
-    def by_fill(self, of_images: NDArray[np.int64]) -> NDArray[np.int64]:
-        """An entry for each image (N,), as one for each of their fills (N V,)."""
-        return np.repeat(of_images, self.variants)
+    def by_fill(self, condition: Condition) -> Condition:
+        """The condition of N images as that of their N V fills."""
+        return condition[torch.from_numpy(self._places(range(len(self))))]
 
     def _places(self, rows: Rows) -> NDArray[np.int64]:
         return np.asarray(rows) // self.variants

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,7 +21,6 @@ from torch import Tensor
 from undrift.codec.affine import Affine
 from undrift.conditioning import Condition
 from undrift.errors import UsageError
-from undrift.pipelines.diffusion.draw import Drawing
 from undrift.pipelines.diffusion.inpaint import SAMPLER, drawing_of, within_range
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.settings import DiffusionEditing
@@ -53,38 +53,22 @@ def edit(
     restoring = settings.operator is not None
     sampler = SAMPLER if restoring else spec.sampler
     drawing = drawing_of(model, settings, condition, sampler)
-    condition = condition[torch.from_numpy(given.by_fill(np.arange(len(given.images))))]
+    condition = given.by_fill(condition)
     labels = None if condition.labels is None else condition.labels.numpy()
     own = {name: value for name, value in settings.own().items() if value is not None}
+    record = {**drawing.settings(), **own}
     times = drawing.times()
+    bind: Bind | None = None
+    start: Start | None = None
     if restoring:
-        bind, start = _restoring(model, codec, given, settings), None
+        bind = _restoring(model, codec, given, settings)
     else:
         steps = math.ceil((settings.strength or 0.0) * (len(times) - 1))
         times = times[len(times) - 1 - steps :]
-        bind, start = None, _starting(model, given, times[0])
+        start = _starting(model, given, times[0])
         if not steps:
-            images = given.images[np.arange(len(given)) // given.variants]
-            return Samples(images, labels, nfe=0.0, settings={**drawing.settings(), **own})
-    made, nfe = _carried(
-        model, given, drawing, times, condition, bind, start, seed, batch_size, on_progress
-    )
-    return Samples(made, labels, nfe=nfe, settings={**drawing.settings(), **own})
-
-
-def _carried(
-    model: DiffusionModel,
-    given: Variants,
-    drawing: Drawing,
-    times: Tensor,
-    condition: Condition,
-    bind: Bind | None,
-    start: Start | None,
-    seed: int,
-    batch_size: int,
-    on_progress: OnProgress | None,
-) -> tuple[NDArray[np.uint8], float]:
-    """Images (N variants, H, W, C), and network forwards for each."""
+            images = np.repeat(given.images, given.variants, axis=0)
+            return Samples(images, labels, settings=record)
     counted = CountedDenoiser(model.denoiser)
     request = Request(len(given), seed, 0, batch_size)
     parts: list[NDArray[np.uint8]] = []
@@ -98,10 +82,11 @@ def _carried(
             on_progress=None
             if on_progress is None
             else telling(on_progress, request.batches, k, model.decoded),
-            start=None if start is None else lambda noise, rows=rows: start(rows, noise),
+            start=None if start is None else partial(start, rows),
         )
         parts.append(model.decoded(drawn.x))
-    return np.concatenate(parts), counted.images / len(given)
+    nfe = counted.images / len(given)
+    return Samples(np.concatenate(parts), labels, nfe=nfe, settings=record)
 
 
 def _restoring(

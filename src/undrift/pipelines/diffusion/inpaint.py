@@ -63,7 +63,7 @@ def inpaint(
         raise UsageError(f"inpaint: pixels cannot be known in the space of {type(codec).__name__}")
     drawing = drawing_of(model, settings, condition, SAMPLER)
     request = Request(len(holes), seed, 0, batch_size)
-    condition = condition[torch.from_numpy(holes.by_fill(np.arange(len(holes.images))))]
+    condition = holes.by_fill(condition)
     times = _times(drawing, settings)
     limits = DataRange.of_codec(codec, spec.shape[0])
     counted = CountedDenoiser(model.denoiser)
