@@ -57,10 +57,9 @@ def test_guided_score_is_that_of_the_tilted_density(schedule, scale, batched):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("(x0 - x0_negative)", "(x0_negative - x0)"),  # sign
-        ("x0_negative + self.scale", "x0 + self.scale"),
+        ("(x0, x0_negative, self.scale)", "(x0_negative, x0, self.scale)"),  # sign
         ("[context, self.negative]", "[self.negative, context]"),
-        ("self.scale * (x0", "(1 + self.scale) * (x0"),  # the paper's w, off by one
+        ("x0_negative, self.scale)", "x0_negative, 1 + self.scale)"),  # the paper's w, off by one
     ],
 )
 def test_mutants_miss_the_tilted_density(old, new):

@@ -22,7 +22,13 @@ from undrift.sampling.grids import (
     trailing,
     uniform,
 )
-from undrift.sampling.guidance import ClassifierFree
+from undrift.sampling.guidance import (
+    Autoguidance,
+    ClassifierFree,
+    ClassifierGuided,
+    Composed,
+    WithinInterval,
+)
 from undrift.sampling.integrate import AfterStep, integrate
 from undrift.sampling.noise import ImageNoise
 from undrift.sampling.progress import OnStep, StepDone
@@ -37,9 +43,12 @@ __all__ = [
     "AdaptiveResult",
     "AfterStep",
     "AnalyticFirstStep",
+    "Autoguidance",
     "BoundDenoise",
     "BrownianPaths",
     "ClassifierFree",
+    "ClassifierGuided",
+    "Composed",
     "CountedDenoiser",
     "DPMpp2M",
     "Draw",
@@ -50,6 +59,7 @@ __all__ = [
     "Solver",
     "StepDone",
     "StepNoise",
+    "WithinInterval",
     "adaptive_name",
     "beta",
     "from_ratios",

@@ -11,18 +11,23 @@ Reference: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6 wit
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from undrift.diffusion import Denoise, Prediction
-from undrift.errors import UsageError
 from undrift.networks import Context
+from undrift.sampling.guidance.extrapolation import (
+    Scale,
+    check_scale,
+    check_share,
+    extrapolated,
+    rescaled,
+)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ClassifierFree:
     """A guided denoiser, called like the one it is made of.
 
@@ -31,33 +36,36 @@ class ClassifierFree:
 
     Attributes:
         denoiser: the model.
-        scale: w of equation (1), finite.
+        scale: w of equation (1), finite; a number, or a tensor (B,) with one for each row.
         negative: context to steer away from, one row per image; None is no context at all.
         batched: run both in one forward of twice the batch, which is faster while a batch does not
             fill the device; needs a negative context.
+        rescale: share of the guided prediction that is rescaled; see `extrapolation`.
 
     Raises:
-        UsageError: for a scale that is not finite.
+        UsageError: for a scale that is not finite, or a share that is none.
     """
 
     denoiser: Denoise
-    scale: float
+    scale: Scale
     negative: Context | None = None
     batched: bool = True
+    rescale: float = 0.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.scale):
-            raise UsageError(f"guidance {self.scale}: give a finite number (1 is off)")
+        check_scale(self.scale)
+        check_share(self.rescale)
 
     def __call__(self, x_t: Tensor, t: Tensor, context: Context | None = None) -> Prediction:
         """Return the guided prediction at ``x_t`` (B, ...) and ``t`` of shape () or (B,)."""
-        if self.scale == 1:
-            return self.denoiser(x_t, t, context)
-        if self.scale == 0:
-            return self.denoiser(x_t, t, self.negative)
+        if not isinstance(self.scale, Tensor):
+            if self.scale == 1:
+                return self.denoiser(x_t, t, context)
+            if self.scale == 0 and not self.rescale:
+                return self.denoiser(x_t, t, self.negative)
         conditional, x0, x0_negative = self._both(x_t, t, context)
-        guided = x0_negative + self.scale * (x0 - x0_negative)  # (1)
-        return Prediction(conditional.x_t, conditional.level, guided)
+        guided = extrapolated(x0, x0_negative, self.scale)  # (1)
+        return Prediction(conditional.x_t, conditional.level, rescaled(guided, x0, self.rescale))
 
     def _both(
         self, x_t: Tensor, t: Tensor, context: Context | None
