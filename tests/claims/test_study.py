@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from tests.claims.planted import Distances, PlantedExecutor
 from tests.comparison import fake_executor
 from tests.comparison.fake_executor import TRIALS, option
@@ -29,6 +30,7 @@ from undrift.claims.tables import looks_of
 from undrift.claims.worlds import load_study, rare_classes, tail_rows
 from undrift.comparison import run as compare_run
 from undrift.errors import UsageError
+from undrift.report import figure as report_figure
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +39,22 @@ def planted():
         patch.setattr(fake_executor, "FD", Distances())
         patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
         yield
+
+
+def undraw(patch: pytest.MonkeyPatch) -> None:
+    """Figures are made but not rendered, which takes most of a study's time here."""
+    blank = '<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
+
+    def savefig(figure, out, *, format, **_):
+        out.write(blank if format == "svg" else b"\x89PNG")
+
+    patch.setattr(Figure, "savefig", savefig)
+    patch.setattr(report_figure, "_ends", lambda figure: None)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    undraw(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +67,9 @@ def made(planted, tmp_path_factory):
         result = run_study(Study("quick", str(folder)), executor=executor)
         again = PlantedExecutor()
         patch.setattr(run, "LocalExecutor", lambda places: again)
-        run_study(Study("quick", str(folder)), executor=again)
+        undraw(patch)
+        shutil.copytree(folder, copy := tmp_path_factory.mktemp("again") / "study")
+        run_study(Study("quick", str(copy)), executor=again)
     return folder, result, executor, again
 
 
@@ -136,6 +156,7 @@ def test_a_claim_without_a_number_says_why_on_the_first_screen(made):
     assert "no number" in first_screen and why in first_screen
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_sweep_goes_around_what_the_trials_chose(planted, tmp_path, monkeypatch):
     monkeypatch.setitem(PRESETS, "quick", replace(QUICK, trials=3))
     executor = PlantedExecutor()
@@ -176,6 +197,7 @@ def words_of_run(executor, table, name):
     )
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, monkeypatch):
     folder, _, _, _ = made
     shutil.copytree(folder, tmp_path / "study")
@@ -191,6 +213,7 @@ def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, mon
     assert [words[-1] for words in executor.commands] == [name]
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("lost", [("sweep", "ring8", "filling"), ("scaling", "tail", "likelihood")])
 def test_a_table_all_of_whose_runs_fail_is_a_result(planted, tmp_path, monkeypatch, lost):
     executor = PlantedExecutor(lost=lost)
@@ -208,6 +231,7 @@ def test_a_table_all_of_whose_runs_fail_is_a_result(planted, tmp_path, monkeypat
             assert claim(result, name)["value"] is None and claim(result, name)["reason"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_without_the_times_of_diffusion_there_is_a_page(made, planted, tmp_path, monkeypatch):
     folder, result, _, _ = made
     name = next(name for name in result["pieces"] if name.startswith("times/diffusion"))
@@ -221,6 +245,7 @@ def test_without_the_times_of_diffusion_there_is_a_page(made, planted, tmp_path,
     assert "killed by signal SIGKILL" in (tmp_path / "study" / "report.html").read_text()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_damaged_piece_is_made_again(made, planted, tmp_path, monkeypatch):
     folder, result, _, _ = made
     shutil.copytree(folder, tmp_path / "study")
@@ -252,6 +277,7 @@ def test_another_study_does_not_go_on_where_one_lies(made, planted, tmp_path, ot
         run_study(Study("quick", str(tmp_path / "study")), executor=executor)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_trial_that_is_made_up_for_does_not_move_the_sweep(planted, tmp_path, monkeypatch):
     """It may win then, but the runs around the one that won before are there."""
     monkeypatch.setitem(PRESETS, "quick", replace(QUICK, trials=3))

@@ -143,10 +143,11 @@ class Piece:
 
 
 class Slow:
-    """An executor whose commands take three looks."""
+    """An executor whose commands take some looks."""
 
-    def __init__(self, places):
+    def __init__(self, places, looks=3):
         self.places, self.running, self.most, self.started, self.stopped = places, 0, 0, [], []
+        self.looks = looks
 
     def start(self, command):
         executor = self
@@ -159,7 +160,7 @@ class Slow:
 
             def poll(self):
                 self.looks += 1
-                if self.looks == 3 or command.words in executor.stopped:
+                if self.looks == executor.looks or command.words in executor.stopped:
                     executor.running -= 1
                     return Outcome(75 if command.words in executor.stopped else 0, 1.0, 1.0)
                 return None
@@ -180,6 +181,15 @@ def test_places_are_filled_and_never_more_and_done_is_told_once():
     assert executor.most == 2 and len(executor.started) == 10
     assert sorted(piece.name for piece in done) == [f"p{k}" for k in range(5)]
     assert all(piece.codes == [0, 0] for piece in pieces)
+
+
+def test_nothing_waits_while_commands_end():
+    def sleep(_):
+        raise AssertionError("the next command could have been started")
+
+    pieces, executor = [Piece("a"), Piece("b")], Slow(1, looks=1)
+    work_off(pieces, executor, lambda _: None, sleep=sleep)
+    assert [piece.codes for piece in pieces] == [[0, 0], [0, 0]]
 
 
 def test_an_interruption_stops_what_runs_and_hears_how_it_ended():

@@ -50,13 +50,15 @@ def work_off(
         while waiting or running:
             while waiting and len(running) < executor.places:
                 _start(waiting.popleft(), executor, running, on_done)
+            ended = False
             for entry in list(running):
                 outcome = entry[1].poll()
                 if outcome is not None:
+                    ended = True
                     running.remove(entry)
                     entry[0].ended(outcome)
                     _start(entry[0], executor, running, on_done)
-            if running:
+            if running and not ended:
                 sleep(PAUSE)
     except BaseException:
         _stop(running, sleep)
