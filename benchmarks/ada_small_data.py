@@ -31,7 +31,7 @@ from record import conditions, warn_if_busy, write
 
 import undrift
 from undrift.metrics.seeds import paired_over_seeds
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines.grid import image_grid
 from undrift.runs import configuration
 from undrift.runs.events import read_events
@@ -132,7 +132,7 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
     """Train one arm with one seed, and say what its discriminator and its samples are like."""
     arm, seed = which
     run = work / f"{arm}-{seed}"
-    settings = TrainSettings(
+    settings = TrainOptions(
         method="stylegan2",
         images=options.images,
         seed=seed,

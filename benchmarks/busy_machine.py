@@ -160,7 +160,7 @@ def _work(threads: int) -> None:
     import torch
 
     import undrift.data
-    from undrift.options.train import TrainSettings
+    from undrift.options.train import TrainOptions
     from undrift.runs.recipes import resolve
     from undrift.training.distributed import World
     from undrift.training.learners.diffusion import DiffusionLearner
@@ -169,7 +169,7 @@ def _work(threads: int) -> None:
 
     torch.set_num_threads(threads)
     data = undrift.data.load("digits")
-    settings = TrainSettings(steps=1_000_000, threads=threads)
+    settings = TrainOptions(steps=1_000_000, threads=threads)
     config = resolve("digits", settings, data, device="cpu")
     learner = DiffusionLearner(config.model, 0, torch.device("cpu"))
     trainer = Trainer(learner, config.training, data.split("train"), world=World.join())

@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import undrift.data
 from undrift.conditioning import Condition
 from undrift.networks import UNetConfig
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines import DiffusionPipeline
 from undrift.runs.recipes import resolve
 from undrift.training.distributed import World
@@ -58,7 +58,7 @@ def ours(
         path = Path(folder) / "images.npz"
         np.savez(path, images=images, labels=labels)
         data = undrift.data.load(path, holdout=0)
-    settings = TrainSettings(
+    settings = TrainOptions(
         steps=1_000_000,
         batch_size=batch,
         holdout=0.0,

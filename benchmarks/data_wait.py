@@ -19,7 +19,7 @@ from halves import data_folder
 from record import conditions, warn_if_busy, write
 
 import undrift.data
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.recipes import resolve
 from undrift.training.distributed import World
 from undrift.training.learners.diffusion import DiffusionLearner
@@ -73,7 +73,7 @@ class Listener:
 def wait(source: Path, options: argparse.Namespace) -> dict[str, Any]:
     """Train on ``source`` for ``--steps`` and account for the waiting."""
     data = undrift.data.load(source)
-    settings = TrainSettings(steps=options.steps, threads=options.threads)
+    settings = TrainOptions(steps=options.steps, threads=options.threads)
     config = resolve(str(source), settings, data, device="cpu")
     learner = DiffusionLearner(config.model, 0, torch.device("cpu"))
     listener = Listener()

@@ -33,7 +33,7 @@ from record import conditions
 
 import undrift
 from undrift.data import ImageSet
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
 from undrift.runs.recipes import build_learner, resolve
@@ -128,7 +128,7 @@ def training_images(options: argparse.Namespace, folder: Path) -> str:
 
 def setting(options: argparse.Namespace, source: str) -> RunConfig:
     """The recipe for so many images, changed as ``--set`` says."""
-    asked = TrainSettings(
+    asked = TrainOptions(
         method=options.method, batch_size=options.batch, seed=options.seed, budget=options.budget
     )
     config = resolve(source, asked, _images(source), device="cpu")
@@ -152,7 +152,7 @@ def _measured(pipeline: Any, source: str, n: int) -> dict[str, float]:  # noqa: 
 
 @cache
 def _images(source: str) -> ImageSet:
-    return load_images(source, TrainSettings())
+    return load_images(source, TrainOptions())
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ from tests.golden import driver, expectation  # noqa: E402
 import undrift  # noqa: E402
 import undrift.data  # noqa: E402
 from undrift.errors import UsageError  # noqa: E402
-from undrift.options.train import TrainSettings  # noqa: E402
+from undrift.options.train import TrainOptions  # noqa: E402
 from undrift.runs import configuration  # noqa: E402
 from undrift.runs.recipes import resolve  # noqa: E402
 
@@ -142,7 +142,7 @@ def configurations(folder: Path) -> Numbers:
                     words = " ".join(f"{key}={value}" for key, value in settings.items())
                     try:
                         plain = configuration.dump(
-                            resolve("data", TrainSettings(**settings), data, device=device)
+                            resolve("data", TrainOptions(**settings), data, device=device)
                         )
                     except UsageError as error:
                         plain = f"refused: {error}"

@@ -37,7 +37,7 @@ import undrift.data
 from undrift.metrics import Comparison, Images, open_spaces, quick_space, with_sensitivity
 from undrift.metrics import measure as measure_metrics
 from undrift.metrics.variety import effective_dimensions
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.report.sensitivity import with_samples
 from undrift.report.verdict import Verdict
 from undrift.runs.expectation import TABLE, images_needed
@@ -207,7 +207,7 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
     source = _prepared(name, options)
     began = time.monotonic()
     data = undrift.data.load(source, holdout=HELD_OUT)
-    settings = TrainSettings(images=length, holdout=HELD_OUT, threads=1)
+    settings = TrainOptions(images=length, holdout=HELD_OUT, threads=1)
     config = resolve(str(source), settings, data, device="cpu")
     learner = build_learner(config, "cpu")
     plan = config.training

@@ -32,7 +32,7 @@ from undrift.data import ImageSet
 from undrift.diffusion import LogNormal
 from undrift.metrics import Comparison, Images, measure
 from undrift.metrics.features import open_extractor
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines import Samples
 from undrift.pipelines.grid import image_grid
 from undrift.runs.configuration import RunConfig
@@ -75,7 +75,7 @@ def main() -> None:
     torch.set_num_threads(1)
     source, size = SETS[given.data]
     path = source if source == "digits" else str(data_folder(given.data_folder) / source)
-    settings = TrainSettings(budget=f"{given.minutes}m", size=size, device="cpu", threads=1)
+    settings = TrainOptions(budget=f"{given.minutes}m", size=size, device="cpu", threads=1)
     # a tenth for the metrics, at least 300 images
     found = undrift.data.load(path, holdout=0, **({} if size is None else {"size": size}))
     held = max(300, len(found) // 10)

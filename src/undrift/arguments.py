@@ -35,7 +35,7 @@ from typing import (
 
 from undrift import errors, synonyms
 from undrift.errors import UsageError
-from undrift.names import nearest
+from undrift.names import did_you_mean, nearest
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,8 +85,7 @@ def keywords_of(options: Callable[P, Given]) -> Callable[[Callable[[Given], R]],
     type checkers.
 
     Raises:
-        UsageError: from the call, what the dataclass raises; keywords that it does not have are
-            Python's own ``TypeError``.
+        UsageError: from the call, for a keyword that is no field, and what the dataclass raises.
     """
 
     def decorate(function: Callable[[Given], R]) -> Callable[P, R]:
@@ -94,6 +93,10 @@ def keywords_of(options: Callable[P, Given]) -> Callable[[Callable[[Given], R]],
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs.keys() - signature.parameters.keys():
+                known = list(signature.parameters)
+                hint = did_you_mean(name, known, f"known: {', '.join(known)}", synonyms.SETTINGS)
+                raise UsageError(f"{function.__name__}(): unknown setting {name!r}; {hint}")
             bound = signature.bind(*args, **kwargs)
             return function(options(*bound.args, **bound.kwargs))  # type: ignore[call-arg]
 

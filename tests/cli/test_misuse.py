@@ -40,7 +40,7 @@ def folder(tmp_path, monkeypatch):
         (f"train digits --budget {'9' * 400}h", r"--budget 9+ \.\.\. 9+h: .*1000h at most"),
         ("train digits --steps 2000000000", "--steps 2000000000: .*1,000,000,000"),
         (f"train digits --steps {'9' * 400}", "--steps a number of about 400 digits: "),
-        ("train digits --batch-size 100000000", "--batch-size 100000000: .*1 to 1,000,000"),
+        ("train digits --batch-size 100000000", "--batch-size 100000000: .*at most 1,000,000"),
         (f"train digits --parameters {'9' * 400}", "--parameters 9+ ... 9+: "),
         ("train digits --evaluate-samples 9999999999", "--evaluate-samples .*1,000,000"),
         ("evaluate r --n 999999999999", "--n 999999999999: .*at most 10,000,000"),

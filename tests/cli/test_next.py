@@ -91,7 +91,7 @@ CASES = {
         set(),
     ),
     "train": (
-        train.Train,
+        train.TrainCommand,
         {"images": None, "steps": None},
         lambda asked: ["sample", *train._next(asked, Path("run"))],
         set(),
@@ -156,7 +156,7 @@ CASES = {
     ),
 }
 COMMANDS = {
-    **{"train": train.Train, "sample": sample.Sample, "inpaint": inpaint.Inpaint},
+    **{"train": train.TrainCommand, "sample": sample.Sample, "inpaint": inpaint.Inpaint},
     "edit": edit.Edit,
     **{"evaluate": evaluate.EvaluateCommand, "likelihood": likelihood.LikelihoodCommand},
 }
@@ -213,7 +213,7 @@ def test_a_curve_whose_best_is_learned_leaves_the_grid_to_it():
 
 def test_inspect_of_damaged_data_is_followed_by_what_trains_on_it():
     found = inspect._next(inspect.Inspect("d"), REPORT)
-    assert parse(train.Train, "train", found).bad_limit == 0.25
+    assert parse(train.TrainCommand, "train", found).bad_limit == 0.25
     whole = SimpleNamespace(count=40, set_aside=[])
     assert inspect._next(inspect.Inspect("d"), whole) == ["d"]
 

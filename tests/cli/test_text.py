@@ -115,8 +115,8 @@ def test_prompts_that_cannot_be_had_are_refused(
     ("settings", "error", "message"),
     [
         ({"text": True}, DataError, "--text: no image of photos has a caption"),
-        ({"caption_column": "a"}, UsageError, "--caption-column: captions are learned with --text"),
-        ({"text": True, "caption_column": "a", "method": "dcgan"}, UsageError, "--text: "),
+        ({"caption_column": "a"}, UsageError, "caption_column: captions are learned with --text"),
+        ({"text": True, "caption_column": "a", "method": "dcgan"}, UsageError, "text: "),
         ({"text": True, "caption_column": "c"}, DataError, "no column 'c'"),
     ],
 )

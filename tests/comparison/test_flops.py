@@ -13,7 +13,7 @@ import undrift.data
 from undrift.comparison.flops import _BACKWARD
 from undrift.comparison.flops import training_flops as flops
 from undrift.conditioning import Condition
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.recipes import build_learner, resolve
 from undrift.training.learners.gan_config import PenaltyConfig
 from undrift.training.muon import Muon
@@ -30,7 +30,7 @@ def training_flops(config, train):
 
 
 def config(images, **settings):
-    asked = TrainSettings(steps=9, threads=1, **settings)
+    asked = TrainOptions(steps=9, threads=1, **settings)
     return resolve("digits", asked, images, device="cpu")
 
 

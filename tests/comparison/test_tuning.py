@@ -15,7 +15,7 @@ from undrift.comparison import Arm, arms_of, result, run, run_comparison
 from undrift.comparison.cells import Ledger
 from undrift.comparison.search import SPACE, factors_of, settings_of
 from undrift.errors import UsageError
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.recipes import resolve
 
 TUNED = replace(ASKED, trials=3, seeds=2)
@@ -193,9 +193,9 @@ def test_shorter_trials_have_networks_of_full_size():
     (run,) = (words for name, words in words_of(executor).items() if name not in trials)
     assert "--parameters" not in run
     images = undrift.data.load("digits")
-    short = TrainSettings(budget="5m", parameters=str(size))
+    short = TrainOptions(budget="5m", parameters=str(size))
     model = resolve("digits", short, images, device="cpu").model
-    long = resolve("digits", TrainSettings(budget="20m"), images, device="cpu").model
+    long = resolve("digits", TrainOptions(budget="20m"), images, device="cpu").model
     assert model.network == long.network
 
 
@@ -238,7 +238,7 @@ def images():
 
 
 def recipe(images, method, **settings):
-    asked = TrainSettings(method=method, images=IMAGES, **settings)
+    asked = TrainOptions(method=method, images=IMAGES, **settings)
     return resolve("digits", asked, images, device="cpu")
 
 

@@ -8,7 +8,7 @@ from undrift.data import load
 from undrift.errors import UsageError
 from undrift.families import Recipe, Request
 from undrift.families.gan.recipe import gan_recipe
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines import SampleSpec
 from undrift.runs import recipes
 
@@ -20,7 +20,7 @@ def recipe(
     budget: float | None = None,
     **settings: object,
 ) -> Recipe:
-    asked = TrainSettings(method=method, **settings)  # type: ignore[arg-type]
+    asked = TrainOptions(method=method, **settings)  # type: ignore[arg-type]
     spec = SampleSpec(shape=shape)
     return gan_recipe(Request(asked, load("digits"), spec, device, budget, own_network=False))
 
@@ -92,7 +92,7 @@ def test_bfloat16_is_for_the_games_that_bear_it(
     monkeypatch.setattr(recipes, "multiplies_bfloat16", lambda: fast)
 
     def precision(device: str = "cpu", points: bool = False, **settings: object) -> str:
-        asked = TrainSettings(method=method, **settings)  # type: ignore[arg-type]
+        asked = TrainOptions(method=method, **settings)  # type: ignore[arg-type]
         kept = {name: value for name, value in settings.items() if name != "precision"}
         return recipes._precision(asked, recipe(method, device=device, **kept), device, points)
 

@@ -11,7 +11,7 @@ from undrift.errors import UsageError
 from undrift.families import parameters
 from undrift.families.parameters import TOLERANCE, drawing_parameters, with_parameters
 from undrift.networks import count_parameters
-from undrift.options.train import TrainSettings, parameter_count
+from undrift.options.train import TrainOptions, parameter_count
 from undrift.runs.configuration import RunConfig
 from undrift.runs.recipes import build_learner, resolve
 
@@ -35,7 +35,7 @@ def images():
 
 
 def config(images, method: str, network: str | None, **settings) -> RunConfig:
-    asked = TrainSettings(method=method, network=network, steps=5, **settings)  # type: ignore[arg-type]
+    asked = TrainOptions(method=method, network=network, steps=5, **settings)  # type: ignore[arg-type]
     return resolve("digits", asked, images, device="cpu")
 
 
@@ -146,7 +146,7 @@ def test_what_cannot_be_met_names_the_nearest(images):
     made = config(images, "diffusion", "mlp", parameters=nearest)
     assert drawing(made) == int(nearest)
     with pytest.raises(UsageError, match="network of your own"):
-        asked = TrainSettings(parameters="1M")
+        asked = TrainOptions(parameters="1M")
         resolve("digits", asked, images, device="cpu", own_network=True)
 
 
@@ -166,5 +166,5 @@ def test_numbers_of_parameters_are_read(text, count):
 
 @pytest.mark.parametrize("text", ["", "M", "0", "0.1", "-5", "1G", "1e6", "many", "nan"])
 def test_other_texts_are_refused(text):
-    with pytest.raises(UsageError, match="--parameters .*wanted a number such as 0.5M"):
-        TrainSettings(parameters=text)
+    with pytest.raises(UsageError, match="^parameters .*wanted a number such as 0.5M"):
+        TrainOptions(parameters=text)

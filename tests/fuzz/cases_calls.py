@@ -7,7 +7,7 @@ import math
 import re
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -94,10 +94,8 @@ def _called(function: Callable[..., Any], arguments: dict[str, Any], trace: Text
 def calls() -> list[Call]:
     """Every public function and method."""
     import undrift
-    from undrift.options.train import TrainSettings
     from undrift.pipelines import DiffusionPipeline, GANPipeline
 
-    settings = tuple(field.name for field in fields(TrainSettings))
     names = {
         name: _parameters(getattr(undrift, name))
         for name in ("train", "evaluate", "bits_per_dim", "compare", "curve", "tune_sampler")
@@ -107,7 +105,7 @@ def calls() -> list[Call]:
         Call("train", lambda: undrift.train, lambda: {"config": "diffusion.yaml", "out": "out"},
              ("source", "out", "config", "network", "progress", "callback"), ("diffusion.yaml",)),
         Call("train", lambda: undrift.train,
-             lambda: {"source": "classes", "steps": -1, "out": "out"}, (*names["train"], *settings),
+             lambda: {"source": "classes", "steps": -1, "out": "out"}, names["train"],
              ("classes",)),
         Call("evaluate", lambda: undrift.evaluate,
              lambda: {"target": "samples", "reference": "images.npz", **figures}, names["evaluate"],

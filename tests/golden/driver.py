@@ -21,7 +21,7 @@ import undrift
 import undrift.data
 from undrift.diffusion import Flow
 from undrift.errors import TerminatedError
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines import Pipeline
 from undrift.runs.loading import load_pipeline
 from undrift.runs.progress import TrainingProgress
@@ -48,7 +48,7 @@ def train(config: Path, out: Path, *, stop_after: int | None = None) -> None:
 
     given = dict(out=str(out), config=str(config), network=None, console=Console(quiet=True))
     try:
-        train_with(None, TrainSettings(bare=True), callback=stop, **given)
+        train_with(None, TrainOptions(bare=True), callback=stop, **given)
     except TerminatedError:
         if stop_after is None:
             raise
@@ -58,7 +58,7 @@ def resume(run: Path) -> None:
     """Train an interrupted run to its end."""
     quiet = Console(quiet=True)
     train_with(
-        str(run), TrainSettings(bare=True), out=None, config=None, network=None, console=quiet
+        str(run), TrainOptions(bare=True), out=None, config=None, network=None, console=quiet
     )
 
 

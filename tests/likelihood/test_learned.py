@@ -19,7 +19,7 @@ from undrift.likelihood.learned import LearnedSchedule, VariationalConfig, Varia
 from undrift.likelihood.reconstruction import Reconstruction
 from undrift.likelihood.span import Span
 from undrift.likelihood.values import ValueGrid
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.randomness import Draws, generator
 from undrift.runs import configuration
 from undrift.runs.recipes import resolve
@@ -222,7 +222,7 @@ def test_losses_by_level_are_those_of_the_level_wherever_the_schedule_has_gone()
 def config(**settings):
     data = undrift.data.load("digits")
     return resolve(
-        "digits", TrainSettings(recipe="likelihood", steps=3, **settings), data, device="cpu"
+        "digits", TrainOptions(recipe="likelihood", steps=3, **settings), data, device="cpu"
     )
 
 
@@ -239,14 +239,14 @@ def test_the_recipe_follows_the_levels_of_the_data(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text(configuration.dump(made))
     assert configuration.load(path) == made
-    plain = resolve("digits", TrainSettings(steps=3), undrift.data.load("digits"), device="cpu")
+    plain = resolve("digits", TrainOptions(steps=3), undrift.data.load("digits"), device="cpu")
     assert plain.model.likelihood is None and plain.model.network.fourier == ()
     assert replace(plain.model.network, fourier=made.model.network.fourier) == made.model.network
 
 
 @pytest.mark.parametrize(("data", "network"), [("digits", "mlp"), ("ring8", None)])
 def test_a_perceptron_hears_the_waves_too(data, network):
-    settings = TrainSettings(recipe="likelihood", steps=3, network=network)
+    settings = TrainOptions(recipe="likelihood", steps=3, network=network)
     model = resolve(data, settings, undrift.data.load(data), device="cpu").model
     periods = [2 * math.pi / wave * model.codec.std[0] for wave in model.network.fourier]
     level = 255 / 16 if data == "digits" else 1

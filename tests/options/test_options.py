@@ -16,6 +16,7 @@ from undrift.evaluation.evaluate import EvaluateCall
 from undrift.evaluation.likelihood.run import LikelihoodCall
 from undrift.evaluation.tuning.run import TuningCall
 from undrift.options import EvaluateOptions
+from undrift.workflows.call import TrainCall
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,7 @@ from undrift.options import EvaluateOptions
         ("bits_per_dim", LikelihoodCall),
         ("tune_sampler", TuningCall),
         ("compare", CompareCall),
+        ("train", TrainCall),
     ],
 )
 def test_the_signature_of_a_function_is_its_options(verb, call):
@@ -34,7 +36,7 @@ def test_the_signature_of_a_function_is_its_options(verb, call):
     for field in fields(call):
         if field.default is not MISSING:
             assert parameters[field.name].default == field.default
-    with pytest.raises(TypeError, match="unexpected keyword argument 'nothing'"):
+    with pytest.raises(UsageError, match=rf"^{verb}\(\): unknown setting 'nothing'; known: "):
         getattr(undrift, verb)("nowhere", nothing=1, **({"out": "x"} if verb == "compare" else {}))
 
 

@@ -7,14 +7,14 @@ import pytest
 
 import undrift.data
 from undrift.errors import DataError, UsageError
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs import configuration
 from undrift.runs.recipes import resolve
 
 
 def config(**settings: object) -> configuration.RunConfig:
     images = undrift.data.load("digits")
-    return resolve("digits", TrainSettings(**settings), images, device="cpu")
+    return resolve("digits", TrainOptions(**settings), images, device="cpu")
 
 
 @pytest.mark.parametrize("network", ["unet", "transformer", "mlp"])
@@ -109,7 +109,7 @@ def test_a_learning_rate_keeps_the_ratio_of_the_optimisers_rates() -> None:
 
 def test_your_own_network_gets_adamw() -> None:
     images = undrift.data.load("digits")
-    made = resolve("digits", TrainSettings(), images, device="cpu", own_network=True)
+    made = resolve("digits", TrainOptions(), images, device="cpu", own_network=True)
     assert made.model.optimizer.kind == "adamw" and made.model.network is None
 
 
@@ -119,7 +119,7 @@ def test_too_few_images(tmp_path: Path) -> None:
     np.save(tmp_path / "few.npy", np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8))
     images = undrift.data.load(tmp_path / "few.npy", holdout=0)
     with pytest.raises(DataError, match="3 images to train on, wanted at least 4"):
-        resolve("few.npy", TrainSettings(), images, device="cpu")
+        resolve("few.npy", TrainOptions(), images, device="cpu")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import undrift.data
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs import expectation
 from undrift.runs.expectation import (
     ImagesNeeded,
@@ -94,13 +94,13 @@ def test_what_a_data_set_needs_is_said_without_a_device(rule) -> None:
 
 def test_only_what_was_measured_is_predicted() -> None:
     data = undrift.data.load("digits")
-    config = resolve("digits", TrainSettings(steps=10), data, device="cpu")
+    config = resolve("digits", TrainOptions(steps=10), data, device="cpu")
     found = expectation_of(config, data.split("train"))
     assert found is not None and found.images == 640
     assert expectation_of(replace(config, init="runs/other"), data.split("train")) is None
     own = replace(config, model=replace(config.model, network=None))
     assert expectation_of(own, data.split("train")) is None
-    gan = resolve("digits", TrainSettings(steps=10, method="r3gan"), data, device="cpu")
+    gan = resolve("digits", TrainOptions(steps=10, method="r3gan"), data, device="cpu")
     assert expectation_of(gan, data.split("train")) is None
     ring = undrift.data.load("ring8")
     assert needs_of(ring) is None

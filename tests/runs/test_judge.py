@@ -14,7 +14,7 @@ from rich.console import Console
 from undrift.data import ImageSet
 from undrift.errors import DivergedError
 from undrift.metrics import Measurements
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines import Samples
 from undrift.report.health import health_figure, health_note
 from undrift.report.history import History
@@ -38,7 +38,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def digits() -> ImageSet:
-    return load_images("digits", TrainSettings(), lambda *_: None)
+    return load_images("digits", TrainOptions(), lambda *_: None)
 
 
 class Drawing:

@@ -12,7 +12,7 @@ from rich.console import Console
 from undrift.cli.dispatch import main
 from undrift.errors import UsageError
 from undrift.networks.gan.pyramid import sizes
-from undrift.options.train import TrainSettings, image_size, stored_size
+from undrift.options.train import TrainOptions, image_size, stored_size
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_images
 from undrift.runs.loading import configuration_of, load_pipeline
@@ -43,11 +43,11 @@ def test_a_size_is_a_side_or_width_x_height(size, height, width, stored) -> None
 )
 def test_what_is_no_size_is_refused(size) -> None:
     with pytest.raises(UsageError, match="width x height 64x48"):
-        TrainSettings(size=size)
+        TrainOptions(size=size)
 
 
 def test_rectangles_are_loaded_trained_stored_and_sampled(photos: str, capsys) -> None:
-    settings = TrainSettings(size="8x4", steps=1, batch_size=4, network="mlp", bare=True)
+    settings = TrainOptions(size="8x4", steps=1, batch_size=4, network="mlp", bare=True)
     assert load_images(photos, settings).shape == (4, 8, 3)
     train_with(photos, settings, out="run", config=None, network=None, console=Console(quiet=True))
     assert configuration_of(RunDirectory("run")).data.size == "8x4"

@@ -17,7 +17,7 @@ from rich.console import Console
 from torch import nn
 
 from undrift.data import load
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.configuration import load as load_config
 from undrift.runs.directory import RunDirectory
 from undrift.runs.log import RunLog
@@ -102,7 +102,7 @@ def replanning(world: World, checks: dict[str, bool]) -> None:
     """Ranks that measure different paces get the steps of the first one, which are stored."""
     with tempfile.TemporaryDirectory() as made:
         run = RunDirectory(world.broadcast_text(made))
-        asked = resolve("digits", TrainSettings(budget="60s"), load("digits"), device="cpu")
+        asked = resolve("digits", TrainOptions(budget="60s"), load("digits"), device="cpu")
         plan = replace(asked.training, steps=1000)
         config = replace(asked, training=plan, seconds_per_step=0.06, replan=True)
         log = RunLog(Console(quiet=True), None)

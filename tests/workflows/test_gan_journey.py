@@ -12,7 +12,7 @@ import yaml
 import undrift
 from undrift.cli.dispatch import main
 from undrift.errors import DivergedError, UsageError
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines import GANPipeline
 from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
@@ -116,13 +116,13 @@ def test_what_a_gan_cannot_do_is_refused(
 def test_every_method_has_a_recipe_that_is_stored_whole(method: str, tmp_path: Path) -> None:
     from undrift.runs import configuration
 
-    config = resolve_config("digits", TrainSettings(method=method, steps=5))
+    config = resolve_config("digits", TrainOptions(method=method, steps=5))
     path = tmp_path / "config.yaml"
     path.write_text(configuration.dump(config))
     assert configuration.load(path) == config
     plain = yaml.safe_load(path.read_text())
     assert plain["model"]["kind"] == "gan" and plain["model"]["method"] == method
-    usual = resolve_config("digits", TrainSettings(steps=5)).training.precision
+    usual = resolve_config("digits", TrainOptions(steps=5)).training.precision
     narrow = method in ("r3gan", "stylegan2") and config.training.device == "cpu"
     assert plain["training"]["precision"] == (usual if narrow else "float32")
 
@@ -150,27 +150,27 @@ def test_a_planted_nan_ends_the_run_and_is_its_verdict(
 
 def test_the_constants_are_the_papers() -> None:
     """But for the least penalty of a CPU, in batches of 16."""
-    styled = resolve_config("digits", TrainSettings(method="stylegan2", device="cpu")).model
+    styled = resolve_config("digits", TrainOptions(method="stylegan2", device="cpu")).model
     assert styled.penalty.every == 16 and styled.penalty.r1 == 0.2
     share = 16 / 17  # the discriminator also makes the lazy penalty's steps
     assert styled.generator_optimizer.learning_rate == 0.0025
     assert styled.generator_optimizer.betas == (0.0, 0.99)
     assert styled.discriminator_optimizer.learning_rate == pytest.approx(0.0025 * share)
     assert styled.discriminator_optimizer.betas == pytest.approx((0.0, 0.99**share))
-    paired = resolve_config("digits", TrainSettings(method="r3gan", device="cpu")).model
+    paired = resolve_config("digits", TrainOptions(method="r3gan", device="cpu")).model
     assert paired.penalty.r1 == paired.penalty.r2 == 2.0
     assert (paired.penalty.every, paired.penalty.end) == (1, 0.1)
     both = (paired.generator_optimizer, paired.discriminator_optimizer)
     assert all((rule.betas, rule.beta2_start) == ((0.0, 0.99), 0.9) for rule in both)
-    critic = resolve_config("digits", TrainSettings(method="wgan_gp", device="cpu")).model
+    critic = resolve_config("digits", TrainOptions(method="wgan_gp", device="cpu")).model
     assert (critic.critic_steps, critic.penalty.two_sided) == (5, 10.0)
     assert critic.generator_optimizer.betas == (0.0, 0.9)
 
 
 @pytest.mark.parametrize("method", ["r3gan", "stylegan2", "wgan_gp"])
 def test_a_penalty_is_weighed_in_units_of_the_recipe(method: str) -> None:
-    usual = resolve_config("digits", TrainSettings(method=method, steps=5)).model  # type: ignore[arg-type]
-    settings = TrainSettings(method=method, steps=5, penalty=0.25)  # type: ignore[arg-type]
+    usual = resolve_config("digits", TrainOptions(method=method, steps=5)).model  # type: ignore[arg-type]
+    settings = TrainOptions(method=method, steps=5, penalty=0.25)  # type: ignore[arg-type]
     made = resolve_config("digits", settings).model
     for name in ("r1", "r2", "two_sided"):
         assert getattr(made.penalty, name) == 0.25 * getattr(usual.penalty, name)
@@ -181,10 +181,10 @@ def test_a_penalty_is_weighed_in_units_of_the_recipe(method: str) -> None:
     ("settings", "message"),
     [
         ({"network": "unet"}, "--network"),
-        ({"label_dropout": 0.1}, "--label-dropout"),
+        ({"label_dropout": 0.1}, "^label_dropout"),
         ({"recipe": "likelihood"}, "no likelihood"),
         ({"size": 10}, "multiples of 4"),
-        ({"init": "elsewhere"}, "--init"),
+        ({"init": "elsewhere"}, "^init"),
         ({"method": "wgan_gp", "steps": 4}, "every 5th step only; give at least 5 steps"),
         ({"method": "sngan", "images": 64}, "1 step: method sngan"),
         ({"method": "sngan", "penalty": 2.0}, "--penalty: method sngan has none"),
@@ -195,7 +195,7 @@ def test_settings_that_a_gan_has_no_use_for_are_refused(
     settings: dict[str, object], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        resolve_config("digits", TrainSettings(**({"method": "r3gan"} | settings)))
+        resolve_config("digits", TrainOptions(**({"method": "r3gan"} | settings)))
 
 
 def test_the_log_tells_of_both_sides(run: Path) -> None:

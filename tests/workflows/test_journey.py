@@ -20,7 +20,7 @@ from torch import Tensor, nn
 import undrift
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.files.lock import FileLock
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
 from undrift.runs.loading import load_pipeline
@@ -295,7 +295,7 @@ def test_a_budget_is_stored_and_not_measured_again(
     monkeypatch.setattr(planning, "look_seconds", lambda _: 6.0)
     stop = StopSignals()
     images = undrift.data.load("digits")
-    asked = resolve("digits", TrainSettings(budget="60s", network="mlp"), images, device="cpu")
+    asked = resolve("digits", TrainOptions(budget="60s", network="mlp"), images, device="cpu")
     log = RunLog(Console(quiet=True), None)
     fitted = planning.fit_to_machine(asked, images, lambda: None, ALONE, stop, log)
     assert fitted.seconds_per_step == 0.5
@@ -313,7 +313,7 @@ def test_a_budget_is_stored_and_not_measured_again(
 )
 def test_a_look_comes_early_unless_it_takes_a_large_share_of_the_run(pace, steps, early) -> None:
     images = undrift.data.load("digits")
-    asked = resolve("digits", TrainSettings(steps=steps), images, device="cpu")
+    asked = resolve("digits", TrainOptions(steps=steps), images, device="cpu")
     timed = replace(asked, seconds_per_step=pace)
     late = planning.late_look_seconds(timed)
     assert late == (0.0 if early else planning.look_seconds(timed))
@@ -323,7 +323,7 @@ def test_a_look_comes_early_unless_it_takes_a_large_share_of_the_run(pace, steps
 def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(planning, "measure", lambda *_: 30.0)
     images = undrift.data.load("digits")
-    asked = resolve("digits", TrainSettings(budget="20s", network="mlp"), images, device="cpu")
+    asked = resolve("digits", TrainOptions(budget="20s", network="mlp"), images, device="cpu")
     log = RunLog(Console(quiet=True), None)
     with pytest.raises(
         UsageError,
@@ -346,8 +346,8 @@ def test_a_budget_run_is_repeated_by_its_configuration(
 def test_extend_by_budget_keeps_the_recipe(tmp_path: Path) -> None:
     """A budget of 20 minutes has a wider recipe; the run that grows keeps its own."""
     images = undrift.data.load("digits")
-    stored = resolve("digits", TrainSettings(steps=2), images, device="cpu")
-    longer = TrainSettings(budget="20m", extend=True)
+    stored = resolve("digits", TrainOptions(steps=2), images, device="cpu")
+    longer = TrainOptions(budget="20m", extend=True)
     asked = resolve("digits", longer, images, device="cpu")
     assert asked.model.network != stored.model.network
     planned = planning.plan_run(tmp_path, stored, asked, longer, True, images)

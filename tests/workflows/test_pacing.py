@@ -11,7 +11,7 @@ from torch import Tensor
 
 import undrift
 from undrift.errors import UsageError
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
@@ -30,7 +30,7 @@ LENGTHS = {5: 24, 8: 12, 10: 14}
 def config(steps: int = 1000, budget: str = "100s") -> RunConfig:
     asked = resolve(
         "digits",
-        TrainSettings(budget=budget, network="mlp"),
+        TrainOptions(budget=budget, network="mlp"),
         undrift.data.load("digits"),
         device="cpu",
     )

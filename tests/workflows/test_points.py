@@ -23,7 +23,7 @@ from undrift.metrics import Images
 from undrift.metrics.spaces import open_spaces, quick_space
 from undrift.networks import MLPConfig
 from undrift.networks.gan import MLPGANConfig
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.report.plane import coverage_sentence
 from undrift.runs import recorder
 from undrift.workflows import closing
@@ -122,17 +122,17 @@ def test_a_classifier_of_points_moves_none_of_them() -> None:
 
 
 def test_a_diffusion_model_of_points_is_a_perceptron() -> None:
-    config = resolve_config("ring8", TrainSettings())
+    config = resolve_config("ring8", TrainOptions())
     assert isinstance(config.model.network, MLPConfig)
     assert config.training.precision == "float32"
     assert config.model.spec.shape == (1, 1, 2) and len(config.model.spec.class_names) == 8
-    assert resolve_config("digits", TrainSettings()).model.network.kind == "unet"
+    assert resolve_config("digits", TrainOptions()).model.network.kind == "unet"
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_gan_keeps_its_game_and_plays_on_perceptrons(method: str) -> None:
-    config = resolve_config("ring8", TrainSettings(method=method))
-    images = resolve_config("digits", TrainSettings(method=method)).model
+    config = resolve_config("ring8", TrainOptions(method=method))
+    images = resolve_config("digits", TrainOptions(method=method)).model
     model = config.model
     assert isinstance(model.network, MLPGANConfig)
     losses = {"r3gan": RelativisticPaired, "wgan_gp": Wasserstein, "sngan": Hinge}
@@ -149,9 +149,9 @@ def test_every_gan_keeps_its_game_and_plays_on_perceptrons(method: str) -> None:
 
 
 def test_perceptrons_play_on_images_too_where_they_are_asked_for() -> None:
-    settings = TrainSettings(method="stylegan2", network="mlp")
+    settings = TrainOptions(method="stylegan2", network="mlp")
     model = resolve_config("digits", settings).model
-    convolved = resolve_config("digits", TrainSettings(method="stylegan2")).model
+    convolved = resolve_config("digits", TrainOptions(method="stylegan2")).model
     assert isinstance(model.network, MLPGANConfig) and model.network.group == 8
     assert model.adapt == convolved.adapt > 0
     assert model.penalty.r1 > 0 and model.penalty.every == convolved.penalty.every
@@ -159,7 +159,7 @@ def test_perceptrons_play_on_images_too_where_they_are_asked_for() -> None:
 
 @pytest.mark.parametrize("method", ["diffusion", "r3gan"])
 def test_parameters_are_met_by_the_width_alone(method: str) -> None:
-    asked = TrainSettings(method=method, conditional=False)
+    asked = TrainOptions(method=method, conditional=False)
     recipe = resolve_config("ring8", asked).model
     made = resolve_config("ring8", replace(asked, parameters="30k")).model
     assert abs(drawing_parameters(made) / 30_000 - 1) < 0.05
@@ -169,8 +169,8 @@ def test_parameters_are_met_by_the_width_alone(method: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"augment": 0.1}, "--augment: images of 2x1 are points, which it would move"),
-        ({"flip": True, "method": "dcgan"}, "--flip: images of 2x1 are points"),
+        ({"augment": 0.1}, "^augment: images of 2x1 are points, which it would move"),
+        ({"flip": True, "method": "dcgan"}, "^flip: images of 2x1 are points"),
         ({"network": "unet"}, "--network unet: .* without neighbours"),
         ({"network": "transformer"}, "--network transformer: .* give mlp or leave it out"),
         ({"network": "unet", "method": "sngan"}, "--network unet: .* give mlp"),
@@ -178,7 +178,7 @@ def test_parameters_are_met_by_the_width_alone(method: str) -> None:
 )
 def test_what_would_move_points_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
-        resolve_config("ring8", TrainSettings(**settings))
+        resolve_config("ring8", TrainOptions(**settings))
 
 
 def test_modes_are_counted_only_where_they_are_known() -> None:

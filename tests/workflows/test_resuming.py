@@ -15,7 +15,7 @@ from rich.console import Console
 
 from undrift.cli.dispatch import main
 from undrift.errors import DataError, ModelFileError, UsageError
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs import configuration
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import find_images, load_own
@@ -23,7 +23,7 @@ from undrift.runs.loading import configuration_of
 from undrift.workflows.planning import find_start
 from undrift.workflows.train import train_with
 
-SHORT = TrainSettings(steps=2, network="mlp", batch_size=4, bare=True)
+SHORT = TrainOptions(steps=2, network="mlp", batch_size=4, bare=True)
 
 
 def make_photos(folder: Path, seed: int = 0) -> None:
@@ -32,7 +32,7 @@ def make_photos(folder: Path, seed: int = 0) -> None:
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i}.png")
 
 
-def train(source: str | None = None, settings: TrainSettings = SHORT, **places: str):
+def train(source: str | None = None, settings: TrainOptions = SHORT, **places: str):
     given = {name: places.get(name) for name in ("out", "config", "resume")}
     quiet = Console(quiet=True)
     return train_with(source, settings, network=None, console=quiet, **given)
@@ -85,7 +85,7 @@ WAYS = (
 def test_whatever_names_a_run_resumes_it(project: Path, way: dict[str, str]) -> None:
     unfinish(Path("runs/pets"))
     before = sorted(path.name for path in Path("runs").iterdir())
-    run = train(settings=TrainSettings(bare=True), **way)
+    run = train(settings=TrainOptions(bare=True), **way)
     assert run.trained and run.directory == Path("runs/pets")
     assert (run.pipeline / "config.json").exists()
     assert sorted(path.name for path in Path("runs").iterdir()) == before
@@ -95,7 +95,7 @@ def test_whatever_names_a_run_resumes_it(project: Path, way: dict[str, str]) -> 
 def test_a_finished_run_says_so_even_without_its_images(project: Path, way: dict[str, str]) -> None:
     shutil.rmtree("photos")
     before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
-    assert not train(settings=TrainSettings(), **way).trained
+    assert not train(settings=TrainOptions(), **way).trained
     assert before == {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
 
 
@@ -111,26 +111,26 @@ def test_the_command_line_resumes_by_each_way(project: Path, capsys) -> None:
 
 def test_a_run_has_its_own_settings(project: Path) -> None:
     with pytest.raises(UsageError, match="runs/pets is a run .* leave out --seed, --flip"):
-        train("runs/pets", TrainSettings(seed=1, flip=True))
+        train("runs/pets", TrainOptions(seed=1, flip=True))
     with pytest.raises(UsageError, match="--out other and the run runs/pets exclude each other"):
-        train("runs/pets", TrainSettings(), out="other")
+        train("runs/pets", TrainOptions(), out="other")
     with pytest.raises(ModelFileError, match="photos: not a run"):
-        train(None, TrainSettings(), resume="photos")
+        train(None, TrainOptions(), resume="photos")
 
 
 def test_a_run_is_lengthened_without_its_settings(project: Path) -> None:
     with pytest.raises(UsageError, match="--extend: to what length"):
-        train("runs/pets", TrainSettings(extend=True))
-    assert train("runs/pets", TrainSettings(steps=3, extend=True, bare=True)).trained
+        train("runs/pets", TrainOptions(extend=True))
+    assert train("runs/pets", TrainOptions(steps=3, extend=True, bare=True)).trained
     assert RunDirectory("runs/pets").status()["step"] == 3
     assert configuration_of(RunDirectory("runs/pets")).model.network.kind == "mlp"
-    start = find_start("runs/pets", TrainSettings(images=40, extend=True), None, None, None)
+    start = find_start("runs/pets", TrainOptions(images=40, extend=True), None, None, None)
     assert start.config is not None and start.config.training.steps == 10
 
 
 def test_a_configuration_beside_no_run_starts_one(project: Path) -> None:
     shutil.copy("runs/pets/config.yaml", "mine.yaml")
-    start = find_start(None, TrainSettings(), None, "mine.yaml", None)
+    start = find_start(None, TrainOptions(), None, "mine.yaml", None)
     assert start.run is None  # a new one, once its images are read
 
 
@@ -164,7 +164,7 @@ def test_changed_images_are_counted_and_named(project: Path) -> None:
         load_own(config, Path("runs/pets"))
     unfinish(Path("runs/pets"))
     with pytest.raises(UsageError, match=f"photos: not the images that runs/pets .*{found}; start"):
-        train(settings=TrainSettings(), resume="runs/pets")
+        train(settings=TrainOptions(), resume="runs/pets")
     with pytest.raises(UsageError, match=f"other settings: the images are others {found}; name"):
         train("photos", out="runs/pets")
     with pytest.raises(UsageError, match="other settings: data.holdout was 0.05 and is now 0.2;"):
@@ -202,7 +202,7 @@ def test_a_run_is_told_where_its_images_lie_now(project: Path, capsys) -> None:
     assert len(load_own(configuration_of(RunDirectory("runs/pets")).data, Path("runs/pets"))) == 24
     make_photos(project / "others", seed=1)
     with pytest.raises(UsageError, match="others: not the images that runs/pets was made for"):
-        train("others", TrainSettings(), resume="runs/pets")
+        train("others", TrainOptions(), resume="runs/pets")
 
 
 def test_weights_to_start_from_are_stored_by_their_place(project: Path, monkeypatch) -> None:

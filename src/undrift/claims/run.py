@@ -30,7 +30,7 @@ from undrift.data.findings import finding_lines
 from undrift.data.stacking import check_digits, write_stacked
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.images import load_images
 from undrift.runs.recipes import choose_device
@@ -144,7 +144,7 @@ def _digits(study: Study) -> ImageSet | None:
     """
     if study.mnist is None or study.size.stacked is None or _stacked(study).exists():
         return None
-    digits = load_images(study.mnist, TrainSettings(holdout=0.0)).split("train")
+    digits = load_images(study.mnist, TrainOptions(holdout=0.0)).split("train")
     check_digits(digits)
     return digits
 

@@ -11,7 +11,7 @@ from undrift.claims.study import Study
 from undrift.claims.worlds import STACKED, TAIL
 from undrift.comparison import Arm, Compare, Setting, winning_settings
 from undrift.data import ImageSet
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.recipes import choose_device, resolve
 
 MAIN, SWEEP, FILLING, SCALING, LIKELIHOOD = "main", "sweep", "filling", "scaling", "likelihood"
@@ -155,7 +155,7 @@ def looks_of(
         return {}
     named: Any = method
     others: dict[str, Any] = dict(chosen)
-    settings = TrainSettings(
+    settings = TrainOptions(
         method=named,
         images=size.images,
         holdout=HOLDOUT,

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.files.durable import write_output
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.randomness import generator
 from undrift.runs.images import load_images
 
@@ -36,7 +36,7 @@ def load_study(source: str) -> ImageSet:
         DataError: data that cannot be read.
         UsageError: data without classes.
     """
-    data = load_images(source, TrainSettings())
+    data = load_images(source, TrainOptions())
     if data.labels is None or len(data.class_names) < 2:
         raise UsageError(
             f"--data {source}: wanted images of two classes or more; claims about classes are made"

@@ -8,7 +8,7 @@ from pathlib import Path
 from undrift.cli.console import command_line, following, make_console
 from undrift.cli.destination import folder_of
 from undrift.cli.flags import at_least, parse
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.wording import plural
 
 SEED = 0
@@ -41,7 +41,7 @@ def run(arguments: list[str]) -> None:
     """Parse ``arguments``, train, draw, and say where everything is."""
     asked = parse(Demo, "demo", arguments)
     budget = BUDGET if asked.budget is None and asked.steps is None else asked.budget
-    settings = TrainSettings(budget=budget, steps=asked.steps, seed=SEED)
+    settings = TrainOptions(budget=budget, steps=asked.steps, seed=SEED)
     console = make_console(quiet=asked.quiet)
 
     from undrift.cli.sample import Sample

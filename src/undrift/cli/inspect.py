@@ -103,8 +103,8 @@ def run(arguments: list[str]) -> None:
 
 def _next(asked: Inspect, report: DataReport) -> list[str]:
     """The words by which training reads the same images."""
-    from undrift.cli.train import Train
+    from undrift.cli.train import TrainCommand
     from undrift.data.reporting import limit_for
 
     text = True if asked.caption_column is not None else None
-    return repeated(asked, Train, out=None, bad_limit=limit_for(report), text=text)
+    return repeated(asked, TrainCommand, out=None, bad_limit=limit_for(report), text=text)

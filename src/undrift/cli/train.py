@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
 
 import tyro
 from rich.console import Console
@@ -15,51 +14,28 @@ from undrift.cli.dispatch import first_rank
 from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
-from undrift.options.train import TrainSettings, changed, flag
+from undrift.options import TrainOptions, TrainSources
+from undrift.options.train import changed, flag
 from undrift.runs.directory import RunDirectory, open_run
 from undrift.wording import dimensions, duration, plural
 
 
-@dataclass(frozen=True)
-class Train(TrainSettings):
+@dataclass(frozen=True, kw_only=True)
+class TrainCommand(TrainOptions, TrainSources):
     """Train a diffusion model, or a GAN, on images, sample it and write a report.
 
     A run in the place of DATA is resumed; a finished one says so and stays as it is. With --out,
     the same command again resumes too. Without --out every command makes a new run; the line that
-    a stop prints ends with the command that resumes it. What no flag says is chosen from the
-    images, the device and the budget, and stored.
+    a stop prints ends with the command that resumes it. Options that are not set are chosen from
+    the images, the device and the budget, and stored.
 
     Attributes:
-        data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
-            `ring8` or `grid25`; or a run, to resume it.
-        size: of the images to train on, in pixels: 64 for squares, or width x height, as 64x48.
-        out: the run directory; a new runs/DATA-DATE-N by default.
-        config: repeat the run of this config.yaml in --out; without --out, resume the run that it
-            lies in. Excludes the other settings.
-        resume: resume this run; DATA beside it says where its images were moved to.
-        numbers: columns of metadata.csv or metadata.jsonl, or arrays of an .npz, that hold a number
-            to condition on for every image, such as `angle`.
-        learning_rate: peak of the learning-rate schedule.
         unconditional: ignore the labels that the data has.
         print_config: print the resolved configuration as YAML and stop.
         dry_run: print parameters, memory and expected time, and stop.
         quiet: print nothing but errors.
     """
 
-    data: Annotated[
-        tyro.conf.Positional[str | None],
-        tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
-    ] = None
-    size: str | None = None
-    out: str | None = None
-    config: str | None = None
-    resume: str | None = None
-    numbers: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
-    ] = ()
-    learning_rate: Annotated[
-        float | None, tyro.conf.arg(name="lr", metavar="X", help_behavior_hint="")
-    ] = None
     conditional: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = True
     unconditional: bool = False
     print_config: bool = False
@@ -68,6 +44,7 @@ class Train(TrainSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        object.__setattr__(self, "conditional", not self.unconditional)
         if self.print_config and self.dry_run:
             raise UsageError("--print-config and --dry-run exclude each other; give one of them")
         if self.config is not None and self.dry_run:
@@ -80,11 +57,6 @@ class Train(TrainSettings):
                 "undrift train digits"
             )
 
-    def settings(self) -> TrainSettings:
-        """The part of the flags that belongs to the run."""
-        values = {field.name: getattr(self, field.name) for field in fields(TrainSettings)}
-        return TrainSettings(**{**values, "conditional": not self.unconditional})
-
     def run(self) -> RunDirectory | None:
         """The run to resume, where --resume or DATA names one."""
         if self.resume is not None:
@@ -94,9 +66,9 @@ class Train(TrainSettings):
 
     def _check_config(self) -> None:
         clashing = ["DATA"] if self.data is not None else []
-        clashing += [flag(name) for name in changed(self)]
-        if self.unconditional:
-            clashing.append("--unconditional")
+        clashing += [
+            "--unconditional" if name == "conditional" else flag(name) for name in changed(self)
+        ]
         if clashing:
             raise UsageError(
                 f"--config and {', '.join(clashing)} exclude each other; edit the file instead"
@@ -107,19 +79,19 @@ def run(arguments: list[str]) -> None:
     """Parse ``arguments`` and train, or show what would be trained.
 
     Raises:
-        UndriftError: see ``undrift.workflows.train.train``.
+        UndriftError: see ``undrift.workflows.train.train_with``.
     """
-    asked = parse(Train, "train", arguments)
-    console = make_console(quiet=asked.quiet)
-    if asked.out is not None:
-        writable_folder("--out", Path(asked.out))
-    if asked.print_config:
-        _print_config(asked)
+    command = parse(TrainCommand, "train", arguments)
+    console = make_console(quiet=command.quiet)
+    if command.out is not None:
+        writable_folder("--out", Path(command.out))
+    if command.print_config:
+        _print_config(command)
         return
-    if asked.dry_run:
-        if (run := asked.run()) is not None:
+    if command.dry_run:
+        if (run := command.run()) is not None:
             raise UsageError(f"--dry-run: {run.path} is a run; `undrift runs show` says what it is")
-        _print_cost(asked, console)
+        _print_cost(command, console)
         words = [word for word in arguments if word.replace("_", "-") != "--dry-run"]
         console.print(following("undrift", "train", *words))
         return
@@ -127,47 +99,47 @@ def run(arguments: list[str]) -> None:
     from undrift.workflows.train import train_with
 
     made = train_with(
-        asked.data,
-        asked.settings(),
-        out=asked.out,
-        config=asked.config,
+        command.data,
+        command,
+        out=command.out,
+        config=command.config,
         network=None,
         console=console,
-        resume=asked.resume,
+        resume=command.resume,
     )
-    console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
-    console.print(following("undrift", "sample", *_next(asked, made.directory)))
+    console.print(f"pipeline  {made.pipeline}" if command.bare else f"report  {made.report}")
+    console.print(following("undrift", "sample", *_next(command, made.directory)))
 
 
-def _next(asked: Train, run: Path) -> list[str]:
+def _next(command: TrainCommand, run: Path) -> list[str]:
     """The words by which samples are drawn from the run on the same processor."""
     from undrift.cli.sample import Sample
 
-    return repeated(asked, Sample, keep=("device", "threads"), target=run)
+    return repeated(command, Sample, keep=("device", "threads"), target=run)
 
 
-def _print_config(asked: Train) -> None:
+def _print_config(command: TrainCommand) -> None:
     """Print the configuration as YAML and nothing else: it may be meant for a file."""
     from undrift.runs import configuration
     from undrift.runs.loading import configuration_of
     from undrift.workflows.preview import resolve_config
 
-    if asked.config is not None:
-        config = configuration.load(asked.config)
-    elif (run := asked.run()) is not None:
+    if command.config is not None:
+        config = configuration.load(command.config)
+    elif (run := command.run()) is not None:
         config = configuration_of(run)
     else:
-        config = resolve_config(asked.data or "", asked.settings())
+        config = resolve_config(command.data or "", command)
     if first_rank():
         sys.stdout.write(configuration.dump(config))
 
 
-def _print_cost(asked: Train, console: Console) -> None:
+def _print_cost(command: TrainCommand, console: Console) -> None:
     """Print what the run would be and take; a few updates of a throw-away model are measured."""
     from undrift.families.parameters import drawing_parameters
     from undrift.workflows.preview import preview
 
-    found = preview(asked.data or "", asked.settings())
+    found = preview(command.data or "", command)
     model, plan = found.config.model, found.config.training
     channels, height, width = model.spec.shape
     drawing = ""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from undrift.errors import UsageError
 from undrift.families import family_of_method
-from undrift.options.train import TrainSettings, seconds
+from undrift.options.train import TrainOptions, seconds
 
 Setting = str | int | float | bool
 """A setting as plain data."""
@@ -28,7 +28,7 @@ class Arm:
     Attributes:
         name: as tables, files and records call it; letters, digits and ``._+-``.
         method: what is trained.
-        settings: fields of `TrainSettings` -> values in place of what the comparison says.
+        settings: fields of `TrainOptions` -> values in place of what the comparison says.
     """
 
     name: str
@@ -39,10 +39,10 @@ class Arm:
         family_of_method(self.method, "methods")
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"arm {self.name!r}: wanted a name of letters, digits and ._+-")
-        known = {one.name for one in fields(TrainSettings)}
+        known = {one.name for one in fields(TrainOptions)}
         for name in self.settings:
             if name not in known:
-                raise UsageError(f"arm {self.name}: there is no setting {name}; see TrainSettings")
+                raise UsageError(f"arm {self.name}: there is no setting {name}; see TrainOptions")
             if name in _SHARED + _DATA:
                 raise UsageError(
                     f"arm {self.name}: {name} is shared by all arms; set it for the comparison"

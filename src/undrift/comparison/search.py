@@ -79,7 +79,7 @@ def factors_of(trial: int) -> dict[str, float]:
 def settings_of(
     trial: int, config: RunConfig, own: Mapping[str, Setting | None]
 ) -> dict[str, Setting]:
-    """What a trial sets, as fields of `TrainSettings`; nothing for trial 0.
+    """What a trial sets, as fields of `TrainOptions`; nothing for trial 0.
 
     Args:
         trial: its number.

@@ -13,7 +13,7 @@ from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
 from undrift.options import CompareOptions
 from undrift.options.options import once
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 
 
 def arms_of(methods: Sequence[str]) -> tuple[Arm, ...]:
@@ -94,13 +94,13 @@ class Compare(CompareOptions):
             found.append(Ledger("images", str(self.images)))
         return tuple(found)
 
-    def settings(self, cell: Cell) -> TrainSettings:
+    def settings(self, cell: Cell) -> TrainOptions:
         """What ``cell`` is trained with, but for its threads.
 
         Raises:
             UsageError: settings that cannot be.
         """
-        return TrainSettings(
+        return TrainOptions(
             method=cell.arm.method, seed=cell.seed, **cell.ledger.length, **self.own(cell)
         )
 

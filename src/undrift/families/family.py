@@ -14,7 +14,7 @@ from undrift.conditioning import ConditionSpec
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.networks import ContextSpec
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.pipelines import Pipeline, SampleSpec
 from undrift.training.learner import Learner
 from undrift.training.learning_rate import LearningRate
@@ -64,7 +64,7 @@ class Request:
         own_network: whether the user brings the network.
     """
 
-    settings: TrainSettings
+    settings: TrainOptions
     data: ImageSet
     spec: SampleSpec
     device: str

@@ -6,8 +6,9 @@ it.
 
 from __future__ import annotations
 
+from undrift.advice import named
 from undrift.errors import UsageError
-from undrift.options.train import TrainSettings, flag
+from undrift.options.train import TrainOptions
 from undrift.wording import dimensions
 
 BATCH = 256
@@ -17,7 +18,7 @@ IMAGES = 2_000_000
 """Points to train on in all on a CPU where nobody says: half a minute of one core."""
 
 
-def check_points(settings: TrainSettings, size: tuple[int, int]) -> None:
+def check_points(settings: TrainOptions, size: tuple[int, int]) -> None:
     """Refuse what moves pixels, and networks that look at neighbours.
 
     Raises:
@@ -26,7 +27,7 @@ def check_points(settings: TrainSettings, size: tuple[int, int]) -> None:
     what = f"images of {dimensions(*size)} are points"
     for name in ("flip", "augment"):
         if getattr(settings, name):
-            raise UsageError(f"{flag(name)}: {what}, which it would move; leave it out")
+            raise UsageError(f"{named(name)}: {what}, which it would move; leave it out")
     if settings.network not in (None, "mlp"):
         raise UsageError(
             f"--network {settings.network}: {what}, without neighbours to look at; give mlp or "

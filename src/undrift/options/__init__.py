@@ -10,6 +10,7 @@ from undrift.options.curve import CurveOptions, CurveSources
 from undrift.options.evaluate import EvaluateOptions, EvaluateSources
 from undrift.options.likelihood import LikelihoodOptions, LikelihoodSources
 from undrift.options.options import FeatureOptions, Split
+from undrift.options.train import TrainOptions, TrainSources
 from undrift.options.tuning import TuningOptions, TuningSources
 
 __all__ = [
@@ -24,6 +25,8 @@ __all__ = [
     "LikelihoodOptions",
     "LikelihoodSources",
     "Split",
+    "TrainOptions",
+    "TrainSources",
     "TuningOptions",
     "TuningSources",
 ]

@@ -12,7 +12,7 @@ from undrift.advice import named
 from undrift.errors import UsageError
 from undrift.limits import MOST_IMAGES
 from undrift.options.options import FeatureOptions, Options, PathLike, at_least
-from undrift.options.train import TrainSettings, parameter_count, stored_size
+from undrift.options.train import TrainOptions, parameter_count, stored_size
 
 RECIPE = "recipe"
 """Of ``parameters``: leave every recipe its own."""
@@ -124,7 +124,7 @@ class CompareOptions(FeatureOptions):
                 "others"
             )
         for length in self.lengths:
-            TrainSettings(seed=self.seed, **length, **self.alike)
+            TrainOptions(seed=self.seed, **length, **self.alike)
         object.__setattr__(self, "size", stored_size(self.size))
 
     @property

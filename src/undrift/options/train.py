@@ -1,7 +1,4 @@
-"""What a user may ask of ``undrift train``: every field is a flag, None is the recipe's choice.
-
-This module loads no torch, so that the command line can show its help at once.
-"""
+"""Options of ``undrift train``; None is the recipe's choice."""
 
 from __future__ import annotations
 
@@ -10,11 +7,14 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
+from typing import Annotated, Literal
 
-from undrift.advice import possible
+import tyro
+
+from undrift.advice import named, possible
 from undrift.errors import UsageError, shortened, shown
 from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
+from undrift.options.options import Options, at_least
 from undrift.wording import plural
 
 _BUDGET = re.compile(r"(\d+(?:\.\d+)?)(s|m|h)")
@@ -26,23 +26,23 @@ _COUNT = re.compile(r"(\d+(?:\.\d+)?)([kKM]?)")
 _TIMES = {"": 1, "k": 1000, "K": 1000, "M": 1_000_000}
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """Requested settings of one training run.
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(Options):
+    """How a model is trained.
 
     Attributes:
         method: diffusion, or a GAN: r3gan, stylegan2, wgan_gp, sngan or dcgan.
-        recipe: what to train for: good ``images``, or ``likelihood``, the least bits per dimension.
+        recipe: what to optimise: the look of ``images``, or ``likelihood`` in bits per dimension.
         budget: wall-clock time from the start of the probe to the last step: ``60s``, ``2h``.
         images: real images to train on in all; excludes ``budget`` and ``steps``.
         steps: optimiser updates to make; excludes ``budget`` and ``images``.
         batch_size: images in the global batch, over all ranks and micro-batches.
-        micro_batch: images in one forward pass per rank; divides the work, not the result.
-        seed: names everything random.
-        size: size of the images to train on, in pixels: ``64`` for squares, or width x height, as
-            ``64x48``.
+        micro_batch: images in one forward pass per rank (gradient accumulation); does not change
+            the result.
+        seed: random seed.
+        size: of the images to train on, in pixels: 64 for squares, or width x height, as 64x48.
         fit: how images of other shapes are made to fit: ``crop`` the centre or ``pad``.
-        channels: 1 grey, 3 colour, 4 colour and alpha.
+        channels: 1 grayscale, 3 colour, 4 colour and alpha.
         background: colour ``#rrggbb`` to composite transparent images on.
         holdout: share of the training images held out by content hash, in [0, 1).
         bad_limit: share of unreadable files above which training refuses, in [0, 1].
@@ -50,30 +50,30 @@ class TrainSettings:
             holds the labels; None is ``label``.
         caption_column: columns that hold captions, separated by commas; ``.txt`` is a text file
             beside each image, with a caption a line; None is ``text``.
-        numbers: columns of the metadata, or arrays of an ``.npz``, of numbers to condition on, such
-            as ``angle``; several by their names or separated by commas.
+        numbers: columns of metadata.csv or metadata.jsonl, or arrays of an .npz, that hold a number
+            to condition on for every image, such as `angle`.
         flip: mirror images left to right at random.
         augment: probability of each non-leaky augmentation, in [0, 1].
         balance: draw every class equally often.
-        conditional: learn the labels where the data has them.
-        text: learn the captions: the model then draws what a prompt says.
-        label_dropout: share of labels, captions and numbers hidden from the network, for guidance,
-            in [0, 1].
+        conditional: condition on the labels where the data has them.
+        text: condition on the captions, so that prompts can be sampled.
+        label_dropout: share of labels, captions and numbers dropped in training, for guidance, in
+            [0, 1].
         network: family of network.
-        parameters: learnt numbers of the network that draws images, of a GAN its generator:
-            ``500000``, ``0.5M``; the recipe's width follows, within a tenth.
+        parameters: trainable parameters of the denoiser, or of a GAN's generator: ``500000``,
+            ``0.5M``; the recipe's width follows, within a tenth.
         learning_rate: peak of the learning-rate schedule.
         penalty: weight of a GAN's gradient penalty, in units of the recipe's.
         dropout: dropout inside the network, in [0, 1).
         checkpoint_every: steps between checkpoints; None is about every 30 seconds.
-        grid_every: steps between sample grids; None spaces them by time.
-        validate_every: steps between validations; None spaces them by time.
+        grid_every: steps between sample grids; None is automatic.
+        validate_every: steps between validations; None is automatic.
         evaluate_every: steps between evaluations: samples against the validation images; the best
-            weights are kept beside the last ones. None makes none.
+            weights are saved beside the last ones. None makes none.
         evaluate_samples: samples of each of these evaluations.
         bare: end with the pipeline and a grid: no samples, first metrics and report.
         device: where to train.
-        threads: CPU threads; bits depend on it, so it is stored.
+        threads: CPU threads; affects bitwise reproducibility, so it is stored.
         precision: what the network computes in; everything else is float32 or wider.
         compile: compile the network with torch.compile.
         init: a run or pipeline whose weights to start from.
@@ -96,7 +96,9 @@ class TrainSettings:
     bad_limit: float = 0.05
     label_column: str | None = None
     caption_column: str | None = None
-    numbers: tuple[str, ...] = ()
+    numbers: Annotated[
+        Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
     flip: bool = False
     augment: float | None = None
     balance: bool = False
@@ -105,7 +107,9 @@ class TrainSettings:
     label_dropout: float | None = None
     network: Literal["unet", "transformer", "mlp"] | None = None
     parameters: str | None = None
-    learning_rate: float | None = None
+    learning_rate: Annotated[
+        float | None, tyro.conf.arg(name="lr", metavar="X", help_behavior_hint="")
+    ] = None
     penalty: float | None = None
     dropout: float | None = None
     checkpoint_every: int | None = None
@@ -122,16 +126,15 @@ class TrainSettings:
     extend: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         object.__setattr__(self, "numbers", number_names(self.numbers))
-        lengths = [
-            name for name in ("budget", "images", "steps") if getattr(self, name) is not None
-        ]
+        lengths = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(lengths) > 1:
-            flags = " and ".join(f"--{name}" for name in lengths)
-            raise UsageError(f"{flags} exclude each other; give one of them")
+            both = " and ".join(map(named, lengths))
+            raise UsageError(f"{both} exclude each other; give one of them")
         if self.caption_column is not None and not self.text:
             hint = possible("captions are learned with --text; give both", "it goes with text")
-            raise UsageError(f"--caption-column: {hint}")
+            raise UsageError(f"{named('caption_column')}: {hint}")
         if self.budget is not None:
             seconds(self.budget)
         if self.parameters is not None:
@@ -139,27 +142,53 @@ class TrainSettings:
         if self.size is not None:
             image_size(self.size)
         for name, most in _COUNTS.items():
-            value = getattr(self, name)
-            if value is not None and not 1 <= value <= most:
-                bounds = "of at least 1" if value < 1 else f"from 1 to {most:,}"
-                raise UsageError(f"{flag(name)} {shown(value)}: wanted a whole number {bounds}")
+            at_least(name, getattr(self, name), 1, most)
         check_threads(self.threads)
         for name in _SHARES:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
-                raise UsageError(f"{flag(name)} {value}: wanted a share from 0 to 1")
+                raise UsageError(f"{named(name)} {value}: wanted a share from 0 to 1")
         for name in ("holdout", "dropout"):
             if getattr(self, name) == 1:
-                raise UsageError(f"{flag(name)} 1: wanted a share below 1; nothing would be left")
+                raise UsageError(f"{named(name)} 1: wanted a share below 1; nothing would be left")
         for name in ("learning_rate", "penalty"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{flag(name)} {value}: wanted a positive finite number")
+                raise UsageError(f"{named(name)} {value}: wanted a positive finite number")
         if not 0 <= self.seed < 2**63:
-            raise UsageError(f"--seed {self.seed}: wanted a whole number from 0 to 2^63 - 1")
+            raise UsageError(
+                f"{named('seed')} {self.seed}: wanted a whole number from 0 to 2^63 - 1"
+            )
         if self.background is not None and not re.fullmatch(r"#[0-9a-fA-F]{6}", self.background):
-            raise UsageError(f"--background {self.background}: wanted a colour such as '#ffffff'")
+            raise UsageError(
+                f"{named('background')} {self.background}: wanted a colour such as '#ffffff'"
+            )
 
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSources(Options):
+    """What is trained on, and where the run is, named by their paths.
+
+    Attributes:
+        data: a folder, zip, .npz or .npy of images, a folder of idx files, or a name: `digits`,
+            `ring8` or `grid25`; or a run, to resume it.
+        out: the run directory; a new runs/DATA-DATE-N by default.
+        config: repeat the run of this config.yaml in --out; without --out, resume the run that it
+            lies in. Excludes the other settings.
+        resume: resume this run; DATA beside it says where its images were moved to.
+    """
+
+    data: Annotated[
+        tyro.conf.Positional[str | None],
+        tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
+    ] = None
+    out: str | None = None
+    config: str | None = None
+    resume: str | None = None
+
+
+LENGTHS = ("budget", "images", "steps")
+"""Options of which one says how long to train."""
 
 _COUNTS = {
     "images": MOST_TRAINING_STEPS * MOST_BATCH,
@@ -178,11 +207,11 @@ _COUNTS = {
 _SHARES = ("holdout", "bad_limit", "augment", "label_dropout", "dropout")
 
 
-def changed(settings: TrainSettings) -> list[str]:
-    """Names of the settings that differ from their defaults."""
+def changed(settings: TrainOptions) -> list[str]:
+    """Names of the options that differ from their defaults."""
     return [
         field.name
-        for field in fields(TrainSettings)
+        for field in fields(TrainOptions)
         if getattr(settings, field.name) != field.default
     ]
 
@@ -196,18 +225,13 @@ def check_threads(threads: int | None) -> None:
     cores = os.cpu_count() or 1
     if threads is not None and threads > cores:
         raise UsageError(
-            f"--threads {threads}: this machine has {plural(cores, 'core')}; give at most that"
+            f"{named('threads')} {threads}: this machine has {plural(cores, 'core')}; give at most "
+            "that"
         )
 
 
 def flag(name: str) -> str:
-    """The command-line spelling of the setting ``name``.
-
-    Raises:
-        KeyError: if there is no such setting.
-    """
-    if name not in {field.name for field in fields(TrainSettings)}:
-        raise KeyError(name)
+    """The command-line spelling of the option ``name``."""
     return "--lr" if name == "learning_rate" else "--" + name.replace("_", "-")
 
 
@@ -221,7 +245,8 @@ def number_names(given: str | Sequence[str]) -> tuple[str, ...]:
     names = tuple(part.strip() for word in words for part in word.split(","))
     if not all(names) or len(set(names)) < len(names):
         raise UsageError(
-            f"--numbers {shown(','.join(words))}: wanted different names of columns, as angle,age"
+            f"{named('numbers')} {shown(','.join(words))}: wanted different names of columns, as "
+            "angle,age"
         )
     return names
 
@@ -236,7 +261,8 @@ def seconds(budget: str) -> float:
     given = float(match[1]) * _SECONDS[match[2]] if match else 0.0
     if not 0 < given <= _LONGEST_BUDGET:
         raise UsageError(
-            f"--budget {shortened(budget, 60)}: wanted a time such as 60s, 30m or 2h, 1000h at most"
+            f"{named('budget')} {shortened(budget, 60)}: wanted a time such as 60s, 30m or 2h, "
+            "1000h at most"
         )
     return given
 
@@ -250,7 +276,9 @@ def image_size(size: int | str) -> tuple[int, int]:
     match = _SIZE.fullmatch(str(size).strip())
     width, height = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not (width and height):
-        raise UsageError(f"--size {size}: wanted pixels, at least 1, as 64 or width x height 64x48")
+        raise UsageError(
+            f"{named('size')} {size}: wanted pixels, at least 1, as 64 or width x height 64x48"
+        )
     return height, width
 
 
@@ -277,6 +305,7 @@ def parameter_count(text: str | int, also: str = "") -> int:
     count = round(min(given, _MOST_PARAMETERS + 1))
     if not 1 <= count <= _MOST_PARAMETERS:
         raise UsageError(
-            f"--parameters {shortened(str(text), 60)}: wanted a number such as 0.5M or 500000{also}"
+            f"{named('parameters')} {shortened(str(text), 60)}: wanted a number such as 0.5M or "
+            f"500000{also}"
         )
     return count

@@ -13,7 +13,7 @@ from undrift.data.report import DataReport
 from undrift.data.sources.opening import is_path
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.files.reading import read_mapping
-from undrift.options.train import TrainSettings, image_size
+from undrift.options.train import TrainOptions, image_size
 from undrift.runs.configuration import DataConfig
 from undrift.runs.directory import RunDirectory, runs_in
 from undrift.wording import plural
@@ -21,7 +21,7 @@ from undrift.wording import plural
 
 def load_images(
     source: str,
-    asked: TrainSettings | DataConfig,
+    asked: TrainOptions | DataConfig,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
     """Decode ``source``.

@@ -24,7 +24,7 @@ from undrift.families.parameters import with_parameters
 from undrift.families.points import check_points
 from undrift.limits import machine_memory
 from undrift.networks import are_points, at_most_parameters
-from undrift.options.train import TrainSettings, parameter_count, seconds, stored_size
+from undrift.options.train import TrainOptions, parameter_count, seconds, stored_size
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig, absolute
 from undrift.training.compiling import check_compiler
@@ -41,7 +41,7 @@ _BYTES = 4
 
 def resolve(
     source: str,
-    settings: TrainSettings,
+    settings: TrainOptions,
     data: ImageSet,
     *,
     device: str,
@@ -176,7 +176,7 @@ def choose_device(asked: str) -> str:
     return asked
 
 
-def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
+def _data(source: str, settings: TrainOptions, data: ImageSet) -> DataConfig:
     return DataConfig(
         source=source,
         fingerprint=data.fingerprint,
@@ -189,11 +189,11 @@ def _data(source: str, settings: TrainSettings, data: ImageSet) -> DataConfig:
         label_column=settings.label_column,
         caption_column=settings.caption_column,
         path=absolute(source) if is_path(source) else None,
-        numbers=settings.numbers,
+        numbers=tuple(settings.numbers),
     )
 
 
-def _spec(train: ImageSet, labelled: bool, settings: TrainSettings, device: str) -> SampleSpec:
+def _spec(train: ImageSet, labelled: bool, settings: TrainOptions, device: str) -> SampleSpec:
     height, width, channels = train.shape
     points = are_points((height, width))
     grid = grid_for(max(height, width), device, settings.network, points=points)
@@ -232,14 +232,14 @@ def _numbers(source: str, train: ImageSet) -> tuple[Number, ...]:
     return tuple(found)
 
 
-def _steps(settings: TrainSettings, recipe: Recipe, batch: int) -> int:
+def _steps(settings: TrainOptions, recipe: Recipe, batch: int) -> int:
     if settings.budget is not None:
         return 1
     return settings.steps or max(1, (settings.images or recipe.images) // batch)
 
 
 def _precision(
-    settings: TrainSettings, recipe: Recipe, device: str, points: bool
+    settings: TrainOptions, recipe: Recipe, device: str, points: bool
 ) -> Literal["float32", "bfloat16"]:
     if settings.precision != "auto":
         return settings.precision

@@ -3,92 +3,53 @@
 from __future__ import annotations
 
 import inspect
-import os
-from dataclasses import fields
-from typing import Literal, TypedDict, Unpack
+from dataclasses import KW_ONLY, dataclass, replace
+from typing import Literal
 
 from rich.console import Console
 from torch import nn
 
-from undrift import synonyms
 from undrift.ambient import own_settings
-from undrift.arguments import checked
+from undrift.arguments import keywords_of
 from undrift.errors import UsageError
-from undrift.names import did_you_mean
-from undrift.options.train import TrainSettings
+from undrift.options import TrainOptions
+from undrift.options.options import PathLike
+from undrift.options.train import changed
 from undrift.runs.progress import OnTraining
 from undrift.workflows.train import Run, train_with
 
 
-class Keywords(TypedDict, total=False):
-    """The fields of ``TrainSettings`` but ``network``; each may be given or left out."""
+@dataclass(frozen=True)
+class TrainCall(TrainOptions):
+    """Arguments of `train`: what to train on, beside the options.
 
-    method: str
-    recipe: Literal["images", "likelihood"]
-    budget: str | None
-    images: int | None
-    steps: int | None
-    batch_size: int | None
-    micro_batch: int | None
-    seed: int
-    size: int | str | None
-    fit: Literal["crop", "pad"]
-    channels: Literal[1, 3, 4] | None
-    background: str | None
-    holdout: float
-    bad_limit: float
-    label_column: str | None
-    caption_column: str | None
-    numbers: tuple[str, ...]
-    flip: bool
-    augment: float | None
-    balance: bool
-    conditional: bool
-    text: bool
-    label_dropout: float | None
-    parameters: str | None
-    learning_rate: float | None
-    penalty: float | None
-    dropout: float | None
-    checkpoint_every: int | None
-    grid_every: int | None
-    validate_every: int | None
-    evaluate_every: int | None
-    evaluate_samples: int
-    bare: bool
-    device: Literal["auto", "cpu", "cuda"]
-    threads: int | None
-    precision: Literal["auto", "float32", "bfloat16"]
-    compile: bool
-    init: str | None
-    extend: bool
-
-
-@own_settings()
-@checked
-def train(
-    source: str | os.PathLike[str] | None = None,
-    *,
-    out: str | os.PathLike[str] | None = None,
-    config: str | os.PathLike[str] | None = None,
-    network: Literal["unet", "transformer", "mlp"] | nn.Module | None = None,
-    progress: bool | None = None,
-    callback: OnTraining | None = None,
-    **settings: Unpack[Keywords],
-) -> Run:
-    """Train a diffusion model, or a GAN, on images, sample it and report on it.
-
-    Args:
-        source: ``digits``, or a folder, zip, npz, npy or idx data set.
+    Attributes:
+        source: ``digits``, or a folder, zip, npz, npy or idx data set; or a run, to resume it.
         out: the run directory; a free one in ``runs/`` by default. The same call again resumes it.
-        config: the ``config.yaml`` of a run to repeat, in place of ``source`` and ``settings``.
+        config: the ``config.yaml`` of a run to repeat, in place of ``source`` and the options.
         network: a family of networks, or your own: any module that is called as
             ``network(x, c_noise, context)`` with x of shape (B, C, H, W) and c_noise of shape
-            (B,), and returns what has the shape of x.
+            (B,), and returns a tensor of the shape of x.
         progress: show progress on stdout; by default where that is a terminal or a notebook.
         callback: called after every update with a `undrift.TrainingProgress`; raising from it
             stops the run, and the same call with ``out`` resumes it from its last checkpoint.
-        settings: the flags of ``undrift train``, such as ``budget="30m"``.
+    """
+
+    source: PathLike | None = None
+    _: KW_ONLY
+    out: PathLike | None = None
+    config: PathLike | None = None
+    network: Literal["unet", "transformer", "mlp"] | nn.Module | None = None  # type: ignore[assignment]
+    progress: bool | None = None
+    callback: OnTraining | None = None
+
+
+@own_settings()
+@keywords_of(TrainCall)
+def train(call: TrainCall) -> Run:
+    """Train a diffusion model, or a GAN, on images, sample it and report on it.
+
+    The arguments are the fields of `TrainCall` and `undrift.options.TrainOptions`.
 
     Returns:
         Where the run, its pipeline and its report are.
@@ -96,37 +57,32 @@ def train(
     Raises:
         UndriftError: what the command would print; see ``undrift.errors``.
     """
-    known = [field.name for field in fields(TrainSettings)]
-    for name in settings:
-        if name not in known:
-            hint = did_you_mean(name, known, f"known: {', '.join(known)}", synonyms.SETTINGS)
-            raise UsageError(f"train(): unknown setting {name!r}; {hint}")
-    if config is not None and (source is not None or settings):
+    if call.config is not None and (call.source is not None or changed(call)):
         raise UsageError("train(): config and other settings exclude each other; give one of them")
-    if isinstance(network, nn.Module) and any(p.is_inference() for p in network.parameters()):
-        raise UsageError(
-            "network: made in torch's inference mode, so it cannot learn; make it outside"
-        )
-    if isinstance(network, nn.Module):
-        _check_call(network)
-    family, own = (network, None) if isinstance(network, str) else (None, network)
+    own = call.network if isinstance(call.network, nn.Module) else None
+    if own is not None:
+        _check_network(own)
     return train_with(
-        source,
-        TrainSettings(network=family, **settings),
-        out=out,
-        config=config,
+        call.source,
+        call if own is None else replace(call, network=None),
+        out=call.out,
+        config=call.config,
         network=own,
-        console=_console(progress),
-        callback=callback,
+        console=_console(call.progress),
+        callback=call.callback,
     )
 
 
-def _check_call(network: nn.Module) -> None:
-    """Refuse a network that does not take x, c_noise and context.
+def _check_network(network: nn.Module) -> None:
+    """Refuse a network that cannot be trained, or does not take x, c_noise and context.
 
     Raises:
-        UsageError: by its signature.
+        UsageError: by its parameters or its signature.
     """
+    if any(parameter.is_inference() for parameter in network.parameters()):
+        raise UsageError(
+            "network: made in torch's inference mode, so it cannot learn; make it outside"
+        )
     try:
         inspect.signature(network.forward).bind("x", "c_noise", "context")
     except TypeError as error:

@@ -14,7 +14,7 @@ from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.families import family_of
 from undrift.names import shell_line
-from undrift.options.train import TrainSettings, changed, flag, seconds
+from undrift.options.train import TrainOptions, changed, flag, seconds
 from undrift.runs import configuration
 from undrift.runs.configuration import FINGERPRINT, RunConfig, absolute, first_difference
 from undrift.runs.directory import LATEST, RunDirectory, open_run
@@ -65,7 +65,7 @@ class Start:
 
 def find_start(
     source: str | None,
-    settings: TrainSettings,
+    settings: TrainOptions,
     out: str | None,
     config: str | None,
     resume: str | None,
@@ -106,7 +106,7 @@ def find_start(
 
 
 def _resumed(
-    resume: str, source: str | None, settings: TrainSettings, out: str | None, config: str | None
+    resume: str, source: str | None, settings: TrainOptions, out: str | None, config: str | None
 ) -> Start:
     """The run ``resume``, with a greater length if that is asked for."""
     for name, value in (("--out", out), ("--config", config)):
@@ -161,7 +161,7 @@ def stored_device(config: RunConfig) -> str:
     return device
 
 
-def _with_length(stored: RunConfig, settings: TrainSettings) -> RunConfig:
+def _with_length(stored: RunConfig, settings: TrainOptions) -> RunConfig:
     """``stored`` with the length of ``settings``; steps under a budget are not measured yet."""
     plan = stored.training
     if settings.budget is not None:
@@ -176,7 +176,7 @@ def plan_run(
     path: Path,
     stored: RunConfig | None,
     asked: RunConfig,
-    settings: TrainSettings,
+    settings: TrainOptions,
     finished: bool,
     data: ImageSet,
 ) -> RunConfig:
@@ -224,7 +224,7 @@ def _difference(path: Path, stored: RunConfig, asked: RunConfig, data: ImageSet)
 
 
 def _longer(
-    path: Path, stored: RunConfig, asked: RunConfig, settings: TrainSettings, data: ImageSet
+    path: Path, stored: RunConfig, asked: RunConfig, settings: TrainOptions, data: ImageSet
 ) -> RunConfig:
     """``stored`` with the length of ``asked``; a recipe that depends on the budget stays."""
     plan = replace(asked.training, steps=stored.training.steps)

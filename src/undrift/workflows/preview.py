@@ -16,7 +16,7 @@ from torch import nn
 from undrift.data import ImageSet
 from undrift.data.findings import finding_lines
 from undrift.networks import count_parameters
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.configuration import RunConfig
 from undrift.runs.expectation import Expectation, expectation_of
 from undrift.runs.images import load_images
@@ -63,7 +63,7 @@ class Preview:
 
 
 def resolve_config(
-    source: str | os.PathLike[str], settings: TrainSettings, network: nn.Module | None = None
+    source: str | os.PathLike[str], settings: TrainOptions, network: nn.Module | None = None
 ) -> RunConfig:
     """The configuration that ``undrift train`` would start from.
 
@@ -75,7 +75,7 @@ def resolve_config(
 
 
 def preview(
-    source: str | os.PathLike[str], settings: TrainSettings, network: nn.Module | None = None
+    source: str | os.PathLike[str], settings: TrainOptions, network: nn.Module | None = None
 ) -> Preview:
     """Resolve a run and make a few of its updates, leaving nothing behind.
 
@@ -111,7 +111,7 @@ def preview(
 
 
 def _resolved(
-    source: str | os.PathLike[str], settings: TrainSettings, network: nn.Module | None
+    source: str | os.PathLike[str], settings: TrainOptions, network: nn.Module | None
 ) -> tuple[RunConfig, ImageSet]:
     name = os.fspath(source)
     data = load_images(name, settings)

@@ -30,7 +30,7 @@ from undrift.errors import (
 from undrift.families import family_of, family_of_method
 from undrift.files.lock import FileLock
 from undrift.names import printable
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, new_directory, point_latest
@@ -95,7 +95,7 @@ class Run:
 
 def train_with(
     source: str | os.PathLike[str] | None,
-    settings: TrainSettings,
+    settings: TrainOptions,
     *,
     out: str | os.PathLike[str] | None,
     config: str | os.PathLike[str] | None,
@@ -219,7 +219,7 @@ class _Journey:
         self._probe_seconds = 0.0
         self._steps = 0
 
-    def go(self, data: ImageSet, asked: RunConfig, settings: TrainSettings) -> Run:
+    def go(self, data: ImageSet, asked: RunConfig, settings: TrainOptions) -> Run:
         stored = configuration_of(self._run) if self._run.is_run else None
         finished = stored is not None and is_finished(self._run, stored)
         self._world.barrier()  # every rank has read before the first one writes

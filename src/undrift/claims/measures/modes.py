@@ -24,7 +24,7 @@ from undrift.metrics.images import Images
 from undrift.metrics.modes import mode_coverage
 from undrift.metrics.points import PERFECT, point_coverage
 from undrift.metrics.stacked import DigitReader
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.runs.images import load_images
 from undrift.runs.loading import load_pipeline
 
@@ -56,7 +56,7 @@ def plane(run: Path, name: str, n: int, seed: int) -> Record:
 
 def triples(run: Path, mnist: str, n: int, seed: int) -> Record:
     """Triples of digits that ``n`` samples of a run reach."""
-    digits = load_images(mnist, TrainSettings(holdout=0.0))
+    digits = load_images(mnist, TrainOptions(holdout=0.0))
     train, test = (
         Images(part.images, part.labels) for part in (digits.split("train"), digits.split("test"))
     )
@@ -85,7 +85,7 @@ def tail(run: Path, source: str, tail_of: Path, n: int, seed: int) -> Record:
     data = load_study(source)
     train = data.split("train")
     judge = DomainClassifier.fit(train.images, np.asarray(train.labels))
-    kept = load_images(str(tail_of), TrainSettings(holdout=0.0))
+    kept = load_images(str(tail_of), TrainOptions(holdout=0.0))
     labels = np.asarray(kept.labels)
     classes = len(data.class_names)
     wanted = np.bincount(labels, minlength=classes) / len(labels)

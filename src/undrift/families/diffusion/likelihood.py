@@ -20,7 +20,7 @@ from undrift.likelihood import Span, ValueGrid
 from undrift.likelihood.learned import VariationalConfig
 from undrift.likelihood.span import LOWEST, SPACINGS
 from undrift.networks import TransformerConfig
-from undrift.options.train import TrainSettings
+from undrift.options.train import TrainOptions
 from undrift.training.learners.diffusion import DiffusionConfig
 
 PERIODS = (1, 2, 4, 8, 16, 32)
@@ -32,7 +32,7 @@ much a pixel is off: 4.65 bits/dim become 4.22 after 16,000 images of Fashion-MN
 
 
 def for_likelihood(
-    model: DiffusionConfig, settings: TrainSettings, data: ImageSet
+    model: DiffusionConfig, settings: TrainOptions, data: ImageSet
 ) -> DiffusionConfig:
     """The model of the recipe for images, trained for likelihood instead.
 

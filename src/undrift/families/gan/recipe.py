@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from undrift.advice import named
 from undrift.codec import IdentityConfig
 from undrift.errors import UsageError
 from undrift.families.family import Recipe, Request
@@ -25,7 +26,7 @@ from undrift.networks.gan import (
     StyleGAN2Config,
 )
 from undrift.networks.gan.pyramid import sizes
-from undrift.options.train import TrainSettings, flag
+from undrift.options.train import TrainOptions
 from undrift.pipelines import SampleSpec
 from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
@@ -255,12 +256,12 @@ _METHODS: dict[str, Callable[[_Asked], _Method]] = {
 _DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers", "text")
 
 
-def _check(settings: TrainSettings) -> None:
+def _check(settings: TrainOptions) -> None:
     """Refuse what only a diffusion model has a use for."""
     for name in _DIFFUSION_ONLY:
         if getattr(settings, name) not in (None, False, ()):
             raise UsageError(
-                f"{flag(name)}: method {settings.method} has no use for it; leave it out"
+                f"{named(name)}: method {settings.method} has no use for it; leave it out"
             )
     if settings.network not in (None, "mlp"):
         raise UsageError(
@@ -279,7 +280,7 @@ def _check(settings: TrainSettings) -> None:
         )
 
 
-def _check_groups(settings: TrainSettings, group: int) -> None:
+def _check_groups(settings: TrainOptions, group: int) -> None:
     """Refuse batches that minibatch standard deviation finds no groups in."""
     batch = settings.batch_size
     sizes_of_groups = range(2, group + 1)
