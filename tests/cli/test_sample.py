@@ -259,3 +259,23 @@ def test_a_real_process_says_it_plainly(labelled, folder):
     again = subprocess.run([*words, "--out", "x" * 90], capture_output=True, text=True)
     assert again.returncode == 2 and again.stdout == ""
     assert len(again.stderr.splitlines()) == 1
+
+
+def test_guidance_by_a_weak_model_in_an_interval(labelled, tmp_path, capsys):
+    weak = tmp_path / "weak@0.5"  # a folder of that name is no share of training
+    shutil.copytree(labelled, weak)
+    words = f"{labelled} -n 2 --steps 3 --guidance 2 --quiet".split()
+    extra = f"--guide-with {weak} --guidance-interval 0.1 50 --guidance-rescale 0.3".split()
+    assert main(["sample", *words, *extra, "--out", str(tmp_path / "a")]) == 0
+    found = json.loads((tmp_path / "a" / "samples.json").read_text())["settings"]
+    assert found["guidance_interval"] == [0.1, 50.0] and found["guidance_rescale"] == 0.3
+    assert len(found["guide_with"]) == 16
+    for flags, message in [
+        ("--guide-with nowhere", "no such run"),
+        (f"--guide-with {labelled}@0.5", "at 0.5 needs a run"),
+        ("--guidance-interval", "--guidance-interval: wanted two noise levels"),
+        ("--guidance-interval 3", "--guidance-interval: wanted two noise levels"),
+        ("--guidance-interval 3 1", "lower one first"),
+    ]:
+        assert main(["sample", *words, *flags.split(), "--out", str(tmp_path / "b")]) in (2, 4)
+        assert message in capsys.readouterr().err

@@ -23,7 +23,7 @@ from undrift.files.lock import FileLock
 from undrift.options.train import TrainOptions
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
-from undrift.runs.loading import load_pipeline
+from undrift.runs.loading import load_pipeline, load_spelled
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import resolve
 from undrift.training.checkpoint import CheckpointStore
@@ -389,3 +389,18 @@ def test_evaluations_on_the_way_keep_the_best_weights_and_change_none(tmp_path: 
 def test_evaluations_need_validation_images(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no validation images"):
         undrift.train("digits", out=tmp_path / "run", steps=2, holdout=0, evaluate_every=1)
+
+
+def test_sampling_earlier_weights(finished: Path) -> None:
+    early = load_pipeline(finished, at=0.3).state_dict()
+    ends = (load_pipeline(finished, at=1.0).state_dict(), load_pipeline(finished).state_dict())
+    apart = [max((early[k] - v).abs().max().item() for k, v in end.items()) for end in ends]
+    assert min(apart) > 1e-4
+    for name, tensor in ends[0].items():
+        torch.testing.assert_close(tensor, ends[1][name], msg=name)
+    spelled = load_spelled(f"{finished}@0.3")
+    assert all(torch.equal(early[name], one) for name, one in spelled.state_dict().items())
+    with pytest.raises(ModelFileError, match="no such run"):
+        load_spelled(f"{finished}@half")
+    with pytest.raises(UsageError, match="share of training"):
+        load_pipeline(finished, at=1.5)

@@ -81,8 +81,8 @@ def refuse_empty(command: Any, arguments: list[str], **wanted: str) -> None:  # 
         UsageError: for the first such flag.
     """
     for name, entries in wanted.items():
-        if f"--{name}" in arguments and not getattr(command, name):
-            raise UsageError(f"--{name}: wanted {entries}")
+        if named(name) in arguments and not getattr(command, name):
+            raise UsageError(f"{named(name)}: wanted {entries}")
 
 
 def family_settings(
@@ -96,7 +96,8 @@ def family_settings(
     Args:
         kind: dataclass of the settings that this family has.
         command: flags that were given.
-        names: fields of ``command`` that are settings of a family; None and False are not given.
+        names: fields of ``command`` that are settings of a family; None, False and an empty list
+            are not given.
         owner: what has the settings of ``kind``, such as ``"a GAN"``.
 
     Raises:
@@ -106,7 +107,7 @@ def family_settings(
 
     known = [field.name for field in dataclasses.fields(kind) if field.name in names]
     given = {name: getattr(command, name) for name in names}
-    given = {name: value for name, value in given.items() if value is not None}
+    given = {name: value for name, value in given.items() if value is not None and value != ()}
     given = {name: value for name, value in given.items() if value is not False}
     for name, value in given.items():
         if name not in known:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -37,14 +37,14 @@ from undrift.options.options import WeightsOptions
 from undrift.wording import plural
 
 if TYPE_CHECKING:
-    from undrift.pipelines import Progress, SampleFolder, Samples
+    from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
 
 FOLLOWED, FOLLOWED_POINTS = 4, 1000
 """Images, or points of the plane, of which a trajectory is shown."""
 
 SETTINGS = (
     *("steps", "sampler", "grid", "tolerance", "analytic_first_step", "guidance", "threshold"),
-    *("negative", "truncation"),
+    *("negative", "guide_with", "guidance_interval", "guidance_rescale", "truncation"),
 )
 """Flags that are settings of some families."""
 
@@ -64,7 +64,7 @@ class Sample(ProcessFlags, WeightsOptions):
             modulo their count. `all` is every class in stored order. Without it, labels follow the
             training frequencies.
         prompt: what to draw, of a model trained with --text; of several, image i gets entry i
-            modulo their count.
+            modulo their count. "a tree:1 AND a red apple:0.5" weighs several in one image.
         prompts: a file of prompts, one a line, in the place of --prompt.
         negative: a prompt to guide away from.
         numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
@@ -82,6 +82,13 @@ class Sample(ProcessFlags, WeightsOptions):
             can tell next to nothing; one evaluation less.
         guidance: classifier-free guidance scale; 1 is off, more makes labels and prompts plainer
             and images more alike. The model's own by default, 1.
+        guide_with: guide away from a weaker model of the same data, in place of this one without
+            conditions: a smaller or shorter run, or RUN@0.25, a run's weights after a quarter of
+            its training.
+        guidance_interval: noise levels sigma / alpha with guidance, as 0.3 5; outside of them
+            there is none, which costs less and keeps diversity.
+        guidance_rescale: share, from 0 to 1, of each guided image that is scaled back to the
+            contrast without guidance.
         threshold: keep every denoised image in the range of pixels: static clips, dynamic, perhaps
             with a quantile as dynamic:0.995, scales down; of use where guidance is strong.
         truncation: of a GAN: share of the distance from the mean latent that is kept, from 0 to 1,
@@ -114,6 +121,11 @@ class Sample(ProcessFlags, WeightsOptions):
     tolerance: float | None = None
     analytic_first_step: bool = False
     guidance: float | None = None
+    guide_with: Annotated[str | None, tyro.conf.arg(metavar="RUN[@SHARE]")] = None
+    guidance_interval: Annotated[
+        tuple[float, ...], tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint="")
+    ] = ()
+    guidance_rescale: float | None = None
     threshold: str | None = None
     truncation: float | None = None
     seed: int = 0
@@ -132,6 +144,9 @@ class Sample(ProcessFlags, WeightsOptions):
         at_least("--seed", self.seed, 0)
         finite("--guidance", self.guidance)
         finite("--tolerance", self.tolerance)
+        finite("--guidance-rescale", self.guidance_rescale)
+        if len(self.guidance_interval) not in (0, 2):
+            raise UsageError("--guidance-interval: wanted two noise levels, as 0.3 5")
         if self.prompt and self.prompts is not None:
             raise UsageError("--prompt and --prompts exclude each other; give one of them")
 
@@ -154,6 +169,7 @@ def run(arguments: list[str]) -> None:
         labels="one name or more, or all",
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
+        guidance_interval="two noise levels, as 0.3 5",
     )
     place = folder_of(asked, "samples")  # a target that is no model is the first thing to say
     out = place if asked.out is None else Path(asked.out)
@@ -183,7 +199,7 @@ def run(arguments: list[str]) -> None:
         numbers=numbers,
         seed=asked.seed,
         batch_size=asked.batch_size,
-        **family_settings(pipeline.settings, asked, SETTINGS, pipeline.noun),
+        **_settings(asked, pipeline),
     )
     for line in out_of_range(numbers, pipeline.spec):
         console.print(f"warning: {line}")
@@ -225,6 +241,16 @@ def _next(asked: Sample) -> list[str]:
     seed = asked.seed + 1
     out, npz = (numbered(path, asked.seed, seed) for path in (asked.out, asked.npz))
     return repeated(asked, Sample, seed=seed, out=out, npz=npz)
+
+
+def _settings(asked: Sample, pipeline: Pipeline) -> dict[str, Any]:
+    """The flags that are settings of the pipeline's family, with the weak model loaded."""
+    from undrift.runs.loading import load_spelled
+
+    settings = family_settings(pipeline.settings, asked, SETTINGS, pipeline.noun)
+    if asked.guide_with is not None:
+        settings["guide_with"] = load_spelled(asked.guide_with)
+    return settings
 
 
 def _prompts(asked: Sample) -> list[str] | None:

@@ -30,6 +30,7 @@ def load_pipeline(
     *,
     ema: float | None = None,
     weights: Literal["ema", "raw"] = "ema",
+    at: float | None = None,
     network: nn.Module | None = None,
 ) -> Pipeline:
     """The pipeline of a run, finished or not, or one that ``save_pretrained`` wrote.
@@ -38,13 +39,24 @@ def load_pipeline(
         target: a run's directory or a pipeline's.
         ema: relative length of the average to sample with; made from the run's snapshots.
         weights: the run's average, or the raw weights of its newest checkpoint.
+        at: share of the training so far, above 0 and up to 1, at which the average ends; made from
+            the snapshot nearest to it.
         network: the user's own network, if the model was trained with one.
 
     Raises:
-        UsageError: if ``ema`` or raw weights are asked of a bare pipeline, or cannot be had.
+        UsageError: if ``ema``, ``at`` or raw weights are asked of a bare pipeline, or cannot be
+            had.
         ModelFileError: if there is no run, or a file of it is damaged.
     """
     path = expanded(os.fspath(target), ModelFileError)
+    if at is not None:
+        if not 0 < at <= 1 or weights == "raw":
+            raise UsageError(
+                f"at {at:g}: give a share of training from 0 to 1, of averaged weights"
+            )
+        if is_pipeline(path):
+            raise UsageError(f"at {at:g} needs a run: {path} is a pipeline, of one set of weights")
+        return _earlier(open_run(path), ema, at, network)
     if is_pipeline(path):
         if ema is not None or weights == "raw":
             raise UsageError(
@@ -62,6 +74,37 @@ def load_pipeline(
     config = configuration_of(run)
     learner = build_learner(config, network=network)
     return learner.pipeline(load_weights(run, config, ema=ema, weights=weights))
+
+
+def load_spelled(text: str) -> Pipeline:
+    """The pipeline that ``RUN`` or ``RUN@SHARE`` names, the latter as `load_pipeline` has ``at``.
+
+    Raises:
+        UsageError: for a share that is none.
+        ModelFileError: if there is no run, or a file of it is damaged.
+    """
+    target, _, share = text.rpartition("@")
+    if not target or os.path.exists(text):
+        return load_pipeline(text)
+    try:
+        at = float(share)
+    except ValueError:
+        return load_pipeline(text)
+    return load_pipeline(target, at=at)
+
+
+def _earlier(
+    run: RunDirectory, ema: float | None, at: float, network: nn.Module | None
+) -> Pipeline:
+    """The pipeline of a run with the average that ends at a share of its training."""
+    config = configuration_of(run)
+    store = SnapshotStore(run.snapshots)
+    steps = store.steps()
+    if not steps:
+        raise UsageError(f"{run.path}: it has no snapshots of its weights; leave the share out")
+    step = min(steps, key=lambda one: abs(one - at * steps[-1]))
+    state = store.weights(config.training.ema[0] if ema is None else ema, step)
+    return build_learner(config, network=network).pipeline(state)
 
 
 def configuration_of(run: RunDirectory) -> RunConfig:

@@ -33,3 +33,12 @@ class CountedDenoiser:
         """Denoise as ``denoiser`` does, and count."""
         self.images += x_t.shape[0]
         return self.denoiser(x_t, t, context)
+
+    def also(self, other: Denoise) -> Denoise:
+        """Return ``other``, counted here too."""
+
+        def counted(x_t: Tensor, t: Tensor, context: Context | None = None) -> Prediction:
+            self.images += x_t.shape[0]
+            return other(x_t, t, context)
+
+        return counted

@@ -6,7 +6,6 @@ and what keeps the denoised images within the data's range. A solver sees ``deno
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,21 +16,19 @@ import torch
 from torch import Tensor
 
 from undrift.conditioning import Condition
-from undrift.conditioning.text import Texts
 from undrift.diffusion import Denoise, Prediction
-from undrift.errors import UsageError, shown
+from undrift.errors import UsageError
+from undrift.pipelines.diffusion.guide import Guide
 from undrift.pipelines.diffusion.learned import Learned
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.settings import DiffusionSettings
 from undrift.pipelines.diffusion.stepping import AdaptiveSteps, Stepping, stepping_of
-from undrift.pipelines.prompts import check_prompt
-from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import within
 from undrift.sampling import (
     AfterStep,
     AnalyticFirstStep,
     BoundDenoise,
-    ClassifierFree,
+    CountedDenoiser,
     ImageNoise,
     OnStep,
     integrate,
@@ -75,18 +72,16 @@ class Drawing:
     Attributes:
         model: draws.
         stepping: the sampler and its steps.
-        guidance: guidance scale; 1 is off.
+        guide: guidance.
         precision: of the network's matrix products.
         threshold: what keeps denoised images in the data's range.
-        negative: a prompt to guide away from; None guides away from no condition at all.
     """
 
     model: DiffusionModel
     stepping: Stepping
-    guidance: float
+    guide: Guide
     precision: str
     threshold: Threshold | None = None
-    negative: str | None = None
 
     @classmethod
     def of(cls, model: DiffusionModel, settings: DiffusionSettings, learned: Learned) -> Drawing:
@@ -95,21 +90,13 @@ class Drawing:
         Raises:
             UsageError: for a value that cannot be used, or two that exclude each other.
         """
-        spec, threshold, negative = model.spec, settings.threshold, settings.negative
-        guidance = _scale(spec.guidance if settings.guidance is None else settings.guidance, spec)
-        if negative is not None:
-            check_prompt("negative prompt", negative, spec)
-            if guidance == 1:
-                raise UsageError(
-                    f"negative prompt {shown(negative)}: guidance 1 is off; give another scale"
-                )
+        threshold, guide = settings.threshold, Guide.of(model, settings)
         return cls(
             model,
-            stepping_of(settings, spec, guidance, learned),
-            guidance,
+            stepping_of(settings, model.spec, guide.scale, learned),
+            guide,
             settings.precision,
             None if threshold is None else Threshold.parse(threshold),
-            negative,
         )
 
     def recorded(self, trajectory: int) -> int:
@@ -142,18 +129,20 @@ class Drawing:
 
     def bind(
         self,
-        denoiser: Denoise,
+        denoiser: CountedDenoiser,
         condition: Condition,
-        count: int,
+        rows: range,
         limit: Limit | None = None,
     ) -> BoundDenoise:
-        """``denoise(x_t, t)`` of ``count`` samples under their condition, encoded once."""
-        context, guided = self.model.context(condition, count), denoiser
-        if self.guidance != 1 and context is not None:
-            away = Condition()
-            if self.negative is not None:
-                away = Condition({"text": Texts.single([self.negative] * count)})
-            guided = ClassifierFree(denoiser, self.guidance, self.model.context(away, count))
+        """``denoise(x_t, t)`` of some images under their condition, encoded once.
+
+        Args:
+            denoiser: of the model.
+            condition: of the images.
+            rows: their numbers.
+            limit: see `limit`.
+        """
+        guided, context = self.guide.around(denoiser, self.model, condition, rows)
         if limit is not None:
             guided = limit(guided)
         low = self.precision == "bfloat16"
@@ -223,19 +212,7 @@ class Drawing:
         """What repeats it, as plain data; what is off is left out."""
         return {
             **self.stepping.settings(),
-            "guidance": self.guidance,
+            **self.guide.settings(),
             **({} if self.threshold is None else {"threshold": str(self.threshold)}),
-            **({} if self.negative is None else {"negative": self.negative}),
             "precision": self.precision,
         }
-
-
-def _scale(guidance: float, spec: SampleSpec) -> float:
-    if not math.isfinite(guidance):
-        raise UsageError(f"guidance {guidance}: give a finite number (1 is off)")
-    if guidance != 1 and not spec.conditional:
-        raise UsageError(
-            f"guidance {guidance}: this model has no classes and takes no prompts or numbers to "
-            "guide towards; leave it out"
-        )
-    return float(guidance)

@@ -73,7 +73,7 @@ def edit(
     request = Request(len(given), seed, 0, batch_size)
     parts: list[NDArray[np.uint8]] = []
     for k, rows in enumerate(request.batches):
-        denoise = drawing.bind(counted, condition[rows.start : rows.stop], len(rows))
+        denoise = drawing.bind(counted, condition[rows.start : rows.stop], rows)
         drawn = drawing.carry(
             times,
             denoise if bind is None else bind(denoise, rows),

@@ -69,7 +69,7 @@ def inpaint(
     counted = CountedDenoiser(model.denoiser)
     parts: list[NDArray[np.uint8]] = []
     for k, rows in enumerate(request.batches):
-        denoise = drawing.bind(counted, condition[rows.start : rows.stop], len(rows))
+        denoise = drawing.bind(counted, condition[rows.start : rows.stop], rows)
         measured = Measurement(
             codec.encode(holes.pixels(rows).to(model.device)), holes.known(rows).to(model.device)
         )

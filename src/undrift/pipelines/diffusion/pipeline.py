@@ -23,6 +23,7 @@ from undrift.networks import NetworkConfig, lay_out
 from undrift.pipelines.diffusion import file
 from undrift.pipelines.diffusion.draw import Drawing
 from undrift.pipelines.diffusion.edit import edit
+from undrift.pipelines.diffusion.guide import words
 from undrift.pipelines.diffusion.inpaint import inpaint
 from undrift.pipelines.diffusion.learned import Learned
 from undrift.pipelines.diffusion.learned import encode as encode_learned
@@ -189,9 +190,11 @@ class DiffusionPipeline(Pipeline):
     ) -> Samples:
         model = self.model
         drawing = Drawing.of(model, settings, self.learned)
-        if drawing.guidance != 1 and not condition and drawing.negative is None:
+        guide = drawing.guide
+        alone = not condition and guide.negative is None and guide.weak is None
+        if guide.scale != 1 and alone:
             raise UsageError(
-                f"guidance {drawing.guidance:g}: there is nothing to guide towards; give "
+                f"guidance {words(guide.scale)}: there is nothing to guide towards; give "
                 f"{'a prompt' if self.spec.text is not None else 'numbers'}"
             )
         recorded, times, limit = drawing.recorded(trajectory), drawing.times(), drawing.limit()
@@ -209,7 +212,7 @@ class DiffusionPipeline(Pipeline):
                 forwards = counted.images
                 drawn = drawing.carry(
                     times,
-                    drawing.bind(counted, given, len(rows), limit),
+                    drawing.bind(counted, given, rows, limit),
                     ImageNoise(request.seed, rows),
                     after_step=strips[-1].after_step if seen else None,
                     on_progress=None
@@ -330,7 +333,7 @@ class DiffusionPipeline(Pipeline):
         drawing = Drawing.of(self.model, DiffusionSettings(guidance=guidance), {})
         condition = condition_of(resolve_labels(labels, len(rows), seed, self.spec, rows.start))
         noise = ImageNoise(seed, rows).initial(self.spec.shape).to(self.device)
-        denoise = drawing.bind(self.denoiser, condition, len(rows))
+        denoise = drawing.bind(CountedDenoiser(self.denoiser), condition, rows)
         return denoise, noise.contiguous(memory_format=self.model.memory_format)
 
     def bound_denoiser(self, condition: Condition, count: int) -> BoundDenoise:

@@ -9,6 +9,7 @@ from typing import Literal
 from torch import Tensor
 
 from undrift.errors import UsageError
+from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.whole_number import within
 
 Grid = str | Sequence[float] | Tensor | None
@@ -29,7 +30,8 @@ class DiffusionSettings:
         sampler: one of `undrift.sampling.SAMPLERS` or an alias; one of `undrift.sampling.ADAPTIVE`,
             which takes no steps; or ``"learned"``. None is the learned one of these steps, if there
             is any, else the spec's default.
-        guidance: classifier-free guidance scale; 1 is off, other scales need conditions.
+        guidance: guidance scale, or several of which image i gets entry i modulo their number; 1 is
+            off, other scales need conditions, or ``guide_with``.
         grid: how the steps are spaced: one of `undrift.sampling.GRIDS`, perhaps with numbers as in
             ``"shifted:5"``, or the times themselves.
         precision: of the network's matrix products; all else is float32.
@@ -41,17 +43,27 @@ class DiffusionSettings:
         analytic_first_step: compute the first evaluation without the network, for Gaussian data of
             the codec's spread; see `undrift.sampling.AnalyticFirstStep`.
         negative: a prompt to guide away from, in place of an empty one.
+        guide_with: a weaker pipeline of the same data to guide away from, in place of this one
+            without conditions (autoguidance), such as ``undrift.load(run, at=0.25)``. It is moved
+            to this one's device, and its evaluations count.
+        guidance_interval: noise levels sigma / alpha with guidance, as ``(0.3, 5)``; outside of
+            them there is none.
+        guidance_rescale: share, from 0 to 1, of each guided image that is scaled back to the
+            standard deviation without guidance.
     """
 
     steps: int | None = None
     sampler: str | None = None
-    guidance: float | None = None
+    guidance: float | Sequence[float] | None = None
     grid: Grid = None
     precision: Precision = "float32"
     threshold: str | None = None
     tolerance: float | None = None
     analytic_first_step: bool = False
     negative: str | None = None
+    guide_with: Pipeline | None = None
+    guidance_interval: Sequence[float] | None = None
+    guidance_rescale: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,10 @@ def check_start(denoiser: Denoiser, t: Tensor, grid: str) -> None:
 
 
 def stepping_of(
-    settings: DiffusionSettings, spec: SampleSpec, guidance: float, learned: Learned
+    settings: DiffusionSettings,
+    spec: SampleSpec,
+    guidance: float | tuple[float, ...],
+    learned: Learned,
 ) -> Stepping:
     """Fill in the spec's defaults and check how the steps are asked for.
 
@@ -190,11 +193,16 @@ def _check_first_step(steps: int, tuned: LearnedSampler | None) -> None:
 
 
 def _learned(
-    learned: Learned, steps: int | None, guidance: float, settings: DiffusionSettings
+    learned: Learned,
+    steps: int | None,
+    guidance: float | tuple[float, ...],
+    settings: DiffusionSettings,
 ) -> LearnedSampler | None:
     """The learned sampler that is asked for by name, or by leaving everything else to us."""
     if settings.sampler is None and settings.grid is None:
-        if settings.threshold is not None or settings.analytic_first_step:
+        others = (settings.threshold, settings.guide_with, settings.guidance_interval)
+        others += (settings.guidance_rescale,)
+        if settings.analytic_first_step or any(one is not None for one in others):
             return None
         found = None if steps is None else learned.get(steps)
         return found if found is not None and found.facts.guidance == guidance else None
