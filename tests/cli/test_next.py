@@ -39,6 +39,7 @@ ODD = {
         "numbers": ("angle=0.3",),
         "labels": ("0", "two words"),
         "prompt": ("a red apple",),
+        "guidance_interval": (0.3, 5.0),
         "steps": 7,
         "threads": 1,
         "levels": 17,

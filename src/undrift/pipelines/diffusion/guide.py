@@ -146,7 +146,7 @@ class Guide:
         if not isinstance(self.scale, tuple):
             return self.scale
         scales = [self.scale[i % len(self.scale)] for i in rows]
-        return torch.tensor(scales, dtype=torch.float64)
+        return torch.tensor(scales, dtype=torch.float64, device="cpu")
 
     def _away(self, model: DiffusionModel, count: int) -> Context | None:
         given = Condition()
@@ -210,7 +210,7 @@ def _terms(condition: Condition) -> list[tuple[Tensor, Condition]]:
     terms = []
     for k in range(max(map(len, prompts))):
         row = [several[k] if k < len(several) else (0.0, "") for several in prompts]
-        weights = torch.tensor([weight for weight, _ in row], dtype=torch.float64)
+        weights = torch.tensor([weight for weight, _ in row], dtype=torch.float64, device="cpu")
         given = condition.with_entry("text", Texts.single(text for _, text in row))
         terms.append((weights, given))
     return terms
