@@ -1,9 +1,9 @@
 """Every command and every Python example in the documentation runs.
 
-Blocks of one page run in order, in one folder that holds ``photos/`` with two classes; those of the
-README also where ``photos/`` is flat, or has captions. Only what takes long is shortened, by the
-replacements listed below. A line that ends with ``# with classes`` needs them: without, it gives
-one line that says so.
+Blocks of one page run in order, commands before Python, in one folder that holds ``photos/`` with
+two classes; those of the README also where ``photos/`` is flat, or has captions. Only what takes
+long is shortened, by the replacements listed below. A line that ends with ``# with classes`` needs
+them: without, it gives one line that says so.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ SHORTER = {
     "seeds=2, images=20000, n=500": "seeds=1, images=64, n=24",
     "--preset quick": "--preset smoke",
     "--steps 5,6 --samples 64": "--steps 6 --samples 32",
+    "[4, 6], samples=32": "[6], samples=32",
     "--unconditional": "--unconditional --images 1500",
     "conditional=False": "conditional=False, images=1500",
     "-n 1000 --trajectory": "-n 12 --trajectory",
@@ -101,8 +102,7 @@ def run_examples(page: Path) -> None:
         exec(compile(shortened(block), name(page), "exec"), names)
 
 
-PAGES_WITH_COMMANDS = [p for p in PAGES if any(map(commands, blocks(p, "bash")))]
-PAGES_WITH_PYTHON = [p for p in PAGES if blocks(p, "python")]
+PAGES_THAT_RUN = [p for p in PAGES if any(map(commands, blocks(p, "bash"))) or blocks(p, "python")]
 
 
 def name(page: Path) -> str:
@@ -142,14 +142,9 @@ def folder(request, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in PAGES_WITH_COMMANDS if p != README], ids=name)
-def test_the_commands_of_a_page_run(page, folder, capsys):
+@pytest.mark.parametrize("page", [p for p in PAGES_THAT_RUN if p != README], ids=name)
+def test_a_page_runs(page, folder, capsys):
     run_commands(page, True, capsys)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("page", [p for p in PAGES_WITH_PYTHON if p != README], ids=name)
-def test_the_python_examples_of_a_page_run(page, folder):
     run_examples(page)
 
 
