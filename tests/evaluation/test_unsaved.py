@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -185,8 +186,15 @@ def test_a_cache_without_room_is_named(
     assert "cache" in line and "File too large" in line and "set UNDRIFT_CACHE" in line
 
 
-def test_without_any_other_place_the_error_still_carries_it() -> None:
+def test_without_any_other_place_the_error_still_carries_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
     def save(place: Path) -> None:
+        (place / "half").write_text("of it")
         raise OSError("full")
 
     with (
@@ -195,6 +203,7 @@ def test_without_any_other_place_the_error_still_carries_it() -> None:
     ):
         raise UsageError("here too")
     assert caught.value.result == {"a": 1} and caught.value.exit_code == 2
+    assert list(tmp_path.rglob("undrift-result-*")) == []
 
 
 def test_a_run_can_be_checked(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,7 +56,10 @@ def _elsewhere(save: Callable[[Path], None]) -> Path | None:
         with contextlib.suppress(OSError, UndriftError):
             root().mkdir(parents=True, exist_ok=True)
             place = Path(tempfile.mkdtemp(prefix="undrift-result-", dir=root()))
-            save(place)
+            with contextlib.ExitStack() as half_written:
+                half_written.callback(shutil.rmtree, place, ignore_errors=True)
+                save(place)
+                half_written.pop_all()
             return place
     return None
 
