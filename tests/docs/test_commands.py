@@ -30,6 +30,7 @@ SHORTER = {
     "--budget 30m": "--steps 4",
     "--budget 90m": "--steps 4",
     "--size 32 --budget 10m": "--size 8 --steps 4",
+    "--size 32 --budget 45m": "--size 8 --steps 4",
     'budget="30m"': "steps=4",
     "--steps 400": "--steps 4",
     "--steps 600": "--steps 6",
