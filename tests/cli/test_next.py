@@ -138,7 +138,7 @@ CASES = {
         curve.CurveCommand,
         {},
         lambda asked: ["sample", *curve._next(asked, "heun", 9)],
-        set(),
+        {"guidance"},  # a list
         {"n", "seed", "out"},
     ),
     "tune-sampler": (
@@ -207,7 +207,9 @@ def test_outputs_of_the_next_command_do_not_meet_the_last_ones():
 
 
 def test_a_curve_whose_best_is_learned_leaves_the_grid_to_it():
-    asked = curve.CurveCommand(target="r", grid="uniform")
+    asked = curve.CurveCommand(target="r", grid="uniform", guidance=(2.0,))
+    assert parse(sample.Sample, "sample", curve._next(asked, "heun", 5)).guidance == 2.0
+    assert parse(sample.Sample, "sample", curve._next(asked, None, None, 3.0)).guidance == 3.0
     assert parse(sample.Sample, "sample", curve._next(asked, "learned", 5)).grid is None
     assert parse(sample.Sample, "sample", curve._next(asked, "euler", 5)).grid == "uniform"
 

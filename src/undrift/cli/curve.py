@@ -20,7 +20,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from undrift.evaluation.curve import CurveProgress
-    from undrift.results.curve import CurveResult, Interval, Point, RankedPoint
+    from undrift.results.curve import (
+        CurveResult,
+        GuidanceResult,
+        Interval,
+        Point,
+        RankedPoint,
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +55,7 @@ def run(arguments: list[str]) -> None:
     import torch
 
     from undrift.evaluation.curve import measure_curve
+    from undrift.results.curve import GuidanceResult
 
     if command.threads is not None:
         torch.set_num_threads(command.threads)
@@ -58,25 +65,62 @@ def run(arguments: list[str]) -> None:
         )
     if not found.cells:  # of several processes, the first one prints
         return
-    for line in [*_table(found), *_best(found)]:
+    along = isinstance(found, GuidanceResult)
+    for line in _scales(found) if along else [*_table(found), *_best(found)]:
         console.print(line)
     if command.out is not None:
         folder = Path(command.out)
     else:
         folder = _run_of(command.target) / "evaluation"
-    console.print(f"wrote {folder / 'curve.png'} and {folder / 'curve.json'}")
+    name = "guidance" if along else "curve"
+    console.print(f"wrote {folder / f'{name}.png'} and {folder / f'{name}.json'}")
+    if along:
+        scale = next((one.guidance for one in found.best.values()), found.cells[0].guidance)
+        console.print(following("undrift", "sample", *_next(command, None, None, scale)))
+        return
     first = next(iter(found.best.values()))
     steps, sampler = (first[-1].steps, first[-1].sampler) if first else (20, "dpmpp_2m")
     console.print(following("undrift", "sample", *_next(command, sampler, steps)))
 
 
-def _next(command: CurveCommand, sampler: str, steps: int) -> list[str]:
+def _next(
+    command: CurveCommand,
+    sampler: str | None,
+    steps: int | None,
+    scale: float | None = None,
+) -> list[str]:
     """The arguments of `undrift sample` that sample as the curve did."""
     from undrift.cli.sample import Sample
 
-    kept = ("target", "guidance", "ema", "weights", "device", "threads")
-    grid = None if sampler == "learned" else command.grid  # it has its own
-    return repeated(command, Sample, keep=kept, sampler=sampler, steps=steps, grid=grid)
+    kept = ("target", "ema", "weights", "device", "threads")
+    changes: dict[str, object] = {"sampler": sampler, "steps": steps}
+    changes["grid"] = None if sampler == "learned" else command.grid  # it has its own
+    if scale is None and command.guidance:
+        scale = command.guidance[0]
+    return repeated(command, Sample, keep=kept, guidance=scale, **changes)
+
+
+def _scales(found: GuidanceResult) -> list[str]:
+    """Every scale, a star at the best of each metric; and the best in words."""
+    metrics = found.metrics
+    rows: list[tuple[str, ...]] = [
+        ("guidance", "NFE", "s/image", *(found.titles[name] for name in metrics))
+    ]
+    for cell in found.cells:
+        words = [f"{cell.guidance:g}", str(cell.nfe), f"{cell.seconds:.3g}"]
+        for name in metrics:
+            star = " *" if cell.guidance == found.best[name].guidance else ""
+            words.append(_value(cell.metrics[name]) + star if name in cell.metrics else "-")
+        rows.append(tuple(words))
+    rows.append(("real images", "", "", *(_amount(found.floors.get(name)) for name in metrics)))
+    lines = [*columns(rows), *found.floors_missing]
+    lines += [f"no {name}: {reason}" for name, reason in found.missing.items()]
+    for name in metrics:
+        best = found.best[name]
+        alike = ", ".join(f"{scale:g}" for scale in best.alike)
+        rest = f"; the intervals of {alike} overlap with it" if alike else ""
+        lines.append(f"best {found.titles[name]}: guidance {best.guidance:g}{rest}")
+    return [*lines, found.protocol]
 
 
 def _run_of(target: str) -> Path:

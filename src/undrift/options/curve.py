@@ -36,7 +36,9 @@ class CurveOptions(WeightsOptions, FeatureOptions):
         metrics: names as in undrift evaluate; the first one decides what is printed as best.
         seed: seed of the initial noise, the same for all points, and of every random choice.
         grid: how to space the noise levels; the model's own by default.
-        guidance: classifier-free guidance scale; 1 is off.
+        guidance: classifier-free guidance scale; 1 is off. Of several, quality is measured along
+            them, at the model's own sampler and steps or one of --samplers, in guidance.json and
+            guidance.png.
         out: folder for curve.json and curve.png; RUN/evaluation by default, which the report
             shows.
     """
@@ -53,14 +55,28 @@ class CurveOptions(WeightsOptions, FeatureOptions):
     ] = ("fd", "kid", "coverage")
     seed: int = 0
     grid: str | None = None
-    guidance: float | None = None
+    guidance: Annotated[
+        Sequence[float], tyro.conf.arg(metavar="X [X ...]", help_behavior_hint="")
+    ] = ()
     out: PathLike | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.guidance, float | int):  # one scale needs no list
+            object.__setattr__(self, "guidance", (self.guidance,))
         super().__post_init__()
         at_least("n", self.n, FEWEST, MOST_IMAGES)
         at_least("seed", self.seed, 0)
-        finite("guidance", self.guidance)
+        for scale in self.guidance:
+            finite("guidance", scale)
+        once("guidance", self.guidance, self.guidance)
+        if len(self.guidance) > 1:
+            along = f"along several scales of {named('guidance')}"
+            if self.nfe != CurveOptions.nfe:
+                raise UsageError(
+                    f"{named('nfe')}: {along} the steps are the model's own; leave it out"
+                )
+            if self.samplers != CurveOptions.samplers and len(self.samplers) > 1:
+                raise UsageError(f"{named('samplers')}: {along} there is one; name one")
         for name in ("samplers", "nfe", "metrics"):
             entries = getattr(self, name)
             if not entries:

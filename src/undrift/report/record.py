@@ -124,7 +124,9 @@ def _curve(path: Path) -> CurveResult:
 def _evaluations(folder: Path) -> tuple[Record, ...]:
     """The results there that were measured after the run, as `undrift evaluate` writes them."""
     paths = [
-        path for path in folder.glob("*.json") if path.name not in ("first.json", "curve.json")
+        path
+        for path in folder.glob("*.json")
+        if path.name not in ("first.json", "curve.json", "guidance.json")
     ]
     paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     return tuple(

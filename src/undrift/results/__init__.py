@@ -1,6 +1,6 @@
 """Results of the verbs: one frozen dataclass each, returned in Python and written as JSON."""
 
-from undrift.results.curve import BestPoint, CurvePoint, CurveResult
+from undrift.results.curve import BestPoint, CurvePoint, CurveResult, GuidanceResult
 from undrift.results.evaluation import EvaluationResult
 from undrift.results.likelihood import LikelihoodResult
 from undrift.results.result import Result
@@ -11,6 +11,7 @@ __all__ = [
     "CurvePoint",
     "CurveResult",
     "EvaluationResult",
+    "GuidanceResult",
     "LikelihoodResult",
     "Result",
     "TuningResult",

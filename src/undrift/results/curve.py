@@ -131,13 +131,12 @@ class BestPoint(RankedPoint):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CurveResult(Result):
-    """Quality of one model at many samplers and costs.
+class CurveFacts(Result):
+    """What all points of a curve have in common.
 
     Attributes:
         n: samples of each point.
         seed: of the initial noise, the same for all points, and of every random choice.
-        guidance: guidance scale.
         grid: how the noise levels are spaced.
         metrics: their names.
         missing: name of a metric that could not be computed -> why.
@@ -149,14 +148,10 @@ class CurveResult(Result):
         reference: reference images.
         protocol: what all points have in common, as a sentence.
         threads: CPU threads.
-        cells: the points, cheapest first.
-        skipped: points that are impossible.
-        best: metric -> the best point within each budget.
     """
 
     n: int
     seed: int
-    guidance: float | None
     grid: str | None
     metrics: tuple[str, ...]
     missing: Mapping[str, str]
@@ -168,6 +163,20 @@ class CurveResult(Result):
     reference: ReferenceFacts
     protocol: str
     threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveResult(CurveFacts):
+    """Quality of one model at many samplers and costs.
+
+    Attributes:
+        guidance: guidance scale.
+        cells: the points, cheapest first.
+        skipped: points that are impossible.
+        best: metric -> the best point within each budget.
+    """
+
+    guidance: float | None
     cells: tuple[CurvePoint, ...]
     skipped: tuple[SkippedPoint, ...] = ()
     best: Mapping[str, tuple[BestPoint, ...]]
@@ -176,3 +185,50 @@ class CurveResult(Result):
     def samplers(self) -> list[str]:
         """Their names, in the order of the points."""
         return list(dict.fromkeys(cell.sampler for cell in self.cells))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidancePoint:
+    """A point along guidance.
+
+    Attributes:
+        guidance: guidance scale.
+        nfe: network forwards per image.
+        seconds: of sampling, per image.
+        metrics: by name.
+    """
+
+    guidance: float
+    nfe: int
+    seconds: float
+    metrics: Mapping[str, PointMetric]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestScale(Interval):
+    """The scale that is best in a metric.
+
+    Attributes:
+        guidance: guidance scale.
+        alike: other scales whose intervals overlap with its own, so that their order may be chance.
+    """
+
+    guidance: float
+    alike: tuple[float, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceResult(CurveFacts):
+    """Quality of one model along the scale of its guidance.
+
+    Attributes:
+        sampler: its name, the same for all points.
+        steps: of the sampler.
+        cells: the points, in the order of their scales.
+        best: metric -> the best scale.
+    """
+
+    sampler: str
+    steps: int
+    cells: tuple[GuidancePoint, ...]
+    best: Mapping[str, BestScale]

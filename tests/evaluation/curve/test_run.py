@@ -15,7 +15,9 @@ import undrift
 from undrift.cli.dispatch import Terminated, main
 from undrift.errors import UsageError
 from undrift.evaluation.curve import run
+from undrift.evaluation.curve.best import best_scale
 from undrift.files.lock import FileLock
+from undrift.results.curve import GuidancePoint, PointMetric
 from undrift.schema import to_plain
 
 WORDS = ("curve", "model", "--reference", "real.npz", "--features", "pixels", "--n", "30")
@@ -241,7 +243,11 @@ def test_a_stored_reference_serves_without_its_images(folder, capsys, drawn):
         ("--samplers heun --nfe 4", "no point can be had: heun, 2 steps cost 3, 3 cost 5"),
         ("--samplers learned --nfe 4", "no point can be had: learned"),
         ("--grid square", "unknown grid"),
-        ("--guidance nan", "--guidance nan: .*finite"),
+        ("--guidance nan", "--guidance .*nan.*: .*finite"),
+        ("--guidance 1,2,2", "--guidance: 2.0 is there twice"),
+        ("--guidance 1 2 --nfe 5", "--nfe: along several scales .* the steps are the model's own"),
+        ("--guidance 1 2 --samplers euler,heun", "--samplers: along several scales"),
+        ("--guidance 1 2 --samplers learned", "'learned' was learned at one guidance scale"),
         ("--ema 0.05", "--ema"),
         ("--seed -1", "--seed -1: "),
         ("--out real.npz", "--out real.npz: .*is a file"),
@@ -279,3 +285,51 @@ def test_a_second_curve_in_one_folder_is_told_who_writes(folder, capsys):
         assert main([*WORDS, "--samplers", "euler", "--nfe", "3", "--out", "shared"]) == 2
     assert "shared is being written by another process" in capsys.readouterr().err
     assert not list((folder / "shared").iterdir())
+
+
+def test_a_curve_along_guidance_names_the_best_scale(folder, capsys, drawn):
+    words = [*WORDS, "--guidance", "3,0,1", "1.5", "--out", "out", "--metrics", "kid"]
+    assert main(words) == 0
+    lines = capsys.readouterr().out.splitlines()
+    found = json.loads((folder / "out" / "guidance.json").read_text())
+    assert [(cell["guidance"], cell["nfe"]) for cell in found["cells"]] == [
+        (0.0, 4),
+        (1.0, 4),
+        (1.5, 8),
+        (3.0, 8),
+    ]
+    assert (found["sampler"], found["steps"]) == ("dpmpp_2m", 4)
+    assert found["metrics"] == ["kid", "label_accuracy"]  # of a model with classes
+    for name, pick in (("kid", min), ("label_accuracy", max)):
+        values = {cell["guidance"]: cell["metrics"][name]["value"] for cell in found["cells"]}
+        best = found["best"][name]
+        assert best["value"] == pick(values.values()) == values[best["guidance"]]
+        assert best["guidance"] not in best["alike"]
+    best = found["best"]["kid"]["guidance"]
+    assert any(line.startswith("best KID") and f": guidance {best:g}" in line for line in lines)
+    assert f"--guidance {best:g}" in lines[-1] or best == 1
+    with Image.open(folder / "out" / "guidance.png") as picture:
+        assert np.asarray(picture)[0, 0, :3].tolist() == [255, 255, 255]
+    assert not (folder / "out" / "curve.json").exists()
+
+    alone = undrift.evaluate(
+        "model", reference="real.npz", features="pixels", n=30, metrics=["kid"], guidance=3.0
+    )
+    assert found["cells"][-1]["metrics"]["kid"]["value"] == pytest.approx(
+        alone.metrics["kid"].value, rel=1e-9
+    )
+    drawn.clear()
+    assert main([*words[:-1], "kid", "--guidance", "1", "2"]) == 0
+    assert drawn == [("dpmpp_2m", 4)]  # scale 1 is in the journal
+
+
+def test_scales_that_are_not_told_apart_are_named():
+    def point(scale, value, half):
+        metric = PointMetric(value, value - half, value + half, "fd")
+        return GuidancePoint(guidance=scale, nfe=4, seconds=1.0, metrics={"fd": metric})
+
+    cells = [point(1, 3.25, 0.5), point(2, 2.0, 0.5), point(3, 2.25, 0.5), point(4, 2.0, 0.25)]
+    best = best_scale(cells, "fd", "lower")
+    assert (best.guidance, best.value, best.alike) == (2, 2.0, (3, 4))
+    assert best_scale(cells, "fd", "higher").guidance == 1
+    assert best_scale(cells, "kid", "lower") is None

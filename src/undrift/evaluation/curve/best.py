@@ -13,7 +13,16 @@ from dataclasses import replace
 from undrift.errors import UsageError
 from undrift.metrics import Comparison, paired_differences
 from undrift.metrics.difference import PAIRED
-from undrift.results.curve import BestPoint, Better, CurvePoint, Interval, Point, RankedPoint
+from undrift.results.curve import (
+    BestPoint,
+    BestScale,
+    Better,
+    CurvePoint,
+    GuidancePoint,
+    Interval,
+    Point,
+    RankedPoint,
+)
 
 
 def best_within(
@@ -48,7 +57,19 @@ def _ranked(cell: CurvePoint, metric: str) -> RankedPoint:
     return RankedPoint(cell.sampler, cell.nfe, cell.steps, **ends)
 
 
-def _overlap(one: RankedPoint, other: RankedPoint | None) -> bool | None:
+def best_scale(cells: Sequence[GuidancePoint], metric: str, better: Better) -> BestScale | None:
+    """The best scale of guidance in a metric; of equals the smallest. None where none has it."""
+    sign = 1 if better == "lower" else -1
+    found = {cell.guidance: cell.metrics[metric] for cell in cells if metric in cell.metrics}
+    if not found:
+        return None
+    best = min(found, key=lambda scale: (sign * found[scale].value, scale))
+    one = found[best]
+    alike = tuple(k for k, other in found.items() if k != best and _overlap(one, other))
+    return BestScale(value=one.value, low=one.low, high=one.high, guidance=best, alike=alike)
+
+
+def _overlap(one: Interval | RankedPoint, other: Interval | RankedPoint | None) -> bool | None:
     if other is None or one.low is None or one.high is None:
         return None
     if other.low is None or other.high is None:

@@ -63,7 +63,7 @@ def points_of(
         UsageError: an unknown sampler or grid.
     """
     scale = pipeline.spec.guidance if guidance is None else guidance
-    forwards = 1 if scale == 1 else 2
+    forwards = _forwards(scale)
     points: list[Point] = []
     skipped: list[SkippedPoint] = []
     for sampler in samplers:
@@ -75,6 +75,33 @@ def points_of(
             else:
                 skipped.append(SkippedPoint(sampler, nfe, found))
     return sorted(points, key=lambda point: point.nfe), skipped
+
+
+def guided_points(
+    pipeline: DiffusionPipeline, sampler: str | None, scales: Sequence[float], *, grid: str | None
+) -> list[tuple[float, Point]]:
+    """The points along guidance: one sampler at the model's own steps, at every scale.
+
+    Args:
+        pipeline: the model.
+        sampler: its name; None is the model's own.
+        scales: of guidance.
+        grid: how the steps are spaced.
+
+    Raises:
+        UsageError: an unknown sampler or grid, or learned samplers, which have one scale each.
+    """
+    name, steps = sampler or pipeline.spec.sampler, pipeline.spec.steps
+    if name == LEARNED:
+        raise UsageError("sampler 'learned' was learned at one guidance scale; name another")
+    evaluations = _Cost(pipeline, name, 1.0, grid).evaluations(steps)
+    ordered = sorted(scales)
+    return [(one, Point(name, round(evaluations * _forwards(one)), steps)) for one in ordered]
+
+
+def _forwards(scale: float) -> int:
+    """Network forwards of an evaluation under guidance."""
+    return 1 if scale in (0, 1) else 2
 
 
 class _Cost:
@@ -108,18 +135,19 @@ class _Cost:
         if self._sampler == LEARNED:
             fits = wanted in self._learned  # a learned step is one evaluation
             return wanted if fits else "none of these steps and this guidance was learned"
-        first, second = self._evaluations(1), self._evaluations(2)
+        first, second = self.evaluations(1), self.evaluations(2)
         each = second - first
         if each <= 0:
             return "its cost does not follow from the number of steps"
         steps = 1 + round((wanted - first) / each)
-        if steps < 1 or self._evaluations(steps) != wanted:
+        if steps < 1 or self.evaluations(steps) != wanted:
             near = max(1, 1 + int((wanted - first) // each))
-            below, above = (self._evaluations(k) * forwards for k in (near, near + 1))
+            below, above = (self.evaluations(k) * forwards for k in (near, near + 1))
             return f"{plural(near, 'step')} cost {below:g}, {near + 1} cost {above:g}"
         return steps
 
-    def _evaluations(self, steps: int) -> float:
+    def evaluations(self, steps: int) -> float:
+        """Evaluations of the network that a number of steps costs, without guidance."""
         if steps not in self._counted:
             made = self._probe(1, steps=steps, sampler=self._sampler, grid=self._grid)
             self._counted[steps] = made.nfe

@@ -17,8 +17,8 @@ from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
-from undrift.evaluation.curve.best import best_within, with_differences
-from undrift.evaluation.curve.points import LEARNED, Journal, points_of
+from undrift.evaluation.curve.best import best_scale, best_within, with_differences
+from undrift.evaluation.curve.points import LEARNED, Journal, guided_points, points_of
 from undrift.evaluation.drawing import OnDrawn, Sampling, draw
 from undrift.evaluation.opening import check, open_reference
 from undrift.evaluation.reference import Comparisons, Reference, ReferenceImages
@@ -34,12 +34,16 @@ from undrift.metrics.results import FeatureSpace, ReferenceFacts
 from undrift.options import CurveOptions
 from undrift.options.options import once
 from undrift.pipelines import DiffusionPipeline, Samples
+from undrift.report.guidance_curve import guidance_figure
 from undrift.report.refresh import refresh
 from undrift.report.sampler_curve import print_figure
 from undrift.results.curve import (
     Better,
+    CurveFacts,
     CurvePoint,
     CurveResult,
+    GuidancePoint,
+    GuidanceResult,
     MeasuredPoint,
     Point,
     PointMetric,
@@ -53,6 +57,10 @@ from undrift.version import __version__
 from undrift.wording import duration, plural
 
 FILES = ("curve.png", "curve.json")
+GUIDANCE_FILES = ("guidance.png", "guidance.json")
+
+Job = tuple[float | None, Point]
+"""A guidance scale, None for the model's own, and a point to measure at it."""
 
 
 class CurveProgress:
@@ -85,15 +93,16 @@ class CurveCall(CurveOptions):
 
 @own_settings()
 @keywords_of(CurveCall)
-def curve(call: CurveCall) -> CurveResult:
+def curve(call: CurveCall) -> CurveResult | GuidanceResult:
     """Measure a model with many samplers and budgets, all from the same noise.
 
     The arguments are the fields of `CurveCall` and `undrift.options.CurveOptions`.
 
     Returns:
         ``result.cells``, one point per sampler and number of evaluations, with its seconds per
-        image and its metrics; ``result.best["fd"]``, the best of them within each budget. Of
-        several processes only the first measures; in the others there are no points.
+        image and its metrics; ``result.best["fd"]``, the best of them within each budget. With
+        several scales of ``guidance`` a `GuidanceResult`: one point per scale, and the best scale.
+        Of several processes only the first measures; in the others there are no points.
 
     Raises:
         UndriftError: what the command would print; see ``undrift.errors``.
@@ -107,13 +116,13 @@ def measure_curve(
     *,
     reference: ImageSource | None = None,
     progress: CurveProgress | None = None,
-) -> CurveResult:
-    """As `curve`, with progress; writes ``curve.json`` and ``curve.png``.
+) -> CurveResult | GuidanceResult:
+    """As `curve`, with progress; writes ``curve.json`` and ``curve.png``, or along guidance both.
 
     Points that were measured before, under the same protocol, are taken from the journal.
     """
     progress = CurveProgress() if progress is None else progress
-    names = _checked_metrics(options)
+    names, along = _checked_metrics(options), len(options.guidance) > 1
     rules = [name if name == LEARNED else solver(name) for name in options.samplers]
     once("samplers", options.samplers, rules)
     device = choose_device(options.device)
@@ -126,44 +135,55 @@ def measure_curve(
     folder = _folder(options, model)
     images = open_reference(model, reference, options.split)
     check(model, images)
+    if along and pipeline.spec.class_names and "label_accuracy" not in names:
+        names = (*names, "label_accuracy")
     with World.join(device) as world, contextlib.ExitStack() as stack:
         pipeline.to(world.device)
-        points, skipped = points_of(
-            pipeline, options.samplers, options.nfe, guidance=options.guidance, grid=options.grid
-        )
-        if not points:
+        jobs, skipped = _jobs(options, pipeline)
+        if not jobs:
             raise UsageError(f"no point can be had: {skipped[0].sampler}, {skipped[0].reason}")
         if world.first:
             make_folder(folder)
             stack.enter_context(FileLock(folder, ".curve.LOCK"))
-        journal = Journal(folder, _depends_on(options, model, images, names, device))
-        measured = {point: found for point in points if (found := journal.read(point))}
-        missing = [point for point in points if point not in measured]
+        journals = {
+            scale: Journal(folder, _depends_on(options, scale, model, images, names, device))
+            for scale, _ in jobs
+        }
+        measured = {job: found for job in jobs if (found := journals[job[0]].read(job[1]))}
+        missing = [job for job in jobs if job not in measured]
         pace = _pace(pipeline, options) if missing else 0.0
-        lines = _plan(model, options, points, skipped, missing, pace / world.size)
+        lines = _plan(model, options, jobs, skipped, missing, pace / world.size)
         lines += [] if images.report is None else finding_lines(images.report)
-        progress.plan(lines, len(measured), len(points))
+        progress.plan(lines, len(measured), len(jobs))
         world.barrier()  # the journal is read by all before the first writes into it
         compared = None
-        for place, point in enumerate(missing):
+        for place, job in enumerate(missing):
             if world.first and compared is None:
                 compared = Comparisons(_in_space(images, options, device), model)
-            sampling, callback = _sampling(options, point), progress.drawn(point)
+            scale, point = job
+            sampling, callback = _sampling(options, scale, point), progress.drawn(point)
             drawn = draw(model, pipeline, options.n, sampling, world, callback)
             if compared is None:
                 continue
             began = time.perf_counter()
             found = measure(compared.of(drawn.images), names)
-            measured[point] = _measured(point, drawn.seconds / options.n, found)
-            journal.write(measured[point])
+            measured[job] = _measured(point, drawn.seconds / options.n, found)
+            journals[scale].write(measured[job])
             rest = missing[place + 1 :]
-            left = pace * options.n * sum(one.nfe for one in rest) / world.size
+            left = pace * options.n * sum(one.nfe for _, one in rest) / world.size
             left += (time.perf_counter() - began) * len(rest)
-            progress.point(point, len(points) - len(rest), len(points), left)
+            progress.point(point, len(jobs) - len(rest), len(jobs), left)
+        done = [(job[0], measured[job]) for job in jobs] if world.first else []
+        facts = _facts(options, model, [one for _, one in done], names)
+        if along:
+            result: CurveResult | GuidanceResult = _along(facts, jobs[0][1], done)
+        else:
+            result = _result(options, facts, pipeline, [one for _, one in done], skipped)
         if not world.first:
-            return _result(options, model, [], skipped, names)
-        result = _result(options, model, [measured[point] for point in points], skipped, names)
-        if any(best.runner_up for best in result.best[names[0]]):
+            return result
+        if isinstance(result, CurveResult) and any(
+            best.runner_up for best in result.best[names[0]]
+        ):
             if compared is None:
                 compared = Comparisons(_in_space(images, options, device), model)
             result = _with_differences(result, names[0], options, pipeline, compared, world)
@@ -171,6 +191,20 @@ def measure_curve(
         if model.run is not None and folder == model.run.path / "evaluation":
             refresh(model.run.path)
         return result
+
+
+def _jobs(
+    options: CurveOptions, pipeline: DiffusionPipeline
+) -> tuple[list[Job], list[SkippedPoint]]:
+    """What is to be measured, and what is impossible."""
+    scales: Sequence[float | None] = options.guidance or (None,)
+    if len(options.guidance) > 1:
+        named_one = options.samplers[0] if len(options.samplers) == 1 else None
+        return [*guided_points(pipeline, named_one, options.guidance, grid=options.grid)], []
+    points, skipped = points_of(
+        pipeline, options.samplers, options.nfe, guidance=scales[0], grid=options.grid
+    )
+    return [(scales[0], point) for point in points], skipped
 
 
 def _checked_metrics(options: CurveOptions) -> tuple[str, ...]:
@@ -188,7 +222,7 @@ def _folder(options: CurveOptions, model: Target) -> Path:
     """Where the result is written, checked before work is spent on it."""
     if options.out is not None:
         folder = Path(options.out)
-        for name in FILES:
+        for name in GUIDANCE_FILES if len(options.guidance) > 1 else FILES:
             check_replaceable(named("out"), folder / name)
         return folder
     if model.run is None:
@@ -201,13 +235,14 @@ def _in_space(images: ReferenceImages, options: CurveOptions, device: str) -> Re
     return images.in_space(options.n, options.seed, options, device)
 
 
-def _sampling(options: CurveOptions, point: Point) -> Sampling:
+def _sampling(options: CurveOptions, scale: float | None, point: Point) -> Sampling:
     grid = None if point.sampler == LEARNED else options.grid
-    return Sampling(options.seed, point.steps, point.sampler, options.guidance, grid)
+    return Sampling(options.seed, point.steps, point.sampler, scale, grid)
 
 
 def _depends_on(
     options: CurveOptions,
+    scale: float | None,
     model: Target,
     images: ReferenceImages,
     names: Sequence[str],
@@ -223,7 +258,7 @@ def _depends_on(
         "n": options.n,
         "metrics": list(names),
         "seed": options.seed,
-        "guidance": options.guidance,
+        "guidance": scale,
         "grid": options.grid,
         "device": device,
         "threads": torch.get_num_threads(),
@@ -237,10 +272,10 @@ def _pace(pipeline: DiffusionPipeline, options: CurveOptions) -> float:
     """Seconds per network forward of one image, measured on one batch."""
     count = min(pipeline.batch_size, options.n)
 
+    guidance = options.guidance[-1] if options.guidance else None
+
     def timed(n: int, steps: int) -> Samples:
-        return pipeline(
-            n, steps=steps, sampler="euler", grid=options.grid, guidance=options.guidance
-        )
+        return pipeline(n, steps=steps, sampler="euler", grid=options.grid, guidance=guidance)
 
     timed(1, 1)
     samples = timed(count, 2)
@@ -250,23 +285,23 @@ def _pace(pipeline: DiffusionPipeline, options: CurveOptions) -> float:
 def _plan(
     model: Target,
     options: CurveOptions,
-    points: Sequence[Point],
+    jobs: Sequence[Job],
     skipped: Sequence[SkippedPoint],
-    missing: Sequence[Point],
+    missing: Sequence[Job],
     pace: float,
 ) -> list[str]:
-    names = list(dict.fromkeys(point.sampler for point in points))
+    names = list(dict.fromkeys(point.sampler for _, point in jobs))
     lines = [
-        f"{model.name}: {plural(len(points), 'point')} of {plural(options.n, 'sample')}, "
+        f"{model.name}: {plural(len(jobs), 'point')} of {plural(options.n, 'sample')}, "
         f"{', '.join(names)}"
     ]
-    if len(missing) < len(points):
-        lines.append(f"{len(points) - len(missing)} of them were measured before")
+    if len(missing) < len(jobs):
+        lines.append(f"{len(jobs) - len(missing)} of them were measured before")
     for sampler in dict.fromkeys(one.sampler for one in skipped):
         without = [one for one in skipped if one.sampler == sampler]
         budgets = ", ".join(str(one.nfe) for one in without)
         lines.append(f"no {sampler} at {budgets} evaluations: {without[0].reason}")
-    forwards = options.n * sum(point.nfe for point in missing)
+    forwards = options.n * sum(point.nfe for _, point in missing)
     if missing:
         lines.append(
             f"{plural(forwards, 'network evaluation')} to make, about "
@@ -279,43 +314,23 @@ def _measured(point: Point, seconds: float, found: Measurements) -> MeasuredPoin
     return MeasuredPoint(**vars(point), seconds=seconds, **vars(found))
 
 
-def _result(
-    options: CurveOptions,
-    model: Target,
-    measured: Sequence[MeasuredPoint],
-    skipped: Sequence[SkippedPoint],
-    names: Sequence[str],
-) -> CurveResult:
-    """The result of all points; without differences between the best ones."""
+def _facts(
+    options: CurveOptions, model: Target, measured: Sequence[MeasuredPoint], names: Sequence[str]
+) -> CurveFacts:
+    """What all points have in common."""
     first = measured[0] if measured else None
     metrics = {} if first is None else first.metrics
-    spec = None if model.pipeline is None else model.pipeline.spec
     better: dict[str, Better] = {}
     for name in names:
         better[name] = "higher" if METRICS[name].better == "higher" else "lower"
-    cells = tuple(
-        CurvePoint(
-            one.sampler,
-            one.nfe,
-            one.steps,
-            seconds=one.seconds,
-            metrics={
-                name: PointMetric(metric.value, metric.low, metric.high, metric.name)
-                for name, metric in one.metrics.items()
-            },
-        )
-        for one in measured
-    )
-    guidance, grid = options.guidance, options.grid
-    if spec is not None:
-        guidance = spec.guidance if guidance is None else guidance
-        grid = spec.grid if grid is None else grid
-    return CurveResult(
+    grid = options.grid
+    if grid is None and model.pipeline is not None:
+        grid = model.pipeline.spec.grid
+    return CurveFacts(
         version=__version__,
         target=model.name,
         n=options.n,
         seed=options.seed,
-        guidance=guidance,
         grid=grid,
         metrics=tuple(name for name in names if name in metrics),
         missing={} if first is None else first.missing,
@@ -329,9 +344,55 @@ def _result(
         reference=ReferenceFacts("", 0) if first is None else first.reference,
         protocol="" if first is None else first.protocol,
         threads=torch.get_num_threads(),
+    )
+
+
+def _metrics(one: MeasuredPoint) -> dict[str, PointMetric]:
+    return {
+        name: PointMetric(metric.value, metric.low, metric.high, metric.name)
+        for name, metric in one.metrics.items()
+    }
+
+
+def _result(
+    options: CurveOptions,
+    facts: CurveFacts,
+    pipeline: DiffusionPipeline,
+    measured: Sequence[MeasuredPoint],
+    skipped: Sequence[SkippedPoint],
+) -> CurveResult:
+    """The result of all points; without differences between the best ones."""
+    cells = tuple(
+        CurvePoint(one.sampler, one.nfe, one.steps, seconds=one.seconds, metrics=_metrics(one))
+        for one in measured
+    )
+    return CurveResult(
+        **vars(facts),
+        guidance=options.guidance[0] if options.guidance else pipeline.spec.guidance,
         cells=cells,
         skipped=tuple(skipped),
-        best={name: best_within(cells, name, better[name], options.nfe) for name in names},
+        best={
+            name: best_within(cells, name, facts.better[name], options.nfe) for name in facts.better
+        },
+    )
+
+
+def _along(
+    facts: CurveFacts, point: Point, measured: Sequence[tuple[float | None, MeasuredPoint]]
+) -> GuidanceResult:
+    """The result of the points along guidance."""
+    cells = tuple(
+        GuidancePoint(guidance=scale, nfe=one.nfe, seconds=one.seconds, metrics=_metrics(one))
+        for scale, one in measured
+        if scale is not None
+    )
+    best = {name: best_scale(cells, name, facts.better[name]) for name in facts.metrics}
+    return GuidanceResult(
+        **vars(facts),
+        sampler=point.sampler,
+        steps=point.steps,
+        cells=cells,
+        best={name: one for name, one in best.items() if one is not None},
     )
 
 
@@ -347,7 +408,7 @@ def _with_differences(
     alone = World(0, 1, world.local_rank, world.device)
 
     def comparison(point: Point) -> Comparison:
-        sampling = _sampling(options, point)
+        sampling = _sampling(options, options.guidance[0] if options.guidance else None, point)
         drawn = draw(compared.target, pipeline, options.n, sampling, alone)
         return compared.of(drawn.images)
 
@@ -355,8 +416,8 @@ def _with_differences(
     return replace(result, best={**result.best, metric: best})
 
 
-def _write(folder: Path, result: CurveResult, *, owned: bool) -> None:
-    """Write ``curve.png`` and ``curve.json`` into ``folder``.
+def _write(folder: Path, result: CurveResult | GuidanceResult, *, owned: bool) -> None:
+    """Write the picture and the numbers into ``folder``.
 
     Args:
         folder: where to write.
@@ -367,7 +428,10 @@ def _write(folder: Path, result: CurveResult, *, owned: bool) -> None:
         UsageError: a file cannot be written.
     """
     picture = io.BytesIO()
-    figure = print_figure(result)
+    if isinstance(result, GuidanceResult):
+        figure, files = guidance_figure(result), GUIDANCE_FILES
+    else:
+        figure, files = print_figure(result), FILES
     figure.savefig(picture, format="png", dpi=160, metadata={"Software": SOFTWARE})
-    for name, data in zip(FILES, (picture.getvalue(), json_bytes(result)), strict=True):
+    for name, data in zip(files, (picture.getvalue(), json_bytes(result)), strict=True):
         write_output(folder / name, data, owned=owned)
