@@ -1,4 +1,4 @@
-# make demo | test | check | clean | help.  Every target fills .venv by itself, once.
+# make demo | test | check | docs | clean | help.  Every target fills .venv by itself, once.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,7 +9,7 @@ QUICK := tests/test_structure.py tests/cli/test_dispatch.py tests/codec tests/co
          tests/diffusion tests/sampling tests/runs
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check clean
+.PHONY: help demo test check docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/'
@@ -27,9 +27,18 @@ check: $(READY) ## format, lint, types, import floors and the quick tests, in un
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q -n 2 -m "not slow" $(QUICK)
 
+docs: $(VENV)/.docs ## build the documentation and the API reference into build/docs, offline
+	@$(BIN)/python -m sphinx -q -j 2 -W --keep-going -c docs . build/docs
+	@! grep -rlE '<(script|link|img)[^>]*(src|href)="https?:' build/docs --include='*.html'
+	@echo "build/docs/docs/index.html"
+
 clean: ## remove .venv and every cache; runs/ stays
 	@rm -rf $(VENV) dist build .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.docs: $(READY)
+	@$(BIN)/pip install -qq -c constraints.txt -e '.[docs]'
+	@touch $@
 
 # Filled again only when what it depends on has changed.
 $(READY): pyproject.toml constraints.txt

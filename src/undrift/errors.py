@@ -1,7 +1,7 @@
 """Errors that a user can act on.
 
 Every message is one line that says what was given, what was wanted and what to do. The command line
-prints it after ``undrift: `` and leaves with the error's exit code; from Python they are ordinary
+prints it after ``undrift:`` and leaves with the error's exit code; from Python they are ordinary
 exceptions.
 """
 

@@ -39,6 +39,7 @@ class StandardiseConfig:
 
 
 CodecConfig = IdentityConfig | StandardiseConfig
+"""Configuration of any codec."""
 
 
 def build_codec(config: CodecConfig) -> Codec:

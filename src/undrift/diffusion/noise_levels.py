@@ -89,6 +89,7 @@ class LogitNormal:
 
 
 NoiseLevels = Uniform | LogNormal | LogitNormal
+"""Any distribution of training noise levels."""
 
 
 def _check_normal(kind: str, mean: float, std: float) -> None:

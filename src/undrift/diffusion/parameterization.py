@@ -176,6 +176,10 @@ def edm(sigma_data: float) -> Parameterization:
 
 
 EPSILON = parameterization("epsilon")
+"""The network predicts the noise."""
 X0 = parameterization("x0")
+"""The network predicts the clean image."""
 V = parameterization("v")
+"""The network predicts ``v = alpha eps - sigma x_0``."""
 FLOW = parameterization("flow")
+"""The network predicts the velocity of the flow path, ``eps - x_0``."""

@@ -7,3 +7,4 @@ from undrift.diffusion.schedule import VE, Flow, VPCosine, VPLinear
 from undrift.diffusion.sub_vp import SubVP
 
 Schedule = VPLinear | VPCosine | VE | Flow | LogSNR | SubVP
+"""Any noise schedule that can be stored in a configuration."""

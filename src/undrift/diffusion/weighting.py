@@ -82,3 +82,4 @@ class EDMWeight:
 
 
 Weighting = Unit | SNR | MinSNR | EDMWeight
+"""Any weight of the loss by noise level."""

@@ -26,6 +26,7 @@ __all__ = [
 ]
 
 FAMILIES: tuple[Family[Any], ...] = (DiffusionFamily(), GANFamily())
+"""Every family; to add one, add its value here."""
 
 
 def family_of(config: ModelConfig) -> Family[Any]:

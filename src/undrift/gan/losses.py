@@ -105,6 +105,7 @@ class RelativisticPaired:
 
 
 AdversarialLoss = NonSaturating | Hinge | Wasserstein | RelativisticPaired
+"""Any adversarial loss."""
 
 
 def _check(real: Tensor, fake: Tensor) -> None:

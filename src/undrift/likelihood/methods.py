@@ -80,3 +80,4 @@ class FlowMethod:
 
 
 Method = BoundMethod | FlowMethod
+"""Any method of computing likelihood."""

@@ -17,6 +17,7 @@ from undrift.networks.transformer import Transformer, TransformerConfig
 from undrift.networks.unet import UNet, UNetConfig
 
 NetworkConfig = UNetConfig | TransformerConfig | MLPConfig
+"""Configuration of any denoising network."""
 
 
 def build_network(

@@ -14,6 +14,7 @@ from undrift.errors import UsageError, shown
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Split: TypeAlias = Literal["test", "validation", "train"]
+"""Part of a data set."""
 
 LONGEST_EMA = 0.25
 """The longest relative length of a weight average that can be reconstructed from snapshots."""

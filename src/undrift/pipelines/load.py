@@ -7,5 +7,6 @@ from undrift.pipelines.gan import GANPipeline
 from undrift.pipelines.pipeline import Pipeline
 
 PIPELINES = (DiffusionPipeline, GANPipeline)
+"""Every class of pipelines; to add one, add it here."""
 
 Pipeline.readers.update({pipeline.kind: pipeline.read for pipeline in PIPELINES})

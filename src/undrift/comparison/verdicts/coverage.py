@@ -24,6 +24,7 @@ QUESTION = "Does the diffusion model cover more of the data than the GAN?"
 UNIT = "share covered, diffusion less GAN"
 SEEDS = 5
 STACKED_SEEDS = 3
+"""Seeds per method on stacked digits."""
 
 
 @dataclass(frozen=True)

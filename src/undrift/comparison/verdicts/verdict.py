@@ -22,6 +22,7 @@ from typing import Literal
 from undrift.errors import UsageError
 
 Verdict = Literal["supported", "mixed", "not supported", "inconclusive"]
+"""Verdict on a claim."""
 
 Standing = Literal["better", "worse", "alike", "open"]
 """``alike``: the whole interval lies within the margin; ``open``: it leaves that undecided."""

@@ -17,6 +17,7 @@ from undrift.networks.gan.stylegan2 import (
 )
 
 AdversaryConfig = DCGANConfig | SNGANConfig | StyleGAN2Config | R3GANConfig | MLPGANConfig
+"""Configuration of any pair of generator and discriminator."""
 
 
 def build_generator(
