@@ -24,6 +24,9 @@ MOST_BATCH = 1_000_000
 MOST_SAMPLES = 1_000_000
 """Of one evaluation during training."""
 
+MOST_STUDENT_STEPS = 64
+"""Steps that a student is asked to draw with; more is what diffusion models are for."""
+
 LARGEST_IMAGE = 2**14
 """Pixels along a side that a model's images may have."""
 

@@ -10,6 +10,7 @@ from undrift.errors import UsageError, shortened, shown
 from undrift.families.diffusion import DiffusionFamily
 from undrift.families.family import Family, ModelConfig, Recipe, Request
 from undrift.families.gan import GANFamily
+from undrift.families.student import StudentFamily
 from undrift.names import nearest
 from undrift.schema import from_plain
 
@@ -25,7 +26,7 @@ __all__ = [
     "model_from_plain",
 ]
 
-FAMILIES: tuple[Family[Any], ...] = (DiffusionFamily(), GANFamily())
+FAMILIES: tuple[Family[Any], ...] = (DiffusionFamily(), GANFamily(), StudentFamily())
 """Every family; to add one, add its value here."""
 
 

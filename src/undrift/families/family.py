@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import Field, dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -13,6 +14,7 @@ from undrift.codec import CodecConfig
 from undrift.conditioning import ConditionSpec
 from undrift.data import ImageSet
 from undrift.errors import UsageError
+from undrift.metrics import Images
 from undrift.networks import ContextSpec
 from undrift.options.train import TrainOptions
 from undrift.pipelines import Pipeline, SampleSpec
@@ -189,6 +191,23 @@ class Family(ABC, Generic[Config]):
     def regularisation(self, config: Config) -> tuple[str, float, float] | None:
         """The setting by which a search changes the regularisation, its value, and its largest."""
         return None
+
+    def teacher(self, config: Config) -> Pipeline | None:
+        """What a model was distilled from: grids are drawn beside its own, with equal seeds.
+
+        Raises:
+            ModelFileError: it is missing, or another one than when the run began.
+        """
+        return None
+
+    def finished(self, pipeline: Pipeline, train: Callable[[], Images]) -> Pipeline:
+        """``pipeline`` of a run that is trained, with what is measured once it is.
+
+        Args:
+            pipeline: of the run.
+            train: reads training images.
+        """
+        return pipeline
 
     def copy_weights(self, source: Pipeline, learner: Learner) -> list[str]:
         """Copy the weights of a trained model into a learner, for ``--init``.

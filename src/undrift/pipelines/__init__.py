@@ -12,6 +12,7 @@ from undrift.pipelines.pipeline import Dial, Pipeline
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples, Trajectory
 from undrift.pipelines.spec import SampleSpec
+from undrift.pipelines.student import StudentPipeline
 from undrift.pipelines.writing import write_samples
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "SampleFolder",
     "SampleSpec",
     "Samples",
+    "StudentPipeline",
     "Trajectory",
     "image_grid",
     "resolve_labels",

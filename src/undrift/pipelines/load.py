@@ -5,8 +5,9 @@ from __future__ import annotations
 from undrift.pipelines.diffusion import DiffusionPipeline
 from undrift.pipelines.gan import GANPipeline
 from undrift.pipelines.pipeline import Pipeline
+from undrift.pipelines.student import StudentPipeline
 
-PIPELINES = (DiffusionPipeline, GANPipeline)
+PIPELINES = (DiffusionPipeline, GANPipeline, StudentPipeline)
 """Every class of pipelines; to add one, add it here."""
 
 Pipeline.readers.update({pipeline.kind: pipeline.read for pipeline in PIPELINES})

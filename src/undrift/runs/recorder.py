@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class Recorder:
         judge: measures samples; None where nobody asked for that.
         callback: told of every update.
         held_out: images to denoise in one step beside each grid; None leaves that out.
+        teacher: what the model is distilled from; its images of the same seeds stand at the right.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Recorder:
         judge: Judge | None = None,
         callback: OnTraining | None = None,
         held_out: ImageSet | None = None,
+        teacher: Pipeline | None = None,
     ) -> None:
+        self._teacher = teacher
         self._callback = callback
         self._held_out = held_out
         self._began = time.perf_counter()
@@ -140,12 +144,14 @@ class Recorder:
         for name, tensors in weights.items():
             before = time.perf_counter()
             try:
-                picture = draw_grid(self._learner.pipeline(tensors), self._held_out)
+                picture = self._beside_teacher(
+                    grid_picture(self._learner.pipeline(tensors), self._held_out)
+                )
             except DivergedError as error:  # training may find back; the run ends when it cannot
                 self._log.say(f"step {progress.step}: no grid of the {name} weights: {error}")
                 continue
             file = f"samples/step_{progress.step:06d}_{name}.png"
-            self._run.write_bytes(file, picture)
+            self._run.write_bytes(file, _png(picture))
             seconds = time.perf_counter() - before
             self.event("grid", step=progress.step, file=file, weights=name, seconds=seconds)
             newest = newest if newest and name == "raw" else file
@@ -154,6 +160,14 @@ class Recorder:
 
         if "ema" in weights:
             self._one_step(progress, weights["ema"])
+
+    def _beside_teacher(self, picture: Image.Image) -> Image.Image:
+        """``picture`` at the left of the teacher's, of the same seeds and classes."""
+        return picture if self._taught is None else side_by_side(picture, self._taught)
+
+    @cached_property
+    def _taught(self) -> Image.Image | None:
+        return None if self._teacher is None else grid_picture(self._teacher, self._held_out)
 
     def _one_step(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
         """Denoise held-out images in one step, the same ones and the same noise every time."""
@@ -208,8 +222,28 @@ def grid_shape(spec: SampleSpec) -> tuple[int, int]:
     return columns, max(1, 20 // columns) if small else 1
 
 
-def draw_grid(pipeline: Pipeline, held_out: ImageSet | None = None) -> bytes:
-    """A PNG of samples with the same seeds, classes, prompts and numbers every time.
+def draw_grid(
+    pipeline: Pipeline, held_out: ImageSet | None = None, teacher: Pipeline | None = None
+) -> bytes:
+    """A PNG of `grid_picture`, at the left of that of ``teacher`` where there is one."""
+    picture = grid_picture(pipeline, held_out)
+    if teacher is not None:
+        picture = side_by_side(picture, grid_picture(teacher, held_out))
+    return _png(picture)
+
+
+def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Two pictures of equal height, with a gap of an eighth of it between them."""
+    gap = max(4, left.height // 8)
+    size = (left.width + gap + right.width, max(left.height, right.height))
+    both = Image.new(left.mode, size, "white")
+    both.paste(left, (0, 0))
+    both.paste(right.convert(left.mode), (left.width + gap, 0))
+    return both
+
+
+def grid_picture(pipeline: Pipeline, held_out: ImageSet | None = None) -> Image.Image:
+    """Samples with the same seeds, classes, prompts and numbers every time.
 
     Args:
         pipeline: draws them.
@@ -222,7 +256,7 @@ def draw_grid(pipeline: Pipeline, held_out: ImageSet | None = None) -> bytes:
     samples = pipeline(
         columns * rows, labels=labels, prompts=prompts, numbers=numbers, seed=GRID_SEED
     )
-    return _png(image_grid(samples.images, columns=columns))
+    return image_grid(samples.images, columns=columns)
 
 
 def grid_numbers(

@@ -15,6 +15,7 @@ from torch import nn
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
+from undrift.families import family_of
 from undrift.metrics import (
     Comparison,
     Images,
@@ -87,13 +88,17 @@ def close_run(
         bare: leave it at ``pipeline/`` and ``grid.png``.
     """
     learner = build_learner(config, config.training.device, network=network)
-    pipeline = learner.pipeline(load_weights(run, config))
+    family = family_of(config.model)
+    pipeline = family.finished(
+        learner.pipeline(load_weights(run, config)), lambda: view(data.split("train"))
+    )
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
     for sentence in History.of(read_events(run.events)).gap_sentences:
         log.say(sentence)
     log.say("drawing a sample grid: grid.png")
-    run.write_bytes("grid.png", draw_grid(pipeline, data.split("validation")))
+    teacher = family.teacher(config.model)
+    run.write_bytes("grid.png", draw_grid(pipeline, data.split("validation"), teacher))
     if bare:
         return
 

@@ -58,6 +58,7 @@ from undrift.wording import duration, plural
 from undrift.workflows.closing import close_run, closing_seconds
 from undrift.workflows.pacing import BudgetPacing
 from undrift.workflows.planning import (
+    Start,
     check_longer,
     find_start,
     fit_to_machine,
@@ -136,6 +137,35 @@ def train_with(
             "cannot be stored in the run; rename the folder"
         ) from error
     start = find_start(name, settings, _text(out), _text(config), _text(resume))
+    return train_from(
+        start,
+        settings,
+        origin=_text(resume) or _text(config),
+        network=network,
+        console=console,
+        callback=callback,
+    )
+
+
+def train_from(
+    start: Start,
+    settings: TrainSettings,
+    *,
+    origin: str | None,
+    network: nn.Module | None,
+    console: Console,
+    callback: OnTraining | None = None,
+) -> Run:
+    """Train what ``start`` names; see `train_with`.
+
+    Args:
+        start: the run, its images and its configuration, if it has one.
+        settings: what to ask for; with a configuration, only how to carry it out.
+        origin: run or ``config.yaml`` that the configuration is of; None: of ``start.run``.
+        network: the user's own network in place of the recipe's.
+        console: where to show progress.
+        callback: told of every update.
+    """
     named, given = start.run, start.config
     if named is not None:
         named.check()
@@ -155,8 +185,8 @@ def train_with(
         own = network is not None
         asked = given or resolve(start.source, settings, data, device=device, own_network=own)
         if asked.data.fingerprint != data.fingerprint:
-            whose = resume or config or (named and named.path)
-            beside = Path(config).parent if config else RunDirectory(whose or "").path
+            whose = Path(origin or (named.path if named else ""))
+            beside = whose.parent if whose.is_file() else whose
             raise UsageError(
                 f"{start.source}: not the images that {whose} was made for "
                 f"({changed_since(beside, data.report)}); start a new run with `undrift train DATA`"
@@ -338,7 +368,14 @@ class _Journey:
         if events is not None:
             held_out = validation if len(validation) else None
             recorder = Recorder(
-                self._run, events, learner, self._log, judge, self._callback, held_out
+                self._run,
+                events,
+                learner,
+                self._log,
+                judge,
+                self._callback,
+                held_out,
+                family_of(config.model).teacher(config.model),
             )
         spent = self._probe_seconds + training_facts(self._run.path)["seconds"]
         pacing = BudgetPacing(self._run, config, self._world, self._log, events, spent)

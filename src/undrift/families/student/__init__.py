@@ -1,0 +1,5 @@
+"""Few-step students."""
+
+from undrift.families.student.family import StudentFamily
+
+__all__ = ["StudentFamily"]

@@ -1,0 +1,89 @@
+"""What is particular to few-step students."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from undrift.data.scatter import on_plane
+from undrift.errors import UsageError
+from undrift.families.family import Family, Recipe, Request
+from undrift.families.student.level import best_level
+from undrift.families.student.recipe import OBJECTIVES
+from undrift.families.student.teacher import open_teacher
+from undrift.metrics import Images
+from undrift.networks import ContextSpec, NetworkConfig, build_network
+from undrift.pipelines import Pipeline, StudentPipeline
+from undrift.training.learner import Learner
+from undrift.training.learners.student import VALIDATION_IMAGES, StudentLearner
+from undrift.training.learners.student_config import StudentConfig
+
+_TITLES = {"consistency": "consistency student"}
+
+
+class StudentFamily(Family[StudentConfig]):
+    """A network that draws in one to a few steps, distilled from a diffusion model."""
+
+    name: ClassVar[str] = "student"
+    methods: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES)
+    config: ClassVar[type] = StudentConfig
+    kind: ClassVar[str | None] = "student"
+    noun: ClassVar[str] = "few-step student"
+
+    def recipe(self, request: Request) -> Recipe:
+        """See `Family.recipe`; a student that has a teacher is made by ``undrift distill``."""
+        method = request.settings.method
+        raise UsageError(
+            f"method {method}: it needs a teacher; train a diffusion model, then undrift distill "
+            f"RUN --method {method}"
+        )
+
+    def learner(
+        self,
+        config: StudentConfig,
+        seed: int,
+        device: torch.device | str,
+        *,
+        network: nn.Module | None,
+        eigenvalues: Tensor | None,
+    ) -> Learner:
+        """See `Family.learner`."""
+        teacher = None if config.teacher is None else open_teacher(config.teacher)
+        return StudentLearner(config, seed, device, teacher)
+
+    def network(
+        self, config: NetworkConfig, shape: tuple[int, int, int], context: ContextSpec
+    ) -> nn.Module:
+        """See `Family.network`."""
+        return build_network(config, channels=shape[0], size=shape[1:], context=context)
+
+    def title(self, method: str) -> str:
+        """See `Family.title`."""
+        return _TITLES.get(method, self.noun)
+
+    def validation_passes(self, config: StudentConfig) -> int:
+        """See `Family.validation_passes`: student and target, and a guided teacher twice."""
+        return VALIDATION_IMAGES * (2 if config.guidance is None else 4)
+
+    def peak_rate(self, config: StudentConfig) -> float:
+        """See `Family.peak_rate`."""
+        return config.optimizer.learning_rate
+
+    def teacher(self, config: StudentConfig) -> Pipeline | None:
+        """See `Family.teacher`."""
+        return None if config.teacher is None else open_teacher(config.teacher)
+
+    def finished(self, pipeline: Pipeline, train: Callable[[], Images]) -> Pipeline:
+        """See `Family.finished`: the level between its steps is chosen by measurement."""
+        if not isinstance(pipeline, StudentPipeline) or on_plane(pipeline.spec.shape):
+            return pipeline
+        steps, takes = max(2, pipeline.spec.steps), pipeline.model.facts.steps
+        if takes and steps not in takes:
+            return pipeline
+        try:
+            return pipeline.with_level(best_level(pipeline, train(), steps))
+        except UsageError:  # copies of one image: there is nothing to measure with
+            return pipeline

@@ -1,0 +1,43 @@
+"""The frozen teacher of a student: named by path and fingerprint, never saved with it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from undrift.errors import ModelFileError, UsageError
+from undrift.pipelines import DiffusionPipeline, Pipeline
+from undrift.training.learners.student_config import TeacherReference
+
+
+def teacher_of(path: str | os.PathLike[str]) -> tuple[DiffusionPipeline, TeacherReference]:
+    """The pipeline at ``path``, and what a student's configuration says of it.
+
+    Raises:
+        UsageError: a pipeline that cannot be distilled.
+        ModelFileError: there is none, or a damaged one.
+    """
+    place = Path(path).absolute()
+    pipeline = Pipeline.from_pretrained(place)
+    if not isinstance(pipeline, DiffusionPipeline):
+        raise UsageError(f"{path}: {pipeline.noun}, and only diffusion models are distilled")
+    if pipeline.network_config is None:
+        raise UsageError(f"{path}: its network is your own, which a student cannot be built from")
+    return pipeline, TeacherReference(str(place), pipeline.fingerprint)
+
+
+def open_teacher(reference: TeacherReference) -> DiffusionPipeline:
+    """The teacher of a run that has begun.
+
+    Raises:
+        ModelFileError: it is missing, or another one than when the run began.
+    """
+    if not os.path.isdir(reference.path):
+        raise ModelFileError(f"{reference.path}: the teacher of this run is not there; restore it")
+    pipeline, found = teacher_of(reference.path)
+    if found.fingerprint != reference.fingerprint:
+        raise ModelFileError(
+            f"{reference.path}: the teacher has changed since this run began; restore it or "
+            "distil anew with another --out"
+        )
+    return pipeline

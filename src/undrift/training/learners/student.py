@@ -1,0 +1,249 @@
+"""A few-step student as the training loop sees it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from undrift.codec import build_codec
+from undrift.conditioning import Condition, ConditionEncoder
+from undrift.conditioning.numbers import NumberEmbedding
+from undrift.data.augmentation import flip_half
+from undrift.data.loader import Batch
+from undrift.diffusion import Denoiser, DenoisingObjective, parameterization
+from undrift.distillation import Estimate, carried, consistency_losses, noised
+from undrift.errors import UsageError
+from undrift.networks import build_network, lay_out, memory_format
+from undrift.pipelines import DiffusionPipeline, StudentPipeline
+from undrift.pipelines.diffusion.one_step import OneStep
+from undrift.pipelines.student import StudentModel
+from undrift.pipelines.student.model import bound_estimate
+from undrift.randomness import Draws, generator, key
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
+from undrift.training.learners.student_config import StudentConfig
+
+VALIDATION_IMAGES = 256
+"""Held-out images that a validation looks at."""
+
+
+class StudentLearner:
+    """Trains a student of a teacher, or one without.
+
+    Args:
+        config: the student.
+        seed: names the initial weights of what the teacher lacks.
+        device: where to train.
+        teacher: what to begin with and to learn from, frozen; None where ``config`` has none.
+    """
+
+    def __init__(
+        self,
+        config: StudentConfig,
+        seed: int,
+        device: torch.device | str = "cpu",
+        teacher: DiffusionPipeline | None = None,
+    ) -> None:
+        self.config = config
+        self.codec = build_codec(config.codec).to(device)
+        self._seed = seed
+        self._device = torch.device(device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(seed, "weights"))
+            encoder = ConditionEncoder(config.condition, config.width)
+            channels, height, width = config.spec.shape
+            network = build_network(
+                config.network,
+                channels=channels,
+                size=(height, width),
+                context=encoder.context_spec,
+            )
+        self._teacher = None
+        if teacher is not None:
+            self._teacher = teacher.to(device).model
+            self._teacher.weights.eval().requires_grad_(False)
+            begin_as(teacher, network, encoder)
+        self.networks = nn.ModuleDict({"network": network, "encoder": encoder}).to(device)
+        lay_out(network, self._device)
+        self.buffers = nn.Module()
+        rule = parameterization(config.parameterization, self.codec.sigma_data)
+        self._denoiser = Denoiser(network, config.schedule, rule)
+        self._encoder = encoder
+
+    @property
+    def averaged(self) -> Mapping[str, nn.Module]:
+        """The student's network and the encoder of its conditions."""
+        return {"network": self.networks["network"], "encoder": self.networks["encoder"]}
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """One group: the student."""
+        student = nn.ModuleDict(dict(self.averaged))
+        return (ParameterGroup("student", student, self.config.optimizer),)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase, at every step."""
+        return (Phase("distill", "student"),)
+
+    def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
+        """Losses of the rows of ``batch``."""
+        condition = self.config.spec.condition().select(batch.condition)
+        pixels = flip_half(batch.images, draws) if self.config.flip else batch.images
+        condition = self._encoder.spec.vary(condition, draws)
+        condition = self.config.spec.condition().drop(condition, self.config.label_dropout, draws)
+        x0 = self.codec.encode(pixels).contiguous(memory_format=memory_format(self._device))
+        noise = draws.normal("noise", tuple(x0.shape[1:])).to(x0.device)
+        t = DenoisingObjective(self.config.objective.levels).times(self.config.schedule, draws)
+        scale = self._scales(draws)
+        student = self._estimate(self._denoiser, self._encoder, condition, len(x0), scale)
+        t = t.to(x0.device)
+        losses = self._losses(student, x0, noise, t, condition, scale, progress.fraction)
+        log_snr = self.config.schedule(t).log_snr
+        return Loss(losses, {"log_snr": log_snr.to(losses.device)})
+
+    def _losses(
+        self,
+        student: Estimate,
+        x0: Tensor,
+        noise: Tensor,
+        t: Tensor,
+        condition: Condition,
+        scale: Tensor | None,
+        fraction: float,
+    ) -> Tensor:
+        schedule, objective = self.config.schedule, self.config.objective
+        r = objective.lower_time(t, fraction, schedule)
+        x_t = noised(x0, noise, t, schedule)
+        if scale is None and objective.direction == "data":
+            x_r = noised(x0, noise, r, schedule)
+        else:
+            x_r = carried(self._taught(x_t, t, condition, scale), x_t, t, r, schedule)
+        return consistency_losses(student, x_t, x_r, t, r, schedule)
+
+    def _scales(self, draws: Draws) -> Tensor | None:
+        """Guidance scales of these rows, (B,) float64; None without guidance."""
+        if self.config.guidance is None:
+            return None
+        low, high = self.config.guidance
+        return (low + (high - low) * draws.uniform("guidance scale")).to(self._device)
+
+    def _estimate(
+        self,
+        denoiser: Denoiser,
+        encoder: ConditionEncoder,
+        condition: Condition,
+        count: int,
+        scale: Tensor | None,
+    ) -> Estimate:
+        known = len(self.config.spec.numbers)
+        inputs = self.config.facts.inputs
+        return bound_estimate(denoiser, encoder, inputs, known, condition, count, scale)
+
+    @torch.no_grad()
+    def _taught(self, x_t: Tensor, t: Tensor, condition: Condition, scale: Tensor | None) -> Tensor:
+        """The teacher's estimate of clean images, under guidance where there is any."""
+        if self._teacher is None:
+            raise UsageError("this objective takes a teacher's direction; give it a teacher")
+        count = len(x_t)
+        x0 = self._teacher.denoiser(x_t, t, self._teacher.context(condition, count)).x0
+        if scale is None:
+            return x0
+        away = self._teacher.denoiser(x_t, t, self._teacher.context(Condition(), count)).x0
+        return away + scale.to(x0.dtype).reshape(-1, *[1] * (x0.ndim - 1)) * (x0 - away)
+
+    def after_step(self, phase: str, statistics: Mapping[str, Tensor]) -> None:
+        """Nothing adapts."""
+
+    @torch.no_grad()
+    def validate(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+    ) -> Mapping[str, Any]:
+        """Mean loss on held-out images at the gap of a finished run, with the same noise always.
+
+        Returns:
+            ``loss``.
+        """
+        count = min(len(images), VALIDATION_IMAGES)
+        rows = np.linspace(0, len(images) - 1, count).astype(np.int64)
+        pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
+        x0 = self.codec.encode(pixels.to(self._device))
+        made = generator(self._seed, "validation")
+        noise = torch.randn(x0.shape, generator=made, dtype=torch.float32).to(self._device)
+        quantiles = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+        order = torch.randperm(count, generator=made)
+        t = self.config.objective.levels.time(self.config.schedule, quantiles[order])
+        given = self.config.spec.condition().select(condition)[torch.from_numpy(rows)]
+        model = self.pipeline(weights).model
+        scale = None
+        if self.config.guidance is not None:
+            scale = torch.full((count,), sum(self.config.guidance) / 2, dtype=torch.float64)
+        given = given.to(self._device)
+        student = self._estimate(model.denoiser, model.encoder, given, count, scale)
+        losses = self._losses(student, x0, noise, t.to(self._device), given, scale, 1.0)
+        return {"loss": float(losses.mean())}
+
+    def one_step(
+        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+    ) -> OneStep | None:
+        """Nothing: what a student makes of a noisy image is no estimate of its mean."""
+        return None
+
+    def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> StudentPipeline:
+        """A pipeline of its own copy of the networks, in evaluation mode."""
+        denoiser, encoder = copy.deepcopy((self._denoiser, self._encoder))
+        if weights is not None:
+            made = nn.ModuleDict({"network": denoiser.network, "encoder": encoder})
+            own = {name: weights[name] for name in made.state_dict()}
+            made.load_state_dict(own)
+        denoiser.eval()
+        encoder.eval()
+        config = self.config
+        return StudentPipeline(
+            StudentModel(denoiser, encoder, self.codec, config.spec, config.network, config.facts)
+        )
+
+
+def begin_as(teacher: DiffusionPipeline, network: nn.Module, encoder: ConditionEncoder) -> None:
+    """Copy a teacher's weights, so that a student's estimates are the teacher's own.
+
+    What the teacher lacks gets weights of zero: a student's further inputs; or, where its network
+    takes no vector at all, the projection of that vector.
+
+    Raises:
+        UsageError: if the networks differ in anything else.
+    """
+    theirs = teacher.denoiser.network.state_dict()
+    missing = _copy(theirs, network)
+    for name, parameter in network.named_parameters():
+        if name in missing:
+            nn.init.zeros_(parameter)
+    source = {} if teacher.encoder is None else teacher.encoder.state_dict()
+    numbers = {name: tensor for name, tensor in source.items() if name.startswith("numbers.")}
+    _copy({name: t for name, t in source.items() if name not in numbers}, encoder)
+    embedding = dict(encoder.named_children()).get("numbers")
+    if isinstance(embedding, NumberEmbedding):
+        known = len(teacher.spec.numbers)
+        for name, parameter in embedding.named_parameters():
+            with torch.no_grad():
+                if known:
+                    parameter[:known] = numbers[f"numbers.{name}"]
+                if not missing:
+                    parameter[known:] = 0
+
+
+def _copy(source: Mapping[str, Tensor], module: nn.Module) -> set[str]:
+    """Copy tensors by name; returns the names of ``module`` that the source lacks."""
+    own = module.state_dict()
+    for name, tensor in source.items():
+        if name not in own or own[name].shape != tensor.shape:
+            raise UsageError(
+                f"teacher: {name} does not fit the student's network; distil a model of this "
+                "version's own networks"
+            )
+        own[name].copy_(tensor)
+    return set(own) - set(source)

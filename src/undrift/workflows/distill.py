@@ -1,0 +1,121 @@
+"""From a trained diffusion model to one that draws in a few steps: ``undrift distill``."""
+
+from __future__ import annotations
+
+import torch
+from rich.console import Console
+
+from undrift.advice import named
+from undrift.errors import ModelFileError, UsageError
+from undrift.families import family_of_method
+from undrift.families.student.recipe import OBJECTIVES, Distillation, distilled
+from undrift.families.student.teacher import teacher_of
+from undrift.names import nearest
+from undrift.options.distill import DistillOptions
+from undrift.runs.configuration import RunConfig
+from undrift.runs.directory import RunDirectory, is_pipeline, open_run
+from undrift.runs.images import find_images
+from undrift.runs.loading import configuration_of
+from undrift.runs.progress import OnTraining
+from undrift.runs.recipes import choose_device
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learners.student_config import StudentConfig
+from undrift.training.plan import TrainingPlan
+from undrift.workflows.planning import Start, is_finished
+from undrift.workflows.train import Run, train_from
+
+
+def distill_run(
+    teacher: str,
+    options: DistillOptions,
+    *,
+    threads: int | None = None,
+    console: Console,
+    callback: OnTraining | None = None,
+) -> Run:
+    """Train a student of a finished run on that run's images.
+
+    The same call with the same ``out`` resumes it, as ``undrift train`` of the student's run does.
+
+    Args:
+        teacher: the run.
+        options: method, steps and length.
+        threads: CPU threads; None is torch's choice.
+        console: where to show progress.
+        callback: told of every update.
+
+    Raises:
+        UsageError: a method that there is not, or a teacher that cannot be distilled so.
+        ModelFileError: no run, an unfinished or a damaged one.
+        DataError: its images are not there.
+    """
+    check_method(options.method)
+    if is_pipeline(teacher):
+        raise UsageError(f"{teacher}: a pipeline without images to train on; name its run")
+    run = open_run(teacher)
+    stored = configuration_of(run)
+    config = student_run(run, stored, options, threads)
+    out = None if options.out is None else RunDirectory(options.out)
+    return train_from(
+        Start(out, find_images(stored.data, run.path), config),
+        options.training(threads),
+        origin=str(run.path),
+        network=None,
+        console=console,
+        callback=callback,
+    )
+
+
+def check_method(method: str) -> None:
+    """Refuse what is no method of distillation.
+
+    Raises:
+        UsageError: with the methods that there are.
+    """
+    if method in OBJECTIVES:
+        return
+    near = nearest(method, list(OBJECTIVES), {})
+    hint = "" if near is None else f"; did you mean {near}?"
+    raise UsageError(f"{named('method')} {method}: wanted {' or '.join(OBJECTIVES)}{hint}")
+
+
+def student_run(
+    run: RunDirectory, stored: RunConfig, options: DistillOptions, threads: int | None
+) -> RunConfig:
+    """The configuration of a student of ``run``.
+
+    Raises:
+        UsageError: a teacher that cannot be distilled so.
+        ModelFileError: an unfinished run.
+    """
+    trained, plan = stored.model, stored.training
+    if isinstance(trained, StudentConfig):
+        raise UsageError(f"{run.path}: a student already; distil its teacher")
+    if not isinstance(trained, DiffusionConfig):
+        noun = family_of_method(getattr(trained, "method", "")).noun
+        raise UsageError(f"{run.path}: a {noun} draws in one pass already; distil diffusion models")
+    if not is_finished(run, stored):
+        raise ModelFileError(f"{run.path}: not finished; undrift train {run.path} goes on with it")
+    teacher, reference = teacher_of(run.pipeline)
+    asked = Distillation(options.method, options.steps, options.scales, options.learning_rate)
+    seen = plan.steps * plan.batch_size
+    recipe = distilled(asked, teacher, reference, trained, plan.batch_size, seen)
+    batch = options.batch_size or recipe.batch_size
+    images = options.images or recipe.images
+    device = choose_device(options.device)
+    return RunConfig(
+        data=stored.data,
+        model=recipe.model,
+        training=TrainingPlan(
+            steps=1 if options.budget is not None else max(1, images // batch),
+            batch_size=batch,
+            seed=options.seed,
+            balance=plan.balance,
+            learning_rate=recipe.learning_rate,
+            clip=recipe.clip,
+            device="cuda" if device == "cuda" else "cpu",
+            threads=threads or torch.get_num_threads(),
+            checkpoint_every=options.checkpoint_every,
+        ),
+        budget=options.budget,
+    )

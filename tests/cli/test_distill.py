@@ -1,0 +1,150 @@
+"""``undrift distill``: from a run to a student that every other command opens; one line for no."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import undrift
+from undrift.cli.dispatch import main
+from undrift.errors import ModelFileError
+from undrift.pipelines import StudentPipeline
+from undrift.workflows import closing
+
+TINY = ("--threads", "1", "--batch-size", "8", "--bare")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished diffusion run and a finished student of it."""
+    folder = tmp_path_factory.mktemp("distill")
+    words = ["--steps", "3", "--parameters", "20k", *TINY, "--quiet"]
+    assert main(["train", "digits", *words, "--out", str(folder / "teacher")]) == 0
+    words = ["--images", "24", *TINY, "--quiet"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("undrift.families.student.level.SAMPLES", 20)
+        patch.setattr("undrift.families.student.level.LEVELS", (0.8, 1.6))
+        assert main(["distill", str(folder / "teacher"), *words, "--out", str(folder / "s")]) == 0
+    return folder
+
+
+@pytest.fixture
+def folder(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(trained / "teacher", tmp_path / "teacher")
+    shutil.copytree(trained / "s", tmp_path / "s")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_student_is_a_run_like_any_other(folder, capsys):
+    assert "kind: student" in Path("s/config.yaml").read_text()
+    student = undrift.load("s")
+    assert isinstance(student, StudentPipeline) and student.spec.steps == 2
+    assert student.model.facts.level in (0.8, 1.6)
+    assert student.model.facts.teacher == undrift.load("teacher").fingerprint
+    assert main(["sample", "s", "-n", "4", "--steps", "1", "--npz", "drawn.npz"]) == 0
+    assert "1 network evaluations each" in capsys.readouterr().out
+    assert np.load("drawn.npz")["images"].shape == (4, 8, 8, 1)
+    assert main(["runs", "show", "s"]) == 0
+    assert main(["train", "s"]) == 0
+    assert "finished; nothing to do" in capsys.readouterr().out
+
+
+def test_grids_show_the_teacher_at_the_right(folder):
+    student, teacher = (Image.open(f"{name}/grid.png") for name in ("s", "teacher"))
+    gap = student.width - 2 * teacher.width
+    assert gap > 0 and student.height == teacher.height
+    right = np.asarray(student)[:, teacher.width + gap :]
+    assert np.abs(right.astype(int) - np.asarray(teacher).astype(int)).max() <= 2
+    grids = sorted(Path("s/samples").glob("*_ema.png"))
+    with Image.open(grids[-1]) as grid:
+        assert grid.size == student.size
+
+
+def test_the_same_command_resumes_and_the_teacher_is_named_by_its_path(
+    trained, capsys, monkeypatch
+):
+    monkeypatch.chdir(trained)
+    words = ["distill", str(trained / "teacher"), "--images", "24", *TINY]
+    assert main([*words, "--out", "s"]) == 0
+    assert "finished; nothing to do" in capsys.readouterr().out
+    assert main([*words, "--seed", "1", "--out", "s"]) == 2
+    assert "it holds a run with other settings" in capsys.readouterr().err
+    path = yaml.safe_load(Path("s/config.yaml").read_text())["model"]["teacher"]["path"]
+    assert Path(path).is_absolute()
+
+
+def test_a_teacher_that_changed_or_went_is_refused(folder, capsys):
+    from undrift.families.student.teacher import open_teacher, teacher_of
+
+    _, reference = teacher_of("teacher/pipeline")
+    assert open_teacher(reference).fingerprint == reference.fingerprint
+    words = ["--steps", "4", "--parameters", "20k", *TINY, "--quiet"]
+    assert main(["train", "digits", *words, "--out", "other"]) == 0
+    shutil.rmtree("teacher/pipeline")
+    with pytest.raises(ModelFileError, match="is not there; restore it"):
+        open_teacher(reference)
+    shutil.copytree("other/pipeline", "teacher/pipeline")
+    with pytest.raises(ModelFileError, match="has changed since this run began"):
+        open_teacher(reference)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (["distill", "s"], 2, "s: a student already; distil its teacher"),
+        (["distill", "teacher", "--steps", "3"], 2, "--steps 3: method consistency takes 1, 2 or"),
+        (["distill", "teacher", "--method", "consistancy"], 2, "did you mean consistency?"),
+        (["distill", "teacher/pipeline"], 2, "a pipeline without images to train on"),
+        (["distill", "nowhere"], 4, "nowhere: no such run"),
+        (["distill", "teacher", "--guidance", "4:1"], 2, "wanted a scale as 2, or two that rise"),
+        (["distill", "teacher", "--budget", "1m", "--images", "8"], 2, "exclude each other"),
+        (["train", "digits", "--method", "consistency"], 2, "it needs a teacher; .* distill"),
+        (["sample", "s", "--steps", "3"], 2, "--steps 3: method consistency takes 1, 2 or 4"),
+        (["sample", "s", "--guidance", "2"], 2, "--guidance 2: this student was distilled without"),
+        (["sample", "s", "--sampler", "ddim"], 2, "a few-step student has no such setting"),
+        (["likelihood", "s"], 2, "StudentPipeline has no likelihood"),
+        (["curve", "s"], 2, "a few-step student has no sampler"),
+        (["edit", "s", "--strength", "0.5"], 2, "s: a few-step student cannot edit"),
+    ],
+)
+def test_what_is_refused_is_one_line(folder, capsys, words, code, line):
+    assert main(words) == code
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.search(line, said), said
+
+
+def test_a_gan_is_not_distilled(folder, capsys):
+    words = ["--method", "dcgan", "--parameters", "20k", "--steps", "2", *TINY, "--quiet"]
+    assert main(["train", "digits", *words, "--out", "gan"]) == 0
+    capsys.readouterr()
+    assert main(["distill", "gan"]) == 2
+    assert (
+        "gan: a GAN draws in one pass already; distil diffusion models" in capsys.readouterr().err
+    )
+
+
+def test_an_unfinished_teacher_is_refused(folder, capsys):
+    status = json.loads(Path("teacher/status.json").read_text())
+    Path("teacher/status.json").write_text(json.dumps(status | {"state": "interrupted"}))
+    assert main(["distill", "teacher"]) == 4
+    assert "teacher: not finished; undrift train teacher goes on" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_student_is_evaluated_and_reported(folder, monkeypatch, capsys):
+    monkeypatch.setattr(closing, "FEWEST", 64)
+    monkeypatch.setattr(closing, "PIXELS", 0)
+    words = ["--threads", "1", "--batch-size", "8", "--budget", "6s", "--guidance", "1:4"]
+    assert main(["distill", "teacher", *words, "--steps", "1", "--out", "fast"]) == 0
+    assert "consistency student" in Path("fast/report.html").read_text()
+    measured = ["--metrics", "fd", "--features", "pixels", "-n", "40", "--out", "fd.json"]
+    assert main(["evaluate", "fast", *measured, "--steps", "2", "--guidance", "3"]) == 0
+    assert json.loads(Path("fd.json").read_text())["metrics"]["fd"]["value"] > 0

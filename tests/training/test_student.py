@@ -1,0 +1,107 @@
+"""Students in the training loop: exact resumes, a frozen teacher, and what they begin as."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from tests.training import test_exact_resume as resume
+from tests.training.small import ALONE, digits, model, plan
+from tests.training.students import student, student_config, teacher
+
+from undrift.conditioning import Condition
+from undrift.data.loader import Batch
+from undrift.distillation import ConsistencyConfig
+from undrift.errors import UsageError
+from undrift.networks import MLPConfig
+from undrift.randomness import Draws
+from undrift.training.learner import Progress
+from undrift.training.learners.student import StudentLearner
+from undrift.training.loop import Trainer
+from undrift.training.signals import StopSignals
+
+METHODS = {
+    "consistency": {},
+    "guided": {"guidance": (1.0, 4.0)},
+    "taught": {"objective": ConsistencyConfig(direction="teacher")},
+}
+
+
+@pytest.mark.parametrize("changes", METHODS.values(), ids=METHODS)
+def test_resume_is_bit_equal(tmp_path, monkeypatch, changes):
+    monkeypatch.setattr(resume, "learner", lambda images: student(images, **changes))
+    assert resume.differences(resume.whole(), resume.cut(tmp_path, 3)) == []
+
+
+def test_the_teacher_stays_and_the_student_moves():
+    images = digits()
+    made = student(images, guidance=(1.0, 4.0))
+    assert made._teacher is not None
+    before = {n: t.clone() for n, t in made._teacher.weights.state_dict().items()}
+    begun = {n: t.clone() for n, t in made.networks.state_dict().items()}
+    Trainer(made, plan(steps=2), images, world=ALONE).run(StopSignals())
+    after = made._teacher.weights.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    moved = made.networks.state_dict()
+    assert any(not torch.equal(begun[name], moved[name]) for name in begun)
+
+
+@pytest.mark.parametrize("guidance", [None, (1.0, 4.0)])
+def test_a_student_begins_as_its_teacher(guidance):
+    images = digits()
+    made, taught = student(images, guidance=guidance), teacher(images)
+    condition = Condition({"labels": torch.tensor([1, 7, 3])})
+    x, t = torch.randn(3, 1, 8, 8), torch.tensor(0.02, dtype=torch.float64)
+    ours = made.pipeline().model.estimate(condition, 3, 3.0)(x, t, torch.zeros_like(t))
+    theirs = taught.bound_denoiser(condition, 3)(x, t).x0
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_a_guided_target_is_the_teachers_guided_step():
+    images = digits()
+    made, taught = student(images, guidance=(1.0, 4.0)), teacher(images)
+    condition = Condition({"labels": torch.tensor([1, 7, 3])})
+    x, t = torch.randn(3, 1, 8, 8), torch.full((3,), 0.02, dtype=torch.float64)
+    scale = torch.tensor([1.0, 0.0, 3.0], dtype=torch.float64)
+    found = made._taught(x, t, condition, scale)
+    given = taught.bound_denoiser(condition, 3)(x, t).x0
+    away = taught.bound_denoiser(Condition(), 3)(x, t).x0
+    wanted = torch.stack([given[0], away[1], away[2] + 3 * (given[2] - away[2])])
+    torch.testing.assert_close(found, wanted)
+
+
+def test_draws_of_guidance_fill_their_range():
+    images = digits()
+    made, seen = student(images, guidance=(1.0, 4.0)), []
+    taught = made._taught
+    made._taught = lambda x, t, c, scale: seen.append(scale) or taught(x, t, c, scale)  # type: ignore[method-assign]
+    Trainer(made, plan(steps=3), images, world=ALONE).run(StopSignals())
+    scales = torch.cat(seen)
+    assert 1 <= scales.min() < 1.5 and 3.5 < scales.max() <= 4 and len(scales.unique()) == 48
+
+
+def test_validation_is_the_same_every_time():
+    images = digits()
+    made = student(images, guidance=(1.0, 4.0))
+    found = [made.validate(None, images.images, images.condition()) for _ in range(2)]
+    assert found[0] == found[1] and found[0]["loss"] > 0
+
+
+def test_what_does_not_fit_is_refused():
+    images = digits()
+    with pytest.raises(UsageError, match="steps 3: method consistency takes 1, 2 or 4"):
+        student_config(images, spec=replace(model(images).spec, steps=3))
+    bare = replace(model(images).spec, class_names=(), class_frequencies=(), steps=2)
+    with pytest.raises(UsageError, match="no classes and takes no prompts"):
+        student_config(images, spec=bare, guidance=(1.0, 2.0))
+    config = student_config(images, network=MLPConfig())
+    with pytest.raises(UsageError, match="does not fit the student's network"):
+        StudentLearner(config, seed=0, teacher=teacher(images))
+    lonely = StudentLearner(
+        student_config(images, objective=ConsistencyConfig(direction="teacher")), 0
+    )
+    draws = Draws(0, 0, 4, 0, 4)
+    batch = Batch(torch.zeros(4, 1, 8, 8, dtype=torch.uint8), Condition())
+    with pytest.raises(UsageError, match="give it a teacher"):
+        lonely.loss("distill", batch, Progress(0, 1, 0, 0.0), draws)
