@@ -92,11 +92,14 @@ def test_the_library_calls_nothing_unsafe():
     assert {name: calls for name, calls in found.items() if calls} == {}
 
 
-FAMILIES = ("families/", "pipelines/diffusion/", "pipelines/gan/", "training/learners/")
+FAMILIES = (
+    *("families/", "pipelines/diffusion/", "pipelines/gan/", "pipelines/student/"),
+    "training/learners/",
+)
 """Folders that know one family; `pipelines/load.py` and `families/__init__.py` list them all."""
 
-_OF_A_FAMILY = re.compile(r"(Diffusion|GAN)(Pipeline|Learner|Config|Model|Family)")
-_KINDS = {"gan", "diffusion"}
+_OF_A_FAMILY = re.compile(r"(Diffusion|GAN|Student)(Pipeline|Learner|Config|Model|Family)")
+_KINDS = {"gan", "diffusion", "student"}
 
 
 def family_branches(source: str) -> list[str]:

@@ -79,7 +79,7 @@ def test_the_image_itself_is_returned_bit_by_bit(kind):
     x = torch.randn(3, 1, 6, 5)
     zero = torch.zeros((), dtype=torch.float64)
     model = student(kind=kind, schedule=VPCosine()).model
-    assert torch.equal(model.estimate(Condition(), 3, 1.0)(x, zero, zero), x)
+    assert torch.equal(model.estimate(Condition(), 3, [1.0] * 3)(x, zero, zero), x)
 
 
 @pytest.mark.parametrize("inputs", [StudentInputs(), GUIDED, StudentInputs(end=True)])
@@ -103,6 +103,9 @@ def test_guidance_and_conditions_reach_the_network():
     assert not close(drawing(2, labels="ant", guidance=4.0).images, base)
     assert not close(drawing(2, labels="bee", guidance=1.0).images, base)
     assert not close(drawing(2, labels="ant", guidance=1.0, numbers={"angle": 1}).images, base)
+    mixed = drawing(4, labels="ant", guidance=[1.0, 4.0]).images
+    assert close(mixed[::2], drawing(4, labels="ant", guidance=1.0).images[::2])
+    assert close(mixed[1::2], drawing(4, labels="ant", guidance=4.0).images[1::2])
     dial = drawing.dial
     assert dial is not None and (dial.name, dial.neutral, dial.range) == ("guidance", 1.0, (1, 4))
     assert student().dial is None

@@ -53,7 +53,7 @@ def test_a_student_begins_as_its_teacher(guidance):
     made, taught = student(images, guidance=guidance), teacher(images)
     condition = Condition({"labels": torch.tensor([1, 7, 3])})
     x, t = torch.randn(3, 1, 8, 8), torch.tensor(0.02, dtype=torch.float64)
-    ours = made.pipeline().model.estimate(condition, 3, 3.0)(x, t, torch.zeros_like(t))
+    ours = made.pipeline().model.estimate(condition, 3, [3.0] * 3)(x, t, torch.zeros_like(t))
     theirs = taught.bound_denoiser(condition, 3)(x, t).x0
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 

@@ -6,18 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undrift.cli.console import following, make_console
-from undrift.cli.flags import ProcessFlags, parse, repeated
+from undrift.cli.flags import parse, repeated
 from undrift.files.destination import writable_folder
-from undrift.options.distill import DistillOptions, DistillSources
+from undrift.options import DistillOptions, DistillSources
 
 
 @dataclass(frozen=True, kw_only=True)
-class Distill(ProcessFlags, DistillOptions, DistillSources):
+class DistillCommand(DistillOptions, DistillSources):
     """Distil a trained diffusion model to one that draws in 1, 2 or 4 steps.
 
     The student is a run like any other: sample, evaluate, compare and resume it. It is trained on
     the teacher's images and begins with its weights; the teacher itself stays as it is.
+
+    Attributes:
+        quiet: print nothing but errors.
     """
+
+    quiet: bool = False
 
 
 def run(arguments: list[str]) -> None:
@@ -26,19 +31,19 @@ def run(arguments: list[str]) -> None:
     Raises:
         UndriftError: see `undrift.workflows.distill.distill_run`.
     """
-    asked = parse(Distill, "distill", arguments)
+    asked = parse(DistillCommand, "distill", arguments)
     console = make_console(quiet=asked.quiet)
     if asked.out is not None:
         writable_folder("--out", Path(asked.out))
 
     from undrift.workflows.distill import distill_run
 
-    made = distill_run(asked.target, asked, threads=asked.threads, console=console)
+    made = distill_run(asked.target, asked, console=console)
     console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
     console.print(following("undrift", "sample", *_next(asked, made.directory)))
 
 
-def _next(asked: Distill, made: Path) -> list[str]:
+def _next(asked: DistillCommand, made: Path) -> list[str]:
     """The words by which samples are drawn from the student on the same processor."""
     from undrift.cli.sample import Sample
 

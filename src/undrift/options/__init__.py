@@ -7,6 +7,7 @@ command line shows them as its flags (`undrift.advice.named`). This package load
 from undrift.options.claims import ClaimsOptions
 from undrift.options.compare import CompareOptions, CompareSources
 from undrift.options.curve import CurveOptions, CurveSources
+from undrift.options.distill import DistillOptions, DistillSources
 from undrift.options.evaluate import EvaluateOptions, EvaluateSources
 from undrift.options.likelihood import LikelihoodOptions, LikelihoodSources
 from undrift.options.options import FeatureOptions, Split
@@ -19,6 +20,8 @@ __all__ = [
     "CompareSources",
     "CurveOptions",
     "CurveSources",
+    "DistillOptions",
+    "DistillSources",
     "EvaluateOptions",
     "EvaluateSources",
     "FeatureOptions",

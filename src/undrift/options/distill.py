@@ -12,7 +12,7 @@ from undrift.advice import named
 from undrift.errors import UsageError, shown
 from undrift.limits import MOST_BATCH, MOST_STUDENT_STEPS, MOST_TRAINING_STEPS
 from undrift.options.options import Options, PathLike, at_least
-from undrift.options.train import TrainSettings, seconds
+from undrift.options.train import TrainOptions, check_threads, seconds
 
 _GUIDANCE = re.compile(r"(\d+(?:\.\d+)?)(?::(\d+(?:\.\d+)?))?")
 
@@ -34,6 +34,7 @@ class DistillOptions(Options):
         checkpoint_every: steps between checkpoints; about every 30 seconds by default.
         bare: end with the pipeline and a grid: no samples, first metrics and report.
         device: where to train.
+        threads: CPU threads; affects bitwise reproducibility, so it is stored.
         out: the run directory; a new runs/DATA-DATE-N by default.
     """
 
@@ -50,6 +51,7 @@ class DistillOptions(Options):
     checkpoint_every: int | None = None
     bare: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
     out: PathLike | None = None
 
     def __post_init__(self) -> None:
@@ -59,6 +61,8 @@ class DistillOptions(Options):
         at_least("batch_size", self.batch_size, 1, MOST_BATCH)
         at_least("checkpoint_every", self.checkpoint_every, 1, MOST_TRAINING_STEPS)
         at_least("seed", self.seed, 0)
+        at_least("threads", self.threads, 1)
+        check_threads(self.threads)
         if self.budget is not None and self.images is not None:
             raise UsageError(
                 f"{named('budget')} and {named('images')} exclude each other; give one of them"
@@ -90,9 +94,9 @@ class DistillOptions(Options):
             )
         return low, high
 
-    def training(self, threads: int | None) -> TrainSettings:
-        """What the training loop is asked for."""
-        return TrainSettings(threads=threads, bare=self.bare, device=self.device)
+    def training(self) -> TrainOptions:
+        """The options of the training loop."""
+        return TrainOptions(threads=self.threads, bare=self.bare, device=self.device)
 
 
 @dataclass(frozen=True, kw_only=True)

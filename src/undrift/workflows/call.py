@@ -1,4 +1,4 @@
-"""``undrift.train``: the command's flags as keywords."""
+"""``undrift.train`` and ``undrift.distill``: the commands' flags as keywords."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import nn
 from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.errors import UsageError
-from undrift.options import TrainOptions
+from undrift.options import DistillOptions, TrainOptions
 from undrift.options.options import PathLike
 from undrift.options.train import changed
 from undrift.runs.progress import OnTraining
+from undrift.workflows.distill import distill_run
 from undrift.workflows.train import Run, train_with
 
 
@@ -70,6 +71,41 @@ def train(call: TrainCall) -> Run:
         network=own,
         console=_console(call.progress),
         callback=call.callback,
+    )
+
+
+@dataclass(frozen=True)
+class DistillCall(DistillOptions):
+    """Arguments of `distill`: the teacher, beside the options.
+
+    Attributes:
+        target: a finished run of a diffusion model.
+        progress: show progress on stdout; by default where that is a terminal or a notebook.
+        callback: called after every update with a `undrift.TrainingProgress`; raising from it
+            stops the run, and the same call with ``out`` resumes it from its last checkpoint.
+    """
+
+    target: PathLike
+    _: KW_ONLY
+    progress: bool | None = None
+    callback: OnTraining | None = None
+
+
+@own_settings()
+@keywords_of(DistillCall)
+def distill(call: DistillCall) -> Run:
+    """Train a student of a finished run, which draws in one to a few steps.
+
+    The arguments are the fields of `DistillCall` and `undrift.options.DistillOptions`.
+
+    Returns:
+        Where the student's run, its pipeline and its report are.
+
+    Raises:
+        UndriftError: what the command would print; see ``undrift.errors``.
+    """
+    return distill_run(
+        str(call.target), call, console=_console(call.progress), callback=call.callback
     )
 
 

@@ -7,9 +7,9 @@ from rich.console import Console
 
 from undrift.advice import named
 from undrift.errors import ModelFileError, UsageError
-from undrift.families import family_of_method
+from undrift.families import family_of
 from undrift.families.student.recipe import OBJECTIVES, Distillation, distilled
-from undrift.families.student.teacher import teacher_of
+from undrift.families.student.teacher import distillable, teacher_of
 from undrift.names import nearest
 from undrift.options.distill import DistillOptions
 from undrift.runs.configuration import RunConfig
@@ -18,8 +18,6 @@ from undrift.runs.images import find_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import choose_device
-from undrift.training.learners.diffusion import DiffusionConfig
-from undrift.training.learners.student_config import StudentConfig
 from undrift.training.plan import TrainingPlan
 from undrift.workflows.planning import Start, is_finished
 from undrift.workflows.train import Run, train_from
@@ -29,7 +27,6 @@ def distill_run(
     teacher: str,
     options: DistillOptions,
     *,
-    threads: int | None = None,
     console: Console,
     callback: OnTraining | None = None,
 ) -> Run:
@@ -40,7 +37,6 @@ def distill_run(
     Args:
         teacher: the run.
         options: method, steps and length.
-        threads: CPU threads; None is torch's choice.
         console: where to show progress.
         callback: told of every update.
 
@@ -54,11 +50,11 @@ def distill_run(
         raise UsageError(f"{teacher}: a pipeline without images to train on; name its run")
     run = open_run(teacher)
     stored = configuration_of(run)
-    config = student_run(run, stored, options, threads)
+    config = student_run(run, stored, options)
     out = None if options.out is None else RunDirectory(options.out)
     return train_from(
         Start(out, find_images(stored.data, run.path), config),
-        options.training(threads),
+        options.training(),
         origin=str(run.path),
         network=None,
         console=console,
@@ -79,21 +75,15 @@ def check_method(method: str) -> None:
     raise UsageError(f"{named('method')} {method}: wanted {' or '.join(OBJECTIVES)}{hint}")
 
 
-def student_run(
-    run: RunDirectory, stored: RunConfig, options: DistillOptions, threads: int | None
-) -> RunConfig:
+def student_run(run: RunDirectory, stored: RunConfig, options: DistillOptions) -> RunConfig:
     """The configuration of a student of ``run``.
 
     Raises:
         UsageError: a teacher that cannot be distilled so.
         ModelFileError: an unfinished run.
     """
-    trained, plan = stored.model, stored.training
-    if isinstance(trained, StudentConfig):
-        raise UsageError(f"{run.path}: a student already; distil its teacher")
-    if not isinstance(trained, DiffusionConfig):
-        noun = family_of_method(getattr(trained, "method", "")).noun
-        raise UsageError(f"{run.path}: a {noun} draws in one pass already; distil diffusion models")
+    plan = stored.training
+    trained = distillable(str(run.path), stored.model, family_of(stored.model).noun)
     if not is_finished(run, stored):
         raise ModelFileError(f"{run.path}: not finished; undrift train {run.path} goes on with it")
     teacher, reference = teacher_of(run.pipeline)
@@ -114,7 +104,7 @@ def student_run(
             learning_rate=recipe.learning_rate,
             clip=recipe.clip,
             device="cuda" if device == "cuda" else "cpu",
-            threads=threads or torch.get_num_threads(),
+            threads=options.threads or torch.get_num_threads(),
             checkpoint_every=options.checkpoint_every,
         ),
         budget=options.budget,

@@ -149,7 +149,7 @@ def train_with(
 
 def train_from(
     start: Start,
-    settings: TrainSettings,
+    settings: TrainOptions,
     *,
     origin: str | None,
     network: nn.Module | None,

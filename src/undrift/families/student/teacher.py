@@ -6,8 +6,28 @@ import os
 from pathlib import Path
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.families.family import ModelConfig
 from undrift.pipelines import DiffusionPipeline, Pipeline
-from undrift.training.learners.student_config import TeacherReference
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learners.student_config import StudentConfig, TeacherReference
+
+
+def distillable(run: str, model: ModelConfig, noun: str) -> DiffusionConfig:
+    """The configuration ``model`` of a run, which has to be of a diffusion model.
+
+    Args:
+        run: for messages.
+        model: of the run.
+        noun: of its family.
+
+    Raises:
+        UsageError: it draws in few passes already.
+    """
+    if isinstance(model, StudentConfig):
+        raise UsageError(f"{run}: a student already; distil its teacher")
+    if not isinstance(model, DiffusionConfig):
+        raise UsageError(f"{run}: a {noun} draws in one pass already; distil diffusion models")
+    return model
 
 
 def teacher_of(path: str | os.PathLike[str]) -> tuple[DiffusionPipeline, TeacherReference]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -106,15 +107,14 @@ class StudentModel:
         """Times at which ``steps`` steps begin, (steps,) float64, falling from 1."""
         return few_step_times(steps, self.facts.level, self.denoiser.schedule)
 
-    def estimate(self, condition: Condition, count: int, scale: float) -> Estimate:
+    def estimate(self, condition: Condition, count: int, scales: Sequence[float]) -> Estimate:
         """The estimate of clean images of ``count`` samples under their condition.
 
         Args:
             condition: of the samples.
             count: how many.
-            scale: guidance scale; of no consequence for a student without guidance.
+            scales: guidance scale of each; of no consequence for a student without guidance.
         """
-        scales = torch.as_tensor(scale, dtype=torch.float64, device=self.device)
         return bound_estimate(
             self.denoiser,
             self.encoder,
@@ -122,7 +122,7 @@ class StudentModel:
             len(self.spec.numbers),
             condition.to(self.device),
             count,
-            scales,
+            torch.as_tensor(scales, dtype=torch.float64, device=self.device),
         )
 
     def decoded(self, x0: Tensor) -> NDArray[np.uint8]:

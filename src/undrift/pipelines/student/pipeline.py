@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -101,14 +102,15 @@ class StudentPipeline(Pipeline):
         model = self.model
         steps = self.spec.steps if settings.steps is None else settings.steps
         model.facts.check_steps(named("steps"), steps)
-        scale = self._scale(settings.guidance)
+        scales = self._scales(settings.guidance)
         times = model.times(steps)
         parts: list[NDArray[np.uint8]] = []
         with evaluating(self.weights):
             for k, rows in enumerate(request.batches):
                 before = rows.start - request.first
                 given = condition[before : before + len(rows)]
-                estimate = model.estimate(given, len(rows), scale)
+                mine = [scales[i % len(scales)] for i in rows]
+                estimate = model.estimate(given, len(rows), mine)
                 low = settings.precision == "bfloat16"
                 with torch.autocast(model.device.type, torch.bfloat16, enabled=low):
                     x0 = self._drawn(estimate, times, ImageNoise(request.seed, rows))
@@ -127,7 +129,7 @@ class StudentPipeline(Pipeline):
                     )
         drawn: dict[str, object] = {"steps": steps, "precision": settings.precision}
         if model.facts.inputs.guidance is not None:
-            drawn["guidance"] = scale
+            drawn["guidance"] = scales[0] if len(scales) == 1 else list(scales)
         return Samples(images=np.concatenate(parts), nfe=float(steps), settings=drawn)
 
     def _drawn(self, estimate: Estimate, times: Tensor, noise: ImageNoise) -> Tensor:
@@ -152,28 +154,32 @@ class StudentPipeline(Pipeline):
             x0 = estimate(x_t, t, zero)
         return x0
 
-    def _scale(self, given: float | None) -> float:
-        """The guidance scale of a request.
+    def _scales(self, given: float | Sequence[float] | None) -> tuple[float, ...]:
+        """The guidance scales of a request, of which images take turns.
 
         Raises:
-            UsageError: for a scale that the student was not distilled under.
+            UsageError: for none, or a scale that the student was not distilled under.
         """
         guidance = self.model.facts.inputs.guidance
-        if guidance is None:
-            if given is not None and given != 1:
+        if given is None:
+            low, high = guidance or (1.0, 1.0)
+            return (min(max(self.spec.guidance, low), high),)
+        scales = tuple(given) if isinstance(given, Sequence) else (given,)
+        if not scales:
+            raise UsageError(f"{named('guidance')}: wanted one scale or more")
+        for scale in scales:
+            if guidance is None and scale != 1:
                 raise UsageError(
-                    f"{named('guidance')} {given:g}: this student was distilled without guidance; "
+                    f"{named('guidance')} {scale:g}: this student was distilled without guidance; "
                     "leave it out, or distil with guidance"
                 )
-            return 1.0
-        low, high = guidance
-        scale = min(max(self.spec.guidance, low), high) if given is None else given
-        if not low <= scale <= high:
-            wanted = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            raise UsageError(
-                f"{named('guidance')} {scale:g}: this student was distilled under {wanted}"
-            )
-        return scale
+            if guidance is not None and not guidance[0] <= scale <= guidance[1]:
+                low, high = guidance
+                wanted = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+                raise UsageError(
+                    f"{named('guidance')} {scale:g}: this student was distilled under {wanted}"
+                )
+        return scales
 
     @checked
     def save_pretrained(self, directory: str | Path) -> None:

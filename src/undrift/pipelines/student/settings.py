@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,10 +13,11 @@ class StudentSettings:
 
     Attributes:
         steps: passes of the network; which numbers there are depends on the method.
-        guidance: guidance scale, of a student that was distilled under guidance.
+        guidance: guidance scale, of a student that was distilled under guidance; or several, of
+            which image i gets entry i modulo their number.
         precision: of the network's matrix products; all else is float32.
     """
 
     steps: int | None = None
-    guidance: float | None = None
+    guidance: float | Sequence[float] | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
