@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from undrift.codec import Standardise
-from undrift.conditioning import ConditionEncoder, ConditionSpec, Number
+from undrift.conditioning import ConditionEncoder, ConditionSpec, MapSpec, Number
 from undrift.conditioning.text import TextSpec
 from undrift.diffusion import Denoiser, Flow, VPCosine, edm, parameterization
 from undrift.networks import MLPConfig, UNetConfig, build_network
@@ -37,11 +37,12 @@ def small(
     size: tuple[int, int] = (6, 5),
     text: TextSpec | None = None,
     numbers: tuple[Number, ...] = (),
+    maps: tuple[MapSpec, ...] = (),
 ) -> DiffusionPipeline:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = ConditionEncoder(
-            ConditionSpec(classes=len(classes), text=text, numbers=numbers), 8
+            ConditionSpec(classes=len(classes), text=text, numbers=numbers, maps=maps), 8
         )
         network = build_network(config, channels=channels, size=size, context=encoder.context_spec)
     shaken(network, seed)
@@ -50,7 +51,15 @@ def small(
         Denoiser(network, schedule or VPCosine(), rule),
         encoder,
         Standardise((110.0,) * channels, (55.0,) * channels),
-        SampleSpec((channels, *size), classes, frequencies, steps=4, text=text, numbers=numbers),
+        SampleSpec(
+            (channels, *size),
+            classes,
+            frequencies,
+            steps=4,
+            text=text,
+            numbers=numbers,
+            maps=maps,
+        ),
         network_config=config,
     )
 

@@ -329,7 +329,7 @@ def test_a_model_without_classes_refuses_labels_and_guidance():
     assert pipeline(2).labels is None
     with pytest.raises(UsageError, match="no classes; leave labels out"):
         pipeline(2, labels="ant")
-    with pytest.raises(UsageError, match="no classes and takes no prompts or numbers to guide"):
+    with pytest.raises(UsageError, match="no classes and takes no prompts, numbers or maps"):
         pipeline(2, guidance=2.0)
     assert pipeline(2, guidance=1.0).nfe == 4
 

@@ -12,6 +12,7 @@ from undrift.cli.console import following, make_console
 from undrift.cli.flags import parse, repeated
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
+from undrift.options.maps import map_words
 from undrift.options.train import image_size, number_names
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ class Inspect:
             beside each image; `text` by default.
         numbers: columns of metadata.csv or metadata.jsonl, or arrays of an .npz, that hold a number
             to condition on for every image, such as `angle`.
+        maps: maps to check that come with each image, such as `mask` in the column
+            `mask_file_name`.
     """
 
     data: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="DATA", metavar="DATA")]
@@ -52,6 +55,10 @@ class Inspect:
     caption_column: str | None = None
     numbers: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
+    maps: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(name="map", metavar="NAME [NAME ...]", help_behavior_hint=""),
     ] = ()
 
     def __post_init__(self) -> None:
@@ -91,6 +98,7 @@ def run(arguments: list[str]) -> None:
         label_column=asked.label_column,
         caption_column=asked.caption_column,
         numbers=number_names(asked.numbers),
+        maps=map_words(asked.maps),
     )
     console.print(inspect_text(images))
     if (needed := needs_of(images)) is not None:

@@ -69,6 +69,8 @@ class Sample(ProcessFlags, WeightsOptions):
         negative: a prompt to guide away from.
         numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
             angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
+        maps: maps of a model trained with --map, as mask=FILE or mask=FOLDER; of a folder, image i
+            gets map i modulo their count. edges@PICTURE derives the map from a picture.
         steps: sampler steps; more is slower and closer to the exact solution. The model's own by
             default, 20; a GAN has none.
         sampler: how to step: by default what tune-sampler learned for these steps, else the model's
@@ -114,6 +116,10 @@ class Sample(ProcessFlags, WeightsOptions):
     negative: str | None = None
     numbers: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME=X [NAME=X ...]", help_behavior_hint="")
+    ] = ()
+    maps: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(name="map", metavar="NAME=PATH [NAME=PATH ...]", help_behavior_hint=""),
     ] = ()
     steps: int | None = None
     sampler: str | None = None
@@ -170,6 +176,7 @@ def run(arguments: list[str]) -> None:
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
         guidance_interval="two noise levels, as 0.3 5",
+        maps="one NAME=PATH or more",
     )
     place = folder_of(asked, "samples")  # a target that is no model is the first thing to say
     out = place if asked.out is None else Path(asked.out)
@@ -183,6 +190,7 @@ def run(arguments: list[str]) -> None:
     from undrift.data.scatter import on_plane
     from undrift.pipelines.folder import SampleFolder
     from undrift.pipelines.labels import parse_labels
+    from undrift.pipelines.maps import read_maps
     from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
@@ -197,6 +205,7 @@ def run(arguments: list[str]) -> None:
         labels=parse_labels(asked.labels, pipeline.spec.class_names),
         prompts=_prompts(asked),
         numbers=numbers,
+        maps=read_maps(asked.maps, pipeline.spec) or None,
         seed=asked.seed,
         batch_size=asked.batch_size,
         **_settings(asked, pipeline),

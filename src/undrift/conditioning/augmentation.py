@@ -6,7 +6,6 @@ See `undrift.data.augmentation`, which makes them; Karras et al. 2022, appendix 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,12 @@ class AugmentParameters:
         count: A, parameters per image.
     """
 
-    name: ClassVar[str] = "augment"
     count: int
+
+    @property
+    def name(self) -> str:
+        """See `Kind.name`."""
+        return "augment"
 
     @property
     def dropout(self) -> tuple[str, ...]:

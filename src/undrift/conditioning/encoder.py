@@ -1,6 +1,7 @@
 """From a ``Condition`` to the ``Context`` that a network takes.
 
-Vectors of all kinds are summed into ``context.vector``; tokens come from one kind, texts. Each
+Vectors of all kinds are summed into ``context.vector``; tokens come from one kind, texts; the
+channels of all maps lie behind each other. Each
 embedding has unit variance per channel at the start, whatever the number of classes, so that no
 kind outweighs another.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from undrift.conditioning.condition import Condition
@@ -73,6 +75,7 @@ def _merged_spec(parts: Sequence[ContextSpec]) -> ContextSpec:
     return ContextSpec(
         vector=max((part.vector for part in parts), default=0),
         tokens=max((part.tokens for part in parts), default=0),
+        maps=sum(part.maps for part in parts),
     )
 
 
@@ -85,4 +88,10 @@ def _merged(parts: Sequence[Context]) -> Context:
             vector = part.vector if vector is None else vector + part.vector
         if part.tokens is not None:
             tokens, token_mask = part.tokens, part.token_mask
-    return Context(vector=vector, tokens=tokens, token_mask=token_mask)
+    maps = [part.maps for part in parts if part.maps is not None]
+    return Context(
+        vector=vector,
+        tokens=tokens,
+        token_mask=token_mask,
+        maps=torch.cat(maps, dim=1) if maps else None,
+    )

@@ -1,6 +1,6 @@
 """One kind of condition: what a model must know of it to encode it.
 
-A kind is a frozen dataclass in a file of its own: `labels`, `numbers`, `augmentation`. It is a part
+A kind is a frozen dataclass in a file of its own: `labels`, `numbers`, `maps`, ... It is a part
 of the model's `ConditionSpec`, stored in its configuration, and says
 
 - what "not given" is (``null``), which differs from every value that can be given;
@@ -11,7 +11,7 @@ of the model's `ConditionSpec`, stored in its configuration, and says
 
 from __future__ import annotations
 
-from typing import ClassVar, Protocol, Self, TypeVar, runtime_checkable
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +42,10 @@ E = TypeVar("E", bound=Entry)
 class Kind(Protocol[E]):
     """A kind of condition, with entries of type ``E``."""
 
-    name: ClassVar[str]
-    """Of its entries in a `Condition`, and of its module in the encoder."""
+    @property
+    def name(self) -> str:
+        """Of its entries in a `Condition`, and of its module in the encoder."""
+        ...
 
     @property
     def dropout(self) -> tuple[str, ...]:

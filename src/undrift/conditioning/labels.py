@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -23,8 +22,12 @@ class Labels:
         classes: number of classes.
     """
 
-    name: ClassVar[str] = "labels"
     classes: int
+
+    @property
+    def name(self) -> str:
+        """See `Kind.name`."""
+        return "labels"
 
     @property
     def dropout(self) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -85,8 +84,12 @@ class Numbers:
         numbers: the K numbers, in the order of the columns.
     """
 
-    name: ClassVar[str] = "numbers"
     numbers: tuple[Number, ...]
+
+    @property
+    def name(self) -> str:
+        """See `Kind.name`."""
+        return "numbers"
 
     @property
     def dropout(self) -> tuple[str, ...]:

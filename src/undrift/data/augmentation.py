@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -52,12 +53,22 @@ class Augmentation:
     rotate: float = 1.0
     stretch: float = 0.2
 
-    def __call__(self, images: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def of_maps(self, maps: Tensor, draws: Draws) -> Tensor:
+        """Transform whole numbers (B, C, H, W) as `__call__` transforms their images.
+
+        Values are those of the nearest pixels: classes stay classes.
+        """
+        return self(maps.float(), draws, mode="nearest")[0].round().to(maps.dtype)
+
+    def __call__(
+        self, images: Tensor, draws: Draws, mode: Literal["bicubic", "nearest"] = "bicubic"
+    ) -> tuple[Tensor, Tensor]:
         """Transform a batch.
 
         Args:
             images: float (B, C, H, W), in the model's space.
             draws: what names the random numbers; its rows are the batch's.
+            mode: of resampling.
 
         Returns:
             The images, and float32 (B, 8) parameters; a row of zeros is an untouched image.
@@ -83,7 +94,7 @@ class Augmentation:
         images = shifted(images, shift_y.to(images.device).long(), dim=-2)
         moved = (octaves != 0) | (angle != 0) | (ratio != 0)
         images = torch.where(
-            selected(moved, images), resampled(images, octaves, angle, ratio), images
+            selected(moved, images), resampled(images, octaves, angle, ratio, mode), images
         )
         return images, parameters
 
@@ -124,7 +135,13 @@ def shifted(images: Tensor, pixels: Tensor, dim: int) -> Tensor:
     return images.gather(dim, view.expand_as(images))
 
 
-def resampled(images: Tensor, octaves: Tensor, angle: Tensor, ratio: Tensor) -> Tensor:
+def resampled(
+    images: Tensor,
+    octaves: Tensor,
+    angle: Tensor,
+    ratio: Tensor,
+    mode: Literal["bicubic", "nearest"] = "bicubic",
+) -> Tensor:
     """Scale, rotate and stretch about the centre; all of shape (B,).
 
     Returns:
@@ -145,5 +162,5 @@ def resampled(images: Tensor, octaves: Tensor, angle: Tensor, ratio: Tensor) -> 
     with torch.autocast(images.device.type, enabled=False):
         grid = functional.affine_grid(inverse, list(images.shape), align_corners=False)
         return functional.grid_sample(
-            images, grid, mode="bicubic", padding_mode="reflection", align_corners=False
+            images, grid, mode=mode, padding_mode="reflection", align_corners=False
         )

@@ -46,7 +46,9 @@ def default_size(sizes: Mapping[tuple[int, int], int]) -> tuple[int, int]:
     return side, side
 
 
-def fitted(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit) -> NDArray[np.uint8]:
+def fitted(
+    pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit, *, nearest: bool = False
+) -> NDArray[np.uint8]:
     """Resize to ``size``, aspect kept.
 
     Args:
@@ -55,6 +57,7 @@ def fitted(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit) -> NDArra
         fit: "crop" covers the size and cuts what hangs over, evenly on both sides; "pad" fits
             inside and fills up with zeros, which is black, or full transparency where there is
             alpha; see :func:`inner`.
+        nearest: take the nearest pixel in the place of Lanczos, for pixels that are classes.
 
     Returns:
         uint8 (height, width, C); the input itself where it already fits.
@@ -63,6 +66,7 @@ def fitted(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit) -> NDArra
     if (height, width) == size:
         return pixels
     ratios = size[0] / height, size[1] / width
+    resampling = Image.Resampling.NEAREST if nearest else Image.Resampling.LANCZOS
     image = Image.fromarray(pixels[..., 0] if channels == 1 else pixels, MODES[channels])
     if fit == "crop":
         scale = max(ratios)
@@ -70,11 +74,11 @@ def fitted(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit) -> NDArra
         # Rounding must not push the box outside the image.
         left, top = max(0.0, cut[0]), max(0.0, cut[1])
         box = (left, top, width - left, height - top)
-        return as_array(image.resize((size[1], size[0]), Image.Resampling.LANCZOS, box))
+        return as_array(image.resize((size[1], size[0]), resampling, box))
     rows, columns = inner((height, width), size)
     inside = columns.stop - columns.start, rows.stop - rows.start
     padded = np.zeros((*size, channels), np.uint8)
-    padded[rows, columns] = as_array(image.resize(inside, Image.Resampling.LANCZOS))
+    padded[rows, columns] = as_array(image.resize(inside, resampling))
     return padded
 
 

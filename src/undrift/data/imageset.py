@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undrift.arguments import checked
+from undrift.data.maps import PairedMap
 from undrift.data.report import DataReport
 from undrift.data.splits import Splits
 from undrift.errors import UsageError
@@ -36,6 +37,7 @@ class ImageSet:
             whole set.
         numbers: float64 (N, K), a column for each of the numbers that were asked for; None without.
         number_names: names of these K.
+        maps: maps that come with each image; their rows are those of ``store``.
     """
 
     name: str
@@ -50,6 +52,7 @@ class ImageSet:
     fingerprint: str
     numbers: NDArray[np.float64] | None = None
     number_names: tuple[str, ...] = ()
+    maps: tuple[PairedMap, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -79,7 +82,7 @@ class ImageSet:
         return np.take(self.store, self.rows[indices], axis=0)
 
     def condition(self) -> Condition:
-        """What is given with each image, on the CPU: labels, numbers and captions, if any."""
+        """What is given with each image, on the CPU: labels, numbers, captions, paired maps."""
         import torch
 
         from undrift.conditioning import Condition
@@ -94,6 +97,9 @@ class ImageSet:
         }
         if self.captions is not None:
             entries["text"] = Texts(self.captions)
+        for paired in self.maps:
+            maps = torch.from_numpy(paired.take(self.rows))
+            entries[f"map_{paired.name}"] = maps.permute(0, 3, 1, 2).contiguous()
         return Condition(entries)
 
     @checked

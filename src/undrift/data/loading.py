@@ -30,6 +30,7 @@ from undrift.data.cache import Decoded, cached
 from undrift.data.channels import parse_colour
 from undrift.data.geometry import Fit
 from undrift.data.imageset import ImageSet
+from undrift.data.maps import PairedMap, paired_maps, row_maps
 from undrift.data.report import DataReport
 from undrift.data.reporting import BAD_LIMIT, Found, make_report
 from undrift.data.sources.opening import HUB, is_path, opened
@@ -43,6 +44,7 @@ from undrift.data.sources.source import (
 )
 from undrift.data.splits import Splits, split_by_content
 from undrift.errors import DataError, UsageError
+from undrift.options.maps import MapRequest, map_words
 from undrift.wording import plural
 
 LARGEST_SIDE = 4096
@@ -62,6 +64,7 @@ def load(
     label_column: str | None = None,
     caption_column: str | None = None,
     numbers: Sequence[str] = (),
+    maps: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> ImageSet:
     """Load, check, decode and split a data set; decoded images are cached on disk.
@@ -86,6 +89,9 @@ def load(
             beside each image, with a caption a line; None is ``text``, if it is there.
         numbers: columns of the metadata, or arrays of an ``.npz``, that hold a number for every
             image.
+        maps: maps that come with every image, such as ``mask`` or ``mask:classes``: the column
+            ``mask_file_name`` of the metadata, or an array ``mask`` of an ``.npz``. Those that are
+            derived from images, such as ``edges``, are left aside: they need no loading.
         progress: called with (done, total) while images are decoded.
 
     Raises:
@@ -100,12 +106,13 @@ def load(
     if not 0 <= bad_limit <= 1:
         raise UsageError(f"bad_limit must be from 0 to 1, not {bad_limit}")
     where = os.fspath(source)
-    columns = Columns(label_column, caption_columns(caption_column), tuple(numbers))
+    paired = paired_requests(maps)
+    columns = Columns(label_column, caption_columns(caption_column), tuple(numbers), paired)
     with opened(source, columns) as found:
         if isinstance(found, Rows):
-            loaded = load_rows(found, settings, progress)
+            loaded = load_rows(found, settings, progress, paired, where)
         else:
-            loaded = load_files(found, settings, bad_limit, where, progress)
+            loaded = load_files(found, settings, bad_limit, where, progress, paired)
     splits = split_by_content(loaded.decoded.hashes, loaded.given, holdout)
     fingerprint = fingerprint_of(loaded, splits, columns.numbers)
     report = make_report(
@@ -120,7 +127,7 @@ def load(
             splits=splits,
             set_aside=loaded.set_aside,
             ignored={} if isinstance(found, Rows) else found.ignored,
-            source_notes=found.notes,
+            source_notes=(*found.notes, *(one.sentence for one in loaded.maps)),
             source_warnings=() if isinstance(found, Rows) else found.warnings,
             settings=asdict(settings)
             | {"holdout": holdout, "label_column": label_column, "caption_column": caption_column},
@@ -133,7 +140,7 @@ def load(
         )
     )
     made = image_set(where, loaded, splits, report, fingerprint)
-    return replace(made, numbers=loaded.numbers, number_names=columns.numbers)
+    return replace(made, numbers=loaded.numbers, number_names=columns.numbers, maps=loaded.maps)
 
 
 @dataclass(frozen=True)
@@ -148,9 +155,16 @@ class Loaded:
     given: Sequence[str | None]
     set_aside: tuple[SetAside, ...]
     numbers: NDArray[np.float64] | None
+    maps: tuple[PairedMap, ...]
 
 
-def load_rows(rows: Rows, settings: Settings, progress: Progress | None) -> Loaded:
+def load_rows(
+    rows: Rows,
+    settings: Settings,
+    progress: Progress | None,
+    maps: Sequence[MapRequest],
+    where: str,
+) -> Loaded:
     """Bring rows of pixels through the cache."""
     shape = np.array(rows.images.shape, np.int64).tobytes()
     key = content_key([shape, digest(np.ascontiguousarray(rows.images).tobytes())], settings)
@@ -165,11 +179,17 @@ def load_rows(rows: Rows, settings: Settings, progress: Progress | None) -> Load
         given=rows.splits or (None,) * count,
         set_aside=(),
         numbers=rows.numbers,
+        maps=row_maps(maps, rows, decoded.images.shape[1:3], settings.fit, where),
     )
 
 
 def load_files(
-    files: Files, settings: Settings, bad_limit: float, where: str, progress: Progress | None
+    files: Files,
+    settings: Settings,
+    bad_limit: float,
+    where: str,
+    progress: Progress | None,
+    maps: Sequence[MapRequest],
 ) -> Loaded:
     """Bring encoded images through the cache; refuse where too many cannot be used."""
     set_aside = list(files.set_aside)
@@ -203,6 +223,7 @@ def load_files(
         numbers=np.array([entry.numbers for entry in kept], np.float64)
         if kept[0].numbers
         else None,
+        maps=paired_maps(maps, kept, key, decoded.images.shape[1:3], settings.fit, where),
     )
 
 
@@ -268,16 +289,19 @@ def ranges_of(loaded: Loaded, names: tuple[str, ...]) -> dict[str, tuple[float, 
 
 
 def fingerprint_of(loaded: Loaded, splits: Splits, numbers: tuple[str, ...]) -> str:
-    """Name the pixels, labels, captions, numbers and splits in 32 hexadecimal digits."""
+    """Name the pixels, labels, captions, numbers, maps and splits in 32 hexadecimal digits."""
     # A single caption is hashed as itself, as when there was but one.
     captions = [texts[0] if len(texts) == 1 else texts or None for texts in loaded.captions or ()]
     described: list[Any] = [loaded.decoded.images.shape, loaded.class_names, captions or None]
     if numbers:
         described.append(numbers)
+    if loaded.maps:
+        described.append([[one.name, one.values] for one in loaded.maps])
     named = hashlib.blake2b(json.dumps(described).encode(), digest_size=16)
     arrays = [loaded.decoded.hashes, *(splits[name] for name in sorted(splits))]
     if loaded.labels is not None:
         arrays.append(loaded.labels)
+    arrays += [one.hashes for one in loaded.maps]
     for array in arrays:
         named.update(str(array.shape).encode())
         named.update(np.ascontiguousarray(array).astype("<u8").data)
@@ -299,6 +323,16 @@ def short_name(where: str) -> str:
             parts.insert(0, parent.name)
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", "-".join(parts)).strip("-.")
     return name[:60] or "data"
+
+
+def paired_requests(words: Sequence[str]) -> tuple[MapRequest, ...]:
+    """The maps among ``words`` that come with the images.
+
+    Raises:
+        UsageError: a word that is no map, or a name that comes twice.
+    """
+    requests = [MapRequest.parse(word) for word in map_words(words)]
+    return tuple(request for request in requests if request.derived is None)
 
 
 def caption_columns(asked: str | None) -> tuple[str, ...] | None:

@@ -28,6 +28,8 @@ def check_points(settings: TrainOptions, size: tuple[int, int]) -> None:
     for name in ("flip", "augment"):
         if getattr(settings, name):
             raise UsageError(f"{named(name)}: {what}, which it would move; leave it out")
+    if settings.maps:
+        raise UsageError(f"{named('maps')}: {what}, over which no map lies; leave it out")
     if settings.network not in (None, "mlp"):
         raise UsageError(
             f"--network {settings.network}: {what}, without neighbours to look at; give mlp or "

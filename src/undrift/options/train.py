@@ -14,6 +14,7 @@ import tyro
 from undrift.advice import named, possible
 from undrift.errors import UsageError, shortened, shown
 from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
+from undrift.options.maps import map_words
 from undrift.options.options import Options, at_least
 from undrift.wording import plural
 
@@ -52,13 +53,17 @@ class TrainOptions(Options):
             beside each image, with a caption a line; None is ``text``.
         numbers: columns of metadata.csv or metadata.jsonl, or arrays of an .npz, that hold a number
             to condition on for every image, such as `angle`.
+        maps: maps to condition on: `mask` is one that comes with each image, in the column
+            `mask_file_name` of metadata.csv or metadata.jsonl, or the array `mask` of an .npz;
+            mask:classes and mask:values say what its pixels are. `edges`, `grey`, `masked` (parts
+            hidden) and `lowres:4` are derived from the images.
         flip: mirror images left to right at random.
         augment: probability of each non-leaky augmentation, in [0, 1].
         balance: draw every class equally often.
         conditional: condition on the labels where the data has them.
         text: condition on the captions, so that prompts can be sampled.
-        label_dropout: share of labels, captions and numbers dropped in training, for guidance, in
-            [0, 1].
+        label_dropout: share of labels, captions, numbers and maps dropped in training, for
+            guidance, in [0, 1].
         network: family of network.
         parameters: trainable parameters of the denoiser, or of a GAN's generator: ``500000``,
             ``0.5M``; the recipe's width follows, within a tenth.
@@ -99,6 +104,10 @@ class TrainOptions(Options):
     numbers: Annotated[
         Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
+    maps: Annotated[
+        Sequence[str],
+        tyro.conf.arg(name="map", metavar="NAME [NAME ...]", help_behavior_hint=""),
+    ] = ()
     flip: bool = False
     augment: float | None = None
     balance: bool = False
@@ -128,6 +137,7 @@ class TrainOptions(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         object.__setattr__(self, "numbers", number_names(self.numbers))
+        object.__setattr__(self, "maps", map_words(self.maps))
         lengths = [name for name in LENGTHS if getattr(self, name) is not None]
         if len(lengths) > 1:
             both = " and ".join(map(named, lengths))
@@ -230,9 +240,13 @@ def check_threads(threads: int | None) -> None:
         )
 
 
+_FLAGS = {"learning_rate": "--lr", "maps": "--map"}
+"""Settings whose flag has another name."""
+
+
 def flag(name: str) -> str:
     """The command-line spelling of the option ``name``."""
-    return "--lr" if name == "learning_rate" else "--" + name.replace("_", "-")
+    return _FLAGS.get(name) or "--" + name.replace("_", "-")
 
 
 def number_names(given: str | Sequence[str]) -> tuple[str, ...]:

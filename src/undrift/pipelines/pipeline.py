@@ -25,6 +25,7 @@ from undrift.files.durable import standing
 from undrift.pipelines.file import kind_of
 from undrift.pipelines.holes import Holes, Variants
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
+from undrift.pipelines.maps import GivenMaps, recorded_maps, resolve_maps
 from undrift.pipelines.numbers import (
     GivenNumbers,
     OutOfRangeWarning,
@@ -104,6 +105,7 @@ class Pipeline(ABC):
         labels: Labels = None,
         prompts: Prompts = None,
         numbers: GivenNumbers = None,
+        maps: GivenMaps = None,
         seed: int = 0,
         batch_size: int | None = None,
         first: int = 0,
@@ -125,6 +127,9 @@ class Pipeline(ABC):
             numbers: name -> a value for all images, or several that take turns, such as
                 ``{"angle": 0.3}``, for a model that was trained on numbers; what is left out is
                 left open. A value out of the range of the training data is a warning.
+            maps: name -> a map for all images, (H, W[, C]), or several that take turns,
+                (N, H, W[, C]), such as ``{"mask": array}``, for a model that was trained on maps:
+                whole numbers from 0 to 255, and -1 in pixels that are not given.
             seed: of the initial noise, at least 0.
             batch_size: images drawn at once; it changes speed and memory, not what is drawn. By
                 default as many as suit their size.
@@ -151,6 +156,8 @@ class Pipeline(ABC):
             )
         condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
         condition = self._given(condition, prompts, numbers, n, first)
+        for name, entry in resolve_maps(maps, n, self.spec, first).items():
+            condition = condition.with_entry(name, entry)
         if device is not None:
             self.to(device)
         drawn = self._draw(request, condition, chosen, trajectory, on_progress)
@@ -159,8 +166,9 @@ class Pipeline(ABC):
             labels=None if condition.labels is None else condition.labels.numpy(),
             prompts=_prompts_of(condition),
         )
-        record = {"n": n, "first": first, "labels": labels}
-        return self._completed(drawn, began, record | _recorded(prompts, numbers), seed, size)
+        record = {"n": n, "first": first, "labels": labels} | _recorded(prompts, numbers)
+        record |= {"maps": recorded_maps(maps)} if maps else {}
+        return self._completed(drawn, began, record, seed, size)
 
     def _completed(
         self, made: Samples, began: float, request: dict[str, Any], seed: int, batch_size: int

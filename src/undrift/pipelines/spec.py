@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 
 from undrift.arguments import check_fields
-from undrift.conditioning import ConditionSpec, Number
+from undrift.conditioning import ConditionSpec, MapSpec, Number
 from undrift.conditioning.text import TextSpec
 from undrift.errors import UsageError
 from undrift.limits import LARGEST_IMAGE
@@ -14,7 +14,7 @@ from undrift.pipelines.whole_number import MOST_STEPS
 from undrift.sampling import parse_grid, solver
 from undrift.schema import check_ranges
 
-_LATER = ("text", "numbers")
+_LATER = ("text", "numbers", "maps")
 """Fields of `SampleSpec` that came after version 0.1.0."""
 
 
@@ -35,6 +35,7 @@ class SampleSpec:
         guidance: default guidance scale; 1 is off.
         text: what the model understands of prompts; None: it takes none.
         numbers: numbers that images are conditioned on, with their ranges in the training data.
+        maps: maps that images are conditioned on.
 
     Raises:
         UsageError: for values of another type, out of range, or that contradict each other.
@@ -51,6 +52,7 @@ class SampleSpec:
     guidance: float = 1.0
     text: TextSpec | None = field(default=None, repr=False)
     numbers: tuple[Number, ...] = ()
+    maps: tuple[MapSpec, ...] = ()
 
     def __post_init__(self) -> None:
         check_fields(self)
@@ -59,6 +61,11 @@ class SampleSpec:
             raise UsageError("class_names: two classes have the same name; give each its own")
         if self.class_frequencies:
             self._check_frequencies()
+        for one in self.maps:
+            if one.shape[1:] != self.shape[1:]:
+                raise UsageError(
+                    f"map {one.name} is {one.shape[1:]}, images {self.shape[1:]}: give the same"
+                )
         solver(self.sampler)
         parse_grid(self.grid)
         if min(self.rho, self.sigma_min) <= 0:
@@ -69,12 +76,16 @@ class SampleSpec:
     @property
     def conditional(self) -> bool:
         """Whether the model takes any condition that guidance could lead towards."""
-        return bool(self.class_names or self.numbers) or self.text is not None
+        return bool(self.class_names or self.numbers or self.maps) or self.text is not None
 
     def condition(self, augment: int = 0) -> ConditionSpec:
         """What an encoder takes for such samples, and ``augment`` augmentation parameters."""
         return ConditionSpec(
-            classes=len(self.class_names), augment=augment, numbers=self.numbers, text=self.text
+            classes=len(self.class_names),
+            augment=augment,
+            numbers=self.numbers,
+            text=self.text,
+            maps=self.maps,
         )
 
     @property

@@ -37,6 +37,7 @@ class DataConfig:
         label_column: column of the metadata that holds the labels; None is ``label``.
         caption_column: columns of the metadata that hold captions; None is ``text``.
         numbers: columns of the metadata, or arrays, of numbers that the model is conditioned on.
+        maps: words of the maps that the model is conditioned on; see `undrift.options.maps`.
         path: absolute path of ``source`` when the run began; None of a built-in or ``hf:`` name, of
             a path that is not UTF-8, and in runs of earlier versions.
     """
@@ -53,6 +54,7 @@ class DataConfig:
     path: str | None = None
     caption_column: str | None = None
     numbers: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
 
 
 FINGERPRINT = "data.fingerprint"

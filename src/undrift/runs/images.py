@@ -47,6 +47,7 @@ def load_images(
         label_column=asked.label_column,
         caption_column=asked.caption_column,
         numbers=asked.numbers,
+        maps=asked.maps,
         progress=progress,
     )
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from undrift.advice import possible
-from undrift.conditioning import Number
+from undrift.advice import named, possible
+from undrift.conditioning import MapSpec, Number
 from undrift.conditioning.text import TextSpec
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
@@ -24,6 +24,7 @@ from undrift.families.parameters import with_parameters
 from undrift.families.points import check_points
 from undrift.limits import machine_memory
 from undrift.networks import are_points, at_most_parameters
+from undrift.options.maps import MapRequest
 from undrift.options.train import TrainOptions, parameter_count, seconds, stored_size
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig, absolute
@@ -82,7 +83,10 @@ def resolve(
     budget = None if settings.budget is None else seconds(settings.budget)
     text = _text(source, train, device) if settings.text else None
     spec = replace(
-        _spec(train, labelled, settings, device), text=text, numbers=_numbers(source, train)
+        _spec(train, labelled, settings, device),
+        text=text,
+        numbers=_numbers(source, train),
+        maps=_maps(settings, train),
     )
     recipe = family.recipe(Request(settings, data, spec, device, budget, own_network))
     batch, model = settings.batch_size or recipe.batch_size, recipe.model
@@ -190,6 +194,7 @@ def _data(source: str, settings: TrainOptions, data: ImageSet) -> DataConfig:
         caption_column=settings.caption_column,
         path=absolute(source) if is_path(source) else None,
         numbers=tuple(settings.numbers),
+        maps=tuple(settings.maps),
     )
 
 
@@ -229,6 +234,29 @@ def _numbers(source: str, train: ImageSet) -> tuple[Number, ...]:
                 "learned from it; leave it out"
             )
         found.append(Number(name, float(column.mean()), float(column.std()), low, high))
+    return tuple(found)
+
+
+def _maps(settings: TrainOptions, train: ImageSet) -> tuple[MapSpec, ...]:
+    """The maps that were asked for, with their channels and classes.
+
+    Raises:
+        UsageError: for one that images of this size or number of channels cannot have.
+    """
+    height, width, channels = train.shape
+    paired = {one.name: one for one in train.maps}
+    found = []
+    for word in settings.maps:
+        asked = MapRequest.parse(word)
+        values: tuple[tuple[int, ...], ...] = ()
+        if asked.derived is None:
+            depth, values = paired[asked.name].store.shape[3], paired[asked.name].values
+        else:
+            depth = 1 if asked.derived in ("edges", "grey") else channels
+        if asked.derived == "grey" and channels == 1:
+            raise UsageError(f"{named('maps')} grey: the images are grey themselves; leave it out")
+        source = asked.derived or "paired"
+        found.append(MapSpec(asked.name, (depth, height, width), source, values, asked.factor))
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import DivergedError
 from undrift.pipelines import Pipeline, SampleSpec, image_grid
+from undrift.pipelines.maps import maps_of
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
 from undrift.runs.judge import Judge
@@ -243,20 +244,35 @@ def side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 def grid_picture(pipeline: Pipeline, held_out: ImageSet | None = None) -> Image.Image:
-    """Samples with the same seeds, classes, prompts and numbers every time.
+    """Samples with the same seeds, classes, prompts, numbers and maps every time.
 
     Args:
         pipeline: draws them.
-        held_out: images whose captions and numbers are given to a model that takes any.
+        held_out: images whose captions, numbers and maps are given to a model that takes any.
     """
     columns, rows = grid_shape(pipeline.spec)
     labels = "all" if pipeline.spec.class_names else None
     prompts = grid_prompts(pipeline.spec, held_out, columns * rows)
     numbers = grid_numbers(pipeline.spec, held_out, columns * rows)
     samples = pipeline(
-        columns * rows, labels=labels, prompts=prompts, numbers=numbers, seed=GRID_SEED
+        columns * rows,
+        labels=labels,
+        prompts=prompts,
+        numbers=numbers,
+        maps=grid_maps(pipeline.spec, held_out, columns * rows),
+        seed=GRID_SEED,
     )
     return image_grid(samples.images, columns=columns)
+
+
+def grid_maps(
+    spec: SampleSpec, held_out: ImageSet | None, count: int
+) -> dict[str, np.ndarray] | None:
+    """Maps of at most ``count`` held-out images, evenly spaced; None without any."""
+    if not spec.maps or held_out is None or not len(held_out):
+        return None
+    most = min(count, len(held_out))
+    return maps_of(spec, held_out, np.arange(most) * len(held_out) // most)
 
 
 def grid_numbers(

@@ -6,7 +6,7 @@ import functools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -41,7 +41,6 @@ class TextSpec:
         heads: of its attention.
     """
 
-    name: ClassVar[str] = "text"
     vocabulary: str
     length: int = LONGEST
     width: int = 128
@@ -92,6 +91,11 @@ class TextSpec:
     def cut(self, texts: Sequence[str]) -> int:
         """Return how many of the texts have more tokens than are read."""
         return sum(len(tokens) > self.length for tokens in self.encode(texts))
+
+    @property
+    def name(self) -> str:
+        """See `Kind.name`."""
+        return "text"
 
     @property
     def dropout(self) -> tuple[str, ...]:

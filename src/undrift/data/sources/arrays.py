@@ -15,23 +15,26 @@ from undrift.data.sources.source import LARGEST_NUMBER, Rows, ordered_classes
 from undrift.errors import DataError, shown
 from undrift.files.arrays import read_npy, read_npz
 from undrift.names import printable
+from undrift.options.maps import MapRequest
 from undrift.wording import plural
 
 KEYS = ("images", "labels", "class_names")
 ADVICE = "wanted arrays, as np.savez or np.save writes them"
 
 
-def npz(path: Path, numbers: Sequence[str] = ()) -> Rows:
+def npz(path: Path, numbers: Sequence[str] = (), maps: Sequence[MapRequest] = ()) -> Rows:
     """Read ``images`` uint8 (N,H,W[,C]), and ``labels`` int (N,) and ``class_names`` if there.
 
     Args:
         path: the file.
         numbers: names of further arrays (N,) of numbers.
+        maps: further arrays (N, H, W[, C]).
 
     Raises:
         DataError: anything else, with what was found.
     """
-    members, there = read_npz(path, (*KEYS, *numbers), DataError, ADVICE)
+    known = (*KEYS, *numbers, *(request.name for request in maps))
+    members, there = read_npz(path, known, DataError, ADVICE)
     if "images" not in members:
         found = shown(", ".join(there) or "nothing")
         raise DataError(f"{path} holds no 'images' (it holds {found}): name the array 'images'")
@@ -43,13 +46,36 @@ def npz(path: Path, numbers: Sequence[str] = ()) -> Rows:
         )
         rows = replace(rows, labels=labels, class_names=names)
     columns = [checked_numbers(members, name, len(images), str(path)) for name in numbers]
-    others = [name for name in there if name not in (*KEYS, *numbers)]
+    others = [name for name in there if name not in known]
     hint = possible("; --numbers NAME conditions on one with a number for each image", "")
     return replace(
         rows,
         numbers=np.stack(columns, axis=1) if columns else None,
+        maps=tuple(checked_map(members, request, len(images), str(path)) for request in maps),
         notes=(f"arrays not read: {printable(', '.join(others))[:200]}{hint}",) if others else (),
     )
+
+
+def checked_map(
+    arrays: Mapping[str, NDArray[Any]], request: MapRequest, count: int, where: str
+) -> NDArray[np.uint8]:
+    """Return the array of a map as uint8 (N, H, W, C).
+
+    Raises:
+        DataError: it is not there, or has another type or shape.
+    """
+    if request.name not in arrays or request.name in KEYS:
+        raise DataError(f"{where} has no array {request.name!r} of maps")
+    given = arrays[request.name]
+    maps = given[..., None] if given.ndim == 3 else given
+    if maps.ndim != 4 or len(maps) != count or maps.shape[3] not in (1, 3):
+        raise DataError(
+            f"{where}: {request.name} has shape {given.shape}, not ({count}, H, W), perhaps with "
+            "3 channels behind"
+        )
+    if maps.dtype.kind not in "biu" or maps.min() < 0 or maps.max() > 255:
+        raise DataError(f"{where}: {request.name} is {given.dtype}, wanted whole numbers 0 to 255")
+    return maps.astype(np.uint8)
 
 
 def checked_numbers(

@@ -11,7 +11,7 @@ from typing import Any
 
 from undrift.data.sources.layout import SPLITS
 from undrift.data.sources.metadata import checked_number, clean_captions
-from undrift.data.sources.source import DEFAULT, LARGEST_FILE, Columns, Entry, Files
+from undrift.data.sources.source import DEFAULT, LARGEST_FILE, Columns, Entry, Files, MapFile
 from undrift.errors import DataError, UsageError, one_line
 from undrift.files.reading import regular_bytes
 from undrift.wording import plural
@@ -75,15 +75,20 @@ def part_entries(
 ) -> tuple[list[Entry], tuple[str, ...] | None]:
     """Return the entries of one split, and the class names its label column declares."""
     features: dict[str, Any] = dict(rows.features)
-    images = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
+    maps = [request.name for request in columns.maps]
+    pictures = [name for name, kind in features.items() if isinstance(kind, datasets.Image)]
+    images = [name for name in pictures if name not in maps]
     if not images:
         raise DataError(f"{where}, {part} has no column of images: it has {', '.join(features)}")
     labelling = [columns.label] if columns.label else []
-    for column in (*labelling, *(columns.captions or ()), *columns.numbers):
+    for column in (*labelling, *(columns.captions or ()), *columns.numbers, *maps):
         if column not in features:
             raise DataError(
                 f"{where}, {part} has no column {column!r}: it has {', '.join(features)}"
             )
+    for name in maps:
+        if name not in pictures:
+            raise DataError(f"{where}, {part}: column {name!r} holds no images, and is no map")
     label = columns.label or next((name for name in LABEL_COLUMNS if name in features), None)
     present = [name for name in CAPTION_COLUMNS if name in features]
     captions = [list(rows[name]) for name in columns.captions or present[:1]]
@@ -97,6 +102,7 @@ def part_entries(
     declared: list[str] | None = getattr(features.get(label or ""), "names", None)
     # Bytes, not decoded images: decoding is ours, so that every source gives the same pixels.
     encoded = rows.cast_column(images[0], datasets.Image(decode=False))
+    encoded_maps = {name: rows.cast_column(name, datasets.Image(decode=False)) for name in maps}
     labels: list[Any] = list(rows[label]) if label else [None] * len(rows)
     missing = [row for row, value in enumerate(labels) if label and (value is None or value == -1)]
     if missing:
@@ -113,6 +119,10 @@ def part_entries(
             # One lone part is all there is: the holdout rule splits it.
             split=split if part.lower() in SPLITS else None,
             numbers=tuple(column[row] for column in numbers),
+            maps=tuple(
+                MapFile(f"{part}/{row}: {name}", row_reader(rows_of_map, name, row))
+                for name, rows_of_map in encoded_maps.items()
+            ),
         )
         for row in range(len(rows))
     ]

@@ -34,7 +34,7 @@ from undrift.data.sources.metadata import (
     is_table,
     read_table,
 )
-from undrift.data.sources.source import DEFAULT, Columns, Entry, Files, SetAside
+from undrift.data.sources.source import DEFAULT, Columns, Entry, Files, MapFile, SetAside
 from undrift.data.sources.tree import Tree, refusals
 from undrift.errors import DataError, UsageError
 from undrift.names import normalised, printable
@@ -154,11 +154,12 @@ class Arrangement:
                         f"{argument} {column!r}: {self.where} has no metadata.jsonl or "
                         "metadata.csv that could have it; leave it out"
                     )
+        asked = (*self.columns.numbers, *(request.name for request in self.columns.maps))
         for entry in self.entries:
-            if len(entry.numbers) != len(self.columns.numbers):
+            if len(entry.numbers) + len(entry.maps) != len(asked):
                 raise DataError(
                     f"{self.where}: no {NAMES[1]} or {NAMES[0]} gives {entry.name} its "
-                    f"{self.columns.numbers[0]}: list every image in one"
+                    f"{asked[0]}: list every image in one"
                 )
         if self.cut:
             self.warnings.append(cut_line(self.cut))
@@ -317,7 +318,8 @@ class Arrangement:
                 self.set_aside.append(SetAside(printable(row.file_name), "leaves the folder"))
             elif name in self.names:
                 entry = self.entry(name, split, row.label, row.captions)
-                self.entries.append(replace(entry, numbers=row.numbers))
+                maps = tuple(self.map_file(prefix + one, path, row.where) for one in row.maps)
+                self.entries.append(replace(entry, numbers=row.numbers, maps=maps))
                 self.used.add(name)
             elif name not in self.tree.set_aside:
                 reason = f"listed in {path}, but not there"
@@ -337,6 +339,22 @@ class Arrangement:
                 f"{path} has no column 'label', so there are no classes; {hint}: "
                 f"{', '.join(map(printable, table.others[:SHOWN]))}"
             )
+
+    def map_file(self, name: str, path: str, where: str) -> MapFile:
+        """Return a map that the table at ``path`` names.
+
+        Raises:
+            DataError: it is not there.
+        """
+        if name not in self.names:
+            name = self.by_form.get(normalised(name), name)
+        if name not in self.names:
+            raise DataError(
+                f"{self.where}: {path}, {where}: map {printable(name)} is not there: give every "
+                "image one"
+            )
+        self.used.add(name)
+        return MapFile(printable(name), reader(self.tree, name))
 
     def entry(
         self,

@@ -3,7 +3,8 @@
 ``metadata.jsonl`` and ``metadata.csv`` follow Hugging Face's imagefolder: ``file_name`` is relative
 to the metadata's folder, ``text`` (or other columns, if they are named) is a caption or, in
 jsonl, a list of captions, ``label`` (or another column) a class by name or number; columns of
-numbers are read where they are named; other columns are left alone.
+numbers, and columns such as ``mask_file_name`` with the files of maps, are read where they are
+named; other columns are left alone.
 
 ``dataset.json`` is StyleGAN's and EDM's: ``{"labels": [["00000/img00000000.png", 3], ...]}`` gives
 every image its class, ``{"labels": null}`` says that there are none.
@@ -22,6 +23,7 @@ from undrift.data.sources.source import DEFAULT, Columns, Ranges, as_number
 from undrift.errors import DataError, one_line, shortened, shown
 from undrift.files.reading import parse_json
 from undrift.names import normalised
+from undrift.options.maps import COLUMN
 from undrift.wording import plural
 
 NAMES = ("metadata.jsonl", "metadata.csv")
@@ -47,7 +49,10 @@ REPAIR = "repair it, or take it out of the folder"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One image's metadata; ``where`` is such as "line 3", ``cut`` counts captions cut short."""
+    """One image's metadata; ``where`` is such as "line 3", ``cut`` counts captions cut short.
+
+    ``maps`` are relative names, as ``file_name`` is.
+    """
 
     where: str
     file_name: str
@@ -55,6 +60,7 @@ class Row:
     captions: tuple[str, ...] = ()
     cut: int = 0
     numbers: tuple[float, ...] = ()
+    maps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,8 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
     column = asked.label or LABEL
     captions = [name for name in asked.captions or (CAPTION,) if name != TEXT_FILE]
     wanted = [*([asked.label] if asked.label else []), *(captions if asked.captions else [])]
-    wanted += asked.numbers
+    map_columns = [request.name + COLUMN for request in asked.maps]
+    wanted += [*asked.numbers, *map_columns]
     numeric = Ranges(())
     rows: list[Row] = []
     columns: dict[str, None] = {}
@@ -119,7 +126,8 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
         row = metadata_row(line, values, where, column, captions)
         place = f"{where}, line {line}"
         numbers = [checked_number(values.get(name), f"{place}: {name}") for name in asked.numbers]
-        rows.append(replace(row, numbers=tuple(numbers)))
+        maps = [checked_file_name(values.get(name), f"{place}: {name}") for name in map_columns]
+        rows.append(replace(row, numbers=tuple(numbers), maps=tuple(maps)))
         numeric.add(values)
     without = [row.where.removeprefix("line ") for row in rows if row.label is None]
     if without and len(without) < len(rows):
@@ -128,7 +136,7 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
             f"{where}: {len(without)} of {plural(len(rows), 'row')} have no {column} (lines "
             f"{lines})"
         )
-    read = (FILE_NAME, column, *captions, *asked.numbers)
+    read = (FILE_NAME, column, *captions, *asked.numbers, *map_columns)
     others = tuple(name for name in columns if name not in read)
     return Table(rows, others, numeric.found)
 
@@ -249,6 +257,22 @@ def checked_number(value: object, where: str) -> float:
     if number is None:
         raise DataError(f"{where} is {shown(value)}, wanted a finite number")
     return number
+
+
+def checked_file_name(value: object, where: str) -> str:
+    """Return the name of a map's file.
+
+    Raises:
+        DataError: it is absent, no text, or leaves the folder; the message starts with ``where``.
+    """
+    if value is None or value == "":
+        raise DataError(f"{where} is missing: give every image a map")
+    if not isinstance(value, str):
+        raise DataError(f"{where} is {shown(value)}, wanted the name of a file")
+    name = relative(value)
+    if name.startswith(("/", "../")):
+        raise DataError(f"{where} is {shown(value)}, which leaves the folder")
+    return name
 
 
 def clean_captions(texts: Iterable[str]) -> tuple[tuple[str, ...], int]:

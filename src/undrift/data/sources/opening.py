@@ -75,8 +75,8 @@ def opened(source: str | os.PathLike[str], columns: Columns = DEFAULT) -> Iterat
         raise DataError(f"{name} is not a regular file or folder: give {KINDS}")
     elif path.suffix.lower() in (".npz", ".npy"):
         if path.suffix.lower() == ".npz":
-            rows = npz(path, columns.numbers)
-            columns = replace(columns, numbers=())
+            rows = npz(path, columns.numbers, columns.maps)
+            columns = replace(columns, numbers=(), maps=())
         else:
             rows = npy(path)
         yield without_columns(rows, name, columns)
@@ -104,7 +104,8 @@ def without_columns(rows: Rows, name: str, columns: Columns) -> Rows:
     for argument, column in columns.asked.items():
         raise UsageError(
             f"{argument} {column!r}: {name} has no columns, only metadata.csv, "
-            "metadata.jsonl and Hugging Face data have (numbers may be arrays of an .npz); "
+            "metadata.jsonl and Hugging Face data have (numbers and maps may be arrays of an "
+            ".npz); "
             "leave it out"
         )
     return rows

@@ -10,6 +10,8 @@ from itertools import islice
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.options.maps import COLUMN, MapRequest
+
 LARGEST_FILE = 512 * 2**20
 """Bytes; one image file above this is set aside unread."""
 
@@ -17,6 +19,19 @@ LARGEST_NUMBER = 1e100
 
 MOST_DIGITS = 18
 """Digits of a class that is ordered as a number; more are no numbering."""
+
+
+@dataclass(frozen=True)
+class MapFile:
+    """One encoded map of an image.
+
+    Attributes:
+        name: printable name.
+        read: as of `Entry`.
+    """
+
+    name: str
+    read: Callable[[], bytes]
 
 
 @dataclass(frozen=True)
@@ -30,6 +45,7 @@ class Entry:
         captions: texts of which any describes the image.
         split: "train", "validation" or "test" where the source says so.
         numbers: a value of each column of numbers that was asked for.
+        maps: the file of each map that was asked for.
     """
 
     name: str
@@ -38,6 +54,7 @@ class Entry:
     captions: tuple[str, ...] = ()
     split: str | None = None
     numbers: tuple[float, ...] = ()
+    maps: tuple[MapFile, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,18 +66,22 @@ class Columns:
         captions: of the captions, or ``.txt`` for text files beside the images; None is ``text``,
             if it is there.
         numbers: columns of numbers; of ``.npz`` files arrays of these names.
+        maps: maps of every image; metadata names the files of ``mask`` in ``mask_file_name``.
     """
 
     label: str | None = None
     captions: tuple[str, ...] | None = None
     numbers: tuple[str, ...] = ()
+    maps: tuple[MapRequest, ...] = ()
 
     @property
     def asked(self) -> dict[str, str]:
         """What was asked for, by the name of its argument."""
         captions = None if self.captions is None else ",".join(self.captions)
         numbers = ",".join(self.numbers) or None
-        asked = {"label_column": self.label, "caption_column": captions, "numbers": numbers}
+        maps = ",".join(request.name + COLUMN for request in self.maps) or None
+        asked = {"label_column": self.label, "caption_column": captions}
+        asked |= {"numbers": numbers, "maps": maps}
         return {name: column for name, column in asked.items() if column is not None}
 
 
@@ -112,6 +133,7 @@ class Rows:
         splits: per row "train", "validation" or "test", or None where the source has no splits.
         numbers: float64 (N, K), a column for each that was asked for, or None.
         notes: lines for the report.
+        maps: uint8 (N, H, W, C) of each that was asked for.
     """
 
     kind: str
@@ -121,6 +143,7 @@ class Rows:
     splits: tuple[str, ...] | None = None
     numbers: NDArray[np.float64] | None = None
     notes: tuple[str, ...] = ()
+    maps: tuple[NDArray[np.uint8], ...] = ()
 
 
 def as_number(value: object) -> float | None:

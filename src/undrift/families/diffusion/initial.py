@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from undrift.conditioning import ConditionEncoder
 from undrift.conditioning.labels import LabelEmbedding
+from undrift.conditioning.maps import MapEncoder
 from undrift.conditioning.numbers import NumberEmbedding
 from undrift.conditioning.text import TextEncoder
 from undrift.errors import UsageError
@@ -47,6 +48,7 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
         *_copy_labels(embeddings, known_embeddings, source.spec, learner.config.spec),
         *_copy_numbers(embeddings, known_embeddings, source.spec, learner.config.spec),
         *_copy_text(embeddings, known_embeddings),
+        *_copy_maps(embeddings, known_embeddings),
     ]
 
 
@@ -109,6 +111,19 @@ def _copy_text(ours: dict[str, nn.Module], theirs: dict[str, nn.Module]) -> list
     text.positions.weight.detach()[:shared] = known.positions.weight[:shared].detach()
     fresh = text.spec.tokens - len(places)
     return [plural(fresh, "token")] if fresh else []
+
+
+def _copy_maps(ours: dict[str, nn.Module], theirs: dict[str, nn.Module]) -> list[str]:
+    """Encoders of maps of the same name, kind and classes."""
+    fresh = []
+    for name, encoder in ours.items():
+        known = theirs.get(name)
+        if isinstance(encoder, MapEncoder):
+            if isinstance(known, MapEncoder) and known.spec == encoder.spec:
+                _copy_all(known, encoder)
+            else:
+                fresh.append(f"map {encoder.spec.name}")
+    return fresh
 
 
 def _copy_all(source: nn.Module, target: nn.Module) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.advice import named
 from undrift.codec import Standardise, codec_config
 from undrift.data import ImageSet
 from undrift.diffusion import VE, EDMWeight, LogNormal
@@ -30,7 +31,7 @@ MOMENT_IMAGES = 20_000
 """Images that the data's mean and standard deviation are taken from."""
 
 TEXT_DROPOUT = 0.1
-"""Share of captions dropped; with a half, prompts were followed under strong guidance only."""
+"""Share of captions and maps dropped; with a half, prompts needed strong guidance."""
 
 MOST_POSITIONS = 80
 """Longest side in patches that a U-Net works at: larger images are cut into patches of 2, 4, ..."""
@@ -175,15 +176,17 @@ def _dropout(request: Request, labels: float) -> float:
     """Share of conditions that are dropped, of labels alone ``labels`` by default.
 
     Raises:
-        UsageError: for numbers that are never dropped.
+        UsageError: for numbers or maps that are never dropped.
     """
     given = request.settings.label_dropout
-    usual = labels if request.spec.text is None else TEXT_DROPOUT
+    spec = request.spec
+    usual = labels if spec.text is None and not spec.maps else TEXT_DROPOUT
     share = usual if given is None else given
-    if request.spec.numbers and not share:
+    if (spec.numbers or spec.maps) and not share:
+        what = "numbers" if spec.numbers else "maps"
         raise UsageError(
-            "--label-dropout 0 with --numbers: samples without numbers, and guidance, need some "
-            "to be hidden; give more than 0"
+            f"{named('label_dropout')} 0 with {what}: samples without {what}, and guidance, need "
+            "some to be hidden; give more than 0"
         )
     return share
 

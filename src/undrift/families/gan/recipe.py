@@ -253,7 +253,7 @@ _METHODS: dict[str, Callable[[_Asked], _Method]] = {
 }
 
 
-_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers", "text")
+_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers", "text", "maps")
 
 
 def _check(settings: TrainOptions) -> None:

@@ -62,8 +62,8 @@ class Guide:
         scale = _scale(spec.guidance if settings.guidance is None else settings.guidance)
         if scale != 1 and given is None and not spec.conditional:
             raise UsageError(
-                f"guidance {words(scale)}: this model has no classes and takes no prompts or "
-                "numbers to guide towards; leave it out"
+                f"guidance {words(scale)}: this model has no classes and takes no prompts, "
+                "numbers or maps to guide towards; leave it out"
             )
         if negative is not None:
             check_prompt("negative prompt", negative, spec)

@@ -49,6 +49,8 @@ class DiffusionModel:
             )
         if known.numbers != self.spec.numbers:
             raise UsageError("encoder and spec take other numbers: give the same")
+        if known.maps != self.spec.maps:
+            raise UsageError("encoder and spec take other maps: give the same")
         if known.text != self.spec.text:
             raise UsageError("encoder and spec have another text vocabulary: give the same")
 

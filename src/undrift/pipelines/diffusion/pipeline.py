@@ -195,7 +195,7 @@ class DiffusionPipeline(Pipeline):
         if guide.scale != 1 and alone:
             raise UsageError(
                 f"guidance {words(guide.scale)}: there is nothing to guide towards; give "
-                f"{'a prompt' if self.spec.text is not None else 'numbers'}"
+                f"{'a prompt' if self.spec.text is not None else 'numbers or maps'}"
             )
         recorded, times, limit = drawing.recorded(trajectory), drawing.times(), drawing.limit()
         counted = CountedDenoiser(model.denoiser)

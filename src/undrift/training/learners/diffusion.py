@@ -72,8 +72,8 @@ class DiffusionConfig:
         parameterization: what the network predicts: epsilon, x0, v, flow or edm.
         levels: distribution of training noise levels.
         weighting: weight of the error at each level.
-        label_dropout: share of labels, captions and each number dropped, for classifier-free
-            guidance.
+        label_dropout: share of labels, captions, each number and each map dropped, for
+            classifier-free guidance.
         flip: mirror images at random.
         augment: probability of each non-leaky augmentation.
         optimizer: how the network is updated.
@@ -184,15 +184,23 @@ class DiffusionLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Denoising losses of the rows of ``batch``."""
-        condition = self._encoder.spec.select(batch.condition)
-        pixels = flip_half(batch.images, draws) if self.config.flip else batch.images
+        spec = self._encoder.spec
+        condition = spec.select(batch.condition)
+        pixels = batch.images
+        if self.config.flip:
+            pixels = flip_half(pixels, draws)
+            condition = spec.moved(condition, lambda maps: flip_half(maps, draws))
         x0 = self.codec.encode(pixels)
         if self.config.augment:
             # Behind the codec: resampled values lie between pixel values and beyond their range.
-            x0, parameters = Augmentation(self.config.augment)(x0, draws)
+            augmentation = Augmentation(self.config.augment)
+            x0, parameters = augmentation(x0, draws)
+            condition = spec.moved(condition, lambda maps: augmentation.of_maps(maps, draws))
             condition = condition.with_entry("augment", parameters)
-        condition = self._encoder.spec.vary(condition, draws)
-        condition = self._encoder.spec.drop(condition, self.config.label_dropout, draws)
+            pixels = self.codec.decode(x0) if spec.maps else pixels
+        condition = spec.derived(condition, pixels, draws)
+        condition = spec.vary(condition, draws)
+        condition = spec.drop(condition, self.config.label_dropout, draws)
         x0 = x0.contiguous(memory_format=self._layout)
         context = self._encoder(condition, len(x0))
         losses = self._objective(self._denoiser, x0, context, draws)
@@ -229,8 +237,9 @@ class DiffusionLearner:
         count = min(len(images), validation_count(self.config.spec.shape))
         rows = _spread(len(images), count)
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
-        x0 = self.codec.encode(pixels.to(self._device))
-        condition = self._encoder.spec.select(condition)[torch.from_numpy(rows)].to(self._device)
+        pixels = pixels.to(self._device)
+        x0 = self.codec.encode(pixels)
+        condition = self._known(condition, rows, pixels)
         pipeline = self.pipeline(weights)
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
         other = others(count, self._seed)
@@ -277,6 +286,19 @@ class DiffusionLearner:
             result["loss"] = result["bits_per_dim"] = bits
         return result
 
+    def _known(self, condition: Condition, rows: np.ndarray, pixels: Tensor) -> Condition:
+        """What the model takes of the condition of some held-out images, the same every time.
+
+        Args:
+            condition: of all held-out images.
+            rows: which.
+            pixels: uint8 (len(rows), C, H, W), on the learner's device.
+        """
+        spec = self._encoder.spec
+        known = spec.select(condition)[torch.from_numpy(rows)].to(self._device)
+        draws = Draws(self._seed, 0, len(rows), 0, len(rows))
+        return spec.derived(known, pixels, draws, clean=True)
+
     def _bits(self, pipeline: DiffusionPipeline, images: np.ndarray, condition: Condition) -> float:
         """Continuous bound in bits per dimension, with the same noise every time."""
         config, schedule = self.config.likelihood, self._schedule
@@ -302,13 +324,14 @@ class DiffusionLearner:
         if on_plane(images.shape[1:]):
             return None
         rows = _spread(len(images), min(len(images), ONE_STEP_IMAGES))
+        pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
         pipeline = self.pipeline(weights)
         return denoise_once(
             pipeline.denoiser,
             pipeline.encoder,
             self.codec,
             images[rows],
-            self._encoder.spec.select(condition)[torch.from_numpy(rows)],
+            self._known(condition, rows, pixels.to(self._device)),
             seed=self._seed,
             device=self._device,
         )

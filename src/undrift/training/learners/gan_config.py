@@ -90,6 +90,8 @@ class GANConfig:
     def __post_init__(self) -> None:
         if self.spec.numbers:
             raise UsageError("model: a GAN is conditioned on classes only; leave numbers out")
+        if self.spec.maps:
+            raise UsageError("model: a GAN is conditioned on classes only; leave maps out")
         check_ranges(self, "model", width=(1, WIDEST), critic_steps=(1, 1000))
         if not 0 <= self.augment <= 1 or self.adapt < 0 or (self.augment and self.adapt):
             raise UsageError(
