@@ -92,6 +92,7 @@ def table(found: EvaluationResult) -> list[str]:
     for name, metric in found.metrics.items():
         if metric.unseen:
             lines.append(f"{name} does not see, on these images: {', '.join(metric.unseen)}")
+    lines += _obedience(found)
     lines += floor_notes({name: one.floor_missing for name, one in found.metrics.items()})
     if found.memorization is not None and found.memorization.flagged:
         lines.append(
@@ -105,6 +106,21 @@ def table(found: EvaluationResult) -> list[str]:
             (name, _amount(one.value), f"{_amount(one.low)} to {_amount(one.high)}")
             for name, one in found.differences.items()
         )
+    return lines
+
+
+def _obedience(found: EvaluationResult) -> list[str]:
+    """What stands beside the metrics of prompts and numbers."""
+    from undrift.metrics.results import NumberResult, PromptResult
+
+    lines = []
+    for name, metric in found.metrics.items():
+        if isinstance(metric, PromptResult):
+            lines.append(f"{name} by chance: {metric.chance:.4g}, of {metric.offered} captions")
+        elif isinstance(metric, NumberResult):
+            for number, error in metric.numbers.items():
+                real = "" if metric.real is None else f", of real images {metric.real[number]:.4g}"
+                lines.append(f"mean error of {number}: {error:.4g}{real}")
     return lines
 
 

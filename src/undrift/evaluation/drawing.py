@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from undrift.errors import DataError, UsageError
+from undrift.evaluation.conditions import Conditions, samples_of
 from undrift.evaluation.target import Target
 from undrift.files.arrays import read_npz
 from undrift.files.cache import cache_directory
@@ -91,13 +92,26 @@ def draw(
     sampling: Sampling,
     world: World,
     on_drawn: OnDrawn | None = None,
+    conditions: Conditions | None = None,
 ) -> Drawn:
     """Draw images 0 to ``n - 1`` of the seed; those in the cache are taken from there.
+
+    Args:
+        target: whose the pipeline is.
+        pipeline: draws.
+        n: number of images.
+        sampling: settings.
+        world: the processes that share the work.
+        on_drawn: called with the progress.
+        conditions: captions and numbers to draw with; None leaves these open.
 
     Raises:
         UsageError: an impossible setting, or a cache that cannot be written.
     """
-    key = hashlib.sha256(f"{target.fingerprint}|{sampling}".encode()).hexdigest()[:24]
+    depends = f"{target.fingerprint}|{sampling}"
+    if conditions is not None:
+        depends += f"|{conditions.key}"
+    key = hashlib.sha256(depends.encode()).hexdigest()[:24]
     folder = cache_directory() / "samples" / key
     with _in_cache(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,9 +121,9 @@ def draw(
         count = min(BLOCK, n - start)
         if number % world.size == world.rank and _read(folder, start, count) is None:
             if not drawn and on_drawn is not None:
-                on_drawn(start, n, _forecast(pipeline, start, n, sampling) / world.size)
+                on_drawn(start, n, _forecast(pipeline, start, n, sampling, conditions) / world.size)
                 began = time.perf_counter()
-            _draw_block(pipeline, folder, start, count, sampling)
+            _draw_block(pipeline, folder, start, count, sampling, conditions)
             drawn += count
         if drawn and on_drawn is not None:
             pace = (time.perf_counter() - began) / drawn
@@ -125,7 +139,11 @@ def draw(
         np.concatenate([block["labels"] for block in found]) if labelled else None,
     )
     notes = [json.loads(str(block["notes"])) for block in found]
-    settings = {k: v for k, v in notes[0]["settings"].items() if k not in ("n", "first")}
+    own = {"n", "first"} if conditions is None else {"n", "first", "labels", "prompts", "numbers"}
+    settings = {k: v for k, v in notes[0]["settings"].items() if k not in own}
+    if conditions is not None:
+        settings["conditions"] = conditions.source
+        images = conditions.given(images.images, images.labels)
     seconds = sum(
         note["seconds"] * len(b["images"]) / note["n"] for note, b in zip(notes, found, strict=True)
     )
@@ -147,17 +165,24 @@ def _in_cache(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _forecast(pipeline: Pipeline, start: int, n: int, sampling: Sampling) -> float:
+def _forecast(
+    pipeline: Pipeline, start: int, n: int, sampling: Sampling, conditions: Conditions | None
+) -> float:
     """Seconds that the rest would take one process, measured on a few images."""
     few = min(16, n - start)
-    timed = pipeline(few, first=start, **vars(sampling))
+    timed = samples_of(pipeline, few, start, conditions, **vars(sampling))
     return timed.seconds / few * (n - start)
 
 
 def _draw_block(
-    pipeline: Pipeline, folder: Path, start: int, count: int, sampling: Sampling
+    pipeline: Pipeline,
+    folder: Path,
+    start: int,
+    count: int,
+    sampling: Sampling,
+    conditions: Conditions | None,
 ) -> None:
-    samples = pipeline(count, first=start, **vars(sampling))
+    samples = samples_of(pipeline, count, start, conditions, **vars(sampling))
     notes = {
         "n": count,
         "nfe": samples.nfe,

@@ -17,6 +17,7 @@ from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.data.findings import finding_lines, findings
 from undrift.errors import UsageError
+from undrift.evaluation.conditions import Conditions, condition_lines, conditions_of, obedience
 from undrift.evaluation.drawing import Drawn, OnDrawn, Sampling, draw
 from undrift.evaluation.opening import check, open_reference
 from undrift.evaluation.reference import Reference, ReferenceImages
@@ -147,15 +148,25 @@ def evaluate_target(
             "goes with a run or a pipeline"
         )
     counts = _counts(targets, images, options)
+    given = [_conditions(one, images, options) for one in targets]
+    obeyed = obedience(given[0])
+    names = tuple(dict.fromkeys((*names, *obeyed)))
     with World.join(device) as world:
-        progress.plan(_plan(targets, images, options) + first.unwritable_lines(run, options.out))
+        progress.plan(
+            _plan(targets, given, images, options) + first.unwritable_lines(run, options.out)
+        )
         opened = None
         if world.first:
             # before sampling: a wrong weight file must not be found out hours later
             opened = _in_space(targets, images, names, options, device, progress)
             for one in targets:
-                _check_any(names, lacking_metrics(opened.before_sampling(counts[0], one), names))
-        drawn = [_samples(one, options, sampling, world, progress) for one in targets]
+                others = [name for name in names if name not in obeyed]
+                before = opened.before_sampling(counts[0], one)
+                _check_any(names, lacking_metrics(before, others))
+        drawn = [
+            _samples(one, conditions, options, sampling, world, progress)
+            for one, conditions in zip(targets, given, strict=True)
+        ]
         if opened is None:
             return _result(first, drawn[0], images, options)
         compared = [
@@ -184,6 +195,15 @@ def evaluate_target(
             )
         save_evaluation(found, closest, options, other, run)
         return found
+
+
+def _conditions(
+    target: Target, images: ReferenceImages, options: EvaluateOptions
+) -> Conditions | None:
+    """What a model of captions or numbers is drawn with; None of samples that are there."""
+    if target.pipeline is None:
+        return None
+    return conditions_of(target.pipeline, images, options.seed)
 
 
 def _counts(
@@ -243,12 +263,16 @@ def _in_space(
 
 
 def _plan(
-    targets: Sequence[Target], images: ReferenceImages, options: EvaluateOptions
+    targets: Sequence[Target],
+    given: Sequence[Conditions | None],
+    images: ReferenceImages,
+    options: EvaluateOptions,
 ) -> list[str]:
     lines = []
-    for one in targets:
+    for one, conditions in zip(targets, given, strict=True):
         if one.pipeline is not None:
             lines.append(f"{one.name}: up to {plural(options.n, 'sample')} to draw")
+            lines += condition_lines(one.pipeline.spec, conditions)
         elif one.given is not None:
             lines.append(
                 f"{one.name}: {min(options.n, len(one.given)):,} of "
@@ -283,6 +307,7 @@ def _count(target: Target, options: EvaluateOptions) -> int:
 
 def _samples(
     target: Target,
+    conditions: Conditions | None,
     options: EvaluateOptions,
     sampling: Sampling,
     world: World,
@@ -290,7 +315,8 @@ def _samples(
 ) -> Drawn:
     if target.pipeline is not None:
         pipeline = target.pipeline.to(world.device)
-        return draw(target, pipeline, options.n, sampling, world, progress.drawn(target.name))
+        on_drawn = progress.drawn(target.name)
+        return draw(target, pipeline, options.n, sampling, world, on_drawn, conditions)
     rows = target.samples.rows(options.n, options.seed, "samples")
     return Drawn(target.samples.take(rows), 0.0, 0.0, {}, rows)
 

@@ -157,16 +157,26 @@ def _divided(data: ImageSet, source: str, split: Split | None) -> ReferenceImage
         raise UsageError(f"{named('split')} {split}: {source} has no such images; it has {there}")
     everything = WholeSet("all", len(data), data.images)
     if split is None:
-        images = Images(np.asarray(data.images), data.labels)
+        images = _images(data)
         name, seen, sets = "all", images, (everything,)
     else:
         chosen = parts[split]
-        images = Images(chosen.images, chosen.labels)
+        images = _images(chosen)
         apart = split != "train" and len(training)
-        seen = Images(training.images, training.labels) if apart else images
+        seen = _images(training) if apart else images
         name, sets = split, (WholeSet(split, len(chosen), chosen.images), everything)
     classes, fingerprint = data.class_names, data.fingerprint
-    return ReferenceImages(source, name, images, seen, classes, fingerprint, sets, data.report)
+    return ReferenceImages(
+        source, name, images, seen, classes, fingerprint, sets, data.report, data.number_names
+    )
+
+
+def _images(data: ImageSet) -> Images:
+    """Images with their labels, the first caption of each, and their numbers."""
+    captions = None
+    if data.captions is not None:
+        captions = tuple(texts[0] if texts else "" for texts in data.captions)
+    return Images(np.asarray(data.images), data.labels, captions, data.numbers)
 
 
 def _counted(sets: Sequence[WholeSet]) -> str:

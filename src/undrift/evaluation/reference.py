@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -62,6 +62,7 @@ class ReferenceImages:
         fingerprint: hash of the pixels, labels and splits.
         sets: sets that samples must differ from: these images, and all of the data.
         report: what loading them found, where they are a data set.
+        number_names: names of the columns of the images' numbers.
     """
 
     source: str
@@ -72,6 +73,7 @@ class ReferenceImages:
     fingerprint: str
     sets: tuple[WholeSet, ...]
     report: DataReport | None = None
+    number_names: tuple[str, ...] = ()
 
     @property
     def fitted_on(self) -> Images:
@@ -207,7 +209,7 @@ class Reference:
         return self._compared(self.renamed(samples, target), self.features)
 
     def before_sampling(self, count: int, target: Target) -> Comparison:
-        """A comparison whose ``count`` samples have the right size and whether they have labels.
+        """A comparison whose ``count`` samples have the right size, and labels if they have any.
 
         It says which metrics are possible; its samples are not there yet.
         """
@@ -238,6 +240,7 @@ class Reference:
             self.own_rows,
             self.known_floor,
             self.floor_labels,
+            self.source.number_names,
         )
 
     def renamed(self, samples: Images, target: Target) -> Images:
@@ -246,7 +249,7 @@ class Reference:
         Raises:
             UsageError: a class that the reference lacks.
         """
-        return Images(samples.images, self.source.labels_of(target, samples.labels))
+        return replace(samples, labels=self.source.labels_of(target, samples.labels))
 
 
 class Comparisons:

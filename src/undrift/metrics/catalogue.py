@@ -20,6 +20,8 @@ STANDARD_FID_SAMPLES = 50_000
 
 Need = Literal[
     "sample labels",
+    "captions",
+    "numbers",
     "classifier",
     "judge",
     "neighbours",
@@ -104,6 +106,10 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
     for need in metric.needs:
         if need == "sample labels" and comparison.samples.labels is None:
             return "the samples, or the reference, have no labels"
+        if need in ("captions", "numbers") and any(
+            getattr(images, need) is None for images in (comparison.samples, comparison.seen)
+        ):
+            return f"the samples, or the training images, have no {need}"
         if need == "classifier" and comparison.classifier is None:
             return "the reference has no labels to train a classifier on"
         if need == "judge" and comparison.judge is None:
@@ -267,6 +273,43 @@ METRICS: dict[str, Metric] = {
         floor=measurements.accuracy_of_reference,
         floor_words="its accuracy on the reference images, all of them",
         within=SHARE,
+    ),
+    "prompt_top1": Metric(
+        "prompt retrieval, top 1",
+        "higher",
+        partial(measurements.prompts, 1),
+        "share of samples whose own prompt is the nearest, of up to 100 captions, to an image-text "
+        "model of the training pairs",
+        needs=("captions", "reference images"),
+        space="pixels",
+        floor=partial(measurements.prompts_floor, 1),
+        floor_words="the same of held-out images and their captions",
+        within=SHARE,
+    ),
+    "prompt_top5": Metric(
+        "prompt retrieval, top 5",
+        "higher",
+        partial(measurements.prompts, 5),
+        "share of samples whose own prompt is among the 5 nearest, of up to 100 captions, to an "
+        "image-text model of the training pairs",
+        needs=("captions", "reference images"),
+        space="pixels",
+        floor=partial(measurements.prompts_floor, 5),
+        floor_words="the same of held-out images and their captions",
+        within=SHARE,
+    ),
+    "number_error": Metric(
+        "number error",
+        "lower",
+        measurements.number_error,
+        "mean difference of the number that was given and the one that a network trained on the "
+        "training images reads, in standard deviations of these",
+        needs=("numbers", "reference images"),
+        space="pixels",
+        ideal=lambda _: 0.0,
+        floor=measurements.number_error_floor,
+        floor_words="the same of held-out images and their numbers",
+        within=POSITIVE,
     ),
     "class_fd": Metric(
         "mean FD by class",

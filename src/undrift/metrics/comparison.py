@@ -27,7 +27,15 @@ from undrift.metrics.neighbourhoods import (
     neighbourhood_values,
     neighbourhoods,
 )
+from undrift.metrics.number_reader import NumberReader, fit_reader
+from undrift.metrics.retrieval import ImageTextModel, fit_image_text
 from undrift.wording import plural
+
+OFFERED = 100
+"""Captions among which an image's own is looked for."""
+
+IMAGE_TEXT_STEPS = (100, 1500)
+"""The fewest and most updates of an image-text model; in between one for each pair."""
 
 MOST_LOOKED_UP = 10_000
 """Samples, and held-out images, whose nearest training image is looked for."""
@@ -56,6 +64,7 @@ class Comparison:
             out; None where the two are apart.
         known_floor: (k, D) features of other real images for the floor, where these are not here.
         floor_labels: (k,) what they show.
+        number_names: names of the columns of the images' numbers.
     """
 
     samples: Images
@@ -71,6 +80,55 @@ class Comparison:
     own_rows: NDArray[np.int64] | None = None
     known_floor: NDArray[np.floating] | None = None
     floor_labels: NDArray[np.int64] | None = None
+    number_names: tuple[str, ...] = ()
+
+    @cached_property
+    def image_text(self) -> ImageTextModel:
+        """An image-text model of the training images and their captions.
+
+        Raises:
+            UsageError: fewer than two of them have one.
+        """
+        captions = self.seen.captions or ()
+        rows = np.array([i for i, caption in enumerate(captions) if caption], dtype=np.int64)
+        pairs = self.seen.take(rows)
+        steps = max(IMAGE_TEXT_STEPS[0], min(IMAGE_TEXT_STEPS[1], len(rows)))
+        return fit_image_text(pairs.images, pairs.captions or (), steps=steps, seed=self.seed)
+
+    @cached_property
+    def offered(self) -> tuple[str, ...]:
+        """Captions that are looked up: different ones of the samples, then of training images."""
+        found: list[str] = []
+        for images, purpose in ((self.samples, "offered"), (self.seen, "offered beside")):
+            known = sorted({caption for caption in images.captions or () if caption} - {*found})
+            rows = rows_of(len(known), OFFERED - len(found), self.seed, purpose)
+            found += [known[i] for i in rows]
+        return tuple(found)
+
+    @cached_property
+    def number_reader(self) -> NumberReader:
+        """A network that reads the numbers of training images.
+
+        Raises:
+            UsageError: there are none, or too few.
+        """
+        if self.seen.numbers is None:
+            raise UsageError("the training images have no numbers")
+        return fit_reader(self.seen.images, self.seen.numbers, seed=self.seed)
+
+    @property
+    def of_reference(self) -> Comparison:
+        """The same with the reference images in place of the samples, for what reads images.
+
+        Raises:
+            UsageError: the training images are the reference, so that it was trained on these.
+        """
+        if not self.held_out:
+            raise UsageError("what reads images was trained on the reference; hold images out")
+        made = self.beside(self.reference)
+        if self.samples.captions is not None:
+            made.__dict__["offered"] = self.offered
+        return made
 
     @cached_property
     def _reference_features(self) -> NDArray[np.floating]:
@@ -376,6 +434,9 @@ class Comparison:
         made.__dict__["reference_moments"] = self.reference_moments
         made.__dict__["classifier_accuracy"] = self.classifier_accuracy
         made.__dict__["_in_place"] = self._in_place
+        for name in ("image_text", "number_reader"):
+            if name in self.__dict__:
+                made.__dict__[name] = self.__dict__[name]
         return made
 
     def without(self, rows: NDArray[np.int64]) -> Comparison:

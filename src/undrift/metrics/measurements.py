@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from undrift.errors import UsageError
 from undrift.metrics.class_frechet import class_frechet
 from undrift.metrics.classification import label_accuracy, per_class_accuracy
@@ -23,6 +26,7 @@ from undrift.metrics.memorization import (
     memorized_share,
 )
 from undrift.metrics.modes import inception_score, mode_coverage
+from undrift.metrics.retrieval import retrieval
 from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.usefulness import train_on_generated
 from undrift.metrics.vendi import vendi, vendi_score
@@ -155,6 +159,55 @@ def accuracy_of_reference(c: Comparison) -> float:
             else "the reference has no labels"
         )
     return c.classifier_accuracy
+
+
+def prompts(k: int, c: Comparison) -> Measured:
+    """Share of samples whose caption is among the ``k`` nearest."""
+    captions, offered = c.samples.captions or (), c.offered
+    if len(offered) <= k:
+        raise UsageError(f"{plural(len(offered), 'different caption')}: top-{k} says nothing")
+    known = {*offered}
+    rows = np.array([i for i, caption in enumerate(captions) if caption in known], np.int64)
+    images, own = c.samples.images[rows], [captions[i] for i in rows]
+    found = retrieval(c.image_text, images, own, offered, k)
+    estimate = Estimate(found.value, found.low, found.high, "Wilson's; image-text model fixed")
+    extras = {"chance": found.chance, "offered": found.offered}
+    return Measured(estimate, len(rows), len(c.reference), extras)
+
+
+def prompts_floor(k: int, c: Comparison) -> float:
+    """The same of held-out images and their own captions."""
+    return prompts(k, c.of_reference).estimate.value
+
+
+def number_error(c: Comparison) -> Measured:
+    """Error of the numbers that samples were drawn with."""
+    errors = _number_errors(c)
+    units = c.number_reader.std.numpy()
+    real = None
+    if c.held_out:
+        found = _number_errors(c.of_reference).mean(0) * units
+        real = dict(zip(c.number_names, found.tolist(), strict=True))
+    each = errors.mean(1)
+    half = float(each.std(ddof=1)) / len(each) ** 0.5
+    estimate = Estimate.normal(
+        float(each.mean()), half, "normal, over samples; reader fixed", lowest=0.0
+    )
+    by_name = dict(zip(c.number_names, (errors.mean(0) * units).tolist(), strict=True))
+    return _whole(estimate, c, numbers=by_name, real=real)
+
+
+def number_error_floor(c: Comparison) -> float:
+    """The same of held-out images and their own numbers."""
+    return float(_number_errors(c.of_reference).mean())
+
+
+def _number_errors(c: Comparison) -> NDArray[np.float64]:
+    """Equation (1) of `undrift.metrics.number_reader` for each number, (n, K)."""
+    reader = c.number_reader
+    if c.samples.numbers is None:
+        raise UsageError("the samples have no numbers")
+    return np.abs(reader.read(c.samples.images) - c.samples.numbers) / reader.std.numpy()
 
 
 def by_class(c: Comparison) -> Measured:

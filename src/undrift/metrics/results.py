@@ -93,6 +93,32 @@ class ByClassResult(MetricResult):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PromptResult(MetricResult):
+    """Share of samples whose own prompt is among the nearest captions.
+
+    Attributes:
+        chance: the share of images that have nothing to do with their prompts.
+        offered: captions in all.
+    """
+
+    chance: float
+    offered: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class NumberResult(MetricResult):
+    """Error of the numbers that samples were drawn with.
+
+    Attributes:
+        numbers: name of a number -> mean error in its own unit.
+        real: the same of held-out images; None where there are none.
+    """
+
+    numbers: Mapping[str, float]
+    real: Mapping[str, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemorizationResult(MetricResult):
     """Share of samples that are near-copies of training images.
 
@@ -118,6 +144,9 @@ RESULTS: Mapping[str, type[MetricResult]] = {
     "kid": KernelResult,
     "modes": ModesResult,
     "label_accuracy": ByClassResult,
+    "prompt_top1": PromptResult,
+    "prompt_top5": PromptResult,
+    "number_error": NumberResult,
     "class_fd": ByClassResult,
     "memorization": MemorizationResult,
 }

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from undrift.conditioning.text import TextSpec
 from undrift.errors import UsageError
 from undrift.metrics.features.convnet import FEATURES, LONGEST_SIDE, FeatureNetwork
+from undrift.metrics.features.resizing import shrink
 from undrift.metrics.wilson import wilson_interval
 from undrift.randomness import generator, key
 
@@ -102,24 +103,24 @@ def fit_image_text(
     """Train an image-text model on real pairs, by equation (1), on the CPU.
 
     Args:
-        images: uint8 (N, H, W, C), at most 64 pixels a side.
+        images: uint8 (N, H, W, C); those of more than 64 pixels a side are shrunk.
         captions: of each image.
         steps: updates.
         seed: of the weights and the order.
 
     Raises:
-        UsageError: fewer than two pairs, or images that are too large.
+        UsageError: fewer than two pairs, or captions without a letter.
     """
-    if not 2 <= len(images) == len(captions) or max(images.shape[1:3]) > LONGEST_SIDE:
+    if not 2 <= len(images) == len(captions):
         raise UsageError(
-            f"image-text model: {len(images)} images of {images.shape[1:]} and {len(captions)} "
-            f"captions; wanted two pairs or more, of at most {LONGEST_SIDE} pixels a side"
+            f"image-text model: {len(images)} images and {len(captions)} captions; wanted two "
+            "pairs or more"
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    pixels = shrink(images, LONGEST_SIDE)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(key(seed, "image-text model"))
         text = TextSpec.fit(captions)
-        model = ImageTextModel(text, images.shape[3], (images.shape[1], images.shape[2]))
+        model = ImageTextModel(text, pixels.shape[1], (pixels.shape[2], pixels.shape[3]))
         flat = pixels.float().transpose(0, 1).flatten(1)
         model.images.mean.copy_(flat.mean(1))
         model.images.std.copy_(flat.std(1).clamp_min(1.0))
@@ -165,7 +166,7 @@ def retrieval(
             f"retrieval: top {k} of {len(offered)} captions, {len(place)} of them different; "
             "wanted different ones, the images' own among them"
         )
-    pixels = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    pixels = shrink(images, LONGEST_SIDE)
     likeness = model.of_images(pixels) @ model.of_captions(offered).T
     own = torch.tensor([place[one] for one in captions], dtype=torch.int64, device="cpu")
     nearest = likeness.topk(k, dim=1).indices

@@ -24,6 +24,8 @@ from undrift.metrics.results import (
 from undrift.names import did_you_mean
 from undrift.wording import dimensions, images_of
 
+_ALL = tuple(name for name, one in METRICS.items() if not {"captions", "numbers"} & set(one.needs))
+
 OnMetric = Callable[[str, int, int], None]
 """Called as (metric, number done before it, metrics in all)."""
 
@@ -31,13 +33,15 @@ OnMetric = Callable[[str, int, int], None]
 def chosen_metrics(names: Sequence[str]) -> tuple[str, ...]:
     """The metrics that ``names`` ask for: their names, ``quick`` or ``all``.
 
+    ``all`` leaves out those of captions and numbers, which few models take.
+
     Raises:
         UsageError: for an unknown name.
     """
     asked: list[str] = []
     for name in names:
         if name in ("all", "quick"):
-            asked.extend(METRICS if name == "all" else QUICK)
+            asked.extend(_ALL if name == "all" else QUICK)
         elif name in METRICS:
             asked.append(name)
         else:

@@ -116,7 +116,13 @@ class _Cost:
             steps for steps, one in pipeline.learned.items() if one.facts.guidance == guidance
         ]
         spec = replace(
-            pipeline.spec, shape=(1, 1, 1), class_names=(), class_frequencies=(), guidance=1.0
+            pipeline.spec,
+            shape=(1, 1, 1),
+            class_names=(),
+            class_frequencies=(),
+            guidance=1.0,
+            text=None,
+            numbers=(),
         )
         denoiser = pipeline.denoiser
         self._probe = DiffusionPipeline(

@@ -17,6 +17,13 @@ from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
+from undrift.evaluation.conditions import (
+    Conditions,
+    condition_lines,
+    conditions_of,
+    obedience,
+    samples_of,
+)
 from undrift.evaluation.curve.best import best_scale, best_within, with_differences
 from undrift.evaluation.curve.points import LEARNED, Journal, guided_points, points_of
 from undrift.evaluation.drawing import OnDrawn, Sampling, draw
@@ -135,8 +142,10 @@ def measure_curve(
     folder = _folder(options, model)
     images = open_reference(model, reference, options.split)
     check(model, images)
-    if along and pipeline.spec.class_names and "label_accuracy" not in names:
-        names = (*names, "label_accuracy")
+    conditions = conditions_of(pipeline, images, options.seed)
+    if along:
+        labelled = ["label_accuracy"] if pipeline.spec.class_names else []
+        names = tuple(dict.fromkeys((*names, *labelled, *obedience(conditions))))
     with World.join(device) as world, contextlib.ExitStack() as stack:
         pipeline.to(world.device)
         jobs, skipped = _jobs(options, pipeline)
@@ -146,13 +155,16 @@ def measure_curve(
             make_folder(folder)
             stack.enter_context(FileLock(folder, ".curve.LOCK"))
         journals = {
-            scale: Journal(folder, _depends_on(options, scale, model, images, names, device))
+            scale: Journal(
+                folder, _depends_on(options, scale, model, images, names, device, conditions)
+            )
             for scale, _ in jobs
         }
         measured = {job: found for job in jobs if (found := journals[job[0]].read(job[1]))}
         missing = [job for job in jobs if job not in measured]
-        pace = _pace(pipeline, options) if missing else 0.0
+        pace = _pace(pipeline, options, conditions) if missing else 0.0
         lines = _plan(model, options, jobs, skipped, missing, pace / world.size)
+        lines += condition_lines(pipeline.spec, conditions)
         lines += [] if images.report is None else finding_lines(images.report)
         progress.plan(lines, len(measured), len(jobs))
         world.barrier()  # the journal is read by all before the first writes into it
@@ -162,7 +174,7 @@ def measure_curve(
                 compared = Comparisons(_in_space(images, options, device), model)
             scale, point = job
             sampling, callback = _sampling(options, scale, point), progress.drawn(point)
-            drawn = draw(model, pipeline, options.n, sampling, world, callback)
+            drawn = draw(model, pipeline, options.n, sampling, world, callback, conditions)
             if compared is None:
                 continue
             began = time.perf_counter()
@@ -186,7 +198,8 @@ def measure_curve(
         ):
             if compared is None:
                 compared = Comparisons(_in_space(images, options, device), model)
-            result = _with_differences(result, names[0], options, pipeline, compared, world)
+            shared = (options, pipeline, compared, conditions, world)
+            result = _with_differences(result, names[0], *shared)
         _write(folder, result, owned=options.out is None)
         if model.run is not None and folder == model.run.path / "evaluation":
             refresh(model.run.path)
@@ -247,6 +260,7 @@ def _depends_on(
     images: ReferenceImages,
     names: Sequence[str],
     device: str,
+    conditions: Conditions | None,
 ) -> dict[str, object]:
     """All that the numbers depend on, but the sampler and its steps."""
     depends: dict[str, object] = {
@@ -263,19 +277,24 @@ def _depends_on(
         "device": device,
         "threads": torch.get_num_threads(),
     }
+    if conditions is not None:
+        depends["conditions"] = conditions.key
     if isinstance(images, StoredReference):
         depends["images"] = images.header.images
     return depends
 
 
-def _pace(pipeline: DiffusionPipeline, options: CurveOptions) -> float:
+def _pace(
+    pipeline: DiffusionPipeline, options: CurveOptions, conditions: Conditions | None
+) -> float:
     """Seconds per network forward of one image, measured on one batch."""
     count = min(pipeline.batch_size, options.n)
 
     guidance = options.guidance[-1] if options.guidance else None
 
     def timed(n: int, steps: int) -> Samples:
-        return pipeline(n, steps=steps, sampler="euler", grid=options.grid, guidance=guidance)
+        shared = {"sampler": "euler", "grid": options.grid, "guidance": guidance}
+        return samples_of(pipeline, n, 0, conditions, steps=steps, **shared)
 
     timed(1, 1)
     samples = timed(count, 2)
@@ -402,6 +421,7 @@ def _with_differences(
     options: CurveOptions,
     pipeline: DiffusionPipeline,
     compared: Comparisons,
+    conditions: Conditions | None,
     world: World,
 ) -> CurveResult:
     """Compare each best point with its runner-up, image by image; the samples are cached."""
@@ -409,7 +429,7 @@ def _with_differences(
 
     def comparison(point: Point) -> Comparison:
         sampling = _sampling(options, options.guidance[0] if options.guidance else None, point)
-        drawn = draw(compared.target, pipeline, options.n, sampling, alone)
+        drawn = draw(compared.target, pipeline, options.n, sampling, alone, None, conditions)
         return compared.of(drawn.images)
 
     best = with_differences(result.best[metric], metric, comparison)

@@ -1,0 +1,169 @@
+"""Conditions that samples are drawn with: the captions and numbers of reference images."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from undrift.evaluation.reference import ReferenceImages
+from undrift.metrics import Images
+from undrift.pipelines import Pipeline, Samples
+from undrift.pipelines.numbers import OutOfRangeWarning
+from undrift.pipelines.prompts import prompt_terms
+from undrift.pipelines.spec import SampleSpec
+from undrift.randomness import generator
+from undrift.wording import images_of
+
+
+@dataclass(frozen=True, eq=False)
+class Conditions:
+    """What M reference images give to a model; sample i gets that of image i modulo M.
+
+    Attributes:
+        labels: (M,) classes of the model; None where none are given.
+        captions: M texts; None where none are given.
+        numbers: (M, K) in the model's order; None where none are given.
+        names: of the K numbers.
+        source: whose they are, in words.
+    """
+
+    labels: NDArray[np.int64] | None
+    captions: tuple[str, ...] | None
+    numbers: NDArray[np.float64] | None
+    names: tuple[str, ...]
+    source: str
+
+    @property
+    def key(self) -> str:
+        """Hexadecimal; equal for the same conditions in the same order."""
+        parts = (self.labels, self.captions, self.numbers, self.names)
+        plain = [one.tolist() if isinstance(one, np.ndarray) else one for one in parts]
+        return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
+
+    def _arguments(self, first: int, count: int) -> dict[str, Any]:
+        """Of a pipeline that draws samples ``first`` to ``first + count - 1``."""
+        # Image i of a request gets entry i modulo their number.
+        rows = self._rows(np.array(sorted(range(first, first + count), key=lambda i: i % count)))
+        found: dict[str, Any] = {}
+        if self.labels is not None:
+            found["labels"] = self.labels[rows].tolist()
+        if self.captions is not None:
+            found["prompts"] = [self.captions[row] for row in rows]
+        if self.numbers is not None:
+            columns = self.numbers[rows].T.tolist()
+            found["numbers"] = dict(zip(self.names, columns, strict=True))
+        return found
+
+    def given(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> Images:
+        """Samples 0 to n - 1 with what they were drawn with."""
+        rows = self._rows(np.arange(len(images)))
+        captions = None if self.captions is None else tuple(self.captions[row] for row in rows)
+        return Images(
+            images, labels, captions, None if self.numbers is None else self.numbers[rows]
+        )
+
+    def _rows(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+        parts = (self.labels, self.captions, self.numbers)
+        return samples % next(len(one) for one in parts if one is not None)
+
+
+def samples_of(
+    pipeline: Pipeline,
+    count: int,
+    first: int,
+    conditions: Conditions | None,
+    **settings: Any,  # noqa: ANN401 - the family's dataclass says which
+) -> Samples:
+    """Draw samples ``first`` to ``first + count - 1`` with what is given.
+
+    Numbers outside of the training range are no warning: they are those of reference images.
+    """
+    given = {} if conditions is None else conditions._arguments(first, count)
+    with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):
+        return pipeline(count, first=first, **settings, **given)
+
+
+def conditions_of(pipeline: Pipeline, reference: ReferenceImages, seed: int) -> Conditions | None:
+    """The captions and numbers of the reference images that the model takes, in a random order.
+
+    Classes go with them, so that what is given together belongs together. Images whose caption the
+    model does not read whole are left out.
+
+    Args:
+        pipeline: the model.
+        reference: real images.
+        seed: of the order.
+
+    Returns:
+        None for a model that takes neither, or a reference that has neither.
+    """
+    spec, images = pipeline.spec, reference.images
+    captions = None if spec.text is None else images.captions
+    numbers = _numbers(spec, reference)
+    if captions is None and numbers is None:
+        return None
+    rows = np.arange(len(images))
+    if captions is not None and spec.text is not None:
+        read = [bool(one) and not spec.text.cut([one]) for one in captions]
+        plain = [len(prompt_terms(one)) == 1 for one in captions]
+        rows = np.flatnonzero(np.array(read) & np.array(plain))
+        captions = captions if len(rows) else None
+    if not len(rows):
+        return None
+    rows = rows[_order(len(rows), seed)]
+    return Conditions(
+        _labels(spec, reference, rows),
+        None if captions is None else tuple(captions[row] for row in rows),
+        None if numbers is None else numbers[rows],
+        tuple(number.name for number in spec.numbers),
+        f"{reference.source}: {images_of(reference.split, len(rows))}",
+    )
+
+
+def obedience(conditions: Conditions | None) -> list[str]:
+    """Metrics that say whether ``conditions`` are followed."""
+    if conditions is None:
+        return []
+    found = [] if conditions.captions is None else ["prompt_top1", "prompt_top5"]
+    return found + ([] if conditions.numbers is None else ["number_error"])
+
+
+def condition_lines(spec: SampleSpec, conditions: Conditions | None) -> list[str]:
+    """What a model is drawn with, in words; nothing of a model that takes classes alone."""
+    taken = [*(["captions"] if spec.text is not None else []), *(n.name for n in spec.numbers)]
+    if not taken:
+        return []
+    if conditions is None:
+        return [f"the reference has no {' and '.join(taken)}: these are left open"]
+    return [f"drawn with the {' and '.join(taken)} of {conditions.source}"]
+
+
+def _order(count: int, seed: int) -> NDArray[np.int64]:
+    return torch.randperm(count, generator=generator(seed, "conditions"), device="cpu").numpy()
+
+
+def _numbers(spec: SampleSpec, reference: ReferenceImages) -> NDArray[np.float64] | None:
+    wanted = [number.name for number in spec.numbers]
+    if reference.images.numbers is None or not wanted:
+        return None
+    if not set(wanted) <= {*reference.number_names}:
+        return None
+    return reference.images.numbers[:, [reference.number_names.index(name) for name in wanted]]
+
+
+def _labels(
+    spec: SampleSpec, reference: ReferenceImages, rows: NDArray[np.int64]
+) -> NDArray[np.int64] | None:
+    """Classes of the model that the images' classes are; None where one is another."""
+    labels, names = reference.images.labels, spec.class_names
+    if labels is None or not names:
+        return None
+    place = {name: i for i, name in enumerate(names)}
+    found = [place.get(reference.classes[label], -1) for label in labels[rows]]
+    return None if -1 in found else np.array(found, np.int64)

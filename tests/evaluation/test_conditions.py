@@ -1,0 +1,136 @@
+"""Models of captions and numbers are drawn with those of the reference, and measured by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.data import zoo
+from tests.pipelines.models import small
+
+from undrift.cli.dispatch import main
+from undrift.conditioning import Number
+from undrift.conditioning.text import TextSpec
+from undrift.evaluation.conditions import Conditions, conditions_of, obedience
+from undrift.evaluation.drawing import Sampling, draw
+from undrift.evaluation.reference import ReferenceImages
+from undrift.evaluation.target import Target
+from undrift.metrics import Images, comparison, number_reader
+from undrift.training.distributed import World
+
+TEXT = TextSpec.fit(["a dark cat", "a light cat", "a bee"], most=20)
+AGE, DOSE = Number("age", 2.0, 1.0, 0.0, 5.0), Number("dose", 0.0, 1.0, -1.0, 1.0)
+CAPTIONS = ("a dark cat", "", "a bee", "a light cat " * 9, "a light cat", "a bee:1 AND a cat:1")
+
+
+def reference(**changed: object) -> ReferenceImages:
+    images = Images(
+        np.zeros((6, 6, 5, 1), np.uint8),
+        np.array([1, 0, 1, 0, 0, 1]),
+        CAPTIONS,
+        np.arange(12.0).reshape(6, 2),
+    )
+    given = {"images": images, "training": images, "number_names": ("dose", "age")} | changed
+    facts = {"source": "photos", "split": "test", "classes": ("bee", "ant"), "fingerprint": "f"}
+    return ReferenceImages(**facts, sets=(), **given)
+
+
+def test_what_belongs_together_is_given_together() -> None:
+    model = small(text=TEXT, numbers=(AGE, DOSE))
+    found = conditions_of(model, reference(), seed=0)
+    assert found is not None and sorted(found.captions) == sorted(
+        [CAPTIONS[0], CAPTIONS[2], CAPTIONS[4]]  # without the empty, the cut and the composed one
+    )
+    for label, caption, numbers in zip(found.labels, found.captions, found.numbers, strict=True):
+        row = CAPTIONS.index(caption)
+        assert model.spec.class_names[label] == ("bee", "ant")[[1, 0, 1, 0, 0, 1][row]]
+        assert numbers.tolist() == [2 * row + 1, 2 * row]  # age, dose
+    assert found.key == conditions_of(model, reference(), seed=0).key
+    assert found.key != conditions_of(model, reference(), seed=2).key
+    assert obedience(found) == ["prompt_top1", "prompt_top5", "number_error"]
+
+
+def test_models_and_references_without_captions_or_numbers() -> None:
+    assert conditions_of(small(), reference(), 0) is None
+    bare = Images(np.zeros((6, 6, 5, 1), np.uint8))
+    assert conditions_of(small(text=TEXT), reference(images=bare), 0) is None
+    other = reference(number_names=("dose", "weight"))
+    assert conditions_of(small(numbers=(AGE,)), other, 0) is None
+    texts = conditions_of(small(text=TEXT, numbers=(AGE,), classes=()), other, 0)
+    assert texts.numbers is None and texts.labels is None and texts.captions is not None
+    alone = conditions_of(small(numbers=(AGE,), classes=("x", "y", "z")), reference(), 0)
+    assert alone.captions is None and alone.labels is None  # other classes
+    assert len(alone.numbers) == 6 and obedience(alone) == ["number_error"]
+    assert obedience(None) == []
+
+
+def test_every_sample_gets_the_condition_of_its_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path))
+    model = small(text=TEXT, numbers=(AGE,))
+    given = Conditions(
+        np.array([2, 0, 1]),
+        ("a dark cat", "a bee", "a light cat"),
+        np.array([[1.0], [2.0], [3.0]]),
+        ("age",),
+        "photos: 3 test images",
+    )
+    target = Target("model", model, classes=model.spec.class_names)
+    world = World(0, 1, 0, "cpu")
+    monkeypatch.setattr("undrift.evaluation.drawing.BLOCK", 4)
+    drawn = draw(target, model, 7, Sampling(steps=2), world, None, given)
+    assert drawn.images.captions == (given.captions * 3)[:7]
+    assert drawn.images.numbers[:, 0].tolist() == [1, 2, 3, 1, 2, 3, 1]
+    assert drawn.images.labels.tolist() == [2, 0, 1, 2, 0, 1, 2]
+    for i in (1, 4, 6):
+        alone = model(
+            1,
+            steps=2,
+            first=i,
+            labels=int(given.labels[i % 3]),
+            prompts=given.captions[i % 3],
+            numbers={"age": float(given.numbers[i % 3, 0])},
+        )
+        apart = np.abs(alone.images[0].astype(int) - drawn.images.images[i].astype(int))
+        assert apart.max() <= 1
+    assert drawn.settings["conditions"] == "photos: 3 test images"
+    assert not {"prompts", "numbers", "labels"} & set(drawn.settings)
+    open_ones = draw(target, model, 7, Sampling(steps=2), world)
+    assert "conditions" not in open_ones.settings
+    assert not np.array_equal(open_ones.images.images, drawn.images.images)
+
+
+@pytest.mark.slow
+def test_a_run_of_captions_and_numbers_is_evaluated_with_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(comparison, "IMAGE_TEXT_STEPS", (30, 30))
+    monkeypatch.setattr(number_reader, "STEPS", (30, 30))
+    Path("photos").mkdir()
+    rows = []
+    for i in range(60):
+        tone = ("dark", "light")[i % 2]
+        picture = zoo.picture(1, i)[:8, :8] // 4 + 120 * (i % 2)
+        Path(f"photos/{i}.png").write_bytes(zoo.png(picture, 8, 0))
+        row = {"file_name": f"{i}.png", "text": f"a {tone} cat {i % 4}", "age": i % 5 + i / 60}
+        rows.append(json.dumps(row))
+    Path("photos/metadata.jsonl").write_text("\n".join(rows))
+    train = "train photos --text --numbers age --steps 2 --network mlp --batch-size 8 --threads 1"
+    assert main([*train.split(), "--holdout", "0.3", "--out", "run", "--bare", "--quiet"]) == 0
+    words = "run --n 20 --features pixels --threads 1 --steps 2".split()
+    assert main(["evaluate", *words, "--metrics", "fd", "--out", "found.json"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("drawn with the captions and age of photos") for line in lines)
+    assert "prompt_top1 by chance: 0.25, of 4 captions" in lines
+    assert any(line.startswith("mean error of age: ") and "real images" in line for line in lines)
+    found = json.loads(Path("found.json").read_text())
+    assert {"prompt_top1", "number_error"} <= set(found["metrics"])
+    curve = ["curve", "run", "--n", "20", "--features", "pixels", "--metrics", "fd"]
+    assert main([*curve, "--guidance", "1,3", "--threads", "1", "--quiet"]) == 0
+    along = json.loads(Path("run/evaluation/guidance.json").read_text())
+    assert along["metrics"] == ["fd", "prompt_top1", "number_error"]  # 4 captions: no top 5
+    assert set(along["best"]) == set(along["metrics"])

@@ -1,0 +1,122 @@
+"""Prompts and numbers: samples that obey score as real images, others by chance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from tests.metrics.test_retrieval import OFFERED, drawn
+
+from undrift.errors import UsageError
+from undrift.metrics import (
+    Comparison,
+    Images,
+    chosen_metrics,
+    comparison,
+    measure,
+    number_reader,
+    open_spaces,
+)
+from undrift.metrics.number_reader import fit_reader
+from undrift.schema import to_plain
+
+NAMES = ("prompt_top1", "prompt_top5", "number_error")
+UNIT = 40.0
+
+
+def shown(count: int, seed: int) -> Images:
+    """A tone and shape by caption, in the upper half; a bar as bright as the number below."""
+    draws = np.random.default_rng(seed)
+    captions = [OFFERED[i] for i in draws.integers(0, len(OFFERED), count)]
+    numbers = draws.uniform(-2, 2, (count, 1)) * UNIT
+    upper = drawn(captions, seed)
+    lower = np.clip(128 + numbers[:, 0] + draws.normal(0, 3, count), 0, 255)
+    images = upper.copy()
+    images[:, 11] = lower[:, None, None].astype(np.uint8)
+    return Images(images, None, tuple(captions), numbers)
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(comparison, "IMAGE_TEXT_STEPS", (40, 40))
+    monkeypatch.setattr(number_reader, "STEPS", (40, 40))
+
+
+@pytest.fixture(scope="module")
+def compare() -> Any:
+    training, held_out = shown(100, 0), shown(60, 1)
+    extractor, _ = open_spaces(training, "pixels")
+
+    def made(samples: Images, **changed: Any) -> Comparison:
+        asked: dict[str, Any] = {"reference": held_out, "training": training, "split": "test"}
+        asked |= {"extractor": extractor, "classifier": None, "classes": (), "seed": 0}
+        return Comparison(samples, number_names=("tone",), **asked | changed)
+
+    return made
+
+
+@pytest.mark.slow
+def test_fresh_pairs_score_as_held_out_ones_and_shuffled_ones_by_chance(compare: Any) -> None:
+    real = shown(60, 2)
+    obeyed = compare(real)
+    found = measure(obeyed, NAMES)
+    assert set(found.metrics) == {*NAMES} and not found.missing
+    top1, top5, error = (found.metrics[name] for name in NAMES)
+    assert top1.value > 0.8 and top1.floor > 0.8 and top5.value >= top1.value
+    assert top1.low <= top1.value <= top1.high
+    assert (top1.offered, top1.chance) == (len(OFFERED), 1 / len(OFFERED))
+    assert error.value < 0.35 and error.floor < 0.35
+    assert error.numbers["tone"] == pytest.approx(error.value * 2 / 3**0.5 * UNIT, rel=0.1)
+    assert error.real["tone"] == pytest.approx(error.floor * 2 / 3**0.5 * UNIT, rel=0.1)
+    assert "held-out images and their captions" in top1.protocol
+    assert to_plain(found)["metrics"]["number_error"]["numbers"].keys() == {"tone"}
+
+    order = np.roll(np.arange(60), 7)
+    wrong = Images(real.images, None, tuple(real.captions[i] for i in order), real.numbers[order])
+    disobeyed = obeyed.beside(wrong)
+    assert disobeyed.image_text is obeyed.image_text  # trained once
+    found = measure(disobeyed, NAMES)
+    assert found.metrics["prompt_top1"].value < 0.25
+    assert found.metrics["prompt_top1"].floor == top1.floor
+    assert found.metrics["number_error"].value > 0.7
+
+
+def test_what_is_missing_is_named(compare: Any) -> None:
+    images = shown(30, 3)
+    found = measure(compare(Images(images.images)), NAMES)
+    assert found.missing["prompt_top1"] == "the samples, or the training images, have no captions"
+    assert found.missing["number_error"] == "the samples, or the training images, have no numbers"
+    training = shown(60, 4)
+    seen = compare(images, reference=training, training=training, split="all")
+    metric = measure(seen, ["number_error"]).metrics["number_error"]
+    assert metric.floor is None and metric.real is None
+    assert "trained on the reference" in metric.floor_missing
+    one = Images(images.images, None, ("a cat",) * 30, images.numbers)
+    few = Images(training.images, None, ("a cat",) * 60)
+    found = measure(compare(one, training=few), ["prompt_top1"])
+    assert "1 different caption: top-1 says nothing" in found.missing["prompt_top1"]
+    assert not set(NAMES) & {*chosen_metrics(["all"])}  # few models take captions or numbers
+    assert chosen_metrics(["number_error"]) == ("number_error",)
+
+
+def test_a_reader_refuses_what_it_cannot_learn(compare: Any) -> None:
+    images = shown(30, 5)
+    same: NDArray[np.float64] = np.ones((30, 1))
+    with pytest.raises(UsageError, match="the same for all training images"):
+        fit_reader(images.images, same)
+    with pytest.raises(UsageError, match="at least 20"):
+        fit_reader(images.images[:10], same[:10])
+
+
+def test_captions_and_numbers_follow_their_images() -> None:
+    images = shown(20, 6)
+    rows = np.array([3, 0])
+    taken = images.take(rows)
+    assert taken.captions == (images.captions[3], images.captions[0])
+    assert np.array_equal(taken.numbers, images.numbers[rows])
+    with pytest.raises(UsageError, match="20 images and 1 captions"):
+        Images(images.images, None, ("a cat",))
+    large = images.images.repeat(8, axis=1).repeat(8, axis=2)  # 96 pixels a side: shrunk
+    assert fit_reader(large, images.numbers).read(large).shape == (20, 1)
