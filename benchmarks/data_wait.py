@@ -66,7 +66,7 @@ class Listener:
     def step(self, progress: Any) -> None:
         """Nothing to show."""
 
-    def grid(self, progress: Any, weights: Mapping[str, Any]) -> None:
+    def grid(self, progress: Any, pipelines: Mapping[str, Any]) -> None:
         """Nothing to draw."""
 
 

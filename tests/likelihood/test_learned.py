@@ -183,7 +183,8 @@ def test_validation_is_in_bits_and_the_pipeline_walks_the_learned_path():
     found = []
     for seed in range(8):
         learner = DiffusionLearner(variational(), seed)
-        validated = learner.validate(None, images.images[:40], images.condition()[:40])
+        few, condition = images.images[:40], images.condition()[:40]
+        validated = learner.validate(learner.pipeline(), few, condition)
         assert validated["loss"] == validated["bits_per_dim"]
         found.append(validated["bits_per_dim"])
     shown = torch.from_numpy(images.images[:40]).permute(0, 3, 1, 2)
@@ -202,11 +203,11 @@ def test_validation_is_in_bits_and_the_pipeline_walks_the_learned_path():
 def test_losses_by_level_are_those_of_the_level_wherever_the_schedule_has_gone():
     images = digits().images[:40]
     learner = DiffusionLearner(variational(), 0)
-    linear = learner.validate(None, images, Condition())
+    linear = learner.validate(learner.pipeline(), images, Condition())
     for _ in range(20):
         learner.buffers.schedule.learn(torch.tensor([-9.5, 6.0]), torch.tensor([0.2, 9.0]))
     assert abs(float(learner.buffers.schedule.path(0.5).log_snr) - (7.2 - 10) / 2) > 1
-    bent = learner.validate(None, images, Condition())
+    bent = learner.validate(learner.pipeline(), images, Condition())
     x0 = learner.codec.encode(torch.from_numpy(images).permute(0, 3, 1, 2)).double()
     assert bent["log_snr"] == linear["log_snr"]
     for i, log_snr in enumerate(bent["log_snr"]):

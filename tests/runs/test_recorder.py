@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,15 +86,14 @@ def test_the_first_looks_say_nothing_of_the_time_left(now, run, log, shown):
 
 def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown, monkeypatch):
 
-    def drawn(weights: str, held_out: object) -> bytes:
-        if weights == "raw":
+    def drawn(pipeline: str, held_out: object) -> Image.Image:
+        if pipeline == "raw":
             raise DivergedError("decode: 64 of 64 values are not finite")
-        return b"a picture"
+        return Image.new("L", (8, 8))
 
-    monkeypatch.setattr(recorder, "draw_grid", drawn)
-    learner = SimpleNamespace(pipeline=lambda tensors: tensors)
+    monkeypatch.setattr(recorder, "grid_picture", drawn)
     with contextlib.closing(EventLog(run.events)) as events:
-        recording = recorder.Recorder(run, events, learner, log)  # type: ignore[arg-type]
+        recording = recorder.Recorder(run, events, None, log)  # type: ignore[arg-type]
         recording.grid(Progress(7, 10, 70, 0.7), {"raw": "raw", "ema": "ema"})  # type: ignore[dict-item]
     assert "step 7: no grid of the raw weights: decode: 64 of 64" in shown.getvalue()
     assert [path.name for path in (run.path / "samples").iterdir()] == ["step_000007_ema.png"]
@@ -105,17 +103,17 @@ def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown
 def test_held_out_images_are_denoised_in_one_step_beside_each_grid(run, log, shown, monkeypatch):
     images = undrift.data.load("digits").split("validation")
     made = learner(images)
-    monkeypatch.setattr(recorder, "draw_grid", lambda *_: b"a picture")
-    weights = {"ema": averaged_tensors(made), "raw": averaged_tensors(made)}
+    monkeypatch.setattr(recorder, "grid_picture", lambda *_: Image.new("L", (8, 8)))
     with contextlib.closing(EventLog(run.events)) as events:
         recording = recorder.Recorder(run, events, made, log, held_out=images)
         for step in (7, 9):
-            recording.grid(Progress(step, 10, 70, step / 10), weights)
+            pipelines = {"ema": made.pipeline(), "raw": made.pipeline()}
+            recording.grid(Progress(step, 10, 70, step / 10), pipelines)
     found = [event for event in read_events(run.events) if event["event"] == "one_step"]
     assert [(event["step"], event["weights"]) for event in found] == [(7, "ema"), (9, "ema")]
     seven, nine = ((run.path / event["file"]).read_bytes() for event in found)
     assert seven == nine  # the same images, the same noise
-    expected = made.one_step(None, images.images, images.condition())
+    expected = made.one_step(made.pipeline(), images.images, images.condition())
     np.testing.assert_array_equal(Image.open(io.BytesIO(seven)), expected.picture())
 
 
@@ -123,10 +121,10 @@ def test_images_that_cannot_be_denoised_are_told_and_the_run_goes_on(run, log, s
     images = undrift.data.load("digits").split("validation")
     made = learner(images)
     broken = {name: torch.full_like(t, float("nan")) for name, t in averaged_tensors(made).items()}
-    monkeypatch.setattr(recorder, "draw_grid", lambda *_: b"a picture")
+    monkeypatch.setattr(recorder, "grid_picture", lambda *_: Image.new("L", (8, 8)))
     with contextlib.closing(EventLog(run.events)) as events:
         recorder.Recorder(run, events, made, log, held_out=images).grid(
-            Progress(7, 10, 70, 0.7), {"ema": broken}
+            Progress(7, 10, 70, 0.7), {"ema": made.pipeline(broken)}
         )
     assert "step 7: no denoised images: decode: " in shown.getvalue()
 

@@ -13,7 +13,7 @@ from undrift.data import ImageSet
 from undrift.data.loader import Batch
 from undrift.gan import Hinge, NonSaturating, Wasserstein
 from undrift.networks.gan import DCGANConfig, R3GANConfig, SNGANConfig, StyleGAN2Config
-from undrift.pipelines import SampleSpec
+from undrift.pipelines import Pipeline, SampleSpec
 from undrift.randomness import Draws
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.learner import Progress
@@ -62,21 +62,21 @@ GAMES = {
 
 
 class Notes:
-    """An observer that keeps events, and draws when it is asked to look."""
+    """An observer that keeps events, and draws with every pipeline if it is to."""
 
-    def __init__(self, learner: GANLearner | None = None) -> None:
+    def __init__(self, draws: bool = False) -> None:
         self.events: list[tuple[str, dict[str, object]]] = []
-        self._learner = learner
+        self._draws = draws
 
     def event(self, name: str, **entries: object) -> None:
         self.events.append((name, entries))
 
     def step(self, progress: Progress) -> None: ...
 
-    def grid(self, progress: Progress, weights: dict[str, dict[str, Tensor]]) -> None:
-        for tensors in weights.values():
-            if self._learner is not None:
-                self._learner.pipeline(tensors)(2)
+    def grid(self, progress: Progress, pipelines: dict[str, Pipeline]) -> None:
+        for pipeline in pipelines.values():
+            if self._draws:
+                pipeline(2)
 
     def of(self, name: str) -> list[dict[str, object]]:
         return [entries for kind, entries in self.events if kind == name]
@@ -108,7 +108,7 @@ def trainer(
         IMAGES,
         validation=IMAGES if watched else None,
         world=ALONE,
-        observer=Notes(made if watched else None) if watched or store else None,
+        observer=Notes(watched) if watched or store else None,
         store=store,
     )
 

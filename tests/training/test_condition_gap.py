@@ -66,7 +66,7 @@ def gaps(gain: float, follows: str) -> dict:
             states = encoder.text(Texts.single(WORDS)).tokens[:, 0]
             solved = torch.linalg.lstsq(states, tones[1:, None]).solution
             encoder.text.pooled.weight[0] = solved[:, 0]
-    return dict(learner.validate(None, images.images, condition))
+    return dict(learner.validate(learner.pipeline(), images.images, condition))
 
 
 @pytest.mark.parametrize("follows", ["labels", "text"])
@@ -90,7 +90,7 @@ def test_a_model_without_conditions_has_no_entry() -> None:
     config = model(images)
     spec = dataclasses.replace(config.spec, class_names=(), class_frequencies=())
     learner = DiffusionLearner(dataclasses.replace(config, spec=spec), seed=0)
-    assert "condition_gaps" not in learner.validate(None, images.images, condition)
+    assert "condition_gaps" not in learner.validate(learner.pipeline(), images.images, condition)
 
 
 @pytest.mark.parametrize("count", [2, 3, 40])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,11 @@ import torch
 from torch import Tensor
 
 from undrift import randomness
-from undrift.data.order import EpochStream
+from undrift.conditioning import Condition
+from undrift.data.loader import Batch
+from undrift.data.order import EpochStream, Order
 from undrift.errors import ModelFileError
+from undrift.pipelines import Pipeline
 from undrift.training import loop
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import PowerEMA
@@ -28,10 +32,9 @@ CUTS = [int(k) for k in np.random.default_rng(7).choice(np.arange(1, 8), size=3,
 
 
 class Watcher:
-    """An observer that looks as hard as it can: it draws with every set of weights."""
+    """An observer that draws with every pipeline."""
 
-    def __init__(self, drawn_by: object | None) -> None:
-        self._learner = drawn_by
+    def __init__(self) -> None:
         self.seen: list[str] = []
 
     def event(self, name: str, **entries: object) -> None:
@@ -39,10 +42,10 @@ class Watcher:
 
     def step(self, progress: Progress) -> None: ...
 
-    def grid(self, progress: Progress, weights: dict[str, dict[str, Tensor]]) -> None:
+    def grid(self, progress: Progress, pipelines: dict[str, Pipeline]) -> None:
         self.seen.append("drawn")
-        for tensors in weights.values():
-            self._learner.pipeline(tensors)(2, steps=2)
+        for pipeline in pipelines.values():
+            pipeline(2, steps=2)
         torch.rand(3)
 
 
@@ -55,13 +58,13 @@ def trainer(store: CheckpointStore | None, *, watched: bool = False, **changes: 
         images,
         validation=images if watched else None,
         world=ALONE,
-        observer=Watcher(made if watched else None) if watched or store else None,
+        observer=Watcher() if watched else Quiet() if store else None,
         store=store,
     )
 
 
 class Quiet(Watcher):
-    def grid(self, progress: Progress, weights: object) -> None: ...
+    def grid(self, progress: Progress, pipelines: object) -> None: ...
 
 
 def state(done: Trainer) -> dict[str, Tensor]:
@@ -96,14 +99,14 @@ def cut(
     """Train k steps with checkpoints, then everything anew from the newest one to the end."""
     first = trainer(CheckpointStore(directory), watched=watched, **changes)
     if not watched:
-        first._observer = Quiet(None)
+        first._observer = Quiet()
     first.run(StopSignals(), until=k)
     checkpoint = CheckpointStore(directory).newest()
     assert checkpoint is not None and checkpoint.step == k
     new_process()
     second = trainer(CheckpointStore(directory), watched=watched, **changes)
     if not watched:
-        second._observer = Quiet(None)
+        second._observer = Quiet()
     untouched = {name: tensor.clone() for name, tensor in second.ema.state().items()}
     second.restore(checkpoint)
     if "ema" in drop:
@@ -211,9 +214,52 @@ def test_the_ema_is_not_the_network() -> None:
 )
 def test_a_damaged_state_is_refused_by_name(tmp_path: Path, state: dict[str, object]) -> None:
     first = trainer(CheckpointStore(tmp_path))
-    first._observer = Quiet(None)
+    first._observer = Quiet()
     first.run(StopSignals(), until=1)
     checkpoint = CheckpointStore(tmp_path).newest()
     assert checkpoint is not None
     with pytest.raises(ModelFileError, match=r"checkpoint 1: state: .*consecutive.*older one"):
         trainer(None).restore(replace(checkpoint, state=state))
+
+
+class Stripes:
+    """Batches that no data set holds: images made for the step that trains on them."""
+
+    waited = 0.0
+
+    def batches(self, order: Order, *, rows: slice, device: torch.device, start_step: int):
+        made = Stripes()
+        made.order, made.rows, made.step = order, rows, start_step
+        return made
+
+    def __enter__(self) -> Stripes:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        for step in itertools.count(self.step):
+            draws = torch.Generator().manual_seed(1000 * self.order.seed + step)
+            tones = torch.randint(0, 256, (self.order.batch, 1, 1, 8), generator=draws)
+            images = tones.to(torch.uint8).expand(-1, -1, 8, -1).contiguous()
+            labels = torch.zeros(self.order.batch, dtype=torch.int64)
+            yield Batch(images, Condition({"labels": labels}))[self.rows]
+
+
+def test_batches_may_come_from_any_source_and_resumes_are_exact(tmp_path):
+    def made(store: CheckpointStore | None) -> Trainer:
+        watcher = Quiet() if store else None
+        settings = plan(steps=4, checkpoint_every=1)
+        return Trainer(
+            learner(digits()), settings, Stripes(), world=ALONE, observer=watcher, store=store
+        )
+
+    whole = made(None)
+    whole.run(StopSignals())
+    first = made(CheckpointStore(tmp_path))
+    first.run(StopSignals(), until=2)
+    second = made(CheckpointStore(tmp_path))
+    second.restore(CheckpointStore(tmp_path).newest())
+    second.run(StopSignals())
+    for name, tensor in state(whole).items():
+        assert torch.equal(tensor, state(second)[name]), name

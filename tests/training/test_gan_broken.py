@@ -97,5 +97,5 @@ def test_what_is_generated_without_end_is_watched_without_diversity() -> None:
     with torch.no_grad():
         for parameter in learner.networks["network"].parameters():
             parameter.fill_(float("inf"))
-    found = learner.validate(None, IMAGES.images, IMAGES.condition())
+    found = learner.validate(learner.pipeline(), IMAGES.images, IMAGES.condition())
     assert found["fake_logit"] is None and "diversity" not in found

@@ -67,7 +67,7 @@ def trained(made: DiffusionLearner, images: ImageSet, steps: int) -> None:
 
 
 def gaps(made: DiffusionLearner, images: ImageSet) -> dict[str, dict[str, float]]:
-    return made.validate(None, images.images, images.condition())["condition_gaps"]
+    return made.validate(made.pipeline(), images.images, images.condition())["condition_gaps"]
 
 
 @pytest.mark.slow
@@ -124,9 +124,10 @@ def test_maps_follow_what_training_does_to_their_images(
 
 def test_validation_takes_the_same_holes_every_time(images: ImageSet) -> None:
     made, held_out = learner(images, MASKED), images.split("validation")
-    found = [made.validate(None, held_out.images, held_out.condition()) for _ in range(2)]
+    pipeline, condition = made.pipeline(), held_out.condition()
+    found = [made.validate(pipeline, held_out.images, condition) for _ in range(2)]
     assert found[0] == found[1] and "map_masked" in found[0]["condition_gaps"]
-    assert made.one_step(None, held_out.images, held_out.condition()) is not None
+    assert made.one_step(pipeline, held_out.images, condition) is not None
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(images: ImageSet, tmp_path: Path) -> None:
@@ -135,7 +136,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(images: ImageSet, tmp_path: Path
 
     def trainer(store: CheckpointStore | None) -> Trainer:
         made = learner(images, MASK, EDGES, MASKED, flip=True, label_dropout=0.3)
-        settings, watcher = plan(steps=4, checkpoint_every=1), Quiet(None) if store else None
+        settings, watcher = plan(steps=4, checkpoint_every=1), Quiet() if store else None
         return Trainer(made, settings, train, world=ALONE, observer=watcher, store=store)
 
     whole = trainer(None)

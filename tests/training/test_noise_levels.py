@@ -41,7 +41,7 @@ def wrong(low: float, high: float, seed: int = 0) -> DiffusionLearner:
 
 
 def validated(made: DiffusionLearner):
-    found = made.validate(None, IMAGES.images, IMAGES.condition())
+    found = made.validate(made.pipeline(), IMAGES.images, IMAGES.condition())
     event = {"event": "validation", "step": 1, "images": 16, "weights": "ema", **found}
     return History.of([event]).validations[0]
 
@@ -61,8 +61,8 @@ def test_equal_means_that_differ_at_low_noise_are_told_apart():
 def test_standard_errors_are_those_of_the_images():
     """Against a denoiser's errors image by image, at the noisiest level."""
     made = wrong(0, 0)
-    few = made.validate(None, IMAGES.images[:64], IMAGES.condition()[:64])
-    many = made.validate(None, IMAGES.images[:256], IMAGES.condition()[:256])
+    few = made.validate(made.pipeline(), IMAGES.images[:64], IMAGES.condition()[:64])
+    many = made.validate(made.pipeline(), IMAGES.images[:256], IMAGES.condition()[:256])
     ratios = np.array(few["standard_errors"]) / np.array(many["standard_errors"])
     np.testing.assert_allclose(ratios, 2.0, rtol=0.35)
     # at 12 standard deviations the estimate is nearly 0, so that errors are the images' own squares
@@ -90,9 +90,9 @@ def test_texture_is_a_small_share_of_the_mean():
 
 def test_held_out_images_denoised_in_one_step():
     right, static = wrong(0, 0), wrong(0.05, 0.15)
-    found = right.one_step(None, IMAGES.images, IMAGES.condition())
-    again = right.one_step(None, IMAGES.images, IMAGES.condition())
-    bad = static.one_step(None, IMAGES.images, IMAGES.condition())
+    found = right.one_step(right.pipeline(), IMAGES.images, IMAGES.condition())
+    again = right.one_step(right.pipeline(), IMAGES.images, IMAGES.condition())
+    bad = static.one_step(static.pipeline(), IMAGES.images, IMAGES.condition())
     assert found is not None and bad is not None and again is not None
     assert found.denoised.shape == (len(NOISE), 6, 8, 8, 1)
     np.testing.assert_array_equal(found.images, IMAGES.images[np.linspace(0, 1536, 6).astype(int)])
@@ -107,7 +107,8 @@ def test_held_out_images_denoised_in_one_step():
 
 
 def test_the_picture_is_magnified_without_smoothing():
-    found = learner(IMAGES).one_step(None, IMAGES.images, IMAGES.condition())
+    made = learner(IMAGES)
+    found = made.one_step(made.pipeline(), IMAGES.images, IMAGES.condition())
     assert found is not None
     picture = np.asarray(found.picture())
     assert picture.shape == (6 * 130 + 2, 4 * 130 + 2)

@@ -155,19 +155,23 @@ def test_validation_gives_the_numbers_of_the_held_out_images(images: ImageSet) -
     learner = DiffusionLearner(conditioned(images), seed=0)
     shaken(learner.networks["network"])
     few, condition = images.images[:32], images.condition()[:32]
-    right = learner.validate(None, few, condition)["losses"]
+
+    def losses(given: Condition) -> list[float]:
+        return learner.validate(learner.pipeline(), few, given)["losses"]
+
+    right = losses(condition)
     other = condition.with_entry("numbers", condition["numbers"][torch.arange(31, -1, -1)])
     none = Condition({"labels": condition["labels"]})
-    assert len({tuple(learner.validate(None, few, c)["losses"]) for c in (other, none)}) == 2
-    assert tuple(right) == tuple(learner.validate(None, few, condition)["losses"])
-    assert right not in [learner.validate(None, few, c)["losses"] for c in (other, none)]
+    assert len({tuple(losses(each)) for each in (other, none)}) == 2
+    assert right == losses(condition)
+    assert right not in [losses(each) for each in (other, none)]
 
 
 def test_resume_is_bit_equal_with_numbers(images: ImageSet, tmp_path: Path) -> None:
     def trainer(store: CheckpointStore | None) -> Trainer:
         made = DiffusionLearner(conditioned(images, label_dropout=0.5), seed=0)
         settings = plan(steps=4, checkpoint_every=1)
-        watcher = Quiet(None) if store else None
+        watcher = Quiet() if store else None
         return Trainer(made, settings, images, world=ALONE, observer=watcher, store=store)
 
     whole = trainer(None)

@@ -84,7 +84,7 @@ def test_draws_of_guidance_fill_their_range():
 def test_validation_is_the_same_every_time():
     images = digits()
     made = student(images, guidance=(1.0, 4.0))
-    found = [made.validate(None, images.images, images.condition()) for _ in range(2)]
+    found = [made.validate(made.pipeline(), images.images, images.condition()) for _ in range(2)]
     assert found[0] == found[1] and found[0]["loss"] > 0
 
 

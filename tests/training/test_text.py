@@ -103,7 +103,7 @@ def test_shuffled_captions_teach_nothing(images: ImageSet) -> None:
 def test_resume_is_bit_equal_with_captions(images: ImageSet, tmp_path: Path) -> None:
     def trainer(store: CheckpointStore | None) -> Trainer:
         made = DiffusionLearner(conditioned(images), seed=0)
-        watcher = Quiet(None) if store else None
+        watcher = Quiet() if store else None
         settings = plan(steps=4, checkpoint_every=1)
         return Trainer(made, settings, images, world=ALONE, observer=watcher, store=store)
 

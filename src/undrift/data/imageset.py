@@ -16,7 +16,11 @@ from undrift.data.splits import Splits
 from undrift.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
+
     from undrift.conditioning import Condition
+    from undrift.data.loader import Loader
+    from undrift.data.order import Order
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +105,16 @@ class ImageSet:
             maps = torch.from_numpy(paired.take(self.rows))
             entries[f"map_{paired.name}"] = maps.permute(0, 3, 1, 2).contiguous()
         return Condition(entries)
+
+    def batches(
+        self, order: Order, *, rows: slice, device: torch.device, start_step: int
+    ) -> Loader:
+        """Batches to train on; see `undrift.data.loader.BatchSource.batches`."""
+        from undrift.data.loader import Loader
+        from undrift.data.order import stream
+
+        wanted = stream(order, len(self), self.labels)
+        return Loader(self, wanted, rows=rows, device=device, start_step=start_step)
 
     @checked
     def split(self, name: str) -> ImageSet:

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from undrift.conditioning import Condition
 from undrift.data.imageset import ImageSet
-from undrift.data.order import Stream
+from undrift.data.order import Order, Stream
 
 RESIDENT_SHARE = 0.25
 """A data set that takes at most this share of the free GPU memory lives on the GPU."""
@@ -41,6 +42,55 @@ class Batch:
     def __getitem__(self, rows: slice) -> Batch:
         """Some rows of the batch."""
         return Batch(self.images[rows], self.condition[rows])
+
+
+class Batches(Protocol):
+    """One rank's rows of the batch of one step after another; a context manager.
+
+    Attributes:
+        waited: seconds that the caller has spent waiting for data so far.
+    """
+
+    waited: float
+
+    def __iter__(self) -> Iterator[Batch]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class BatchSource(Protocol):
+    """Data that can be trained on: `undrift.data.ImageSet` is one."""
+
+    def batches(
+        self, order: Order, *, rows: slice, device: torch.device, start_step: int
+    ) -> Batches:
+        """Batches from ``start_step`` on; each is a function of ``order`` and its step alone.
+
+        Args:
+            order: seed, global batch and balance.
+            rows: this rank's part of the global batch.
+            device: where batches are wanted.
+            start_step: first step, counted from 0.
+        """
+        ...
+
+
+class HeldOut(Protocol):
+    """Images that validation looks at: `undrift.data.ImageSet` is one."""
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """All images, uint8 (N, H, W, C)."""
+        ...
+
+    def condition(self) -> Condition:
+        """Of the N images, on the CPU."""
+        ...
 
 
 class Loader:

@@ -10,6 +10,7 @@ and torch keep no promise that a seeded shuffle stays the same across versions.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -17,6 +18,21 @@ from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 from undrift.randomness import key
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which images a run sees at which step.
+
+    Attributes:
+        seed: the run's seed.
+        batch: global batch.
+        balance: see every class equally often, where there are classes.
+    """
+
+    seed: int
+    batch: int
+    balance: bool = False
 
 
 class Stream(Protocol):
@@ -120,3 +136,19 @@ class BalancedStream:
             turn = (first + i) // len(self._members)
             chosen[i] = self._members[which][self._within[which].indices(turn)[0]]
         return chosen
+
+
+def stream(order: Order, count: int, labels: NDArray[np.int64] | None) -> Stream:
+    """The stream of ``order`` over ``count`` images.
+
+    Args:
+        order: which is wanted.
+        count: images.
+        labels: int64 (count,), their classes; None without.
+
+    Raises:
+        UsageError: no images, or a batch below 1.
+    """
+    if order.balance and labels is not None:
+        return BalancedStream(labels, order.seed, order.batch)
+    return EpochStream(count, order.seed, order.batch)

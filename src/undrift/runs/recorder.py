@@ -12,7 +12,6 @@ import numpy as np
 from PIL import Image
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from torch import Tensor
 
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
@@ -39,10 +38,10 @@ class Recorder:
     Args:
         run: where to write.
         events: the run's log.
-        learner: makes the pipelines that grids are drawn with.
+        learner: of the run.
         log: where to show progress, and to note what went wrong.
-        judge: measures samples; None where nobody asked for that.
-        callback: told of every update.
+        judge: evaluates samples; None where that is not wanted.
+        callback: called after every update.
         held_out: images to denoise in one step beside each grid; None leaves that out.
         teacher: what the model is distilled from; its images of the same seeds stand at the right.
     """
@@ -139,15 +138,13 @@ class Recorder:
                 )
             )
 
-    def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Draw the same seeds and classes with each set of weights into ``samples/``."""
+    def grid(self, progress: Progress, pipelines: Mapping[str, Pipeline]) -> None:
+        """Draw the same seeds and classes with each pipeline into ``samples/``."""
         newest = ""
-        for name, tensors in weights.items():
+        for name, pipeline in pipelines.items():
             before = time.perf_counter()
             try:
-                picture = self._beside_teacher(
-                    grid_picture(self._learner.pipeline(tensors), self._held_out)
-                )
+                picture = self._beside_teacher(grid_picture(pipeline, self._held_out))
             except DivergedError as error:  # training may find back; the run ends when it cannot
                 self._log.say(f"step {progress.step}: no grid of the {name} weights: {error}")
                 continue
@@ -159,8 +156,8 @@ class Recorder:
         if newest:
             self._log.say(f"step {progress.step}: new grid {self._run.path / newest}")
 
-        if "ema" in weights:
-            self._one_step(progress, weights["ema"])
+        if "ema" in pipelines:
+            self._one_step(progress, pipelines["ema"])
 
     def _beside_teacher(self, picture: Image.Image) -> Image.Image:
         """``picture`` at the left of the teacher's, of the same seeds and classes."""
@@ -170,14 +167,14 @@ class Recorder:
     def _taught(self) -> Image.Image | None:
         return None if self._teacher is None else grid_picture(self._teacher, self._held_out)
 
-    def _one_step(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
+    def _one_step(self, progress: Progress, pipeline: Pipeline) -> None:
         """Denoise held-out images in one step, the same ones and the same noise every time."""
         if self._held_out is None:
             return
         before = time.perf_counter()
         try:
             found = self._learner.one_step(
-                weights, self._held_out.images, self._held_out.condition()
+                pipeline, self._held_out.images, self._held_out.condition()
             )
         except DivergedError as error:
             self._log.say(f"step {progress.step}: no denoised images: {error}")
@@ -189,12 +186,11 @@ class Recorder:
         seconds = time.perf_counter() - before
         self.event("one_step", step=progress.step, file=file, weights="ema", seconds=seconds)
 
-    def evaluate(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
+    def evaluate(self, progress: Progress, pipeline: Pipeline) -> None:
         """Measure samples of the averaged weights, and keep the best weights."""
         if self._judge is None:
             return
         before = time.perf_counter()
-        pipeline = self._learner.pipeline(weights)
         found = self._judge.judge(pipeline, progress.step, progress.fraction)
         seconds = time.perf_counter() - before
         self.event(

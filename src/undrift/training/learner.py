@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
 
 from undrift.conditioning import Condition
 from undrift.data.loader import Batch
+from undrift.errors import UsageError
 from undrift.pipelines import Pipeline
 from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.randomness import Draws
@@ -89,6 +90,20 @@ class Loss:
     statistics: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+Made = TypeVar("Made", bound=Pipeline)
+
+
+def pipeline_as(pipeline: Pipeline, kind: type[Made]) -> Made:
+    """``pipeline`` as the class that a learner makes.
+
+    Raises:
+        UsageError: it is of another family.
+    """
+    if not isinstance(pipeline, kind):
+        raise UsageError(f"{pipeline!r}: wanted a {kind.__name__}, which this learner makes")
+    return pipeline
+
+
 class Learner(Protocol):
     """Networks, the losses that train them and the pipeline that they become."""
 
@@ -122,21 +137,24 @@ class Learner(Protocol):
         ...
 
     def validate(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
-        """Entries of a ``validation`` event on held-out images (N, H, W, C), or nothing.
+        """Entries of a ``validation`` event, measured on held-out images; perhaps none.
 
-        ``condition`` is that of the N images, on any device; what the model does not take is left
-        aside.
+        Args:
+            pipeline: made by this learner.
+            images: uint8 (N, H, W, C).
+            condition: of the N images, on any device; kinds that the model does not take are
+                ignored.
         """
         ...
 
     def one_step(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> OneStep | None:
-        """Held-out images (N, H, W, C) with a little noise, denoised in one step.
+        """Held-out images with a little noise, denoised in one step; arguments as of `validate`.
 
-        None of what draws without noise levels, or draws points of the plane.
+        None for a model without noise levels, and for toy 2-D data.
         """
         ...
 

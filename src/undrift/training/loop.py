@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from undrift.data import ImageSet
-from undrift.data.loader import Batch, Loader
-from undrift.data.order import BalancedStream, EpochStream, Stream
+from undrift.data.loader import Batch, BatchSource, HeldOut
+from undrift.data.order import Order
 from undrift.errors import ModelFileError, UsageError
+from undrift.pipelines import Pipeline
 from undrift.randomness import Draws, key
 from undrift.schema import from_plain, to_plain
 from undrift.training.cadence import Cadence
@@ -42,7 +42,7 @@ from undrift.training.snapshots import SnapshotStore, snapshot_due
 
 
 class Observer(Protocol):
-    """Who is told what happens; only the first rank has one."""
+    """Callbacks of the loop; only the first rank has one."""
 
     def event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
         """Record an event of the run."""
@@ -52,12 +52,12 @@ class Observer(Protocol):
         """Called after every update."""
         ...
 
-    def grid(self, progress: Progress, weights: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Draw a sample grid with each of the named sets of weights."""
+    def grid(self, progress: Progress, pipelines: Mapping[str, Pipeline]) -> None:
+        """Draw a sample grid with each pipeline: ``ema``, the averaged weights, and ``raw``."""
         ...
 
-    def evaluate(self, progress: Progress, weights: Mapping[str, Tensor]) -> None:
-        """Measure samples drawn with the averaged weights."""
+    def evaluate(self, progress: Progress, pipeline: Pipeline) -> None:
+        """Measure samples of the averaged weights."""
         ...
 
 
@@ -82,10 +82,10 @@ class Trainer:
     Args:
         learner: what to train.
         plan: how.
-        images: the training split.
+        images: makes the batches; usually the training split.
         validation: held-out images, if any.
         world: this process among the ranks.
-        observer: who is told; None on all ranks but the first, and in probes.
+        observer: receives events and pipelines; None on all ranks but the first, and in probes.
         store: where checkpoints go; None: nowhere.
         snapshots: where EMA snapshots go; None: nowhere.
         look_seconds: what the first validation and grid have to wait for: they come when they are
@@ -97,9 +97,9 @@ class Trainer:
         self,
         learner: Learner,
         plan: TrainingPlan,
-        images: ImageSet,
+        images: BatchSource,
         *,
-        validation: ImageSet | None = None,
+        validation: HeldOut | None = None,
         world: World,
         observer: Observer | None = None,
         store: CheckpointStore | None = None,
@@ -192,25 +192,15 @@ class Trainer:
     def updates(self, stop: StopSignals) -> Iterator[int]:
         """Make one update after another for ever, yielding their number; ``run`` says more."""
         self.learner.networks.train()
-        with Loader(
-            self.images,
-            self._stream(),
-            rows=slice(*self._rows),
-            device=self._world.device,
-            start_step=self.step,
-        ) as loader:
-            for batch in loader:
+        order = Order(self.plan.seed, self.plan.batch_size, self.plan.balance)
+        rows, device = slice(*self._rows), self._world.device
+        with self.images.batches(order, rows=rows, device=device, start_step=self.step) as batches:
+            for batch in batches:
                 self._update(batch)
                 self._replan()
-                self._look(loader.waited)
+                self._look(batches.waited)
                 self._stop_if_asked(stop)
                 yield self.step
-
-    def _stream(self) -> Stream:
-        seed, batch = self.plan.seed, self.plan.batch_size
-        if self.plan.balance and self.images.labels is not None:
-            return BalancedStream(self.images.labels, seed, batch)
-        return EpochStream(len(self.images), seed, batch)
 
     def _update(self, batch: Batch) -> None:
         """One step: every phase that is due."""
@@ -333,10 +323,10 @@ class Trainer:
     def _validate(self) -> None:
         if self._validation is None:
             return
-        for name, weights in self._weights().items():
+        for name, pipeline in self._pipelines():
             before = time.perf_counter()
             entries = self.learner.validate(
-                weights, self._validation.images, self._validation.condition()
+                pipeline, self._validation.images, self._validation.condition()
             )
             if entries:
                 self._event(
@@ -350,17 +340,17 @@ class Trainer:
 
     def _draw(self) -> None:
         if self._observer is not None:
-            self._observer.grid(self.progress, self._weights())
+            self._observer.grid(self.progress, dict(self._pipelines()))
 
     def _evaluate(self) -> None:
         if self._observer is not None:
-            self._observer.evaluate(self.progress, self.ema.weights(self.plan.ema[0]))
+            _, averaged = next(self._pipelines())
+            self._observer.evaluate(self.progress, averaged)
 
-    def _weights(self) -> dict[str, Mapping[str, Tensor]]:
-        return {
-            "ema": self.ema.weights(self.plan.ema[0]),
-            "raw": averaged_tensors(self.learner),
-        }
+    def _pipelines(self) -> Iterator[tuple[str, Pipeline]]:
+        """Pipelines of the averaged weights and of the raw ones, each made when it is needed."""
+        yield "ema", self.learner.pipeline(self.ema.weights(self.plan.ema[0]))
+        yield "raw", self.learner.pipeline(averaged_tensors(self.learner))
 
     def save(self) -> None:
         """Write a checkpoint of this step, then drop the oldest."""

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from undrift.data import ImageSet
+from undrift.data.loader import BatchSource
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
 from undrift.training.loop import Trainer
@@ -23,7 +23,7 @@ MOST_SECONDS = 20.0
 
 
 def fit_micro_batch(
-    make_learner: Callable[[], Learner], plan: TrainingPlan, images: ImageSet, world: World
+    make_learner: Callable[[], Learner], plan: TrainingPlan, images: BatchSource, world: World
 ) -> int | None:
     """The micro-batch that fits into memory; None where the whole share of a rank does."""
     if plan.micro_batch is not None:
@@ -43,7 +43,7 @@ def fit_micro_batch(
 def measure(
     make_learner: Callable[[], Learner],
     plan: TrainingPlan,
-    images: ImageSet,
+    images: BatchSource,
     world: World,
     seconds: float,
     stop: StopSignals,
@@ -56,7 +56,7 @@ def measure(
     Args:
         make_learner: makes a fresh learner; the probe's is thrown away.
         plan: with the micro-batch that will be used.
-        images: the training split.
+        images: makes the batches.
         world: the ranks.
         seconds: how long to measure.
         stop: ends the measurement early when a signal has come.

@@ -105,10 +105,10 @@ class GaussianLearner:
         return Loss(self.networks["network"](self.codec.encode(batch.images).flatten(1)))
 
     def after_step(self, phase, statistics) -> None: ...
-    def validate(self, weights, images: np.ndarray, condition):
+    def validate(self, pipeline, images: np.ndarray, condition):
         return {}
 
-    def one_step(self, weights, images, condition) -> None: ...
+    def one_step(self, pipeline, images, condition) -> None: ...
 
     def pipeline(self, weights=None) -> GaussianPipeline:
         made = GaussianPipeline(self.config, copy.deepcopy(self.networks))

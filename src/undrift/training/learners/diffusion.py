@@ -40,13 +40,13 @@ from undrift.networks import (
     lay_out,
     memory_format,
 )
-from undrift.pipelines import DiffusionPipeline, SampleSpec
+from undrift.pipelines import DiffusionPipeline, Pipeline, SampleSpec
 from undrift.pipelines.diffusion.one_step import OneStep, denoise_once
 from undrift.randomness import Draws, generator, key
 from undrift.schema import check_ranges
 from undrift.training.condition_gap import condition_gap, others
 from undrift.training.gaussian import error as gaussian_error
-from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
 VALIDATION_LOG_SNR = (7.0, -5.0)
@@ -218,12 +218,12 @@ class DiffusionLearner:
 
     @torch.no_grad()
     def validate(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
         """Error of x_0 per noise level, with the same noise every time, beside the best Gaussian's.
 
         Args:
-            weights: in place of the trained ones.
+            pipeline: made by this learner.
             images: uint8 held-out images (N, H, W, C).
             condition: of the N images.
 
@@ -240,7 +240,7 @@ class DiffusionLearner:
         pixels = pixels.to(self._device)
         x0 = self.codec.encode(pixels)
         condition = self._known(condition, rows, pixels)
-        pipeline = self.pipeline(weights)
+        pipeline = pipeline_as(pipeline, DiffusionPipeline)
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
         other = others(count, self._seed)
         shuffled = {
@@ -318,14 +318,14 @@ class DiffusionLearner:
         return float(scorer(images, condition, device=self._device).bits.mean())
 
     def one_step(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> OneStep | None:
         """See `undrift.training.learner.Learner.one_step`; the same images and noise every time."""
         if on_plane(images.shape[1:]):
             return None
         rows = _spread(len(images), min(len(images), ONE_STEP_IMAGES))
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
-        pipeline = self.pipeline(weights)
+        pipeline = pipeline_as(pipeline, DiffusionPipeline)
         return denoise_once(
             pipeline.denoiser,
             pipeline.encoder,

@@ -27,9 +27,9 @@ from undrift.data.loader import Batch
 from undrift.gan import AdaptiveProbability, interpolated, transformed, two_sided, zero_centred
 from undrift.networks import Context, lay_out
 from undrift.networks.gan import build_discriminator, build_generator
-from undrift.pipelines import GANPipeline
+from undrift.pipelines import GANPipeline, Pipeline
 from undrift.randomness import Draws, generator, key
-from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.learners.gan_config import GANConfig
 from undrift.training.learners.gan_watch import RecentBatches, diversity, standing, usable
 
@@ -128,12 +128,12 @@ class GANLearner:
 
     @torch.no_grad()
     def validate(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
-        """How the game stands; see `gan_watch`.
+        """GAN training diagnostics; see `gan_watch`.
 
         Args:
-            weights: of the generator, in place of the trained ones.
+            pipeline: made by this learner.
             images: uint8 held-out images (N, H, W, C).
             condition: of the N images.
 
@@ -148,7 +148,7 @@ class GANLearner:
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
         pixels = pixels.to(self._device)
         condition = self._encoder.spec.select(condition)[order[:count]].to(self._device)
-        drawing = self.pipeline(weights)
+        drawing = pipeline_as(pipeline, GANPipeline)
         noise = generator(self._seed, "validation")
         z = torch.randn(count, drawing.generator.latent, generator=noise).to(self._device)
         fake = drawing.generator(z, drawing.encoder(condition, count))
@@ -169,10 +169,8 @@ class GANLearner:
         ours = diversity(self.codec.decode(fake), condition.labels)
         return stand | ours | {f"real_{name}": value for name, value in real.items()}
 
-    def one_step(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
-    ) -> None:
-        """Nothing: a generator has no noise levels."""
+    def one_step(self, pipeline: Pipeline, images: np.ndarray, condition: Condition) -> None:
+        """None: a generator has no noise levels."""
 
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> GANPipeline:
         """A pipeline of its own copy of the generator, in evaluation mode."""

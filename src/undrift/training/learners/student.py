@@ -19,12 +19,12 @@ from undrift.diffusion import Denoiser, DenoisingObjective, parameterization
 from undrift.distillation import Estimate, carried, consistency_losses, noised
 from undrift.errors import UsageError
 from undrift.networks import build_network, lay_out, memory_format
-from undrift.pipelines import DiffusionPipeline, StudentPipeline
+from undrift.pipelines import DiffusionPipeline, Pipeline, StudentPipeline
 from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.pipelines.student import StudentModel
 from undrift.pipelines.student.model import bound_estimate
 from undrift.randomness import Draws, generator, key
-from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.learners.student_config import StudentConfig
 
 VALIDATION_IMAGES = 256
@@ -161,7 +161,7 @@ class StudentLearner:
 
     @torch.no_grad()
     def validate(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
         """Mean loss on held-out images at the gap of a finished run, with the same noise always.
 
@@ -178,7 +178,7 @@ class StudentLearner:
         order = torch.randperm(count, generator=made)
         t = self.config.objective.levels.time(self.config.schedule, quantiles[order])
         given = self.config.spec.condition().select(condition)[torch.from_numpy(rows)]
-        model = self.pipeline(weights).model
+        model = pipeline_as(pipeline, StudentPipeline).model
         scale = None
         if self.config.guidance is not None:
             scale = torch.full((count,), sum(self.config.guidance) / 2, dtype=torch.float64)
@@ -188,9 +188,9 @@ class StudentLearner:
         return {"loss": float(losses.mean())}
 
     def one_step(
-        self, weights: Mapping[str, Tensor] | None, images: np.ndarray, condition: Condition
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> OneStep | None:
-        """Nothing: what a student makes of a noisy image is no estimate of its mean."""
+        """None: what a student makes of a noisy image is no estimate of its mean."""
         return None
 
     def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> StudentPipeline:
