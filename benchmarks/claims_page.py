@@ -18,7 +18,7 @@ from typing import Any
 
 from markdown_rows import table
 
-from undrift.claims.words import effect, interval, title_of
+from undrift.claims.claims import CLAIMS, effect, interval
 
 _ROOT = Path(__file__).resolve().parents[1]
 RESULT = _ROOT / "benchmarks/results/claims-full.json"
@@ -97,7 +97,7 @@ def figures(result: Mapping[str, Any]) -> str:
         ("claim", "verdict", "its weakest part", "95 % interval"),
         (
             (
-                _link(title_of(claim["name"])),
+                _link(CLAIMS[claim["name"]].title),
                 f"**{claim['verdict']}**",
                 f"{_number(claim)}: {claim['unit']}",
                 interval(claim["unit"], claim["low"], claim["high"]),
@@ -107,7 +107,7 @@ def figures(result: Mapping[str, Any]) -> str:
     )
     for claim in result["claims"]:
         name, caption = SHOWN[claim["name"]]
-        lines += ["", f"## {title_of(claim['name'])}", "", f"{claim['question']}", ""]
+        lines += ["", f"## {CLAIMS[claim['name']].title}", "", f"{claim['question']}", ""]
         lines += table(
             ("contrast", "effect", "95 % interval", "margin", "n", "verdict"),
             (

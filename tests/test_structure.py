@@ -118,10 +118,6 @@ def family_branches(source: str) -> list[str]:
 
 KNOWN_BRANCHES = {
     "comparison/summary.py": "the claims contrast diffusion with the others",
-    "claims/dials/inpainting.py": "a record is called so",
-    "claims/figures/inference.py": "the claim is about diffusion models",
-    "claims/measures/steering.py": "the claim is about diffusion models",
-    "claims/tables.py": "the claims are about diffusion models",
 }
 """Comparisons with a family's name that are about the claims, which are about that family."""
 
@@ -155,7 +151,7 @@ READERS = {
     "data/sources/idx.py": "gzip of a file that is open already",
     "data/cache.py": "arrays that the manifest has verified",
     "comparison/executor.py": "lines of a process of our own, and its log",
-    "comparison/zygote.py": "lines of a process of our own",
+    "comparison/fork_server.py": "lines of a process of our own",
     "evaluation/drawing.py": "a text inside a cache entry",
     "report/html.py": "templates of the package",
     "metrics/features/own.py": "the source of a module that was imported",

@@ -1,8 +1,9 @@
 """Frozen dataclasses to plain data and back, strictly.
 
-Configurations are dataclasses; files hold what JSON and YAML can say. Members of a union carry a
-``kind: Literal["..."]`` field that tells them apart. Nothing is guessed on the way back: an unknown
-key, a missing one or a value of another type is a ``UsageError`` that names the place.
+Configurations are dataclasses; files hold what JSON and YAML can say. Members of a union have a
+``kind: Literal["..."]`` or ``state: Literal["..."]`` that tells them apart. Nothing is guessed on
+the way back: an unknown key, a missing one or a value of another type is a ``UsageError`` that
+names the place.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import math
 import types
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from undrift.errors import UsageError, shown
 from undrift.names import did_you_mean
@@ -22,10 +23,22 @@ T = TypeVar("T")
 MOST_ENTRIES = 64
 """Of a list in a network's configuration."""
 
+_TAGS = ("kind", "state")
+"""Fields that tell the members of a union apart, in the order in which they are looked for."""
+
 
 def optional() -> Any:  # noqa: ANN401 - as `dataclasses.field`
     """A field of a dataclass that is None by default, and then no key in plain data."""
     return dataclasses.field(default=None, metadata={"optional": True})
+
+
+def stored_as(key: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: ANN401 - as `field`
+    """A field of a dataclass that has another name, ``key``, in plain data."""
+    return dataclasses.field(default=default, metadata={"key": key})
+
+
+def _key(field: dataclasses.Field[Any]) -> str:
+    return field.metadata.get("key", field.name)
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower type
@@ -36,7 +49,7 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower ty
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            field.name: to_plain(entry)
+            _key(field): to_plain(entry)
             for field in dataclasses.fields(value)
             if (entry := getattr(value, field.name)) is not None or "optional" not in field.metadata
         }
@@ -96,6 +109,15 @@ def from_plain(cls: type[T], data: object, where: str) -> T:
     return _dataclass(cls, data, where)
 
 
+def one_of(kinds: tuple[type[T], ...], data: object, where: str) -> T:
+    """Build one of ``kinds``, members of a union, from what ``to_plain`` returned.
+
+    Raises:
+        UsageError: as `from_plain`.
+    """
+    return cast(T, _union(kinds, data, where))
+
+
 def check_known(cls: type, data: Mapping[str, Any], where: str) -> None:
     """Check the fields of ``cls`` that ``data`` has; a file of another version may have others.
 
@@ -115,7 +137,7 @@ def check_known(cls: type, data: Mapping[str, Any], where: str) -> None:
 def _dataclass(cls: type[T], data: object, where: str) -> T:
     if not isinstance(data, Mapping):
         raise _mismatch(where, data, "a mapping")
-    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {_key(field): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in data:
         if name not in fields:
             hint = did_you_mean(str(name), fields, f"known: {', '.join(fields)}")
@@ -124,7 +146,7 @@ def _dataclass(cls: type[T], data: object, where: str) -> T:
     values = {}
     for name, field in fields.items():
         if name in data:
-            values[name] = _value(hints[name], data[name], f"{where}: {name}")
+            values[field.name] = _value(hints[field.name], data[name], f"{where}: {name}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise UsageError(f"{where}: the key {name!r} is missing; add it")
     try:
@@ -134,7 +156,7 @@ def _dataclass(cls: type[T], data: object, where: str) -> T:
 
 
 def _value(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation
-    if hint is Any or getattr(hint, "_is_protocol", False):
+    if hint in (Any, object) or getattr(hint, "_is_protocol", False):
         return data  # a protocol says what is built of the data; the caller builds it
     if dataclasses.is_dataclass(hint):
         return _dataclass(hint, data, where)  # type: ignore[arg-type]
@@ -150,9 +172,22 @@ def _value(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any
     if origin in (dict, Mapping):
         if not isinstance(data, Mapping):
             raise _mismatch(where, data, "a mapping")
-        _, entry = get_args(hint)
-        return {str(name): _value(entry, item, f"{where}.{name}") for name, item in data.items()}
+        key, entry = get_args(hint)
+        return {
+            _name(key, name, where): _value(entry, item, f"{where}.{name}")
+            for name, item in data.items()
+        }
     return _scalar(hint, data, where)
+
+
+def _name(hint: Any, name: object, where: str) -> object:  # noqa: ANN401 - any annotation
+    """The key of an entry of a mapping; JSON knows strings only, those of seeds are whole."""
+    if hint is not int:
+        return str(name)
+    try:
+        return int(str(name))
+    except ValueError as error:
+        raise _mismatch(where, name, "whole numbers for keys") from error
 
 
 def _scalar(hint: Any, data: object, where: str) -> object:  # noqa: ANN401 - any annotation
@@ -189,17 +224,16 @@ def _tuple(hints: tuple[Any, ...], data: object, where: str) -> tuple[object, ..
 def _union(members: tuple[Any, ...], data: object, where: str) -> object:
     if data is None and types.NoneType in members:
         return None
-    classes: dict[str | None, Any] = {
-        _kind(member): member for member in members if dataclasses.is_dataclass(member)
-    }
+    classes: list[Any] = [member for member in members if dataclasses.is_dataclass(member)]
     if classes and isinstance(data, Mapping):
         if len(classes) == 1:
-            (only,) = classes.values()
-            return _dataclass(only, data, where)
-        kind = data.get("kind")
-        if not isinstance(kind, str | None) or kind not in classes:
-            raise _mismatch(f"{where}: kind", kind, f"one of {', '.join(map(str, classes))}")
-        return _dataclass(classes[kind], data, where)
+            return _dataclass(classes[0], data, where)
+        tag = next((name for name in _TAGS if any(_choices(one, name) for one in classes)), "kind")
+        known = {choice: one for one in classes for choice in _choices(one, tag) or (None,)}
+        choice = data.get(tag)
+        if not isinstance(choice, str | None) or choice not in known:
+            raise _mismatch(f"{where}: {tag}", choice, f"one of {', '.join(map(str, known))}")
+        return _dataclass(known[choice], data, where)
     scalars = [m for m in members if not dataclasses.is_dataclass(m) and m is not types.NoneType]
     if bool in scalars and isinstance(data, bool):
         return data
@@ -212,9 +246,10 @@ def _union(members: tuple[Any, ...], data: object, where: str) -> object:
     raise _mismatch(where, data, f"one of {names}")
 
 
-def _kind(cls: Any) -> str | None:  # noqa: ANN401 - any dataclass type
-    hint = _hints(cls).get("kind")
-    return get_args(hint)[0] if get_origin(hint) is Literal else None
+def _choices(cls: Any, tag: str) -> tuple[str, ...]:  # noqa: ANN401 - any dataclass type
+    """What the field ``tag`` of a member of a union may say; nothing of one without it."""
+    hint = _hints(cls).get(tag)
+    return get_args(hint) if get_origin(hint) is Literal else ()
 
 
 @cache

@@ -6,12 +6,32 @@ import json
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from tests.comparison.fake_executor import CELL, FakeExecutor, FakeJob, option
+from tests.comparison.fake_executor import RUN, FakeExecutor, FakeJob, option
 
 from undrift.comparison.executor import Command, Outcome
+from undrift.results.claims import (
+    AnyMeasurement,
+    Bits,
+    FillingQuality,
+    Fillings,
+    LikelihoodBits,
+    LikelihoodRefusal,
+    MetricAtSteps,
+    PlaneModes,
+    RunFacts,
+    SamplingTimes,
+    StepsCurve,
+    StepsPoint,
+    TailShares,
+    TimedSteps,
+    TradeOff,
+    TradeOffPoint,
+)
+from undrift.results.curve import Interval
+from undrift.schema import to_plain
 
 SIZES = {"30k": 1.0, "90k": 0.7, "270k": 0.5}
 STEPS = (1, 2, 3, 4, 8, 16)
@@ -19,22 +39,22 @@ FALLS = {"unet": 8.0, "transformer": 7.0, "r3gan": 9.0}
 
 
 class Distances(dict[str, float]):
-    """What every arm of a study reaches."""
+    """What every method of a study reaches."""
 
-    def __missing__(self, arm: str) -> float:
-        family, _, size = arm.partition("-")
+    def __missing__(self, name: str) -> float:
+        family, _, size = name.partition("-")
         if size in SIZES:
             return FALLS[family] * SIZES[size] ** (0.4 if family == "r3gan" else 1.0)
-        method = arm.split(".x")[0]
+        method = name.split(".x")[0]
         return {"diffusion": 2.0, "r3gan": 4.0, "dcgan": 9.0}.get(method, 3.0)
 
 
 class PlantedExecutor(FakeExecutor):
-    """Does each command at once; parts are written by their kind.
+    """Does each command at once; measurements are written by their kind.
 
     Args:
-        codes: see `FakeExecutor`; of a part likewise.
-        lost: folders of tables all of whose runs fail.
+        codes: see `FakeExecutor`; of a measurement likewise.
+        lost: folders of comparisons all of whose runs fail.
     """
 
     def __init__(self, codes: Mapping[str, int] | None = None, lost: Sequence[str] = ()) -> None:
@@ -55,73 +75,115 @@ class PlantedExecutor(FakeExecutor):
             return FakeJob(self, name, Outcome(self._codes[name], 1.0, 1.0))
         folder = Path(option(command.words, "--out")) / "parts"
         folder.mkdir(exist_ok=True)
-        (folder / f"{name.replace('/', '_')}.json").write_text(json.dumps(record(name)))
+        plain = to_plain(measurement(name))
+        (folder / f"{name.replace('/', '_')}.json").write_text(json.dumps(plain))
         return FakeJob(self, name, Outcome(0, 1.0, 1.0))
 
 
-def record(name: str) -> dict[str, Any]:
-    """What a piece found."""
-    kind, cell = name.split("/")
-    found = CELL.fullmatch(cell)
+def measurement(name: str) -> AnyMeasurement:
+    """What a measurement found."""
+    kind, run = name.split("/")
+    found = RUN.fullmatch(run)
     assert found is not None
-    method, seed = found["arm"], found["seed"]
-    if kind == "filling":
-        return filling(int(seed))
-    ledger = "images" if "images" in cell else "seconds"
-    facts = {"kind": kind, "method": method, "ledger": ledger, "seed": int(seed)}
+    method, seed = found["method"], int(found["seed"])
+    facts: RunFacts = {
+        "method": method,
+        "budget": "images" if "images" in run else "seconds",
+        "seed": seed,
+    }
     good = method == "diffusion"
     share = 1.0 if good else {"r3gan": 0.9}.get(method, 0.4)
-    share -= 0.001 * (zlib.crc32(cell.encode()) % 7) * (not good)
+    share -= 0.001 * (zlib.crc32(run.encode()) % 7) * (not good)
     if kind in ("ring8", "grid25"):
         modes = 8 if kind == "ring8" else 25
-        facts |= {"modes": modes, "found": share * modes, "touched": modes, "share": share}
-        facts |= {"high_quality": ends(0.9), "kl": ends(0.1), "floor_kl": 0.01, "n": 2500}
-        facts |= {"points": [[0.0, 2.0], [2.0, 0.0]]}
+        return PlaneModes(
+            **facts,
+            kind=cast(Any, kind),
+            share=share,
+            modes=modes,
+            found=round(share * modes),
+            touched=modes,
+            high_quality=ends(0.9),
+            perfect_quality=0.989,
+            kl=ends(0.1),
+            floor_kl=0.01,
+            spread=None,
+            n=2500,
+            points=((0.0, 2.0), (2.0, 0.0)),
+        )
     if kind == "tail":
-        facts |= {"share": share, "real_share": 0.97, "rare": ["8", "9"], "n": 1000}
-        facts |= {"classes": list("0123456789"), "wanted": [0.1] * 10, "made": [0.1] * 10}
+        return TailShares(
+            **facts,
+            share=share,
+            real_share=0.97,
+            rare=("8", "9"),
+            classes=tuple("0123456789"),
+            wanted=(0.1,) * 10,
+            made=(0.1,) * 10,
+            kl=ends(0.1),
+            floor_kl=0.01,
+            n=1000,
+        )
     if kind == "bits":
-        facts |= {"histogram": 3.0, "split": "test", "protocol": {}}
-        part = {method: ends(2.0 + 0.01 * int(seed)) for method in ("elbo", "ode")}
-        facts |= {"held_out": part, "train": part}
+        value = 2.0 + 0.01 * seed
+        one = Bits(value=value, low=value - 0.01, high=value + 0.01, nfe=32, seconds=1.0, n=64)
+        both = {"elbo": one, "ode": one}
+        return LikelihoodBits(
+            **facts, held_out=both, train=both, split="test", protocol={}, histogram=3.0
+        )
     if kind == "answer":
-        facts |= {"answer": "a GAN has no likelihood"}
+        return LikelihoodRefusal(**facts, answer="a GAN has no likelihood")
     if kind == "dial":
         names = ("fd", "recall", "precision", "coverage", "density", "label_accuracy")
-        points = [{"dial": dial, **{n: ends(0.5 + 0.1 * dial) for n in names}} for dial in (1, 2)]
-        facts |= {"points": points}
+        points = (
+            TradeOffPoint(dial=dial, **dict.fromkeys(names, ends(0.5 + 0.1 * dial)))
+            for dial in (1.0, 2.0)
+        )
+        return TradeOff(**facts, points=tuple(points), name="guidance", n=1000)
     if kind == "steps":
-        points = [
-            {"steps": s, "nfe": float(s), "fd": ends(200.0 / s), "coverage": ends(0.8)}
+        points = (
+            StepsPoint(steps=s, nfe=float(s), fd=at_steps(200.0 / s), coverage=at_steps(0.8))
             for s in STEPS
-        ]
-        facts |= {"points": points, "n": 1000}
+        )
+        return StepsCurve(**facts, points=tuple(points), n=1000)
     if kind == "times":
-        steps = STEPS if good else (None,)
-        speed = {"flops": 10**6, "single_ms": 3.0}
-        points = [
-            {"steps": s, "nfe": float(s or 1), "batch_ms": 0.2 * (s or 1), **speed} for s in steps
-        ]
-        facts |= {"points": points, "megabytes": 50.0, "batch": 64}
-    return facts
-
-
-def filling(seed: int) -> dict[str, Any]:
+        points = (
+            TimedSteps(
+                steps=s,
+                nfe=float(s or 1),
+                flops=10**6,
+                single_ms=3.0,
+                batch_ms=0.2 * (s or 1),
+                batch=64,
+                threads=1,
+            )
+            for s in (STEPS if good else (None,))
+        )
+        return SamplingTimes(**facts, points=tuple(points), megabytes=50.0, batch=64)
+    assert kind == "filling", kind
     images = np.full((3, 8, 8, 1), 90, np.uint8).tolist()
     methods = {
-        name: {
-            "psnr_of_mean": ends(value + 0.01 * seed),
-            "psnr": ends(value - 2),
-            "calibration": ends(0.9),
-            "diversity": ends(9.0),
-            "seconds_per_fill": 0.1,
-            "images": images,
-        }
+        name: FillingQuality(
+            n=64,
+            variants=4,
+            rmse=ends(10.0),
+            psnr=ends(value - 2),
+            psnr_of_mean=ends(value + 0.01 * seed),
+            calibration=ends(0.9),
+            diversity=ends(9.0),
+            nfe=20.0,
+            seconds_per_fill=0.1,
+            settings={},
+            images=images,
+        )
         for name, value in (("diffusion", 15.0), ("r3gan", 12.0))
     }
-    facts = {"kind": "filling", "seed": seed, "count": 64, "methods": methods}
-    return facts | {"originals": images, "visible": images}
+    return Fillings(**facts, methods=methods, originals=images, visible=images, count=64)
 
 
-def ends(value: float) -> dict[str, float]:
-    return {"value": value, "low": value - 0.01, "high": value + 0.01}
+def ends(value: float) -> Interval:
+    return Interval(value, value - 0.01, value + 0.01)
+
+
+def at_steps(value: float) -> MetricAtSteps:
+    return MetricAtSteps(value, value - 0.01, value + 0.01, None)

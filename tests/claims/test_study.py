@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import importlib
 import json
 import re
 import shutil
@@ -14,30 +13,32 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.claims.planted import Distances, PlantedExecutor
+from tests.claims.planted import Distances, PlantedExecutor, measurement
 from tests.comparison import fake_executor
 from tests.comparison.fake_executor import TRIALS, option
 from tests.comparison.test_run import SPEED
 from tests.report.test_report import Page
 
 from undrift.claims import Study, make_part, run, run_study
-from undrift.claims import result as study_result
-from undrift.claims.evidence import findings
-from undrift.claims.page import Exhibits, render
-from undrift.claims.pieces import Piece
+from undrift.claims.claims import CLAIMS
+from undrift.claims.comparisons import evaluated_as
+from undrift.claims.datasets import load_classes, rare_classes, tail_rows
+from undrift.claims.evidence import Evidence
+from undrift.claims.jobs import Job
+from undrift.claims.page import Section, render
 from undrift.claims.preset import PRESETS, QUICK
-from undrift.claims.tables import looks_of
-from undrift.claims.worlds import load_study, rare_classes, tail_rows
 from undrift.comparison import run as compare_run
+from undrift.comparison.verdicts import claims as rules
 from undrift.errors import UsageError
 from undrift.report import figure as report_figure
+from undrift.schema import to_plain
 
 
 @pytest.fixture(scope="module")
 def planted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fake_executor, "FD", Distances())
-        patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
+        patch.setattr(compare_run, "speed_of", lambda *_: SPEED)
         yield
 
 
@@ -77,7 +78,7 @@ KINDS, GANS = ("seconds", "images"), ("r3gan", "dcgan")
 
 
 def claim(result, name):
-    return next(claim for claim in result["claims"] if claim["name"] == name)
+    return next(claim for claim in result.claims if claim.name == name)
 
 
 def test_six_claims_in_json_and_on_the_first_screen(made):
@@ -96,33 +97,33 @@ def test_six_claims_in_json_and_on_the_first_screen(made):
 
 def test_verdicts_follow_from_what_was_planted(made):
     _, result, _, _ = made
-    assert claim(result, "coverage")["verdict"] == "inconclusive"  # three seeds of the toys
-    parts = {part["name"]: part for part in claim(result, "coverage")["parts"]}
-    assert parts["held-out images at equal seconds, against r3gan"]["verdict"] == "supported"
-    assert parts["modes of a ring of 8, against dcgan"]["value"] == pytest.approx(0.6, abs=0.01)
-    assert claim(result, "likelihood")["verdict"] == "supported"
-    assert claim(result, "likelihood")["value"] == pytest.approx(0.99)
-    scaling = {part["name"]: part for part in claim(result, "scaling")["parts"]}
-    assert scaling["unet against r3gan, parameters"]["value"] > 0.05
+    assert claim(result, "coverage").verdict == "inconclusive"  # three seeds of the toys
+    parts = {part.name: part for part in claim(result, "coverage").parts}
+    assert parts["held-out images at equal seconds, against r3gan"].verdict == "supported"
+    assert parts["modes of a ring of 8, against dcgan"].value == pytest.approx(0.6, abs=0.01)
+    assert claim(result, "likelihood").verdict == "supported"
+    assert claim(result, "likelihood").value == pytest.approx(0.99)
+    scaling = {part.name: part for part in claim(result, "scaling").parts}
+    assert scaling["unet against r3gan, parameters"].value > 0.05
     seen = scaling["unet against r3gan, images seen"]  # planted: images change nothing
-    assert seen["n"] == 3 and seen["value"] == pytest.approx(0.0, abs=0.01)
-    assert claim(result, "control")["parts"][-1]["value"] == pytest.approx(3.0)
+    assert seen.n == 3 and seen.value == pytest.approx(0.0, abs=0.01)
+    assert claim(result, "control").parts[-1].value == pytest.approx(3.0)
     # r3gan reaches 4 + 10 per seed, dcgan 9 + 10; diffusion's 200 / steps never comes to 4 and 9
-    parts = claim(result, "inference")["parts"]
+    parts = claim(result, "inference").parts
     names = [f"models of equal {k}, against {g}" for k in KINDS for g in GANS]
-    assert [part["name"] for part in parts] == names
-    assert {part["verdict"] for part in parts} == {"inconclusive"}
-    assert "never reached with 1 of 5 seeds" in parts[0]["note"]
-    accuracy = [part["name"] for part in claim(result, "control")["parts"]][:4]
+    assert [part.name for part in parts] == names
+    assert {part.verdict for part in parts} == {"inconclusive"}
+    assert "never reached with 1 of 5 seeds" in parts[0].note
+    accuracy = [part.name for part in claim(result, "control").parts][:4]
     assert accuracy == [f"classes at equal {k}, against {g}" for k in KINDS for g in GANS]
-    stability = {part["name"]: part for part in claim(result, "stability")["parts"]}
-    assert "1 of 10 runs of r3gan failed, 0 of 10" in stability["against r3gan"]["note"]
+    stability = {part.name: part for part in claim(result, "stability").parts}
+    assert "1 of 10 runs of r3gan failed, 0 of 10" in stability["against r3gan"].note
 
 
 def test_what_is_finished_is_not_made_again(made):
     _, result, executor, again = made
     assert len([words for words in executor.commands if words[0] == "train"]) == len(
-        [one for table in result["tables"].values() for one in table["runs"]]
+        [one for found in result.comparisons.values() for one in found.runs]
     )
     assert again.commands == []
 
@@ -149,9 +150,8 @@ def test_a_claim_without_a_number_says_why_on_the_first_screen(made):
     folder, result, _, _ = made
     why = "against dcgan, n = 5, margin 10; never reached with 5 of 5 seeds"
     lacking = {"value": None, "low": None, "high": None, "reason": why}
-    claims = [c | (lacking if c["name"] == "inference" else {}) for c in result["claims"]]
-    nothing = dict.fromkeys((c["name"] for c in claims), Exhibits())
-    text = render(folder, {**result, "claims": claims}, nothing)
+    claims = [replace(c, **lacking) if c.name == "inference" else c for c in result.claims]
+    text = render(folder, result, [Section(c, CLAIMS[c.name].title) for c in claims])
     first_screen = html.unescape(text[: text.index('<section id="stability"')])
     assert "no number" in first_screen and why in first_screen
 
@@ -163,16 +163,17 @@ def test_the_sweep_goes_around_what_the_trials_chose(planted, tmp_path, monkeypa
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
     result = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
     words = {Path(w[w.index("--out") + 1]).name: w for w in executor.commands if w[0] == "train"}
-    tuning = result["tables"]["main"]["tuning"]["ledgers"]["images"]
+    tuning = result.comparisons["main"].tuning.budgets["images"]
     for method in QUICK.swept:
         won = next(p for (name, p) in TRIALS if name == method)
-        assert tuning[method]["point"] == won
+        assert tuning[method].point == won
         best = f"{method}-{QUICK.main.images}images" + (f"-trial{won}" if won else "") + "-0"
         swept = [
             words[f"{method}.x{factor:g}-{QUICK.sweep.images}images-0"] for factor in (0.25, 4)
         ]
-        recipe = result["tables"]["main"]["configs"]["images"][method]["model"]
-        rate = (recipe.get("generator_optimizer") or recipe["optimizer"])["learning_rate"]
+        recipe = result.comparisons["main"].configs["images"][method].model
+        name = "optimizer" if method == "diffusion" else "generator_optimizer"
+        rate = getattr(recipe, name).learning_rate
         assert [float(option(w, "--lr")) for w in swept] == pytest.approx([rate / 4, rate * 4])
         for flag in ("--batch-size", "--penalty", "--label-dropout"):
             assert [w.count(flag) for w in swept] == [words[best].count(flag)] * 2, (method, flag)
@@ -182,9 +183,9 @@ def test_the_sweep_goes_around_what_the_trials_chose(planted, tmp_path, monkeypa
             assert float(option(words[best], "--lr")) == pytest.approx(rate)
             assert "--batch-size" in words[best]
     for table in ("tail", "filling", "scaling", "ring8"):  # other models: by their recipes
-        for one in result["tables"][table]["runs"]:
-            assert "--batch-size" not in words_of_run(executor, table, one["name"])
-    assert result["cost"]["trials"] == 3 * 3 * 2
+        for one in result.comparisons[table].runs:
+            assert "--batch-size" not in words_of_run(executor, table, one.name)
+    assert result.cost.trials == 3 * 3 * 2
     text = (tmp_path / "study" / "report.html").read_text()
     assert "18 before them" in text and 'href="#tuning"' in text and 'id="tuning"' in text
 
@@ -208,7 +209,7 @@ def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, mon
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
     study = Study("quick", str(tmp_path / "study"))
     result = run_study(study, executor=executor)
-    assert result["failed_pieces"] == {name: "it could not be measured"}
+    assert result.failed == {name: "it could not be measured"}
     assert "it could not be measured" in (tmp_path / "study" / "report.html").read_text()
     assert [words[-1] for words in executor.commands] == [name]
 
@@ -219,29 +220,29 @@ def test_a_table_all_of_whose_runs_fail_is_a_result(planted, tmp_path, monkeypat
     executor = PlantedExecutor(lost=lost)
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
     result = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
-    runs = [one for name in lost for one in result["tables"][name]["runs"]]
-    assert {one["state"] for one in runs} == {"failed"} and len(result["claims"]) == 6
-    assert result["cost"]["failed_runs"] == len(runs)
+    runs = [one for name in lost for one in result.comparisons[name].runs]
+    assert {one.state for one in runs} == {"failed"} and len(result.claims) == 6
+    assert result.cost.failed_runs == len(runs)
     assert (tmp_path / "study" / "report.html").is_file()
     if "sweep" in lost:
-        found = claim(result, "stability")["parts"][0]
-        assert found["n"] == 0 and "no runs of both families" in found["note"]  # lost, not failed
+        found = claim(result, "stability").parts[0]
+        assert found.n == 0 and "no runs of both families" in found.note  # lost, not failed
     else:
         for name in ("scaling", "likelihood"):
-            assert claim(result, name)["value"] is None and claim(result, name)["reason"]
+            assert claim(result, name).value is None and claim(result, name).reason
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_without_the_times_of_diffusion_there_is_a_page(made, planted, tmp_path, monkeypatch):
     folder, result, _, _ = made
-    name = next(name for name in result["pieces"] if name.startswith("times/diffusion"))
+    name = next(name for name in result.measurements if name.startswith("times/diffusion"))
     shutil.copytree(folder, tmp_path / "study")
     (tmp_path / "study" / "parts" / f"{name.replace('/', '_')}.json").unlink()
     executor = PlantedExecutor({name: -9})
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
     again = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
-    assert again["failed_pieces"] == {name: "killed by signal SIGKILL"}
-    assert claim(again, "inference")["value"] is None
+    assert again.failed == {name: "killed by signal SIGKILL"}
+    assert claim(again, "inference").value is None
     assert "killed by signal SIGKILL" in (tmp_path / "study" / "report.html").read_text()
 
 
@@ -249,13 +250,13 @@ def test_without_the_times_of_diffusion_there_is_a_page(made, planted, tmp_path,
 def test_a_damaged_piece_is_made_again(made, planted, tmp_path, monkeypatch):
     folder, result, _, _ = made
     shutil.copytree(folder, tmp_path / "study")
-    name = next(name for name in result["pieces"] if name.startswith("filling/"))
+    name = next(name for name in result.measurements if name.startswith("filling/"))
     (tmp_path / "study" / "parts" / f"{name.replace('/', '_')}.json").write_text("")
     executor = PlantedExecutor()
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
     again = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
     assert [words[-1] for words in executor.commands] == [name]
-    assert again["pieces"] == result["pieces"]
+    assert again.measurements == result.measurements
 
 
 @pytest.mark.parametrize(
@@ -285,21 +286,21 @@ def test_a_trial_that_is_made_up_for_does_not_move_the_sweep(planted, tmp_path, 
     won = f"r3gan-{QUICK.main.images}images-trial2"
     first, second = PlantedExecutor({won: 2}), PlantedExecutor()
     monkeypatch.setattr(run, "LocalExecutor", lambda places: first)
-    before = run_study(study, executor=first)["tables"]
+    before = run_study(study, executor=first).comparisons
     monkeypatch.setattr(run, "LocalExecutor", lambda places: second)
-    after = run_study(study, executor=second)["tables"]
-    tuned = [t["main"]["tuning"]["ledgers"]["images"]["r3gan"]["point"] for t in (before, after)]
+    after = run_study(study, executor=second).comparisons
+    tuned = [t["main"].tuning.budgets["images"]["r3gan"].point for t in (before, after)]
     assert tuned[0] != tuned[1] == 2
-    assert [one["settings"] for one in after["sweep"]["runs"]] == [
-        one["settings"] for one in before["sweep"]["runs"]
+    assert [one.settings for one in after["sweep"].runs] == [
+        one.settings for one in before["sweep"].runs
     ]
 
 
 def test_looks_are_as_many_for_every_size_of_batch():
-    data = load_study("digits")
+    data = load_classes("digits")
     for batch in (8, 24, 64, 104):
         chosen = {"learning_rate": 1e-3, "batch_size": batch}
-        every = looks_of(Study("full", "x"), "dcgan", chosen, data)["evaluate_every"]
+        every = evaluated_as(Study("full", "x"), "dcgan", chosen, data)["evaluate_every"]
         steps = round(PRESETS["full"].sweep.images / batch)
         looks = {*range(every, steps + 1, every), steps}
         assert len(looks) == 4, (batch, sorted(looks))
@@ -307,14 +308,15 @@ def test_looks_are_as_many_for_every_size_of_batch():
 
 def test_what_measuring_costs_is_told(made):
     folder, result, _, _ = made
-    cost = result["cost"]
-    runs = [one for table in result["tables"].values() for one in table["runs"]]
-    done = sum(one["state"] == "done" for one in runs)
-    assert cost["measurements"] == done + len(result["pieces"])
-    assert cost["measuring_processor_seconds"] == pytest.approx(done)  # planted: a second each
-    assert cost["measurements_of_unknown_cost"] == len(result["pieces"])
+    cost = result.cost
+    runs = [one for found in result.comparisons.values() for one in found.runs]
+    done = sum(one.state == "done" for one in runs)
+    assert cost.measurements == done + len(result.measurements)
+    assert cost.measuring_processor_seconds == pytest.approx(done)  # planted: a second each
+    assert cost.measurements_of_unknown_cost == len(result.measurements)
     assert (
-        f"{len(result['pieces'])} of them of unknown cost" in (folder / "report.html").read_text()
+        f"{len(result.measurements)} of them of unknown cost"
+        in (folder / "report.html").read_text()
     )
 
 
@@ -323,18 +325,20 @@ def test_a_piece_keeps_what_it_cost(tmp_path):
         until = time.process_time() + 0.05
         while time.process_time() < until:
             pass
-        return {"kind": "kind"}
+        return planted
 
-    piece = Piece("kind/run", measure)
-    piece.make(tmp_path)
-    record = json.loads(piece.path(tmp_path).read_text())
-    assert record["kind"] == "kind" and 0.05 <= record["cpu_seconds"] < 5
+    planted = measurement("answer/dcgan-10s-0")
+    job = Job("answer/dcgan-10s-0", measure)
+    assert job.read(tmp_path) is None
+    job.do(tmp_path)
+    found = job.read(tmp_path)
+    assert 0.05 <= found.cpu_seconds < 5 and replace(found, cpu_seconds=None) == planted
 
 
 def test_longer_runs_have_pieces_of_their_own(made):
     # a piece is named after its run, whose name says how long it is
     _, result, _, _ = made
-    for name in result["pieces"]:
+    for name in result.measurements:
         assert re.search(r"-(\d+images|10s)-\d+$", name), name
 
 
@@ -348,16 +352,17 @@ def test_the_numbers_are_kept_where_the_page_cannot_be_drawn(made, tmp_path, mon
 
     executor = PlantedExecutor()
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
-    monkeypatch.setattr(study_result, "exhibits_of", broken)
+    monkeypatch.setattr(run, "sections_of", broken)
     with pytest.raises(ZeroDivisionError):
         run_study(Study("quick", str(tmp_path / "study")), executor=executor)
     stored = json.loads((tmp_path / "study" / "report.json").read_text())
-    assert stored["claims"] == json.loads(json.dumps(result["claims"]))
+    assert stored["claims"] == to_plain(result.claims)
 
 
 def test_nothing_at_all_leaves_every_claim_open_and_says_why():
-    for finding in findings(QUICK, {}, {}):
-        assert finding.verdict == "inconclusive" and finding.value is None and finding.reason
+    for one in CLAIMS.values():
+        found = one.measure(Evidence(QUICK, {}, {}))
+        assert found.verdict == "inconclusive" and found.value is None and found.reason
 
 
 def test_an_unknown_part_and_an_unknown_preset_are_refused(tmp_path):
@@ -379,18 +384,14 @@ def test_presets_fix_what_the_claims_ask_for():
 
 def test_the_full_study_has_as_many_seeds_as_every_claim_needs():
     full = PRESETS["full"]
-    constants = {
-        name: importlib.import_module(f"undrift.comparison.verdicts.{name}")
-        for name in ("coverage", "control", "inference", "likelihood", "scaling", "stability")
-    }
-    needed = constants["coverage"].SEEDS
+    needed = rules.COVERAGE.needed
     assert min(full.main.seeds, full.points.seeds, full.tail.seeds) >= needed
-    assert full.stacked.seeds >= constants["coverage"].STACKED_SEEDS
-    assert full.scaling.seeds >= constants["scaling"].SEEDS
-    assert full.likelihood.seeds >= constants["likelihood"].SEEDS
-    assert min(full.main.seeds, full.filling.seeds) >= constants["control"].SEEDS
-    assert full.main.seeds >= constants["inference"].SEEDS
-    assert full.sweep.seeds * len(full.factors) >= constants["stability"].RUNS
+    assert full.stacked.seeds >= rules.STACKED_SEEDS
+    assert full.scaling.seeds >= rules.SCALING.needed
+    assert full.likelihood.seeds >= rules.LIKELIHOOD.needed
+    assert min(full.main.seeds, full.filling.seeds) >= rules.CONTROL.needed
+    assert full.main.seeds >= rules.INFERENCE.needed
+    assert full.sweep.seeds * len(full.factors) >= rules.STABILITY.needed
 
 
 def test_the_tail_gets_rarer_by_class_and_does_not_depend_on_the_order():

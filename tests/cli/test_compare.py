@@ -44,7 +44,7 @@ def test_misuse_is_one_line_and_leaves_nothing(words, code, pattern, capsys, fol
 
 
 def test_table_findings_remarks_and_what_is_next(capsys, monkeypatch):
-    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "speed_of", lambda *_: SPEED)
     monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     executor = FakeExecutor({"r3gan-640images-0": 5})
     monkeypatch.setattr(run, "LocalExecutor", lambda workers: executor)
@@ -56,13 +56,13 @@ def test_table_findings_remarks_and_what_is_next(capsys, monkeypatch):
     )
     assert any(line.startswith("diffusion    2 of 2") for line in lines)
     assert any("r3gan less diffusion in Fréchet distance +3" in line for line in lines)
-    assert any(line.startswith("mind: r3gan, equal images") for line in lines)
+    assert any(line.startswith("warning: r3gan, equal images") for line in lines)
     assert lines[-2].endswith("out/report.html")
     assert lines[-1].startswith("next: undrift sample out/runs/")
 
 
 def test_ctrl_c_says_how_far_it_came_and_the_same_command_goes_on(capsys, monkeypatch):
-    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "speed_of", lambda *_: SPEED)
     monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     monkeypatch.setattr(run, "write_page", lambda *_: None)
     seen = []

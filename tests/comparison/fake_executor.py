@@ -14,9 +14,17 @@ import numpy as np
 from PIL import Image
 
 from undrift.comparison.executor import Command, Outcome
+from undrift.metrics.results import RESULTS, FeatureSpace, MetricResult
+from undrift.results.evaluation import (
+    EvaluatedReference,
+    EvaluatedSamples,
+    EvaluationCost,
+    EvaluationResult,
+)
+from undrift.schema import to_plain
 
 FD = {"wet": 1.0, "diffusion": 2.0, "r3gan": 5.0, "r3gan-fast": 4.0, "dcgan": 5.05}
-"""What each arm reaches; seeds shift all of them by the same."""
+"""What each method reaches; seeds shift all of them by the same."""
 
 TRIALS = {("diffusion", 0): 3.0, ("r3gan", 2): 1.0, ("dcgan", 1): 2.0}
 """Distance to the validation images of the trials that are best; of others it is 9 and more."""
@@ -28,11 +36,11 @@ MORE = {
     "label_accuracy": (0.891, 1.0),
     "memorization": (0.0, 0.0),
 }
-"""Metric -> its value with all arms, where it is asked for, and the spread over seeds."""
+"""Metric -> its value with all methods, where it is requested, and the spread over seeds."""
 
 IMAGES = 640
 
-CELL = re.compile(r"(?P<arm>.+?)-[\d.]+(s|m|h|images)(-trial(?P<point>\d+))?(-(?P<seed>\d+))?")
+RUN = re.compile(r"(?P<method>.+?)-[\d.]+(s|m|h|images)(-trial(?P<point>\d+))?(-(?P<seed>\d+))?")
 
 
 def option(words: tuple[str, ...], flag: str) -> str:
@@ -43,8 +51,8 @@ class FakeExecutor:
     """Does each command at once, and remembers it.
 
     Args:
-        codes: cell name -> exit code of its training.
-        health: cell name -> what its looks at samples say in the end.
+        codes: name of a run -> exit code of its training.
+        health: name of a run -> its state by the last periodic evaluation.
         cpu: processor time of each command, of a second.
         places: commands at a time.
         before: called with each command; raises to interrupt.
@@ -142,38 +150,46 @@ def train(words: tuple[str, ...], health: str) -> None:
 
 
 def evaluate(words: tuple[str, ...]) -> None:
-    """A result with planted numbers, the same shift for all arms of a seed."""
-    cell = CELL.fullmatch(Path(words[1]).name)
-    assert cell is not None
-    arm, jitter = cell["arm"], zlib.crc32(words[1].encode()) % 100 / 1000
-    if cell["seed"] is None:
-        fd = TRIALS.get((arm, int(cell["point"])), 9.0 + jitter)
+    """A result with planted numbers, the same shift for all methods of a seed."""
+    run = RUN.fullmatch(Path(words[1]).name)
+    assert run is not None
+    method, jitter = run["method"], zlib.crc32(words[1].encode()) % 100 / 1000
+    if run["seed"] is None:
+        fd = TRIALS.get((method, int(run["point"])), 9.0 + jitter)
     else:
-        fd = FD[arm] + 10.0 * int(cell["seed"]) + jitter * 0.1
+        fd = FD[method] + 10.0 * int(run["seed"]) + jitter * 0.1
     metrics = {
-        "fd": metric("FD[domain@0]", fd, 0.5),
-        "coverage": metric("coverage[domain@0]", 0.9 if arm == "diffusion" else 0.6, 0.95),
+        "fd": metric("fd", fd, 0.5),
+        "coverage": metric("coverage", 0.9 if method == "diffusion" else 0.6, 0.95),
     }
     asked = words[words.index("--metrics") + 1 : words.index("--n")]
     metrics |= {
-        name: metric(f"{name}[domain@0]", value + jitter * spread, 0.99)
+        name: metric(name, value + jitter * spread, 0.99)
         for name, (value, spread) in MORE.items()
         if name in asked
     }
-    found = {
-        "metrics": metrics,
-        "missing": {} if "kid" in asked else {"kid": "not asked"},
-        "features": {"name": "domain@0"},
-        "reference": {"source": "digits", "split": "test", "count": 100},
-        "protocol": "100 samples against 100 test images",
-        "sampling": {"steps": 20},
-        "cost": {"nfe": 20.0 if arm == "diffusion" else 1.0},
-    }
-    Path(option(words, "--out")).write_text(json.dumps(found))
+    found = EvaluationResult(
+        version="0",
+        target=words[1],
+        metrics=metrics,
+        missing={} if "kid" in asked else {"kid": "not requested"},
+        features=FeatureSpace("domain@0", "planted"),
+        classifier=None,
+        reference=EvaluatedReference(
+            split="test", count=100, source="digits", available=100, fingerprint="0", findings=None
+        ),
+        samples=EvaluatedSamples(count=100, available=None, findings=None),
+        seed=0,
+        protocol="100 samples against 100 test images",
+        sampling={"steps": 20},
+        cost=EvaluationCost(20.0 if method == "diffusion" else 1.0, 1.0, 1.0, 1),
+    )
+    Path(option(words, "--out")).write_text(json.dumps(to_plain(found)))
 
 
-def metric(name: str, value: float, floor: float) -> dict[str, Any]:
-    return {
+def metric(key: str, value: float, floor: float) -> MetricResult:
+    name = f"{'FD' if key == 'fd' else key}[domain@0]"
+    numbers: dict[str, Any] = {
         "name": name,
         "value": value,
         "low": value - 1,
@@ -181,5 +197,19 @@ def metric(name: str, value: float, floor: float) -> dict[str, Any]:
         "floor": floor,
         "n": 100,
         "n_reference": 100,
+        "better": "lower",
+        "interval": "planted",
         "protocol": f"how {name} was computed",
     }
+    more: dict[str, dict[str, Any]] = {
+        "label_accuracy": {"classes": {}},
+        "memorization": {
+            "flagged": False,
+            "p_value": 1.0,
+            "exact": 0,
+            "threshold": 0.1,
+            "held_out": None,
+            "closest": (),
+        },
+    }
+    return RESULTS.get(key, MetricResult)(**numbers, **more.get(key, {}))

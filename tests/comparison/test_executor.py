@@ -15,7 +15,7 @@ import pytest
 from undrift.comparison.executor import Command, LocalExecutor, Outcome
 from undrift.comparison.scheduling import work_off
 from undrift.errors import UsageError
-from undrift.runs.training_facts import training_facts
+from undrift.runs.training_facts import TrainingFacts, training_facts
 from undrift.threads import CHOICES, SPIN
 
 ASKS = """
@@ -220,7 +220,5 @@ def test_training_time_leaves_out_pauses_between_processes_and_what_follows_the_
     ]
     (tmp_path / "metrics.jsonl").write_text("\n".join(events) + "\n")
     found = training_facts(tmp_path)
-    health = {"health": "suspect"}
-    assert found == {"steps": 9, "images": 576, "seconds": 17.5, "starts": 2} | health
-    absent = training_facts(tmp_path / "absent")
-    assert absent["images"] == absent["seconds"] == 0 and absent["health"] is None
+    assert found == TrainingFacts(9, 576, 17.5, 2, "suspect")
+    assert training_facts(tmp_path / "absent") == TrainingFacts()

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 from tests.comparison.fake_executor import FakeExecutor
-from tests.comparison.test_run import ASKED, NAMES, SPEED
+from tests.comparison.test_run import COMPARISON, NAMES, SPEED
 from tests.report.test_report import Page
 
-from undrift.comparison import Arm, run, run_comparison
+from undrift.comparison import Method, run, run_comparison
 from undrift.report.figure import FIRST
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    asked = replace(ASKED, budget="10s", out=str(folder), parameters="recipe")
+    comparison = replace(COMPARISON, budget="10s", out=str(folder), parameters="recipe")
     executor = FakeExecutor({"r3gan-10s-1": 5, "dcgan-10s-0": -9})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+        patch.setattr(run, "speed_of", lambda *_: SPEED)
         patch.setattr(run, "training_flops", lambda *_: 3e6)
-        found = run_comparison(asked, executor=executor)
+        found = run_comparison(comparison, executor=executor)
     for kind in ("seconds", "images"):  # for print
         assert (folder / f"compare-{kind}.png").read_bytes().startswith(b"\x89PNG")
     return found, (folder / "report.html").read_text()
@@ -42,7 +42,7 @@ def test_the_page_is_whole_and_loads_nothing(made):
     inside = [address[1:] for address in page.addresses if address.startswith("#")]
     assert inside and set(inside) <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
-    # two ledgers of three seeds: three grids each but for the runs that failed
+    # two budgets of three seeds: three grids each but for the runs that failed
     assert len(page.images) == 2 * 9 - 2
     assert FIRST not in text and "nan" not in words_of(page).lower().split()
 
@@ -50,9 +50,9 @@ def test_the_page_is_whole_and_loads_nothing(made):
 def test_every_mean_interval_and_difference_is_on_the_page(made):
     found, text = made
     words = words_of(Page(text))
-    for table in found["ledgers"]:
-        for row in table["methods"]:
-            assert f"{row['metrics']['fd']['value']:.3g}" in words
+    for table in found.budgets:
+        for row in table.methods:
+            assert f"{row.metrics['fd'].value:.3g}" in words
     assert "Against the first method, seed by seed" in words and "+3" in words
     assert "real images" in words and "0.5" in words and "95.0%" in words
     assert "640" in words and "equal images (640 seen in training each)" in words
@@ -82,12 +82,14 @@ def test_curves_are_drawn_for_both_families_and_points_for_every_metric(made):
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_arms_are_told_apart_by_noise_level(seeds, tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+def test_methods_are_told_apart_by_noise_level(seeds, tmp_path, monkeypatch):
+    monkeypatch.setattr(run, "speed_of", lambda *_: SPEED)
     monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
-    arms = (Arm("diffusion", "diffusion"), Arm("wet", "diffusion", {"dropout": 0.1}))
-    asked = replace(ASKED, arms=arms, seeds=seeds, out=str(tmp_path), parameters="recipe")
-    run_comparison(asked, executor=FakeExecutor())
+    methods = (Method("diffusion", "diffusion"), Method("wet", "diffusion", {"dropout": 0.1}))
+    comparison = replace(
+        COMPARISON, methods=methods, seeds=seeds, out=str(tmp_path), parameters="recipe"
+    )
+    run_comparison(comparison, executor=FakeExecutor())
     words = words_of(Page((tmp_path / "report.html").read_text()))
     assert (
         "wet, validation error against diffusion: 10% more at noise 0.03 to 0.14, elsewhere no "
@@ -96,10 +98,10 @@ def test_arms_are_told_apart_by_noise_level(seeds, tmp_path, monkeypatch):
 
 
 def test_trials_and_sizes_have_their_place(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "speed_of", lambda *_: SPEED)
     monkeypatch.setattr(run, "training_flops", lambda *_: 3.25e9)
-    asked = replace(ASKED, out=str(tmp_path), trials=3, trial_share=0.5)
-    run_comparison(asked, executor=FakeExecutor({"dcgan-320images-trial2": 5}))
+    comparison = replace(COMPARISON, out=str(tmp_path), trials=3, trial_share=0.5)
+    run_comparison(comparison, executor=FakeExecutor({"dcgan-320images-trial2": 5}))
     page = Page((tmp_path / "report.html").read_text())
     words = words_of(page)
     assert "nothing was tuned" not in words and "3 trials of each method" in words
@@ -115,20 +117,20 @@ def test_trials_and_sizes_have_their_place(tmp_path, monkeypatch):
 def test_a_comparison_without_any_mean_has_a_page_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     codes = dict.fromkeys(NAMES, 5)  # diverged is a result
-    found = run_comparison(ASKED, executor=FakeExecutor(codes))  # nothing is drawn with them
-    assert found["metrics"] == [] and found["speeds"] == {"images": {}}
+    found = run_comparison(COMPARISON, executor=FakeExecutor(codes))  # nothing is drawn with them
+    assert found.metrics == () and found.speeds == {"images": {}}
     words = words_of(Page(Path("out/report.html").read_text()))
-    assert "No run of this ledger could be measured." in words and "9 of 9 runs failed" in words
+    assert "No run at this budget could be measured." in words and "9 of 9 runs failed" in words
     assert "100% (44% to 100%)" in words
 
 
 def test_the_table_comes_first_and_claims_that_stay_open_are_folded(made):
     _, text = made
-    for ledger in re.split(r'<section id="(?:seconds|images)">', text)[1:]:
-        table, claim = ledger.index("<table"), ledger.index('<p class="claim">')
-        assert table < ledger.index("Against the first method") < claim
-        inside = ledger[ledger.index("<details") : ledger.index("</details>")]
-        shown = ledger[: ledger.index("<details")]
+    for budget in re.split(r'<section id="(?:seconds|images)">', text)[1:]:
+        table, claim = budget.index("<table"), budget.index('<p class="claim">')
+        assert table < budget.index("Against the first method") < claim
+        inside = budget[budget.index("<details") : budget.index("</details>")]
+        shown = budget[: budget.index("<details")]
         assert shown.count('<p class="claim">') + inside.count('<p class="claim">') == 6
         assert ">inconclusive</span>" not in shown
         assert f"{inside.count('inconclusive</span>')} of 6 claims stay open" in inside

@@ -10,48 +10,52 @@ import pytest
 from tests.comparison.fake_executor import IMAGES, FakeExecutor, option
 
 from undrift.comparison import (
-    Arm,
     Compare,
-    arms_of,
-    result,
+    Method,
+    recipes_of,
     run,
     run_comparison,
+    sentences,
     summary,
 )
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
+from undrift.results.comparison import SamplingSpeed, read_comparison
+from undrift.schema import to_plain
 
-ASKED = Compare(
+COMPARISON = Compare(
     data="digits",
     out="out",
-    arms=arms_of(("diffusion", "r3gan", "dcgan")),
+    methods=recipes_of(("diffusion", "r3gan", "dcgan")),
     seeds=3,
     images=IMAGES,
     metrics=("fd", "coverage"),
     n=100,
     threads=1,
 )
-NAMES = [f"{arm.name}-{IMAGES}images-{seed}" for seed in range(3) for arm in ASKED.arms]
-SPEED = {"flops": 1e6, "single_ms": 2.0, "batch_ms": 0.5, "batch": 64, "nfe": 1.0, "threads": 1}
+NAMES = [
+    f"{method.name}-{IMAGES}images-{seed}" for seed in range(3) for method in COMPARISON.methods
+]
+SPEED = SamplingSpeed(nfe=1.0, flops=1e6, single_ms=2.0, batch_ms=0.5, batch=64, threads=1)
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "speed_of", lambda *_: SPEED)
     monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     monkeypatch.setattr(run, "write_page", lambda *_: None)  # its tests are beside
-    monkeypatch.setattr(result, "print_points", lambda *_: None)
+    monkeypatch.setattr(run, "all_metrics", lambda *_: None)
     return tmp_path
 
 
 def by_method(found, place=0):
-    return {row["method"]: row for row in found["ledgers"][place]["methods"]}
+    return {row.method: row for row in found.budgets[place].methods}
 
 
 def test_every_run_is_trained_and_measured_alike():
     executor = FakeExecutor()
-    found = run_comparison(ASKED, executor=executor)
+    found = run_comparison(COMPARISON, executor=executor)
     assert executor.verbs == ["train", "evaluate"] * 9
     names = [Path(option(words, "--out")).name for words in executor.commands[::2]]
     assert names[:4] == ["diffusion-640images-0", "r3gan-640images-0", "dcgan-640images-0"] + [
@@ -65,84 +69,85 @@ def test_every_run_is_trained_and_measured_alike():
     assert len(alike) == 1 and "--images" in alike.pop()
     measured = {words[2:-1] for words in executor.commands[1::2]}
     assert len(measured) == 1  # features, n, seed, all but the run and where the result goes
-    assert [one["state"] for one in found["runs"]] == ["done"] * 9
-    assert all(one["images"] == IMAGES and one["seconds"] == 10.0 for one in found["runs"])
+    assert [one.state for one in found.runs] == ["done"] * 9
+    assert all(one.images == IMAGES and one.seconds == 10.0 for one in found.runs)
 
 
 def test_means_intervals_contrasts_and_verdicts_come_from_the_planted_numbers():
-    found = run_comparison(ASKED, executor=FakeExecutor())
+    found = run_comparison(COMPARISON, executor=FakeExecutor())
     rows = by_method(found)
-    assert rows["diffusion"]["metrics"]["fd"]["value"] == pytest.approx(12.0, abs=0.02)
-    wide = rows["r3gan"]["metrics"]["fd"]
-    assert 0 < wide["low"] < 10 and 30 < wide["high"] and wide["n"] == 3  # seeds differ by 10
-    paired = rows["r3gan"]["contrasts"]["fd"]  # which cancels within each seed
-    assert paired["value"] == pytest.approx(3.0, abs=0.02) and paired["high"] - paired["low"] < 0.1
-    assert paired["margin"] == pytest.approx(1.2, abs=0.01) and paired["standing"] == "worse"
-    assert rows["r3gan"]["contrasts"]["coverage"]["standing"] == "worse"
-    assert not rows["diffusion"]["contrasts"]
-    assert found["ledgers"][0]["floors"] == pytest.approx({"fd": 0.5, "coverage": 0.95})
-    sizes = found["parameters"]["images"]
-    assert sizes["r3gan"]["all"] > sizes["r3gan"]["generator"] > 0
-    assert sizes["diffusion"]["all"] == sizes["diffusion"]["generator"]
-    assert not any("not of one size" in line for line in found["remarks"])
-    assert json.loads(Path("out/report.json").read_text())["ledgers"] == json.loads(
-        json.dumps(found["ledgers"])
-    )
+    assert rows["diffusion"].metrics["fd"].value == pytest.approx(12.0, abs=0.02)
+    wide = rows["r3gan"].metrics["fd"]
+    assert 0 < wide.low < 10 and 30 < wide.high and wide.n == 3  # seeds differ by 10
+    paired = rows["r3gan"].contrasts["fd"]  # which cancels within each seed
+    assert paired.value == pytest.approx(3.0, abs=0.02) and paired.high - paired.low < 0.1
+    assert paired.margin == pytest.approx(1.2, abs=0.01) and paired.standing == "worse"
+    assert rows["r3gan"].contrasts["coverage"].standing == "worse"
+    assert not rows["diffusion"].contrasts
+    assert found.budgets[0].floors == pytest.approx({"fd": 0.5, "coverage": 0.95})
+    sizes = found.parameters["images"]
+    assert sizes["r3gan"].all > sizes["r3gan"].generator > 0
+    assert sizes["diffusion"].all == sizes["diffusion"].generator
+    assert not any("not of one size" in line for line in found.remarks)
+    assert to_plain(read_comparison(Path("out/report.json"))) == to_plain(found)
 
 
 def test_claims_about_the_two_families_get_their_verdicts():
-    found = run_comparison(replace(ASKED, seeds=5), executor=FakeExecutor())
-    claims = found["ledgers"][0]["claims"]
+    found = run_comparison(replace(COMPARISON, seeds=5), executor=FakeExecutor())
+    claims = found.budgets[0].claims
     names = ["stability", "coverage", "scaling", "control", "likelihood", "inference"]
-    assert [claim["name"] for claim in claims] == names
+    assert [claim.name for claim in claims] == names
     stable, covered, *rest = claims
-    assert covered["verdict"] == "supported" and covered["value"] == pytest.approx(0.3)
-    assert stable["verdict"] == "inconclusive" and stable["value"] == 0
+    assert covered.verdict == "supported" and covered.value == pytest.approx(0.3)
+    assert stable.verdict == "inconclusive" and stable.value == 0
     for claim in (rest[0], rest[2], rest[3]):
-        assert claim["verdict"] == "inconclusive" and claim["value"] is None
-        assert "`undrift claims` does that" in claim["reason"]
+        assert claim.verdict == "inconclusive" and claim.value is None
+        assert "`undrift claims` does that" in claim.reason
     top = json.loads(Path("out/report.json").read_text())["claims"]
-    assert top == [{**claim, "ledger": "images"} for claim in claims]
-    pair = replace(ASKED, arms=arms_of(("r3gan", "dcgan")), out="alone")
+    assert top == [{**to_plain(claim), "ledger": "images"} for claim in claims]
+    pair = replace(COMPARISON, methods=recipes_of(("r3gan", "dcgan")), out="alone")
     alone = run_comparison(pair, executor=FakeExecutor())
-    assert alone["ledgers"][0]["claims"] == []
+    assert alone.budgets[0].claims == ()
 
 
-FAST = Arm("r3gan-fast", "r3gan", {"learning_rate": 0.004, "conditional": False, "flip": True})
+FAST = Method("r3gan-fast", "r3gan", {"learning_rate": 0.004, "conditional": False, "flip": True})
 
 
-def test_arms_of_one_method_are_rows_of_their_own_trained_with_their_settings():
-    asked = replace(ASKED, arms=(*ASKED.arms[:2], FAST), parameters="recipe")
+def test_methods_of_one_recipe_are_rows_of_their_own_trained_with_their_settings():
+    comparison = replace(COMPARISON, methods=(*COMPARISON.methods[:2], FAST), parameters="recipe")
     executor = FakeExecutor()
-    found = run_comparison(asked, executor=executor)
+    found = run_comparison(comparison, executor=executor)
     trained = {Path(words[-1]).name: words for words in executor.commands[::2]}
     fast, plain = trained["r3gan-fast-640images-0"], trained["r3gan-640images-0"]
     assert option(fast, "--method") == "r3gan" and option(fast, "--lr") == "0.004"
     assert set(fast) - set(plain) >= {"--lr", "--unconditional", "--flip"}
     rows = by_method(found)
-    assert rows["r3gan-fast"]["family"] == "r3gan"
-    assert rows["r3gan-fast"]["contrasts"]["fd"]["value"] == pytest.approx(2.0, abs=0.02)
-    assert rows["r3gan"]["contrasts"]["fd"]["value"] == pytest.approx(3.0, abs=0.02)
-    records = [one for one in found["runs"] if one["method"] == "r3gan-fast"]
-    assert [(one["family"], one["settings"]) for one in records] == [("r3gan", FAST.settings)] * 3
-    assert found["arms"][2] == {"name": "r3gan-fast", "method": "r3gan", "settings": FAST.settings}
-    assert found["command"] == ""  # no flag says what an arm has of its own
-    assert len(found["ledgers"][0]["claims"]) == 6  # one diffusion model against two of GANs
-    both = replace(ASKED, arms=(*ASKED.arms, Arm("wide", "diffusion", {"dropout": 0.1})))
-    assert (
-        summary.claims_of([{"method": a.name, "family": a.method} for a in both.arms], "images")
-        == []
+    assert rows["r3gan-fast"].base == "r3gan"
+    assert rows["r3gan-fast"].contrasts["fd"].value == pytest.approx(2.0, abs=0.02)
+    assert rows["r3gan"].contrasts["fd"].value == pytest.approx(3.0, abs=0.02)
+    records = [one for one in found.runs if one.method == "r3gan-fast"]
+    assert [(one.base, one.settings) for one in records] == [("r3gan", FAST.settings)] * 3
+    assert found.method_settings[2] == FAST.as_result()
+    assert found.command == ""  # no flag says what a method has of its own
+    assert len(found.budgets[0].claims) == 6  # one diffusion model against two of GANs
+    two = [
+        replace(row, base="diffusion") if row.method == "r3gan" else row for row in rows.values()
+    ]
+    assert summary.claims_of(two, "images") == ()  # which of two diffusion models would it be?
+
+
+def test_a_method_that_changed_under_its_name_is_refused():
+    run_comparison(
+        replace(COMPARISON, methods=(COMPARISON.methods[0], FAST)), executor=FakeExecutor()
     )
-
-
-def test_an_arm_that_changed_under_its_name_is_refused():
-    run_comparison(replace(ASKED, arms=(ASKED.arms[0], FAST)), executor=FakeExecutor())
-    other = Arm("r3gan-fast", "r3gan", {"learning_rate": 0.008})
+    other = Method("r3gan-fast", "r3gan", {"learning_rate": 0.008})
     pattern = r"learning_rate of r3gan-fast-640images is 0.004 there and 0.008 now"
     with pytest.raises(UsageError, match=pattern):
-        run_comparison(replace(ASKED, arms=(ASKED.arms[0], other)), executor=FakeExecutor())
+        run_comparison(
+            replace(COMPARISON, methods=(COMPARISON.methods[0], other)), executor=FakeExecutor()
+        )
     again = FakeExecutor()  # others may come and go
-    run_comparison(replace(ASKED, arms=ASKED.arms[:2]), executor=again)
+    run_comparison(replace(COMPARISON, methods=COMPARISON.methods[:2]), executor=again)
     assert again.verbs == ["train", "evaluate"] * 3
 
 
@@ -153,76 +158,78 @@ def test_an_arm_that_changed_under_its_name_is_refused():
         (("a/b", "r3gan"), "wanted a name of letters"),
         (("", "r3gan"), "wanted a name of letters"),
         (("a", "r3gan", {"rate": 1}), "there is no setting rate"),
-        (("a", "r3gan", {"images": 1}), "images is shared by all arms"),
-        (("a", "r3gan", {"size": 8}), "size is shared by all arms"),
+        (("a", "r3gan", {"images": 1}), "images is shared by all methods"),
+        (("a", "r3gan", {"size": 8}), "size is shared by all methods"),
     ],
 )
-def test_an_arm_that_cannot_be_is_refused(words, pattern):
+def test_an_invalid_method_is_refused(words, pattern):
     with pytest.raises(UsageError, match=pattern):
-        Arm(*words)
+        Method(*words)
 
 
 def test_finished_runs_are_not_repeated_and_new_seeds_join_them():
-    first = run_comparison(ASKED, executor=FakeExecutor())
+    first = run_comparison(COMPARISON, executor=FakeExecutor())
     again = FakeExecutor()
-    assert run_comparison(ASKED, executor=again)["ledgers"] == first["ledgers"]
+    assert run_comparison(COMPARISON, executor=again).budgets == first.budgets
     assert again.commands == []
     more = FakeExecutor()
-    found = run_comparison(replace(ASKED, seeds=4), executor=more)
+    found = run_comparison(replace(COMPARISON, seeds=4), executor=more)
     assert more.verbs == ["train", "evaluate"] * 3
-    assert by_method(found)["dcgan"]["metrics"]["fd"]["n"] == 4
+    assert by_method(found)["dcgan"].metrics["fd"].n == 4
 
 
 def test_measuring_otherwise_trains_nothing_again():
-    run_comparison(ASKED, executor=FakeExecutor())
+    run_comparison(COMPARISON, executor=FakeExecutor())
     other = FakeExecutor()
-    run_comparison(replace(ASKED, n=50), executor=other)
+    run_comparison(replace(COMPARISON, n=50), executor=other)
     assert other.verbs == ["evaluate"] * 9
 
 
 def test_a_folder_with_another_comparison_is_refused():
-    run_comparison(ASKED, executor=FakeExecutor())
+    run_comparison(COMPARISON, executor=FakeExecutor())
     with pytest.raises(UsageError, match=r"flip is False there and True now; name another folder"):
-        run_comparison(replace(ASKED, flip=True), executor=FakeExecutor())
+        run_comparison(replace(COMPARISON, flip=True), executor=FakeExecutor())
 
 
 def test_a_run_that_diverges_is_a_result_and_one_that_is_killed_is_tried_again():
     executor = FakeExecutor({"r3gan-640images-1": 5, "dcgan-640images-0": -9})
-    found = run_comparison(ASKED, executor=executor)
-    states = {one["name"]: one["state"] for one in found["runs"]}
+    found = run_comparison(COMPARISON, executor=executor)
+    states = {one.name: one.state for one in found.runs}
     assert states["r3gan-640images-1"] == "diverged" and states["dcgan-640images-0"] == "failed"
     row = by_method(found)["r3gan"]
-    assert (row["runs"], row["done"]) == (3, 2)
-    assert row["failed"]["value"] == pytest.approx(1 / 3)
-    assert row["failed"]["low"] < 1 / 3 < row["failed"]["high"]
-    assert row["reasons"] == ["seed 1: no finite loss; lower --lr"]
-    assert row["metrics"]["fd"]["n"] == 2 and row["contrasts"]["fd"]["n"] == 2
+    assert (row.runs, row.done) == (3, 2)
+    assert row.failed.value == pytest.approx(1 / 3)
+    assert row.failed.low < 1 / 3 < row.failed.high
+    assert row.reasons == ("seed 1: no finite loss; lower --lr",)
+    assert row.metrics["fd"].n == 2 and row.contrasts["fd"].n == 2
     lost = by_method(found)["dcgan"]
-    assert lost["reasons"] == ["seed 0: killed by signal SIGKILL"]
-    assert (lost["failed"]["count"], lost["failed"]["of"]) == (0, 2)  # says nothing of the method
-    assert sum("runs failed and are in no mean" in line for line in found["remarks"]) == 2
+    assert lost.reasons == ("seed 0: killed by signal SIGKILL",)
+    assert (lost.failed.count, lost.failed.of) == (0, 2)  # says nothing of the method
+    assert sum("runs failed and are in no mean" in line for line in found.remarks) == 2
 
     again = FakeExecutor()
-    found = run_comparison(ASKED, executor=again)
+    found = run_comparison(COMPARISON, executor=again)
     assert [Path(words[-1]).name for words in again.commands[:1]] == ["dcgan-640images-0"]
     assert again.verbs == ["train", "evaluate"]
-    assert by_method(found)["dcgan"]["done"] == 3 and by_method(found)["r3gan"]["done"] == 2
+    assert by_method(found)["dcgan"].done == 3 and by_method(found)["r3gan"].done == 2
 
 
 def test_a_run_that_collapsed_counts_as_failed_and_keeps_its_numbers():
-    found = run_comparison(ASKED, executor=FakeExecutor(health={"r3gan-640images-2": "collapsed"}))
+    found = run_comparison(
+        COMPARISON, executor=FakeExecutor(health={"r3gan-640images-2": "collapsed"})
+    )
     row = by_method(found)["r3gan"]
-    assert row["done"] == 3 and row["metrics"]["fd"]["n"] == 3
-    assert row["failed"]["value"] == pytest.approx(1 / 3)
-    assert row["reasons"] == ["seed 2: collapsed in the end, by its looks at samples"]
-    assert any("1 of 3 runs ended collapsed or diverged" in line for line in found["remarks"])
-    assert by_method(found)["dcgan"]["failed"]["value"] == 0
+    assert row.done == 3 and row.metrics["fd"].n == 3
+    assert row.failed.value == pytest.approx(1 / 3)
+    assert row.reasons == ("seed 2: collapsed in the end, by its looks at samples",)
+    assert any("1 of 3 runs ended collapsed or diverged" in line for line in found.remarks)
+    assert by_method(found)["dcgan"].failed.value == 0
 
 
 def test_when_no_run_can_be_measured_the_reason_is_the_error():
     codes = dict.fromkeys(NAMES, 2)
     with pytest.raises(UsageError, match="no run could be measured: no finite loss"):
-        run_comparison(ASKED, executor=FakeExecutor(codes))
+        run_comparison(COMPARISON, executor=FakeExecutor(codes))
 
 
 def test_an_interruption_keeps_what_is_finished():
@@ -234,38 +241,36 @@ def test_an_interruption_keeps_what_is_finished():
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_comparison(ASKED, executor=FakeExecutor(before=before))
+        run_comparison(COMPARISON, executor=FakeExecutor(before=before))
     rest = FakeExecutor()
-    run_comparison(ASKED, executor=rest)
-    # two cells were whole, the third was trained and not measured
+    run_comparison(COMPARISON, executor=rest)
+    # two runs were whole, the third was trained and not measured
     assert rest.verbs == ["evaluate"] + ["train", "evaluate"] * 6
 
 
-def test_two_ledgers_stand_apart():
-    asked = replace(ASKED, budget="10s", arms=arms_of(("diffusion", "r3gan")))
-    found = run_comparison(asked, executor=FakeExecutor())
-    assert [table["kind"] for table in found["ledgers"]] == ["seconds", "images"]
-    assert {one["name"] for one in found["runs"]} >= {"r3gan-10s-0", "r3gan-640images-0"}
-    assert len(found["runs"]) == 12 and by_method(found, 1)["r3gan"]["runs"] == 3
+def test_two_budgets_stand_apart():
+    comparison = replace(COMPARISON, budget="10s", methods=recipes_of(("diffusion", "r3gan")))
+    found = run_comparison(comparison, executor=FakeExecutor())
+    assert [table.kind for table in found.budgets] == ["seconds", "images"]
+    assert {one.name for one in found.runs} >= {"r3gan-10s-0", "r3gan-640images-0"}
+    assert len(found.runs) == 12 and by_method(found, 1)["r3gan"].runs == 3
 
 
 def test_one_seed_says_so_and_a_shared_processor_is_told():
     executor = FakeExecutor(cpu=0.4)
-    found = run_comparison(replace(ASKED, seeds=1), executor=executor)
-    entry = by_method(found)["r3gan"]["contrasts"]["fd"]
-    assert entry["low"] is None and entry["standing"] == "open"
-    assert any("one seed says nothing of others" in line for line in found["remarks"])
-    assert any("got 0.40 to 0.40 processor cores" in line for line in found["remarks"])
+    found = run_comparison(replace(COMPARISON, seeds=1), executor=executor)
+    entry = by_method(found)["r3gan"].contrasts["fd"]
+    assert entry.low is None and entry.standing == "open"
+    assert any("one seed says nothing of others" in line for line in found.remarks)
+    assert any("got 0.40 to 0.40 processor cores" in line for line in found.remarks)
 
 
-def test_of_several_threads_a_run_is_held_against_the_best_of_its_arm():
-    found = run_comparison(ASKED, executor=FakeExecutor())
+def test_of_several_threads_a_run_is_held_against_the_best_of_its_method():
+    found = run_comparison(COMPARISON, executor=FakeExecutor())
 
     def told(**shares):
-        runs = [
-            {**one, "processor_share": shares[one["method"]][one["seed"]]} for one in found["runs"]
-        ]
-        lines = summary.remarks({**found, "runs": runs})
+        runs = [replace(one, processor_share=shares[one.method][one.seed]) for one in found.runs]
+        lines = sentences.remarks(runs, found.budgets, found.parameters, found.protocol, None)
         return [line for line in lines if "processor cores" in line]
 
     alike = {"r3gan": [1.3, 1.28, 1.3], "dcgan": [1.0, 0.98, 0.99]}
@@ -283,29 +288,29 @@ def test_a_run_whose_events_are_damaged_is_a_result_and_stops_no_other():
                 Path("out/runs/r3gan-640images-1/metrics.jsonl").write_text("{\n[]\n")
             return job
 
-    found = run_comparison(ASKED, executor=Damaging())
-    (lost,) = [one for one in found["runs"] if one["state"] != "done"]
-    assert lost["name"] == "r3gan-640images-1" and "metrics.jsonl" in lost["reason"]
-    assert by_method(found)["r3gan"]["done"] == 2 and len(found["runs"]) == 9
+    found = run_comparison(COMPARISON, executor=Damaging())
+    (lost,) = [one for one in found.runs if one.state != "done"]
+    assert lost.name == "r3gan-640images-1" and "metrics.jsonl" in lost.reason
+    assert by_method(found)["r3gan"].done == 2 and len(found.runs) == 9
 
 
 @pytest.mark.parametrize("name", ["protocol.json", "arms.json"])
 def test_a_damaged_file_of_what_runs_share_is_named(name):
-    run_comparison(ASKED, executor=FakeExecutor())
+    run_comparison(COMPARISON, executor=FakeExecutor())
     Path("out", name).write_text("")
     with pytest.raises(UsageError, match=rf"{name} is damaged"):
-        run_comparison(ASKED, executor=FakeExecutor())
+        run_comparison(COMPARISON, executor=FakeExecutor())
 
 
 def test_a_command_that_is_locked_out_writes_nothing():
-    run_comparison(ASKED, executor=FakeExecutor())
+    run_comparison(COMPARISON, executor=FakeExecutor())
     before = Path("out/arms.json").read_text()
     lock = FileLock("out")
     lock.acquire()
     try:
         with pytest.raises(UsageError):
-            asked = replace(ASKED, arms=arms_of(("diffusion", "stylegan2")))
-            run_comparison(asked, executor=FakeExecutor())
+            comparison = replace(COMPARISON, methods=recipes_of(("diffusion", "stylegan2")))
+            run_comparison(comparison, executor=FakeExecutor())
     finally:
         lock.release()
     assert Path("out/arms.json").read_text() == before
@@ -315,38 +320,40 @@ def test_a_command_that_is_locked_out_writes_nothing():
     ("changes", "pattern"),
     [
         ({"images": None}, "^budget 2m .*images"),
-        ({"arms": arms_of(("r3gan", "r3gan"))}, "r3gan is there twice"),
-        ({"arms": ()}, "wanted one or more"),
+        ({"methods": recipes_of(("r3gan", "r3gan"))}, "r3gan is there twice"),
+        ({"methods": ()}, "wanted one or more"),
         ({"seeds": 0}, "^seeds 0"),
         ({"n": 3}, "^n 3: .*at least 10"),
         ({"metrics": ("vendi",)}, "vendi: it has no better and worse"),
-        ({"budget": "soon"}, "--budget soon"),
+        ({"budget": "soon"}, "^budget soon"),
         ({"workers": 0}, "^workers 0"),
-        ({"parameters": "few"}, "--parameters few: .*0.5M or 500000, or recipe"),
+        ({"parameters": "few"}, "^parameters few: .*0.5M or 500000, or recipe"),
         ({"trials": 1}, "^trials 1: wanted 0.* or 2 and more"),
         ({"trials": -2}, "^trials -2"),
         ({"trial_share": 0.0}, "^trial_share 0.0"),
         ({"trials": 2, "split": "validation"}, "^split validation: trials tunes on these"),
-        ({"arms": (Arm("a", "r3gan", {"learning_rate": -1.0}),)}, "--lr -1.0"),
+        ({"methods": (Method("a", "r3gan", {"learning_rate": -1.0}),)}, "^learning_rate -1.0"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_at_once(changes, pattern):
     with pytest.raises(UsageError, match=pattern):
-        replace(ASKED, **changes)
+        replace(COMPARISON, **changes)
 
 
 def test_what_the_data_does_not_allow_is_refused_before_any_run():
     executor = FakeExecutor()
     with pytest.raises(UsageError, match="multiple"):
-        run_comparison(replace(ASKED, size=10), executor=executor)
+        run_comparison(replace(COMPARISON, size=10), executor=executor)
     with pytest.raises(UsageError, match="--workers 99 of 1 thread"):
-        run_comparison(replace(ASKED, workers=99), executor=executor)
+        run_comparison(replace(COMPARISON, workers=99), executor=executor)
     assert executor.commands == []
 
 
 def test_the_command_that_repeats_it_says_what_is_not_the_default():
-    asked = replace(ASKED, feature_weights="w.pth", conditional=False, flip=True, budget="2m")
-    assert " ".join(asked.command) == (
+    comparison = replace(
+        COMPARISON, feature_weights="w.pth", conditional=False, flip=True, budget="2m"
+    )
+    assert " ".join(comparison.command) == (
         "undrift compare digits --out out --methods diffusion,r3gan,dcgan --feature-weights w.pth "
         "--seeds 3 --budget 2m --images 640 --metrics fd,coverage --n 100 --flip --unconditional "
         "--threads 1"

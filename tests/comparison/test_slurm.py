@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 from tests.comparison.fake_executor import FakeExecutor
 from tests.comparison.test_executor import ended
-from tests.comparison.test_run import ASKED, SPEED
+from tests.comparison.test_run import COMPARISON, SPEED
 
 from undrift.comparison import run, run_comparison, slurm
 from undrift.comparison.executor import Command
@@ -24,7 +24,7 @@ needs_submitit = pytest.mark.skipif(
     importlib.util.find_spec("submitit") is None,
     reason="submitit is not installed: pip install 'undrift[slurm]'",
 )
-CLUSTER = replace(ASKED, executor="slurm", device="cpu", threads=1)
+CLUSTER = replace(COMPARISON, executor="slurm", device="cpu", threads=1)
 
 
 def test_without_submitit_the_error_says_what_to_install(monkeypatch, tmp_path):
@@ -50,21 +50,21 @@ def test_without_a_cluster_the_error_says_so(monkeypatch, tmp_path):
         ({"executor": "local", "slurm_partition": "gpu"}, "^slurm_partition: only for"),
     ],
 )
-def test_what_a_cluster_has_to_know_is_asked_for(changes, pattern):
+def test_what_a_cluster_has_to_know_is_comparison_for(changes, pattern):
     with pytest.raises(UsageError, match=pattern):
         replace(CLUSTER, **changes)
 
 
 def test_a_cluster_may_have_more_cores_than_this_machine(monkeypatch, tmp_path):
-    monkeypatch.setattr(run, "speed_of", lambda *_: dict(SPEED))
+    monkeypatch.setattr(run, "speed_of", lambda *_: SPEED)
     monkeypatch.setattr(run, "training_flops", lambda *_: 3e6)
     many = 8 * (os.cpu_count() or 1)
-    asked = replace(CLUSTER, threads=many, workers=9, seeds=1, out=str(tmp_path))
+    comparison = replace(CLUSTER, threads=many, workers=9, seeds=1, out=str(tmp_path))
     executor = FakeExecutor()
-    found = run_comparison(replace(asked, parameters="recipe"), executor=executor)
-    assert found["protocol"]["threads"] == many
+    found = run_comparison(replace(comparison, parameters="recipe"), executor=executor)
+    assert found.protocol.threads == many
     assert all("--threads" in words and str(many) in words for words in executor.commands)
-    assert "--executor slurm" in found["command"]
+    assert "--executor slurm" in found.command
 
 
 @pytest.fixture

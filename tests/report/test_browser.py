@@ -12,13 +12,13 @@ import pytest
 from tests.claims.planted import Distances, PlantedExecutor
 from tests.comparison import fake_executor
 from tests.comparison.fake_executor import FakeExecutor
-from tests.comparison.test_run import ASKED, SPEED
+from tests.comparison.test_run import COMPARISON, SPEED
 from tests.report.fake_run import make_run, material
 
 import undrift
 from undrift.claims import Study, run, run_study
+from undrift.claims.comparisons import MAIN_METRICS
 from undrift.claims.preset import QUICK
-from undrift.claims.tables import MAIN_METRICS
 from undrift.comparison import run as compare_run
 from undrift.comparison import run_comparison
 from undrift.report import write_report
@@ -96,14 +96,16 @@ def pages(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fake_executor, "FD", Distances())
-        patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
+        patch.setattr(compare_run, "speed_of", lambda *_: SPEED)
         executor = PlantedExecutor({f"r3gan.x4-{QUICK.sweep.images}images-0": 5})
         patch.setattr(run, "LocalExecutor", lambda places: executor)
         run_study(Study("quick", str(folder / "study")), executor=executor)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare_run, "speed_of", lambda *_: dict(SPEED))
-        asked = replace(ASKED, budget="10s", metrics=MAIN_METRICS, out=str(folder / "comparison"))
-        run_comparison(asked, executor=FakeExecutor({"r3gan-10s-1": 5}))
+        patch.setattr(compare_run, "speed_of", lambda *_: SPEED)
+        comparison = replace(
+            COMPARISON, budget="10s", metrics=MAIN_METRICS, out=str(folder / "comparison")
+        )
+        run_comparison(comparison, executor=FakeExecutor({"r3gan-10s-1": 5}))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(closing, "FEWEST", 32)
         patch.setattr(closing, "PIXELS", 0)

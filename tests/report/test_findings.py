@@ -136,7 +136,7 @@ def test_a_study_says_it(
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study_run, "_make_worlds", stop)
+    monkeypatch.setattr(study_run, "make_datasets", stop)
     assert main(["claims", "--data", "classes", "--preset", "smoke", "--out", "claims"]) == 130
     text = capsys.readouterr().out
     assert "set aside " in text and "a/0004.png: " in text and "of 90x90" in text

@@ -9,18 +9,17 @@ import numpy as np
 import pytest
 from tests.report.fake_run import LOG_SNR
 
-from undrift.comparison.figures import curve_panels, quality_panel
+from undrift.comparison.figures import quality_chart, training_charts
 from undrift.report.curves import (
     evaluation_figure,
     level_figure,
     loss_figure,
     rate_figure,
 )
-from undrift.report.figure import FIRST, drawing, panels, to_svg
+from undrift.report.figure import COLOURS, FIRST, drawing, panels, to_svg
 from undrift.report.game import game_figure, watch_figure
 from undrift.report.health import health_figure
 from undrift.report.history import History
-from undrift.report.sampler_curve import COLOURS
 
 LOOK: dict[str, Any] = {
     "event": "evaluation",
@@ -99,10 +98,10 @@ def test_an_interval_of_one_look_is_a_bar():
 def test_comparisons_show_runs_with_one_look():
     for events in (diffusion(), game()):
         histories = {"one": [(0, History.of(events))]}
-        (curve,) = curve_panels(["one"], "images", histories)
-        assert markers(curve[1]) >= 1
-        quality = quality_panel(["one"], "images", histories)
-        assert quality is not None and f"fill: {COLOURS[0]}" in quality
+        (chart,) = training_charts(["one"], "images", histories)
+        assert markers(chart.svg) >= 1
+        quality = quality_chart(["one"], "images", histories)
+        assert quality is not None and f"fill: {COLOURS[0]}" in quality.svg
 
 
 def test_only_points_without_a_neighbour_get_a_marker():

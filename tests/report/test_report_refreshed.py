@@ -12,8 +12,9 @@ from tests.report import fake_run
 from tests.report.test_report import Page
 
 from undrift.report import write_report
+from undrift.report.figure import PRINT, printed
 from undrift.report.refresh import refresh
-from undrift.report.sampler_curve import print_figure
+from undrift.report.sampler_curve import curve_chart
 from undrift.report.sampler_table import budget_lines
 from undrift.results import CurveResult
 from undrift.schema import from_plain
@@ -145,7 +146,8 @@ def test_a_page_without_the_marks_is_left_alone(tmp_path):
 @pytest.mark.parametrize("metrics", [("fd",), ("coverage", "kid")])
 def test_the_figure_takes_any_metrics_and_many_samplers(metrics):
     names = tuple(f"sampler_{k}" for k in range(17))
-    figure = print_figure(result(curve(names, metrics)))
+    with printed():
+        figure = curve_chart(result(curve(names, metrics))).draw(PRINT)
     assert len(figure.axes) == 2 * len(metrics)
     left = figure.axes[0]
     told = {text.get_text() for text in left.texts}
@@ -167,7 +169,7 @@ def test_intervals_that_are_missing():
     plain["best"]["fd"][0] |= {"low": None, "high": None, "runner_up": None, "overlaps": None}
     (line,) = budget_lines(result(plain), "fd")
     assert (line.runner_up, line.told_apart) == ("-", "-") and "to" not in line.value
-    assert print_figure(result(plain)).axes
+    assert curve_chart(result(plain)).draw(PRINT).axes
 
 
 @pytest.mark.parametrize("floor", [-0.01, 0.0])
@@ -179,5 +181,5 @@ def test_real_images_below_zero_are_on_the_chart(floor):
     wide["floors"] = {"kid": floor}
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # of a layout that collapsed
-        axis = print_figure(result(wide)).axes[0]
+        axis = curve_chart(result(wide)).draw(PRINT).axes[0]
     assert axis.get_yscale() == "linear" and axis.get_ylim()[0] <= floor

@@ -1,4 +1,4 @@
-"""Six claims of why diffusion replaced GANs, each held against runs of both on one bench."""
+"""Six claims about diffusion models and GANs, tested on runs of both under one protocol."""
 
 from undrift.claims.run import ClaimsProgress, make_part, run_study
 from undrift.claims.study import Study

@@ -1,31 +1,32 @@
-"""How large a study is: seeds, lengths and samples of each of its tables, fixed beforehand."""
+"""Presets of a study: seeds, lengths and samples of each of its comparisons."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
 
 from undrift.options.train import seconds
+from undrift.schema import stored_as
 
 
 @dataclass(frozen=True)
 class Size:
-    """How a table is made.
+    """Size of a comparison.
 
     Attributes:
-        seeds: training runs of each arm.
+        seeds: training runs of each method.
         images: real images of each run.
         n: samples of each run that are measured.
-        budget: wall-clock time of each run, for a second ledger; None makes none.
-        looks: evaluations on the way.
-        look_samples: samples of each of them.
+        budget: wall-clock time of each run at a second budget; None leaves it out.
+        evaluations: while training.
+        evaluation_samples: samples of each of them.
     """
 
     seeds: int
     images: int
     n: int
     budget: str | None = None
-    looks: int = 0
-    look_samples: int = 250
+    evaluations: int = stored_as("looks", default=0)
+    evaluation_samples: int = stored_as("look_samples", default=250)
 
     def times(self, scale: float) -> Size:
         """The same with ``scale`` times the images and the time."""
@@ -41,31 +42,31 @@ class Preset:
 
     Attributes:
         name: as the command line calls it.
-        methods: of the table that all claims lean on; the first is the diffusion model.
+        methods: of the main comparison; the first is the diffusion model.
         factors: multiples of each method's learning rate, for stability.
-        swept: methods that are taken through them.
-        toys: methods that meet rings and grids.
+        swept: methods that are trained with them.
+        toys: methods that are trained on 2-D toy data.
         families: networks that are made in several sizes: "unet", "transformer", "r3gan".
         sizes: parameters of each.
-        parameters: of what draws, in every table of images but those of several sizes and of the
-            likelihood; None leaves it to the recipe of diffusion.
+        parameters: of the denoiser or generator, in every comparison on images but those of several
+            sizes and of the likelihood; None leaves it to the recipe of diffusion.
         main: class-conditional models of the data.
-        trials: settings tried for each method of that table, and of each of its ledgers, before
-            its runs; 0 leaves the recipes as they are.
-        sweep: the same, with the settings that won at equal images, at other learning rates.
-        points: rings and grids.
-        stacked: three digits on top of each other; None leaves them out.
+        trials: settings tried for each method and budget of the main comparison before its runs;
+            0 leaves the recipes as they are.
+        sweep: the same, with the best settings at equal images, at other learning rates.
+        points: 2-D toy data.
+        stacked: stacked digits; None leaves them out.
         stacked_images: how many of them there are to train on.
-        tail: data in which classes get rarer and rarer.
+        tail: long-tailed data.
         scaling: each family at each size, and at the middle one with a half and a quarter of the
             images.
-        filling: unconditional models whose hidden halves are filled in.
+        filling: unconditional models for inpainting.
         likelihood: models trained for their likelihood.
         steps: numbers of steps at which sampling is measured, from 1 up.
-        filled: images with a hidden half.
-        scored: images whose likelihood is taken.
-        guidances: of the dial of diffusion.
-        truncations: of the dial of a GAN.
+        filled: images to inpaint.
+        scored: images whose likelihood is computed.
+        guidances: guidance scales of the trade-off of fidelity and diversity.
+        truncations: truncations of the same.
     """
 
     name: str
@@ -113,7 +114,7 @@ QUICK = Preset(
     parameters=None,
     main=Size(seeds=5, images=2_400, n=500, budget="10s"),
     trials=0,
-    sweep=Size(seeds=2, images=1_280, n=200, looks=4),
+    sweep=Size(seeds=2, images=1_280, n=200, evaluations=4),
     points=Size(seeds=3, images=150_000, n=2500),
     stacked=None,
     stacked_images=0,
@@ -139,7 +140,7 @@ FULL = Preset(
     parameters="150k",
     main=Size(seeds=5, images=9_600, n=1000, budget="45s"),
     trials=4,
-    sweep=Size(seeds=7, images=3_200, n=500, looks=4),
+    sweep=Size(seeds=7, images=3_200, n=500, evaluations=4),
     points=Size(seeds=10, images=480_000, n=2500),
     stacked=Size(seeds=3, images=12_800, n=10_000),
     stacked_images=60_000,

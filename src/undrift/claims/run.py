@@ -1,41 +1,34 @@
-"""``undrift claims``: every table, every piece, six findings, one report."""
+"""``undrift claims``: every comparison, every measurement, six verdicts, one report."""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import json
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-from undrift.claims.evidence import findings
-from undrift.claims.kept import STUDY, keep_asked, keep_chosen
-from undrift.claims.pieces import Piece, PieceWork, known
-from undrift.claims.plan import pieces_of, timed_pieces
-from undrift.claims.result import result_of, write_result
-from undrift.claims.study import Study
-from undrift.claims.tables import MAIN, chosen_of, main_table, other_tables
-from undrift.claims.worlds import (
-    STACKED,
-    TAIL,
-    load_study,
-    make_tail,
-)
-from undrift.comparison import Compare, ComparisonProgress, read_json, run_comparison
+from undrift.claims.claims import CLAIMS
+from undrift.claims.comparisons import MAIN, SWEEP, chosen_of, main_comparison, other_comparisons
+from undrift.claims.datasets import load_classes, load_digits, make_datasets
+from undrift.claims.evidence import Evidence
+from undrift.claims.jobs import Job, JobWork, jobs_of, timed_jobs
+from undrift.claims.page import render, sections_of
+from undrift.claims.study import STUDY, Study
+from undrift.comparison import Compare, ComparisonProgress, run_comparison
 from undrift.comparison.executor import Executor, LocalExecutor
 from undrift.comparison.scheduling import Work, work_off
-from undrift.data import ImageSet
 from undrift.data.findings import finding_lines
-from undrift.data.stacking import check_digits, write_stacked
 from undrift.errors import UsageError
+from undrift.files.durable import write_output
 from undrift.files.lock import FileLock
-from undrift.options.train import TrainOptions
+from undrift.names import shell_line
+from undrift.report.record import RunRecord
+from undrift.results.claims import ClaimsResult, StudyCost
+from undrift.results.comparison import MeasuredRun, read_comparison
 from undrift.runs.directory import check_folder, make_folder
-from undrift.runs.images import load_images
-from undrift.runs.recipes import choose_device
-
-Record = dict[str, Any]
+from undrift.schema import to_plain
+from undrift.version import __version__
 
 
 class ClaimsProgress:
@@ -45,25 +38,22 @@ class ClaimsProgress:
         """Called with what loading the images found."""
 
     def plan(self, runs: Mapping[str, int]) -> None:
-        """Called with the number of runs of each table, its trials among them."""
+        """Called with the number of runs of each comparison, its trials among them."""
 
-    def table(self, name: str) -> ComparisonProgress:
-        """The callbacks of a table of runs."""
+    def comparison(self, name: str) -> ComparisonProgress:
+        """The callbacks of a comparison."""
         return ComparisonProgress()
 
-    def piece(self, name: str, done: int, total: int, failed: str | None) -> None:
+    def measurement(self, name: str, done: int, total: int, failed: str | None) -> None:
         """Called after each measurement; ``failed`` says why it could not be made."""
 
 
 def run_study(
     study: Study, progress: ClaimsProgress | None = None, executor: Executor | None = None
-) -> Record:
+) -> ClaimsResult:
     """Make the study ``study`` and write its ``report.json`` and ``report.html``.
 
-    Runs and pieces that are finished are not repeated.
-
-    Returns:
-        ``claims``: the six findings; ``tables``, ``pieces``, ``seconds`` and ``protocol``.
+    Runs and measurements that are finished are not repeated.
 
     Raises:
         UsageError: data without classes, a folder with another study or something else, or one that
@@ -73,8 +63,7 @@ def run_study(
     progress = ClaimsProgress() if progress is None else progress
     check_folder(study.folder, STUDY, {"LOCK"}, "a study")
     began = time.perf_counter()
-    device = choose_device(study.device)
-    data = load_study(study.data)
+    data = load_classes(study.data)
     progress.loaded(finding_lines(data.report, training=True))
     make_folder(study.folder)
     lock = FileLock(study.folder)
@@ -84,112 +73,131 @@ def run_study(
             places = executor
             if places is None:
                 places = stack.enter_context(contextlib.closing(LocalExecutor(study.places)))
-            digits = _digits(study)  # before anything is written: the right ones may follow
-            keep_asked(study)
-            _make_worlds(study, data, digits)
-            asked = {MAIN: main_table(study)}
-            found = {MAIN: run_comparison(asked[MAIN], progress.table(MAIN), places)}
-            chosen = keep_chosen(study, chosen_of(found[MAIN]))
-            asked |= other_tables(study, data, chosen)
-            progress.plan({name: _runs(table) for name, table in asked.items()})
-            for name, table in asked.items():
-                if name != MAIN:
-                    found[name] = run_comparison(table, progress.table(name), places, brief=True)
-            threads = _threads(study)
-            pieces = pieces_of(study, found, device)
-            failed = _make(pieces, study, threads, places, progress)
-        timed = timed_pieces(study, found, device, threads)
+            digits = load_digits(study)  # before anything is written: the right ones may follow
+            study.store()
+            make_datasets(study, data, digits)
+            main = main_comparison(study)
+            found = {MAIN: run_comparison(main, progress.comparison(MAIN), places)}
+            others = other_comparisons(study, data, study.store_chosen(chosen_of(found[MAIN])))
+            planned = {MAIN: main, **others}
+            progress.plan({name: _runs(compared) for name, compared in planned.items()})
+            for name, compared in others.items():
+                callbacks = progress.comparison(name)
+                found[name] = run_comparison(compared, callbacks, places, brief=True)
+            jobs = jobs_of(study, found)
+            failed = _do(jobs, study, places, progress)
+        timed = timed_jobs(study, found)
         with contextlib.closing(LocalExecutor(1)) as alone:
-            failed |= _make(timed, study, threads, alone, progress)
-        records = known([*pieces, *timed], study.folder)
-        result = result_of(
-            study,
-            found,
-            records,
-            failed,
-            findings(study.size, found, records),
-            time.perf_counter() - began,
-        )
-        write_result(study.folder, result, asked)
+            failed |= _do(timed, study, alone, progress)
+        measured = {job.name: job.read(study.folder) for job in (*jobs, *timed)}
+        known = {name: one for name, one in measured.items() if one is not None}
+        evidence = Evidence(study.size, found, known)
+        result = _result(study, evidence, failed, time.perf_counter() - began)
+        _write(study, result, evidence)
         return result
     finally:
         lock.release()
 
 
 def make_part(study: Study, name: str) -> None:
-    """Make the piece ``name`` of a study whose runs are finished.
+    """Make the measurement ``name`` of a study whose runs are finished.
 
     Raises:
-        UsageError: there is no such piece, or a run of it is not finished.
+        UsageError: there is no such measurement, or a run of it is not finished.
     """
-    device = choose_device(study.device)
-    found = {path.parent.name: read_json(path) or {} for path in study.folder.glob("*/report.json")}
-    pieces = [
-        *pieces_of(study, found, device),
-        *timed_pieces(study, found, device, _threads(study)),
-    ]
-    chosen = next((piece for piece in pieces if piece.name == name), None)
+    found = {path.parent.name: read_comparison(path) for path in study.folder.glob("*/report.json")}
+    jobs = [*jobs_of(study, found), *timed_jobs(study, found)]
+    chosen = next((job for job in jobs if job.name == name), None)
     if chosen is None:
-        known_names = ", ".join(piece.name for piece in pieces[:3]) or "none yet: make the study"
-        raise UsageError(f"--part {name}: {study.out} has no such part; it has {known_names}")
-    chosen.make(study.folder)
+        known = ", ".join(job.name for job in jobs[:3]) or "none yet: make the study"
+        raise UsageError(f"--part {name}: {study.out} has no such part; it has {known}")
+    chosen.do(study.folder)
 
 
-def _digits(study: Study) -> ImageSet | None:
-    """The digits to stack; None where the study has no such part, or they are stacked already.
-
-    Raises:
-        DataError: data that cannot be read.
-        UsageError: no grey digits.
-    """
-    if study.mnist is None or study.size.stacked is None or _stacked(study).exists():
-        return None
-    digits = load_images(study.mnist, TrainOptions(holdout=0.0)).split("train")
-    check_digits(digits)
-    return digits
-
-
-def _stacked(study: Study) -> Path:
-    return study.folder / "data" / STACKED
-
-
-def _make_worlds(study: Study, data: ImageSet, digits: ImageSet | None) -> None:
-    """Data of the study's own, before any run."""
-    if digits is not None:
-        path = _stacked(study)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_stacked(path, digits, study.size.stacked_images, study.seed)
-    make_tail(study.folder / "data" / TAIL, data, study.seed)
-
-
-def _make(
-    pieces: Sequence[Piece],
-    study: Study,
-    threads: int,
-    executor: Executor,
-    progress: ClaimsProgress,
+def _do(
+    jobs: Sequence[Job], study: Study, executor: Executor, progress: ClaimsProgress
 ) -> dict[str, str]:
-    """Make what is not there; returns the reasons of those that could not be, by name."""
-    works = [PieceWork(piece, study, threads) for piece in pieces]
-    done = sum(work.made for work in works)
+    """Do the jobs that are not done; returns the reasons of those that failed, by name."""
+    missing = [job for job in jobs if job.read(study.folder) is None]
+    done = len(jobs) - len(missing)
     failed: dict[str, str] = {}
 
-    def told(work: Work) -> None:
+    def ended(work: Work) -> None:
         nonlocal done
-        if isinstance(work, PieceWork):
+        if isinstance(work, JobWork):
             done += 1
             if work.failed is not None:
-                failed[work.piece.name] = work.failed
-            progress.piece(work.piece.name, done, len(works), work.failed)
+                failed[work.job.name] = work.failed
+            progress.measurement(work.job.name, done, len(jobs), work.failed)
 
-    work_off([work for work in works if not work.made], executor, told)
+    work_off([JobWork(job, study) for job in missing], executor, ended)
     return failed
 
 
-def _runs(table: Compare) -> int:
-    return len(table.arms) * len(table.ledgers) * (table.trials + table.seeds)
+def _runs(compared: Compare) -> int:
+    return len(compared.methods) * len(compared.budgets) * (compared.trials + compared.seeds)
 
 
-def _threads(study: Study) -> int:
-    cores = os.cpu_count() or 1
-    return study.threads or max(1, cores // study.places)
+def _result(
+    study: Study, evidence: Evidence, failed: Mapping[str, str], seconds: float
+) -> ClaimsResult:
+    return ClaimsResult(
+        version=__version__,
+        command=shell_line(("undrift", *study.words)),
+        preset=study.preset,
+        data=study.data,
+        claims=tuple(claim.measure(evidence) for claim in CLAIMS.values()),
+        comparisons=evidence.comparisons,
+        measurements=evidence.measurements,
+        failed=failed,
+        cost=_cost(evidence, seconds),
+    )
+
+
+def _cost(evidence: Evidence, seconds: float) -> StudyCost:
+    """What the study cost; ``seconds`` is the wall clock of this command."""
+    runs = [run for found in evidence.comparisons.values() for run in found.runs]
+    trials = [
+        trial
+        for found in evidence.comparisons.values()
+        if found.tuning is not None
+        for by_method in found.tuning.budgets.values()
+        for tuned in by_method.values()
+        for trial in tuned.trials
+    ]
+    made = [*runs, *trials]
+    measuring = [
+        *(run.measuring_cpu_seconds for run in runs if isinstance(run, MeasuredRun)),
+        *(trial.measuring_cpu_seconds for trial in trials if trial.state == "done"),
+        *(one.cpu_seconds for one in evidence.measurements.values()),
+    ]
+    return StudyCost(
+        runs=len(runs),
+        trials=len(trials),
+        failed_runs=sum(run.state != "done" for run in runs),
+        training_seconds=sum(one.seconds for one in made),
+        processor_seconds=sum(one.cpu_seconds or 0.0 for one in made),
+        measurements=len(measuring),
+        measuring_processor_seconds=sum(one or 0.0 for one in measuring),
+        measurements_of_unknown_cost=sum(one is None for one in measuring),
+        images_seen=sum(one.images for one in made),
+        command_seconds=seconds,
+    )
+
+
+def _write(study: Study, result: ClaimsResult, evidence: Evidence) -> None:
+    """Write ``report.json``, a PNG of every figure and ``report.html``; the numbers first."""
+    folder = study.folder
+    text = json.dumps(to_plain(result), indent=1, allow_nan=False) + "\n"
+    write_output(folder / "report.json", text.encode(), owned=True)
+    histories = {
+        run.name: RunRecord.read(path).history
+        for run in result.comparisons[SWEEP].runs
+        if (path := folder / SWEEP / "runs" / run.name).is_dir()
+    }
+    claims = sections_of(result, replace(evidence, histories=histories))
+    html = render(folder, result, claims)
+    for chart in (one for claim in claims for one in claim.charts):
+        path = folder / "figures" / f"{chart.name}.png"
+        write_output(path, chart.png(), durable=False, owned=True)
+    write_output(folder / "report.html", html.encode(), owned=True)

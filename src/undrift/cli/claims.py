@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from undrift.cli.console import columns, following, make_console
 from undrift.cli.dispatch import Terminated
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from undrift.claims import ClaimsProgress
     from undrift.comparison import ComparisonProgress
+    from undrift.results.claims import ClaimsResult
+    from undrift.results.comparison import RunResult
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def run(arguments: list[str]) -> None:
         return
     with _shown(console) as progress:
         found = run_study(study, progress)
-    for line in _told(found):
+    for line in _lines(found):
         console.print(line)
     console.print(f"wrote {Path(command.out) / 'report.json'}")
     console.print(f"report  {Path(command.out) / 'report.html'}")
@@ -71,19 +73,17 @@ def run(arguments: list[str]) -> None:
     )
 
 
-def _told(found: dict[str, Any]) -> list[str]:
-    """A line per claim."""
-    from undrift.claims.words import effect, interval
+def _lines(found: ClaimsResult) -> list[str]:
+    """A line per claim, and the measurements that failed."""
+    from undrift.claims.claims import effect, interval
 
     rows = [("claim", "verdict", "effect", "95 % interval", "of")]
-    for claim in found["claims"]:
-        unit = claim["unit"]
-        ends = interval(unit, claim["low"], claim["high"])
-        effect_words = effect(unit, claim["value"])
-        rows.append((claim["name"], claim["verdict"], effect_words, ends, unit))
+    for claim in found.claims:
+        ends = interval(claim.unit, claim.low, claim.high)
+        rows.append((claim.name, claim.verdict, effect(claim.unit, claim.value), ends, claim.unit))
     lines = list(columns(rows))
-    for name, reason in found["failed_pieces"].items():
-        lines.append(f"mind: {name} could not be measured ({reason}); see logs/")
+    for name, reason in found.failed.items():
+        lines.append(f"warning: {name} could not be measured ({reason}); see logs/")
     return lines
 
 
@@ -97,13 +97,11 @@ def _shown(console: Console) -> Iterator[ClaimsProgress]:
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def run(self, record: dict[str, Any], done: int, total: int, left: float | None) -> None:
+        def run(self, result: RunResult, done: int, total: int, left: float | None) -> None:
             rest = f", about {duration(left)} left of them" if left and done < total else ""
-            state = "done" if record["state"] == "done" else f"{record['state']}: "
-            reason = "" if record["state"] == "done" else record["reason"]
             console.print(
-                f"{self.name}: {done} of {plural(total, 'run')}: {record['name']}, "
-                f"{state}{reason}{rest}"
+                f"{self.name}: {done} of {plural(total, 'run')}: {result.name}, "
+                f"{result.ending}{rest}"
             )
 
     class Shown(ClaimsProgress):
@@ -112,13 +110,13 @@ def _shown(console: Console) -> Iterator[ClaimsProgress]:
                 console.print(line)
 
         def plan(self, runs: Mapping[str, int]) -> None:
-            tables = ", ".join(f"{name} {count}" for name, count in runs.items())
-            console.print(f"{plural(sum(runs.values()), 'run')}: {tables}")
+            counts = ", ".join(f"{name} {count}" for name, count in runs.items())
+            console.print(f"{plural(sum(runs.values()), 'run')}: {counts}")
 
-        def table(self, name: str) -> ComparisonProgress:
+        def comparison(self, name: str) -> ComparisonProgress:
             return Runs(name)
 
-        def piece(self, name: str, done: int, total: int, failed: str | None) -> None:
+        def measurement(self, name: str, done: int, total: int, failed: str | None) -> None:
             bad = "" if failed is None else f", {failed}"
             console.print(f"measured {done} of {total}: {name}{bad}")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from undrift.cli.console import columns, following, make_console
 from undrift.cli.dispatch import Terminated
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from undrift.comparison import ComparisonProgress
+    from undrift.results.comparison import ComparisonResult, RunResult, SeedMean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,11 +73,11 @@ def run(arguments: list[str]) -> None:
     )
     with _shown(console) as progress:
         found = run_comparison(comparison, progress)
-    for line in _told(found):
+    for line in _lines(found):
         console.print(line)
     console.print(f"wrote {out / 'report.json'}")
     console.print(f"report  {out / 'report.html'}")
-    done = next((one["name"] for one in found["runs"] if one["state"] == "done"), None)
+    done = next((run.name for run in found.runs if run.state == "done"), None)
     if done is not None:
         console.print(following("undrift", "sample", *_next(command, done)))
 
@@ -88,30 +89,29 @@ def _next(command: CompareCommand, run: str) -> list[str]:
     return repeated(command, Sample, keep=("device",), target=Path(command.out) / "runs" / run)
 
 
-def _told(found: dict[str, Any]) -> list[str]:
-    """A table per ledger, what it says first, and what is to be minded."""
-    from undrift.comparison.sentences import said
-    from undrift.comparison.tuning_table import tuning_lines
+def _lines(found: ComparisonResult) -> list[str]:
+    """A table per budget, the first differences, and remarks."""
+    from undrift.comparison.sentences import headlines, tuning_lines
 
     lines: list[str] = []
-    for table in found["ledgers"]:
-        rows = [("method", "runs", *found["metrics"])]
-        for row in table["methods"]:
-            cells = (_value(row["metrics"].get(name)) for name in found["metrics"])
-            rows.append((row["method"], f"{row['done']} of {row['runs']}", *cells))
-        floors = (_amount(table["floors"].get(name)) for name in found["metrics"])
+    for table in found.budgets:
+        rows = [("method", "runs", *found.metrics)]
+        for row in table.methods:
+            values = (_value(row.metrics.get(name)) for name in found.metrics)
+            rows.append((row.method, f"{row.done} of {row.runs}", *values))
+        floors = (_amount(table.floors.get(name)) for name in found.metrics)
         rows.append(("real images", "", *floors))
-        lines += [f"at {table['words']}:", *columns(rows)]
-    lines += tuning_lines(found["tuning"]) + said(found)
-    return lines + [f"mind: {line}" for line in found["remarks"]]
+        lines += [f"at {table.words}:", *columns(rows)]
+    lines += tuning_lines(found.tuning) + headlines(found)
+    return lines + [f"warning: {line}" for line in found.remarks]
 
 
-def _value(entry: dict[str, Any] | None) -> str:
-    if entry is None:
+def _value(mean: SeedMean | None) -> str:
+    if mean is None:
         return "-"
-    if entry["low"] is None:
-        return _amount(entry["value"])
-    return f"{_amount(entry['value'])} ({_amount(entry['low'])} to {_amount(entry['high'])})"
+    if mean.low is None:
+        return _amount(mean.value)
+    return f"{_amount(mean.value)} ({_amount(mean.low)} to {_amount(mean.high)})"
 
 
 def _amount(value: float | None) -> str:
@@ -131,16 +131,12 @@ def _shown(console: Console) -> Iterator[ComparisonProgress]:
             for line in lines:
                 console.print(line)
 
-        def run(self, record: dict[str, Any], done: int, total: int, left: float | None) -> None:
+        def run(self, result: RunResult, done: int, total: int, left: float | None) -> None:
             self.made, self.runs = done, total
             rest = f", about {duration(left)} left" if left and done < total else ""
-            state = (
-                record["state"] if record["state"] != "done" else plural(record["images"], "image")
-            )
-            reason = f": {record['reason']}" if "reason" in record else ""
-            console.print(
-                f"{done} of {plural(total, 'run')}: {record['name']}, {state}{reason}{rest}"
-            )
+            images = plural(result.images, "image")
+            ending = images if result.state == "done" else result.ending
+            console.print(f"{done} of {plural(total, 'run')}: {result.name}, {ending}{rest}")
 
     progress = Shown()
     try:

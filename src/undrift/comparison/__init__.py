@@ -1,29 +1,19 @@
 """Comparison of several methods: equal data, equal compute, the same metrics, many seeds."""
 
-from undrift.comparison.cells import Arm, Setting
-from undrift.comparison.executor import Command, Outcome, reason_of
-from undrift.comparison.journal import check_same, read_json, whole_json, write_json
+from undrift.comparison.executor import Command, Executor, Job, Outcome
+from undrift.comparison.methods import Method
 from undrift.comparison.run import ComparisonProgress, compare, run_comparison
-from undrift.comparison.settings import Compare, arms_of
-from undrift.comparison.summary import failures_of, has_failed
-from undrift.comparison.tuning import winning_settings
+from undrift.comparison.settings import Compare, recipes_of
 
 __all__ = [
-    "Arm",
     "Command",
     "Compare",
     "ComparisonProgress",
+    "Executor",
+    "Job",
+    "Method",
     "Outcome",
-    "Setting",
-    "arms_of",
-    "check_same",
     "compare",
-    "failures_of",
-    "has_failed",
-    "read_json",
-    "reason_of",
+    "recipes_of",
     "run_comparison",
-    "whole_json",
-    "winning_settings",
-    "write_json",
 ]

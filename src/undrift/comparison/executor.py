@@ -8,9 +8,10 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol, cast, runtime_checkable
+from typing import IO, Protocol, cast, runtime_checkable
 
 from undrift.errors import UsageError
 from undrift.files.filesystem import open_own
@@ -39,7 +40,7 @@ class Outcome:
     Attributes:
         code: its exit code; of a process that a signal killed, minus the signal's number.
         seconds: wall clock.
-        cpu_seconds: processor time that it got, over all its threads; None where nobody knows.
+        cpu_seconds: processor time that it got, over all its threads; None where it is unknown.
     """
 
     code: int
@@ -56,8 +57,8 @@ def reason_of(code: int, log: Path) -> str:
     except OSError:
         text = ""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    said = [line.removeprefix("undrift: ") for line in lines if line.startswith("undrift: ")]
-    return said[-1] if said else (lines[-1] if lines else f"ended with code {code}")
+    errors = [line.removeprefix("undrift: ") for line in lines if line.startswith("undrift: ")]
+    return errors[-1] if errors else (lines[-1] if lines else f"ended with code {code}")
 
 
 class Job(Protocol):
@@ -93,7 +94,7 @@ class Executor(Protocol):
 
 
 class LocalExecutor:
-    """Processes on this machine, forked from one that has everything loaded; see `zygote`.
+    """Processes on this machine, forked from one that has everything loaded; see `fork_server`.
 
     Args:
         workers: processes at a time.
@@ -101,22 +102,22 @@ class LocalExecutor:
 
     def __init__(self, workers: int = 1) -> None:
         self.places = workers
-        self._zygote: _Zygote | None = None
+        self._server: _ForkServer | None = None
 
     def start(self, command: Command) -> Job:
         """See `Executor.start`."""
-        if self._zygote is None:
-            self._zygote = _Zygote(command.threads)
-        return self._zygote.start(command)
+        if self._server is None:
+            self._server = _ForkServer(command.threads)
+        return self._server.start(command)
 
     def close(self) -> None:
         """Let what still runs save its work and end, and with it the process that forks."""
-        if self._zygote is not None:
-            self._zygote.close()
-            self._zygote = None
+        if self._server is not None:
+            self._server.close()
+            self._server = None
 
 
-class _Zygote:
+class _ForkServer:
     """The process that forks, as seen from here; it ends when this process does."""
 
     def __init__(self, threads: int) -> None:
@@ -127,7 +128,7 @@ class _Zygote:
             # in a session of its own: the terminal's Ctrl-C is this process's to pass on
             self._process = subprocess.Popen(
                 # -P: Python files of the folder that undrift works in are not imported
-                [sys.executable, "-P", "-m", "undrift.comparison.zygote"],
+                [sys.executable, "-P", "-m", "undrift.comparison.fork_server"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,
@@ -152,7 +153,7 @@ class _Zygote:
         job = _Forked(self, len(self._jobs))
         self._jobs[job.number] = job
         log = str(command.log.absolute())
-        self._ask(
+        self._send(
             {
                 "id": job.number,
                 "words": list(command.words),
@@ -164,17 +165,17 @@ class _Zygote:
 
     def send(self, job: _Forked, number: signal.Signals) -> None:
         """Send ``job`` a signal, if it still runs."""
-        self.listen()
+        self.read()
         if job.outcome is None:
-            self._ask({"id": job.number, "signal": int(number)})
+            self._send({"id": job.number, "signal": int(number)})
 
-    def listen(self) -> None:
-        """Hear what has ended."""
+    def read(self) -> None:
+        """Read which jobs have ended."""
         self._unread += self._output.read() or b""
         *lines, self._unread = self._unread.split(b"\n")
         for line in lines:
-            told = json.loads(line)
-            self._jobs[told["id"]].outcome = Outcome(told["code"], told["seconds"], told["cpu"])
+            ended = json.loads(line)
+            self._jobs[ended["id"]].outcome = Outcome(ended["code"], ended["seconds"], ended["cpu"])
         if self._process.poll() is not None:
             for job in self._jobs.values():
                 job.outcome = job.outcome or Outcome(-signal.SIGKILL, 0.0, None)
@@ -185,9 +186,9 @@ class _Zygote:
         self._process.wait()
         self._output.close()
 
-    def _ask(self, request: dict[str, Any]) -> None:
+    def _send(self, request: Mapping[str, object]) -> None:
         try:
-            self._input.write(json.dumps(request).encode() + b"\n")
+            self._input.write(json.dumps(dict(request)).encode() + b"\n")
             self._input.flush()
         except BrokenPipeError as error:
             raise UsageError(
@@ -197,20 +198,20 @@ class _Zygote:
 
 
 class _Forked:
-    """A child of the zygote."""
+    """A child of the fork server."""
 
-    def __init__(self, zygote: _Zygote, number: int) -> None:
-        self._zygote = zygote
+    def __init__(self, server: _ForkServer, number: int) -> None:
+        self._server = server
         self.number = number
         self.outcome: Outcome | None = None
 
     def poll(self) -> Outcome | None:
         if self.outcome is None:
-            self._zygote.listen()
+            self._server.read()
         return self.outcome
 
     def stop(self) -> None:
-        self._zygote.send(self, signal.SIGTERM)
+        self._server.send(self, signal.SIGTERM)
 
     def kill(self) -> None:
-        self._zygote.send(self, signal.SIGKILL)
+        self._server.send(self, signal.SIGKILL)

@@ -1,38 +1,55 @@
-"""``report.html`` of a comparison: one page, complete in itself, readable on a telephone.
-
-It takes the style, the figures and the words of a run's report. Everything is inline.
-"""
+"""``report.html`` of a comparison: one self-contained page, readable on a telephone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Template
 from markupsafe import Markup
 
-from undrift.comparison.figures import curve_panels, point_panels, quality_panel
-from undrift.comparison.sentences import claim_lines, lead_of, level_lines, verdict_lines
+from undrift.comparison.figures import metric_charts, quality_chart, training_charts
+from undrift.comparison.sentences import (
+    ClaimLine,
+    DifferenceLine,
+    claim_lines,
+    difference_lines,
+    lead_of,
+    level_lines,
+)
 from undrift.comparison.tables import (
+    Head,
+    MetricRow,
+    Row,
+    RunRow,
+    TrialRow,
     cost_rows,
     heads,
     metric_rows,
     protocol_of,
     run_rows,
+    tuning_heads,
+    tuning_rows,
 )
-from undrift.comparison.tuning_table import tuning_heads, tuning_rows
 from undrift.files.durable import write_output
+from undrift.report.figure import Chart
 from undrift.report.history import History
 from undrift.report.html import source, template
 from undrift.report.page import style
 from undrift.report.pictures import Picture, thumbnail
 from undrift.report.record import RunRecord
 from undrift.report.words import model_rows, training_rows
+from undrift.results.comparison import (
+    BudgetResult,
+    ComparisonResult,
+    FailedRun,
+    MeasuredRun,
+)
+from undrift.schema import to_plain
 
 _PACKAGE = "undrift.comparison"
-
-Record = dict[str, Any]
 
 _GRIDS = 3
 """Seeds whose sample grids are shown."""
@@ -41,7 +58,97 @@ _SIDE = 420
 """CSS pixels of a grid at most."""
 
 
-def write_page(folder: Path, found: Record) -> Path:
+@dataclass(frozen=True)
+class SampleRow:
+    """Sample grids of one seed, from the same noise and labels.
+
+    Attributes:
+        seed: of training.
+        pictures: name of a method, and its grid; None where there is none.
+    """
+
+    seed: int
+    pictures: Sequence[tuple[str, Picture | None]]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a method is and how it is trained.
+
+    Attributes:
+        name: of the method.
+        rows: names and values.
+    """
+
+    name: str
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BudgetSection:
+    """What the page shows of one budget.
+
+    Attributes:
+        kind: what is equal.
+        words: as a heading.
+        rows: metrics.
+        differences: to the first method.
+        claims: verdicts.
+        points: a chart per metric.
+        grids: samples.
+        quality: kernel distance over training; None where it was not measured.
+        levels: sentences on noise levels.
+        curves: training curves, a chart per method.
+        costs: a row per method.
+        trials: of tuning.
+        runs: every run.
+    """
+
+    kind: str
+    words: str
+    rows: Sequence[MetricRow]
+    differences: Sequence[DifferenceLine]
+    claims: Sequence[ClaimLine]
+    points: Sequence[Chart]
+    grids: Sequence[SampleRow]
+    quality: Chart | None
+    levels: Sequence[str]
+    curves: Sequence[Chart]
+    costs: Sequence[Sequence[Row]]
+    trials: Sequence[TrialRow]
+    runs: Sequence[RunRow]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What the page shows.
+
+    Attributes:
+        title: of the page.
+        lead: its first sentence.
+        remarks: what a reader has to know before the tables.
+        heads: columns of metrics.
+        budgets: a section each.
+        tuning: columns of the trials; empty where nothing was tuned.
+        protocol: what was equal for all.
+        methods: their recipes.
+        missing: metrics that could not be computed.
+        command: that repeats the comparison.
+    """
+
+    title: str
+    lead: str
+    remarks: Sequence[str]
+    heads: Sequence[Head]
+    budgets: Sequence[BudgetSection]
+    tuning: Sequence[str]
+    protocol: Sequence[Row]
+    methods: Sequence[Recipe]
+    missing: Sequence[str]
+    command: str
+
+
+def write_page(folder: Path, found: ComparisonResult) -> Path:
     """Write the page of ``found`` into ``folder``, by rename, and return its path.
 
     Raises:
@@ -57,14 +164,14 @@ def write_page(folder: Path, found: Record) -> Path:
     return path
 
 
-def sections(page: Record) -> Markup:
+def sections(page: Page) -> Markup:
     """Everything below the head of the page: tables, grids, curves, costs, protocol, runs."""
     return Markup(_template("sections.html").render(page=page))
 
 
 @cache
 def own_style() -> Markup:
-    """What the sections need beside the style of all pages."""
+    """Style of the sections, in addition to that of all pages."""
     return Markup(source(_PACKAGE, "comparison.css"))
 
 
@@ -73,84 +180,78 @@ def _template(name: str) -> Template:
     return template(_PACKAGE, name)
 
 
-def page_of(folder: Path, found: Record) -> Record:
+def page_of(folder: Path, found: ComparisonResult) -> Page:
     """What the page shows of ``found``, in words, pictures and figures."""
-    return {
-        "title": f"{', '.join(found['methods'])} on {Path(found['data']).name or found['data']}",
-        "lead": lead_of(found),
-        "remarks": found["remarks"],
-        "heads": heads(found),
-        "ledgers": [_ledger(folder, found, place) for place in range(len(found["ledgers"]))],
-        "tuning": [] if found["tuning"] is None else tuning_heads(found["tuning"]),
-        "protocol": protocol_of(found),
-        "methods": _recipes(found),
-        "missing": [f"no {name}: {reason}" for name, reason in found["missing"].items()],
-        "command": found["command"],
-    }
+    return Page(
+        title=f"{', '.join(found.methods)} on {Path(found.data).name or found.data}",
+        lead=lead_of(found),
+        remarks=found.remarks,
+        heads=heads(found),
+        budgets=[_section(folder, found, table) for table in found.budgets],
+        tuning=[] if found.tuning is None else tuning_heads(found.tuning),
+        protocol=protocol_of(found),
+        methods=_recipes(found),
+        missing=[f"no {name}: {reason}" for name, reason in found.missing.items()],
+        command=found.command,
+    )
 
 
-def _ledger(folder: Path, found: Record, place: int) -> Record:
-    table = found["ledgers"][place]
-    mine = [
-        run
-        for run in found["runs"]
-        if (run["ledger"], run["amount"]) == (table["kind"], table["amount"])
-    ]
+def _section(folder: Path, found: ComparisonResult, table: BudgetResult) -> BudgetSection:
+    runs = [run for run in found.runs if (run.budget, run.amount) == (table.kind, table.amount)]
     histories: dict[str, list[tuple[int, History]]] = {}
-    for run in mine:
-        path = folder / "runs" / run["name"]
+    for run in runs:
+        path = folder / "runs" / run.name
         if path.is_dir():
-            histories.setdefault(run["method"], []).append((run["seed"], _history(path)))
-    return {
-        "kind": table["kind"],
-        "words": table["words"],
-        "rows": metric_rows(found, table),
-        "verdicts": verdict_lines(found, table),
-        "claims": claim_lines(table),
-        "points": point_panels(found, place),
-        "grids": _grids(folder, found, mine),
-        "quality": quality_panel(found["methods"], table["kind"], histories),
-        "levels": level_lines(found["methods"], histories),
-        "curves": curve_panels(found["methods"], table["kind"], histories),
-        "costs": cost_rows(found, table),
-        "trials": [] if found["tuning"] is None else tuning_rows(found["tuning"], table["kind"]),
-        "runs": run_rows(found, mine),
-    }
+            history = RunRecord.read(path).history
+            histories.setdefault(run.method, []).append((run.seed, history))
+    return BudgetSection(
+        kind=table.kind,
+        words=table.words,
+        rows=metric_rows(found, table),
+        differences=difference_lines(found, table),
+        claims=claim_lines(table),
+        points=metric_charts(found, table),
+        grids=_grids(folder, found, runs),
+        quality=quality_chart(found.methods, table.kind, histories),
+        levels=level_lines(found.methods, histories),
+        curves=training_charts(found.methods, table.kind, histories),
+        costs=cost_rows(found, table),
+        trials=[] if found.tuning is None else tuning_rows(found.tuning, table.kind),
+        runs=run_rows(found, runs),
+    )
 
 
-def _history(path: Path) -> History:
-    return RunRecord.read(path).history
-
-
-def _grids(folder: Path, found: Record, runs: list[Record]) -> list[Record]:
-    """Sample grids by seed, all methods beside each other: the same noise, the same classes."""
+def _grids(
+    folder: Path, found: ComparisonResult, runs: Sequence[MeasuredRun | FailedRun]
+) -> list[SampleRow]:
+    """Sample grids by seed, all methods beside each other."""
     rows = []
-    for seed in found["seeds"][:_GRIDS]:
+    names = {(run.method, run.seed): run.name for run in runs}
+    for seed in found.seeds[:_GRIDS]:
         pictures: list[tuple[str, Picture | None]] = []
-        for method in found["methods"]:
-            run = next((r for r in runs if (r["method"], r["seed"]) == (method, seed)), None)
-            path = folder / "runs" / (run["name"] if run else "") / "grid.png"
+        for method in found.methods:
+            path = folder / "runs" / names.get((method, seed), "") / "grid.png"
             shown = None
-            if run is not None and path.is_file():
+            if (method, seed) in names and path.is_file():
                 shown = thumbnail(path, f"Samples of {method}, seed {seed}", side=_SIDE)
             pictures.append((method, shown))
         if any(picture for _, picture in pictures):
-            rows.append({"seed": seed, "pictures": pictures})
+            rows.append(SampleRow(seed, pictures))
     return rows
 
 
-def _recipes(found: Record) -> list[Record]:
-    """What each method is and how it is trained; one entry where it is the same in both ledgers."""
-    made: list[Record] = []
-    for kind, by_method in found["configs"].items():
-        for name, plain in by_method.items():
-            count = found["parameters"][kind][name]
-            sizes = f"{count['generator']:,} of the generator, {count['all']:,} in all"
+def _recipes(found: ComparisonResult) -> list[Recipe]:
+    """One entry per method where it is the same at both budgets."""
+    made: list[Recipe] = []
+    for kind, by_method in found.configs.items():
+        for name, config in by_method.items():
+            count, plain = found.parameters[kind][name], to_plain(config)
+            sizes = f"{count.generator:,} of the generator, {count.all:,} in all"
             own = ("length", "seed", "budget")  # each run's own
             rows = [
                 row for row in model_rows(plain, None) + training_rows(plain) if row[0] not in own
             ]
-            entry = {"name": name, "rows": [("parameters", sizes), *rows]}
+            entry = Recipe(name, [("parameters", sizes), *rows])
             if entry not in made:
                 made.append(entry)
     return made

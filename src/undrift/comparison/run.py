@@ -1,48 +1,65 @@
-"""``undrift compare``: train every arm with every seed alike, measure all alike, and report."""
+"""``undrift compare``: train every method with every seed alike, measure all alike, and report."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
-from undrift.comparison.bench import Bench, open_bench
-from undrift.comparison.cells import Arm
+from undrift.comparison.cost import parameters_of, speed_of, training_flops
 from undrift.comparison.executor import Executor, LocalExecutor
-from undrift.comparison.flops import training_flops
-from undrift.comparison.inference import parameters_of, speed_of
-from undrift.comparison.journal import OWN, PROTOCOL, Journal
+from undrift.comparison.figures import all_metrics
+from undrift.comparison.journal import OWN, PROTOCOL, Journal, MeasuredBy
+from undrift.comparison.methods import Method
 from undrift.comparison.page import write_page
-from undrift.comparison.result import result_of, write_result
+from undrift.comparison.plan import Plan, open_plan
 from undrift.comparison.scheduling import Work, work_off
+from undrift.comparison.sentences import remarks
 from undrift.comparison.settings import Compare
 from undrift.comparison.slurm import SlurmExecutor
-from undrift.comparison.tuning import (
-    measured_on_validation,
-    trial_cells,
-    tuning_of,
-    winners,
-)
-from undrift.comparison.work import CellWork
+from undrift.comparison.summary import budget_result
+from undrift.comparison.tuning import measured_on_validation, trial_runs, tuned, tuning_of
+from undrift.comparison.verdicts import MARGINS
+from undrift.comparison.work import RunWork
 from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
+from undrift.files.durable import write_output
 from undrift.files.lock import FileLock
 from undrift.metrics import chosen_metrics
+from undrift.metrics.catalogue import METRICS
+from undrift.names import shell_line
 from undrift.options import CompareOptions
 from undrift.options.train import seconds
+from undrift.results.comparison import (
+    BudgetClaim,
+    BudgetKind,
+    ComparisonProtocol,
+    ComparisonResult,
+    ComparisonTuning,
+    FailedRun,
+    MeasuredRun,
+    MethodSpeed,
+    ParameterCounts,
+    RunResult,
+)
+from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import check_folder, make_folder
 from undrift.runs.recipes import choose_device
 from undrift.schema import to_plain
 from undrift.version import __version__
 from undrift.wording import plural
+
+Results = Sequence[MeasuredRun | FailedRun]
+Parameters = Mapping[BudgetKind, Mapping[str, ParameterCounts]]
 
 
 class ComparisonProgress:
@@ -51,7 +68,7 @@ class ComparisonProgress:
     def plan(self, lines: list[str], done: int, total: int) -> None:
         """Called once before the work: what it is, and how many runs are finished."""
 
-    def run(self, record: dict[str, Any], done: int, total: int, left: float | None) -> None:
+    def run(self, result: RunResult, done: int, total: int, left: float | None) -> None:
         """Called after each run; ``left`` is about the seconds that the rest takes."""
 
 
@@ -61,29 +78,28 @@ class CompareCall(CompareOptions):
 
     Attributes:
         data: what ``undrift train`` takes.
-        methods: names, or an `Arm` for a method with settings of its own; all are contrasted with
-            the first.
+        methods: names, or a `Method` with settings of its own; all are contrasted with the first.
         executor: ``local``, in processes on this machine, ``slurm``, on a cluster, or any
             `Executor` of your own.
     """
 
     data: str | os.PathLike[str]
     _: KW_ONLY
-    methods: Sequence[str | Arm] = ("diffusion", "r3gan")
+    methods: Sequence[str | Method] = ("diffusion", "r3gan")
     executor: Executor | Literal["local", "slurm"] = "local"
 
 
 @own_settings()
 @keywords_of(CompareCall)
-def compare(call: CompareCall) -> dict[str, Any]:
+def compare(call: CompareCall) -> ComparisonResult:
     """Train methods alike and compare what they learn.
 
     The arguments are the fields of `CompareCall` and `undrift.options.CompareOptions`. The same
-    call again goes on where it was stopped.
+    call again resumes an interrupted comparison.
 
     Returns:
-        ``result["ledgers"][0]["methods"]``, per method its metrics as means over seeds with
-        intervals, its costs, its share of failed runs, and its contrasts to the first method.
+        ``result.budgets[0].methods``, per method its metrics as means over seeds with intervals,
+        its costs, its share of failed runs, and its differences to the first method.
 
     Raises:
         UndriftError: what the command would print; see ``undrift.errors``.
@@ -100,8 +116,8 @@ def run_comparison(
     executor: Executor | None = None,
     *,
     brief: bool = False,
-) -> dict[str, Any]:
-    """Train and measure every cell, and write ``report.json``, pictures and ``report.html``.
+) -> ComparisonResult:
+    """Train and measure every run, and write ``report.json``, pictures and ``report.html``.
 
     Runs that are finished under the same protocol are not repeated.
 
@@ -109,12 +125,8 @@ def run_comparison(
         comparison: the comparison.
         progress: its callbacks.
         executor: where runs are made; by default in processes on this machine.
-        brief: leave out the times of drawing, the pictures and the page; then runs of which none
+        brief: leave out the timing of samples, the pictures and the page; then runs of which none
             could be measured are a result too.
-
-    Returns:
-        ``ledgers``: see `ledger_table`; ``tuning``: see `tuning_of`, None where nothing is tuned;
-        ``runs``: every record; ``parameters``, ``speeds``, ``remarks`` and ``protocol``.
 
     Raises:
         UsageError: methods that cannot be trained on this data, a folder with another comparison,
@@ -127,48 +139,44 @@ def run_comparison(
     elsewhere = comparison.executor == "slurm"
     executor = _cluster(comparison, folder) if executor is None and elsewhere else executor
     threads = comparison.threads if elsewhere and comparison.threads else _threads(comparison)
-    bench = open_bench(
+    plan = open_plan(
         comparison, comparison.device if elsewhere else choose_device(comparison.device)
     )
-    journal = Journal(folder, _measured_by(comparison, bench.device, threads))
-    protocol = bench.protocol(threads)
+    journal = Journal(folder, _measured_by(comparison, plan.device, threads))
     make_folder(folder)
     lock = FileLock(folder)
     lock.acquire()
     try:
-        journal.prepare(protocol, bench.own)
-        parameters = {
-            kind: {name: parameters_of(config) for name, config in by_arm.items()}
-            for kind, by_arm in bench.configs.items()
+        journal.prepare(plan.shared(threads), plan.own)
+        parameters: Parameters = {
+            kind: {name: parameters_of(config) for name, config in by_method.items()}
+            for kind, by_method in plan.configs.items()
         }
-        trials = _trials(bench, folder, threads)
-        ready = all(work.record is not None for work in trials)
-        tuning, tuned = _tuned(bench, trials) if ready else (None, bench)
-        works = _works(tuned, journal, threads) if ready else []
-        total = len(trials) + len(bench.cells)
-        telling = _Reporting(progress, [*trials, *works], total)
-        progress.plan(_plan(bench, parameters, telling.done, threads), telling.done, total)
+        trials = _trials(plan, folder, threads)
+        ready = all(work.result is not None for work in trials)
+        tuning, chosen = _tuned(plan, trials) if ready else (None, plan)
+        works = _works(chosen, journal, threads) if ready else []
+        calls = _Calls(progress, [*trials, *works], len(trials) + len(plan.runs))
+        progress.plan(_plan_lines(plan, parameters, calls.done, threads), calls.done, calls.total)
         with _places(executor, comparison.workers) as places:
             if not ready:
-                telling.work_off(trials, places)
-                tuning, tuned = _tuned(bench, trials)
-                works = _works(tuned, journal, threads)
-            telling.work_off(works, places)
-        records = [work.record for work in works if work.record is not None]
-        if not brief and all(record["state"] == "failed" for record in records):
-            raise UsageError(f"no run could be measured: {records[0]['reason']}")
-        speeds = _speeds(tuned, journal, [] if brief else records, threads)
-        found = result_of(comparison, records, tuning, parameters, speeds, protocol, threads)
-        found["configs"] = _plain(tuned)
-        write_result(folder, found, pictures=not brief)
-        if not brief:
-            write_page(folder, found)
+                calls.work_off(trials, places)
+                tuning, chosen = _tuned(plan, trials)
+                works = _works(chosen, journal, threads)
+            calls.work_off(works, places)
+        results = [work.result for work in works if work.result is not None]
+        lost = [one for one in results if isinstance(one, FailedRun) and one.state == "failed"]
+        if not brief and len(lost) == len(results):
+            raise UsageError(f"no run could be measured: {lost[0].reason}")
+        speeds = _speeds(chosen, journal, [] if brief else results, threads)
+        found = _result(chosen, results, tuning, parameters, speeds, threads)
+        _write(folder, found, pictures=not brief)
         return found
     finally:
         lock.release()
 
 
-class _Reporting:
+class _Calls:
     """Calls back after each run.
 
     Args:
@@ -177,20 +185,21 @@ class _Reporting:
         total: how many there will be.
     """
 
-    def __init__(self, progress: ComparisonProgress, works: Sequence[CellWork], total: int) -> None:
-        self.done = self._before = sum(work.record is not None for work in works)
-        self._progress, self._total, self._began = progress, total, time.monotonic()
+    def __init__(self, progress: ComparisonProgress, works: Sequence[RunWork], total: int) -> None:
+        self.done = self._before = sum(work.result is not None for work in works)
+        self.total = total
+        self._progress, self._began = progress, time.monotonic()
 
-    def work_off(self, works: Sequence[CellWork], executor: Executor) -> None:
+    def work_off(self, works: Sequence[RunWork], executor: Executor) -> None:
         """Do those of ``works`` that are not done."""
-        work_off([work for work in works if work.record is None], executor, self._tell)
+        work_off([work for work in works if work.result is None], executor, self._call)
 
-    def _tell(self, work: Work) -> None:
-        if isinstance(work, CellWork) and work.record is not None:
+    def _call(self, work: Work) -> None:
+        if isinstance(work, RunWork) and work.result is not None:
             self.done += 1
             each = (time.monotonic() - self._began) / (self.done - self._before)
-            left = each * (self._total - self.done)
-            self._progress.run(work.record, self.done, self._total, left)
+            left = each * (self.total - self.done)
+            self._progress.run(work.result, self.done, self.total, left)
 
 
 @contextlib.contextmanager
@@ -213,35 +222,24 @@ def _cluster(comparison: Compare, folder: Path) -> Executor:
     )
 
 
-def _plain(bench: Bench) -> dict[str, dict[str, Any]]:
-    """Kind of ledger -> arm -> what it is trained with, as plain data."""
-    return {
-        kind: {
-            name: to_plain(replace(config, data=replace(config.data, path=None)))
-            for name, config in by_arm.items()
-        }
-        for kind, by_arm in bench.configs.items()
-    }
+def _works(plan: Plan, journal: Journal, threads: int) -> list[RunWork]:
+    return [RunWork(plan.comparison, run, journal, threads) for run in plan.runs]
 
 
-def _works(bench: Bench, journal: Journal, threads: int) -> list[CellWork]:
-    return [CellWork(bench.comparison, cell, journal, threads) for cell in bench.cells]
-
-
-def _trials(bench: Bench, folder: Path, threads: int) -> list[CellWork]:
+def _trials(plan: Plan, folder: Path, threads: int) -> list[RunWork]:
     """The trials, if any; their results are stored apart from those of the runs."""
-    if not bench.comparison.trials:
+    if not plan.comparison.trials:
         return []
-    comparison = measured_on_validation(bench.comparison)
-    journal = Journal(folder, _measured_by(comparison, bench.device, threads))
-    return [CellWork(comparison, cell, journal, threads) for cell in trial_cells(bench)]
+    comparison = measured_on_validation(plan.comparison)
+    journal = Journal(folder, _measured_by(comparison, plan.device, threads))
+    return [RunWork(comparison, run, journal, threads) for run in trial_runs(plan)]
 
 
-def _tuned(bench: Bench, trials: Sequence[CellWork]) -> tuple[dict[str, Any] | None, Bench]:
+def _tuned(plan: Plan, trials: Sequence[RunWork]) -> tuple[ComparisonTuning | None, Plan]:
     if not trials:
-        return None, bench
-    tuning = tuning_of(bench, [work.record for work in trials if work.record is not None])
-    return tuning, bench.tuned(winners(tuning))
+        return None, plan
+    tuning = tuning_of(plan, [work.result for work in trials if work.result is not None])
+    return tuning, tuned(plan, tuning)
 
 
 def _threads(comparison: Compare) -> int:
@@ -257,69 +255,146 @@ def _threads(comparison: Compare) -> int:
     return threads
 
 
-def _measured_by(comparison: Compare, device: str, threads: int) -> dict[str, Any]:
-
-    return {
-        "version": __version__,
-        "metrics": list(chosen_metrics(comparison.metrics)),
-        "n": comparison.n,
-        "reference": comparison.reference,
-        "features": [comparison.space, comparison.feature_weights],
-        "split": comparison.split,
-        "seed": comparison.seed,
-        "device": device,
-        "threads": threads,
-    }
+def _measured_by(comparison: Compare, device: str, threads: int) -> MeasuredBy:
+    reference, weights = comparison.reference, comparison.feature_weights
+    return MeasuredBy(
+        version=__version__,
+        metrics=tuple(chosen_metrics(comparison.metrics)),
+        n=comparison.n,
+        reference=None if reference is None else str(reference),
+        features=(comparison.space, None if weights is None else str(weights)),
+        split=comparison.split,
+        seed=comparison.seed,
+        device=device,
+        threads=threads,
+    )
 
 
 def _speeds(
-    bench: Bench, journal: Journal, records: Sequence[dict[str, Any]], threads: int
-) -> dict[str, Any]:
-    """How fast each arm draws: one finished run of each ledger, one after the other.
-
-    Beside it what arithmetic an image costs in training.
-    """
+    plan: Plan, journal: Journal, results: Results, threads: int
+) -> dict[BudgetKind, dict[str, MethodSpeed]]:
+    """Cost of sampling: one finished run of each method and budget, one after the other."""
     # a cluster's runs are timed here, where there may be no GPU
-    device = bench.device if torch.cuda.is_available() else "cpu"
-    done = {record["name"] for record in records if record["state"] == "done"}
-    speeds: dict[str, dict[str, Any]] = {ledger.kind: {} for ledger in bench.comparison.ledgers}
-    for cell in bench.cells:
-        kind, name = cell.ledger.kind, cell.arm.name
-        if cell.name not in done or name in speeds[kind]:
+    device = plan.device if torch.cuda.is_available() else "cpu"
+    done = {result.name for result in results if result.state == "done"}
+    speeds: dict[BudgetKind, dict[str, MethodSpeed]] = {
+        budget.kind: {} for budget in plan.comparison.budgets
+    }
+    for run in plan.runs:
+        kind, name = run.budget.kind, run.method.name
+        if run.name not in done or name in speeds[kind]:
             continue
-        found = journal.speed(cell)
-        if found is None:
-            found = speed_of(journal.run(cell), device, threads)
-            learnt = training_flops(bench.configs[kind][name], bench.data.split("train"), device)
-            found = {**found, "training_flops": learnt, "device": device}
-            journal.write_speed(cell, found)
-        speeds[kind][name] = {**found, "run": cell.name}
+        speed = journal.speed(run)
+        if speed is None:
+            sampling = speed_of(journal.run(run), device, threads)
+            flops = training_flops(plan.configs[kind][name], plan.data.split("train"), device)
+            speed = MethodSpeed(**vars(sampling), training_flops=flops, device=device)
+            journal.write_speed(run, speed)
+        speeds[kind][name] = replace(speed, run=run.name)
     return speeds
 
 
-def _plan(
-    bench: Bench, parameters: dict[str, dict[str, dict[str, int]]], before: int, threads: int
-) -> list[str]:
-    comparison = bench.comparison
-    total = len(bench.cells)
-    names = ", ".join(arm.name for arm in comparison.arms)
+def _result(
+    plan: Plan,
+    results: Results,
+    tuning: ComparisonTuning | None,
+    parameters: Parameters,
+    speeds: Mapping[BudgetKind, Mapping[str, MethodSpeed]],
+    threads: int,
+) -> ComparisonResult:
+    comparison = plan.comparison
+    done = [result for result in results if isinstance(result, MeasuredRun)]
+    measured = tuple(
+        name
+        for name in chosen_metrics(comparison.metrics)
+        if any(name in one.metrics for one in done)
+    )
+    tables = tuple(
+        budget_result(budget, comparison.methods, results, measured)
+        for budget in comparison.budgets
+    )
+    protocol = ComparisonProtocol(
+        **vars(plan.shared(threads)),
+        parameters=None if comparison.parameters is None else str(comparison.parameters),
+        n=comparison.n,
+        sample_seed=comparison.seed,
+        workers=comparison.workers,
+        measuring=done[0].protocol if done else "",
+    )
+    return ComparisonResult(
+        version=__version__,
+        command=shell_line(comparison.command),
+        data=comparison.data,
+        methods=tuple(method.name for method in comparison.methods),
+        method_settings=tuple(method.as_result() for method in comparison.methods),
+        seeds=tuple(comparison.seed + place for place in range(comparison.seeds)),
+        metrics=measured,
+        titles={
+            name: next(one.metrics[name].name for one in done if name in one.metrics)
+            for name in measured
+        },
+        better={name: METRICS[name].better for name in measured},
+        margins={name: MARGINS[name].words for name in measured if name in MARGINS},
+        claims=tuple(
+            BudgetClaim(**vars(claim), budget=table.kind)
+            for table in tables
+            for claim in table.claims
+        ),
+        budgets=tables,
+        tuning=tuning,
+        missing={
+            name: reason
+            for one in done
+            for name, reason in one.missing.items()
+            if name not in measured
+        },
+        parameters=parameters,
+        speeds=speeds,
+        protocol=protocol,
+        runs=tuple(results),
+        remarks=remarks(results, tables, parameters, protocol, tuning),
+        configs={
+            kind: {name: _anywhere(config) for name, config in by_method.items()}
+            for kind, by_method in plan.configs.items()
+        },
+    )
+
+
+def _anywhere(config: RunConfig) -> RunConfig:
+    """The same without the folder of the data."""
+    return replace(config, data=replace(config.data, path=None))
+
+
+def _write(folder: Path, found: ComparisonResult, *, pictures: bool) -> None:
+    """Write ``report.json`` and, with ``pictures``, ``compare-*.png`` and ``report.html``."""
+    for table in found.budgets if pictures else ():
+        chart = all_metrics(found, table)
+        if chart is not None:
+            write_output(folder / f"{chart.name}.png", chart.png(dpi=160), owned=True)
+    text = json.dumps(to_plain(found), indent=1, allow_nan=False) + "\n"
+    write_output(folder / "report.json", text.encode(), owned=True)
+    if pictures:
+        write_page(folder, found)
+
+
+def _plan_lines(plan: Plan, parameters: Parameters, before: int, threads: int) -> list[str]:
+    comparison = plan.comparison
+    methods, budgets = comparison.methods, comparison.budgets
     lines = [
-        f"{comparison.data}: {plural(total, 'run')}, {names}, "
+        f"{comparison.data}: {plural(len(plan.runs), 'run')}, "
+        f"{', '.join(method.name for method in methods)}, "
         f"{plural(comparison.seeds, 'seed')} each"
     ]
-    lines += finding_lines(bench.data.report, training=True)
+    lines += finding_lines(plan.data.report, training=True)
     if comparison.trials:
-        trials = comparison.trials * len(comparison.arms) * len(comparison.ledgers)
+        trials = comparison.trials * len(methods) * len(budgets)
         lines.append(
             f"{plural(trials, 'trial')} before them: {comparison.trials} of each, its recipe first"
         )
-    first = comparison.ledgers[0].kind
+    lines += [budget.words for budget in budgets]
     lines += [
-        *(ledger.words for ledger in comparison.ledgers),
-        *(
-            f"{name}: {count['generator']:,} parameters of the generator, {count['all']:,} in all"
-            for name, count in parameters[first].items()
-        ),
+        f"{name}: {count.generator:,} parameters of the generator, {count.all:,} in all"
+        for name, count in parameters[budgets[0].kind].items()
     ]
     at_once = f"{comparison.workers} at a time, " if comparison.workers > 1 else "one at a time, "
     lines.append(f"{at_once}{plural(threads, 'thread')} each")
@@ -327,7 +402,7 @@ def _plan(
         lines.append(f"{before} of them were finished before")
     if comparison.budget is not None:
         runs = comparison.seeds + comparison.trials * comparison.trial_share
-        in_all = seconds(comparison.budget) * runs * len(comparison.arms) / comparison.workers
+        in_all = seconds(comparison.budget) * runs * len(methods) / comparison.workers
         lines.append(
             f"the timed runs train for {in_all / 60:.3g} minutes in all; sampling and measuring "
             "come on top"

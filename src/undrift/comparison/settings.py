@@ -7,22 +7,23 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from undrift.advice import named
-from undrift.comparison.cells import Arm, Cell, Ledger
+from undrift.comparison.methods import Budget, Method, Run
 from undrift.errors import UsageError
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
 from undrift.options import CompareOptions
 from undrift.options.options import once
 from undrift.options.train import TrainOptions
+from undrift.results.comparison import Setting
 
 
-def arms_of(methods: Sequence[str]) -> tuple[Arm, ...]:
+def recipes_of(methods: Sequence[str]) -> tuple[Method, ...]:
     """Each method by its recipe.
 
     Raises:
-        UsageError: a method that there is not.
+        UsageError: an unknown method.
     """
-    return tuple(Arm(method, method) for method in methods)
+    return tuple(Method(method, method) for method in methods)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,13 +32,12 @@ class Compare(CompareOptions):
 
     Attributes:
         data: what ``undrift train`` takes.
-        arms: methods, by their recipes or with settings of their own; the others are contrasted
-            with the first.
+        methods: recipes, or recipes with settings of their own; differences are to the first.
         executor: ``local``, processes on this machine, or ``slurm``, jobs of a cluster.
     """
 
     data: str
-    arms: tuple[Arm, ...] = arms_of(("diffusion", "r3gan"))
+    methods: tuple[Method, ...] = recipes_of(("diffusion", "r3gan"))
     executor: Literal["local", "slurm"] = "local"
 
     @classmethod
@@ -45,7 +45,7 @@ class Compare(CompareOptions):
         cls,
         options: CompareOptions,
         data: str,
-        methods: Sequence[str | Arm],
+        methods: Sequence[str | Method],
         *,
         executor: Literal["local", "slurm"] = "local",
         conditional: bool = True,
@@ -55,13 +55,13 @@ class Compare(CompareOptions):
             one.name: getattr(options, one.name) for one in fields(CompareOptions)
         }
         values["conditional"] = values["conditional"] and conditional
-        arms = tuple(arms_of([one])[0] if isinstance(one, str) else one for one in methods)
-        return cls(data=data, arms=arms, executor=executor, **values)
+        chosen = tuple(recipes_of([one])[0] if isinstance(one, str) else one for one in methods)
+        return cls(data=data, methods=chosen, executor=executor, **values)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared; see `run_comparison`."""
         super().__post_init__()
-        names = [arm.name for arm in self.arms]
+        names = [method.name for method in self.methods]
         if not names:
             raise UsageError(f"{named('methods')}: wanted one or more")
         once("methods", names, names)
@@ -80,33 +80,32 @@ class Compare(CompareOptions):
                     f"{named('metrics')} {name}: it has no better and worse; choose among "
                     + ", ".join(n for n, one in METRICS.items() if one.better != "neither")
                 )
-        for ledger in self.ledgers:
-            for arm in self.arms:
-                self.settings(Cell(arm, ledger, self.seed))
+        for budget in self.budgets:
+            for method in self.methods:
+                self.settings(Run(method, budget, self.seed))
 
     @property
-    def ledgers(self) -> tuple[Ledger, ...]:
-        """What is equal in turn: seconds, images, or first one and then the other."""
+    def budgets(self) -> tuple[Budget, ...]:
+        """The budgets: seconds, images, or both in this order."""
         found = []
         if self.budget is not None:
-            found.append(Ledger("seconds", self.budget.strip()))
+            found.append(Budget("seconds", self.budget.strip()))
         if self.images is not None:
-            found.append(Ledger("images", str(self.images)))
+            found.append(Budget("images", str(self.images)))
         return tuple(found)
 
-    def settings(self, cell: Cell) -> TrainOptions:
-        """What ``cell`` is trained with, but for its threads.
+    def settings(self, run: Run) -> TrainOptions:
+        """What ``run`` is trained with, but for its threads.
 
         Raises:
-            UsageError: settings that cannot be.
+            UsageError: invalid settings.
         """
-        return TrainOptions(
-            method=cell.arm.method, seed=cell.seed, **cell.ledger.length, **self.own(cell)
-        )
+        values: dict[str, Any] = {**run.budget.length, **self.own(run)}
+        return TrainOptions(method=run.method.base, seed=run.seed, **values)
 
-    def own(self, cell: Cell) -> dict[str, Any]:
-        """The settings that all runs share, but for those that the arm of ``cell`` has its own."""
-        return {**self.alike, **cell.arm.settings}
+    def own(self, run: Run) -> dict[str, Setting | None]:
+        """The settings that all runs share, overridden by those of the method of ``run``."""
+        return {**self.alike, **run.method.settings}
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -114,16 +113,16 @@ class Compare(CompareOptions):
 
         Empty where methods have settings of their own, which no flag says.
         """
-        if not all(arm.plain for arm in self.arms):
+        if not all(method.plain for method in self.methods):
             return ()
         words = ["undrift", "compare", self.data]
-        first = ("out", "arms")
+        first = ("out", "methods")
         for field in sorted(fields(self), key=lambda one: one.name not in first):
             value = getattr(self, field.name)
             if field.name == "data" or value == field.default:
                 continue
-            if field.name == "arms":
-                words += ["--methods", ",".join(arm.name for arm in self.arms)]
+            if field.name == "methods":
+                words += ["--methods", ",".join(method.name for method in self.methods)]
                 continue
             name = field.name.replace("_", "-").replace("conditional", "unconditional")
             if isinstance(value, bool):

@@ -2,176 +2,294 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from undrift.comparison.tuning_table import tuning_cost, tuning_words
+from undrift.comparison.sentences import tuning_words
 from undrift.metrics.catalogue import METRICS
 from undrift.options.compare import RECIPE
 from undrift.options.train import parameter_count
 from undrift.report.cost import duration
 from undrift.report.figure import short
 from undrift.report.metric_table import amount, title_of
+from undrift.results.comparison import (
+    BudgetKind,
+    BudgetResult,
+    ComparisonProtocol,
+    ComparisonResult,
+    ComparisonTuning,
+    FailedRun,
+    MeasuredRun,
+    MethodResult,
+    SeedMean,
+    Trial,
+)
 from undrift.runs.collapse import FAILED
 from undrift.wording import plural
 
-Record = dict[str, Any]
+Row = tuple[str, str]
+"""What something is called, and what it is."""
 
 
-def heads(found: Record) -> list[Record]:
-    """A column per metric: its name, and which way is better."""
-    return [
-        {"key": name, "title": title_of(name), "better": f"{METRICS[name].better} is better"}
-        for name in found["metrics"]
-    ]
+@dataclass(frozen=True)
+class Head:
+    """A column of a metric.
+
+    Attributes:
+        title: of the metric.
+        better: which way is better.
+    """
+
+    title: str
+    better: str
 
 
-def metric_rows(found: Record, table: Record) -> list[Record]:
+@dataclass(frozen=True)
+class Value:
+    """A metric of a method.
+
+    Attributes:
+        title: of the metric.
+        value: formatted.
+        beside: its interval, or why there is none.
+    """
+
+    title: str
+    value: str
+    beside: str
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """All metrics of a method.
+
+    Attributes:
+        name: of the method.
+        note: what to know before reading it.
+        cells: one per column.
+    """
+
+    name: str
+    note: str
+    cells: Sequence[Value]
+
+
+def heads(found: ComparisonResult) -> list[Head]:
+    """A column per metric."""
+    return [Head(title_of(name), f"{METRICS[name].better} is better") for name in found.metrics]
+
+
+def metric_rows(found: ComparisonResult, table: BudgetResult) -> list[MetricRow]:
     """A row per method, and one of real images."""
-    rows = []
-    for row in table["methods"]:
-        rows.append(
-            {
-                "name": row["method"],
-                "note": _note(found, table, row),
-                "cells": [
-                    _cell(title_of(name), name, row["metrics"].get(name))
-                    for name in found["metrics"]
-                ],
-            }
+    rows = [
+        MetricRow(
+            row.method,
+            _note(found, table, row),
+            [_value(name, row.metrics.get(name)) for name in found.metrics],
         )
-    floors = table["floors"]
-    rows.append(
-        {
-            "name": "real images",
-            "note": "the floor of each metric",
-            "cells": [
-                {"title": title_of(name), "value": amount(name, floors.get(name)), "beside": ""}
-                for name in found["metrics"]
-            ],
-        }
-    )
-    return rows
+        for row in table.methods
+    ]
+    floors = [
+        Value(title_of(name), amount(name, table.floors.get(name)), "") for name in found.metrics
+    ]
+    return [*rows, MetricRow("real images", "the floor of each metric", floors)]
 
 
-def _note(found: Record, table: Record, row: Record) -> str:
-    """What a reader must know before reading the row."""
-    parts = [f"{row['done']} of {plural(row['runs'], 'run')}" if row["done"] < row["runs"] else ""]
-    if not row["done"] and row["reasons"]:
-        parts.append(row["reasons"][0])
-    sizes = found["parameters"][table["kind"]]
-    ratio = sizes[row["method"]]["generator"] / sizes[found["methods"][0]]["generator"]
+def _note(found: ComparisonResult, table: BudgetResult, row: MethodResult) -> str:
+    parts = [f"{row.done} of {plural(row.runs, 'run')}" if row.done < row.runs else ""]
+    if not row.done and row.reasons:
+        parts.append(row.reasons[0])
+    first, sizes = found.methods[0], found.parameters[table.kind]
+    ratio = sizes[row.method].generator / sizes[first].generator
     if abs(ratio - 1) > 0.1:
-        parts.append(f"{ratio:.2g} times the parameters of {found['methods'][0]}")
+        parts.append(f"{ratio:.2g} times the parameters of {first}")
     return "; ".join(part for part in parts if part)
 
 
-def _cell(title: str, name: str, entry: Record | None) -> Record:
-    if entry is None:
-        return {"title": title, "value": "-", "beside": "not measured"}
-    if entry["low"] is None:
+def _value(name: str, mean: SeedMean | None) -> Value:
+    if mean is None:
+        return Value(title_of(name), "-", "not measured")
+    if mean.low is None:
         beside = "one seed"
-    elif entry["low"] == entry["high"]:
+    elif mean.low == mean.high:
         beside = "the same with every seed"  # which is no promise of another's
     else:
-        beside = f"{amount(name, entry['low'])} to {amount(name, entry['high'])}"
-    return {"title": title, "value": amount(name, entry["value"]), "beside": beside}
+        beside = f"{amount(name, mean.low)} to {amount(name, mean.high)}"
+    return Value(title_of(name), amount(name, mean.value), beside)
 
 
-def cost_rows(found: Record, table: Record) -> list[list[tuple[str, str]]]:
-    """What each method cost, in training and in drawing; a cell is its column and its text."""
+def cost_rows(found: ComparisonResult, table: BudgetResult) -> list[list[Row]]:
+    """Cost of each method in training and in sampling: columns and their texts."""
     rows = []
-    for row in table["methods"]:
-        method, costs = row["method"], row["costs"]
-        speed = found["speeds"][table["kind"]].get(method, {})
-        sizes = found["parameters"][table["kind"]][method]
-        failed = row["failed"]
+    for row in table.methods:
+        costs, failed = row.costs, row.failed
+        speed = found.speeds[table.kind].get(row.method)
+        sizes = found.parameters[table.kind][row.method]
         share = "-"
-        if failed["value"] is not None:
-            share = f"{failed['value']:.0%} ({failed['low']:.0%} to {failed['high']:.0%})"
+        if failed.value is not None:
+            share = f"{failed.value:.0%} ({failed.low:.0%} to {failed.high:.0%})"
+        trials = "-"
+        if found.tuning is not None:
+            trials = duration(found.tuning.budgets[table.kind][row.method].seconds)
         rows.append(
             [
-                ("method", method),
+                ("method", row.method),
                 ("failed runs", share),
                 ("images seen", _span(costs.get("images"), short)),
                 ("updates", _span(costs.get("steps"), short)),
                 ("training", _span(costs.get("seconds"), duration)),
-                ("trials before", tuning_cost(found["tuning"], table["kind"], method)),
+                ("trials before", trials),
                 ("processor time", _span(costs.get("cpu_seconds"), duration)),
-                ("share of a core", _span(costs.get("processor_share"), _percent)),
-                ("parameters, generator", f"{sizes['generator']:,}"),
-                ("parameters, all", f"{sizes['all']:,}"),
-                ("NFE", f"{speed['nfe']:g}" if speed else "-"),
-                ("FLOPs per drawn image", short(speed["flops"]) if speed else "-"),
-                ("FLOPs per training image", short(speed["training_flops"]) if speed else "-"),
-                ("one image", _time(speed.get("single_ms"))),
-                ("in batches", _time(speed.get("batch_ms"))),
+                ("share of a core", _span(costs.get("processor_share"), "{:.0%}".format)),
+                ("parameters, generator", f"{sizes.generator:,}"),
+                ("parameters, all", f"{sizes.all:,}"),
+                ("NFE", f"{speed.nfe:g}" if speed else "-"),
+                ("FLOPs per drawn image", short(speed.flops) if speed else "-"),
+                ("FLOPs per training image", short(speed.training_flops) if speed else "-"),
+                ("one image", _time(speed.single_ms) if speed else "-"),
+                ("in batches", _time(speed.batch_ms) if speed else "-"),
             ]
         )
     return rows
 
 
-def _span(entry: Record | None, words: Any) -> str:  # noqa: ANN401 - any function of a number
+def _span(mean: SeedMean | None, words: Callable[[float], str]) -> str:
     """A mean over seeds, with its least and most where they differ visibly."""
-    if entry is None:
+    if mean is None:
         return "-"
-    low, high = (words(end(entry["values"].values())) for end in (min, max))
-    mean = words(entry["value"])
-    return mean if low == high else f"{mean} ({low} to {high})"
+    low, high = (words(end(mean.values.values())) for end in (min, max))
+    return words(mean.value) if low == high else f"{words(mean.value)} ({low} to {high})"
 
 
-def _time(milliseconds: float | None) -> str:
-    if milliseconds is None:
-        return "-"
+def _time(milliseconds: float) -> str:
     return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.3g} s"
 
 
-def _percent(share: float) -> str:
-    return f"{share:.0%}"
+@dataclass(frozen=True)
+class RunRow:
+    """A run in a table.
+
+    Attributes:
+        name: of its method.
+        seed: random seed.
+        state: how it ended; one that ended with bad samples says so.
+        tone: of the state: "good" or "bad".
+        cells: metrics, formatted.
+        seconds: of training, formatted.
+        images: seen, formatted.
+        reason: why it failed; empty where it did not.
+    """
+
+    name: str
+    seed: str
+    state: str
+    tone: str
+    cells: Sequence[str]
+    seconds: str
+    images: str
+    reason: str
 
 
-def run_rows(found: Record, runs: list[Record]) -> list[Record]:
-    """Every run of a ledger, and what became of it."""
+def run_rows(found: ComparisonResult, runs: Sequence[MeasuredRun | FailedRun]) -> list[RunRow]:
+    """Every run of a budget, and how it ended."""
     rows = []
     for run in runs:
-        metrics = run.get("metrics", {})
+        bad = run.health if run.health in FAILED else None
+        state = bad.replace("_", " ") if bad else run.state
         rows.append(
-            {
-                "name": run["method"],
-                "seed": str(run["seed"]),
-                "state": _state(run),
-                "tone": "good" if _state(run) == "done" else "bad",
-                "cells": [
-                    amount(name, metrics.get(name, {}).get("value")) for name in found["metrics"]
-                ],
-                "seconds": duration(run["seconds"]),
-                "images": f"{run['images']:,}",
-                "reason": run.get("reason", ""),
-            }
+            RunRow(
+                name=run.method,
+                seed=str(run.seed),
+                state=state,
+                tone="good" if state == "done" else "bad",
+                cells=[amount(name, run.value(name)) for name in found.metrics],
+                seconds=duration(run.seconds),
+                images=f"{run.images:,}",
+                reason=run.reason if isinstance(run, FailedRun) else "",
+            )
         )
     return rows
 
 
-def _state(run: Record) -> str:
-    """How a run ended; one that ended with bad samples says so."""
-    return run["health"].replace("_", " ") if run["health"] in FAILED else run["state"]
+_SETTINGS = {
+    "learning rate": {"learning_rate": ""},
+    "batch size": {"batch_size": ""},
+    "regularisation": {"penalty": "penalty", "label_dropout": "labels hidden"},
+}
+"""Axis of the search space -> setting -> what it is called beside its value."""
 
 
-def protocol_of(found: Record) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class TrialRow:
+    """A trial in a table.
+
+    Attributes:
+        name: of its method.
+        trial: its number, or "recipe".
+        chosen: whether it is the best one.
+        cells: settings, metric and training time, formatted.
+        reason: why it failed; empty where it did not.
+    """
+
+    name: str
+    trial: str
+    chosen: bool
+    cells: Sequence[str]
+    reason: str
+
+
+def tuning_heads(tuning: ComparisonTuning) -> list[str]:
+    """Columns of numbers."""
+    names = [axis.name for axis in tuning.space]
+    return [*names, f"{title_of(tuning.metric)}, validation images", "training"]
+
+
+def tuning_rows(tuning: ComparisonTuning, kind: BudgetKind) -> list[TrialRow]:
+    """A row per method and trial at a budget."""
+    return [
+        TrialRow(
+            name=name,
+            trial="recipe" if trial.point == 0 else str(trial.point),
+            chosen=trial.point == found.point,
+            cells=[
+                *(_factor(axis.name, trial) for axis in tuning.space),
+                amount(tuning.metric, trial.value),
+                duration(trial.seconds),
+            ],
+            reason=trial.reason or "",
+        )
+        for name, found in tuning.budgets[kind].items()
+        for trial in found.trials
+    ]
+
+
+def _factor(axis: str, trial: Trial) -> str:
+    """What a trial set along one axis, and by which factor of the recipe's."""
+    for setting, word in _SETTINGS[axis].items():
+        if setting in trial.settings:
+            times = f"x {trial.factors[axis]:.2g}"
+            if setting == "penalty":
+                return f"{word} {times}"
+            return f"{word} {trial.settings[setting]:.3g} ({times})".strip()
+    return "recipe" if trial.point == 0 else "-"
+
+
+def protocol_of(found: ComparisonResult) -> list[Row]:
     """What was the same for all, and how the numbers came about."""
-    facts = found["protocol"]
-    margins = [f"{title_of(name)}: {words}" for name, words in found["margins"].items()]
-    rows = [
-        ("data", f"{found['data']}, fingerprint {facts['fingerprint'][:16]}"),
-        ("split", f"{plural(facts['train_images'], 'training image')}; the rest is held out"),
-        ("classes", str(facts["classes"]) if facts["classes"] else "not used"),
-        ("parameters", _sizes(facts["parameters"])),
-        ("batch", str(facts["batch_size"] or "each method's own")),
-        ("mirrored", "at random, for all" if facts["flip"] else "no"),
-        ("settings", tuning_words(found["tuning"])),
-        ("seeds", ", ".join(map(str, found["seeds"]))),
+    facts = found.protocol
+    margins = [f"{title_of(name)}: {words}" for name, words in found.margins.items()]
+    return [
+        ("data", f"{found.data}, fingerprint {facts.fingerprint[:16]}"),
+        ("split", f"{plural(facts.train_images, 'training image')}; the rest is held out"),
+        ("classes", str(facts.classes) if facts.classes else "not used"),
+        ("parameters", _sizes(facts.parameters)),
+        ("batch", str(facts.batch_size or "each method's own")),
+        ("mirrored", "at random, for all" if facts.flip else "no"),
+        ("settings", tuning_words(found.tuning)),
+        ("seeds", ", ".join(map(str, found.seeds))),
         ("machine", _machine(facts)),
-        ("measured", facts["measuring"]),
-        ("samples", f"{facts['n']:,} of each run, drawn with seed {facts['sample_seed']}"),
+        ("measured", facts.measuring),
+        ("samples", f"{facts.n:,} of each run, drawn with seed {facts.sample_seed}"),
         (
             "intervals",
             "95 %, Student's t over training seeds: what other seeds would give, on the same "
@@ -212,16 +330,14 @@ def protocol_of(found: Record) -> list[tuple[str, str]]:
             "median time to draw one image alone, and per image in a batch of 64, of one run of "
             f"each method, one after the other when all runs had ended{_timed_on(found)}",
         ),
-        ("version", f"undrift {found['version']}"),
+        ("version", f"undrift {found.version}"),
     ]
-    return rows
 
 
-def _timed_on(found: Record) -> str:
+def _timed_on(found: ComparisonResult) -> str:
     """Where speeds were measured, if that is not where runs were trained."""
-    devices = {one.get("device") for by_arm in found["speeds"].values() for one in by_arm.values()}
-    trained_on = found["protocol"]["device"]
-    return "".join(f"; on {device}" for device in sorted(devices - {trained_on, None}))
+    devices = {one.device for by_method in found.speeds.values() for one in by_method.values()}
+    return "".join(f"; on {device}" for device in sorted(devices - {found.protocol.device}))
 
 
 def _sizes(requested: str | None) -> str:
@@ -233,7 +349,7 @@ def _sizes(requested: str | None) -> str:
     return f"of the denoiser or generator: {parameter_count(requested):,}, within 10 %, by width"
 
 
-def _machine(facts: Record) -> str:
-    runs = f"{plural(facts['workers'], 'run')} at a time"
-    threads = plural(facts["threads"], "thread")
-    return f"{facts['device']}, {runs}, {threads} each"
+def _machine(facts: ComparisonProtocol) -> str:
+    runs = f"{plural(facts.workers, 'run')} at a time"
+    threads = plural(facts.threads, "thread")
+    return f"{facts.device}, {runs}, {threads} each"

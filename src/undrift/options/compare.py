@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -124,13 +124,14 @@ class CompareOptions(FeatureOptions):
                 "others"
             )
         for length in self.lengths:
-            TrainOptions(seed=self.seed, **length, **self.alike)
+            settings: dict[str, Any] = {**length, **self.alike}
+            TrainOptions(seed=self.seed, **settings)
         object.__setattr__(self, "size", stored_size(self.size))
 
     @property
-    def lengths(self) -> list[dict[str, Any]]:
+    def lengths(self) -> list[Mapping[str, str | int]]:
         """The settings by which runs are equally long: in time, in images, or one after another."""
-        found: list[dict[str, Any]] = []
+        found: list[Mapping[str, str | int]] = []
         if self.budget is not None:
             found.append({"budget": self.budget})
         if self.images is not None:
@@ -138,7 +139,7 @@ class CompareOptions(FeatureOptions):
         return found
 
     @property
-    def alike(self) -> dict[str, Any]:
+    def alike(self) -> dict[str, str | int | float | bool | None]:
         """The training settings that all runs share, unless a method has its own."""
         return {name: getattr(self, name) for name in SHARED}
 

@@ -1,7 +1,8 @@
-"""Line plots as inline SVG that follow the page: its fonts, and its colours in light and in dark.
+"""Charts as inline SVG that follow the page, and as PNG for print.
 
-matplotlib draws with stand-in colours; each is then replaced by the CSS variable of the page that
-it stands for, so one drawing serves both themes and print.
+On a page they have its fonts, and its colours in light and in dark: matplotlib draws with stand-in
+colours, each of which is replaced by a CSS variable of the page. For print a chart is drawn again
+in tones for white paper.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +23,8 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from undrift.files.ownership import SOFTWARE
 
 INK, MUTED, RULE = "#010101", "#020202", "#030303"
 FIRST, SECOND, REFERENCE, GOOD = "#040404", "#050505", "#060606", "#070707"
@@ -33,6 +37,18 @@ _VARIABLES = {
     REFERENCE: "var(--reference)",
     GOOD: "var(--good)",
 }
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
+"""Okabe and Ito's, told apart by readers of any colour vision; yellow is too faint on white."""
+
+Tones = Mapping[str, str]
+"""Colours of what is no data: ink, muted, reference and rule."""
+
+PAGE: Tones = {"ink": INK, "muted": MUTED, "reference": REFERENCE, "rule": RULE}
+PRINT: Tones = {"ink": "#000000", "muted": "#555a61", "reference": "#7d838c", "rule": "#e2e2e2"}
+
+THIN = 0.9
+"""Width of a line that is one of many."""
+
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "undrift",
@@ -80,6 +96,54 @@ def drawing() -> Iterator[None]:
         # the page has fonts for names in any script; print shows a box for what ours lacks
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
+
+
+@contextmanager
+def printed() -> Iterator[None]:
+    """Draw inside in tones for white paper, whatever the page's theme."""
+    rule, muted = PRINT["rule"], PRINT["muted"]
+    style = {"axes.edgecolor": muted, "grid.color": rule, "xtick.color": muted}
+    style |= {"ytick.color": muted, "axes.labelcolor": muted, "xtick.labelcolor": muted}
+    with drawing(), matplotlib.rc_context({**style, "ytick.labelcolor": muted}):  # type: ignore[arg-type]
+        yield
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure for a page and for print.
+
+    Attributes:
+        name: unique on the page, and the name of its file.
+        caption: what it shows, in a sentence or two.
+        draw: draws it in given tones.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[Tones], Figure]
+
+    @property
+    def svg(self) -> Markup:
+        """For the page."""
+        with drawing():
+            return to_svg(self.draw(PAGE), self.name, self.caption)
+
+    def png(self, dpi: int = 200) -> bytes:
+        """For print, on white."""
+        buffer = io.BytesIO()
+        with printed():
+            figure = self.draw(PRINT)
+            figure.patch.set(facecolor="white", alpha=1)
+            mark_lone_points(figure)
+            figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": SOFTWARE})
+        return buffer.getvalue()
+
+
+def dashed(axis: Axes, value: float | None, tones: Tones, *, upright: bool = False) -> None:
+    """A dashed line across the axes at ``value``, such as what real images score; None is none."""
+    if value is not None:
+        line = axis.axvline if upright else axis.axhline
+        line(value, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.3)
 
 
 def panels(

@@ -43,7 +43,7 @@ from undrift.report.levels import contrast, fine_share
 from undrift.report.material import ReportMaterial
 from undrift.report.metric_table import metric_lines, missing_note, protocol_rows
 from undrift.report.record import RunRecord
-from undrift.report.sampler_curve import curve_svg
+from undrift.report.sampler_curve import curve_chart
 from undrift.report.sampler_table import budget_lines
 from undrift.report.sensitivity import seen_tables, with_samples
 from undrift.report.verdict import judge
@@ -103,7 +103,7 @@ def curve_section(record: RunRecord) -> Markup:
     if curve is not None and curve.cells:
         first = curve.metrics[:1]
         filled = {
-            "figure": curve_svg(curve),
+            "figure": curve_chart(curve).svg,
             "tables": [(curve.titles[name], budget_lines(curve, name)) for name in first],
             "note": curve.protocol,
         }

@@ -2,63 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
-import matplotlib
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from undrift.report.figure import MUTED, REFERENCE, RULE, drawing, plain_ticks, to_svg
+from undrift.report.figure import COLOURS, Chart, Tones, dashed, plain_ticks
 from undrift.results.curve import CurvePoint, CurveResult
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
-"""Okabe and Ito's, told apart by readers of any colour vision; yellow is too faint on white."""
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 2)), (0, (1.5, 1.5)))
-GREYS = {"muted": "#555a61", "reference": "#7d838c", "rule": "#e2e2e2"}
 _ASIDE = 1.01
 """How far the points of neighbouring samplers are set apart, so that their intervals are seen."""
 
 _LABEL_GAP = 11.0  # points between the baselines of two labels
 
 
-def curve_svg(curve: CurveResult) -> Markup:
-    """The figure for the report."""
-    with drawing():
-        figure = _figure(curve, {"muted": MUTED, "reference": REFERENCE, "rule": RULE})
-        names = ", ".join(curve.samplers)
-        return to_svg(figure, "samplers", f"Quality against cost of the samplers {names}")
-
-
-def print_figure(curve: CurveResult) -> Figure:
-    """The figure on white, for print."""
-    with drawing(), printed():
-        figure = _figure(curve, GREYS)
-        figure.patch.set(facecolor="white", alpha=1)
-        figure.draw_without_rendering()  # the layout, while the style holds
-        return figure
+def curve_chart(curve: CurveResult) -> Chart:
+    """Quality against cost: a row of panels per metric."""
+    words = f"Quality against cost of the samplers {', '.join(curve.samplers)}"
+    return Chart("samplers", words, lambda tones: _figure(curve, tones))
 
 
 _Name = tuple[float, float, str, str]
 """Where a line begins, its sampler, and its colour."""
 
 
-@contextmanager
-def printed() -> Iterator[None]:
-    """Draw inside in greys that print well, whatever the page's theme."""
-    rule, muted = GREYS["rule"], GREYS["muted"]
-    style = {"axes.edgecolor": muted, "grid.color": rule, "xtick.color": muted}
-    style |= {"ytick.color": muted, "axes.labelcolor": muted, "xtick.labelcolor": muted}
-    with matplotlib.rc_context({**style, "ytick.labelcolor": muted}):  # type: ignore[arg-type]
-        yield
-
-
-def _figure(curve: CurveResult, tones: Mapping[str, str]) -> Figure:
+def _figure(curve: CurveResult, tones: Tones) -> Figure:
     """A row of panels per metric: against evaluations, and against seconds."""
     metrics = curve.metrics
     height = max(3.5, 1.2 + 0.17 * len(curve.samplers))  # inches; room for every name
@@ -85,9 +57,7 @@ def _figure(curve: CurveResult, tones: Mapping[str, str]) -> Figure:
     return figure
 
 
-def _panel(
-    axis: Axes, curve: CurveResult, metric: str, cost: str, tones: Mapping[str, str]
-) -> list[_Name]:
+def _panel(axis: Axes, curve: CurveResult, metric: str, cost: str, tones: Tones) -> list[_Name]:
     """One metric against one cost, with intervals; return the labels of the lines."""
     labels: list[_Name] = []
     for place, sampler in enumerate(curve.samplers):
@@ -131,8 +101,7 @@ def _panel(
             linestyle="none",
         )
     floor = curve.floors.get(metric)
-    if floor is not None:
-        axis.axhline(floor, color=tones["reference"], linestyle=(0, (4, 3)), linewidth=1.3)
+    dashed(axis, floor, tones)
     _scale(axis, curve, metric, cost)
     if floor is not None and cost == "nfe":
         axis.annotate(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
@@ -12,18 +12,29 @@ _LOOP = ("start", "train", "validation", "grid", "evaluation", "checkpoint", "sk
 """Events of the training itself; what follows them, samples and a report, is no training."""
 
 
-UNKNOWN: dict[str, Any] = {"steps": 0, "images": 0, "seconds": 0.0, "starts": 0, "health": None}
-"""Facts of a run that left none."""
+@dataclass(frozen=True)
+class TrainingFacts:
+    """Length and cost of a run's training.
+
+    Attributes:
+        steps: optimiser updates.
+        images: real images seen.
+        seconds: of wall clock from the probe to the last step, periodic evaluations included, over
+            all processes that worked on it.
+        starts: how many those were.
+        health: state by the last periodic evaluation (see `undrift.runs.collapse`); None where
+            none was made.
+    """
+
+    steps: int = 0
+    images: int = 0
+    seconds: float = 0.0
+    starts: int = 0
+    health: str | None = None
 
 
-def training_facts(directory: Path) -> dict[str, Any]:
-    """Length and cost of a run's training, finished or not.
-
-    Returns:
-        ``steps`` and real ``images`` that were made; ``seconds`` of wall clock from the probe to
-        the last step, looks on the way included, over all processes that worked on it; ``starts``,
-        how many those were; ``health``, the state that the last evaluation on the way put the run
-        in (see `undrift.runs.collapse`), or None where none was made.
+def training_facts(directory: Path) -> TrainingFacts:
+    """Facts of a run, finished or not.
 
     Raises:
         ModelFileError: events that cannot be read.
@@ -45,10 +56,4 @@ def training_facts(directory: Path) -> dict[str, Any]:
         if kind == "probe":
             seconds += event.get("seconds") or 0.0
     seconds += 0.0 if began is None else last - began
-    return {
-        "steps": steps,
-        "images": images,
-        "seconds": seconds,
-        "starts": starts,
-        "health": health,
-    }
+    return TrainingFacts(steps, images, seconds, starts, health)

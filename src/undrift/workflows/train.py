@@ -377,7 +377,7 @@ class _Journey:
                 held_out,
                 family_of(config.model).teacher(config.model),
             )
-        spent = self._probe_seconds + training_facts(self._run.path)["seconds"]
+        spent = self._probe_seconds + training_facts(self._run.path).seconds
         pacing = BudgetPacing(self._run, config, self._world, self._log, events, spent)
         trainer = Trainer(
             learner,

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from undrift.comparison.verdicts import (
-    World,
+    SCALING,
+    Covered,
     control,
     coverage,
     inference,
     likelihood,
     newcombe,
     scaling,
-    scaling_finding,
     slope,
     stability,
 )
@@ -29,7 +29,7 @@ def runs(mean, seed=0, count=6):
     [(0.80, "supported"), (0.90, "not supported"), (0.97, "not supported")],
 )
 def test_coverage_on_each_side_of_its_margin(gan, verdict):
-    found = coverage({"images": World(runs(0.90), {"r3gan": runs(gan, 1)})})
+    found = coverage({"images": Covered(runs(0.90), {"r3gan": runs(gan, 1)})})
     assert found.verdict == verdict and found.name == "coverage"
     assert found.low < found.value < found.high
     assert found.value == pytest.approx(0.90 - gan, abs=0.01)
@@ -37,32 +37,32 @@ def test_coverage_on_each_side_of_its_margin(gan, verdict):
 
 def test_coverage_beyond_zero_and_perhaps_within_the_margin_is_open():
     noisy = {seed: 0.87 + 0.02 * (-1) ** seed for seed in range(6)}
-    found = coverage({"images": World(dict.fromkeys(range(6), 0.90), {"r3gan": noisy})})
+    found = coverage({"images": Covered(dict.fromkeys(range(6), 0.90), {"r3gan": noisy})})
     assert found.verdict == "inconclusive"
 
 
 def test_gans_that_differ_make_it_mixed_and_the_strongest_gives_the_number():
     found = coverage(
-        {"images": World(runs(0.90), {"dcgan": runs(0.60, 1), "r3gan": runs(0.93, 2)})}
+        {"images": Covered(runs(0.90), {"dcgan": runs(0.60, 1), "r3gan": runs(0.93, 2)})}
     )
     assert found.verdict == "mixed" and found.value == pytest.approx(-0.03, abs=0.01)
     assert "against r3gan" in found.reason
 
 
 def test_fewer_seeds_than_were_fixed_decide_nothing_however_clear_they_are():
-    found = coverage({"images": World(runs(0.90, count=4), {"r3gan": runs(0.10, 1, count=4)})})
+    found = coverage({"images": Covered(runs(0.90, count=4), {"r3gan": runs(0.10, 1, count=4)})})
     assert found.verdict == "inconclusive" and found.value == pytest.approx(0.8, abs=0.01)
     assert "1 of 1 parts have fewer seeds than were fixed to decide" in found.reason
     three = {"r3gan": runs(0.10, 1, count=4)}
-    assert coverage({"stacked": World(runs(0.90, count=4), three, 3)}).verdict == "supported"
+    assert coverage({"stacked": Covered(runs(0.90, count=4), three, 3)}).verdict == "supported"
 
 
 def test_a_claim_that_is_open_but_lost_in_part_says_that_it_cannot_be_supported():
     noisy = {seed: 0.87 + 0.02 * (-1) ** seed for seed in range(6)}
-    worlds = {"open": World(dict.fromkeys(range(6), 0.90), {"r3gan": noisy})}
-    assert "cannot" not in coverage(worlds).reason
-    worlds["lost"] = World(runs(0.90), {"r3gan": runs(0.95, 1)})
-    found = coverage(worlds)
+    covered_by = {"open": Covered(dict.fromkeys(range(6), 0.90), {"r3gan": noisy})}
+    assert "cannot" not in coverage(covered_by).reason
+    covered_by["lost"] = Covered(runs(0.90), {"r3gan": runs(0.95, 1)})
+    found = coverage(covered_by)
     assert found.verdict == "inconclusive" and found.value < 0
     assert found.reason.endswith(
         "1 of 2 parts inconclusive, so that it cannot come out as supported"
@@ -71,13 +71,13 @@ def test_a_claim_that_is_open_but_lost_in_part_says_that_it_cannot_be_supported(
 
 def test_without_numbers_the_reason_is_there_instead():
     for found in (
-        coverage({"images": World({}, {"r3gan": {}})}),
+        coverage({"images": Covered({}, {"r3gan": {}})}),
         coverage({}),
         stability((0, 0), {"r3gan": (0, 5)}),
     ):
         assert found.value is found.low is found.high is None
         assert found.verdict == "inconclusive" and found.reason
-        assert found.to_json()["question"].endswith("?")
+        assert found.question.endswith("?")
 
 
 def test_newcombes_published_example():
@@ -99,18 +99,20 @@ def test_stability_on_each_side_of_its_margin(diffusion, gan, verdict):
     assert stability(diffusion, {"r3gan": gan}).verdict == verdict
 
 
-def test_a_claim_stands_on_its_weakest_exhibit_and_lists_them_all():
+def test_a_claim_rests_on_its_weakest_contrast_and_lists_them_all():
     perfect = dict.fromkeys(range(5), 1.0)
-    worlds = {
-        "held-out images": World(runs(0.90), {"r3gan": runs(0.80, 1)}),
-        "modes of ring8": World(perfect, {"r3gan": perfect, "dcgan": dict.fromkeys(range(5), 0.5)}),
+    covered_by = {
+        "held-out images": Covered(runs(0.90), {"r3gan": runs(0.80, 1)}),
+        "modes of ring8": Covered(
+            perfect, {"r3gan": perfect, "dcgan": dict.fromkeys(range(5), 0.5)}
+        ),
     }
-    found = coverage(worlds)
+    found = coverage(covered_by)
     assert found.verdict == "mixed" and found.value == found.low == found.high == 0.0
     assert "modes of ring8, against r3gan" in found.reason
     assert [part.verdict for part in found.parts] == ["supported", "not supported", "supported"]
     assert "2 of 3 parts supported; 1 of 3 parts not supported" in found.reason
-    assert len(found.to_json()["parts"]) == 3
+    assert len(found.parts) == 3
 
 
 def test_slopes_of_power_laws_are_their_exponents():
@@ -126,11 +128,11 @@ def test_slopes_of_power_laws_are_their_exponents():
 def test_scaling_wants_a_steeper_fall_of_the_diffusion_model():
     steep, flat = dict.fromkeys(range(3), 0.5), dict.fromkeys(range(3), 0.2)
     parts = scaling({"unet": steep}, {"r3gan": flat}, "parameters")
-    assert scaling_finding(parts).verdict == "supported"
-    assert scaling_finding(scaling({"unet": flat}, {"r3gan": steep}, "images seen")).verdict == (
+    assert SCALING.result(parts).verdict == "supported"
+    assert SCALING.result(scaling({"unet": flat}, {"r3gan": steep}, "images seen")).verdict == (
         "not supported"
     )
-    assert scaling_finding([]).value is None
+    assert SCALING.result([]).value is None
 
 
 def test_control_needs_classes_and_hidden_halves():

@@ -1,1 +1,1 @@
-"""Measurements of one finished run, or of runs of one seed, as plain data."""
+"""Measurements of one finished run, or of the runs of one seed."""

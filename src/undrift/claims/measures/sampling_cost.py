@@ -1,7 +1,7 @@
-"""What quality costs to draw: distance and coverage by evaluations, time per image, memory.
+"""Quality against the cost of sampling: metrics by number of steps, time per image, memory.
 
-Times are medians of whole draws, taken when nothing else runs. Memory is by how much a process
-grows while it draws a batch for the first time; on a GPU, the most that torch held.
+Times are medians of whole samplings, taken when nothing else runs. Memory is the growth of a
+process while it samples a batch for the first time; on a GPU, the most that torch held.
 """
 
 from __future__ import annotations
@@ -10,72 +10,77 @@ import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from undrift.comparison.inference import BATCH, speed_of
+from undrift.comparison.cost import BATCH, speed_of
 from undrift.evaluation.opening import open_reference
 from undrift.evaluation.reference import Comparisons
 from undrift.evaluation.target import open_target
-from undrift.metrics import Images, measure
+from undrift.metrics import Images, MetricResult, measure
 from undrift.options import FeatureOptions
+from undrift.results.claims import (
+    MetricAtSteps,
+    SamplingTimes,
+    StepsCurve,
+    StepsPoint,
+    TimedSteps,
+    facts_of,
+)
+from undrift.results.comparison import RunResult
 from undrift.runs.loading import load_pipeline
 
-Record = dict[str, Any]
 
-METRICS = ("fd", "coverage")
-
-
-def by_steps(run: Path, steps: Sequence[int], n: int, seed: int, device: str) -> Record:
-    """Distance and coverage of a run of diffusion at each number of steps.
-
-    Returns:
-        ``points``: ``steps``, ``nfe``, and each metric's ``value``, ``low``, ``high``, ``floor``.
-    """
-    target = open_target(run)
+def by_steps(
+    run: RunResult, path: Path, steps: Sequence[int], n: int, seed: int, device: str
+) -> StepsCurve:
+    """Distance and coverage of a diffusion model at each number of steps."""
+    target = open_target(path)
     reference = open_reference(target, None, None).in_space(n, seed, FeatureOptions(), device)
     compared = Comparisons(reference, target)
-    pipeline = load_pipeline(run).to(device)
+    pipeline = load_pipeline(path).to(device)
     points = []
     for count in steps:
         samples = pipeline(n, seed=seed, steps=count)
-        found = measure(compared.of(Images(samples.images, samples.labels)), METRICS).metrics
+        found = measure(compared.of(Images(samples.images, samples.labels)), ("fd", "coverage"))
+        coverage = found.metrics.get("coverage")
         points.append(
-            {
-                "steps": count,
-                "nfe": samples.nfe,
-                **{
-                    name: {
-                        end: getattr(found[name], end) for end in ("value", "low", "high", "floor")
-                    }
-                    for name in METRICS
-                    if name in found
-                },
-            }
+            StepsPoint(
+                steps=count,
+                nfe=samples.nfe,
+                fd=_at(found.metrics["fd"]),
+                coverage=None if coverage is None else _at(coverage),
+            )
         )
-    return {"points": points, "n": n}
+    return StepsCurve(**facts_of(run), points=tuple(points), n=n)
 
 
-def times(run: Path, steps: Sequence[int | None], device: str, threads: int) -> Record:
-    """Milliseconds and memory of drawing with a run at each number of steps.
+def _at(found: MetricResult) -> MetricAtSteps:
+    return MetricAtSteps(found.value, found.low, found.high, found.floor)
 
-    Returns:
-        ``points``: ``steps`` (None: one pass of a generator), ``single_ms``, ``batch_ms``, ``nfe``
-        and ``flops``; ``megabytes`` of a batch.
+
+def times(
+    run: RunResult, path: Path, steps: Sequence[int | None], device: str, threads: int
+) -> SamplingTimes:
+    """Milliseconds and memory of sampling with a run at each number of steps.
+
+    Args:
+        run: the run.
+        path: its folder.
+        steps: numbers of steps; None is one pass of a generator.
+        device: where to compute.
+        threads: CPU threads.
     """
-    megabytes = _growth(run, device)
-    return {
-        "points": [
-            {"steps": count, **speed_of(run, device, threads, steps=count)} for count in steps
-        ],
-        "megabytes": megabytes,
-        "batch": BATCH,
-    }
+    megabytes = _growth(path, device)  # before anything else is sampled
+    points = tuple(
+        TimedSteps(**vars(speed_of(path, device, threads, steps=count)), steps=count)
+        for count in steps
+    )
+    return SamplingTimes(**facts_of(run), points=points, megabytes=megabytes, batch=BATCH)
 
 
-def _growth(run: Path, device: str) -> float:
-    pipeline = load_pipeline(run).to(device)
+def _growth(path: Path, device: str) -> float:
+    pipeline = load_pipeline(path).to(device)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         pipeline(BATCH, batch_size=BATCH)

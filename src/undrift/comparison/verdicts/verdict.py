@@ -8,7 +8,7 @@ more than delta" is
     not supported  if high < delta                                                               (2)
     inconclusive   otherwise: more seeds could still decide either way                           (3)
 
-Of several parts that a claim has (methods, metrics), all supported is supported, none supported and
+Of a claim with several contrasts (methods, metrics), all supported is supported, none supported and
 none open is not supported, some of either is mixed, and else it stays inconclusive.
 
 Reference: Schuirmann, "A comparison of the two one-sided tests procedure" (1987), for equivalence.
@@ -20,16 +20,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from undrift.errors import UsageError
-
-Verdict = Literal["supported", "mixed", "not supported", "inconclusive"]
-"""Verdict on a claim."""
-
-Standing = Literal["better", "worse", "alike", "open"]
-"""``alike``: the whole interval lies within the margin; ``open``: it leaves that undecided."""
+from undrift.results.comparison import Standing
+from undrift.results.verdict import Verdict
 
 
 def judge(low: float | None, high: float | None, delta: float) -> Verdict:
-    """Equations (1) to (3) for an effect whose larger values speak for the claim.
+    """Equations (1) to (3) for an effect whose larger values support the claim.
 
     Args:
         low: lower end of the effect's interval; None where one seed gives none.
@@ -70,17 +66,17 @@ def standing(
     return "alike" if ahead == behind == "not supported" else "open"
 
 
-def combined(parts: Sequence[Verdict]) -> Verdict:
-    """The verdict on a claim that has several parts.
+def combined(contrasts: Sequence[Verdict]) -> Verdict:
+    """The verdict on a claim that has several contrasts.
 
     Raises:
-        UsageError: no parts.
+        UsageError: no contrasts.
     """
-    if not parts:
-        raise UsageError("a verdict on nothing: give one part or more")
-    kinds = set(parts)
+    if not contrasts:
+        raise UsageError("a verdict on nothing: give one contrast or more")
+    kinds = set(contrasts)
     if len(kinds) == 1:
-        return parts[0]
+        return contrasts[0]
     return (
         "mixed" if kinds >= {"supported", "not supported"} or "mixed" in kinds else "inconclusive"
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import time
 from collections.abc import Sequence
@@ -34,16 +33,16 @@ from undrift.evaluation.stored_reference import StoredReference
 from undrift.evaluation.target import ImageSource, Target, open_target
 from undrift.files.durable import write_output
 from undrift.files.lock import FileLock
-from undrift.files.ownership import SOFTWARE, check_replaceable
+from undrift.files.ownership import check_replaceable
 from undrift.metrics import Comparison, Measurements, chosen_metrics, floor_notes, measure
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.results import FeatureSpace, ReferenceFacts
 from undrift.options import CurveOptions
 from undrift.options.options import once
 from undrift.pipelines import DiffusionPipeline, Samples
-from undrift.report.guidance_curve import guidance_figure
+from undrift.report.guidance_curve import guidance_chart
 from undrift.report.refresh import refresh
-from undrift.report.sampler_curve import print_figure
+from undrift.report.sampler_curve import curve_chart
 from undrift.results.curve import (
     Better,
     CurveFacts,
@@ -447,11 +446,9 @@ def _write(folder: Path, result: CurveResult | GuidanceResult, *, owned: bool) -
     Raises:
         UsageError: a file cannot be written.
     """
-    picture = io.BytesIO()
     if isinstance(result, GuidanceResult):
-        figure, files = guidance_figure(result), GUIDANCE_FILES
+        chart, files = guidance_chart(result), GUIDANCE_FILES
     else:
-        figure, files = print_figure(result), FILES
-    figure.savefig(picture, format="png", dpi=160, metadata={"Software": SOFTWARE})
-    for name, data in zip(files, (picture.getvalue(), json_bytes(result)), strict=True):
+        chart, files = curve_chart(result), FILES
+    for name, data in zip(files, (chart.png(dpi=160), json_bytes(result)), strict=True):
         write_output(folder / name, data, owned=owned)

@@ -1,0 +1,118 @@
+"""Control: label accuracy, also along guidance and truncation, and inpainted halves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from undrift.claims.comparisons import DIFFUSION
+from undrift.claims.evidence import Evidence, Values
+from undrift.claims.figures import FAINT, Table, mean_of, methods_of, plot_trade_offs, row_of
+from undrift.comparison import verdicts
+from undrift.metrics.bounded import ANY, POSITIVE
+from undrift.report.figure import Chart, plain_ticks
+from undrift.report.pictures import Picture, strip
+from undrift.results.claims import Fillings, TradeOff
+from undrift.results.verdict import ClaimResult
+from undrift.wording import plural
+
+
+def measure(evidence: Evidence) -> ClaimResult:
+    """The verdict from label accuracy at each budget, and decibels on hidden halves."""
+    decibels: dict[str, Values] = {}
+    for one in evidence.of(Fillings):
+        for method, found in one.methods.items():
+            if found.psnr_of_mean is not None:
+                decibels.setdefault(method, {})[one.seed] = found.psnr_of_mean.value
+    return verdicts.control(
+        {kind: evidence.values(kind, "label_accuracy") for kind in evidence.budgets},
+        (decibels.pop(DIFFUSION, {}), decibels),
+    )
+
+
+def figures(evidence: Evidence) -> list[Chart]:
+    """Label accuracy against the distance that guidance and truncation cost."""
+    found = [
+        one
+        for one in evidence.of(TradeOff)
+        if any(point.label_accuracy is not None for point in one.points)
+    ]
+    if not found:
+        return []
+    caption = (
+        "Share of samples that a classifier takes for the class that was asked for, against the "
+        "Frechet distance, along guidance (diffusion) and truncation (GAN). A line is a run, its "
+        "ring where the dial is off. Up and to the left is better."
+    )
+    return [Chart("control-dials", caption, lambda _: _draw(found))]
+
+
+def _draw(found: Sequence[TradeOff]) -> Figure:
+    figure, (axis,) = row_of(1, width=6.4, height=3.5)
+    plot_trade_offs(axis, found, "fd", "label_accuracy", alpha=FAINT + 0.2)
+    axis.set_xscale("log")
+    plain_ticks(axis.xaxis)
+    axis.set_xlabel("Frechet distance")
+    axis.set_ylabel("label accuracy")
+    axis.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=4, borderaxespad=0.2)
+    return figure
+
+
+def pictures(evidence: Evidence) -> list[tuple[str, Picture]]:
+    """Held-out images, their visible halves, and the completions of each method; the first seed."""
+    found = evidence.of(Fillings)
+    if not found:
+        return []
+    first = min(found, key=lambda one: one.seed)
+    rows = [("held-out images", first.originals), ("what is shown", first.visible)]
+    rows += [(method, one.images) for method, one in first.methods.items()]
+    return [
+        (name, strip(np.asarray(images, np.uint8), f"{name}, hidden halves", tile=44))
+        for name, images in rows
+    ]
+
+
+def tables(evidence: Evidence) -> list[Table]:
+    """Fidelity, diversity and cost of completions, means over seeds."""
+    found = evidence.of(Fillings)
+    if not found:
+        return []
+    rows = []
+    for method in methods_of([name for one in found for name in one.methods]):
+        mine = {one.seed: one.methods[method] for one in found if method in one.methods}
+        columns = (
+            ({seed: one.psnr_of_mean for seed, one in mine.items()}, ANY),
+            ({seed: one.psnr for seed, one in mine.items()}, ANY),
+            ({seed: one.calibration for seed, one in mine.items()}, POSITIVE),
+            ({seed: one.diversity for seed, one in mine.items()}, POSITIVE),
+        )
+        rows.append(
+            [
+                method,
+                *(
+                    mean_of({seed: one and one.value for seed, one in values.items()}, within)
+                    for values, within in columns
+                ),
+                f"{fmean(one.seconds_per_fill for one in mine.values()):.3g}",  # set, not found
+                f"{len(mine)}",
+            ]
+        )
+    heads = (
+        "method",
+        "dB of the mean of four fills",
+        "dB of one fill",
+        "calibration",
+        "difference of fills, levels",
+        "seconds per fill",
+        "seeds",
+    )
+    note = (
+        f"{plural(found[0].count, 'held-out image')} of each seed, lower half hidden; the GANs are "
+        "inverted for the time that diffusion takes to sample. Calibration: squared difference of "
+        "two fills over squared error, 1 where fills are drawn from what could be there. Known "
+        "pixels are put back in all."
+    )
+    return [Table(heads, rows, note)]

@@ -1,1 +1,0 @@
-"""The exhibits of each claim: figures for a page and for print, and tables."""
