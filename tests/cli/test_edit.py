@@ -71,7 +71,11 @@ def test_measured_images_are_restored_and_compared(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "code", "pattern"),
     [
-        ("edit model data.npz", 2, "give one of --strength, as 0.6, and --operator"),
+        ("edit model data.npz", 2, "give one of --strength, as 0.6, --operator, as blur:2, and"),
+        ("edit model data.npz --mask left --strength 0.5", 2, "give one of"),
+        ("edit model data.npz --mask left --iterations 3", 2, "--iterations: it belongs to --op"),
+        ("edit model data.npz --operator blur:1 --method repaint", 2, "it belongs to --mask"),
+        ("edit model data.npz --mask nowhere", 3, "no mask at"),
         ("edit model data.npz --strength 0.5 --operator grey", 2, "give one of"),
         ("edit model data.npz --strength 2", 2, "strength 2.0: give a share"),
         ("edit model data.npz --strength 0.5 --noise 3", 2, "--noise: it belongs to --operator"),
@@ -91,3 +95,23 @@ def test_measured_images_are_restored_and_compared(tmp_path, capsys):
 def test_what_it_refuses(words, code, pattern, capsys, tmp_path):
     fails(capsys, [*words.split(), "--out", str(tmp_path / "out")], code, pattern)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("method", ["moments", "diffpir", "repaint"])
+def test_a_mask_takes_the_path_of_inpaint(tmp_path, capsys, method):
+    words = f"model data.npz --mask left -n 2 --variants 2 --steps 4 --method {method}".split()
+    assert main(["edit", *words, "--out", str(tmp_path / "a")]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].startswith("next: undrift edit model data.npz")
+    assert main(["inpaint", *words, "--out", str(tmp_path / "b"), "--quiet"]) == 0
+    for name in ("000000.png", "000003.png", "beside.png"):
+        assert np.array_equal(read_png(tmp_path / "a" / name), read_png(tmp_path / "b" / name))
+    records = [json.loads((tmp_path / k / "samples.json").read_text()) for k in "ab"]
+    assert records[0]["settings"] == records[1]["settings"]
+    assert records[0]["command"].startswith("undrift edit")
+
+
+def test_few_levels_are_restored(tmp_path, capsys):
+    words = ["edit", "model", "data.npz", "--operator", "quantise:4", "-n", "2", "--measure"]
+    more = ["--variants", "1", "--steps", "3", "--method", "ddnm", "--out", str(tmp_path / "a")]
+    assert main([*words, *more]) == 0
+    assert "PSNR to the images before the operator" in capsys.readouterr().out

@@ -108,7 +108,7 @@ CASES = {
     "inpaint": (inpaint.Inpaint, {}, lambda asked: ["inpaint", *inpaint._next(asked)], SEED, set()),
     "edit": (
         edit.Edit,
-        {"strength": None},
+        {"strength": None, "mask": None, "method": "diffpir"},
         lambda asked: ["edit", *edit._next(asked)],
         SEED,
         set(),

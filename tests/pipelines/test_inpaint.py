@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from tests.claims.dials.exact import data, exact
 from tests.pipelines.models import CLASSES, small
 from tests.pipelines.test_gan import pipeline as gan
 
@@ -38,6 +39,8 @@ def close(a, b):
 MAKERS = {
     "moments": (small, {"steps": 5}),
     "repaint": (small, {"method": "repaint", "steps": 5, "resample": 2, "jump": 2}),
+    "dps": (small, {"method": "dps", "steps": 5}),
+    "diffpir": (small, {"method": "diffpir", "steps": 5}),
     "r3gan": (lambda: gan("r3gan"), {"iterations": 3, "candidates": 12}),
     "stylegan2": (gan, {"iterations": 3, "candidates": 12}),
 }
@@ -297,3 +300,13 @@ def test_a_family_that_cannot_paint_says_so():
 
     with pytest.raises(UsageError, match="Sampler has no way to paint"):
         Sampler().inpaint(np.zeros((1, 2, 2, 1), np.uint8), np.ones((2, 2), bool))
+
+
+@pytest.mark.parametrize("method", ["moments", "repaint", "pigdm", "dps", "ddnm", "diffpir"])
+def test_hidden_halves_follow_what_is_seen(method):
+    images, bright = data(20, 6)
+    mask = np.zeros((4, 4), np.bool_)
+    mask[:, :2] = True
+    filled = exact().inpaint(images, mask, method=method).images
+    assert ((filled[:, :, :2].mean((1, 2, 3)) > 128) == bright.astype(bool)).mean() > 0.9
+    assert not close(filled, images)

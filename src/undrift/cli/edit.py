@@ -1,9 +1,9 @@
-"""``undrift edit RUN``: vary images, or restore them from blurred, small or grey ones."""
+"""``undrift edit RUN``: vary images, fill in parts of them, or restore what was measured."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -21,7 +21,7 @@ from undrift.cli.flags import (
     refuse_empty,
     repeated,
 )
-from undrift.cli.inpaint import BESIDE, SHOWN, counted, labels_of
+from undrift.cli.inpaint import BESIDE, SHOWN, Inpaint, counted, labels_of, paint
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options.options import WeightsOptions
@@ -42,9 +42,9 @@ SETTINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(ProcessFlags, WeightsOptions):
-    """Make images from images: others like them, or what a blurred, small or grey one was.
+    """Make images from images: others like them, or what a masked, blurred or small one was.
 
-    No model is trained for it. One of --strength and --operator says what to do.
+    No model is trained for it. One of --strength, --operator and --mask says what to do.
 
     Attributes:
         target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
@@ -52,12 +52,15 @@ class Edit(ProcessFlags, WeightsOptions):
             the run's own data.
         strength: vary each image: share of the way to noise that it is taken before it is sampled
             anew, from 0 (it stays) to 1 (nothing is left of it).
+        mask: fill in a part of each image, as `undrift inpaint` does: top, bottom, left, right,
+            center, or a picture of the images' size in which white is what gets filled in.
         operator: restore each image: what was done to it, as blur:2 (width in pixels), downsample:4
-            (factor) or grey. DATA are taken as they are, in the size that the operator makes;
-            the run's own images are put through it first.
+            (factor), quantise:8 (levels of brightness) or grey. DATA are taken as they are, in the
+            size that the operator makes; the run's own images are put through it first.
         measure: put DATA through the operator first, too; prints how near the results come.
         noise: of the operator: standard deviation of the error of pixels, in levels of 255.
-        method: of the operator: moments (the default), pigdm or dps.
+        method: of the operator or mask: moments (the default), pigdm or dps, which pass back
+            through the network; ddnm or diffpir, which do not; of a mask also repaint.
         iterations: of moments: passes back through the network for each evaluation, 4 by default.
         n: how many images, the first ones.
         variants: how many are made of each.
@@ -83,10 +86,11 @@ class Edit(ProcessFlags, WeightsOptions):
         tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
     ] = None
     strength: float | None = None
+    mask: str | None = None
     operator: str | None = None
     measure: bool = False
     noise: float | None = None
-    method: Literal["moments", "pigdm", "dps"] | None = None
+    method: Literal["moments", "pigdm", "dps", "ddnm", "diffpir", "repaint"] | None = None
     iterations: int | None = None
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 8
     variants: int = 4
@@ -110,11 +114,17 @@ class Edit(ProcessFlags, WeightsOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if (self.strength is None) == (self.operator is None):
-            raise UsageError("edit: give one of --strength, as 0.6, and --operator, as blur:2")
+        ways = (self.strength, self.operator, self.mask)
+        if sum(way is not None for way in ways) != 1:
+            raise UsageError(
+                "edit: give one of --strength, as 0.6, --operator, as blur:2, and --mask, as left"
+            )
         for name in ("measure", "noise", "method", "iterations"):
-            if self.operator is None and getattr(self, name) not in (None, False):
+            masked = name == "method" and self.mask is not None
+            if self.operator is None and not masked and getattr(self, name) not in (None, False):
                 raise UsageError(f"--{name}: it belongs to --operator; leave it out")
+        if self.method == "repaint" and self.mask is None:
+            raise UsageError("--method repaint: it belongs to --mask; name another")
         for name in ("n", "variants", "steps", "iterations", "batch_size"):
             at_least(name, getattr(self, name), 1)
         at_least("seed", self.seed, 0)
@@ -140,6 +150,10 @@ def run(arguments: list[str]) -> None:
         numbers="one NAME=NUMBER or more",
     )
     out = folder_of(asked, "edited") if asked.out is None else Path(asked.out)
+    if asked.mask is not None:
+        paint(_inpainting(asked), out, command_line("edit", arguments))
+        console.print(following("undrift", "edit", *_next(asked)))
+        return
     check_unfinished(out)
     writable_folder("--out", out)
 
@@ -210,6 +224,12 @@ def run(arguments: list[str]) -> None:
     console.print(following("undrift", "edit", *_next(asked)))
 
 
+def _inpainting(asked: Edit) -> Inpaint:
+    """The same flags of ``undrift inpaint``."""
+    kept = {field.name for field in fields(Inpaint)} & {field.name for field in fields(Edit)}
+    return Inpaint(**{name: getattr(asked, name) for name in kept})
+
+
 def _next(asked: Edit) -> list[str]:
     """The words that edit the same anew."""
     seed = asked.seed + 1
@@ -223,13 +243,13 @@ def _measured(
     import torch
 
     from undrift.randomness import generator
-    from undrift.sampling.inverse import parse_operator
+    from undrift.sampling.inverse import measured, parse_operator
 
     made = parse_operator(operator)
     _, height, width, channels = images.shape
     made.shape((channels, height, width))
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float()
-    y = made.apply(pixels)
+    y = measured(made, pixels)
     y = y + noise * torch.randn(y.shape, generator=generator(seed, "measurement"))
     return y.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
 

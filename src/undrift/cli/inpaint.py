@@ -66,10 +66,13 @@ class Inpaint(ProcessFlags, WeightsOptions):
         labels: class names, or indices where no class is called by a number, which the model is
             conditioned on; image i gets entry i modulo their count. `given` is the data's own.
             Without it the class is left open.
+        prompt: what images are to show, of a model of texts; image i gets text i modulo their
+            count.
         numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
             angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
         method: of a diffusion model: moments expects the known pixels at every step, and passes
-            back through the network; repaint puts them back after every step and walks steps again.
+            back through the network, as pigdm and dps do; ddnm and diffpir need no pass back;
+            repaint puts the pixels back after every step and walks steps again.
         steps: of a diffusion model; twice the model's own by default.
         sampler: of a diffusion model, ddpm by default.
         guidance: of a diffusion model: classifier-free guidance towards the labels.
@@ -95,10 +98,13 @@ class Inpaint(ProcessFlags, WeightsOptions):
     labels: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
+    prompt: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
+    ] = ()
     numbers: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME=X [NAME=X ...]", help_behavior_hint="")
     ] = ()
-    method: Literal["moments", "repaint"] | None = None
+    method: Literal["moments", "repaint", "pigdm", "dps", "ddnm", "diffpir"] | None = None
     steps: int | None = None
     sampler: str | None = None
     guidance: float | None = None
@@ -134,15 +140,33 @@ def run(arguments: list[str]) -> None:
         ModelFileError: no model there, or a damaged one.
     """
     asked = parse(Inpaint, "inpaint", arguments)
-    console = make_console(quiet=asked.quiet)
     refuse_empty(
         asked,
         arguments,
         labels="one name or more, all, or given",
+        prompt="one text or more",
         numbers="one NAME=NUMBER or more",
     )
     place = folder_of(asked, "inpainted")
     out = place if asked.out is None else Path(asked.out)
+    paint(asked, out, command_line("inpaint", arguments))
+    make_console(quiet=asked.quiet).print(following("undrift", "inpaint", *_next(asked)))
+
+
+def paint(asked: Inpaint, out: Path, command: str) -> None:
+    """Paint, and write fills and a picture that shows them side by side.
+
+    Args:
+        asked: the flags.
+        out: the folder to write.
+        command: that repeats it, for the record.
+
+    Raises:
+        UsageError: a mask that does not fit, or an ``out`` that holds samples.
+        DataError: images or a mask that cannot be read.
+        ModelFileError: no model there, or a damaged one.
+    """
+    console = make_console(quiet=asked.quiet)
     check_unfinished(out)
     writable_folder("--out", out)
 
@@ -173,7 +197,6 @@ def run(arguments: list[str]) -> None:
         console.print(line)
     for line in out_of_range(numbers, pipeline.spec):
         console.print(f"warning: {line}")
-    command = command_line("inpaint", arguments)
     with (
         SampleFolder(
             out, command, len(images) * asked.variants, pipeline.fingerprint, (BESIDE,)
@@ -186,6 +209,7 @@ def run(arguments: list[str]) -> None:
             mask,
             variants=asked.variants,
             labels=labels_of(asked.labels, pipeline, part, len(images)),
+            prompts=list(asked.prompt) or None,
             numbers=numbers,
             seed=asked.seed,
             batch_size=asked.batch_size,
@@ -199,7 +223,6 @@ def run(arguments: list[str]) -> None:
     cost = f"{painted.nfe:.4g} network evaluations each"
     console.print(f"{plural(len(painted), 'fill')} in {painted.seconds:.1f} s, {cost}")
     console.print(f"wrote {out / BESIDE}")
-    console.print(following("undrift", "inpaint", *_next(asked)))
 
 
 def _next(asked: Inpaint) -> list[str]:

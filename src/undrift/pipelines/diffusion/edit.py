@@ -29,7 +29,7 @@ from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
-from undrift.sampling.inverse import InModelSpace, PosteriorDenoiser, parse_operator
+from undrift.sampling.inverse import InModelSpace, PosteriorDenoiser, Quantise, parse_operator
 from undrift.sampling.thresholding import DataRange
 
 Bind = Callable[[BoundDenoise, range], BoundDenoise]
@@ -109,6 +109,8 @@ def _restoring(
     like = torch.zeros(1, *shape, dtype=torch.float32, device=model.device)
     inside = InModelSpace(operator, *codec.shift_and_scale(like))
     limits = DataRange.of_codec(codec, shape[0])
+    own = operator.error if isinstance(operator, Quantise) else 0.0
+    noise = math.hypot(settings.noise, own)
 
     def bind(denoise: BoundDenoise, rows: range) -> BoundDenoise:
         pixels = given.pixels(rows).to(model.device, torch.float32)
@@ -116,7 +118,7 @@ def _restoring(
             denoise,
             inside,
             inside.measured(pixels, shape),
-            settings.noise,
+            noise,
             settings.method,
             settings.iterations,
             codec.sigma_data,

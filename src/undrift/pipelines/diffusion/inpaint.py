@@ -1,7 +1,8 @@
 """Inpainting by a diffusion model that was never trained for it.
 
-Two ways, both from `undrift.sampling.inverse`: ``moments`` asks a denoiser that has heard of the
-known pixels, ``repaint`` puts them back at every noise level and walks levels again.
+By the methods of `undrift.sampling.inverse`: ``moments`` and the rules of `PosteriorDenoiser`
+correct the denoised image by the known pixels, ``repaint`` puts these back at every noise level and
+walks levels again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,15 @@ from undrift.sampling import (
     ImageNoise,
     adaptive_name,
 )
-from undrift.sampling.inverse import Measurement, MomentMatched, RePaint, time_travel
+from undrift.sampling.inverse import (
+    Mask,
+    Measurement,
+    MomentMatched,
+    PosteriorDenoiser,
+    RePaint,
+    Rule,
+    time_travel,
+)
 from undrift.sampling.learned import Tabled
 from undrift.sampling.thresholding import DataRange
 
@@ -77,7 +86,7 @@ def inpaint(
         if settings.method == "repaint":
             after_step = RePaint(measured, schedule)
         else:
-            denoise = within_range(MomentMatched(denoise, measured), limits)
+            denoise = within_range(_given(denoise, measured, settings.method, codec), limits)
 
         def look(x0: Tensor, rows: range = rows) -> NDArray[np.uint8]:
             return holes.filled(rows, model.decoded(x0))
@@ -102,6 +111,22 @@ def inpaint(
     )
 
 
+def _given(denoise: BoundDenoise, measured: Measurement, rule: Rule, codec: Affine) -> BoundDenoise:
+    """The denoiser given known pixels, by ``rule``."""
+    if rule == "moments":
+        return MomentMatched(denoise, measured)
+    channels = measured.values.shape[1]
+    count = (channels * measured.known.flatten(1).sum(1)).clamp(min=1)
+    return PosteriorDenoiser(
+        denoise,
+        Mask(measured.known),
+        measured.part(measured.values),
+        rule=rule,
+        deviation=codec.sigma_data,
+        count=count[:, None, None, None],
+    )
+
+
 def _times(drawing: Drawing, settings: DiffusionInpainting) -> Tensor:
     """The grid, of repaint with its runs walked again.
 
@@ -109,7 +134,7 @@ def _times(drawing: Drawing, settings: DiffusionInpainting) -> Tensor:
         UsageError: for numbers that are out of range.
     """
     times = drawing.times()
-    if settings.method == "moments":
+    if settings.method != "repaint":
         return times
     jump, resample = settings.travel
     within("resample", resample, 1, MOST_STEPS // len(times))

@@ -11,6 +11,7 @@ from torch import Tensor
 from undrift.errors import UsageError
 from undrift.pipelines.pipeline import Pipeline
 from undrift.pipelines.whole_number import within
+from undrift.sampling.inverse import Rule
 
 Grid = str | Sequence[float] | Tensor | None
 """A grid's name, or its times: falling, in [0, 1], the last exactly 0."""
@@ -71,13 +72,13 @@ class DiffusionEditing:
     """How a diffusion model makes images from images; one of the first two is needed.
 
     Attributes:
-        operator: the images are measurements by it: ``"blur:WIDTH"``, ``"downsample:FACTOR"`` or
-            ``"grey"``; what was measured is sampled.
+        operator: the images are measurements by it: ``"blur:WIDTH"``, ``"downsample:FACTOR"``,
+            ``"quantise:LEVELS"`` or ``"grey"``; what was measured is sampled.
         strength: share of the way to noise that an image is taken before it is sampled anew, from 0
             (it stays) to 1 (nothing is left of it).
         noise: of the operator: standard deviation of the measurement's error, in levels of 255.
-        method: of the operator: ``"moments"``, ``"pigdm"`` or ``"dps"``; see
-            `undrift.sampling.inverse.posterior`.
+        method: of the operator: ``"moments"``, ``"pigdm"``, ``"dps"``, ``"ddnm"`` or
+            ``"diffpir"``; see `undrift.sampling.inverse.posterior`.
         iterations: of moments: passes back through the network for each evaluation.
         steps: as in sampling; by default twice the spec's steps.
         sampler: as in sampling, but neither adaptive nor learned; of the operator ``"ddpm"``.
@@ -88,7 +89,7 @@ class DiffusionEditing:
     operator: str | None = None
     strength: float | None = None
     noise: float = 0.0
-    method: Literal["moments", "pigdm", "dps"] = "moments"
+    method: Rule = "moments"
     iterations: int = 4
     steps: int | None = None
     sampler: str | None = None
@@ -122,8 +123,9 @@ class DiffusionInpainting:
 
     Attributes:
         method: ``"moments"`` (`undrift.sampling.inverse.MomentMatched`: for each evaluation one
-            pass back through the network, which ``nfe`` does not count) or ``"repaint"``
-            (`undrift.sampling.inverse.RePaint`).
+            pass back through the network, which ``nfe`` does not count), ``"repaint"``
+            (`undrift.sampling.inverse.RePaint`), or one of the others of
+            `undrift.sampling.inverse.posterior`.
         steps: as in sampling; by default twice the spec's steps.
         sampler: as in sampling, ``"ddpm"`` by default; neither adaptive nor learned.
         guidance: as in sampling; without labels there is none.
@@ -132,7 +134,7 @@ class DiffusionInpainting:
         jump: of repaint: the steps of a run, 1 by default.
     """
 
-    method: Literal["moments", "repaint"] = "moments"
+    method: Literal["moments", "repaint", "pigdm", "dps", "ddnm", "diffpir"] = "moments"
     steps: int | None = None
     sampler: str | None = None
     guidance: float | None = None
@@ -143,8 +145,10 @@ class DiffusionInpainting:
     def __post_init__(self) -> None:
         for name in ("resample", "jump"):
             value = getattr(self, name)
-            if self.method == "moments" and value is not None:
-                raise UsageError(f"{name} {value!r} with method 'moments': only repaint has it")
+            if self.method != "repaint" and value is not None:
+                raise UsageError(
+                    f"{name} {value!r} with method {self.method!r}: only repaint has it"
+                )
 
     @property
     def travel(self) -> tuple[int, int]:

@@ -9,7 +9,11 @@ from undrift.sampling.inverse.operators import (
     Downsample,
     Grey,
     InModelSpace,
+    Mask,
     Operator,
+    Projections,
+    Quantise,
+    measured,
     parse_operator,
 )
 from undrift.sampling.inverse.posterior import PosteriorDenoiser, Rule
@@ -20,12 +24,16 @@ __all__ = [
     "Downsample",
     "Grey",
     "InModelSpace",
+    "Mask",
     "Measurement",
     "MomentMatched",
     "Operator",
     "PosteriorDenoiser",
+    "Projections",
+    "Quantise",
     "RePaint",
     "Rule",
+    "measured",
     "parse_operator",
     "time_travel",
 ]

@@ -2,7 +2,7 @@
 
 Each maps images ``x`` of shape (B, C, H, W) to measurements ``y = A x``, whose shape it names; its
 adjoint has ``<A x, y> = <x, A^T y>`` for all x and y. Rows of A sum to 1 or to 0, so that pixel
-values keep their range.
+values keep their range, but for those of `Projections`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from undrift.errors import UsageError
+from undrift.randomness import generator
 
 LUMA = (0.299, 0.587, 0.114)
 """Weights of red, green and blue in a grey level, of ITU-R BT.601, as Pillow has them."""
@@ -145,6 +146,121 @@ class Grey:
         return torch.tensor(LUMA, dtype=x.dtype, device=x.device)[:, None, None]
 
 
+@dataclass(frozen=True, eq=False)
+class Mask:
+    """Some pixels of each image; 0 stands where nothing is known.
+
+    Attributes:
+        known: bool, broadcastable to images (B, C, H, W); True where a pixel is known.
+    """
+
+    known: Tensor
+
+    def shape(self, image: Shape) -> Shape:
+        """See `Operator.shape`."""
+        return image
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`."""
+        return torch.where(self.known.to(x.device), x, 0.0)
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """See `Operator.adjoint`."""
+        return self.apply(y)
+
+
+@dataclass(frozen=True)
+class Projections:
+    """Random directions: each measured value is a weighted sum of all values of an image.
+
+    The rows are orthonormal, drawn from a seed; the measurement is one channel, one row high.
+
+    Attributes:
+        count: rows, at least 1 and at most as many as an image has values.
+        seed: of the directions.
+
+    Raises:
+        UsageError: for no rows.
+    """
+
+    count: int
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise UsageError(f"projections:{self.count}: give at least 1")
+
+    def shape(self, image: Shape) -> Shape:
+        """See `Operator.shape`."""
+        if self.count > math.prod(image):
+            raise UsageError(
+                f"projections:{self.count}: an image has {math.prod(image)} values; give fewer"
+            )
+        return 1, 1, self.count
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`."""
+        rows = self._rows(x.shape[1:].numel()).to(x)
+        return (x.flatten(1) @ rows.T)[:, None, None]
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """See `Operator.adjoint`."""
+        return (y.flatten(1) @ self._rows(math.prod(image)).to(y)).reshape(-1, *image)
+
+    def _rows(self, size: int) -> Tensor:
+        """(count, size) float64, orthonormal."""
+        draws = generator(self.seed, "projections")
+        drawn = torch.randn(size, self.count, generator=draws, dtype=torch.float64, device="cpu")
+        return torch.linalg.qr(drawn).Q.T
+
+
+@dataclass(frozen=True)
+class Quantise:
+    """Few levels of brightness: every value is rounded to the nearest of ``levels``.
+
+    Rounding is taken for the identity with an error that is even over a spacing, `error`.
+
+    Attributes:
+        levels: evenly spaced from 0 to 255, at least 2.
+
+    Raises:
+        UsageError: for fewer than 2 or more than 256.
+    """
+
+    levels: int
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.levels <= 256:
+            raise UsageError(f"quantise:{self.levels}: give from 2 to 256 levels")
+
+    @property
+    def error(self) -> float:
+        """Standard deviation of the rounding error, in levels of 255."""
+        return 255 / (self.levels - 1) / math.sqrt(12)
+
+    def measure(self, pixels: Tensor) -> Tensor:
+        """``pixels``, levels of 255, rounded."""
+        spacing = 255 / (self.levels - 1)
+        return (pixels / spacing).round().clamp(0, self.levels - 1) * spacing
+
+    def shape(self, image: Shape) -> Shape:
+        """See `Operator.shape`."""
+        return image
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`; the identity."""
+        return x
+
+    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+        """See `Operator.adjoint`; the identity."""
+        return y
+
+
+def measured(operator: Operator, pixels: Tensor) -> Tensor:
+    """What ``operator`` makes of ``pixels`` (B, C, H, W), levels of 255, without noise."""
+    return operator.measure(pixels) if isinstance(operator, Quantise) else operator.apply(pixels)
+
+
 @dataclass(frozen=True)
 class InModelSpace:
     """An operator on pixels as one on a model's space, ``pixels = shift + scale z``.
@@ -182,8 +298,9 @@ class InModelSpace:
 _BY_NAME: dict[str, tuple[Callable[[str], Operator], str]] = {
     "blur": (lambda text: Blur(float(text)), "blur:2"),
     "downsample": (lambda text: Downsample(int(text)), "downsample:4"),
+    "quantise": (lambda text: Quantise(int(text)), "quantise:8"),
 }
-OPERATORS = ("blur:WIDTH", "downsample:FACTOR", "grey")
+OPERATORS = ("blur:WIDTH", "downsample:FACTOR", "quantise:LEVELS", "grey")
 """How operators are spelled."""
 
 
