@@ -106,6 +106,11 @@ def test_a_teacher_that_changed_or_went_is_refused(folder, capsys):
         (["distill", "nowhere"], 4, "nowhere: no such run"),
         (["distill", "teacher", "--guidance", "4:1"], 2, "wanted a scale as 2, or two that rise"),
         (["distill", "teacher", "--budget", "1m", "--images", "8"], 2, "exclude each other"),
+        (
+            ["train", "digits", "--method", "flow-map", "--augment", "0.1"],
+            2,
+            "--augment: method fl",
+        ),
         (["train", "digits", "--method", "consistency"], 2, "it needs a teacher; .* distill"),
         (["sample", "s", "--steps", "3"], 2, "--steps 3: method consistency takes 1, 2 or 4"),
         (["sample", "s", "--guidance", "2"], 2, "--guidance 2: this student was distilled without"),
@@ -136,6 +141,17 @@ def test_an_unfinished_teacher_is_refused(folder, capsys):
     Path("teacher/status.json").write_text(json.dumps(status | {"state": "interrupted"}))
     assert main(["distill", "teacher"]) == 4
     assert "teacher: not finished; undrift train teacher goes on" in capsys.readouterr().err
+
+
+def test_a_flow_map_takes_any_steps_with_a_teacher_or_without(folder, monkeypatch):
+    monkeypatch.setattr("undrift.families.student.level.SAMPLES", 20)
+    monkeypatch.setattr("undrift.families.student.level.LEVELS", (0.8, 1.6))
+    words = ["--parameters", "20k", "--steps", "2", *TINY, "--quiet"]
+    assert main(["train", "digits", "--method", "flow-map", *words, "--out", "scratch"]) == 0
+    words = ["--steps", "7", "--images", "16", *TINY, "--quiet"]
+    assert main(["distill", "teacher", "--method", "flow-map", *words, "--out", "map"]) == 0
+    assert undrift.load("scratch").spec.steps == 2 and undrift.load("map")(1).nfe == 7
+    assert undrift.load("scratch")(2, steps=5).nfe == 5
 
 
 @pytest.mark.slow

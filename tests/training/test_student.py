@@ -12,7 +12,7 @@ from tests.training.students import student, student_config, teacher
 
 from undrift.conditioning import Condition
 from undrift.data.loader import Batch
-from undrift.distillation import ConsistencyConfig
+from undrift.distillation import ConsistencyConfig, FlowMapConfig
 from undrift.errors import UsageError
 from undrift.networks import MLPConfig
 from undrift.randomness import Draws
@@ -24,6 +24,8 @@ from undrift.training.signals import StopSignals
 METHODS = {
     "consistency": {},
     "guided": {"guidance": (1.0, 4.0)},
+    "flow map": {"objective": FlowMapConfig()},
+    "guided flow map": {"objective": FlowMapConfig(), "guidance": (1.0, 4.0)},
     "taught": {"objective": ConsistencyConfig(direction="teacher")},
 }
 
@@ -47,10 +49,10 @@ def test_the_teacher_stays_and_the_student_moves():
     assert any(not torch.equal(begun[name], moved[name]) for name in begun)
 
 
-@pytest.mark.parametrize("guidance", [None, (1.0, 4.0)])
-def test_a_student_begins_as_its_teacher(guidance):
+@pytest.mark.parametrize("changes", METHODS.values(), ids=METHODS)
+def test_a_student_begins_as_its_teacher(changes):
     images = digits()
-    made, taught = student(images, guidance=guidance), teacher(images)
+    made, taught = student(images, **changes), teacher(images)
     condition = Condition({"labels": torch.tensor([1, 7, 3])})
     x, t = torch.randn(3, 1, 8, 8), torch.tensor(0.02, dtype=torch.float64)
     ours = made.pipeline().model.estimate(condition, 3, [3.0] * 3)(x, t, torch.zeros_like(t))
@@ -98,6 +100,8 @@ def test_what_does_not_fit_is_refused():
     config = student_config(images, network=MLPConfig())
     with pytest.raises(UsageError, match="does not fit the student's network"):
         StudentLearner(config, seed=0, teacher=teacher(images))
+    with pytest.raises(UsageError, match="need a teacher; give one"):
+        student_config(images, teacher=None, guidance=(1.0, 2.0))
     lonely = StudentLearner(
         student_config(images, objective=ConsistencyConfig(direction="teacher")), 0
     )

@@ -97,7 +97,11 @@ class DenoisingObjective:
 
     def times(self, schedule: NoiseSchedule, draws: Draws) -> Tensor:
         """Draw the times of these rows, (B,) float64, where ``|log-SNR| <= 20``."""
-        t = self.levels.time(schedule, self.quantiles(draws))
+        return self.times_at(schedule, self.quantiles(draws))
+
+    def times_at(self, schedule: NoiseSchedule, quantiles: Tensor) -> Tensor:
+        """Return the times at ``quantiles`` of the levels, where ``|log-SNR| <= 20``."""
+        t = self.levels.time(schedule, quantiles)
         least = schedule.time_at(torch.full_like(t, LOG_SNR_LIMIT))
         most = schedule.time_at(torch.full_like(t, -LOG_SNR_LIMIT))
         return t.clamp(least, most)

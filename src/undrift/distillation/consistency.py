@@ -9,10 +9,15 @@ a lower one, both with the same noise :math:`\epsilon`,
     v = u\,\max\Bigl(0,\ 1 - q^{-1 - S p}\,(1 + k\,\mathrm{sigmoid}(-b u))\Bigr)           \quad (1)
 
 where :math:`u = \sigma_t / \alpha_t`, :math:`v = \sigma_r / \alpha_r`, :math:`p` is the share of
-the run that is done and :math:`\lVert\cdot\rVert` the root mean square. At first :math:`v` is 0
-where noise is weak, and there (1) is a denoising loss; the gap then closes as a function of
-:math:`p` alone, so that a short run closes it as far as a long one. :math:`\mathrm{sg}` takes no
-gradient. The two passes have the same dropout, and their difference is taken in float32.
+the run that is done and :math:`\lVert\cdot\rVert` the root mean square; with :math:`c > 0`, for
+data of few dimensions, whose root mean square is no smooth function,
+
+.. math:: L_c = \sqrt{L^2 + c^2} - c.                                                     \quad (2)
+
+At first :math:`v` is 0 where noise is weak, and there (1) is a denoising loss; the gap then closes
+as a function of :math:`p` alone, so that a short run closes it as far as a long one.
+:math:`\mathrm{sg}` takes no gradient. The two passes have the same dropout, and their difference is
+taken in float32.
 
 :math:`x_r` is :math:`\alpha_r x_0 + \sigma_r \epsilon`; or, where a teacher gives the direction, as
 a guided one does, the step of the teacher's own equation from :math:`x_t`.
@@ -46,6 +51,7 @@ class ConsistencyConfig:
         stages: S, by how many powers of q the gap closes over the run.
         k: how much wider the gap is where noise is weak.
         b: how fast that ends, per unit of u.
+        huber: c of equation (2).
         direction: the cleaner of the two images has the same noise (``data``), or comes from the
             teacher's equation (``teacher``).
     """
@@ -58,10 +64,19 @@ class ConsistencyConfig:
     stages: float = 7.0
     k: float = 8.0
     b: float = 0.5
+    huber: float = 0.0
     direction: Literal["data", "teacher"] = "data"
 
     def __post_init__(self) -> None:
-        check_ranges(self, "consistency", q=(1.01, 1e6), stages=(0, 64), k=(0, 1e3), b=(0, 1e3))
+        check_ranges(
+            self,
+            "consistency",
+            q=(1.01, 1e6),
+            stages=(0, 64),
+            k=(0, 1e3),
+            b=(0, 1e3),
+            huber=(0, 1e6),
+        )
 
     def lower(self, u: Tensor, fraction: float) -> Tensor:
         """The lower noise v of equation (1), of u's shape.
@@ -86,6 +101,7 @@ def consistency_losses(
     t: Tensor,
     r: Tensor,
     schedule: NoiseSchedule,
+    huber: float = 0.0,
 ) -> Tensor:
     """Equation (1) of each sample, (B,), float32 or wider.
 
@@ -96,17 +112,31 @@ def consistency_losses(
         t: times of x_t (B,), float64.
         r: times of x_r (B,), below t.
         schedule: the path.
+        huber: c of (2).
     """
     zero = torch.zeros_like(t)
     with torch.no_grad(), same_random_numbers(x_t.device):
         target = student(x_r, r, zero)
     clean = (r == 0).reshape(-1, *[1] * (x_t.ndim - 1))
     target = torch.where(clean, x_r, target)
-    difference = (student(x_t, t, zero) - target).flatten(1)
+    scale = 1 / (schedule(t).ratio - schedule(r).ratio)
+    return distance(student(x_t, t, zero) - target, scale, huber)
+
+
+def distance(difference: Tensor, scale: Tensor, huber: float) -> Tensor:
+    """Pseudo-Huber distance of each sample (2), (B,), float32 or wider.
+
+    Args:
+        difference: (B, ...).
+        scale: factor of the difference, (B,).
+        huber: c; 0 is the root mean square.
+    """
+    flat = difference.flatten(1)
     # a vector norm has a gradient of 0, not NaN, at 0
-    distance = torch.linalg.vector_norm(difference, dim=1) / difference.shape[1] ** 0.5
-    gap = schedule(t).ratio - schedule(r).ratio
-    return distance / gap.to(distance.dtype)
+    scaled = torch.linalg.vector_norm(flat, dim=1) / flat.shape[1] ** 0.5 * scale.to(flat.dtype)
+    if not huber:
+        return scaled
+    return torch.hypot(scaled, torch.full_like(scaled, huber)) - huber  # (2)
 
 
 @contextlib.contextmanager

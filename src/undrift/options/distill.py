@@ -22,8 +22,9 @@ class DistillOptions(Options):
     """How a student is made of a trained diffusion model.
 
     Attributes:
-        method: how to distil.
-        steps: passes of the network that an image takes: 1, 2 or 4.
+        method: how to distil: consistency or flow-map.
+        steps: passes of the network that an image takes: 1, 2 or 4; of a flow map any number up to
+            64.
         budget: wall-clock time from the start of the probe to the last step: 60s, 30m, 2h.
         images: real images to train on in all; excludes budget. Without both, half as many as the
             teacher was trained on.

@@ -12,7 +12,7 @@ from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
 from undrift.families.family import Family, Recipe, Request
 from undrift.families.student.level import best_level
-from undrift.families.student.recipe import OBJECTIVES
+from undrift.families.student.recipe import OBJECTIVES, from_scratch
 from undrift.families.student.teacher import open_teacher
 from undrift.metrics import Images
 from undrift.networks import ContextSpec, NetworkConfig, build_network
@@ -21,7 +21,7 @@ from undrift.training.learner import Learner
 from undrift.training.learners.student import VALIDATION_IMAGES, StudentLearner
 from undrift.training.learners.student_config import StudentConfig
 
-_TITLES = {"consistency": "consistency student"}
+_TITLES = {"consistency": "consistency student", "flow-map": "flow map"}
 
 
 class StudentFamily(Family[StudentConfig]):
@@ -35,11 +35,7 @@ class StudentFamily(Family[StudentConfig]):
 
     def recipe(self, request: Request) -> Recipe:
         """See `Family.recipe`; a student that has a teacher is made by ``undrift distill``."""
-        method = request.settings.method
-        raise UsageError(
-            f"method {method}: it needs a teacher; train a diffusion model, then undrift distill "
-            f"RUN --method {method}"
-        )
+        return from_scratch(request)
 
     def learner(
         self,

@@ -6,7 +6,7 @@ from undrift.metrics import Images, open_spaces, quick_space
 from undrift.metrics.frechet import frechet_distance
 from undrift.pipelines import StudentPipeline
 
-LEVELS = (0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
+LEVELS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 """Noise over signal, in standard deviations of the data."""
 
 SAMPLES = 1000

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from undrift.distillation import ConsistencyConfig
+from undrift.advice import named
+from undrift.distillation import ConsistencyConfig, FlowMapConfig
 from undrift.errors import UsageError
-from undrift.families.family import Recipe
+from undrift.families.diffusion.recipe import diffusion_recipe
+from undrift.families.family import Recipe, Request
 from undrift.pipelines import DiffusionPipeline
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.student_config import MethodConfig, StudentConfig, TeacherReference
 from undrift.training.learning_rate import LearningRate
 from undrift.training.optimizers import MuonConfig, OptimizerConfig
 
-OBJECTIVES: dict[str, type[MethodConfig]] = {"consistency": ConsistencyConfig}
+OBJECTIVES: dict[str, type[MethodConfig]] = {
+    "consistency": ConsistencyConfig,
+    "flow-map": FlowMapConfig,
+}
 """Methods by their names."""
+
+FROM_SCRATCH = ("flow-map",)
+"""Methods that need no teacher."""
+
+STEPS = 2
+"""Steps that a student without a teacher draws with by default."""
 
 SHARE = 0.5
 """Images of a student, by default, in units of its teacher's."""
@@ -84,6 +95,41 @@ def distilled(
     )
     rate = LearningRate(warm_up=0.02, decay=0.5)
     return Recipe(model, batch_size, int(SHARE * images), rate, bfloat16=False)
+
+
+def from_scratch(request: Request) -> Recipe:
+    """The recipe of a student without a teacher: that of a diffusion model with its objective.
+
+    Raises:
+        UsageError: a method that needs a teacher, or a setting that it has no use for.
+    """
+    settings = request.settings
+    method = settings.method
+    if method not in FROM_SCRATCH:
+        raise UsageError(
+            f"{named('method')} {method}: it needs a teacher; train a diffusion model, then "
+            f"undrift distill RUN --method {method}"
+        )
+    if settings.augment or settings.recipe != "images":
+        name = "augment" if settings.augment else "recipe"
+        raise UsageError(f"{named(name)}: method {method} has no use for it; leave it out")
+    recipe, trained = diffusion_recipe(request)
+    if trained.network is None:
+        raise UsageError(f"network=: method {method} builds its own networks; leave it out")
+    model = StudentConfig(
+        spec=replace(request.spec, steps=STEPS),
+        codec=trained.codec,
+        method=method,
+        objective=OBJECTIVES[method](),
+        network=trained.network,
+        width=trained.width,
+        schedule=trained.schedule,
+        parameterization=trained.parameterization,
+        label_dropout=trained.label_dropout,
+        flip=trained.flip,
+        optimizer=trained.optimizer,
+    )
+    return replace(recipe, model=model, bfloat16=False)
 
 
 def _slower(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ from undrift.conditioning.numbers import NumberEmbedding
 from undrift.data.augmentation import flip_half
 from undrift.data.loader import Batch
 from undrift.diffusion import Denoiser, DenoisingObjective, parameterization
-from undrift.distillation import Estimate, carried, consistency_losses, noised
+from undrift.distillation import (
+    ConsistencyConfig,
+    Estimate,
+    carried,
+    consistency_losses,
+    flow_map_losses,
+    noised,
+)
 from undrift.errors import UsageError
 from undrift.networks import build_network, lay_out, memory_format
 from undrift.pipelines import DiffusionPipeline, Pipeline, StudentPipeline
@@ -29,6 +37,27 @@ from undrift.training.learners.student_config import StudentConfig
 
 VALIDATION_IMAGES = 256
 """Held-out images that a validation looks at."""
+
+
+LONGEST_END = 0.999
+"""Time at the end of a flow map's step, at most, in units of that at its beginning."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Noised:
+    """Clean images of a batch and what is drawn for them.
+
+    Attributes:
+        x0: (B, C, H, W).
+        noise: standard normal, of x0's shape.
+        quantiles: of the levels, (B,) float64.
+        choice: uniform numbers, (B,) float64.
+    """
+
+    x0: Tensor
+    noise: Tensor
+    quantiles: Tensor
+    choice: Tensor
 
 
 class StudentLearner:
@@ -98,32 +127,38 @@ class StudentLearner:
         condition = self.config.spec.condition().drop(condition, self.config.label_dropout, draws)
         x0 = self.codec.encode(pixels).contiguous(memory_format=memory_format(self._device))
         noise = draws.normal("noise", tuple(x0.shape[1:])).to(x0.device)
-        t = DenoisingObjective(self.config.objective.levels).times(self.config.schedule, draws)
+        quantiles = DenoisingObjective(self.config.objective.levels).quantiles(draws)
         scale = self._scales(draws)
         student = self._estimate(self._denoiser, self._encoder, condition, len(x0), scale)
-        t = t.to(x0.device)
-        losses = self._losses(student, x0, noise, t, condition, scale, progress.fraction)
-        log_snr = self.config.schedule(t).log_snr
-        return Loss(losses, {"log_snr": log_snr.to(losses.device)})
+        batch_draws = _Noised(x0, noise, quantiles, draws.uniform("end"))
+        losses = self._losses(student, batch_draws, condition, scale, progress.fraction)
+        return Loss(losses)
 
     def _losses(
         self,
         student: Estimate,
-        x0: Tensor,
-        noise: Tensor,
-        t: Tensor,
+        drawn: _Noised,
         condition: Condition,
         scale: Tensor | None,
         fraction: float,
     ) -> Tensor:
+        """Losses of the objective, (B,), after the share ``fraction`` of the run."""
         schedule, objective = self.config.schedule, self.config.objective
-        r = objective.lower_time(t, fraction, schedule)
-        x_t = noised(x0, noise, t, schedule)
-        if scale is None and objective.direction == "data":
-            x_r = noised(x0, noise, r, schedule)
-        else:
-            x_r = carried(self._taught(x_t, t, condition, scale), x_t, t, r, schedule)
-        return consistency_losses(student, x_t, x_r, t, r, schedule)
+        x0, device = drawn.x0, drawn.x0.device
+        t = DenoisingObjective(objective.levels).times_at(schedule, drawn.quantiles).to(device)
+        x_t = noised(x0, drawn.noise, t, schedule)
+        along = x0
+        if scale is not None or objective.direction == "teacher":
+            along = self._taught(x_t, t, condition, scale)
+        if isinstance(objective, ConsistencyConfig):
+            r = objective.lower_time(t, fraction, schedule)
+            x_r = carried(along, x_t, t, r, schedule)
+            return consistency_losses(student, x_t, x_r, t, r, schedule, objective.huber)
+        s = objective.ends(drawn.quantiles, drawn.choice, schedule).to(device)
+        s = torch.minimum(s, LONGEST_END * t)
+        middle = objective.between(t, s, fraction, schedule)
+        x_l = carried(along, x_t, t, middle, schedule)
+        return flow_map_losses(student, x_t, x_l, along, (t, middle, s), schedule, objective.huber)
 
     def _scales(self, draws: Draws) -> Tensor | None:
         """Guidance scales of these rows, (B,) float64; None without guidance."""
@@ -176,7 +211,8 @@ class StudentLearner:
         noise = torch.randn(x0.shape, generator=made, dtype=torch.float32).to(self._device)
         quantiles = (torch.arange(count, dtype=torch.float64) + 0.5) / count
         order = torch.randperm(count, generator=made)
-        t = self.config.objective.levels.time(self.config.schedule, quantiles[order])
+        choice = torch.rand(count, generator=made, dtype=torch.float64)
+        drawn = _Noised(x0, noise, quantiles[order], choice)
         given = self.config.spec.condition().select(condition)[torch.from_numpy(rows)]
         model = pipeline_as(pipeline, StudentPipeline).model
         scale = None
@@ -184,7 +220,7 @@ class StudentLearner:
             scale = torch.full((count,), sum(self.config.guidance) / 2, dtype=torch.float64)
         given = given.to(self._device)
         student = self._estimate(model.denoiser, model.encoder, given, count, scale)
-        losses = self._losses(student, x0, noise, t.to(self._device), given, scale, 1.0)
+        losses = self._losses(student, drawn, given, scale, 1.0)
         return {"loss": float(losses.mean())}
 
     def one_step(

@@ -9,7 +9,7 @@ from undrift.advice import named
 from undrift.codec import CodecConfig
 from undrift.conditioning import ConditionSpec
 from undrift.diffusion import VE, Schedule
-from undrift.distillation import ConsistencyConfig, StudentInputs
+from undrift.distillation import ConsistencyConfig, FlowMapConfig, StudentInputs
 from undrift.errors import UsageError
 from undrift.limits import WIDEST
 from undrift.networks import NetworkConfig, UNetConfig
@@ -19,7 +19,7 @@ from undrift.pipelines.student.model import student_condition
 from undrift.schema import check_ranges
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
-MethodConfig = ConsistencyConfig
+MethodConfig = ConsistencyConfig | FlowMapConfig
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,8 @@ class StudentConfig:
             self, "model", width=(1, WIDEST), label_dropout=(0, 1), augment_parameters=(0, WIDEST)
         )
         self.facts.check_steps(named("steps"), self.spec.steps)
+        if self.teacher is None and (self.guidance or self.objective.direction == "teacher"):
+            raise UsageError("model: guidance and a teacher's direction need a teacher; give one")
         if self.guidance is not None and not self.spec.conditional:
             raise UsageError(
                 "guidance: the teacher has no classes and takes no prompts or numbers to guide "
