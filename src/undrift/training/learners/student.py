@@ -121,10 +121,14 @@ class StudentLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Losses of the rows of ``batch``."""
-        condition = self.config.spec.condition().select(batch.condition)
-        pixels = flip_half(batch.images, draws) if self.config.flip else batch.images
-        condition = self._encoder.spec.vary(condition, draws)
-        condition = self.config.spec.condition().drop(condition, self.config.label_dropout, draws)
+        spec = self.config.spec.condition()
+        condition, pixels = spec.select(batch.condition), batch.images
+        if self.config.flip:
+            pixels = flip_half(pixels, draws)
+            condition = spec.moved(condition, lambda maps: flip_half(maps, draws))
+        condition = spec.derived(condition, pixels, draws)
+        condition = spec.vary(condition, draws)
+        condition = spec.drop(condition, self.config.label_dropout, draws)
         x0 = self.codec.encode(pixels).contiguous(memory_format=memory_format(self._device))
         noise = draws.normal("noise", tuple(x0.shape[1:])).to(x0.device)
         quantiles = DenoisingObjective(self.config.objective.levels).quantiles(draws)
