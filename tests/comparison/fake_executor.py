@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from tests.report import fake_run
 
 from undrift.comparison.executor import Command, Outcome
-from undrift.metrics.results import RESULTS, FeatureSpace, MetricResult
+from undrift.metrics.results import FeatureSpace, MetricResult
 from undrift.results.evaluation import (
     EvaluatedReference,
     EvaluatedSamples,
@@ -189,27 +190,5 @@ def evaluate(words: tuple[str, ...]) -> None:
 
 def metric(key: str, value: float, floor: float) -> MetricResult:
     name = f"{'FD' if key == 'fd' else key}[domain@0]"
-    numbers: dict[str, Any] = {
-        "name": name,
-        "value": value,
-        "low": value - 1,
-        "high": value + 1,
-        "floor": floor,
-        "n": 100,
-        "n_reference": 100,
-        "better": "lower",
-        "interval": "planted",
-        "protocol": f"how {name} was computed",
-    }
-    more: dict[str, dict[str, Any]] = {
-        "label_accuracy": {"classes": {}},
-        "memorization": {
-            "flagged": False,
-            "p_value": 1.0,
-            "exact": 0,
-            "threshold": 0.1,
-            "held_out": None,
-            "closest": (),
-        },
-    }
-    return RESULTS.get(key, MetricResult)(**numbers, **more.get(key, {}))
+    ends = (value - 1, value + 1)
+    return fake_run.metric(key, value, ends, floor, name, n=100, n_reference=100)

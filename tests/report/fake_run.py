@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from undrift.metrics.results import RESULTS, MetricResult
 from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.report import ReportMaterial, gather_material
+from undrift.schema import to_plain
 
 STEPS, BATCH = 1200, 64
 LOG_SNR = np.linspace(7.0, -5.0, 10)
@@ -159,29 +161,46 @@ def data(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> dict[str, Any]
 def evaluation() -> dict[str, Any]:
     """What ``evaluation/first.json`` holds."""
 
-    def metric(name: str, value: float, interval: list[float] | None, floor: float) -> Any:
-        return {
-            "name": name,
-            "value": value,
-            "low": interval[0] if interval else None,
-            "high": interval[1] if interval else None,
-            "floor": floor,
-            "n": 1000,
-            "n_reference": 180,
-            "protocol": f"how {name} was computed",
-        }
-
+    metrics = {
+        "fd": metric("fd", 0.913, (0.71, 1.12), 0.674, "FD[domain@026832a2]"),
+        "label_accuracy": metric("label_accuracy", 0.982, (0.97, 0.99), 0.987),
+        "coverage": metric("coverage", 0.941, None, 0.967),
+        "memorization": metric("memorization", 0.012, (0.007, 0.021), 0.011, "memorization"),
+    }
     return {
-        "metrics": {
-            "fd": metric("FD[domain@026832a2]", 0.913, [0.71, 1.12], 0.674),
-            "label_accuracy": metric("label accuracy[domain@026832a2]", 0.982, [0.97, 0.99], 0.987),
-            "coverage": metric("coverage[domain@026832a2]", 0.941, None, 0.967),
-            "memorization": metric("memorization", 0.012, [0.007, 0.021], 0.011),
-        },
+        "metrics": to_plain(metrics),
         "missing": {},
         "features": {"name": "domain@026832a2"},
         "protocol": "1000 samples against 180 test images",
     }
+
+
+def metric(
+    key: str,
+    value: float,
+    interval: tuple[float, float] | None,
+    floor: float | None,
+    name: str = "",
+    **more: Any,
+) -> MetricResult:
+    """A metric's result."""
+    name = name or f"{key.replace('_', ' ')}[domain@026832a2]"
+    needed: dict[str, dict[str, Any]] = {
+        "label_accuracy": {"classes": {}},
+        "memorization": {
+            "flagged": False,
+            "p_value": 1.0,
+            "exact": 0,
+            "threshold": 0.1,
+            "held_out": None,
+            "closest": (),
+        },
+    }
+    low, high = interval or (None, None)
+    facts: dict[str, Any] = {"n": 1000, "n_reference": 180, "better": "lower", "interval": ""}
+    facts |= {"protocol": f"how {name} was computed"} | needed.get(key, {}) | more
+    numbers = {"value": value, "low": low, "high": high, "floor": floor}
+    return RESULTS.get(key, MetricResult)(name=name, **numbers, **facts)
 
 
 def events(

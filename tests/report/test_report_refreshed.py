@@ -11,13 +11,20 @@ import pytest
 from tests.report import fake_run
 from tests.report.test_report import Page
 
+from undrift.metrics.results import FeatureSpace
 from undrift.report import write_report
 from undrift.report.figure import PRINT, printed
 from undrift.report.refresh import refresh
 from undrift.report.sampler_curve import curve_chart
 from undrift.report.sampler_table import budget_lines
 from undrift.results import CurveResult
-from undrift.schema import from_plain
+from undrift.results.evaluation import (
+    EvaluatedReference,
+    EvaluatedSamples,
+    EvaluationCost,
+    EvaluationResult,
+)
+from undrift.schema import from_plain, to_plain
 
 
 def curve(names=("dpmpp_2m", "heun", "euler"), metrics=("fd", "kid", "coverage")):
@@ -95,24 +102,23 @@ def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
 
 
 def evaluation(value, count=2000):
-    return {
-        "target": "run",
-        "metrics": {
-            "fd": {
-                "name": "FD[domain@01234567]",
-                "value": value,
-                "low": value - 0.1,
-                "high": value + 0.1,
-                "floor": 0.25,
-                "protocol": "Frechet distance of <features>",
-            }
-        },
-        "missing": {"cas": "no labels"},
-        "samples": {"count": count},
-        "reference": {"count": 900, "split": "test"},
-        "sampling": {"sampler": "heun", "steps": 9, "guidance": None},
-        "protocol": "2,000 samples",
-    }
+    ends, protocol = (value - 0.1, value + 0.1), "Frechet distance of <features>"
+    return to_plain(
+        EvaluationResult(
+            version="0",
+            target="run",
+            metrics={"fd": fake_run.metric("fd", value, ends, 0.25, protocol=protocol)},
+            missing={"cas": "no labels"},
+            features=FeatureSpace("domain@01234567", ""),
+            classifier=None,
+            reference=EvaluatedReference("test", 900, "digits", 900, "0", None),
+            samples=EvaluatedSamples(count, None, None),
+            seed=0,
+            protocol="2,000 samples",
+            sampling={"sampler": "heun", "steps": 9, "guidance": None},
+            cost=EvaluationCost(17.0, 1.0, 1.0, 1),
+        )
+    )
 
 
 def test_later_evaluations_join_the_report_latest_first(tmp_path):

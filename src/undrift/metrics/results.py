@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import Field, asdict, dataclass, replace
+from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from undrift.errors import UsageError, shown
 from undrift.metrics.kernel import SubsetDistance
 from undrift.metrics.memorization import Pair
 from undrift.schema import from_plain, optional
 
-Measured = TypeVar("Measured", bound="Measurements")
+
+class WithMetrics(Protocol):
+    """A dataclass with results of metrics."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+    @property
+    def metrics(self) -> Mapping[str, MetricResult]:
+        """By name."""
+        ...
+
+
+Measured = TypeVar("Measured", bound=WithMetrics)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -341,7 +353,7 @@ def floor_notes(reasons: Mapping[str, str | None]) -> list[str]:
 
 
 def read_measurements(kind: type[Measured], plain: Mapping[str, Any], where: str) -> Measured:
-    """The inverse of `undrift.schema.to_plain` for `Measurements` and its subclasses.
+    """The inverse of `undrift.schema.to_plain` for a dataclass with results of metrics.
 
     Args:
         kind: the class.

@@ -1,12 +1,12 @@
-"""``evaluation/first.json`` for people: values beside their floors, and how to read each."""
+"""Metrics of an evaluation: values, intervals and floors, and how to read each."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from undrift.metrics import floor_notes
-from undrift.report.history import Record
+from undrift.metrics import MetricResult, floor_notes
 from undrift.report.words import Row
+from undrift.results.evaluation import ShownMetrics
 
 _READINGS = {
     "fd": (
@@ -76,51 +76,50 @@ class MetricLine:
     protocol: str
 
 
-def metric_lines(evaluation: Record) -> list[MetricLine]:
+def metric_lines(evaluation: ShownMetrics) -> list[MetricLine]:
     """Lines of every metric in ``evaluation``, in its order."""
     lines = []
-    for key, metric in evaluation.get("metrics", {}).items():
-        ends = [metric.get("low"), metric.get("high")]
-        floor, absent = amount(key, metric.get("floor")), metric.get("floor_missing", "")
+    for key, metric in evaluation.metrics.items():
+        interval = "-"
+        if metric.low is not None and metric.high is not None:
+            interval = f"{amount(key, metric.low)} to {amount(key, metric.high)}"
+        floor, absent = amount(key, metric.floor), metric.floor_missing
         lines.append(
             MetricLine(
                 key=key,
                 title=title_of(key),
-                name=str(metric.get("name", key)),
-                value=amount(key, metric.get("value")),
-                interval="-" if None in ends else " to ".join(amount(key, v) for v in ends),
+                name=metric.name,
+                value=amount(key, metric.value),
+                interval=interval,
                 floor=floor,
                 beside="real images: " + (f"not measured: {absent}" if absent else floor),
                 reading=" ".join(filter(None, (_READINGS.get(key), _unseen(metric)))),
-                protocol=str(metric.get("protocol", "")),
+                protocol=metric.protocol,
             )
         )
     return lines
 
 
-def _unseen(metric: Record) -> str:
+def _unseen(metric: MetricResult) -> str:
     """What the metric was found to overlook in images like these."""
-    aspects = metric.get("unseen")
+    aspects = metric.unseen
     return f"On these images it does not see: {', '.join(aspects)}." if aspects else ""
 
 
-def protocol_rows(evaluation: Record) -> list[Row]:
+def protocol_rows(evaluation: ShownMetrics) -> list[Row]:
     """What each metric is, exactly."""
     rows = [(line.title, line.protocol) for line in metric_lines(evaluation) if line.protocol]
-    if overall := evaluation.get("protocol"):
-        rows.insert(0, ("all", str(overall)))
+    if evaluation.protocol:
+        rows.insert(0, ("all", evaluation.protocol))
     return rows
 
 
-def missing_note(evaluation: Record) -> str:
+def missing_note(evaluation: ShownMetrics) -> str:
     """Which metrics, and which values of real images, could not be had, and why."""
     absent: dict[str, list[str]] = {}
-    for key, reason in evaluation.get("missing", {}).items():
+    for key, reason in evaluation.missing.items():
         absent.setdefault(reason, []).append(title_of(key))
-    named = {
-        title_of(key): metric.get("floor_missing")
-        for key, metric in evaluation.get("metrics", {}).items()
-    }
+    named = {title_of(key): metric.floor_missing for key, metric in evaluation.metrics.items()}
     lines = [f"No {', '.join(titles)}: {reason}" for reason, titles in absent.items()]
     return "; ".join([*lines, *floor_notes(named)])
 

@@ -55,6 +55,7 @@ from undrift.report.words import (
     model_title,
     training_rows,
 )
+from undrift.results import EvaluationResult
 from undrift.runs.directory import RunDirectory
 from undrift.wording import plural
 
@@ -124,14 +125,14 @@ def evaluations_section(record: RunRecord) -> Markup:
     return Markup(_template("evaluations.html").render(evaluations=found).strip())
 
 
-def _measured_how(evaluation: Record) -> str:
+def _measured_how(evaluation: EvaluationResult) -> str:
     """Sizes and sampling settings of one evaluation, in a line."""
-    samples, reference = evaluation["samples"]["count"], evaluation["reference"]
+    samples, reference = evaluation.samples.count, evaluation.reference
     held = (
-        f"{plural(samples, 'sample')} against {plural(reference['count'], 'image')} of "
-        f"{reference['split']}"
+        f"{plural(samples, 'sample')} against {plural(reference.count, 'image')} of "
+        f"{reference.split}"
     )
-    settings = [f"{name} {value}" for name, value in evaluation["sampling"].items() if value]
+    settings = [f"{name} {value}" for name, value in evaluation.sampling.items() if value]
     return ", ".join([held, *settings])
 
 
@@ -156,7 +157,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
     state = _state(record)
     expected = history.expectation or {}
     in_vain = state == "done" and expected.get("outcome") == "noise"
-    lines = metric_lines(record.evaluation)
+    lines, best = metric_lines(record.evaluation), record.evaluation.best
     looks = np.array([]) if material.samples is None else material.samples[:1]
     return {
         "title": record.name,
@@ -189,8 +190,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         else "Nearest training images were not looked up.",
         "frames": denoising_frames(material),
         "metrics": lines,
-        "best": metric_lines(record.evaluation.get("best", {})),
-        "best_step": record.evaluation.get("best", {}).get("step"),
+        "best": [] if best is None else metric_lines(best),
+        "best_step": None if best is None else best.step,
         "seen": seen_tables(record.evaluation),
         "metrics_missing": missing_note(record.evaluation),
         "protocol": protocol_rows(record.evaluation),

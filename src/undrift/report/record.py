@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from undrift.data.report import DataReport
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.reading import mapping, read_json
 from undrift.files.yaml_reading import read_yaml
+from undrift.metrics.results import read_measurements
 from undrift.report.history import History, Record
-from undrift.results import CurveResult
+from undrift.results import CurveResult, EvaluationResult
+from undrift.results.evaluation import FirstMetrics
 from undrift.runs.events import read_events
 from undrift.schema import check_known, from_plain
 
 _ADVICE = "restore it or delete it"
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class RunRecord:
         data: ``data.json``; empty if missing.
         environment: ``environment.json``; empty if missing.
         status: ``status.json``; empty if missing.
-        evaluation: ``evaluation/first.json``; empty if missing.
+        evaluation: ``evaluation/first.json``; without metrics if missing.
         curve: ``evaluation/curve.json``; None if no curve was measured.
         evaluations: what ``undrift evaluate`` measured of this run, latest first.
         history: ``metrics.jsonl``.
@@ -57,9 +63,9 @@ class RunRecord:
     data: Record
     environment: Record
     status: Record
-    evaluation: Record
+    evaluation: FirstMetrics
     curve: CurveResult | None
-    evaluations: tuple[Record, ...]
+    evaluations: tuple[EvaluationResult, ...]
     history: History
     grids: tuple[Grid, ...]
     one_steps: tuple[Grid, ...]
@@ -85,12 +91,14 @@ class RunRecord:
 
         config = plain("config.yaml")
         data = plain("data.json")
-        _check_report(data, directory / "data.json")
+        _read(partial(check_known, DataReport), data, directory / "data.json")
         environment = plain("environment.json")
         status = plain("status.json")
-        evaluation = plain("evaluation/first.json")
+        first = plain("evaluation/first.json")
         later = directory / "evaluation/curve.json"
-        curve = _curve(later) if later.exists() else None
+        curve = None
+        if later.exists():
+            curve = _read(partial(from_plain, CurveResult), _mapping(later), later)
         events = directory / "metrics.jsonl"
         if not events.exists():
             missing.append(events.name)
@@ -104,7 +112,7 @@ class RunRecord:
             data,
             environment,
             status,
-            evaluation,
+            _read(FirstMetrics.read, first, directory / "evaluation/first.json"),
             curve,
             _evaluations(directory / "evaluation"),
             history,
@@ -114,14 +122,7 @@ class RunRecord:
         )
 
 
-def _curve(path: Path) -> CurveResult:
-    try:
-        return from_plain(CurveResult, _mapping(path), str(path))
-    except UsageError as error:
-        raise ModelFileError(f"{error}; {_ADVICE}") from error
-
-
-def _evaluations(folder: Path) -> tuple[Record, ...]:
+def _evaluations(folder: Path) -> tuple[EvaluationResult, ...]:
     """The results there that were measured after the run, as `undrift evaluate` writes them."""
     paths = [
         path
@@ -129,14 +130,17 @@ def _evaluations(folder: Path) -> tuple[Record, ...]:
         if path.name not in ("first.json", "curve.json", "guidance.json")
     ]
     paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
+    read = partial(read_measurements, EvaluationResult)
     return tuple(
-        found for path in paths if {"metrics", "sampling"} <= (found := _mapping(path)).keys()
+        _read(read, plain, path)
+        for path in paths
+        if {"metrics", "sampling"} <= (plain := _mapping(path)).keys()
     )
 
 
-def _check_report(data: Record, path: Path) -> None:
+def _read(read: Callable[[Record, str], Read], plain: Record, path: Path) -> Read:
     try:
-        check_known(DataReport, data, str(path))
+        return read(plain, str(path))
     except UsageError as error:
         raise ModelFileError(f"{error}; {_ADVICE}") from error
 

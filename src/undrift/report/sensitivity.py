@@ -21,10 +21,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from undrift.metrics.sensitivity import Response, Sensitivity
-from undrift.report.history import Record
+from undrift.metrics.results import ByClassResult, MetricResult, Response, Sensitivity
 from undrift.report.metric_table import amount, title_of
 from undrift.report.verdict import Verdict
+from undrift.results.evaluation import ShownMetrics
 
 GROSS = ("strong noise", "shuffled blocks", "shuffled pixels")
 """Corruptions that are worse than any trained model: samples like these are "early"."""
@@ -57,10 +57,10 @@ class SeenTable:
     rows: tuple[tuple[str, tuple[Cell, ...]], ...]
 
 
-def seen_tables(evaluation: Record) -> list[SeenTable]:
+def seen_tables(evaluation: ShownMetrics) -> list[SeenTable]:
     """The tables of ``evaluation``; none of evaluations without this test."""
     tables = []
-    for one in _measured(evaluation):
+    for one in evaluation.sensitivity or ():
         metrics = list(one.real)
         names = list(dict.fromkeys(response.corruption for response in one.responses))
         real: list[Cell] = [(amount(metric, one.real[metric]), True) for metric in metrics]
@@ -77,7 +77,7 @@ def seen_tables(evaluation: Record) -> list[SeenTable]:
     return tables
 
 
-def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
+def with_samples(verdict: Verdict, evaluation: ShownMetrics) -> Verdict:
     """``verdict`` on the loss, unless the samples contradict it or cannot confirm it.
 
     A run without any sensitivity test may be "learning" but not "learnt".
@@ -89,7 +89,7 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
             "learning",
             f"{verdict.sentence} Whether samples are better than noise was not tested: {reason}.",
         )
-    tested = _measured(evaluation)
+    tested = evaluation.sensitivity or ()
     if all(_where_seen(evaluation, tested, name) is None for name in GROSS):
         return Verdict(
             "learning",
@@ -107,29 +107,28 @@ def with_samples(verdict: Verdict, evaluation: Record) -> Verdict:
     return verdict
 
 
-def _untested(evaluation: Record) -> str:
-    """Why (1) can be asked of no distance, if that is so."""
-    if not _measured(evaluation):
-        return str(evaluation.get("sensitivity_missing", "the metrics were not tested"))
-    records = [evaluation.get("metrics", {}).get(metric) for metric in _DISTANCES]
-    known = [record for record in records if record is not None]
-    if any(_excess(record) is not None for record in known):
+def _untested(evaluation: ShownMetrics) -> str:
+    """Why (1) can be tested with no distance, if that is so."""
+    if not evaluation.sensitivity:
+        return evaluation.sensitivity_missing or "the metrics were not tested"
+    known = [evaluation.metrics[name] for name in _DISTANCES if name in evaluation.metrics]
+    if any(_excess(one) is not None for one in known):
         return ""
-    missing = [record["floor_missing"] for record in known if record.get("floor_missing")]
+    missing = [one.floor_missing for one in known if one.floor_missing]
     if missing:
         return f"the distance of real images was not measured ({missing[0]})"
     return "no distance was measured"
 
 
-def _excess(record: Record) -> float | None:
+def _excess(found: MetricResult) -> float | None:
     """The left side of (1)."""
-    if record.get("high") is None or record.get("floor") is None:
+    if found.high is None or found.floor is None:
         return None
-    return record["high"] - record["floor"]
+    return found.high - found.floor
 
 
 def _not_beaten(
-    evaluation: Record, tested: Sequence[Sensitivity], corruptions: Sequence[str]
+    evaluation: ShownMetrics, tested: Sequence[Sensitivity], corruptions: Sequence[str]
 ) -> str:
     """The first of ``corruptions`` that the samples are not clearly better than, in a sentence.
 
@@ -142,46 +141,42 @@ def _not_beaten(
         if found is None:
             continue
         response, real = found
-        record = evaluation["metrics"][response.metric]
-        if record["high"] - record["floor"] >= response.low - real:  # against (1)
+        measured = evaluation.metrics[response.metric]
+        if (_excess(measured) or 0.0) >= response.low - real:  # against (1)
             noisy = response.aspect.startswith(name)
             return (
                 "Samples are not clearly better than real images with "
                 f"{response.aspect if noisy else name}: {title_of(response.metric)} "
-                f"{amount(response.metric, record['value'])}, and "
+                f"{amount(response.metric, measured.value)}, and "
                 f"{amount(response.metric, response.value)} of these."
             )
     return ""
 
 
 def _where_seen(
-    evaluation: Record, tested: Sequence[Sensitivity], corruption: str
+    evaluation: ShownMetrics, tested: Sequence[Sensitivity], corruption: str
 ) -> tuple[Response, float] | None:
     """Where l / r of ``corruption`` is largest: the response, and r; None where it is not seen."""
-    records = evaluation.get("metrics", {})
+    metrics = evaluation.metrics
     seen = [
         (response, one.real[metric])
         for metric in _DISTANCES
-        if metric in records and _excess(records[metric]) is not None
+        if metric in metrics and _excess(metrics[metric]) is not None
         for one in tested
         if (response := one.value(metric, corruption)) is not None and response.seen
     ]
     return max(seen, key=lambda found: found[0].low / found[1], default=None)
 
 
-def _classes_not_shown(evaluation: Record) -> str:
+def _classes_not_shown(evaluation: ShownMetrics) -> str:
     """A sentence where samples fail (2); nothing where they do not, or nothing is known of it."""
-    record = evaluation.get("metrics", {}).get("label_accuracy")
-    if record is None or record.get("high") is None or record.get("floor") is None:
+    found = evaluation.metrics.get("label_accuracy")
+    if not isinstance(found, ByClassResult) or found.high is None or found.floor is None:
         return ""
-    chance = 1 / max(1, len(record.get("classes", ())))
-    if record["high"] > (record["floor"] + chance) / 2:
+    chance = 1 / max(1, len(found.classes))
+    if found.high > (found.floor + chance) / 2:
         return ""
     return (
-        f"A classifier recognises the class of {amount('label_accuracy', record['value'])} of the "
-        f"samples, and of {amount('label_accuracy', record['floor'])} of real images."
+        f"A classifier recognises the class of {amount('label_accuracy', found.value)} of the "
+        f"samples, and of {amount('label_accuracy', found.floor)} of real images."
     )
-
-
-def _measured(evaluation: Record) -> list[Sensitivity]:
-    return [Sensitivity.from_json(one) for one in evaluation.get("sensitivity", ())]

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol
 
-from undrift.metrics.results import Difference, Measurements, ReferenceFacts, SampleFacts
+from undrift.metrics.results import (
+    Difference,
+    Measurements,
+    MetricResult,
+    ReferenceFacts,
+    SampleFacts,
+    Sensitivity,
+    read_measurements,
+)
 from undrift.results.result import Result
 from undrift.schema import optional
 
@@ -76,3 +85,72 @@ class EvaluationResult(Measurements, Result):
     cost: EvaluationCost
     against: EvaluationResult | None = optional()
     differences: Mapping[str, Difference] | None = optional()
+
+
+class ShownMetrics(Protocol):
+    """What a report shows of an evaluation: `EvaluationResult` and `FirstMetrics` have it."""
+
+    @property
+    def metrics(self) -> Mapping[str, MetricResult]:
+        """By name."""
+        ...
+
+    @property
+    def missing(self) -> Mapping[str, str]:
+        """Name of a metric that could not be computed -> why."""
+        ...
+
+    @property
+    def protocol(self) -> str:
+        """What all metrics have in common, as a sentence."""
+        ...
+
+    @property
+    def sensitivity(self) -> tuple[Sensitivity, ...] | None:
+        """Which flaws the metrics notice in images like these; None where this was not tested."""
+        ...
+
+    @property
+    def sensitivity_missing(self) -> str | None:
+        """Why it was not tested."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstMetrics:
+    """The metrics that a run computes when its training ends, as far as reports show them.
+
+    Attributes:
+        metrics: by name.
+        missing: name of a metric that could not be computed -> why.
+        protocol: what all metrics have in common, as a sentence.
+        sensitivity: which flaws they notice in images like these; None where this was not tested.
+        sensitivity_missing: why not.
+        step: of the weights that validated best; None of the last ones.
+        best: the same of the weights that validated best.
+    """
+
+    metrics: Mapping[str, MetricResult] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+    protocol: str = ""
+    sensitivity: tuple[Sensitivity, ...] | None = None
+    sensitivity_missing: str | None = None
+    step: int | None = None
+    best: FirstMetrics | None = None
+
+    @classmethod
+    def read(cls, plain: Mapping[str, Any], where: str) -> FirstMetrics:
+        """What a run has written as ``evaluation/first.json``.
+
+        Args:
+            plain: a JSON object.
+            where: the file; errors start with it.
+
+        Raises:
+            UsageError: a value of another type.
+        """
+        best = plain.get("best")
+        names = {one.name for one in fields(cls)} - {"best"}
+        shown = {name: value for name, value in plain.items() if name in names}
+        found = read_measurements(cls, {"metrics": {}, **shown}, where)
+        return found if best is None else replace(found, best=cls.read(best, f"{where}: best"))

@@ -49,7 +49,7 @@ def drawn(monkeypatch):
     real = run.draw
 
     def draw(subject, pipeline, n, sampling, *rest):
-        if len(rest) == 2:  # with a callback
+        if rest[1] is not None:  # with a callback
             seen.append((sampling.sampler, sampling.steps))
         return real(subject, pipeline, n, sampling, *rest)
 
