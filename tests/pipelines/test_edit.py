@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.claims.dials.exact import SPREAD, data, exact
+from tests.claims.measures.exact import SPREAD, data, exact
 from tests.pipelines.models import small
 from tests.pipelines.test_gan import pipeline as gan
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from tests.claims.dials.exact import data, exact
+from tests.claims.measures.exact import data, exact
 from tests.pipelines.models import CLASSES, small
 from tests.pipelines.test_gan import pipeline as gan
 
