@@ -76,6 +76,9 @@ def test_measured_images_are_restored_and_compared(tmp_path, capsys):
         ("edit model data.npz --mask left --iterations 3", 2, "--iterations: it belongs to --op"),
         ("edit model data.npz --operator blur:1 --method repaint", 2, "it belongs to --mask"),
         ("edit model data.npz --mask nowhere", 3, "no mask at"),
+        ("edit model --operator blur:1 --self-check 5", 2, "--self-check 5: .* at least 20"),
+        ("edit model data.npz --operator blur:1 --self-check 20", 2, "without DATA"),
+        ("edit gan --operator blur:1 --self-check 20", 2, "a GAN cannot edit images"),
         ("edit model data.npz --strength 0.5 --operator grey", 2, "give one of"),
         ("edit model data.npz --strength 2", 2, "strength 2.0: give a share"),
         ("edit model data.npz --strength 0.5 --noise 3", 2, "--noise: it belongs to --operator"),
@@ -115,3 +118,17 @@ def test_few_levels_are_restored(tmp_path, capsys):
     more = ["--variants", "1", "--steps", "3", "--method", "ddnm", "--out", str(tmp_path / "a")]
     assert main([*words, *more]) == 0
     assert "PSNR to the images before the operator" in capsys.readouterr().out
+
+
+def test_a_method_is_tested_on_the_model_s_own_images(tmp_path, capsys):
+    words = "edit model --operator blur:1 --noise 5 --self-check 20 --variants 3 --steps 3".split()
+    assert main([*words, "--method", "ddnm", "--out", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("self-calibration of ddnm: p = ")
+    assert "(20 images of the model, 3 results of each)" in lines[0]
+    assert sum(line.startswith("  ") for line in lines) == 4
+    found = json.loads((tmp_path / "out" / "self-check.json").read_text())
+    assert found["p_value"] < 1e-4 and found["settings"]["method"] == "ddnm"
+    words = "edit model --mask left --self-check 20 --variants 3 --steps 3 --quiet".split()
+    assert main([*words, "--out", str(tmp_path / "mask")]) == 0
+    assert (tmp_path / "mask" / "self-check.json").is_file()

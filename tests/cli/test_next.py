@@ -108,7 +108,7 @@ CASES = {
     "inpaint": (inpaint.Inpaint, {}, lambda asked: ["inpaint", *inpaint._next(asked)], SEED, set()),
     "edit": (
         edit.Edit,
-        {"strength": None, "mask": None, "method": "diffpir"},
+        {"strength": None, "mask": None, "method": "diffpir", "self_check": None},
         lambda asked: ["edit", *edit._next(asked)],
         SEED,
         set(),

@@ -57,6 +57,10 @@ class Edit(ProcessFlags, WeightsOptions):
         operator: restore each image: what was done to it, as blur:2 (width in pixels), downsample:4
             (factor), quantise:8 (levels of brightness) or grey. DATA are taken as they are, in the
             size that the operator makes; the run's own images are put through it first.
+        self_check: draw so many images of the model itself, at least 20, put them through the
+        operator
+            or mask, restore them, and test whether the results are spread as they should be: a
+            p-value for this method and number of steps. DATA are not needed.
         measure: put DATA through the operator first, too; prints how near the results come.
         noise: of the operator: standard deviation of the error of pixels, in levels of 255.
         method: of the operator or mask: moments (the default), pigdm or dps, which pass back
@@ -88,6 +92,7 @@ class Edit(ProcessFlags, WeightsOptions):
     strength: float | None = None
     mask: str | None = None
     operator: str | None = None
+    self_check: int | None = None
     measure: bool = False
     noise: float | None = None
     method: Literal["moments", "pigdm", "dps", "ddnm", "diffpir", "repaint"] | None = None
@@ -123,6 +128,12 @@ class Edit(ProcessFlags, WeightsOptions):
             masked = name == "method" and self.mask is not None
             if self.operator is None and not masked and getattr(self, name) not in (None, False):
                 raise UsageError(f"--{name}: it belongs to --operator; leave it out")
+        at_least("self_check", self.self_check, 20)
+        if self.self_check is not None and (self.strength is not None or self.data is not None):
+            raise UsageError(
+                "--self-check: it goes with --operator or --mask, without DATA: the images are the "
+                "model's own"
+            )
         if self.method == "repaint" and self.mask is None:
             raise UsageError("--method repaint: it belongs to --mask; name another")
         for name in ("n", "variants", "steps", "iterations", "batch_size"):
@@ -150,6 +161,10 @@ def run(arguments: list[str]) -> None:
         numbers="one NAME=NUMBER or more",
     )
     out = folder_of(asked, "edited") if asked.out is None else Path(asked.out)
+    if asked.self_check is not None:
+        _check_method(asked, out)
+        console.print(following("undrift", "edit", *_next(asked)))
+        return
     if asked.mask is not None:
         paint(_inpainting(asked), out, command_line("edit", arguments))
         console.print(following("undrift", "edit", *_next(asked)))
@@ -222,6 +237,52 @@ def run(arguments: list[str]) -> None:
         console.print(_nearness(truth, edited))
     console.print(f"wrote {out / BESIDE}")
     console.print(following("undrift", "edit", *_next(asked)))
+
+
+def _check_method(asked: Edit, out: Path) -> None:
+    """Test the method on images of the model, say what was found, and write it."""
+    import torch
+
+    from undrift.evaluation.saving import json_bytes
+    from undrift.evaluation.self_calibration import self_calibrate
+    from undrift.files.durable import write_output
+    from undrift.pipelines.masks import read_mask
+    from undrift.pipelines.numbers import parse_numbers
+    from undrift.runs.loading import load_pipeline
+    from undrift.runs.recipes import choose_device
+
+    console = make_console(quiet=asked.quiet)
+    if asked.threads is not None:
+        torch.set_num_threads(asked.threads)
+    pipeline = load_pipeline(asked.target, ema=asked.ema, weights=asked.weights)
+    pipeline = pipeline.to(choose_device(asked.device))
+    if pipeline.editing is None:
+        raise UsageError(f"{asked.target}: {pipeline.noun} cannot edit images")
+    kind = pipeline.editing if asked.mask is None else pipeline.inpainting or pipeline.editing
+    names = [name for name in SETTINGS if name not in ("operator", "noise")]
+    settings = family_settings(kind, asked, names, pipeline.noun)
+    height, width = pipeline.spec.shape[1:]
+    found = self_calibrate(
+        pipeline,
+        operator=asked.operator,
+        mask=None if asked.mask is None else read_mask(asked.mask, height, width),
+        noise=asked.noise or 0.0,
+        n=asked.self_check or 0,
+        variants=asked.variants,
+        seed=asked.seed,
+        batch_size=asked.batch_size,
+        labels=list(asked.labels) or None,
+        prompts=list(asked.prompt) or None,
+        numbers=parse_numbers(asked.numbers) if asked.numbers else None,
+        **settings,
+    )
+    console.print(found.sentence)
+    for name, part in found.parts.items():
+        console.print(
+            f"  {name}: p = {part.p_value:.2g}, shift {part.shift:+.1f}, spread {part.spread:+.1f}"
+        )
+    write_output(out / "self-check.json", json_bytes(found))
+    console.print(f"wrote {out / 'self-check.json'}")
 
 
 def _inpainting(asked: Edit) -> Inpaint:

@@ -18,6 +18,7 @@ from undrift.sampling.inverse.operators import (
 )
 from undrift.sampling.inverse.posterior import PosteriorDenoiser, Rule
 from undrift.sampling.inverse.repaint import RePaint, time_travel
+from undrift.sampling.inverse.self_calibration import Uniformity, ranks, uniformity
 
 __all__ = [
     "Blur",
@@ -33,7 +34,10 @@ __all__ = [
     "Quantise",
     "RePaint",
     "Rule",
+    "Uniformity",
     "measured",
     "parse_operator",
+    "ranks",
     "time_travel",
+    "uniformity",
 ]
