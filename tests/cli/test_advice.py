@@ -116,7 +116,7 @@ def test_commands_in_texts_have_the_flags_that_they_are_given():
 def test_the_search_finds_what_a_command_reaches():
     inspect = reached((module_of("inspect"), "run"))
     assert ("undrift.data.loading", "load") in inspect
-    assert ("undrift.workflows.train", "train_with") not in inspect
+    assert ("undrift.workflows.train", "train_run") not in inspect
     train = reached((module_of("train"), "run"))
     assert ("undrift.training.guards", "NonFiniteGuard.check") in train  # a method of an attribute
     assert ("undrift.training.loop", "Trainer.run") in train

@@ -25,13 +25,17 @@ from undrift.options.train import TrainOptions
 from undrift.pipelines import Pipeline
 from undrift.runs.loading import load_pipeline
 from undrift.runs.progress import TrainingProgress
-from undrift.workflows.train import train_with
+from undrift.workflows.planning import find_start
+from undrift.workflows.train import train_run
 
 HERE = Path(__file__).parent
 WRITTEN = HERE / "written"
 """Two runs that were stopped half-way and a pipeline, as version 0.1.0 wrote them."""
 
 Arrays = dict[str, NDArray[Any]]
+
+
+BARE = TrainOptions(bare=True)
 
 
 def configuration(name: str) -> Path:
@@ -46,9 +50,9 @@ def train(config: Path, out: Path, *, stop_after: int | None = None) -> None:
         if progress.step == stop_after:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    given = dict(out=str(out), config=str(config), network=None, console=Console(quiet=True))
+    start = find_start(None, BARE, out, config)
     try:
-        train_with(None, TrainOptions(bare=True), callback=stop, **given)
+        train_run(start, BARE, console=Console(quiet=True), callback=stop)
     except TerminatedError:
         if stop_after is None:
             raise
@@ -56,10 +60,7 @@ def train(config: Path, out: Path, *, stop_after: int | None = None) -> None:
 
 def resume(run: Path) -> None:
     """Train an interrupted run to its end."""
-    quiet = Console(quiet=True)
-    train_with(
-        str(run), TrainOptions(bare=True), out=None, config=None, network=None, console=quiet
-    )
+    train_run(find_start(run, BARE), BARE, console=Console(quiet=True))
 
 
 def copied(name: str, folder: Path) -> Path:

@@ -16,7 +16,8 @@ from undrift.options.train import TrainOptions, image_size, stored_size
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_images
 from undrift.runs.loading import configuration_of, load_pipeline
-from undrift.workflows.train import train_with
+from undrift.workflows.planning import find_start
+from undrift.workflows.train import train_run
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_what_is_no_size_is_refused(size) -> None:
 def test_rectangles_are_loaded_trained_stored_and_sampled(photos: str, capsys) -> None:
     settings = TrainOptions(size="8x4", steps=1, batch_size=4, network="mlp", bare=True)
     assert load_images(photos, settings).shape == (4, 8, 3)
-    train_with(photos, settings, out="run", config=None, network=None, console=Console(quiet=True))
+    train_run(find_start(photos, settings, "run"), settings, console=Console(quiet=True))
     assert configuration_of(RunDirectory("run")).data.size == "8x4"
     assert load_pipeline("run")(2, steps=1).images.shape == (2, 4, 8, 3)
     assert main(["train", photos, "--size", "8x4", "--steps", "1", "--dry-run"]) == 0

@@ -87,7 +87,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
         training = replace(asked.training, steps=40)
         return replace(asked, training=training, seconds_per_step=0.9, replan=True)
 
-    monkeypatch.setattr(journey, "fit_to_machine", fitted)
+    monkeypatch.setattr(planning, "fit_to_machine", fitted)
     monkeypatch.setattr(pacing, "fitting_steps", lambda _, plan, step, *__: LENGTHS[step])
     monkeypatch.setattr(journey, "close_run", lambda *_, **__: None)
 
@@ -116,7 +116,7 @@ def test_a_run_repeats_what_was_planned_on_its_way(tmp_path: Path, scripted, mon
     assert log.count(" in all now, ") == 3 and "24 steps in all now, 40 before" in log
     assert RunDirectory(tmp_path / "a").status()["steps"] == 14
 
-    monkeypatch.setattr(journey, "fit_to_machine", lambda *_: pytest.fail("a repeat has no probe"))
+    monkeypatch.setattr(planning, "fit_to_machine", lambda *_: pytest.fail("a repeat has no probe"))
     monkeypatch.setattr(pacing, "fitting_steps", lambda *_: pytest.fail("nor other steps"))
     again = trained(tmp_path / "b", config=tmp_path / "a" / "config.yaml")
     texts = [(tmp_path / name / "config.yaml").read_text() for name in "ab"]
@@ -130,7 +130,7 @@ def test_a_run_too_short_for_all_points_is_final_too(tmp_path: Path, scripted, m
         training = replace(asked.training, steps=1)
         return replace(asked, training=training, seconds_per_step=0.9, replan=True)
 
-    monkeypatch.setattr(journey, "fit_to_machine", fitted)
+    monkeypatch.setattr(planning, "fit_to_machine", fitted)
     trained(tmp_path / "a")
     assert not configuration.load(tmp_path / "a" / "config.yaml").replan
 

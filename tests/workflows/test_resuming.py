@@ -21,7 +21,7 @@ from undrift.runs.directory import RunDirectory
 from undrift.runs.images import find_images, load_own
 from undrift.runs.loading import configuration_of
 from undrift.workflows.planning import find_start
-from undrift.workflows.train import train_with
+from undrift.workflows.train import train_run
 
 SHORT = TrainOptions(steps=2, network="mlp", batch_size=4, bare=True)
 
@@ -34,8 +34,7 @@ def make_photos(folder: Path, seed: int = 0) -> None:
 
 def train(source: str | None = None, settings: TrainOptions = SHORT, **places: str):
     given = {name: places.get(name) for name in ("out", "config", "resume")}
-    quiet = Console(quiet=True)
-    return train_with(source, settings, network=None, console=quiet, **given)
+    return train_run(find_start(source, settings, **given), settings, console=Console(quiet=True))
 
 
 @pytest.fixture(scope="module")

@@ -48,9 +48,10 @@ def run(arguments: list[str]) -> None:
     from undrift.pipelines.folder import RECORD, unfinished
     from undrift.pipelines.writing import write_samples
     from undrift.runs.loading import load_pipeline
-    from undrift.workflows.train import train_with
+    from undrift.workflows.planning import find_start
+    from undrift.workflows.train import train_run
 
-    made = train_with("digits", settings, out=asked.out, config=None, network=None, console=console)
+    made = train_run(find_start("digits", settings, asked.out), settings, console=console)
     directory = Path(made.directory)
     pipeline = load_pipeline(directory)
     count = ROWS * len(pipeline.spec.class_names)

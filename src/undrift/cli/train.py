@@ -79,7 +79,7 @@ def run(arguments: list[str]) -> None:
     """Parse ``arguments`` and train, or show what would be trained.
 
     Raises:
-        UndriftError: see ``undrift.workflows.train.train_with``.
+        UndriftError: see ``undrift.workflows.train.train_run``.
     """
     command = parse(TrainCommand, "train", arguments)
     console = make_console(quiet=command.quiet)
@@ -96,17 +96,11 @@ def run(arguments: list[str]) -> None:
         console.print(following("undrift", "train", *words))
         return
 
-    from undrift.workflows.train import train_with
+    from undrift.workflows.planning import find_start
+    from undrift.workflows.train import train_run
 
-    made = train_with(
-        command.data,
-        command,
-        out=command.out,
-        config=command.config,
-        network=None,
-        console=console,
-        resume=command.resume,
-    )
+    start = find_start(command.data, command, command.out, command.config, command.resume)
+    made = train_run(start, command, console=console)
     console.print(f"pipeline  {made.pipeline}" if command.bare else f"report  {made.report}")
     console.print(following("undrift", "sample", *_next(command, made.directory)))
 

@@ -95,6 +95,15 @@ class Recorder:
         if self._console.is_terminal:
             self._bar.stop()
 
+    def start(
+        self, step: int, seconds_per_step: float | None, steps: int, probe_seconds: float
+    ) -> None:
+        """Record that training starts after ``step`` updates, and what a probe measured."""
+        self._events.write("start", step=step)
+        if seconds_per_step is not None and step == 0:
+            found = {"seconds_per_step": seconds_per_step, "steps": steps}
+            self._events.write("probe", **found, seconds=probe_seconds)
+
     def event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
         """Append an event to ``metrics.jsonl``."""
         self._events.write(name, **entries)

@@ -42,6 +42,11 @@ class StopSignals:
             return InterruptedRunError(message)
         return TerminatedError(message)
 
+    def check(self, message: str) -> None:
+        """Raise `error` if a signal has come."""
+        if self.received is not None:
+            raise self.error(message)
+
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):

@@ -1,6 +1,7 @@
 """Long jobs from start to end: training, and the preview of one."""
 
+from undrift.workflows.planning import Start, find_start
 from undrift.workflows.preview import Preview, resolve_config
-from undrift.workflows.train import Run, train_with
+from undrift.workflows.train import Run, train_run
 
-__all__ = ["Preview", "Run", "resolve_config", "train_with"]
+__all__ = ["Preview", "Run", "Start", "find_start", "resolve_config", "train_run"]

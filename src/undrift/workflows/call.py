@@ -17,7 +17,8 @@ from undrift.options.options import PathLike
 from undrift.options.train import changed
 from undrift.runs.progress import OnTraining
 from undrift.workflows.distill import distill_run
-from undrift.workflows.train import Run, train_with
+from undrift.workflows.planning import find_start
+from undrift.workflows.train import Run, train_run
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,10 @@ def train(call: TrainCall) -> Run:
     own = call.network if isinstance(call.network, nn.Module) else None
     if own is not None:
         _check_network(own)
-    return train_with(
-        call.source,
-        call if own is None else replace(call, network=None),
-        out=call.out,
-        config=call.config,
+    options = call if own is None else replace(call, network=None)
+    return train_run(
+        find_start(call.source, options, call.out, call.config),
+        options,
         network=own,
         console=_console(call.progress),
         callback=call.callback,

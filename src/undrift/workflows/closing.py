@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
@@ -40,7 +39,9 @@ from undrift.runs.log import RunLog
 from undrift.runs.recipes import build_learner
 from undrift.runs.recorder import draw_grid
 from undrift.schema import to_plain
-from undrift.wording import plural
+from undrift.training.signals import StopSignals
+from undrift.wording import duration, plural
+from undrift.workflows.opening import OpenRun
 from undrift.workflows.planning import forward_seconds
 
 PIXELS = 64_000
@@ -64,29 +65,23 @@ VIEW_BYTES = 2**29
 """Pixels of each split that metrics and report look at."""
 
 
-def close_run(
-    run: RunDirectory,
-    config: RunConfig,
-    data: ImageSet,
-    log: RunLog,
-    network: nn.Module | None,
-    check: Callable[..., None],
-    *,
-    bare: bool = False,
-) -> None:
+def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSignals) -> None:
     """Write ``pipeline/``, ``grid.png``, ``evaluation/first.json`` and ``report.html``.
 
-    Every part is written by rename, so that a run killed here does it again when resumed.
+    Every part is written by rename, so that a run killed here does it again when resumed. A bare
+    run gets the first two only.
 
     Args:
-        run: a run whose last checkpoint is written.
+        opened: a run whose last checkpoint is written.
         config: its configuration.
         data: its images.
-        log: where to say what is being done.
-        network: the user's own network, if the run has one.
-        check: called now and then with the sampler's progress; raises to stop.
-        bare: leave it at ``pipeline/`` and ``grid.png``.
+        stop: ends the work when a signal has come.
     """
+
+    def check(*_: object) -> None:
+        stop.check("stopped after the last step, before the report")
+
+    run, log, network = opened.directory, opened.log, opened.network
     learner = build_learner(config, config.training.device, network=network)
     family = family_of(config.model)
     pipeline = family.finished(
@@ -99,7 +94,7 @@ def close_run(
     log.say("drawing a sample grid: grid.png")
     teacher = family.teacher(config.model)
     run.write_bytes("grid.png", draw_grid(pipeline, data.split("validation"), teacher))
-    if bare:
+    if opened.bare:
         return
 
     began = time.perf_counter()
@@ -128,6 +123,13 @@ def close_run(
         log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
     log.say("writing the report")
     _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
+
+
+def say_closing(opened: OpenRun, config: RunConfig, data: ImageSet) -> None:
+    """Say how long `close_run` will take, where the speed of the run was measured."""
+    if opened.world.first and not opened.bare and config.seconds_per_step is not None:
+        after = closing_seconds(config, data, config.seconds_per_step)
+        opened.log.say(f"evaluation and report take about {duration(after)} more")
 
 
 def closing_seconds(config: RunConfig, data: ImageSet, seconds_per_step: float) -> float:

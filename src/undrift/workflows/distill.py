@@ -20,7 +20,7 @@ from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import choose_device
 from undrift.training.plan import TrainingPlan
 from undrift.workflows.planning import Start, is_finished
-from undrift.workflows.train import Run, train_from
+from undrift.workflows.train import Run, train_run
 
 
 def distill_run(
@@ -52,11 +52,9 @@ def distill_run(
     stored = configuration_of(run)
     config = student_run(run, stored, options)
     out = None if options.out is None else RunDirectory(options.out)
-    return train_from(
-        Start(out, find_images(stored.data, run.path), config),
+    return train_run(
+        Start(out, find_images(stored.data, run.path), config, origin=str(run.path)),
         options.training(),
-        origin=str(run.path),
-        network=None,
         console=console,
         callback=callback,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,16 +13,17 @@ import torch
 from undrift.advice import possible
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.families import family_of
-from undrift.names import shell_line
-from undrift.options.train import TrainOptions, changed, flag, seconds
+from undrift.families import family_of, family_of_method
+from undrift.names import printable
+from undrift.options.options import PathLike
+from undrift.options.train import LENGTHS, TrainOptions, changed, flag, seconds
 from undrift.runs import configuration
 from undrift.runs.configuration import FINGERPRINT, RunConfig, absolute, first_difference
 from undrift.runs.directory import LATEST, RunDirectory, open_run
 from undrift.runs.images import changed_since, find_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
-from undrift.runs.recipes import resolve
+from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.recorder import grid_shape
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
@@ -45,9 +47,6 @@ FEW = 50
 """Steps below which a budget is called short."""
 
 
-LENGTHS = ("budget", "images", "steps")
-
-
 @dataclass(frozen=True)
 class Start:
     """What a command starts or goes on with.
@@ -56,19 +55,33 @@ class Start:
         run: its directory; None is a new one in ``runs/``.
         source: where its images lie.
         config: the configuration that it has, or that it repeats; None chooses one.
+        origin: run or ``config.yaml`` that this configuration is of; None is ``run``.
     """
 
     run: RunDirectory | None
     source: str
     config: RunConfig | None = None
+    origin: str | None = None
+
+    def is_finished(self) -> bool:
+        """Whether the run is there and done, and nothing is to be changed.
+
+        Raises:
+            UsageError: its directory holds something else.
+        """
+        if self.run is None:
+            return False
+        self.run.check()
+        stored = configuration_of(self.run) if self.run.is_run and self.config else None
+        return stored is not None and stored == self.config and is_finished(self.run, stored)
 
 
 def find_start(
-    source: str | None,
+    source: PathLike | None,
     settings: TrainOptions,
-    out: str | None,
-    config: str | None,
-    resume: str | None,
+    out: PathLike | None = None,
+    config: PathLike | None = None,
+    resume: PathLike | None = None,
 ) -> Start:
     """The run that a command means.
 
@@ -76,10 +89,10 @@ def find_start(
     ``config`` does without ``out``; beside ``resume`` ``source`` says where the run's images lie.
 
     Args:
-        source: images, or a run.
-        settings: what is asked for.
-        out: where the run is to be, ``--out``.
-        config: a configuration to repeat.
+        source: ``digits``, or a folder, zip, npz, npy or idx data set; or a run, to resume it.
+        settings: of the run.
+        out: the run's directory; a free one in ``runs/`` by default.
+        config: a ``config.yaml`` to repeat, in place of ``source`` and ``settings``.
         resume: a run.
 
     Raises:
@@ -87,6 +100,17 @@ def find_start(
         ModelFileError: ``resume`` is no run, or its configuration is damaged.
         DataError: the images of a run are gone.
     """
+    family_of_method(settings.method)
+    source, out, config, resume = (
+        None if path is None else os.fspath(path) for path in (source, out, config, resume)
+    )
+    try:
+        (source or "").encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"{printable(source or '')}: a name that is not UTF-8 cannot be stored in the run; "
+            "rename the folder"
+        ) from error
     if resume is None and source is not None and RunDirectory(source).was_started:
         resume, source = source, None
     if resume is None and config is not None:
@@ -99,7 +123,7 @@ def find_start(
     if config is not None:
         given = replace(configuration.load(config), replan=False)
         where = find_images(given.data, Path(config).parent)
-        return Start(RunDirectory(out) if out else None, where, given)
+        return Start(RunDirectory(out) if out else None, where, given, config)
     if not source:
         raise UsageError("no data given; name a folder of images, or try `undrift train digits`")
     return Start(RunDirectory(out) if out else None, source)
@@ -133,7 +157,23 @@ def _resumed(
         wanted = replace(wanted, data=data)
     elif not is_finished(run, stored) or wanted != stored:
         place = find_images(stored.data, run.path)
-    return Start(run, place or stored.data.source, wanted)
+    return Start(run, place or stored.data.source, wanted, resume)
+
+
+def check_images(start: Start, config: RunConfig, data: ImageSet) -> None:
+    """Refuse images that are not those of ``config``.
+
+    Raises:
+        UsageError: with what differs.
+    """
+    if config.data.fingerprint == data.fingerprint:
+        return
+    whose = Path(start.origin or (start.run.path if start.run else ""))
+    beside = whose.parent if whose.is_file() else whose
+    raise UsageError(
+        f"{start.source}: not the images that {whose} was made for "
+        f"({changed_since(beside, data.report)}); start a new run with `undrift train DATA`"
+    )
 
 
 def is_finished(run: RunDirectory, stored: RunConfig) -> bool:
@@ -145,13 +185,15 @@ def is_finished(run: RunDirectory, stored: RunConfig) -> bool:
     return status.get("state") == "done" and status.get("steps") == stored.training.steps
 
 
-def stored_device(config: RunConfig) -> str:
-    """The device of a run that has its own settings.
+def device_of(start: Start, options: TrainOptions) -> str:
+    """``cpu`` or ``cuda``: of the configuration that there is, or of the options.
 
     Raises:
-        UsageError: it is CUDA, and there is none here.
+        UsageError: CUDA, and there is none here.
     """
-    device = config.training.device
+    if start.config is None:
+        return choose_device(options.device)
+    device = start.config.training.device
     if device == "cuda" and not torch.cuda.is_available():
         raise UsageError(
             "the run was configured for a CUDA device, and torch sees none here: resume it where "
@@ -345,11 +387,6 @@ def evaluation_seconds(config: RunConfig) -> float:
         return 0.0
     forwards = config.training.evaluate_samples * config.model.spec.steps
     return forwards * config.seconds_per_step / config.training.batch_size / 2 / every
-
-
-def resume_command(run: RunDirectory, *, bare: bool) -> str:
-    """What to type to go on with ``run``, and to end it as it was asked for."""
-    return shell_line(["undrift", "train", str(run.path), *(["--bare"] if bare else [])])
 
 
 def _is_length(difference: str | None) -> bool:
