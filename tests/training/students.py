@@ -12,6 +12,7 @@ from undrift.pipelines import DiffusionPipeline
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.student import StudentLearner
 from undrift.training.learners.student_config import StudentConfig, TeacherReference
+from undrift.training.learners.student_rivals import student_learner
 
 
 def teacher(images: ImageSet, **changes: object) -> DiffusionPipeline:
@@ -36,4 +37,4 @@ def student_config(images: ImageSet, trained: DiffusionConfig | None = None, **c
 
 
 def student(images: ImageSet, **changes: object) -> StudentLearner:
-    return StudentLearner(student_config(images, **changes), seed=0, teacher=teacher(images))
+    return student_learner(student_config(images, **changes), seed=0, teacher=teacher(images))

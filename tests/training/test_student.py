@@ -12,9 +12,15 @@ from tests.training.students import student, student_config, teacher
 
 from undrift.conditioning import Condition
 from undrift.data.loader import Batch
-from undrift.distillation import ConsistencyConfig, FlowMapConfig
+from undrift.distillation import (
+    AdversarialFlowConfig,
+    ConsistencyConfig,
+    FlowMapConfig,
+    MatchingConfig,
+)
 from undrift.errors import UsageError
 from undrift.networks import MLPConfig
+from undrift.networks.gan import R3GANConfig
 from undrift.randomness import Draws
 from undrift.training.learner import Progress
 from undrift.training.learners.student import StudentLearner
@@ -26,6 +32,14 @@ METHODS = {
     "guided": {"guidance": (1.0, 4.0)},
     "flow map": {"objective": FlowMapConfig()},
     "guided flow map": {"objective": FlowMapConfig(), "guidance": (1.0, 4.0)},
+    "adversarial": {
+        "objective": AdversarialFlowConfig(
+            discriminator=R3GANConfig(width=8, group_width=4, full_stages=1)
+        ),
+        "spec": replace(model(digits()).spec, steps=1),
+    },
+    "matching": {"objective": MatchingConfig(every=2)},
+    "guided matching": {"objective": MatchingConfig(every=2), "guidance": (1.0, 4.0)},
     "taught": {"objective": ConsistencyConfig(direction="teacher")},
 }
 
@@ -71,6 +85,47 @@ def test_a_guided_target_is_the_teachers_guided_step():
     away = taught.bound_denoiser(Condition(), 3)(x, t).x0
     wanted = torch.stack([given[0], away[1], away[2] + 3 * (given[2] - away[2])])
     torch.testing.assert_close(found, wanted)
+
+
+def test_only_the_last_step_of_a_matched_student_has_a_gradient(monkeypatch):
+    """By its steps: a student of four passes at most four times, once with a graph."""
+    made = student(
+        digits(), objective=MatchingConfig(), spec=replace(model(digits()).spec, steps=4)
+    )
+    passes, build = [], made._estimate
+
+    def counted(*given):
+        estimate = build(*given)
+
+        def one(x_t, t, s):
+            passes.append((float(t[0]), torch.is_grad_enabled()))
+            return estimate(x_t, t, s)
+
+        return one
+
+    monkeypatch.setattr(made, "_estimate", counted)
+    lengths = set()
+    for step in range(12):
+        passes.clear()
+        x = made._sampled(Condition(), 2, None, Draws(0, step, 2, 0, 2))
+        assert x.requires_grad and [graph for _, graph in passes][:-1] == [False] * (
+            len(passes) - 1
+        )
+        assert passes[0][0] == 1.0 and passes == sorted(passes, reverse=True)
+        lengths.add(len(passes))
+    assert lengths == {1, 2, 3, 4}
+
+
+def test_the_fake_score_learns_the_student_and_never_the_teacher():
+    images = digits()
+    made = student(images, objective=MatchingConfig(every=5))
+    before = {n: t.clone() for n, t in made.networks.state_dict().items()}
+    Trainer(made, plan(steps=4), images, world=ALONE).run(StopSignals())
+    moved = {n for n, t in made.networks.state_dict().items() if not torch.equal(before[n], t)}
+    assert moved and all(name.startswith("fake") for name in moved)
+    Trainer(made, plan(steps=5), images, world=ALONE).run(StopSignals())
+    after = made.networks.state_dict()
+    assert any(not torch.equal(before[n], after[n]) for n in before if n.startswith("network"))
 
 
 def test_draws_of_guidance_fill_their_range():

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from undrift.distillation.adversarial import (
+    AdversarialFlowConfig,
+    difference_penalty,
+    discriminator_losses,
+    generator_losses,
+    with_gradient_size,
+)
 from undrift.distillation.carry import Estimate, carried, noised
 from undrift.distillation.consistency import ConsistencyConfig, consistency_losses
 from undrift.distillation.flow_map import FlowMapConfig, flow_map_losses
 from undrift.distillation.inputs import StudentInputs
+from undrift.distillation.matching import MatchingConfig, matching_losses
 from undrift.distillation.steps import few_step_times
 
 __all__ = [
+    "AdversarialFlowConfig",
     "ConsistencyConfig",
     "Estimate",
     "FlowMapConfig",
+    "MatchingConfig",
     "StudentInputs",
     "carried",
     "consistency_losses",
+    "difference_penalty",
+    "discriminator_losses",
     "few_step_times",
     "flow_map_losses",
+    "generator_losses",
+    "matching_losses",
     "noised",
+    "with_gradient_size",
 ]

@@ -22,9 +22,9 @@ class DistillOptions(Options):
     """How a student is made of a trained diffusion model.
 
     Attributes:
-        method: how to distil: consistency or flow-map.
-        steps: passes of the network that an image takes: 1, 2 or 4; of a flow map any number up to
-            64.
+        method: how to distil: consistency, flow-map, adversarial-flow or distribution-matching.
+        steps: passes of the network that an image takes: 1, 2 or 4, 2 by default; 1 of
+            adversarial-flow, any number up to 64 of flow-map.
         budget: wall-clock time from the start of the probe to the last step: 60s, 30m, 2h.
         images: real images to train on in all; excludes budget. Without both, half as many as the
             teacher was trained on.
@@ -40,7 +40,7 @@ class DistillOptions(Options):
     """
 
     method: str = "consistency"
-    steps: int = 2
+    steps: int | None = None
     budget: str | None = None
     images: int | None = None
     guidance: str | None = None

@@ -18,10 +18,16 @@ from undrift.metrics import Images
 from undrift.networks import ContextSpec, NetworkConfig, build_network
 from undrift.pipelines import Pipeline, StudentPipeline
 from undrift.training.learner import Learner
-from undrift.training.learners.student import VALIDATION_IMAGES, StudentLearner
+from undrift.training.learners.student import VALIDATION_IMAGES
 from undrift.training.learners.student_config import StudentConfig
+from undrift.training.learners.student_rivals import student_learner
 
-_TITLES = {"consistency": "consistency student", "flow-map": "flow map"}
+_TITLES = {
+    "consistency": "consistency student",
+    "flow-map": "flow map",
+    "adversarial-flow": "adversarial flow",
+    "distribution-matching": "distribution-matching student",
+}
 
 
 class StudentFamily(Family[StudentConfig]):
@@ -48,7 +54,7 @@ class StudentFamily(Family[StudentConfig]):
     ) -> Learner:
         """See `Family.learner`."""
         teacher = None if config.teacher is None else open_teacher(config.teacher)
-        return StudentLearner(config, seed, device, teacher)
+        return student_learner(config, seed, device, teacher)
 
     def network(
         self, config: NetworkConfig, shape: tuple[int, int, int], context: ContextSpec

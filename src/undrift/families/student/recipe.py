@@ -5,27 +5,47 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from undrift.advice import named
-from undrift.distillation import ConsistencyConfig, FlowMapConfig
+from undrift.distillation import (
+    AdversarialFlowConfig,
+    ConsistencyConfig,
+    FlowMapConfig,
+    MatchingConfig,
+)
 from undrift.errors import UsageError
 from undrift.families.diffusion.recipe import diffusion_recipe
 from undrift.families.family import Recipe, Request
-from undrift.pipelines import DiffusionPipeline
+from undrift.networks import are_points
+from undrift.networks.gan import MLPGANConfig, R3GANConfig
+from undrift.pipelines import DiffusionPipeline, SampleSpec
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.student_config import MethodConfig, StudentConfig, TeacherReference
 from undrift.training.learning_rate import LearningRate
-from undrift.training.optimizers import MuonConfig, OptimizerConfig
+from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
 
 OBJECTIVES: dict[str, type[MethodConfig]] = {
     "consistency": ConsistencyConfig,
     "flow-map": FlowMapConfig,
+    "adversarial-flow": AdversarialFlowConfig,
+    "distribution-matching": MatchingConfig,
 }
 """Methods by their names."""
 
-FROM_SCRATCH = ("flow-map",)
+FROM_SCRATCH = ("flow-map", "adversarial-flow")
 """Methods that need no teacher."""
 
 STEPS = 2
-"""Steps that a student without a teacher draws with by default."""
+"""Steps that a student draws with by default, where its method takes them."""
+
+GENERATOR = AdamWConfig(learning_rate=5e-4, betas=(0.0, 0.99))
+"""How a student is updated against a discriminator."""
+
+PATCHED = 16
+"""Shorter side of images from which the discriminator looks at patches of 2 x 2 pixels."""
+
+GAMMA = 2.0
+"""Weight of the penalties, as that of our R3GAN on a CPU; on toy 2-D data `POINTS_GAMMA`."""
+
+POINTS_GAMMA = 0.01
 
 SHARE = 0.5
 """Images of a student, by default, in units of its teacher's."""
@@ -40,13 +60,13 @@ class Distillation:
 
     Attributes:
         method: one of `OBJECTIVES`.
-        steps: that it draws with by default.
+        steps: that it draws with by default; None: `STEPS`, or the fewest of its method.
         guidance: smallest and largest scale to distil; None: without.
         learning_rate: peak rate; None: `RATE` times the teacher's.
     """
 
     method: str
-    steps: int
+    steps: int | None = None
     guidance: tuple[float, float] | None = None
     learning_rate: float | None = None
 
@@ -78,10 +98,10 @@ def distilled(
     schedule = teacher.denoiser.schedule
     encoder = teacher.encoder
     model = StudentConfig(
-        spec=replace(teacher.spec, steps=asked.steps, guidance=1.0),
+        spec=replace(teacher.spec, steps=usual_steps(asked), guidance=1.0),
         codec=trained.codec,
         method=asked.method,
-        objective=OBJECTIVES[asked.method](),
+        objective=objective_of(asked.method, teacher.spec),
         teacher=reference,
         network=teacher.network_config,
         width=trained.width,
@@ -91,7 +111,7 @@ def distilled(
         label_dropout=trained.label_dropout,
         flip=trained.flip,
         augment_parameters=0 if encoder is None else encoder.spec.augment,
-        optimizer=_slower(trained.optimizer, asked.learning_rate),
+        optimizer=_optimizer(asked.method, trained.optimizer, RATE, asked.learning_rate),
     )
     rate = LearningRate(warm_up=0.02, decay=0.5)
     return Recipe(model, batch_size, int(SHARE * images), rate, bfloat16=False)
@@ -117,24 +137,49 @@ def from_scratch(request: Request) -> Recipe:
     if trained.network is None:
         raise UsageError(f"network=: method {method} builds its own networks; leave it out")
     model = StudentConfig(
-        spec=replace(request.spec, steps=STEPS),
+        spec=replace(request.spec, steps=usual_steps(Distillation(method))),
         codec=trained.codec,
         method=method,
-        objective=OBJECTIVES[method](),
+        objective=objective_of(method, request.spec),
         network=trained.network,
         width=trained.width,
         schedule=trained.schedule,
         parameterization=trained.parameterization,
         label_dropout=trained.label_dropout,
         flip=trained.flip,
-        optimizer=trained.optimizer,
+        optimizer=_optimizer(method, trained.optimizer, 1.0, settings.learning_rate),
     )
     return replace(recipe, model=model, bfloat16=False)
 
 
-def _slower(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
-    """``optimizer`` at another peak rate, all its rates in their ratio."""
-    ratio = RATE if rate is None else rate / optimizer.learning_rate
+def usual_steps(asked: Distillation) -> int:
+    """Steps that the student draws with by default."""
+    takes = OBJECTIVES[asked.method].steps
+    return asked.steps or (STEPS if not takes or STEPS in takes else takes[0])
+
+
+def objective_of(method: str, spec: SampleSpec) -> MethodConfig:
+    """The objective of a method for such images."""
+    made = OBJECTIVES[method]()
+    if not isinstance(made, AdversarialFlowConfig):
+        return made
+    size = spec.shape[1:]
+    if are_points((size[0], size[1])):
+        return replace(made, discriminator=MLPGANConfig(), gamma=POINTS_GAMMA)
+    patch = 2 if min(size) >= PATCHED else 1
+    return replace(
+        made, discriminator=R3GANConfig(width=64, full_stages=1, patch=patch), gamma=GAMMA
+    )
+
+
+def _optimizer(
+    method: str, trained: OptimizerConfig, share: float, rate: float | None
+) -> OptimizerConfig:
+    """The method's optimiser, or ``trained`` at ``share`` of its rates; at ``rate`` if given."""
+    optimizer = trained
+    if isinstance(OBJECTIVES[method](), AdversarialFlowConfig):
+        optimizer, share = GENERATOR, 1.0
+    ratio = share if rate is None else rate / optimizer.learning_rate
     made = replace(optimizer, learning_rate=ratio * optimizer.learning_rate)
     if isinstance(made, MuonConfig):
         rest = replace(made.rest, learning_rate=ratio * made.rest.learning_rate)

@@ -192,9 +192,9 @@ class GANLearner:
         weight = 0.0 if penalty.every > 1 else _annealed(1.0, penalty.end, progress.fraction)
         penalised = bool(weight and (penalty.r1 or penalty.r2 or penalty.two_sided))
         with torch.no_grad():
-            fake = self._generated(condition, _named(draws, "discriminator"), len(real))
-        real = self._augmented(real, progress, _named(draws, "reals"))
-        fake = self._augmented(fake, progress, _named(draws, "fakes"))
+            fake = self._generated(condition, named(draws, "discriminator"), len(real))
+        real = self._augmented(real, progress, named(draws, "reals"))
+        fake = self._augmented(fake, progress, named(draws, "fakes"))
         heard = self._judge(condition, len(real))
         if penalised:
             real, fake = (x.detach().float().requires_grad_() for x in (real, fake))
@@ -231,21 +231,21 @@ class GANLearner:
     ) -> Loss:
         penalty = self.config.penalty
         weight = penalty.every * penalty.r1 * _annealed(1.0, penalty.end, progress.fraction)
-        real = self._augmented(real, progress, _named(draws, "reals")).detach().requires_grad_()
+        real = self._augmented(real, progress, named(draws, "reals")).detach().requires_grad_()
         found = zero_centred(self._discriminator(real, self._judge(condition, len(real))), real)
         return Loss(weight * found, {"r1": found.detach()})
 
     def _generate(
         self, real: Tensor, condition: Condition, progress: Progress, draws: Draws
     ) -> Loss:
-        fake = self._generated(condition, _named(draws, "generator"), len(real))
-        fake = self._augmented(fake, progress, _named(draws, "generator"))
-        with _still(self._discriminator, self._judge):
+        fake = self._generated(condition, named(draws, "generator"), len(real))
+        fake = self._augmented(fake, progress, named(draws, "generator"))
+        with frozen(self._discriminator, self._judge):
             heard = self._judge(condition, len(real))
             fake_logit = self._discriminator(fake, heard)
             real_logit = fake_logit.detach()  # plays no part, unless the loss is one of pairs
             if self.config.loss.pairs:
-                real = self._augmented(real, progress, _named(draws, "reals"))
+                real = self._augmented(real, progress, named(draws, "reals"))
                 real_logit = self._discriminator(real, heard)
         loss = self.config.loss.generator(real_logit.float(), fake_logit.float())
         return Loss(loss, {"fake_logit": fake_logit.detach().float()})
@@ -273,13 +273,13 @@ def _annealed(start: float, end: float, fraction: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * fraction)) / 2
 
 
-def _named(draws: Draws, purpose: str) -> Draws:
+def named(draws: Draws, purpose: str) -> Draws:
     """Draws of their own for what has the same names as something else in this step."""
     return replace(draws, seed=key(draws.seed, purpose), drawn={})
 
 
 @contextlib.contextmanager
-def _still(*modules: nn.Module) -> Iterator[None]:
+def frozen(*modules: nn.Module) -> Iterator[None]:
     """Take no gradients of these weights; what is computed from them still has its own."""
     learning = [p for module in modules for p in module.parameters() if p.requires_grad]
     for parameter in learning:

@@ -33,7 +33,7 @@ from undrift.pipelines.student import StudentModel
 from undrift.pipelines.student.model import bound_estimate
 from undrift.randomness import Draws, generator, key
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
-from undrift.training.learners.student_config import StudentConfig
+from undrift.training.learners.student_config import PathConfig, StudentConfig
 
 VALIDATION_IMAGES = 256
 """Held-out images that a validation looks at."""
@@ -121,6 +121,17 @@ class StudentLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Losses of the rows of ``batch``."""
+        x0, condition = self._clean(batch, draws)
+        noise = draws.normal("noise", tuple(x0.shape[1:])).to(x0.device)
+        quantiles = DenoisingObjective(self._path.levels).quantiles(draws)
+        scale = self._scales(draws)
+        student = self._estimate(self._denoiser, self._encoder, condition, len(x0), scale)
+        batch_draws = _Noised(x0, noise, quantiles, draws.uniform("end"))
+        losses = self._losses(student, batch_draws, condition, scale, progress.fraction)
+        return Loss(losses)
+
+    def _clean(self, batch: Batch, draws: Draws) -> tuple[Tensor, Condition]:
+        """Images of ``batch`` in the model's space, and their condition, some of it dropped."""
         spec = self.config.spec.condition()
         condition, pixels = spec.select(batch.condition), batch.images
         if self.config.flip:
@@ -130,13 +141,7 @@ class StudentLearner:
         condition = spec.vary(condition, draws)
         condition = spec.drop(condition, self.config.label_dropout, draws)
         x0 = self.codec.encode(pixels).contiguous(memory_format=memory_format(self._device))
-        noise = draws.normal("noise", tuple(x0.shape[1:])).to(x0.device)
-        quantiles = DenoisingObjective(self.config.objective.levels).quantiles(draws)
-        scale = self._scales(draws)
-        student = self._estimate(self._denoiser, self._encoder, condition, len(x0), scale)
-        batch_draws = _Noised(x0, noise, quantiles, draws.uniform("end"))
-        losses = self._losses(student, batch_draws, condition, scale, progress.fraction)
-        return Loss(losses)
+        return x0, condition
 
     def _losses(
         self,
@@ -147,7 +152,7 @@ class StudentLearner:
         fraction: float,
     ) -> Tensor:
         """Losses of the objective, (B,), after the share ``fraction`` of the run."""
-        schedule, objective = self.config.schedule, self.config.objective
+        schedule, objective = self.config.schedule, self._path
         x0, device = drawn.x0, drawn.x0.device
         t = DenoisingObjective(objective.levels).times_at(schedule, drawn.quantiles).to(device)
         x_t = noised(x0, drawn.noise, t, schedule)
@@ -163,6 +168,14 @@ class StudentLearner:
         middle = objective.between(t, s, fraction, schedule)
         x_l = carried(along, x_t, t, middle, schedule)
         return flow_map_losses(student, x_t, x_l, along, (t, middle, s), schedule, objective.huber)
+
+    @property
+    def _path(self) -> PathConfig:
+        """The objective, which compares points of a path."""
+        objective = self.config.objective
+        if not isinstance(objective, PathConfig):
+            raise UsageError(f"method {self.config.method}: it has a learner of its own")
+        return objective
 
     def _scales(self, draws: Draws) -> Tensor | None:
         """Guidance scales of these rows, (B,) float64; None without guidance."""

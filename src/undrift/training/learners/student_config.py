@@ -9,7 +9,13 @@ from undrift.advice import named
 from undrift.codec import CodecConfig
 from undrift.conditioning import ConditionSpec
 from undrift.diffusion import VE, Schedule
-from undrift.distillation import ConsistencyConfig, FlowMapConfig, StudentInputs
+from undrift.distillation import (
+    AdversarialFlowConfig,
+    ConsistencyConfig,
+    FlowMapConfig,
+    MatchingConfig,
+    StudentInputs,
+)
 from undrift.errors import UsageError
 from undrift.limits import WIDEST
 from undrift.networks import NetworkConfig, UNetConfig
@@ -19,7 +25,10 @@ from undrift.pipelines.student.model import student_condition
 from undrift.schema import check_ranges
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
-MethodConfig = ConsistencyConfig | FlowMapConfig
+PathConfig = ConsistencyConfig | FlowMapConfig
+"""Objectives that compare points of a path."""
+
+MethodConfig = PathConfig | AdversarialFlowConfig | MatchingConfig
 
 
 @dataclass(frozen=True)
@@ -92,6 +101,8 @@ class StudentConfig:
         self.facts.check_steps(named("steps"), self.spec.steps)
         if self.teacher is None and (self.guidance or self.objective.direction == "teacher"):
             raise UsageError("model: guidance and a teacher's direction need a teacher; give one")
+        if self.guidance is not None and not self.objective.guided:
+            raise UsageError(f"guidance: method {self.method} does not distil it; leave it out")
         if self.guidance is not None and not self.spec.conditional:
             raise UsageError(
                 "guidance: the teacher has no classes and takes no prompts or numbers to guide "
