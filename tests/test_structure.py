@@ -94,6 +94,7 @@ def test_the_library_calls_nothing_unsafe():
 
 FAMILIES = (
     *("families/", "pipelines/diffusion/", "pipelines/gan/", "pipelines/student/"),
+    "pipelines/adapter/",
     "training/learners/",
 )
 """Folders that know one family; `pipelines/load.py` and `families/__init__.py` list them all."""

@@ -36,11 +36,12 @@ if TYPE_CHECKING:
     from undrift.pipelines import Pipeline, Samples
     from undrift.runs.loading import load_pipeline as load
     from undrift.runs.progress import TrainingProgress
-    from undrift.workflows.call import distill, train
+    from undrift.workflows.call import adapt, distill, train
     from undrift.workflows.train import Run
 
 _HOMES = {
     "train": "undrift.workflows.call",
+    "adapt": "undrift.workflows.call",
     "distill": "undrift.workflows.call",
     "evaluate": "undrift.evaluation",
     "bits_per_dim": "undrift.evaluation.likelihood",
@@ -74,6 +75,7 @@ __all__ = [
     "UndriftError",
     "UsageError",
     "__version__",
+    "adapt",
     "bits_per_dim",
     "compare",
     "curve",

@@ -215,7 +215,7 @@ def test_the_words_after_the_verb_reach_it(verb):
         ("smaple", "unknown command 'smaple'; did you mean 'sample'?"),
         (
             "zzz",
-            "unknown command 'zzz'; commands: demo, inspect, train, distill, sample, inpaint, ",
+            "unknown command 'zzz'; commands: demo, inspect, train, distill, adapt, sample, ",
         ),
         ("--seed", "unknown flag before the command '--seed'; commands: "),
     ],

@@ -206,7 +206,17 @@ def test_the_first_screen_shows_the_picture():
 def test_every_flag_is_in_the_reference_and_no_other(capsys):
     reference = (ROOT / "docs/reference/commands.md").read_text(encoding="utf-8")
     measured = ("evaluate", "likelihood", "compare", "claims", "curve", "tune-sampler")
-    for verb in ("demo", "inspect", "train", "distill", "sample", "inpaint", "edit", *measured):
+    for verb in (
+        "demo",
+        "inspect",
+        "train",
+        "distill",
+        "adapt",
+        "sample",
+        "inpaint",
+        "edit",
+        *measured,
+    ):
         (section,) = re.findall(rf"^## undrift {verb}\n(.*?)(?=^## |\Z)", reference, re.M | re.S)
         assert main([verb, "--help"]) == 0
         flags = set(re.findall(r"^. (?:-\w[^,│]*, )?(--[a-z-]+)", capsys.readouterr().out, re.M))

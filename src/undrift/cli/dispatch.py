@@ -34,6 +34,7 @@ VERBS = {
     "inspect": "look at a data set before training on it",
     "train": "train a diffusion model, or a GAN, on a folder of images",
     "distill": "make a trained diffusion model draw in 1, 2 or 4 steps",
+    "adapt": "add maps or a new look to a trained diffusion model, which stays as it is",
     "sample": "draw images from a trained model",
     "inpaint": "paint what a mask hides of images, by a diffusion model or a GAN",
     "edit": "vary images, or restore blurred, small or grey ones",
@@ -47,7 +48,7 @@ VERBS = {
     "doctor": "check the environment",
 }
 
-RESUMABLE = ("train", "distill", "sample", "evaluate", "curve", "compare", "claims")
+RESUMABLE = ("train", "distill", "adapt", "sample", "evaluate", "curve", "compare", "claims")
 """Verbs that go on where they were stopped when the same command is given again."""
 
 INTERRUPTED = 130

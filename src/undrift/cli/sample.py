@@ -45,6 +45,7 @@ FOLLOWED, FOLLOWED_POINTS = 4, 1000
 SETTINGS = (
     *("steps", "sampler", "grid", "tolerance", "analytic_first_step", "guidance", "threshold"),
     *("negative", "guide_with", "guidance_interval", "guidance_rescale", "truncation"),
+    "strength",
 )
 """Flags that are settings of some families."""
 
@@ -93,6 +94,7 @@ class Sample(ProcessFlags, WeightsOptions):
             contrast without guidance.
         threshold: keep every denoised image in the range of pixels: static clips, dynamic, perhaps
             with a quantile as dynamic:0.995, scales down; of use where guidance is strong.
+        strength: of an adapter that undrift adapt made: 1 as it was trained, 0 the base itself.
         truncation: of a GAN: share of the distance from the mean latent that is kept, from 0 to 1,
             which is off; less makes images more typical and more alike.
         seed: names the noise.
@@ -133,6 +135,7 @@ class Sample(ProcessFlags, WeightsOptions):
     ] = ()
     guidance_rescale: float | None = None
     threshold: str | None = None
+    strength: float | None = None
     truncation: float | None = None
     seed: int = 0
     batch_size: int | None = None
@@ -150,6 +153,7 @@ class Sample(ProcessFlags, WeightsOptions):
         at_least("--seed", self.seed, 0)
         finite("--guidance", self.guidance)
         finite("--tolerance", self.tolerance)
+        finite("--strength", self.strength)
         finite("--guidance-rescale", self.guidance_rescale)
         if len(self.guidance_interval) not in (0, 2):
             raise UsageError("--guidance-interval: wanted two noise levels, as 0.3 5")

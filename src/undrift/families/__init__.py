@@ -7,6 +7,7 @@ from typing import Any
 from undrift import synonyms
 from undrift.advice import named
 from undrift.errors import UsageError, shortened, shown
+from undrift.families.adapter import AdapterFamily
 from undrift.families.diffusion import DiffusionFamily
 from undrift.families.family import Family, ModelConfig, Recipe, Request
 from undrift.families.gan import GANFamily
@@ -26,7 +27,12 @@ __all__ = [
     "model_from_plain",
 ]
 
-FAMILIES: tuple[Family[Any], ...] = (DiffusionFamily(), GANFamily(), StudentFamily())
+FAMILIES: tuple[Family[Any], ...] = (
+    DiffusionFamily(),
+    GANFamily(),
+    StudentFamily(),
+    AdapterFamily(),
+)
 """Every family; to add one, add its value here."""
 
 

@@ -12,6 +12,7 @@ Models" (Fourier features of the input).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -137,13 +138,21 @@ class UNet(nn.Module):
         self.norm = group_norm(width)
         self.out = zeroed(nn.Conv2d(width, channels * patched, 3, padding=1))
 
-    def forward(self, x: Tensor, c_noise: Tensor, context: Context | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        context: Context | None = None,
+        side: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+    ) -> Tensor:
         """Return the network's raw prediction.
 
         Args:
             x: (B, C, H, W), of about unit variance.
             c_noise: (B,), the noise level as the preconditioning words it.
             context: parts as in the ``ContextSpec`` that the network was built for.
+            side: ``side(position, before, after)`` returns what goes on in place of ``after``, the
+                output of a stage on the way down; ``before`` is its input. See `control`.
 
         Returns:
             (B, C, H, W).
@@ -156,7 +165,10 @@ class UNet(nn.Module):
         for position, stage in enumerate(self.down):
             if position and position % self.blocks == 0:
                 h = self.shrink[position // self.blocks - 1](h)
+            before = h
             h = stage(h, embedding, context)
+            if side is not None:
+                h = side(position, before, h)
             skips.append(h)
         for position, stage in enumerate(self.up):
             if position and position % self.blocks == 0:

@@ -4,6 +4,7 @@ An option's name, default, bounds and help stand here and nowhere else. Errors n
 command line shows them as its flags (`undrift.advice.named`). This package loads no torch.
 """
 
+from undrift.options.adapt import AdaptOptions, AdaptSources
 from undrift.options.claims import ClaimsOptions
 from undrift.options.compare import CompareOptions, CompareSources
 from undrift.options.curve import CurveOptions, CurveSources
@@ -15,6 +16,8 @@ from undrift.options.train import TrainOptions, TrainSources
 from undrift.options.tuning import TuningOptions, TuningSources
 
 __all__ = [
+    "AdaptOptions",
+    "AdaptSources",
     "ClaimsOptions",
     "CompareOptions",
     "CompareSources",

@@ -50,7 +50,7 @@ class MapRequest:
     factor: int = 1
 
     @staticmethod
-    def parse(word: str) -> MapRequest:
+    def parse(word: str, parameter: str = "maps") -> MapRequest:
         """What a word such as ``mask``, ``depth:values``, ``edges`` or ``lowres:4`` asks for.
 
         Raises:
@@ -62,28 +62,32 @@ class MapRequest:
             factor = int(rest) if rest.isdecimal() and rest.isascii() and len(rest) < 4 else 0
             if not 2 <= factor <= LARGEST_FACTOR:
                 raise UsageError(
-                    f"{named('maps')} {shown(word)}: wanted lowres:2 to lowres:{LARGEST_FACTOR}, "
-                    "the factor by which its resolution is lower"
+                    f"{named(parameter)} {shown(word)}: wanted lowres:2 to "
+                    f"lowres:{LARGEST_FACTOR}, the factor by which its resolution is lower"
                 )
             return MapRequest(name, derived, factor=factor)
         pixels: Pixels | None = next((one for one in PIXELS if one == rest), None)
         if pixels is None or (colon and (derived or not pixels)) or not _NAME.fullmatch(name):
-            raise UsageError(f"{named('maps')} {shown(word)}: {_FORMS}")
+            raise UsageError(f"{named(parameter)} {shown(word)}: {_FORMS}")
         return MapRequest(name, derived, pixels)
 
 
-def map_words(given: str | Sequence[str]) -> tuple[str, ...]:
+def map_words(given: str | Sequence[str], parameter: str = "maps") -> tuple[str, ...]:
     """Words of maps in one form; ``"mask,edges"`` and ``["mask", "edges"]`` are the same.
+
+    Args:
+        given: words.
+        parameter: that they were given for; errors name it.
 
     Raises:
         UsageError: a word that is none, or a name that comes twice.
     """
     several = [given] if isinstance(given, str) else list(given)
     words = tuple(part.strip() for word in several for part in word.split(","))
-    names = [MapRequest.parse(word).name for word in words]
+    names = [MapRequest.parse(word, parameter).name for word in words]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"{named('maps')}: {name} comes twice; give each map once")
+            raise UsageError(f"{named(parameter)}: {name} comes twice; give each map once")
     if len(names) > MOST_MAPS:
-        raise UsageError(f"{named('maps')}: {len(names)} maps; wanted at most {MOST_MAPS}")
+        raise UsageError(f"{named(parameter)}: {len(names)} maps; wanted at most {MOST_MAPS}")
     return words

@@ -5,6 +5,7 @@ It is a function of data, settings and device alone; nothing here is measured.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -86,7 +87,7 @@ def resolve(
         _spec(train, labelled, settings, device),
         text=text,
         numbers=_numbers(source, train),
-        maps=_maps(settings, train),
+        maps=map_specs(settings.maps, train),
     )
     recipe = family.recipe(Request(settings, data, spec, device, budget, own_network))
     batch, model = settings.batch_size or recipe.batch_size, recipe.model
@@ -237,8 +238,12 @@ def _numbers(source: str, train: ImageSet) -> tuple[Number, ...]:
     return tuple(found)
 
 
-def _maps(settings: TrainOptions, train: ImageSet) -> tuple[MapSpec, ...]:
+def map_specs(words: Sequence[str], train: ImageSet) -> tuple[MapSpec, ...]:
     """The maps that were asked for, with their channels and classes.
+
+    Args:
+        words: see `undrift.options.maps`.
+        train: images with their maps.
 
     Raises:
         UsageError: for one that images of this size or number of channels cannot have.
@@ -246,7 +251,7 @@ def _maps(settings: TrainOptions, train: ImageSet) -> tuple[MapSpec, ...]:
     height, width, channels = train.shape
     paired = {one.name: one for one in train.maps}
     found = []
-    for word in settings.maps:
+    for word in words:
         asked = MapRequest.parse(word)
         values: tuple[tuple[int, ...], ...] = ()
         if asked.derived is None:

@@ -1,4 +1,4 @@
-"""``undrift.train`` and ``undrift.distill``: the commands' flags as keywords."""
+"""``undrift.train``, ``undrift.adapt`` and ``undrift.distill``: the commands' flags as keywords."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from torch import nn
 from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.errors import UsageError
-from undrift.options import DistillOptions, TrainOptions
+from undrift.options import AdaptOptions, DistillOptions, TrainOptions
 from undrift.options.options import PathLike
 from undrift.options.train import changed
 from undrift.runs.progress import OnTraining
+from undrift.workflows.adapt import adapt_run
 from undrift.workflows.distill import distill_run
 from undrift.workflows.planning import find_start
 from undrift.workflows.train import Run, train_run
@@ -69,6 +70,47 @@ def train(call: TrainCall) -> Run:
         find_start(call.source, options, call.out, call.config),
         options,
         network=own,
+        console=_console(call.progress),
+        callback=call.callback,
+    )
+
+
+@dataclass(frozen=True)
+class AdaptCall(AdaptOptions):
+    """Arguments of `adapt`: the base and the images, beside the options.
+
+    Attributes:
+        target: a finished run of a diffusion model.
+        data: images to train on, as `train` takes them; None: the run's own.
+        progress: show progress on stdout; by default where that is a terminal or a notebook.
+        callback: called after every update with a `undrift.TrainingProgress`; raising from it
+            stops the run, and the same call with ``out`` resumes it from its last checkpoint.
+    """
+
+    target: PathLike
+    data: PathLike | None = None
+    _: KW_ONLY
+    progress: bool | None = None
+    callback: OnTraining | None = None
+
+
+@own_settings()
+@keywords_of(AdaptCall)
+def adapt(call: AdaptCall) -> Run:
+    """Train an adapter of a finished run: a control branch for maps, or low-rank matrices.
+
+    The arguments are the fields of `AdaptCall` and `undrift.options.AdaptOptions`.
+
+    Returns:
+        Where the adapter's run, its pipeline and its report are.
+
+    Raises:
+        UndriftError: what the command would print; see ``undrift.errors``.
+    """
+    return adapt_run(
+        str(call.target),
+        None if call.data is None else str(call.data),
+        call,
         console=_console(call.progress),
         callback=call.callback,
     )

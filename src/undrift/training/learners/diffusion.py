@@ -129,11 +129,6 @@ class DiffusionLearner:
         network: nn.Module | None = None,
         eigenvalues: Tensor | None = None,
     ) -> None:
-        self.config = config
-        self.codec = build_codec(config.codec).to(device)
-        self._seed = seed
-        self._device = torch.device(device)
-        self._eigenvalues = eigenvalues
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
             encoder = ConditionEncoder(config.condition, config.width)
@@ -145,27 +140,41 @@ class DiffusionLearner:
                     size=(height, width),
                     context=encoder.context_spec,
                 )
+        rule = parameterization(config.parameterization, build_codec(config.codec).sigma_data)
+        denoiser = Denoiser(network, config.schedule, rule)
+        self._start(config, seed, device, eigenvalues, denoiser, encoder)
         self.networks = nn.ModuleDict({"network": network, "encoder": encoder}).to(device)
         # A network of the user's may count on plain strides.
-        self._layout = torch.contiguous_format
         if config.network is not None:
             lay_out(network, self._device)
             self._layout = memory_format(self._device)
-        self.buffers = nn.Module()
-        self._schedule: LearnedSchedule | None = None
-        self._objective: Objective = DenoisingObjective(config.levels, config.weighting)
         if config.likelihood is not None:
             self._schedule = LearnedSchedule(config.likelihood.span, config.likelihood.bins)
             self.buffers.add_module("schedule", self._schedule.to(device))
             self._objective = VariationalObjective(self._schedule)
-        self._denoiser = Denoiser(
-            network,
-            config.schedule,
-            parameterization(config.parameterization, self.codec.sigma_data),
-        )
-        self._encoder = encoder
         if config.compile:
             network.compile()
+
+    def _start(
+        self,
+        config: DiffusionConfig,
+        seed: int,
+        device: torch.device | str,
+        eigenvalues: Tensor | None,
+        denoiser: Denoiser,
+        encoder: ConditionEncoder,
+    ) -> None:
+        """What every learner of a denoiser has, whichever part of it is trained."""
+        self.config = config
+        self.codec = build_codec(config.codec).to(device)
+        self._seed = seed
+        self._device = torch.device(device)
+        self._eigenvalues = eigenvalues
+        self._layout = torch.contiguous_format
+        self.buffers = nn.Module()
+        self._schedule: LearnedSchedule | None = None
+        self._objective: Objective = DenoisingObjective(config.levels, config.weighting)
+        self._denoiser, self._encoder = denoiser, encoder
 
     @property
     def averaged(self) -> Mapping[str, nn.Module]:
@@ -185,7 +194,7 @@ class DiffusionLearner:
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Denoising losses of the rows of ``batch``."""
         spec = self._encoder.spec
-        condition = spec.select(batch.condition)
+        condition = self._taken(batch.condition)
         pixels = batch.images
         if self.config.flip:
             pixels = flip_half(pixels, draws)
@@ -200,7 +209,7 @@ class DiffusionLearner:
             pixels = self.codec.decode(x0) if spec.maps else pixels
         condition = spec.derived(condition, pixels, draws)
         condition = spec.vary(condition, draws)
-        condition = spec.drop(condition, self.config.label_dropout, draws)
+        condition = self._dropped(condition, draws)
         x0 = x0.contiguous(memory_format=self._layout)
         context = self._encoder(condition, len(x0))
         losses = self._objective(self._denoiser, x0, context, draws)
@@ -210,6 +219,14 @@ class DiffusionLearner:
             bare = losses.per_sample.detach() / losses.weight * losses.log_snr.exp() / 2
             statistics["integrand"] = bare
         return Loss(losses.per_sample, statistics)
+
+    def _taken(self, condition: Condition) -> Condition:
+        """What the model takes of the condition of some images."""
+        return self._encoder.spec.select(condition)
+
+    def _dropped(self, condition: Condition, draws: Draws) -> Condition:
+        """The condition of a batch with entries dropped at random, for guidance."""
+        return self._encoder.spec.drop(condition, self.config.label_dropout, draws)
 
     def after_step(self, phase: str, statistics: Mapping[str, Tensor]) -> None:
         """The learned schedule of a likelihood model adapts to the losses; nothing else does."""
@@ -295,7 +312,7 @@ class DiffusionLearner:
             pixels: uint8 (len(rows), C, H, W), on the learner's device.
         """
         spec = self._encoder.spec
-        known = spec.select(condition)[torch.from_numpy(rows)].to(self._device)
+        known = self._taken(condition)[torch.from_numpy(rows)].to(self._device)
         draws = Draws(self._seed, 0, len(rows), 0, len(rows))
         return spec.derived(known, pixels, draws, clean=True)
 

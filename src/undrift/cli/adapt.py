@@ -1,0 +1,50 @@
+"""``undrift adapt RUN``: a small adapter beside a trained model, which stays as it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from undrift.cli.console import following, make_console
+from undrift.cli.flags import parse, repeated
+from undrift.files.destination import writable_folder
+from undrift.options import AdaptOptions, AdaptSources
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptCommand(AdaptOptions, AdaptSources):
+    """Train an adapter of a diffusion model: a control branch for maps, or low-rank matrices.
+
+    The base stays as it is. The adapter is a run like any other: sample, evaluate and resume it; it
+    stores its own weights, and path and fingerprint of the base.
+
+    Attributes:
+        quiet: print nothing but errors.
+    """
+
+    quiet: bool = False
+
+
+def run(arguments: list[str]) -> None:
+    """Parse ``arguments`` and train the adapter.
+
+    Raises:
+        UndriftError: see `undrift.workflows.adapt.adapt_run`.
+    """
+    asked = parse(AdaptCommand, "adapt", arguments)
+    console = make_console(quiet=asked.quiet)
+    if asked.out is not None:
+        writable_folder("--out", Path(asked.out))
+
+    from undrift.workflows.adapt import adapt_run
+
+    made = adapt_run(asked.target, asked.data, asked, console=console)
+    console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
+    console.print(following("undrift", "sample", *_next(asked, made.directory)))
+
+
+def _next(asked: AdaptCommand, made: Path) -> list[str]:
+    """The words by which samples are drawn from the adapted model on the same processor."""
+    from undrift.cli.sample import Sample
+
+    return repeated(asked, Sample, keep=("device", "threads"), target=made)

@@ -1,0 +1,99 @@
+"""The recipe of an adapter: by its base and its shape."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from undrift.conditioning import MapSpec
+from undrift.diffusion import LogNormal
+from undrift.errors import UsageError
+from undrift.families.family import ModelConfig, Recipe
+from undrift.networks.control import ControlConfig
+from undrift.pipelines.adapter import BaseReference
+from undrift.pipelines.adapter.model import AdapterShape
+from undrift.training.learners.adapter import AdapterConfig
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learning_rate import LearningRate
+from undrift.training.optimizers import AdamWConfig
+
+SHARE = 0.5
+"""Images of an adapter, by default, in units of its base's."""
+
+RATES = {"control": 2e-3, "lora": 1e-3}
+"""Peak learning rates."""
+
+BATCH = 64
+"""Images of a control branch's batch, at least: with few, conditions are followed late."""
+
+DROPOUT = 0.5
+"""Share of the base's own conditions that is dropped beside a map, which then has to say more."""
+
+HIGH_NOISE = 0.6
+"""By how much the mean of log sigma is raised for a control branch: layout is decided there."""
+
+
+def adaptable(run: str, model: ModelConfig, noun: str) -> DiffusionConfig:
+    """The configuration ``model`` of a run, which has to be of a diffusion model.
+
+    Args:
+        run: for messages.
+        model: of the run.
+        noun: of its family.
+
+    Raises:
+        UsageError: for another family, or a network of the user's own.
+    """
+    if not isinstance(model, DiffusionConfig):
+        raise UsageError(f"{run}: of family {noun}; adapters are for diffusion models")
+    if model.network is None:
+        raise UsageError(f"{run}: its network is your own, which an adapter does not know")
+    return model
+
+
+def adapted(
+    base: DiffusionConfig,
+    reference: BaseReference,
+    shape: AdapterShape,
+    maps: tuple[MapSpec, ...],
+    batch_size: int,
+    images: int,
+    learning_rate: float | None,
+    classes: tuple[int, ...] | None,
+) -> Recipe:
+    """The recipe of an adapter.
+
+    Args:
+        base: how the base was trained.
+        reference: to its pipeline.
+        shape: of the adapter.
+        maps: that a control branch adds.
+        batch_size: of the base's training.
+        images: that it was trained on.
+        learning_rate: peak rate; None: of `RATES`.
+        classes: index in the base of each class of the data; None: they are the base's own.
+
+    Raises:
+        UsageError: for a map that the base has already, or a base trained for likelihood.
+    """
+    if base.likelihood is not None:
+        raise UsageError("the base was trained for likelihood; adapt a model of images")
+    taken = {one.name for one in base.spec.maps}
+    for one in maps:
+        if one.name in taken:
+            raise UsageError(f"map {one.name}: the base is conditioned on it already")
+    control = isinstance(shape, ControlConfig)
+    levels = base.levels
+    if control and isinstance(levels, LogNormal):
+        levels = replace(levels, mean=levels.mean + HIGH_NOISE)
+    model = replace(
+        base,
+        spec=replace(base.spec, maps=(*base.spec.maps, *maps)),
+        levels=levels,
+        label_dropout=DROPOUT if control else base.label_dropout,
+        augment=0.0,
+        compile=False,
+        optimizer=AdamWConfig(learning_rate=learning_rate or RATES[shape.kind]),
+    )
+    config = AdapterConfig(model, shape, reference, classes=classes)
+    batch = max(BATCH, batch_size) if control else batch_size
+    return Recipe(config, batch, int(SHARE * images), LearningRate(warm_up=0.02, decay=0.5))

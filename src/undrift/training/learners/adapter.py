@@ -1,0 +1,168 @@
+"""An adapter of a frozen diffusion model as the training loop sees it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from undrift.codec import CodecConfig
+from undrift.conditioning import Condition, ConditionSpec
+from undrift.errors import UsageError
+from undrift.networks import NetworkConfig, lay_out, memory_format
+from undrift.pipelines import DiffusionPipeline, SampleSpec
+from undrift.pipelines.adapter import (
+    AdaptedModel,
+    AdapterFacts,
+    AdapterPipeline,
+    BaseReference,
+)
+from undrift.pipelines.adapter.model import AdapterShape
+from undrift.randomness import Draws, key
+from undrift.training.learner import ParameterGroup, Phase
+from undrift.training.learners.diffusion import DiffusionConfig, DiffusionLearner
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """An adapter and how it is trained.
+
+    Attributes:
+        model: the base with the adapter's maps among its conditions, trained as the adapter is;
+            ``label_dropout`` is the share of the base's own conditions that is dropped.
+        adapter: shape of the adapter.
+        base: what it adapts.
+        map_dropout: share of the adapter's maps that is dropped.
+        classes: index in the base of each class of the data, -1 of a class that the base does not
+            have; None: the classes are the base's own.
+        kind: tells this configuration from other families' in a file.
+    """
+
+    model: DiffusionConfig
+    adapter: AdapterShape
+    base: BaseReference
+    map_dropout: float = 0.1
+    classes: tuple[int, ...] | None = None
+    kind: Literal["adapter"] = "adapter"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.map_dropout <= 1:
+            raise UsageError(f"map_dropout {self.map_dropout}: wanted a share from 0 to 1")
+
+    @property
+    def spec(self) -> SampleSpec:
+        """Shape, conditions and sampling defaults."""
+        return self.model.spec
+
+    @property
+    def codec(self) -> CodecConfig:
+        """That of the base."""
+        return self.model.codec
+
+    @property
+    def condition(self) -> ConditionSpec:
+        """The conditions of base and adapter."""
+        return self.model.condition
+
+    @property
+    def width(self) -> int:
+        """Length of the encoded condition."""
+        return self.model.width
+
+    @property
+    def network(self) -> NetworkConfig | None:
+        """Shape of the base's network."""
+        return self.model.network
+
+    @property
+    def flip(self) -> bool:
+        """Whether images are mirrored at random."""
+        return self.model.flip
+
+    @property
+    def label_dropout(self) -> float:
+        """Share of the base's own conditions that is dropped."""
+        return self.model.label_dropout
+
+    def facts(self, known: int) -> AdapterFacts:
+        """What a pipeline knows of the adapter; ``known`` of the maps are the base's."""
+        return AdapterFacts(self.adapter, self.base, self.spec.maps[known:])
+
+
+class AdapterLearner(DiffusionLearner):
+    """Trains an adapter by the base's own objective; the base is frozen.
+
+    Args:
+        config: the adapter.
+        seed: of the initial weights.
+        device: where to train.
+        base: the frozen pipeline.
+        eigenvalues: see `DiffusionLearner`.
+    """
+
+    def __init__(
+        self,
+        config: AdapterConfig,
+        seed: int,
+        device: torch.device | str,
+        base: DiffusionPipeline,
+        eigenvalues: Tensor | None = None,
+    ) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(key(seed, "weights"))
+            adapted = AdaptedModel(base, config.facts(len(base.spec.maps)))
+        model, encoder = adapted.model, adapted.model.encoder
+        if encoder is None:
+            raise UsageError("the base has no encoder of conditions; adapt a model of undrift's")
+        if encoder.spec.maps != config.condition.maps:
+            raise UsageError("the maps of base and adapter are not those of the configuration")
+        self._start(config.model, seed, device, eigenvalues, model.denoiser, encoder)
+        self.adapted = adapted
+        self.networks = adapted.own.to(device)
+        model.weights.to(self._device)
+        lay_out(model.denoiser.network, self._device)
+        self._layout = memory_format(self._device)
+        self._map_dropout, self._classes = config.map_dropout, config.classes
+        self._own = ConditionSpec(maps=adapted.facts.maps)
+        known = encoder.spec.maps[: len(base.spec.maps)]
+        self._known_spec = replace(encoder.spec, maps=known, augment=0)
+
+    @property
+    def averaged(self) -> Mapping[str, nn.Module]:
+        """The adapter's modules."""
+        return {name: module for name, module in self.networks.items()}
+
+    @property
+    def groups(self) -> tuple[ParameterGroup, ...]:
+        """One group: the adapter."""
+        return (ParameterGroup("adapter", self.networks, self.config.optimizer),)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """One phase, at every step."""
+        return (Phase("denoise", "adapter"),)
+
+    def _taken(self, condition: Condition) -> Condition:
+        """Classes by the base's own numbers."""
+        labels = condition.labels
+        if labels is not None and self._classes is not None:
+            places = torch.tensor(self._classes, dtype=torch.int64, device=labels.device)
+            condition = condition.with_entry("labels", places[labels])
+        return super()._taken(condition)
+
+    def _dropped(self, condition: Condition, draws: Draws) -> Condition:
+        """The base's conditions and the adapter's maps are dropped with shares of their own."""
+        condition = self._known_spec.drop(condition, self.config.label_dropout, draws)
+        return self._own.drop(condition, self._map_dropout, draws)
+
+    def pipeline(self, weights: Mapping[str, Tensor] | None = None) -> AdapterPipeline:
+        """A pipeline of its own copy of base and adapter, in evaluation mode."""
+        adapted = copy.deepcopy(self.adapted)
+        if weights is not None:
+            adapted.own.load_state_dict(dict(weights))
+        adapted.model.weights.eval()
+        return AdapterPipeline(adapted)

@@ -1,0 +1,160 @@
+"""From a trained diffusion model to an adapter of it: ``undrift adapt``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from rich.console import Console
+
+from undrift.data import ImageSet
+from undrift.data.sources.opening import is_path
+from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.families import family_of
+from undrift.families.adapter.recipe import adaptable, adapted
+from undrift.names import find
+from undrift.networks.control import ControlConfig
+from undrift.networks.lora import LoRAConfig
+from undrift.options.adapt import AdaptOptions
+from undrift.options.maps import map_words
+from undrift.pipelines import Pipeline
+from undrift.pipelines.adapter import BaseReference
+from undrift.runs.configuration import DataConfig, RunConfig, absolute
+from undrift.runs.directory import RunDirectory, is_pipeline, open_run
+from undrift.runs.images import find_images, load_images
+from undrift.runs.loading import configuration_of
+from undrift.runs.progress import OnTraining
+from undrift.runs.recipes import FEWEST, choose_device, map_specs
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.plan import TrainingPlan
+from undrift.wording import plural
+from undrift.workflows.planning import Start, is_finished
+from undrift.workflows.train import Run, train_run
+
+
+def adapt_run(
+    base: str,
+    data: str | None,
+    options: AdaptOptions,
+    *,
+    console: Console,
+    callback: OnTraining | None = None,
+) -> Run:
+    """Train an adapter of a finished run, whose weights stay as they are.
+
+    The same call with the same ``out`` resumes it, as ``undrift train`` of the adapter's run does.
+
+    Args:
+        base: the run.
+        data: images to train on; None: the run's own.
+        options: the adapter and its length.
+        console: where to show progress.
+        callback: told of every update.
+
+    Raises:
+        UsageError: a base that cannot be adapted so.
+        ModelFileError: no run, an unfinished or a damaged one.
+        DataError: images that are not there, or lack a map.
+    """
+    if is_pipeline(base):
+        raise UsageError(f"{base}: a pipeline; name its run, which says how it was trained")
+    run = open_run(base)
+    stored = configuration_of(run)
+    trained = adaptable(base, stored.model, family_of(stored.model).noun)
+    if not is_finished(run, stored):
+        raise ModelFileError(f"{run.path}: not finished; undrift train {run.path} goes on with it")
+    source, wanted = _data(run, stored, data, options)
+    images = load_images(source, wanted)
+    config = _config(
+        run, stored, trained, replace(wanted, fingerprint=images.fingerprint), images, options
+    )
+    out = None if options.out is None else RunDirectory(options.out)
+    return train_run(
+        Start(out, source, config, origin=str(run.path)),
+        options.training(),
+        console=console,
+        callback=callback,
+    )
+
+
+def _data(
+    run: RunDirectory, stored: RunConfig, data: str | None, options: AdaptOptions
+) -> tuple[str, DataConfig]:
+    """Where the images are, and how they are read: with the base's size and channels."""
+    channels, height, width = stored.model.spec.shape
+    maps = map_words([*stored.data.maps, *options.condition])
+    if data is None:
+        return find_images(stored.data, run.path), replace(stored.data, maps=maps)
+    size = width if width == height else f"{width}x{height}"
+    wanted = DataConfig(
+        source=data,
+        fingerprint="",
+        size=size,
+        fit=stored.data.fit,
+        channels=channels,  # type: ignore[arg-type] - 1, 3 or 4, as the base has
+        background=stored.data.background,
+        holdout=stored.data.holdout,
+        bad_limit=stored.data.bad_limit,
+        caption_column=stored.data.caption_column,
+        path=absolute(data) if is_path(data) else None,
+        numbers=stored.data.numbers,
+        maps=maps,
+    )
+    return data, wanted
+
+
+def _config(
+    run: RunDirectory,
+    stored: RunConfig,
+    trained: DiffusionConfig,
+    data: DataConfig,
+    images: ImageSet,
+    options: AdaptOptions,
+) -> RunConfig:
+    train = images.split("train")
+    if len(train) < FEWEST:
+        raise DataError(
+            f"{data.source}: {plural(len(train), 'image')} to train on, wanted at least {FEWEST}"
+        )
+    pipeline = Pipeline.from_pretrained(run.pipeline)
+    reference = BaseReference(str(run.pipeline.absolute()), pipeline.fingerprint)
+    shape = ControlConfig() if options.lora is None else LoRAConfig(rank=options.lora)
+    plan = stored.training
+    recipe = adapted(
+        trained,
+        reference,
+        shape,
+        map_specs(options.condition, train),
+        plan.batch_size,
+        plan.steps * plan.batch_size,
+        options.learning_rate,
+        _classes(trained.spec.class_names, images),
+    )
+    batch = options.batch_size or recipe.batch_size
+    device = choose_device(options.device)
+    return RunConfig(
+        data=data,
+        model=recipe.model,
+        training=TrainingPlan(
+            steps=1
+            if options.budget is not None
+            else max(1, (options.images or recipe.images) // batch),
+            batch_size=batch,
+            seed=options.seed,
+            learning_rate=recipe.learning_rate,
+            clip=recipe.clip,
+            device="cuda" if device == "cuda" else "cpu",
+            threads=options.threads or torch.get_num_threads(),
+            checkpoint_every=options.checkpoint_every,
+        ),
+        budget=options.budget,
+    )
+
+
+def _classes(known: tuple[str, ...], images: ImageSet) -> tuple[int, ...] | None:
+    """The base's index of each class of the images, -1 of one that it does not have."""
+    if images.class_names == known or not known:
+        return None
+    place = {name: i for i, name in enumerate(known)}
+    found = [find(name, place) for name in images.class_names]
+    return tuple(-1 if index is None else index for index in found)
