@@ -71,7 +71,9 @@ def test_measured_images_are_restored_and_compared(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "code", "pattern"),
     [
-        ("edit model data.npz", 2, "give one of --strength, as 0.6, --operator, as blur:2, and"),
+        ("edit model data.npz", 2, "give one of --strength, as 0.6, --like, as 0.3, --operator"),
+        ("edit model data.npz --like 1.5", 2, "like 1.5: give a share"),
+        ("edit model data.npz --like 0.5 --sampler heun", 2, "its steps are Euler's"),
         ("edit model data.npz --mask left --strength 0.5", 2, "give one of"),
         ("edit model data.npz --mask left --iterations 3", 2, "--iterations: it belongs to --op"),
         ("edit model data.npz --operator blur:1 --method repaint", 2, "it belongs to --mask"),
@@ -132,3 +134,12 @@ def test_a_method_is_tested_on_the_model_s_own_images(tmp_path, capsys):
     words = "edit model --mask left --self-check 20 --variants 3 --steps 3 --quiet".split()
     assert main([*words, "--out", str(tmp_path / "mask")]) == 0
     assert (tmp_path / "mask" / "self-check.json").is_file()
+
+
+def test_variations_near_an_image(tmp_path, capsys):
+    words = "edit model data.npz --like 0.2 -n 2 --variants 2 --steps 30".split()
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("the noise of an image leads back to it within ") for line in lines)
+    record = json.loads((tmp_path / "out" / "samples.json").read_text())
+    assert record["settings"]["like"] == 0.2 and record["settings"]["sampler"] == "euler"

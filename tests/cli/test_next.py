@@ -40,6 +40,7 @@ ODD = {
         "labels": ("0", "two words"),
         "prompt": ("a red apple",),
         "guidance_interval": (0.3, 5.0),
+        "maps": ("edges",),
         "steps": 7,
         "threads": 1,
         "levels": 17,
@@ -108,7 +109,7 @@ CASES = {
     "inpaint": (inpaint.Inpaint, {}, lambda asked: ["inpaint", *inpaint._next(asked)], SEED, set()),
     "edit": (
         edit.Edit,
-        {"strength": None, "mask": None, "method": "diffpir", "self_check": None},
+        {"strength": None, "like": None, "mask": None, "method": "diffpir", "self_check": None},
         lambda asked: ["edit", *edit._next(asked)],
         SEED,
         set(),

@@ -46,6 +46,21 @@ def test_strength_is_how_much_is_sampled_anew():
     assert 0.2 < same.mean() < 0.8  # from pure noise the mode is drawn anew
 
 
+def test_the_noise_of_an_image_leads_back_to_it():
+    pipeline, images = exact(), data(12, 5)[0]
+    back = pipeline.edit(images, like=0.0, variants=2, batch_size=5)
+    assert close(back.images, np.repeat(images, 2, axis=0))
+    assert back.settings["inversion_error"] < 0.1 and back.settings["sampler"] == "euler"
+    apart = [
+        np.abs(pipeline.edit(images, like=share).images.astype(float) - images).mean()
+        for share in (0.1, 0.4, 1.0)
+    ]
+    assert 0.5 < apart[0] < apart[1] < apart[2]
+    part = pipeline.edit(images[4:6], like=0.3, first=4, variants=2)
+    whole = pipeline.edit(images, like=0.3, variants=2)
+    assert close(part.images, whole.images[8:12])
+
+
 def test_what_was_measured_is_kept_and_the_rest_is_sampled():
     images, bright = data(8, 6)
     pixels = np.repeat(images, 20, axis=0).astype(float)
@@ -81,7 +96,10 @@ def test_colours_are_restored_from_grey():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({}, "give one of operator, as blur:2, and strength"),
+        ({}, "give one of operator, as blur:2, strength, as 0.6, and like"),
+        ({"like": 1.5}, "like 1.5: give a share"),
+        ({"like": 0.5, "strength": 0.5}, "give one of"),
+        ({"like": 0.5, "sampler": "heun"}, "its steps are Euler's"),
         ({"operator": "blur:2", "strength": 0.5}, "give one of"),
         ({"strength": 1.5}, "strength 1.5: give a share from 0 to 1"),
         ({"operator": "sharpen"}, "wanted blur:WIDTH"),

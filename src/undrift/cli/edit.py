@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from undrift.pipelines import Samples
 
 SETTINGS = (
-    *("operator", "strength", "noise", "method", "iterations"),
+    *("operator", "strength", "like", "noise", "method", "iterations"),
     *("steps", "sampler", "guidance"),
 )
 """Flags that are settings of some families."""
@@ -44,7 +44,7 @@ SETTINGS = (
 class Edit(ProcessFlags, WeightsOptions):
     """Make images from images: others like them, or what a masked, blurred or small one was.
 
-    No model is trained for it. One of --strength, --operator and --mask says what to do.
+    No model is trained for it. One of --strength, --like, --operator and --mask says what to do.
 
     Attributes:
         target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
@@ -52,6 +52,8 @@ class Edit(ProcessFlags, WeightsOptions):
             the run's own data.
         strength: vary each image: share of the way to noise that it is taken before it is sampled
             anew, from 0 (it stays) to 1 (nothing is left of it).
+        like: others near each image: share, from 0 (it stays) to 1, of new noise in the noise that
+            the image would be drawn from, which is computed first.
         mask: fill in a part of each image, as `undrift inpaint` does: top, bottom, left, right,
             center, or a picture of the images' size in which white is what gets filled in.
         operator: restore each image: what was done to it, as blur:2 (width in pixels), downsample:4
@@ -90,6 +92,7 @@ class Edit(ProcessFlags, WeightsOptions):
         tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
     ] = None
     strength: float | None = None
+    like: float | None = None
     mask: str | None = None
     operator: str | None = None
     self_check: int | None = None
@@ -119,17 +122,20 @@ class Edit(ProcessFlags, WeightsOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ways = (self.strength, self.operator, self.mask)
+        ways = (self.strength, self.like, self.operator, self.mask)
         if sum(way is not None for way in ways) != 1:
             raise UsageError(
-                "edit: give one of --strength, as 0.6, --operator, as blur:2, and --mask, as left"
+                "edit: give one of --strength, as 0.6, --like, as 0.3, --operator, as blur:2, and "
+                "--mask, as left"
             )
         for name in ("measure", "noise", "method", "iterations"):
             masked = name == "method" and self.mask is not None
             if self.operator is None and not masked and getattr(self, name) not in (None, False):
                 raise UsageError(f"--{name}: it belongs to --operator; leave it out")
         at_least("self_check", self.self_check, 20)
-        if self.self_check is not None and (self.strength is not None or self.data is not None):
+        if self.self_check is not None and (
+            self.strength is not None or self.like is not None or self.data is not None
+        ):
             raise UsageError(
                 "--self-check: it goes with --operator or --mask, without DATA: the images are the "
                 "model's own"
@@ -139,7 +145,7 @@ class Edit(ProcessFlags, WeightsOptions):
         for name in ("n", "variants", "steps", "iterations", "batch_size"):
             at_least(name, getattr(self, name), 1)
         at_least("seed", self.seed, 0)
-        for name in ("strength", "noise", "guidance"):
+        for name in ("strength", "like", "noise", "guidance"):
             finite(name, getattr(self, name))
 
 
@@ -235,6 +241,9 @@ def run(arguments: list[str]) -> None:
     console.print(f"{plural(len(edited), 'image')} in {edited.seconds:.1f} s, {cost}")
     if asked.operator is not None and not as_they_are:
         console.print(_nearness(truth, edited))
+    if asked.like is not None:
+        missed = edited.settings["inversion_error"]
+        console.print(f"the noise of an image leads back to it within {missed:.2g} levels")
     console.print(f"wrote {out / BESIDE}")
     console.print(following("undrift", "edit", *_next(asked)))
 

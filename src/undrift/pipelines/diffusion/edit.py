@@ -1,10 +1,12 @@
 """Images made from images by a diffusion model that was never trained for it.
 
-``restore``: the images are measurements ``y = A x + n`` of what is wanted, by a linear operator;
+``operator``: the images are measurements ``y = A x + n`` of what is wanted, by a linear operator;
 samples come from the posterior as `undrift.sampling.inverse.PosteriorDenoiser` has it.
 
-``vary``: an image is noised to a level and sampled from there (SDEdit, Meng et al. 2022): with
+``strength``: an image is noised to a level and sampled from there (SDEdit, Meng et al. 2022): with
 strength 0 it stays, with strength 1 nothing is left of it.
+
+``like``: an image is taken back to its noise, which is mixed with new noise and sampled from.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from torch import Tensor
 from undrift.codec.affine import Affine
 from undrift.conditioning import Condition
 from undrift.errors import UsageError
+from undrift.pipelines.diffusion.draw import Drawing
 from undrift.pipelines.diffusion.inpaint import SAMPLER, drawing_of, within_range
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.settings import DiffusionEditing
@@ -29,7 +32,14 @@ from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
-from undrift.sampling.inverse import InModelSpace, PosteriorDenoiser, Quantise, parse_operator
+from undrift.sampling.inverse import (
+    InModelSpace,
+    PosteriorDenoiser,
+    Quantise,
+    invert,
+    near,
+    parse_operator,
+)
 from undrift.sampling.thresholding import DataRange
 
 Bind = Callable[[BoundDenoise, range], BoundDenoise]
@@ -51,17 +61,29 @@ def edit(
     if not isinstance(codec, Affine):
         raise UsageError(f"edit: pixels cannot be known in the space of {type(codec).__name__}")
     restoring = settings.operator is not None
-    sampler = SAMPLER if restoring else spec.sampler
+    sampler = SAMPLER if restoring else spec.sampler if settings.like is None else "euler"
     drawing = drawing_of(model, settings, condition, sampler)
-    condition = given.by_fill(condition)
+    of_images, condition = condition, given.by_fill(condition)
     labels = None if condition.labels is None else condition.labels.numpy()
     own = {name: value for name, value in settings.own().items() if value is not None}
     record = {**drawing.settings(), **own}
     times = drawing.times()
     bind: Bind | None = None
     start: Start | None = None
+    counted = CountedDenoiser(model.denoiser)
     if restoring:
         bind = _restoring(model, codec, given, settings)
+    elif settings.like is not None:
+        x, missed = _inverted(drawing, counted, codec, given, of_images, times, batch_size)
+        record["inversion_error"] = missed
+        sigma = float(model.denoiser.schedule(times[0]).sigma)
+        share = settings.like
+
+        def start_near(rows: range, noise: Tensor) -> Tensor:
+            places = torch.tensor(list(rows), dtype=torch.int64, device="cpu") // given.variants
+            return near(x[places], noise.to(x), sigma, share)
+
+        start = start_near
     else:
         steps = math.ceil((settings.strength or 0.0) * (len(times) - 1))
         times = times[len(times) - 1 - steps :]
@@ -69,7 +91,6 @@ def edit(
         if not steps:
             images = np.repeat(given.images, given.variants, axis=0)
             return Samples(images, labels, settings=record)
-    counted = CountedDenoiser(model.denoiser)
     request = Request(len(given), seed, 0, batch_size)
     parts: list[NDArray[np.uint8]] = []
     for k, rows in enumerate(request.batches):
@@ -87,6 +108,46 @@ def edit(
         parts.append(model.decoded(drawn.x))
     nfe = counted.images / len(given)
     return Samples(np.concatenate(parts), labels, nfe=nfe, settings=record)
+
+
+def _inverted(
+    drawing: Drawing,
+    counted: CountedDenoiser,
+    codec: Affine,
+    given: Variants,
+    condition: Condition,
+    times: Tensor,
+    batch_size: int,
+) -> tuple[Tensor, float]:
+    """The noise of each image (N, ...), and by how many levels the worst is missed.
+
+    Raises:
+        UsageError: for images of another size.
+    """
+    model = drawing.model
+    _check_size(model, given)
+    parts: list[Tensor] = []
+    worst = 0.0
+    limits = DataRange.of_codec(codec, model.spec.shape[0])
+    low, high = limits.like(torch.zeros(1, *model.spec.shape, dtype=torch.float32, device="cpu"))
+    unit = float((high - low).mean()) / 255
+    for rows in Request(len(given.images), 0, 0, batch_size).batches:
+        pixels = torch.from_numpy(given.images[rows.start : rows.stop].copy()).permute(0, 3, 1, 2)
+        denoise = drawing.bind(counted, condition[rows.start : rows.stop], rows)
+        x0 = codec.encode(pixels.to(model.device))
+        schedule = model.denoiser.schedule
+        found = invert(denoise, x0, times, schedule, deviation=codec.sigma_data)
+        parts.append(found.x)
+        worst = max(worst, float(found.error.max()) / unit)
+    return torch.cat(parts), round(worst, 4)
+
+
+def _check_size(model: DiffusionModel, given: Variants) -> None:
+    shape, got = model.spec.shape, given.images.shape
+    if got[1:] != (*shape[1:], shape[0]):
+        raise UsageError(
+            f"edit: images {got}, wanted (n, {shape[1]}, {shape[2]}, {shape[0]}) as the model draws"
+        )
 
 
 def _restoring(
@@ -130,11 +191,7 @@ def _restoring(
 
 def _starting(model: DiffusionModel, given: Variants, t: Tensor) -> Start:
     """The images of some fills at the noise level of ``t``."""
-    shape, got = model.spec.shape, given.images.shape
-    if got[1:] != (*shape[1:], shape[0]):
-        raise UsageError(
-            f"edit: images {got}, wanted (n, {shape[1]}, {shape[2]}, {shape[0]}) as the model draws"
-        )
+    _check_size(model, given)
     level = model.denoiser.schedule(t)
 
     def start(rows: range, noise: Tensor) -> Tensor:

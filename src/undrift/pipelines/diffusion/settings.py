@@ -69,13 +69,16 @@ class DiffusionSettings:
 
 @dataclass(frozen=True, eq=False)
 class DiffusionEditing:
-    """How a diffusion model makes images from images; one of the first two is needed.
+    """How a diffusion model makes images from images; one of the first three is needed.
 
     Attributes:
         operator: the images are measurements by it: ``"blur:WIDTH"``, ``"downsample:FACTOR"``,
             ``"quantise:LEVELS"`` or ``"grey"``; what was measured is sampled.
         strength: share of the way to noise that an image is taken before it is sampled anew, from 0
             (it stays) to 1 (nothing is left of it).
+        like: variations near an image: the image is taken back to the noise that it would be drawn
+            from (`undrift.sampling.inverse.invert`), of which this share is replaced by new noise,
+            from 0 (it stays) to 1. Steps are Euler's.
         noise: of the operator: standard deviation of the measurement's error, in levels of 255.
         method: of the operator: ``"moments"``, ``"pigdm"``, ``"dps"``, ``"ddnm"`` or
             ``"diffpir"``; see `undrift.sampling.inverse.posterior`.
@@ -88,6 +91,7 @@ class DiffusionEditing:
 
     operator: str | None = None
     strength: float | None = None
+    like: float | None = None
     noise: float = 0.0
     method: Rule = "moments"
     iterations: int = 4
@@ -97,18 +101,23 @@ class DiffusionEditing:
     grid: Grid = None
 
     def __post_init__(self) -> None:
-        if (self.operator is None) == (self.strength is None):
-            raise UsageError("edit: give one of operator, as blur:2, and strength, as 0.6")
-        if self.strength is not None and not 0 <= self.strength <= 1:
-            raise UsageError(f"strength {self.strength}: give a share from 0 to 1")
+        if sum(way is not None for way in (self.operator, self.strength, self.like)) != 1:
+            raise UsageError(
+                "edit: give one of operator, as blur:2, strength, as 0.6, and like, as 0.3"
+            )
+        for name, share in (("strength", self.strength), ("like", self.like)):
+            if share is not None and not 0 <= share <= 1:
+                raise UsageError(f"{name} {share}: give a share from 0 to 1")
+        if self.like is not None and self.sampler is not None:
+            raise UsageError(f"sampler {self.sampler!r} with like: its steps are Euler's")
         if not 0 <= self.noise <= 255:
             raise UsageError(f"noise {self.noise}: give levels from 0 to 255")
         within("iterations", self.iterations, 1, 1000)
 
     def own(self) -> dict[str, object]:
         """What repeats it beside sampling settings; None is not used."""
-        if self.strength is not None:
-            return {"strength": self.strength}
+        if self.operator is None:
+            return {"strength": self.strength, "like": self.like}
         return {
             "operator": self.operator,
             "noise": self.noise,

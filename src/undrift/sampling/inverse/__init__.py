@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from undrift.sampling.inverse.inversion import Inverted, invert, near
 from undrift.sampling.inverse.measurement import Measurement
 from undrift.sampling.inverse.moments import MomentMatched
 from undrift.sampling.inverse.operators import (
@@ -25,6 +26,7 @@ __all__ = [
     "Downsample",
     "Grey",
     "InModelSpace",
+    "Inverted",
     "Mask",
     "Measurement",
     "MomentMatched",
@@ -35,7 +37,9 @@ __all__ = [
     "RePaint",
     "Rule",
     "Uniformity",
+    "invert",
     "measured",
+    "near",
     "parse_operator",
     "ranks",
     "time_travel",
