@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from undrift.claims.claims import CLAIMS, effect, interval
 from undrift.claims.comparisons import MAIN
 from undrift.claims.evidence import Evidence
 from undrift.claims.figures import Table
-from undrift.comparison.page import own_style, page_of, sections
+from undrift.comparison.page import own_style, sections
 from undrift.comparison.sentences import VERDICTS
 from undrift.report.cost import duration
 from undrift.report.figure import Chart, short
@@ -73,9 +73,8 @@ def render(folder: Path, result: ClaimsResult, claims: Sequence[Section]) -> str
         claims: a section each.
     """
     found = result.comparisons[MAIN]
-    main = page_of(folder / MAIN, found)
     # the comparison's own verdicts rest on one table; those of the study on all
-    main = replace(main, budgets=[replace(one, claims=()) for one in main.budgets])
+    main = sections(folder / MAIN, found, claims=False)
     return _template().render(
         title=f"Six claims on {Path(result.data).name or result.data}",
         lead=_lead(result),
@@ -87,7 +86,7 @@ def render(folder: Path, result: ClaimsResult, claims: Sequence[Section]) -> str
         cost=_cost(result),
         comparisons=_comparisons(result),
         result=result,
-        sections=sections(main),
+        sections=main,
         style=style(),
         own_style=own_style(),
     )

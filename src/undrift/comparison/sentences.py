@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from undrift.advice import possible
 from undrift.metrics.seeds import OverSeeds
@@ -22,23 +21,27 @@ from undrift.results.comparison import (
     RunResult,
     Standing,
 )
-from undrift.results.verdict import Verdict
+from undrift.results.verdict import ClaimResult, Verdict
 from undrift.wording import dimensions, plural
 
 STANDINGS: Mapping[Standing, tuple[str, str]] = {
-    "better": ("good", "better"),
-    "worse": ("bad", "worse"),
-    "alike": ("", "alike"),
-    "open": ("warn", "open"),
+    "better": ("good", "better, by more than the margin"),
+    "worse": ("bad", "worse, by more than the margin"),
+    "alike": ("", "alike: any difference is within the margin"),
+    "open": (
+        "warn",
+        "open: the interval does not settle whether a difference beyond the margin is there",
+    ),
 }
-"""Tone and word of each standing."""
+"""Tone and meaning of each standing."""
 
-_REASONS: Mapping[Standing, str] = {
-    "better": "better, by more than the margin",
-    "worse": "worse, by more than the margin",
-    "alike": "alike: any difference is within the margin",
-    "open": "open: the interval does not settle whether a difference beyond the margin is there",
+VERDICTS: Mapping[Verdict, str] = {
+    "supported": "good",
+    "not supported": "bad",
+    "mixed": "warn",
+    "inconclusive": "warn",
 }
+"""Tone of each verdict."""
 
 
 def lead_of(found: ComparisonResult) -> str:
@@ -54,100 +57,16 @@ def lead_of(found: ComparisonResult) -> str:
     )
 
 
-@dataclass(frozen=True)
-class DifferenceLine:
-    """How a method stands to the first one in a metric, in words.
-
-    Attributes:
-        tone: of the badge: "good", "bad", "warn" or none.
-        word: of the badge.
-        method: its name.
-        metric: its title.
-        difference: method less the first one.
-        interval: of the difference.
-        margin: what counts as one.
-        n: seeds.
-        reason: of the badge, as a sentence.
-    """
-
-    tone: str
-    word: str
-    method: str
-    metric: str
-    difference: str
-    interval: str
-    margin: str
-    n: int
-    reason: str
-
-
-def difference_lines(found: ComparisonResult, table: BudgetResult) -> list[DifferenceLine]:
-    """How each method stands to the first one, metric by metric."""
-    return [
-        DifferenceLine(
-            *STANDINGS[entry.standing],
-            method=row.method,
-            metric=title_of(metric),
-            difference=signed(metric, entry.value),
-            interval=interval(metric, entry),
-            margin=size(metric, entry.margin),
-            n=entry.n,
-            reason=f"{_REASONS[entry.standing]} (against {found.methods[0]})",
-        )
-        for row in table.methods[1:]
-        for metric, entry in row.contrasts.items()
-    ]
-
-
-VERDICTS: Mapping[Verdict, str] = {
-    "supported": "good",
-    "not supported": "bad",
-    "mixed": "warn",
-    "inconclusive": "warn",
-}
-"""Tone of each verdict."""
-
-
-@dataclass(frozen=True)
-class ClaimLine:
-    """A claim with its verdict, in words.
-
-    Attributes:
-        tone: of the verdict.
-        verdict: on the claim.
-        open: whether it is inconclusive.
-        question: that it answers.
-        number: the effect with its interval, and what it rests on.
-    """
-
-    tone: str
-    verdict: Verdict
-    open: bool
-    question: str
-    number: str
-
-
-def claim_lines(table: BudgetResult) -> list[ClaimLine]:
-    """Each claim with its verdict, its number and what that rests on."""
-    lines = []
-    for claim in table.claims:
-        number = "not measured"
-        if claim.value is not None:
-            number = _points(claim.value)
-            if claim.low is not None and claim.high is not None:
-                low, high = _points(claim.low), _points(claim.high)
-                number += f" (95% interval {low.removesuffix(' points')} to {high})"
-            number += f": {claim.unit}"
-        lines.append(
-            ClaimLine(
-                tone=VERDICTS[claim.verdict],
-                verdict=claim.verdict,
-                open=claim.verdict == "inconclusive",
-                question=claim.question,
-                number=f"{number}; {claim.reason}.",
-            )
-        )
-    return lines
+def claim_number(claim: ClaimResult) -> str:
+    """The effect of a claim with its interval, and what it rests on."""
+    number = "not measured"
+    if claim.value is not None:
+        number = _points(claim.value)
+        if claim.low is not None and claim.high is not None:
+            low, high = _points(claim.low), _points(claim.high)
+            number += f" (95% interval {low.removesuffix(' points')} to {high})"
+        number += f": {claim.unit}"
+    return f"{number}; {claim.reason}."
 
 
 def _points(share: float) -> str:

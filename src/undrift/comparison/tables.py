@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from undrift.comparison.sentences import tuning_words
 from undrift.metrics.catalogue import METRICS
@@ -12,90 +11,28 @@ from undrift.options.train import parameter_count
 from undrift.report.cost import duration
 from undrift.report.figure import short
 from undrift.report.metric_table import amount, title_of
+from undrift.report.words import Row
 from undrift.results.comparison import (
-    BudgetKind,
     BudgetResult,
     ComparisonProtocol,
     ComparisonResult,
     ComparisonTuning,
-    FailedRun,
-    MeasuredRun,
     MethodResult,
+    RunResult,
     SeedMean,
     Trial,
 )
 from undrift.runs.collapse import FAILED
 from undrift.wording import plural
 
-Row = tuple[str, str]
-"""What something is called, and what it is."""
+
+def better(metric: str) -> str:
+    """Which way is better."""
+    return f"{METRICS[metric].better} is better"
 
 
-@dataclass(frozen=True)
-class Head:
-    """A column of a metric.
-
-    Attributes:
-        title: of the metric.
-        better: which way is better.
-    """
-
-    title: str
-    better: str
-
-
-@dataclass(frozen=True)
-class Value:
-    """A metric of a method.
-
-    Attributes:
-        title: of the metric.
-        value: formatted.
-        beside: its interval, or why there is none.
-    """
-
-    title: str
-    value: str
-    beside: str
-
-
-@dataclass(frozen=True)
-class MetricRow:
-    """All metrics of a method.
-
-    Attributes:
-        name: of the method.
-        note: what to know before reading it.
-        cells: one per column.
-    """
-
-    name: str
-    note: str
-    cells: Sequence[Value]
-
-
-def heads(found: ComparisonResult) -> list[Head]:
-    """A column per metric."""
-    return [Head(title_of(name), f"{METRICS[name].better} is better") for name in found.metrics]
-
-
-def metric_rows(found: ComparisonResult, table: BudgetResult) -> list[MetricRow]:
-    """A row per method, and one of real images."""
-    rows = [
-        MetricRow(
-            row.method,
-            _note(found, table, row),
-            [_value(name, row.metrics.get(name)) for name in found.metrics],
-        )
-        for row in table.methods
-    ]
-    floors = [
-        Value(title_of(name), amount(name, table.floors.get(name)), "") for name in found.metrics
-    ]
-    return [*rows, MetricRow("real images", "the floor of each metric", floors)]
-
-
-def _note(found: ComparisonResult, table: BudgetResult, row: MethodResult) -> str:
+def note_of(found: ComparisonResult, table: BudgetResult, row: MethodResult) -> str:
+    """What to know before reading the row of a method."""
     parts = [f"{row.done} of {plural(row.runs, 'run')}" if row.done < row.runs else ""]
     if not row.done and row.reasons:
         parts.append(row.reasons[0])
@@ -106,16 +43,15 @@ def _note(found: ComparisonResult, table: BudgetResult, row: MethodResult) -> st
     return "; ".join(part for part in parts if part)
 
 
-def _value(name: str, mean: SeedMean | None) -> Value:
+def beside(metric: str, mean: SeedMean | None) -> str:
+    """The interval of a mean, or why there is none."""
     if mean is None:
-        return Value(title_of(name), "-", "not measured")
+        return "not measured"
     if mean.low is None:
-        beside = "one seed"
-    elif mean.low == mean.high:
-        beside = "the same with every seed"  # which is no promise of another's
-    else:
-        beside = f"{amount(name, mean.low)} to {amount(name, mean.high)}"
-    return Value(title_of(name), amount(name, mean.value), beside)
+        return "one seed"
+    if mean.low == mean.high:
+        return "the same with every seed"  # which is no promise of another's
+    return f"{amount(metric, mean.low)} to {amount(metric, mean.high)}"
 
 
 def cost_rows(found: ComparisonResult, table: BudgetResult) -> list[list[Row]]:
@@ -165,50 +101,9 @@ def _time(milliseconds: float) -> str:
     return f"{milliseconds:.3g} ms" if milliseconds < 999.5 else f"{milliseconds / 1000:.3g} s"
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """A run in a table.
-
-    Attributes:
-        name: of its method.
-        seed: random seed.
-        state: how it ended; one that ended with bad samples says so.
-        tone: of the state: "good" or "bad".
-        cells: metrics, formatted.
-        seconds: of training, formatted.
-        images: seen, formatted.
-        reason: why it failed; empty where it did not.
-    """
-
-    name: str
-    seed: str
-    state: str
-    tone: str
-    cells: Sequence[str]
-    seconds: str
-    images: str
-    reason: str
-
-
-def run_rows(found: ComparisonResult, runs: Sequence[MeasuredRun | FailedRun]) -> list[RunRow]:
-    """Every run of a budget, and how it ended."""
-    rows = []
-    for run in runs:
-        bad = run.health if run.health in FAILED else None
-        state = bad.replace("_", " ") if bad else run.state
-        rows.append(
-            RunRow(
-                name=run.method,
-                seed=str(run.seed),
-                state=state,
-                tone="good" if state == "done" else "bad",
-                cells=[amount(name, run.value(name)) for name in found.metrics],
-                seconds=duration(run.seconds),
-                images=f"{run.images:,}",
-                reason=run.reason if isinstance(run, FailedRun) else "",
-            )
-        )
-    return rows
+def state_of(run: RunResult) -> str:
+    """How a run ended; one that ended with bad samples says so."""
+    return run.health.replace("_", " ") if run.health in FAILED and run.health else run.state
 
 
 _SETTINGS = {
@@ -219,51 +114,13 @@ _SETTINGS = {
 """Axis of the search space -> setting -> what it is called beside its value."""
 
 
-@dataclass(frozen=True)
-class TrialRow:
-    """A trial in a table.
-
-    Attributes:
-        name: of its method.
-        trial: its number, or "recipe".
-        chosen: whether it is the best one.
-        cells: settings, metric and training time, formatted.
-        reason: why it failed; empty where it did not.
-    """
-
-    name: str
-    trial: str
-    chosen: bool
-    cells: Sequence[str]
-    reason: str
-
-
 def tuning_heads(tuning: ComparisonTuning) -> list[str]:
     """Columns of numbers."""
     names = [axis.name for axis in tuning.space]
     return [*names, f"{title_of(tuning.metric)}, validation images", "training"]
 
 
-def tuning_rows(tuning: ComparisonTuning, kind: BudgetKind) -> list[TrialRow]:
-    """A row per method and trial at a budget."""
-    return [
-        TrialRow(
-            name=name,
-            trial="recipe" if trial.point == 0 else str(trial.point),
-            chosen=trial.point == found.point,
-            cells=[
-                *(_factor(axis.name, trial) for axis in tuning.space),
-                amount(tuning.metric, trial.value),
-                duration(trial.seconds),
-            ],
-            reason=trial.reason or "",
-        )
-        for name, found in tuning.budgets[kind].items()
-        for trial in found.trials
-    ]
-
-
-def _factor(axis: str, trial: Trial) -> str:
+def setting_of(axis: str, trial: Trial) -> str:
     """What a trial set along one axis, and by which factor of the recipe's."""
     for setting, word in _SETTINGS[axis].items():
         if setting in trial.settings:
