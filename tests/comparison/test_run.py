@@ -221,7 +221,7 @@ def test_a_run_that_collapsed_counts_as_failed_and_keeps_its_numbers():
     row = by_method(found)["r3gan"]
     assert row.done == 3 and row.metrics["fd"].n == 3
     assert row.failed.value == pytest.approx(1 / 3)
-    assert row.reasons == ("seed 2: collapsed in the end, by its looks at samples",)
+    assert row.reasons == ("seed 2: collapsed in the end, by its periodic evaluations",)
     assert any("1 of 3 runs ended collapsed or diverged" in line for line in found.remarks)
     assert by_method(found)["dcgan"].failed.value == 0
 
@@ -261,7 +261,7 @@ def test_one_seed_says_so_and_a_shared_processor_is_told():
     found = run_comparison(replace(COMPARISON, seeds=1), executor=executor)
     entry = by_method(found)["r3gan"].contrasts["fd"]
     assert entry.low is None and entry.standing == "open"
-    assert any("one seed says nothing of others" in line for line in found.remarks)
+    assert any("one seed has no interval" in line for line in found.remarks)
     assert any("got 0.40 to 0.40 processor cores" in line for line in found.remarks)
 
 

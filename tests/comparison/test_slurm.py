@@ -148,7 +148,7 @@ class Job:
     ],
 )
 def test_the_state_of_a_job_says_how_it_ended(state, code, words, tmp_path, monkeypatch):
-    monkeypatch.setattr(slurm, "LOOK", 0.0)
+    monkeypatch.setattr(slurm, "POLL", 0.0)
     job = slurm._ClusterJob(Job(tmp_path, "RUNNING"), tmp_path / "log.txt")
     assert job.poll() is None
     job._job.state = state
@@ -160,7 +160,7 @@ def test_the_state_of_a_job_says_how_it_ended(state, code, words, tmp_path, monk
 
 
 def test_a_job_that_waits_is_cancelled(tmp_path, monkeypatch):
-    monkeypatch.setattr(slurm, "LOOK", 0.0)
+    monkeypatch.setattr(slurm, "POLL", 0.0)
     job = slurm._ClusterJob(Job(tmp_path, "PENDING"), tmp_path / "log.txt")
     job.stop()
     outcome = job.poll()

@@ -43,9 +43,9 @@ def figures(evidence: Evidence) -> list[Chart]:
     if not found:
         return []
     caption = (
-        "Share of samples that a classifier takes for the class that was asked for, against the "
+        "Share of samples that a classifier takes for the requested class, against the "
         "Frechet distance, along guidance (diffusion) and truncation (GAN). A line is a run, its "
-        "ring where the dial is off. Up and to the left is better."
+        "ring where these are off. Up and to the left is better."
     )
     return [Chart("control-dials", caption, lambda _: _draw(found))]
 
@@ -67,7 +67,7 @@ def pictures(evidence: Evidence) -> list[tuple[str, Picture]]:
     if not found:
         return []
     first = min(found, key=lambda one: one.seed)
-    rows = [("held-out images", first.originals), ("what is shown", first.visible)]
+    rows = [("held-out images", first.originals), ("visible part", first.visible)]
     rows += [(method, one.images) for method, one in first.methods.items()]
     return [
         (name, strip(np.asarray(images, np.uint8), f"{name}, hidden halves", tile=44))
@@ -102,17 +102,17 @@ def tables(evidence: Evidence) -> list[Table]:
         )
     heads = (
         "method",
-        "dB of the mean of four fills",
-        "dB of one fill",
+        "dB of the mean of four completions",
+        "dB of one completion",
         "calibration",
-        "difference of fills, levels",
-        "seconds per fill",
+        "difference of completions, pixel values",
+        "seconds per completion",
         "seeds",
     )
     note = (
         f"{plural(found[0].count, 'held-out image')} of each seed, lower half hidden; the GANs are "
         "inverted for the time that diffusion takes to sample. Calibration: squared difference of "
-        "two fills over squared error, 1 where fills are drawn from what could be there. Known "
-        "pixels are put back in all."
+        "two completions over squared error, 1 for samples of the posterior. Known pixels are "
+        "restored in all."
     )
     return [Table(heads, rows, note)]

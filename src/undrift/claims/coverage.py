@@ -72,8 +72,8 @@ def figures(evidence: Evidence) -> list[Chart]:
         made.append(Chart("coverage-tail", caption, lambda tones: _tails(tails, tones)))
     if trades:
         caption = (
-            "Fidelity against diversity along each method's dial: guidance of diffusion, "
-            "truncation of a GAN. A line is a run; its ring is where the dial is off."
+            "Fidelity against diversity along guidance (diffusion) or truncation (GAN). A line is "
+            "a run; its ring is where guidance or truncation is off."
         )
         made.append(Chart("coverage-dials", caption, lambda _: _trades(trades)))
     return made
@@ -139,7 +139,7 @@ def tables(evidence: Evidence) -> list[Table]:
     if rows:
         made.append(
             Table(
-                ("world, method", "modes found", "of high quality", "KL to even shares", "seeds"),
+                ("data, method", "modes found", "of high quality", "KL to even shares", "seeds"),
                 rows,
                 "Means over seeds with 95 % intervals. Found: a mode that holds a quarter of its "
                 "fair share within 3 standard deviations; a perfect sampler finds all, has 98.9 % "
@@ -171,7 +171,7 @@ def tables(evidence: Evidence) -> list[Table]:
     if tails:
         made.append(
             Table(
-                ("rare classes, method", "share of them that is made", "seeds"),
+                ("rare classes, method", "share of them that is sampled", "seeds"),
                 [
                     [method, mean_of({one.seed: one.share for one in mine}, SHARE), f"{len(mine)}"]
                     for method, mine in by_method(tails)

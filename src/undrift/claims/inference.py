@@ -62,7 +62,7 @@ def figures(evidence: Evidence) -> list[Chart]:
     caption = (
         "Frechet distance and coverage against network evaluations (left) and milliseconds per "
         "image in batches of 64 (right), of the models of equal seconds. A line is a run of "
-        "diffusion at several numbers of steps; a dot is a run of a GAN, which draws in one pass."
+        "diffusion at several numbers of steps; a dot is a run of a GAN, which samples in one pass."
     )
     return [Chart("inference", caption, lambda _: _draw(evidence))]
 
@@ -141,7 +141,7 @@ def tables(evidence: Evidence) -> list[Table]:
         Table(
             (*heads, "memory of a batch"),
             rows,
-            "Medians, with nothing else running. Memory: by how much a process grows while it "
-            "draws its first batch.",
+            "Medians, with nothing else running. Memory: growth of a process while it "
+            "samples its first batch.",
         )
     ]

@@ -88,6 +88,6 @@ def tables(evidence: Evidence) -> list[Table]:
     note = (
         "Bound and ODE are likelihoods of two models that share a network, so they need not "
         "agree. A GAN gives images no probability; no proxy is put in its place."
-        + "".join(f" Asked for it, {', '.join(by)}: {text}." for text, by in answers.items())
+        + "".join(f" {', '.join(by)}: {text}." for text, by in answers.items())
     )
     return [Table(("model", "bits per dimension"), rows, note)]

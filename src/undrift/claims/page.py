@@ -102,13 +102,12 @@ def _lead(result: ClaimsResult) -> str:
         verdict: sum(claim.verdict == verdict for claim in result.claims)
         for verdict in ("supported", "mixed", "not supported", "inconclusive")
     }
-    told = ", ".join(f"{count} {verdict}" for verdict, count in words.items() if count)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in words.items() if count)
     methods = ", ".join(result.comparisons[MAIN].methods)
     return (
-        f"Why diffusion replaced GANs, held against {plural(result.cost.runs, 'run')} of "
-        f"{methods} on one "
-        f"bench: {told}. Margins and numbers of seeds were fixed before any run; a claim stands on "
-        "its weakest exhibit."
+        f"Why diffusion replaced GANs, tested on {plural(result.cost.runs, 'run')} of {methods} "
+        f"under one protocol: {counts}. Margins and numbers of seeds were fixed before any run; "
+        "the number of a claim is that of its weakest contrast."
     )
 
 

@@ -99,7 +99,7 @@ def _draw(comparisons: Comparisons, tones: Tones) -> Figure:
         if name in comparisons
         for run in comparisons[name].runs
     ]
-    _panel(left, "parameters that draw", _points(sized), _lost(sized))
+    _panel(left, "parameters of the denoiser or generator", _points(sized), _lost(sized))
     _panel(right, "real images seen", _points(_seen(comparisons)), _lost(again))
     floor = comparisons[SCALING].budgets[0].floors.get("fd")
     for axis in (left, right):

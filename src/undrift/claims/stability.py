@@ -1,4 +1,4 @@
-"""Stability: share of failed runs over learning rates, and how far the loss goes with quality."""
+"""Stability: share of failed runs over learning rates, and the correlation of loss and quality."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _rates(sweep: ComparisonResult, tones: Tones) -> Figure:
 
 
 def tables(evidence: Evidence) -> list[Table]:
-    """Failed shares, last over best distance, and how loss goes with distance."""
+    """Failed shares, last over best distance, and the correlation of loss and distance."""
     rows = []
     runs = evidence.comparisons[SWEEP].runs
     for method in methods_of([run.base for run in runs]):
@@ -103,11 +103,16 @@ def tables(evidence: Evidence) -> list[Table]:
         )
     return [
         Table(
-            ("method", "failed runs", "last over best distance", "loss goes with distance"),
+            (
+                "method",
+                "failed runs",
+                "last over best distance",
+                "correlation of loss and distance",
+            ),
             rows,
-            "Failed: Wilson's interval. Last over best: of the looks at samples within a run, "
-            "median and worst run. Loss goes with distance: mean rank correlation, within a run, "
-            "of the distance at each look and the loss nearest before it (diffusion: validation "
+            "Failed: Wilson's interval. Last over best: of the evaluations of a run, "
+            "median and worst run. Correlation: mean rank correlation, within a run, of the "
+            "distance at each evaluation and the loss nearest before it (diffusion: validation "
             "error; GAN: the generator's loss). +1 would let the loss stand for quality.",
         )
     ]

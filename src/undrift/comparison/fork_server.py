@@ -8,8 +8,8 @@ happens to its standard output, one JSON object a line:
     {"id": 3, "signal": 15}                                       send it a signal
     <- {"id": 3, "code": 0, "seconds": 9.1, "cpu": 8.8}           it has ended
 
-It computes nothing itself, so that no thread of a library is ever lost in a fork. When its input
-ends, because the one who asked has ended in whatever way, it stops its children and leaves.
+It computes nothing itself, so that no thread of a library is lost in a fork. When its input ends,
+because its parent has ended in whatever way, it stops its children and exits.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ LOADED = (
 )
 """What is loaded before the first fork, with all that it imports in turn."""
 
-LOOK = 0.05
-"""Seconds between two looks at what has ended."""
+POLL = 0.05
+"""Seconds between two polls of its children."""
 
 
 @dataclass
@@ -57,13 +57,13 @@ class _Child:
 
 def main() -> None:
     """Serve requests until the input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for the one who asks
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal's Ctrl-C is for the parent
     for name in LOADED:
         importlib.import_module(name)
     children: list[_Child] = []
     unread = b""
     while True:
-        if select.select([sys.stdin], [], [], LOOK)[0]:
+        if select.select([sys.stdin], [], [], POLL)[0]:
             data = os.read(0, 65536)
             if not data:
                 break
@@ -71,7 +71,7 @@ def main() -> None:
             for line in lines:
                 _serve(json.loads(line), children)
         _reap(children)
-    _leave(children)
+    _exit(children)
 
 
 def _serve(request: dict[str, Any], children: list[_Child]) -> None:
@@ -83,7 +83,7 @@ def _serve(request: dict[str, Any], children: list[_Child]) -> None:
     pid = os.fork()
     if not pid:
         _become(request["words"], Path(request["log"]), request["threads"])
-    _own_group(pid)  # here too: a signal may be asked for before the child has got so far
+    _own_group(pid)  # here too: a signal may come before the child has got so far
     children.append(_Child(request["id"], pid, time.perf_counter()))
 
 
@@ -132,12 +132,12 @@ def _reap(children: list[_Child]) -> None:
                 os.write(1, json.dumps(found).encode() + b"\n")
 
 
-def _leave(children: list[_Child]) -> None:
+def _exit(children: list[_Child]) -> None:
     for child in children:
         _send(child, signal.SIGTERM)
     deadline = time.monotonic() + GRACE
     while children and time.monotonic() < deadline:
-        time.sleep(LOOK)
+        time.sleep(POLL)
         _reap(children)
     for child in children:
         _send(child, signal.SIGKILL)

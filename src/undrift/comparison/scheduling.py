@@ -1,4 +1,4 @@
-"""Runs many pieces of work, each a few commands one after another, on an executor's places."""
+"""Runs many works, each a few commands one after another, as many at a time as places."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from undrift.comparison.executor import Command, Executor, Job, Outcome
 
 PAUSE = 0.1
-"""Seconds between two looks at what is running."""
+"""Seconds between two polls of what is running."""
 
 GRACE = 120.0
 """Seconds that a run gets to save its work when everything is stopped."""
@@ -23,7 +23,7 @@ class Work(Protocol):
         """The next command; None when all is done."""
 
     def ended(self, outcome: Outcome) -> None:
-        """Told how the last command ended, also when it was stopped."""
+        """Called with how the last command ended, also when it was stopped."""
 
 
 def work_off(
@@ -41,7 +41,7 @@ def work_off(
     Args:
         works: what to do.
         executor: where.
-        on_done: told of each that has nothing left to do.
+        on_done: called with each work that has no command left.
         sleep: how to wait.
     """
     waiting = deque(works)

@@ -131,7 +131,7 @@ def headlines(found: ComparisonResult) -> list[str]:
 def tuning_words(tuning: ComparisonTuning | None) -> str:
     """How settings were chosen, for a protocol."""
     if tuning is None:
-        return "each method's recipe; nothing was tuned here, for no method"
+        return "each method's recipe; nothing was tuned for any method"
     space = "; ".join(f"{axis.name} x 1/{axis.most:g} to {axis.most:g}" for axis in tuning.space)
     length = (
         "as long as a run" if tuning.share == 1 else f"for {tuning.share:.0%} of a run's length"
@@ -139,8 +139,8 @@ def tuning_words(tuning: ComparisonTuning | None) -> str:
     return (
         f"{plural(tuning.trials, 'trial')} of each method, its recipe the first, then the same "
         f"quasi-random points of one space ({space}; a factor that a method lacks is left out), "
-        f"each trained {length} with seed {tuning.seed}; the lowest {title_of(tuning.metric)} to "
-        "the validation images won, and was used with every seed"
+        f"each trained {length} with seed {tuning.seed}; the settings with the lowest "
+        f"{title_of(tuning.metric)} to the validation images are used with every seed"
     )
 
 
@@ -172,7 +172,7 @@ def _failed_trials(tuning: ComparisonTuning | None) -> list[str]:
                 lines.append(
                     f"{name}, tuned at equal {kind}: {len(lost)} of "
                     f"{plural(every, 'trial')} failed and "
-                    f"cannot have won ({lost[0].reason or lost[0].state}){ending}"
+                    f"were not chosen from ({lost[0].reason or lost[0].state}){ending}"
                 )
     return lines
 
@@ -197,7 +197,7 @@ def remarks(
             lines += _lost(row, table)
         if any(row.done == 1 for row in table.methods):
             hint = possible("give more --seeds", "it takes several")
-            lines.append(f"{table.words}: one seed says nothing of others; {hint}")
+            lines.append(f"{table.words}: one seed has no interval; {hint}")
     if protocol.device == "cpu":
         lines += _disturbed(runs)
     return (*lines, *_failed_trials(tuning))
@@ -214,7 +214,7 @@ def _lost(row: MethodResult, table: BudgetResult) -> list[str]:
     if bad := len(row.reasons) - lost:
         lines.append(
             f"{where}: {bad} of {plural(row.runs, 'run')} ended collapsed or diverged by their "
-            "looks at samples; they are in the means, and count as failed"
+            "periodic evaluations; they are in the means, and count as failed"
         )
     return lines
 

@@ -6,8 +6,8 @@ transport between two copies of this program, in ``OUT/slurm``, and no format th
 reads anything from. It is never loaded from elsewhere.
 
 A run that is stopped, or whose time is up, saves its work as it does on one machine, and the same
-comparison goes on with it. What a cluster wants beside partition, time, CPUs and GPU goes to sbatch
-by its own variables, such as ``SBATCH_ACCOUNT``.
+comparison goes on with it. Options of a cluster other than partition, time, CPUs and GPU are set by
+sbatch's own variables, such as ``SBATCH_ACCOUNT``.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from undrift.comparison.executor import Command, Job, Outcome
 from undrift.errors import TerminatedError, UsageError
 from undrift.files.filesystem import open_own
 
-LOOK = 1.0
-"""Seconds between two looks at a job's files."""
+POLL = 1.0
+"""Seconds between two polls of a job's files."""
 
 GRACE = 60.0
 """Seconds that a run gets to save its work when its job ends."""
@@ -97,9 +97,9 @@ class SlurmExecutor:
         try:
             return _ClusterJob(self._executor.submit(carry_out, *words), log)
         except (OSError, subprocess.SubprocessError, RuntimeError) as error:
-            said = str(error).strip().splitlines()
+            lines = str(error).strip().splitlines()
             raise UsageError(
-                f"--executor slurm: the job was refused ({said[-1] if said else error}); "
+                f"--executor slurm: the job was refused ({lines[-1] if lines else error}); "
                 "see --slurm-partition, --slurm-minutes and --threads"
             ) from error
 
@@ -109,15 +109,15 @@ class _ClusterJob:
 
     def __init__(self, job: Any, log: Path) -> None:  # noqa: ANN401 - submitit's
         self._job, self._log = job, log
-        self._began = self._looked = time.monotonic()
+        self._began = self._polled = time.monotonic()
         self._stopping = False
         self._outcome: Outcome | None = None
 
     def poll(self) -> Outcome | None:
         now = time.monotonic()
-        if self._outcome is None and now - self._looked >= LOOK:
-            self._looked = now
-            # the scheduler is asked rarely, unless the end of the job has been asked for
+        if self._outcome is None and now - self._polled >= POLL:
+            self._polled = now
+            # the scheduler is polled rarely, unless the job was cancelled
             if self._job.done(force_check=self._stopping):
                 self._outcome = self._ended()
         return self._outcome
@@ -197,7 +197,7 @@ def _waited(process: subprocess.Popen[bytes], seconds: float = math.inf) -> tupl
         if done:
             process.returncode = os.waitstatus_to_exitcode(status)
             return process.returncode, usage.ru_utime + usage.ru_stime
-        time.sleep(LOOK / 10)
+        time.sleep(POLL / 10)
     raise TimeoutError
 
 

@@ -126,7 +126,7 @@ def _reason(run: MeasuredRun | FailedRun) -> str:
     """Why a run has no samples, or counts as failed with those that it has."""
     if isinstance(run, FailedRun):
         return run.reason
-    return f"{(run.health or '').replace('_', ' ')} in the end, by its looks at samples"
+    return f"{(run.health or '').replace('_', ' ')} in the end, by its periodic evaluations"
 
 
 def _mean(values: Mapping[int, float | None], within: Range) -> SeedMean | None:

@@ -80,7 +80,7 @@ def cost_rows(found: ComparisonResult, table: BudgetResult) -> list[list[Row]]:
                 ("parameters, generator", f"{sizes.generator:,}"),
                 ("parameters, all", f"{sizes.all:,}"),
                 ("NFE", f"{speed.nfe:g}" if speed else "-"),
-                ("FLOPs per drawn image", short(speed.flops) if speed else "-"),
+                ("FLOPs per sampled image", short(speed.flops) if speed else "-"),
                 ("FLOPs per training image", short(speed.training_flops) if speed else "-"),
                 ("one image", _time(speed.single_ms) if speed else "-"),
                 ("in batches", _time(speed.batch_ms) if speed else "-"),
@@ -146,7 +146,7 @@ def protocol_of(found: ComparisonResult) -> list[Row]:
         ("seeds", ", ".join(map(str, found.seeds))),
         ("machine", _machine(facts)),
         ("measured", facts.measuring),
-        ("samples", f"{facts.n:,} of each run, drawn with seed {facts.sample_seed}"),
+        ("samples", f"{facts.n:,} of each run, with seed {facts.sample_seed}"),
         (
             "intervals",
             "95 %, Student's t over training seeds: what other seeds would give, on the same "
@@ -162,7 +162,7 @@ def protocol_of(found: ComparisonResult) -> list[Row]:
         ),
         (
             "failed runs",
-            "without samples, or, where samples were evaluated on the way, collapsed, diverged or "
+            "without samples, or, where runs were evaluated periodically, collapsed, diverged or "
             "not finite in the end by one rule for all methods",
         ),
         (
@@ -172,7 +172,7 @@ def protocol_of(found: ComparisonResult) -> list[Row]:
         ),
         (
             "training time",
-            "wall clock from the probe to the last step, looks on the way included; processor "
+            "wall clock from the probe to the last step, periodic evaluations included; processor "
             "time is of the whole process, samples and report included",
         ),
         (
@@ -184,7 +184,7 @@ def protocol_of(found: ComparisonResult) -> list[Row]:
         ),
         (
             "speed",
-            "median time to draw one image alone, and per image in a batch of 64, of one run of "
+            "median time to sample one image alone, and per image in a batch of 64, of one run of "
             f"each method, one after the other when all runs had ended{_timed_on(found)}",
         ),
         ("version", f"undrift {found.version}"),

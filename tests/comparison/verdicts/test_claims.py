@@ -52,7 +52,7 @@ def test_gans_that_differ_make_it_mixed_and_the_strongest_gives_the_number():
 def test_fewer_seeds_than_were_fixed_decide_nothing_however_clear_they_are():
     found = coverage({"images": Covered(runs(0.90, count=4), {"r3gan": runs(0.10, 1, count=4)})})
     assert found.verdict == "inconclusive" and found.value == pytest.approx(0.8, abs=0.01)
-    assert "1 of 1 parts have fewer seeds than were fixed to decide" in found.reason
+    assert "1 of 1 contrasts have fewer seeds than needed" in found.reason
     three = {"r3gan": runs(0.10, 1, count=4)}
     assert coverage({"stacked": Covered(runs(0.90, count=4), three, 3)}).verdict == "supported"
 
@@ -65,7 +65,7 @@ def test_a_claim_that_is_open_but_lost_in_part_says_that_it_cannot_be_supported(
     found = coverage(covered_by)
     assert found.verdict == "inconclusive" and found.value < 0
     assert found.reason.endswith(
-        "1 of 2 parts inconclusive, so that it cannot come out as supported"
+        "1 of 2 contrasts inconclusive, so that more seeds cannot make the claim supported"
     )
 
 
@@ -111,7 +111,7 @@ def test_a_claim_rests_on_its_weakest_contrast_and_lists_them_all():
     assert found.verdict == "mixed" and found.value == found.low == found.high == 0.0
     assert "modes of ring8, against r3gan" in found.reason
     assert [part.verdict for part in found.parts] == ["supported", "not supported", "supported"]
-    assert "2 of 3 parts supported; 1 of 3 parts not supported" in found.reason
+    assert "2 of 3 contrasts supported; 1 of 3 contrasts not supported" in found.reason
     assert len(found.parts) == 3
 
 

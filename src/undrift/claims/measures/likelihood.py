@@ -82,7 +82,7 @@ def refusal(run: RunResult, path: Path) -> LikelihoodRefusal:
 
 
 def _histogram(path: Path, data: ImageSet, split: Split, n: int, seed: int) -> float:
-    """Of the images that `measure_likelihood` draws by the same seed."""
+    """Of the images that `measure_likelihood` scores with the same seed."""
     grid = ValueGrid.of(data.report.histogram)
 
     def levels(images: NDArray[np.uint8]) -> NDArray[np.int64]:

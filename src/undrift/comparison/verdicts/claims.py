@@ -5,7 +5,7 @@ All were fixed before anything was measured, unless a claim says otherwise.
 **Stability.** Share of failed runs of the GAN less the diffusion model's, over seeds and the same
 multiples of each method's own learning rate. 35 runs of each: seven seeds at five rates, since of
 fewer runs none of which fails the interval (1) is wider than the margin, so that no difference
-could never be found (the first studies asked for 5, later ones for 25). A run fails that diverges,
+could never be found (the first studies needed 5, later ones 25). A run fails that diverges,
 or whose periodic evaluations say diverged, collapsed or not finite, by one rule for all methods
 (`undrift.runs.collapse`); one that was lost to something else counts neither way. With failed
 shares ``p1, p2`` and their Wilson intervals ``[l1, u1], [l2, u2]``, the difference ``d = p1 - p2``
@@ -99,17 +99,17 @@ SCALING = Claim(
 """A diffusion model gains more from size and from images."""
 CONTROL = Claim(
     "control",
-    "Does the diffusion model do what it is asked for better than the GAN?",
+    "Does the diffusion model follow labels and known pixels better than the GAN?",
     "label accuracy, diffusion less GAN",
     margin=0.02,
     needed=3,
-    lacking="neither classes nor hidden halves were measured",
+    lacking="neither label accuracy nor hidden halves were measured",
     within=SHARE,
 )
 """A diffusion model follows labels and known pixels better."""
 LIKELIHOOD = Claim(
     "likelihood",
-    "Does the diffusion model give held-out images a likelihood that says something?",
+    "Does the diffusion model give held-out images a useful likelihood?",
     "bits per dimension saved",
     margin=0.05,
     needed=3,

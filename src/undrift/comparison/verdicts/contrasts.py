@@ -53,7 +53,7 @@ class Claim:
         """
         found = paired_over_seeds(first, second, self.within)
         if found is None:
-            return self.absent(name, "both sides are known for no seed")
+            return self.absent(name, "no seed has both measurements")
         few = found.n < self.needed
         verdict: Verdict = "inconclusive" if few else judge(found.low, found.high, self.margin)
         ends = (found.value, found.low, found.high)
@@ -92,11 +92,11 @@ def _reason(weakest: Contrast, parts: Sequence[Contrast]) -> str:
     if weakest.note:
         reason += f"; {weakest.note}"
     if few := [part for part in parts if part.few]:
-        reason += f"; {len(few)} of {len(parts)} parts have fewer seeds than were fixed to decide"
+        reason += f"; {len(few)} of {len(parts)} contrasts have fewer seeds than needed"
     if len(parts) > 1:
         for verdict in ("supported", "not supported", "inconclusive"):
             if count := sum(part.verdict == verdict for part in parts):
-                reason += f"; {count} of {len(parts)} parts {verdict}"
+                reason += f"; {count} of {len(parts)} contrasts {verdict}"
     if {part.verdict for part in parts} == {"not supported", "inconclusive"}:
-        reason += ", so that it cannot come out as supported"
+        reason += ", so that more seeds cannot make the claim supported"
     return reason
