@@ -160,7 +160,14 @@ def test_a_student_is_evaluated_and_reported(folder, monkeypatch, capsys):
     monkeypatch.setattr(closing, "PIXELS", 0)
     words = ["--threads", "1", "--batch-size", "8", "--budget", "6s", "--guidance", "1:4"]
     assert main(["distill", "teacher", *words, "--steps", "1", "--out", "fast"]) == 0
-    assert "consistency student" in Path("fast/report.html").read_text()
+    page = Path("fast/report.html").read_text()
+    assert "consistency student" in page and "Fewer steps" in page
+    rows = json.loads(Path("fast/evaluation/steps.json").read_text())["rows"]
+    assert [(row["model"], row["steps"]) for row in rows] == [
+        ("teacher", 20),
+        *(("student", steps) for steps in (4, 2, 1)),
+    ]
+    assert all(row["nfe"] == row["steps"] and row["metrics"]["fd"]["value"] > 0 for row in rows)
     measured = ["--metrics", "fd", "--features", "pixels", "-n", "40", "--out", "fd.json"]
     assert main(["evaluate", "fast", *measured, "--steps", "2", "--guidance", "3"]) == 0
     assert json.loads(Path("fd.json").read_text())["metrics"]["fd"]["value"] > 0

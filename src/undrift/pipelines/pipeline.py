@@ -242,6 +242,11 @@ class Pipeline(ABC):
         return None
 
     @property
+    def few_steps(self) -> tuple[int, ...]:
+        """Numbers of steps that a report measures it at; empty: as it draws by default only."""
+        return ()
+
+    @property
     def sampler_words(self) -> str:
         """How it draws by default, in words."""
         return "one pass of the network"

@@ -46,6 +46,7 @@ from undrift.report.record import RunRecord
 from undrift.report.sampler_curve import curve_chart
 from undrift.report.sampler_table import budget_lines
 from undrift.report.sensitivity import seen_tables, with_samples
+from undrift.report.steps import steps_table
 from undrift.report.verdict import judge
 from undrift.report.words import (
     Row,
@@ -195,6 +196,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "seen": seen_tables(record.evaluation),
         "metrics_missing": missing_note(record.evaluation),
         "protocol": protocol_rows(record.evaluation),
+        "steps": None if record.steps is None else steps_table(record.steps),
         "later": evaluations_section(record),
         "samplers": curve_section(record),
         "data": DataSummary.of(record.data),

@@ -16,6 +16,7 @@ from undrift.metrics.results import read_measurements
 from undrift.report.history import History, Record
 from undrift.results import CurveResult, EvaluationResult
 from undrift.results.evaluation import FirstMetrics
+from undrift.results.steps import StepsResult
 from undrift.runs.events import read_events
 from undrift.schema import check_known, from_plain
 
@@ -50,6 +51,7 @@ class RunRecord:
         environment: ``environment.json``; empty if missing.
         status: ``status.json``; empty if missing.
         evaluation: ``evaluation/first.json``; without metrics if missing.
+        steps: ``evaluation/steps.json``; None of what is no student.
         curve: ``evaluation/curve.json``; None if no curve was measured.
         evaluations: what ``undrift evaluate`` measured of this run, latest first.
         history: ``metrics.jsonl``.
@@ -64,6 +66,7 @@ class RunRecord:
     environment: Record
     status: Record
     evaluation: FirstMetrics
+    steps: StepsResult | None
     curve: CurveResult | None
     evaluations: tuple[EvaluationResult, ...]
     history: History
@@ -95,10 +98,8 @@ class RunRecord:
         environment = plain("environment.json")
         status = plain("status.json")
         first = plain("evaluation/first.json")
-        later = directory / "evaluation/curve.json"
-        curve = None
-        if later.exists():
-            curve = _read(partial(from_plain, CurveResult), _mapping(later), later)
+        curve = _later(CurveResult, directory / "evaluation/curve.json")
+        steps = _later(StepsResult, directory / "evaluation/steps.json")
         events = directory / "metrics.jsonl"
         if not events.exists():
             missing.append(events.name)
@@ -113,6 +114,7 @@ class RunRecord:
             environment,
             status,
             _read(FirstMetrics.read, first, directory / "evaluation/first.json"),
+            steps,
             curve,
             _evaluations(directory / "evaluation"),
             history,
@@ -127,7 +129,7 @@ def _evaluations(folder: Path) -> tuple[EvaluationResult, ...]:
     paths = [
         path
         for path in folder.glob("*.json")
-        if path.name not in ("first.json", "curve.json", "guidance.json")
+        if path.name not in ("first.json", "curve.json", "guidance.json", "steps.json")
     ]
     paths.sort(key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True)
     read = partial(read_measurements, EvaluationResult)
@@ -136,6 +138,13 @@ def _evaluations(folder: Path) -> tuple[EvaluationResult, ...]:
         for path in paths
         if {"metrics", "sampling"} <= (plain := _mapping(path)).keys()
     )
+
+
+def _later(kind: type[Read], path: Path) -> Read | None:
+    """The result in ``path``; None where there is no such file."""
+    if not path.exists():
+        return None
+    return _read(partial(from_plain, kind), _mapping(path), path)
 
 
 def _read(read: Callable[[Record, str], Read], plain: Record, path: Path) -> Read:

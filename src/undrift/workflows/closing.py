@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
@@ -24,11 +25,13 @@ from undrift.metrics import (
     quick_space,
     with_sensitivity,
 )
+from undrift.metrics.results import Measurements
 from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
 from undrift.pipelines import Pipeline, Progress, Samples
 from undrift.report import gather_material, write_report
 from undrift.report.history import History
+from undrift.report.steps import steps_table
 from undrift.runs.activity import activity
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
@@ -43,6 +46,7 @@ from undrift.training.signals import StopSignals
 from undrift.wording import duration, plural
 from undrift.workflows.opening import OpenRun
 from undrift.workflows.planning import forward_seconds
+from undrift.workflows.steps import METRICS, measure_steps
 
 PIXELS = 64_000
 """Pixels to draw for the first metrics on a CPU: 1,000 digits, or 128 images of 32 x 32."""
@@ -121,6 +125,8 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
             for name in ("low", "high", "floor")
         )
         log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
+    if pipeline.few_steps:
+        _steps(pipeline, teacher, count, train, data, opened, config, check)
     log.say("writing the report")
     _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
 
@@ -215,34 +221,11 @@ def _measured(
     check: Callable[..., None],
 ) -> dict[str, Any]:
     """The quick metrics against the held-out images, or all images where none are held out."""
-    splits = {name: data.split(name) for name in ("test", "validation")}
-    split = next((name for name, part in splits.items() if len(part) >= 2), None)
-    held_out = train if split is None else view(splits[split])
-    labelled = samples.labels if held_out.labels is not None else None
-    log.say("fitting features to the training images, unless they are cached")
     try:
-        with activity(log.console, "fitting features") as show:
-
-            def told(seen: int, total: int, left: float) -> None:
-                check()
-                show(seen, total)
-
-            extractor, classifier = open_spaces(
-                train, quick_space(train), device=config.training.device, on_fit=told
-            )
+        comparison = _comparison(samples, train, data, config, log, check)
     except UsageError as error:  # of copies of one image: the run has its report without metrics
         missing = {"sensitivity": [], "sensitivity_missing": str(error)}
         return {"metrics": {}, "missing": dict.fromkeys(QUICK, str(error)), **missing}
-    comparison = Comparison(
-        Images(samples.images, labelled),
-        held_out.draw(MOST_HELD_OUT, config.training.seed, "reference"),
-        None if split is None else train,
-        extractor,
-        classifier,
-        data.class_names,
-        config.training.seed,
-        split or "training",
-    )
     log.say(f"evaluating {plural(len(samples.images), 'sample')}: {', '.join(QUICK)}")
     with activity(log.console, "evaluating samples") as show:
 
@@ -254,6 +237,77 @@ def _measured(
     log.say("testing what these metrics see on real images, corrupted in known ways")
     check()
     return to_plain(with_sensitivity(found, comparison))
+
+
+def _comparison(
+    samples: Samples,
+    train: Images,
+    data: ImageSet,
+    config: RunConfig,
+    log: RunLog,
+    check: Callable[..., None],
+) -> Comparison:
+    """Samples and the images that they are measured against.
+
+    Raises:
+        UsageError: for images without any difference.
+    """
+    splits = {name: data.split(name) for name in ("test", "validation")}
+    split = next((name for name, part in splits.items() if len(part) >= 2), None)
+    held_out = train if split is None else view(splits[split])
+    labelled = samples.labels if held_out.labels is not None else None
+    log.say("fitting features to the training images, unless they are cached")
+    with activity(log.console, "fitting features") as show:
+
+        def told(seen: int, total: int, left: float) -> None:
+            check()
+            show(seen, total)
+
+        extractor, classifier = open_spaces(
+            train, quick_space(train), device=config.training.device, on_fit=told
+        )
+    return Comparison(
+        Images(samples.images, labelled),
+        held_out.draw(MOST_HELD_OUT, config.training.seed, "reference"),
+        None if split is None else train,
+        extractor,
+        classifier,
+        data.class_names,
+        config.training.seed,
+        split or "training",
+    )
+
+
+def _steps(
+    pipeline: Pipeline,
+    teacher: Pipeline | None,
+    count: int,
+    train: Images,
+    data: ImageSet,
+    opened: OpenRun,
+    config: RunConfig,
+    check: Callable[..., None],
+) -> None:
+    """Write ``evaluation/steps.json`` of a student: each of its steps, and its teacher."""
+    log = opened.log
+    log.say("measuring each number of steps, and the teacher")
+    quiet = RunLog(Console(quiet=True), None)
+
+    def draw(one: Pipeline, steps: int) -> Samples:
+        check()
+        return one(count, seed=0, steps=steps)
+
+    def measured(samples: Samples) -> Measurements:
+        return measure(_comparison(samples, train, data, config, quiet, check), METRICS)
+
+    try:
+        found = measure_steps(pipeline, teacher, draw, measured)
+    except UsageError as error:
+        log.say(f"steps were not compared: {error}")
+        return
+    opened.directory.write_json("evaluation/steps.json", to_plain(found))
+    for sentence in steps_table(found).sentences:
+        log.say(sentence)
 
 
 def view(split: ImageSet) -> Images:

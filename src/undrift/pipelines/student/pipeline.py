@@ -74,6 +74,11 @@ class StudentPipeline(Pipeline):
         return Dial("guidance", max(1.0, guidance[0]), guidance)
 
     @property
+    def few_steps(self) -> tuple[int, ...]:
+        """See `Pipeline.few_steps`."""
+        return self.model.facts.steps or (1, 2, 4, 8)
+
+    @property
     def sampler_words(self) -> str:
         """See `Pipeline.sampler_words`."""
         return f"{self.model.facts.method}, {plural(self.spec.steps, 'step')}"
