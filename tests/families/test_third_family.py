@@ -56,7 +56,9 @@ def test_it_goes_through_the_real_command_line(capsys: pytest.CaptureFixture[str
 def test_it_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     root = GAUSSIAN.parents[2]
     monkeypatch.setenv("PYTHONPATH", f"{GAUSSIAN}:{root}:{root / 'src'}")
-    words = ["compare", "digits", "--methods", "gaussian,diffusion", "--seeds", "1", "--images"]
-    more = ["640", "--parameters", "recipe", "--metrics", "fd", "--features", "pixels", "-n", "64"]
+    images = undrift.data.load("digits").images[:200]
+    np.savez("few.npz", images=images)
+    words = ["compare", "few.npz", "--methods", "gaussian,dcgan", "--seeds", "1", "--images"]
+    more = ["640", "--parameters", "recipe", "--metrics", "fd", "--features", "pixels", "-n", "20"]
     assert main([*words, *more, "--out", "versus", "--workers", "1"]) == 0
     assert "gaussian" in Path("versus/report.html").read_text()
