@@ -13,15 +13,17 @@ from tests.data.zoo import build_zoo
 import undrift
 from undrift.metrics.features import fitting
 from undrift.runs import recorder
+from undrift.training.learners import diffusion
 from undrift.workflows import closing
 
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Eight samples for the first metrics and two a grid; few real images beside them."""
+    """Eight samples for the first metrics, eight validation images, and two samples a grid."""
     monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(fitting, "_IMAGES_SEEN", 1000)
     monkeypatch.setattr(fitting, "_FEWEST_PASSES", 0.0)
+    monkeypatch.setattr(diffusion, "validation_count", lambda shape: 8)
     monkeypatch.setattr(closing, "FEWEST", 8)
     monkeypatch.setattr(closing, "PIXELS", 0)
     monkeypatch.setattr(closing, "VIEW_BYTES", 2**22)
