@@ -78,6 +78,14 @@ def test_measured_images_are_restored_and_compared(tmp_path, capsys):
         ("edit model data.npz --mask left --iterations 3", 2, "--iterations: it belongs to --op"),
         ("edit model data.npz --operator blur:1 --method repaint", 2, "it belongs to --mask"),
         ("edit model data.npz --mask nowhere", 3, "no mask at"),
+        ("edit model data.npz --strength 0.5 --interval 0.9", 2, "--interval: it belongs to --op"),
+        ("edit model data.npz --operator blur:1 --interval 2 --measure", 2, "between 0 and 1"),
+        ("edit model data.npz --operator blur:1 --interval 0.9 --variants 1", 2, "2 variants"),
+        (
+            "edit model data.npz --operator blur:1 --interval 0.9 --measure -n 4",
+            2,
+            "6 other held-out images, wanted at least 9",
+        ),
         ("edit model --operator blur:1 --self-check 5", 2, "--self-check 5: .* at least 20"),
         ("edit model data.npz --operator blur:1 --self-check 20", 2, "without DATA"),
         ("edit gan --operator blur:1 --self-check 20", 2, "a GAN cannot edit images"),
@@ -143,3 +151,19 @@ def test_variations_near_an_image(tmp_path, capsys):
     assert any(line.startswith("the noise of an image leads back to it within ") for line in lines)
     record = json.loads((tmp_path / "out" / "samples.json").read_text())
     assert record["settings"]["like"] == 0.2 and record["settings"]["sampler"] == "euler"
+
+
+def test_mean_deviation_and_bounds_are_written(tmp_path, capsys):
+    words = "edit model data.npz --operator blur:1 --measure -n 3 --variants 3 --steps 3".split()
+    assert main([*words, "--interval", "0.8", "--out", str(tmp_path / "out")]) == 0
+    assert "bounds of 80%: " in capsys.readouterr().out
+    found = np.load(tmp_path / "out" / "spread.npz")
+    made = np.stack([read_png(tmp_path / "out" / f"{i:06d}.png") for i in range(9)])
+    each = made.reshape(3, 3, 6, 5, 1).astype(float)
+    np.testing.assert_allclose(found["mean"], each.mean(1), atol=1e-3)
+    np.testing.assert_allclose(found["std"], each.std(1, ddof=1), atol=1e-3)
+    assert (found["low"] <= found["mean"]).all() and (found["mean"] <= found["high"]).all()
+    with Image.open(tmp_path / "out" / "spread.png") as picture:
+        assert picture.width > 4 * 5
+    assert main([*words, "--out", str(tmp_path / "plain"), "--quiet"]) == 0
+    assert set(np.load(tmp_path / "plain" / "spread.npz")) == {"mean", "std"}

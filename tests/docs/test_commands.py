@@ -37,6 +37,7 @@ SHORTER = {
     "--steps 200": "--steps 3",
     "steps=200": "steps=3",
     "-n 64": "-n 12",
+    "--interval 0.9 -n 20": "--interval 0.5 -n 1 --split train",
     "--guidance 1,1.5,2,3,4 -n 1000": "--guidance 1,2 -n 12",
     "-n 48": "-n 6",
     "--n 1000": "--n 24",
