@@ -7,8 +7,8 @@
 seen, each a run of its own with its whole learning-rate schedule. Its samples are judged as
 `undrift train` judges them (`undrift.report.sensitivity`): "early" while they are no
 better than grossly corrupted real images, "learning" while they are no better than real images with
-visible noise or do not show their classes, "learnt" afterwards. A set ends when its samples are
-good, that is learnt and with a Frechet distance of at most twice that of real images, or at its
+visible noise or do not show their classes, "learned" afterwards. A set ends when its samples are
+good, that is learned and with a Frechet distance of at most twice that of real images, or at its
 largest length. Every run is stored when it is done: the same command goes on where it was stopped,
 and ``--minutes`` stops it. Rows with a ``source`` were measured by other scripts and are kept.
 
@@ -199,7 +199,7 @@ def _is_done(rows: dict[str, Any], length: int) -> bool:
 
 def is_good(row: dict[str, Any]) -> bool:
     """Whether samples are good."""
-    return row["state"] == "learnt" and row["fd_ratio"] <= CLOSE
+    return row["state"] == "learned" and row["fd_ratio"] <= CLOSE
 
 
 def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, Any]:
@@ -230,7 +230,7 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
         "validation",
     )
     evaluation = to_plain(with_sensitivity(measure_metrics(comparison, METRICS), comparison))
-    judged = with_samples(Verdict("learnt", ""), evaluation)
+    judged = with_samples(Verdict("learned", ""), evaluation)
     measured = {
         metric: {part: record[part] for part in ("value", "low", "high", "floor")}
         for metric, record in evaluation["metrics"].items()

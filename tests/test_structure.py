@@ -283,3 +283,45 @@ def test_public_names_resolve():
         assert getattr(undrift, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         undrift.nonsense  # noqa: B018 - the access is the test
+
+
+ODD_WORDS = {
+    r"learnt numbers|names the noise|names everything random": "parameters; random seed",
+    r"what (?:a|the) network hears|is heard by": "conditioning inputs",
+    r"points? of the plane|images of two values": "toy 2-D data",
+    r"perceptrons?": "MLP",
+    r"nobody learns from": "held out",
+    r"taken down|take them down": "snapshot, restore",
+    r"how the game stands|the game between": "GAN training diagnostics",
+    r"what draws images|what draws them": "generator parameters; the pipeline",
+    r"learnt": "learned",
+    r"(?<!stored_as\(\")ledgers?": "budget",
+}
+"""Words that the glossary (`docs/reference/glossary.md`) has others for."""
+
+HISTORY = {"docs/log.md", "docs/reference/api.md"}
+"""Records of what was done, and generated text."""
+
+
+def odd_words(text: str) -> list[str]:
+    """Words of ``text`` that are not the glossary's, each with the one to use."""
+    return [
+        f"{match[0]}: {use}"
+        for odd, use in ODD_WORDS.items()
+        for match in re.finditer(rf"\b(?:{odd})\b", text, re.IGNORECASE)
+    ]
+
+
+def test_words_are_those_of_the_glossary():
+    written = [*SOURCES, *(ROOT / "src").rglob("*.html"), *(ROOT / "docs").rglob("*.md")]
+    pages = {path.relative_to(ROOT).as_posix(): path for path in [*written, ROOT / "README.md"]}
+    found = {name: odd_words(path.read_text()) for name, path in pages.items()}
+    assert {name: odd for name, odd in found.items() if odd and name not in HISTORY} == {}
+
+
+def test_an_odd_word_is_found():
+    assert odd_words("A perceptron of the\nLearnt numbers") == [
+        "Learnt numbers: parameters; random seed",
+        "perceptron: MLP",
+        "Learnt: learned",
+    ]

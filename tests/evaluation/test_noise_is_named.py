@@ -43,6 +43,6 @@ def test_a_model_of_52_steps_is_called_early(tmp_path: Path) -> None:
     out = tmp_path / "run"
     undrift.train(real("emoji"), size=32, steps=52, out=out, seed=0, device="cpu")
     record = RunRecord.read(out)
-    found = with_samples(Verdict("learnt", "By its loss it has learnt."), record.evaluation)
+    found = with_samples(Verdict("learned", "By its loss it has learned."), record.evaluation)
     assert found.state == "early"
     assert "not clearly better than real images with" in found.sentence

@@ -17,7 +17,7 @@ from undrift.report.curves import (
     rate_figure,
 )
 from undrift.report.figure import COLOURS, FIRST, drawing, panels, to_svg
-from undrift.report.game import game_figure, watch_figure
+from undrift.report.gan_training import diagnostic_curves, loss_curves
 from undrift.report.health import health_figure
 from undrift.report.history import History
 
@@ -74,8 +74,8 @@ def markers(svg: str) -> int:
         (lambda: rate_figure(History.of(diffusion())), 3),
         (lambda: evaluation_figure(History.of(diffusion())), 2),  # the point, and the best
         (lambda: health_figure(History.of(diffusion())), 2),
-        (lambda: game_figure(History.of(game())), 8),
-        (lambda: watch_figure(History.of(game())), 5),
+        (lambda: loss_curves(History.of(game())), 8),
+        (lambda: diagnostic_curves(History.of(game())), 5),
         (lambda: level_figure(History.of(diffusion())), len(LOG_SNR)),
     ],
     ids=["losses", "rates", "evaluations", "health", "game", "watch", "levels"],

@@ -25,7 +25,7 @@ from undrift.report.verdict import judge, summary_ratio
 
 SECTIONS = (
     "samples",
-    "learnt",
+    "quality",
     "curves",
     "timeline",
     "new",
@@ -317,7 +317,7 @@ def looks(*ratios: float, worst: float = 1.0, losses: tuple[float, ...] = ()) ->
         (looks(1.4, 1.3, 1.2, 1.2, 1.2), "stuck", "Probably broken"),
         (looks(1.0, 1.0, 1.0, 1.0, 1.0), "stuck", "no longer falls"),
         (looks(0.9, 0.8, 0.7, 0.6, 0.5), "learning", "a longer run is likely to reach less"),
-        (looks(0.9, 0.6, 0.5, 0.5, 0.5), "learnt", "levels off every run"),
+        (looks(0.9, 0.6, 0.5, 0.5, 0.5), "learned", "levels off every run"),
         (looks(0.9, 0.6, 0.5, 0.5, 0.5, worst=4.0), "stuck", "At noise 0.05 its error is 2"),
         (looks(0.9, 0.6, 0.5, 0.5, 0.6, losses=(1, 0.5, 0.4, 0.45, 0.6)), "memorising", "3,000"),
         (looks(0.9, 0.6, float("nan")), "stuck", "not finite"),
@@ -335,7 +335,7 @@ def test_the_second_half_is_of_the_images_and_not_of_the_validations():
     made = looks(*(ratio for _, ratio in dense))
     entries = [replace(look, images=at) for (at, _), look in zip(dense, made, strict=True)]
     found = judge(entries)
-    assert found.state == "learnt"
+    assert found.state == "learned"
     assert "changed by -2%" in found.sentence
 
 

@@ -17,7 +17,7 @@ from undrift.report.sensitivity import seen_tables, with_samples
 from undrift.report.verdict import Verdict
 from undrift.results.evaluation import FirstMetrics
 
-LEARNT = Verdict("learnt", "It has learnt.")
+LEARNED = Verdict("learned", "It has learned.")
 
 
 def space_of(metric: str, real: float, **values: tuple[float, float, bool]) -> Sensitivity:
@@ -40,16 +40,16 @@ NOISE = space_of("texture_fd", 2.0, strong_noise=(12.0, 1.0, True), blur=(3.0, 0
 @pytest.mark.parametrize(
     ("high", "floor", "state"),
     [
-        (9.0, 2.0, "learnt"),  # 7 above real images, corrupted ones at least 9
+        (9.0, 2.0, "learned"),  # 7 above real images, corrupted ones at least 9
         (11.5, 2.0, "early"),  # 9.5 above: their intervals meet
         (40.0, 2.0, "early"),
-        (14.0, 6.0, "learnt"),  # fewer images: the floor is higher, the excess is what counts
+        (14.0, 6.0, "learned"),  # fewer images: the floor is higher, the excess is what counts
     ],
 )
 def test_learnt_only_when_clearly_better_than_gross_corruptions(
     high: float, floor: float, state: str
 ):
-    found = with_samples(LEARNT, evaluation(high, floor, NOISE))
+    found = with_samples(LEARNED, evaluation(high, floor, NOISE))
     assert found.state == state
     if state == "early":
         assert "not clearly better than real images with strong noise" in found.sentence
@@ -61,21 +61,21 @@ def test_a_space_that_hardly_sees_a_corruption_does_not_decide():
     random = space_of("fd", 6.5, strong_noise=(8.1, 0.8, True))
     texture = space_of("texture_fd", 6.6, strong_noise=(117.0, 2.5, True))
     fd = metric("fd", 9.5, (8.3, 10.8), 7.8)
-    assert with_samples(LEARNT, evaluation(14.1, 9.5, random, texture, fd=fd)).state == "learnt"
+    assert with_samples(LEARNED, evaluation(14.1, 9.5, random, texture, fd=fd)).state == "learned"
     worse = evaluation(120.0, 9.5, random, texture, fd=fd)
-    assert with_samples(LEARNT, worse).state == "early"
+    assert with_samples(LEARNED, worse).state == "early"
     alone = replace(worse, metrics={"fd": fd})
-    assert with_samples(LEARNT, alone).state == "early"  # nothing better is known
+    assert with_samples(LEARNED, alone).state == "early"  # nothing better is known
 
 
 @pytest.mark.parametrize(
-    ("high", "state"), [(0.4, "learning"), (0.54, "learning"), (0.56, "learnt"), (0.99, "learnt")]
+    ("high", "state"), [(0.4, "learning"), (0.54, "learning"), (0.56, "learned"), (0.99, "learned")]
 )
 def test_learnt_only_when_samples_show_their_classes(high: float, state: str):
     classes = {f"class {k}": 0.3 for k in range(5)}  # (0.9 + 1 / 5) / 2 = 0.55
     ends = (high - 0.1, high)
     shown = metric("label_accuracy", high - 0.05, ends, 0.9, classes=classes)
-    found = with_samples(LEARNT, evaluation(9.0, 2.0, NOISE, label_accuracy=shown))
+    found = with_samples(LEARNED, evaluation(9.0, 2.0, NOISE, label_accuracy=shown))
     assert found.state == state
     if state == "learning":
         assert f"class of {high - 0.05:.1%} of the samples, and of 90.0% of" in found.sentence
@@ -85,7 +85,7 @@ def test_learnt_needs_a_distance_that_sees_gross_corruptions():
     mild = space_of("texture_fd", 2.0, blur=(3.0, 0.5, True), fine_noise=(2.5, 0.1, True))
     unseen = space_of("texture_fd", 2.0, strong_noise=(2.5, 1.0, False))
     for space in (mild, unseen):
-        found = with_samples(LEARNT, evaluation(9.0, 2.0, space))
+        found = with_samples(LEARNED, evaluation(9.0, 2.0, space))
         assert found.state == "learning"
         assert "no distance sees noise" in found.sentence
 
@@ -93,14 +93,14 @@ def test_learnt_needs_a_distance_that_sees_gross_corruptions():
 def test_samples_like_visibly_noisy_images_are_learning():
     gross = {"strong_noise": (120.0, 1.0, True), "blur": (3.0, 0.5, True)}
     visible = space_of("texture_fd", 2.0, **gross, noise=(12.0, 1.0, True))
-    found = with_samples(LEARNT, evaluation(40.0, 2.0, visible))
-    assert found.state == "learning"  # nearly there: not called noise, nor learnt
+    found = with_samples(LEARNED, evaluation(40.0, 2.0, visible))
+    assert found.state == "learning"  # nearly there: not called noise, nor learned
     assert "real images with noise" in found.sentence
-    assert with_samples(LEARNT, evaluation(9.0, 2.0, visible)).state == "learnt"
+    assert with_samples(LEARNED, evaluation(9.0, 2.0, visible)).state == "learned"
 
 
 def test_without_the_test_nothing_is_called_learnt():
-    found = with_samples(LEARNT, FirstMetrics(sensitivity_missing="30 real images"))
+    found = with_samples(LEARNED, FirstMetrics(sensitivity_missing="30 real images"))
     assert found.state == "learning"
     assert "not tested: 30 real images" in found.sentence
     stuck = Verdict("stuck", "Probably broken.")
@@ -128,13 +128,13 @@ def test_without_real_images_of_its_size_a_distance_confirms_nothing():
     reason = "40 real images beside the reference, 500 samples"
     texture = metric("texture_fd", 8.0, (7.0, 9.0), None, floor_missing=reason)
     found = evaluation(9.0, 2.0, NOISE, texture_fd=texture)
-    verdict = with_samples(LEARNT, found)
+    verdict = with_samples(LEARNED, found)
     assert verdict.state == "learning"  # a floor that is not there must not pass for a small one
     assert (
         f"not tested: the distance of real images was not measured ({reason})" in verdict.sentence
     )
     fd = metric("fd", 8.0, (7.0, 9.0), 2.0)
     found = evaluation(9.0, 2.0, NOISE, texture_fd=texture, fd=fd)
-    assert with_samples(LEARNT, found).state == "learning"  # the other distance was not tested
+    assert with_samples(LEARNED, found).state == "learning"  # the other distance was not tested
     tested = (NOISE, space_of("fd", 2.0, strong_noise=(12.0, 1.0, True)))
-    assert with_samples(LEARNT, replace(found, sensitivity=tested)).state == "learnt"
+    assert with_samples(LEARNED, replace(found, sensitivity=tested)).state == "learned"

@@ -105,11 +105,11 @@ def test_each_phase_moves_its_own_networks() -> None:
     run = trainer(GAMES["wgan_gp"])
     before = {n: t.clone() for n, t in run.learner.networks.state_dict().items()}
     run.run(StopSignals(), until=2)
-    learnt = {n: t for n, t in run.learner.networks.state_dict().items() if "running" not in n}
-    learnt = {n: t for n, t in learnt.items() if "num_batches" not in n}
-    assert moved(before, learnt) == {"discriminator", "discriminator_encoder"}
+    learned = {n: t for n, t in run.learner.networks.state_dict().items() if "running" not in n}
+    learned = {n: t for n, t in learned.items() if "num_batches" not in n}
+    assert moved(before, learned) == {"discriminator", "discriminator_encoder"}
     run.run(StopSignals(), until=3)
-    assert {"network"} <= moved(before, learnt)
+    assert {"network"} <= moved(before, learned)
 
 
 def latents(steps: int) -> list[Tensor]:

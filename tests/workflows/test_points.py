@@ -1,4 +1,4 @@
-"""``undrift train ring8``: points of the plane go the whole way, by diffusion and by every GAN."""
+"""``undrift train ring8``: toy 2-D data, trained on by diffusion and by every GAN."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class Inpaint(ProcessFlags, WeightsOptions):
         jump: of repaint: the steps of a run, 1 by default.
         iterations: of a GAN: steps of the search, 100 by default.
         seconds: of a GAN: time for all of it, in place of iterations.
-        seed: names the noise.
+        seed: of the initial noise.
         batch_size: fills painted at once; None picks.
         out: the folder to write; RUN/inpainted/SEED-N-KEY by default, where KEY stands for the
             other settings; inpainted/SEED-N-KEY for a pipeline that is in no run.

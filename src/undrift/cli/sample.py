@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
 
 FOLLOWED, FOLLOWED_POINTS = 4, 1000
-"""Images, or points of the plane, of which a trajectory is shown."""
+"""Images, or toy 2-D points, of which a trajectory is shown."""
 
 SETTINGS = (
     *("steps", "sampler", "grid", "tolerance", "analytic_first_step", "guidance", "threshold"),
@@ -97,7 +97,7 @@ class Sample(ProcessFlags, WeightsOptions):
         strength: of an adapter that undrift adapt made: 1 as it was trained, 0 the base itself.
         truncation: of a GAN: share of the distance from the mean latent that is kept, from 0 to 1,
             which is off; less makes images more typical and more alike.
-        seed: names the noise.
+        seed: of the initial noise.
         batch_size: images drawn at once; None picks.
         out: the folder to write; RUN/samples/SEED-N by default, with a key of the other settings
             where any are given; samples/SEED-N for a pipeline that is in no run.

@@ -122,7 +122,7 @@ def notes(report: DataReport) -> list[str]:
     lines: list[str] = []
     height, width = report.size
     if on_plane((height, width, report.channels)):
-        lines.append("points of the plane: equal ones are chance, and not counted as duplicates")
+        lines.append("toy 2-D points: equal ones are chance, and not counted as duplicates")
     shape = dimensions(height, width)
     kept = report.sizes.get(shape, 0)
     if kept < report.count:

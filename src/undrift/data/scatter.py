@@ -1,4 +1,4 @@
-"""Points of the plane as a picture: images of two values are drawn where these values are."""
+"""Scatter plots of toy 2-D data: an image of two values is a point."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FRAME = (150, 155, 165)
 
 
 def on_plane(shape: Sequence[int]) -> bool:
-    """Whether an image of this shape (H, W, C) is a point of the plane: two values."""
+    """Whether an image of this shape (H, W, C) is a toy 2-D point: two values."""
     return prod(shape) == 2
 
 

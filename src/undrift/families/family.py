@@ -186,7 +186,7 @@ class Family(ABC, Generic[Config]):
 
     @abstractmethod
     def peak_rate(self, config: Config) -> float:
-        """Peak learning rate of what draws images."""
+        """Peak learning rate of the denoiser or generator."""
 
     def regularisation(self, config: Config) -> tuple[str, float, float] | None:
         """The setting by which a search changes the regularisation, its value, and its largest."""

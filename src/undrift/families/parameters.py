@@ -1,10 +1,10 @@
 """Networks of a wanted size: the width that gives a model as many parameters as asked for.
 
-What is counted is what draws images: the network and the encoder of its conditions, of a GAN the
-generator and its encoder. The recipe's width is changed first, in steps that groups and heads
-divide; where widths are too coarse, as in small networks, one more number of each kind: a U-Net's
-embedding, a transformer's hidden units, a GAN's latent numbers. Depth, kernels and learning rates
-stay, and a GAN's discriminator has the generator's width, as in its recipe.
+Counted are the network and the encoder of its conditions, of a GAN the generator and its encoder.
+The recipe's width is changed first, in steps that groups and heads divide; where widths are too
+coarse, as in small networks, one more number of each kind: a U-Net's embedding, a transformer's
+hidden units, a GAN's latent numbers. Depth, kernels and learning rates stay, and a GAN's
+discriminator has the generator's width, as in its recipe.
 
 Networks are counted on torch's meta device, without memory for their weights and without drawing
 them: nearly all of the time would go into random numbers that nobody sees.
@@ -47,7 +47,7 @@ Network = NetworkConfig | AdversaryConfig
 
 
 def drawing_parameters(model: ModelConfig) -> int:
-    """Trainable parameters of what draws images.
+    """Trainable parameters of the denoiser or generator.
 
     Raises:
         UsageError: a model whose network is the user's own.
@@ -92,7 +92,7 @@ class _Unset(TorchFunctionMode):
 
 @lru_cache(maxsize=64)
 def with_parameters(model: ModelConfig, wanted: int) -> ModelConfig:
-    """``model`` with ``wanted`` parameters of what draws images, within a tenth.
+    """``model`` with ``wanted`` parameters of the denoiser or generator, within a tenth.
 
     Args:
         model: as its recipe has it.

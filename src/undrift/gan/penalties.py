@@ -8,7 +8,7 @@ r"""Penalties on the discriminator's gradient with respect to its input.
            \hat x = u\,x + (1 - u)\,g,\ u \sim U[0, 1].                                  \quad (3)
 
 :math:`R_1` and :math:`R_2` are zero-centred: at the equilibrium, where reals and generated images
-are the same, the best discriminator is flat and pays nothing, and the game converges locally. The
+are the same, the best discriminator is flat and pays nothing, and training converges locally. The
 two-sided (3) asks for a slope of 1 even there, and does not converge with finitely many
 discriminator updates per generator update.
 

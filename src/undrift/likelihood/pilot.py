@@ -56,7 +56,7 @@ def pilot(
         x0: encoded images (B, ...), each repeated `repeats` times.
         schedule: the path.
         span: levels that are counted.
-        seed: names the noise.
+        seed: of the noise.
     """
     # the rows of a batch are spread evenly over a bin
     inside = (torch.arange(len(x0), dtype=torch.float64, device=x0.device) + 0.5) / len(x0)

@@ -22,7 +22,7 @@ class LikelihoodRequest:
         classes: what is known of the class.
         log_snr_max: cleanest noise level; None is six standard deviations between values.
         log_snr_min: noisiest level; None is the path's own end.
-        seed: names everything random.
+        seed: random seed.
     """
 
     method: BoundMethod | FlowMethod

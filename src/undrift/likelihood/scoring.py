@@ -92,7 +92,7 @@ class Scorer:
         span: noise levels that are counted.
         method: how.
         class_weights: P(y) to marginalise over; None scores under the condition as it is given.
-        seed: names everything random.
+        seed: random seed.
         dtype: in which the network is asked, float32 or float64; all sums are float64.
         proposal: levels that the continuous bound is estimated at; None measures on a few images
             where they count.

@@ -119,7 +119,7 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
         if need == "reference images" and not comparison.pixels:
             return "the stored reference holds features, no images"
         if need == "more than points" and prod(comparison.samples.images.shape[1:]) <= 2:
-            return "points of the plane coincide by chance, which says nothing of copying"
+            return "toy 2-D points coincide by chance, which says nothing of copying"
         fewest = min(len(comparison.samples), len(comparison.reference))
         if need == "neighbours" and fewest <= NEIGHBOUR:
             return f"{fewest} samples or reference images, wanted more than {NEIGHBOUR}"

@@ -175,7 +175,7 @@ def _real_images(comparison: Comparison) -> tuple[Comparison, Images]:
     if not comparison.pixels:
         raise UsageError("the stored reference holds features, no images to corrupt")
     if prod(comparison.reference.images.shape[1:]) <= 2:
-        raise UsageError("points of the plane are not images that could be corrupted")
+        raise UsageError("toy 2-D points are not images that could be corrupted")
     reference, features = comparison.reference, comparison.reference_features
     if comparison.training is not None and comparison.own_rows is None:
         pool = comparison.training

@@ -1,4 +1,4 @@
-"""What a network hears about a sample beside the noisy image itself.
+"""Conditioning inputs of a network, beside the noisy image.
 
 A ``Context`` is what every encoder of a condition produces and every network takes. It knows
 nothing of labels or captions: a label arrives as part of ``vector``, a text as ``tokens``, a mask

@@ -1,4 +1,4 @@
-"""A multi-layer perceptron for points: data without neighbourhoods, such as 2-D toys.
+"""An MLP for points: data without neighbourhoods, such as toy 2-D data.
 
 Residual blocks of two linear layers with adaptive RMS norm, the same modulation as in the larger
 networks.
@@ -34,7 +34,7 @@ def are_points(size: tuple[int, int]) -> bool:
 
 @dataclass(frozen=True)
 class MLPConfig:
-    """Shape of a multi-layer perceptron.
+    """Configuration of an MLP.
 
     Attributes:
         kind: tells this configuration from the others in a file.
@@ -42,7 +42,7 @@ class MLPConfig:
         blocks: residual blocks of two layers each.
         dropout: probability in the blocks.
         fourier: angular frequencies of sines and cosines of the input, heard beside it: without
-            them a perceptron is slow to learn what is small beside the whole.
+            them an MLP is slow to learn fine structure.
     """
 
     kind: Literal["mlp"] = "mlp"

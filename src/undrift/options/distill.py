@@ -31,7 +31,7 @@ class DistillOptions(Options):
         guidance: guidance scales to distil, as 1:4, of which samples may then take any; or one.
         batch_size: images in the global batch; the teacher's by default.
         learning_rate: peak of the learning-rate schedule; by default 0.3 times the teacher's.
-        seed: names everything random.
+        seed: random seed.
         checkpoint_every: steps between checkpoints; about every 30 seconds by default.
         bare: end with the pipeline and a grid: no samples, first metrics and report.
         device: where to train.

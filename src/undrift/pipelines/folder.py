@@ -49,7 +49,7 @@ class SampleFolder:
         out: the folder; made if it is not there.
         command: what repeats the images.
         n: how many images are asked for.
-        model: fingerprint of what draws them.
+        model: fingerprint of the pipeline.
         others: names of files beside images, grid and record that will be written.
 
     Attributes:

@@ -21,7 +21,7 @@ _CHECKER_SIZE = 8
 
 @checked
 def image_grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
-    """Lay images out row by row on white; points of the plane are drawn where they lie.
+    """Lay images out row by row on white; toy 2-D points are drawn where they lie.
 
     Tiny images are enlarged by a whole factor without smoothing, so that each pixel stays a square;
     transparent ones are laid over a checkerboard.
@@ -62,7 +62,7 @@ def image_grid(images: np.ndarray, columns: int | None = None) -> Image.Image:
 
 
 def cloud_grid(clouds: Sequence[np.ndarray], columns: int, side: int | None = None) -> Image.Image:
-    """Lay clouds of points of the plane out row by row on white, each as one picture.
+    """Lay clouds of toy 2-D points out row by row on white, each as one picture.
 
     Args:
         clouds: uint8 (n, 1, 2, 1) each, of any n.

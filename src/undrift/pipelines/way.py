@@ -1,7 +1,7 @@
 """A trajectory as pictures: a strip to print, and a moving picture.
 
 Both show each image twice: above the noisy state x_t, below what the model makes of it, the
-estimate E[x_0 | x_t] of the clean image. Points of the plane are shown together, as a cloud; in the
+estimate E[x_0 | x_t] of the clean image. Toy 2-D points are shown together, as a cloud; in the
 moving picture the two clouds stand side by side.
 """
 

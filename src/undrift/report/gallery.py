@@ -30,7 +30,7 @@ _WIDTH = 868  # CSS pixels of the content column
 _MOST_CLASSES = 24
 _MOST_STOPS = 10
 _MOST_FRAMES = 11
-_CLOUD, _FRAME = 523, 131  # CSS pixels of points of the plane, all at once and at one noise level
+_CLOUD, _FRAME = 523, 131  # CSS pixels of toy 2-D data, all at once and at one noise level
 
 
 def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
@@ -129,7 +129,7 @@ def one_step_sheet(record: RunRecord) -> Record:
         f"Held-out images, after {plural(latest.step, 'step')}. Each row: the image, then what the "
         f"network makes of it in one step from noise of {levels} standard deviations of the data; "
         "magnified, of large images the middle. Texture and edges should be those of the image. "
-        "Blurred: they are not learnt yet. Speckled, or with noise left in: samples will have "
+        "Blurred: they are not learned yet. Speckled, or with noise left in: samples will have "
         "static in their surfaces, whatever the mean of the loss says."
     )
     label = f"Held-out images denoised in one step, after step {latest.step}"

@@ -83,7 +83,7 @@ def gather_material(
 
     Half of the pairs are the samples nearest to a training image, the suspicious ones, by the
     relative distance that memorization is judged by; half are drawn at random from the first 512.
-    Points of the plane coincide by chance, so there are no pairs of them, and more examples.
+    Toy 2-D points coincide by chance, so there are no pairs of them, and more examples.
 
     Args:
         samples: (n, H, W, C) uint8.

@@ -1,4 +1,4 @@
-"""``report.html``: one page that shows what a run learnt, complete in itself.
+"""``report.html``: one self-contained page about a run.
 
 Everything is inline: styles, plots as SVG, images as ``data:`` addresses. No script, no network. A
 piece whose file or array is missing is named as missing in its place.
@@ -35,7 +35,7 @@ from undrift.report.gallery import (
     sample_gallery,
     timeline,
 )
-from undrift.report.game import game_figure, judge_game, watch_figure
+from undrift.report.gan_training import diagnostic_curves, gan_verdict, loss_curves
 from undrift.report.health import health_figure, health_note
 from undrift.report.history import History, Record
 from undrift.report.html import source, template
@@ -65,7 +65,7 @@ _PACKAGE = "undrift.report"
 _STATES = {"done": "", "failed": "bad", "interrupted": "warn", "running": ""}
 _VERDICTS = {
     "learning": "good",
-    "learnt": "good",
+    "learned": "good",
     "stuck": "bad",
     "early": "warn",
     "memorising": "warn",
@@ -150,9 +150,9 @@ def _template(name: str) -> Template:
 
 def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
     history, verdict = record.history, judge(record.history.main)
-    game = game_figure(history)
-    if game is not None:
-        verdict = judge_game(history, game_loss(record.config))
+    gan = loss_curves(history)
+    if gan is not None:
+        verdict = gan_verdict(history, game_loss(record.config))
     if not on_plane(record.config.get("model", {}).get("spec", {}).get("shape", ())):
         verdict = with_samples(verdict, record.evaluation)
     state = _state(record)
@@ -176,9 +176,9 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "gaps": gap_figure(history),
         "gaps_note": ". ".join(history.gap_sentences),
         "one_step": one_step_sheet(record),
-        "losses": None if game is not None else loss_figure(history),
-        "game": game,
-        "watch": watch_figure(history),
+        "losses": None if gan is not None else loss_figure(history),
+        "gan": gan,
+        "watch": diagnostic_curves(history),
         "rates": rate_figure(history),
         "evaluations": evaluation_figure(history),
         "health": health_figure(history),
@@ -186,7 +186,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "curves_note": _curves_note(record),
         "timeline": timeline(record),
         "pairs": nearest_pairs(material),
-        "pairs_missing": "Points of the plane coincide by chance: nearness says nothing of copying."
+        "pairs_missing": "Toy 2-D points coincide by chance: nearness says nothing of copying."
         if looks.ndim == 4 and on_plane(looks.shape[1:])
         else "Nearest training images were not looked up.",
         "frames": denoising_frames(material),

@@ -1,4 +1,4 @@
-"""The report's pictures of points of the plane: clouds, in place of images of two pixels."""
+"""The report's pictures of toy 2-D data: scatter plots, in place of images of two pixels."""
 
 from __future__ import annotations
 

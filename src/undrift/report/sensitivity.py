@@ -1,7 +1,7 @@
 """What the metrics of a run see of its images, and whether its samples beat corrupted real images.
 
 A validation loss does not show whether samples are noise, and a metric that does not notice noise
-does not show it either. So "learnt" is said only of samples that score clearly better than real
+does not show it either. So "learned" is said only of samples that score clearly better than real
 images under the corruptions below, by a Frechet distance that was shown to notice these. With h the
 upper end of the samples' distance, f the distance of as many real images, l the lower end of the
 corrupted images' distance and r that of the real images beside them, all in the space where l / r
@@ -10,7 +10,7 @@ is largest:
     clearly better:  h - f < l - r                                                          (1)
 
 The excess over real images is compared, since the distance itself depends on the number of images.
-Nor is "learnt" said where samples rarely show the class they were drawn for: with a the upper end
+Nor is "learned" said where samples rarely show the class they were drawn for: with a the upper end
 of the label accuracy, b that of real images and K the number of classes,
 
     classes shown:  a > (b + 1 / K) / 2                                                     (2)
@@ -80,9 +80,9 @@ def seen_tables(evaluation: ShownMetrics) -> list[SeenTable]:
 def with_samples(verdict: Verdict, evaluation: ShownMetrics) -> Verdict:
     """``verdict`` on the loss, unless the samples contradict it or cannot confirm it.
 
-    A run without any sensitivity test may be "learning" but not "learnt".
+    A run without any sensitivity test may be "learning" but not "learned".
     """
-    if verdict.state not in ("learnt", "learning"):
+    if verdict.state not in ("learned", "learning"):
         return verdict
     if reason := _untested(evaluation):
         return Verdict(

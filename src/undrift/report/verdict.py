@@ -1,13 +1,13 @@
-r"""What the validation loss says: learning, learnt, too early, stuck or memorising.
+r"""What the validation loss says: learning, learned, too early, stuck or memorising.
 
 The yardstick is the best Gaussian denoiser, the optimal one for data with the same mean and
-covariance. It is linear, so any network can reach it, and beating it means having learnt more than
+covariance. It is linear, so any network can reach it, and beating it means having learned more than
 two moments. With ``r_l`` the ratio of the network's error to its error at noise level l, the
 summary is
 
     R = exp(mean_l log r_l)                                                                    (1)
 
-R near or above 1 means that nothing of value is learnt yet. Whether that is "too early" or "broken"
+R near or above 1 means that nothing useful is learned yet. Whether that is "too early" or "broken"
 shows in R's trend: it falls, or it does not.
 """
 
@@ -22,7 +22,7 @@ import numpy as np
 from undrift.report.history import Validation
 from undrift.wording import plural
 
-State = Literal["learning", "learnt", "early", "stuck", "memorising", "unknown"]
+State = Literal["learning", "learned", "early", "stuck", "memorising", "unknown"]
 
 _BEATEN = 0.95  # R below this: clearly better than linear
 _FAR_WORSE = 1.5  # r at one level above this: something is wrong there
@@ -75,7 +75,7 @@ def judge(validations: Sequence[Validation]) -> Verdict:
         if ratio >= _BEATEN:
             found = (
                 f"On average over noise levels its error is {_against(ratio)} that of the best "
-                "linear (Gaussian) denoiser, so it has not yet learnt more than mean and covariance"
+                "linear (Gaussian) denoiser, which learns mean and covariance alone"
             )
         else:
             found = (
@@ -101,14 +101,14 @@ def judge(validations: Sequence[Validation]) -> Verdict:
         at = next(entry for entry in validations if entry.loss == lowest)
         return Verdict(
             "memorising",
-            f"Learnt, then memorised. {found}, but held-out loss has risen by "
+            f"Learned, then memorised. {found}, but held-out loss has risen by "
             f"{last.loss / lowest - 1:.0%} since its lowest at {plural(at.images, 'image')}: "
             "stop there, add data or augmentation.",
         )
     if worst > 1.05:
         found += f"; it is weakest at noise {where}, {worst - 1:.0%} above"
     if trend is None:
-        return Verdict("learnt", f"It has learnt. {found}.")
+        return Verdict("learned", f"It has learned. {found}.")
     change = f"Over the second half of the run that error changed by {trend - 1:+.0%}"
     if falling:
         return Verdict(
@@ -116,10 +116,10 @@ def judge(validations: Sequence[Validation]) -> Verdict:
             f"It is learning. {found}. {change}: a longer run is likely to reach less.",
         )
     return Verdict(
-        "learnt",
-        f"It has learnt. {found}. {change}. The learning rate falls to zero towards the end, which "
-        "levels off every run, so this does not tell whether a longer run or a larger network "
-        "would reach less.",
+        "learned",
+        f"It has learned. {found}. {change}. The learning rate falls to zero towards the end, "
+        "which levels off every run, so whether a longer run or a larger network would reach less "
+        "is not known.",
     )
 
 

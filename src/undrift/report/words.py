@@ -40,13 +40,13 @@ _WEIGHTS = {
 _NETWORKS = {
     "unet": "U-Net",
     "transformer": "diffusion transformer",
-    "mlp": "multi-layer perceptron",
+    "mlp": "MLP",
     "dcgan": "strided convolutions with batch norm (DCGAN)",
     "sngan": "residual generator and discriminator (SNGAN)",
     "stylegan2": "style-based generator, residual discriminator (StyleGAN2)",
     "r3gan": "grouped residual blocks without normalisation (R3GAN)",
 }
-_GAMES = {
+_LOSSES = {
     "non_saturating": "non-saturating",
     "hinge": "hinge",
     "wasserstein": "Wasserstein",
@@ -86,8 +86,8 @@ def model_rows(config: Record, parameters: int | None) -> list[Row]:
         )
     if weighting := _part(model, "weighting"):
         rows.append(("weight of the loss", _kind(weighting, _WEIGHTS) + _figures(weighting)))
-    if game := _part(model, "loss"):
-        rows.append(("loss", _kind(game, _GAMES)))
+    if loss := _part(model, "loss"):
+        rows.append(("loss", _kind(loss, _LOSSES)))
         rows.append(("gradient penalty", _figures(_part(model, "penalty")).strip(" ()")))
         rows.append(
             (

@@ -121,7 +121,7 @@ class Expectation:
 
 
 def needs_of(images: ImageSet) -> ImagesNeeded | None:
-    """What a run on ``images`` needs; None for points of the plane and for no images."""
+    """What a run on ``images`` needs; None for toy 2-D data and for no images."""
     if on_plane(images.shape) or len(images) == 0:
         return None
     height, width, channels = images.shape
@@ -147,7 +147,7 @@ def expectation_of(
 ) -> Expectation | None:
     """What to expect of a run; None where nothing was measured.
 
-    That is of GANs, points of the plane, a network of the user's own and a run that starts from the
+    That is of GANs, toy 2-D data, a network of the user's own and a run that starts from the
     weights of another.
 
     Args:

@@ -218,7 +218,7 @@ class Recorder:
 def grid_shape(spec: SampleSpec) -> tuple[int, int]:
     """(columns, rows) of a sample grid: a column per class, fewer images where they are large.
 
-    Of points of the plane, which are drawn where they lie, there are many.
+    Of toy 2-D points, which are drawn where they lie, there are many.
     """
     if on_plane(spec.shape):
         return POINTS, 1

@@ -66,12 +66,12 @@ class NonFiniteGuard:
 
 
 class KeptBuffers:
-    """Buffers that forward passes change, such as a batch norm's averages, as they were before.
+    """Snapshot of the buffers that forward passes change, such as a batch norm's averages.
 
-    A skipped update must not leave what is not finite in them: they would never lose it again.
+    It is restored after a skipped update, which may have left non-finite values in them.
 
     Args:
-        networks: whose saved floating-point buffers are kept.
+        networks: of whose saved floating-point buffers the snapshot is.
     """
 
     def __init__(self, networks: nn.Module) -> None:
@@ -84,12 +84,12 @@ class KeptBuffers:
         self._kept = [buffer.clone() for buffer in self._live]
 
     def keep(self) -> None:
-        """Take them down."""
+        """Take the snapshot."""
         for kept, live in zip(self._kept, self._live, strict=True):
             kept.copy_(live)
 
     def restore(self) -> None:
-        """Put back what was taken down."""
+        """Restore the snapshot."""
         for kept, live in zip(self._kept, self._live, strict=True):
             live.copy_(kept)
 

@@ -46,7 +46,7 @@ class TrainingPlan:
         steps: optimiser updates of the whole run.
         batch_size: images of the global batch.
         micro_batch: images per forward pass on each rank; None: the rank's whole share.
-        seed: names everything random.
+        seed: random seed.
         balance: draw every class equally often.
         learning_rate: schedule of the factor on each group's peak rate.
         clip: largest gradient norm of a group.

@@ -54,10 +54,10 @@ PIXELS = 64_000
 FEWEST, MOST = 128, 1000
 
 POINTS = 2500
-"""Points of the plane to draw instead, as is usual for counting modes."""
+"""Toy 2-D points to draw instead, as is usual for counting modes."""
 
 FOLLOWED_POINTS = 500
-"""Points of the plane that are followed on their way from noise."""
+"""Toy 2-D points whose trajectories are shown."""
 
 MOST_HELD_OUT = 10_000
 """Held-out images that samples are compared with."""
@@ -208,7 +208,7 @@ def _count(config: RunConfig, training: int) -> int:
 
 
 def _strip(denoised: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(f, n, H, W, C) of points of the plane as they are, of images the first one's alone."""
+    """(f, n, H, W, C) of toy 2-D points as they are, of images the first one's alone."""
     return denoised if on_plane(denoised.shape[2:]) else denoised[:, 0]
 
 

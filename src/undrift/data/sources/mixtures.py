@@ -1,4 +1,4 @@
-r"""Points of the plane as images of 1 x 2 pixels: the toys on which a GAN is seen to drop modes.
+r"""Toy 2-D data as images of 1 x 2 pixels, on which GANs drop modes.
 
 K Gaussians about the modes m_k, all alike frequent, and the map between the plane and images:
 

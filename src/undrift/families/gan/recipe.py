@@ -72,11 +72,11 @@ def gan_recipe(request: Request) -> Recipe:
     _check(settings)
     size = (spec.shape[1], spec.shape[2])
     points = are_points(size)
-    perceptrons = settings.network == "mlp" or points
-    if not perceptrons:
+    mlp = settings.network == "mlp" or points
+    if not mlp:
         sizes(size)
     cuda = device == "cuda"
-    tuned = not cuda and not perceptrons and settings.method in CPU_GAMMA
+    tuned = not cuda and not mlp and settings.method in CPU_GAMMA
     usual = POINTS_BATCH if points else CPU_BATCH if tuned else BATCH
     batch = settings.batch_size or usual
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
@@ -84,7 +84,7 @@ def gan_recipe(request: Request) -> Recipe:
     share *= 1 if max(spec.shape[1:]) <= 64 else 2
     made = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points, tuned))
     model = replace(made.model, method=settings.method, flip=settings.flip)
-    if perceptrons:
+    if mlp:
         model = _on_perceptrons(model, points=points)
     if settings.augment is not None:
         model = replace(model, augment=settings.augment, adapt=0)
@@ -228,8 +228,8 @@ def _r3gan(asked: _Asked) -> _Method:
     return asked.recipe(
         GANConfig(
             asked.spec,
-            # the paper's four stages of one width are dear: on a CPU they would see few images, and
-            # twice the width gives no better ones for twice the time
+            # the paper's four stages of one width are expensive: on a CPU they see few images,
+            # and twice the width gives no better ones for twice the time
             network=R3GANConfig(
                 width=256 // asked.share if asked.cuda else 128 // max(2, asked.share),
                 full_stages=4 if asked.cuda else 1,
@@ -292,14 +292,15 @@ def _check_groups(settings: TrainOptions, group: int) -> None:
 
 
 def _on_perceptrons(model: GANConfig, *, points: bool) -> GANConfig:
-    """``model`` with perceptrons in place of its networks.
+    """``model`` with MLPs in place of its networks.
 
     What a method's discriminator has beside its layers stays: spectral norm, or the spread of the
     minibatch. Batch norm does not, see `undrift.networks.gan.mlp`.
 
     Args:
         model: of the method.
-        points: whether it is for points: there networks are small, hear waves, and augment nothing.
+        points: whether it is for toy 2-D data, whose networks are small, take Fourier features,
+            and are trained without augmentation.
     """
     match model.network:
         case SNGANConfig(spectral_norm=bounded):

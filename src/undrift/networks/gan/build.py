@@ -28,7 +28,7 @@ def build_generator(
     Args:
         config: the family and its shape.
         channels: of the images.
-        size: (H, W) of the images, multiples of 4 for all but perceptrons.
+        size: (H, W) of the images, multiples of 4 for all but MLPs.
         context: sizes of the context's parts; a GAN hears the vector only.
 
     Raises:

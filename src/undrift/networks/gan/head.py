@@ -44,7 +44,7 @@ class ProjectionHead(nn.Module):
         )
 
     def forward(self, features: Tensor, context: Context | None) -> Tensor:
-        """(B, d) and a context -> (B,), in float32: small differences of logits decide the game."""
+        """(B, d) and a context -> (B,), in float32: small differences of logits matter."""
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
             logit = self.linear(features).squeeze(1)

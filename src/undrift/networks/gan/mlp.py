@@ -1,4 +1,4 @@
-r"""Multi-layer perceptrons for GANs of points, which have no neighbourhoods to convolve.
+r"""MLPs for GANs of toy 2-D points, which have no neighbourhoods to convolve.
 
 .. math:: h_{l+1} = a(W_l h_l + b_l), \qquad a = \text{leaky ReLU of slope } 0.2
 
@@ -37,7 +37,7 @@ SLOPE = 0.2
 
 @dataclass(frozen=True)
 class MLPGANConfig:
-    """Shape of a GAN of multi-layer perceptrons.
+    """Configuration of a GAN of MLPs.
 
     Attributes:
         kind: tells this configuration from the others in a file.
@@ -47,7 +47,7 @@ class MLPGANConfig:
         spectral_norm: whether the discriminator's layers are spectrally normalised.
         group: images in a group of the minibatch standard deviation; 1: none.
         fourier: angular frequencies of sines and cosines of its input that the discriminator hears
-            beside it, as a diffusion model's perceptron does.
+            beside it, as a diffusion model's MLP does.
     """
 
     kind: Literal["mlp"] = "mlp"

@@ -71,7 +71,7 @@ def denoise_once(
         codec: between images and the model's space.
         images: uint8 (N, H, W, C).
         condition: of the N images.
-        seed: names the noise.
+        seed: of the noise.
         device: where to compute.
 
     Raises:

@@ -39,7 +39,7 @@ class StudentPipeline(Pipeline):
     noise of the next level, named by (seed, image, step), and estimate it again.
 
     Args:
-        model: what draws.
+        model: the network, its conditions and codec.
     """
 
     kind: ClassVar[str] = "student"

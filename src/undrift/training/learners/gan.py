@@ -122,7 +122,7 @@ class GANLearner:
         return self._generate(real, condition, progress, draws)
 
     def after_step(self, phase: str, statistics: Mapping[str, Tensor]) -> None:
-        """Adaptive augmentation hears how the discriminator judged its reals."""
+        """ADA's p is updated from the logits of real images."""
         if phase == "discriminator" and self._adaptive is not None:
             self._adaptive.update(statistics["real_logit"])
 
@@ -195,11 +195,11 @@ class GANLearner:
             fake = self._generated(condition, named(draws, "discriminator"), len(real))
         real = self._augmented(real, progress, named(draws, "reals"))
         fake = self._augmented(fake, progress, named(draws, "fakes"))
-        heard = self._judge(condition, len(real))
+        context = self._judge(condition, len(real))
         if penalised:
             real, fake = (x.detach().float().requires_grad_() for x in (real, fake))
-        real_logit = self._discriminator(real, heard)
-        fake_logit = self._discriminator(fake, heard)
+        real_logit = self._discriminator(real, context)
+        fake_logit = self._discriminator(fake, context)
         loss = self.config.loss.discriminator(real_logit.float(), fake_logit.float())
         statistics = {
             "real_logit": real_logit.detach().float(),
@@ -216,7 +216,7 @@ class GANLearner:
         if weight and penalty.two_sided:
             share = draws.uniform("interpolation")
             between = interpolated(real.detach(), fake.detach(), share)
-            found = two_sided(self._discriminator(between, heard), between)
+            found = two_sided(self._discriminator(between, context), between)
             loss = loss + weight * penalty.two_sided * found
             statistics["gradient_penalty"] = found.detach()
         statistics |= {
@@ -241,12 +241,12 @@ class GANLearner:
         fake = self._generated(condition, named(draws, "generator"), len(real))
         fake = self._augmented(fake, progress, named(draws, "generator"))
         with frozen(self._discriminator, self._judge):
-            heard = self._judge(condition, len(real))
-            fake_logit = self._discriminator(fake, heard)
+            context = self._judge(condition, len(real))
+            fake_logit = self._discriminator(fake, context)
             real_logit = fake_logit.detach()  # plays no part, unless the loss is one of pairs
             if self.config.loss.pairs:
                 real = self._augmented(real, progress, named(draws, "reals"))
-                real_logit = self._discriminator(real, heard)
+                real_logit = self._discriminator(real, context)
         loss = self.config.loss.generator(real_logit.float(), fake_logit.float())
         return Loss(loss, {"fake_logit": fake_logit.detach().float()})
 

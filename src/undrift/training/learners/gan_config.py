@@ -46,7 +46,7 @@ class PenaltyConfig:
 
 @dataclass(frozen=True)
 class GANConfig:
-    """A class-conditional or unconditional GAN and its game.
+    """A class-conditional or unconditional GAN, its losses and its optimisers.
 
     Attributes:
         kind: tells this configuration from a diffusion model's in a file.

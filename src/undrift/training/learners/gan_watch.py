@@ -1,4 +1,4 @@
-r"""How the game between generator and discriminator stands, on images that nobody learns from.
+r"""GAN training diagnostics, on held-out images.
 
 With f the discriminator's logit and x training, v held-out and g generated images, none augmented:
 
@@ -94,7 +94,7 @@ def standing(
 
     Args:
         discriminator: in whatever mode; it is left alone.
-        encoder: of the conditions that it hears.
+        encoder: of its conditions.
         held_out: (B, C, H, W) in the networks' space.
         generated: (B, C, H, W), under the same condition.
         condition: of both.

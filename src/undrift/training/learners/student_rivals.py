@@ -115,7 +115,7 @@ class AdversarialStudentLearner(StudentLearner):
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
-        """Nothing: a game's losses do not say how good the images are."""
+        """Nothing: adversarial losses do not measure the quality of images."""
         return {}
 
 

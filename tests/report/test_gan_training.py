@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from undrift.pipelines import SampleSpec
-from undrift.report import game
+from undrift.report import gan_training
 from undrift.report.figure import FIRST, GOOD, SECOND
-from undrift.report.game import game_figure, judge_game, watch_figure
+from undrift.report.gan_training import diagnostic_curves, gan_verdict, loss_curves
 from undrift.report.history import History
 from undrift.report.words import game_loss
 from undrift.schema import to_plain
@@ -37,8 +37,8 @@ def test_curves_of_gradients_judgement_and_diversity_are_drawn() -> None:
     logged = history(
         real_sign=0.2, ranking=0.7, overfitting=0.1, diversity=0.2, real_diversity=0.25
     )
-    assert "watch-" in str(watch_figure(logged))
-    assert game_figure(logged) is not None
+    assert "watch-" in str(diagnostic_curves(logged))
+    assert loss_curves(logged) is not None
 
 
 def test_curves_of_signs_compare_images_that_are_not_augmented(
@@ -49,9 +49,9 @@ def test_curves_of_signs_compare_images_that_are_not_augmented(
     def line(axis: Any, series: Any, colour: str, label: str | None, dotted: bool = False) -> None:
         drawn[axis.get_title("left"), colour, dotted] = list(series[1])
 
-    monkeypatch.setattr(game, "_line", line)
+    monkeypatch.setattr(gan_training, "_line", line)
     signs = {"seen_sign": 0.8, "real_sign": 0.2, "fake_sign": -0.7}
-    assert game_figure(history(**signs)) is not None
+    assert loss_curves(history(**signs)) is not None
     title = "Mean sign of logits"
     assert drawn[title, FIRST, False] == [0.8] * 3 and drawn[title, GOOD, False] == [0.2] * 3
     assert drawn[title, SECOND, False] == [-0.7] * 3
@@ -64,7 +64,7 @@ def test_the_sentence_compares_images_that_are_not_augmented(loss: str) -> None:
         seen_sign=0.8, real_sign=0.2, diversity=0.2, real_diversity=0.25, class_diversity=0.0,
         real_class_diversity=0.2,
     )  # fmt: skip
-    sentence = judge_game(logged, loss).sentence
+    sentence = gan_verdict(logged, loss).sentence
     assert "took 90% of training and 60% of held-out images for real, none of them aug" in sentence
     assert "differ by 80% over all pairs, 0% within a class of what real ones do" in sentence
 
@@ -72,13 +72,13 @@ def test_the_sentence_compares_images_that_are_not_augmented(loss: str) -> None:
 @pytest.mark.parametrize("loss", ["relativistic", "wasserstein", ""])
 def test_signs_that_mean_nothing_are_not_told(loss: str) -> None:
     """Such losses leave a constant in the logit free."""
-    sentence = judge_game(history(seen_sign=0.8, real_sign=0.2, overfitting=0.37), loss).sentence
+    sentence = gan_verdict(history(seen_sign=0.8, real_sign=0.2, overfitting=0.37), loss).sentence
     assert "for real" not in sentence and "%" not in sentence
     assert "held-out images stood at 0.37 on" in sentence
 
 
 def test_a_look_without_training_images_tells_of_no_overfitting() -> None:
-    sentence = judge_game(history(real_sign=0.2), "hinge").sentence
+    sentence = gan_verdict(history(real_sign=0.2), "hinge").sentence
     assert "for real" not in sentence and "No held-out images were judged" in sentence
 
 
@@ -90,11 +90,12 @@ def test_the_report_judges_by_the_runs_own_loss() -> None:
 @pytest.mark.parametrize("missing", [{}, {"diversity": None, "real_diversity": None}])
 def test_runs_that_logged_less_are_still_drawn(missing: dict[str, None]) -> None:
     logged = history(real_sign=0.2, **missing)
-    assert watch_figure(logged) is not None
-    assert "differ by" not in judge_game(logged, "hinge").sentence
+    assert diagnostic_curves(logged) is not None
+    assert "differ by" not in gan_verdict(logged, "hinge").sentence
 
 
 def test_there_is_no_game_without_two_sides() -> None:
     assert (
-        watch_figure(History.of([{"event": "train", "step": 1, "images": 1, "loss": 1.0}])) is None
+        diagnostic_curves(History.of([{"event": "train", "step": 1, "images": 1, "loss": 1.0}]))
+        is None
     )

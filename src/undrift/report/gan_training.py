@@ -1,4 +1,4 @@
-"""The report's plots of a GAN's game: both sides' losses and gradients, judgement, diversity."""
+"""The report's GAN training diagnostics: losses, gradients, discriminator accuracy, diversity."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _SIGNED = ("non_saturating", "hinge")
 _WHOSE = ("training", "held out", "generated", "training, augmented")
 
 
-def game_figure(history: History) -> Markup | None:
-    """Losses, mean logits and mean signs over images seen; None where there was no game."""
+def loss_curves(history: History) -> Markup | None:
+    """Losses, mean logits and mean signs over images seen; None for other families."""
     if not any("phases" in event for event in history.train):
         return None
     with drawing():
@@ -60,11 +60,11 @@ def game_figure(history: History) -> Markup | None:
         _level(signs, 0.0)
         for axis in (losses, logits, signs):
             _finish(axis, history)
-        return to_svg(figure, "game", "Losses, logits and their signs over images seen")
+        return to_svg(figure, "gan", "Losses, logits and their signs over images seen")
 
 
-def watch_figure(history: History) -> Markup | None:
-    """Gradient norms of both, judgement of unseen images and diversity; None without a game."""
+def diagnostic_curves(history: History) -> Markup | None:
+    """Gradient norms, discriminator accuracy on held-out images, diversity; None without a GAN."""
     if not any("phases" in event for event in history.train):
         return None
     with drawing():
@@ -91,7 +91,7 @@ def watch_figure(history: History) -> Markup | None:
         return to_svg(figure, "watch", "Gradient norms, judgement and diversity over images seen")
 
 
-def judge_game(history: History, loss: str) -> Verdict:
+def gan_verdict(history: History, loss: str) -> Verdict:
     """What the discriminator says of overfitting; a GAN's losses say nothing of quality.
 
     Args:
