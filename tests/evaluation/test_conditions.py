@@ -7,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.data import zoo
 from tests.pipelines.models import small
 
 from undrift.cli.dispatch import main
-from undrift.conditioning import Number
-from undrift.conditioning.text import TextSpec
+from undrift.conditioning import Condition, Number
+from undrift.conditioning.text import Texts, TextSpec
+from undrift.errors import UsageError
 from undrift.evaluation.conditions import Conditions, conditions_of, obedience
 from undrift.evaluation.drawing import Sampling, draw
 from undrift.evaluation.reference import ReferenceImages
 from undrift.evaluation.target import Target
+from undrift.likelihood import BoundMethod, LikelihoodRequest
 from undrift.metrics import Images, comparison, number_reader
 from undrift.training.distributed import World
 
@@ -131,6 +134,44 @@ def test_a_run_of_captions_and_numbers_is_evaluated_with_its_own(
     assert {"prompt_top1", "number_error"} <= set(found["metrics"])
     curve = ["curve", "run", "--n", "20", "--features", "pixels", "--metrics", "fd"]
     assert main([*curve, "--guidance", "1,3", "--threads", "1", "--quiet"]) == 0
+    score = [
+        "likelihood",
+        "run",
+        "-n",
+        "4",
+        "--points",
+        "4",
+        "--threads",
+        "1",
+        "--out",
+        "bits.json",
+    ]
+    capsys.readouterr()
+    assert main(score) == 0
+    assert "without a label, given their caption and numbers" in capsys.readouterr().out
+    assert json.loads(Path("bits.json").read_text())["given"] == ["text", "numbers"]
     along = json.loads(Path("run/evaluation/guidance.json").read_text())
     assert along["metrics"] == ["fd", "prompt_top1", "number_error"]  # 4 captions: no top 5
     assert set(along["best"]) == set(along["metrics"])
+
+
+def test_the_likelihood_is_that_of_images_given_what_goes_with_them() -> None:
+    model = small(text=TEXT, numbers=(AGE,), classes=())
+    images = np.random.default_rng(0).integers(0, 256, (4, 6, 5, 1)).astype(np.uint8)
+    request = LikelihoodRequest(BoundMethod(points=4), 256)
+    given = Condition(
+        {
+            "text": Texts.single(["a dark cat", "a bee", "", "a light cat"]),
+            "numbers": torch.tensor([[1.0], [2.0], [3.0], [4.0]], dtype=torch.float64),
+        }
+    )
+    scored = model.likelihood(images, request, given=given).bits
+    alone = [
+        model.likelihood(images[i : i + 1], request, numbers=[i], given=given[i : i + 1]).bits[0]
+        for i in range(4)
+    ]
+    np.testing.assert_allclose(scored, alone, rtol=1e-5)
+    assert not np.allclose(scored, model.likelihood(images, request).bits, rtol=1e-6)
+    labels = Condition({"labels": torch.zeros(4, dtype=torch.int64)})
+    with pytest.raises(UsageError, match="labels are an argument of their own"):
+        model.likelihood(images, request, given=labels)

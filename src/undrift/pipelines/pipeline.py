@@ -262,6 +262,7 @@ class Pipeline(ABC):
         labels: NDArray[np.int64] | None = None,
         *,
         numbers: Sequence[int] | None = None,
+        given: Condition | None = None,
         batch_size: int | None = None,
         on_scored: OnScored | None = None,
     ) -> Scored:
@@ -272,6 +273,8 @@ class Pipeline(ABC):
             request: method, levels and what is known of the class.
             labels: (N,) class of each image, for a request that scores given the class.
             numbers: keys of each image's noise; its place by default.
+            given: captions and numbers of the images, entries "text" and "numbers"; None leaves
+                them open.
             batch_size: images scored at once.
             on_scored: called as ``on_scored(done, total)``; to stop, raise.
 

@@ -99,6 +99,7 @@ class LikelihoodResult(Result):
         methods: "elbo", "ode" or both.
         threads: CPU threads.
         gap: of two methods, their difference.
+        given: what else was given with each image, "text" and "numbers"; None for nothing.
     """
 
     weights: str
@@ -108,3 +109,4 @@ class LikelihoodResult(Result):
     methods: Mapping[str, MethodResult]
     threads: int
     gap: MethodGap | None = optional()
+    given: tuple[str, ...] | None = optional()

@@ -8,12 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undrift.conditioning import Condition
+from undrift.conditioning.text import Texts
 from undrift.data import DataReport, ImageSet
 from undrift.errors import UsageError
 from undrift.evaluation.target import Target, load_for, part_of
 from undrift.likelihood import ValueGrid
 from undrift.names import find
 from undrift.options import Split
+from undrift.pipelines.spec import SampleSpec
 from undrift.randomness import generator
 
 
@@ -33,6 +36,7 @@ class ScoredImages:
         rule: where that number comes from.
         fingerprint: of the whole data set.
         report: what loading it found.
+        given: captions and numbers of the images that the model takes; empty without any.
     """
 
     source: str
@@ -46,6 +50,7 @@ class ScoredImages:
     rule: str
     fingerprint: str
     report: DataReport
+    given: Condition
 
 
 def open_images(
@@ -94,7 +99,22 @@ def open_images(
         rule,
         whole.fingerprint,
         whole.report,
+        _given(part, model.pipeline.spec, rows),
     )
+
+
+def _given(part: ImageSet, spec: SampleSpec, rows: NDArray[np.int64]) -> Condition:
+    """The first caption of each image and its numbers, as far as the model takes them."""
+    found = Condition()
+    if spec.text is not None and part.captions is not None:
+        captions = (part.captions[row] for row in rows)
+        found = found.with_entry("text", Texts.single(one[0] if one else "" for one in captions))
+    names = [number.name for number in spec.numbers]
+    if names and part.numbers is not None and {*names} <= {*part.number_names}:
+        columns = [part.number_names.index(name) for name in names]
+        numbers = torch.from_numpy(part.numbers[rows][:, columns].copy())
+        found = found.with_entry("numbers", numbers)
+    return found
 
 
 def _renamed(part: ImageSet, model: Target, rows: NDArray[np.int64]) -> NDArray[np.int64] | None:

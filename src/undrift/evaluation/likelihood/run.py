@@ -126,6 +126,10 @@ def measure_likelihood(
     return result
 
 
+_GIVEN = {"text": "caption", "numbers": "numbers"}
+"""Of the entries of a condition, in words."""
+
+
 def _methods(options: LikelihoodOptions) -> dict[str, BoundMethod | FlowMethod]:
     return {
         "elbo": BoundMethod(options.points, options.chain),
@@ -159,6 +163,8 @@ def _plan(model: Target, images: ScoredImages, classes: Classes) -> list[str]:
         "marginal": f"summed over {plural(len(model.classes), 'class')}",
         "none": "without a label",
     }[classes]
+    if images.given:
+        known += f", given their {' and '.join(_GIVEN[name] for name in images.given)}"
     count = len(images.images)
     return [
         f"{images.source}: {count:,} of {images_of(images.split, images.available)}, {known}",
@@ -183,6 +189,7 @@ def _scored(
             request,
             None if labels is None else labels[rows],
             numbers=images.numbers[rows].tolist(),
+            given=images.given[rows] if images.given else None,
             batch_size=options.batch_size,
             on_scored=on_scored,
         )
@@ -238,6 +245,7 @@ def _result(
         methods={name: _method(scored) for name, scored in scores.items()},
         threads=torch.get_num_threads(),
         gap=gap,
+        given=tuple(images.given) or None,
     )
 
 

@@ -237,6 +237,7 @@ class DiffusionPipeline(Pipeline):
         labels: np.ndarray | None = None,
         *,
         numbers: Sequence[int] | None = None,
+        given: Condition | None = None,
         batch_size: int | None = None,
         on_scored: OnScored | None = None,
     ) -> Scored:
@@ -248,6 +249,7 @@ class DiffusionPipeline(Pipeline):
                 labels,
                 request,
                 numbers=numbers,
+                given=given,
                 batch_size=batch_size,
                 on_scored=on_scored,
             )

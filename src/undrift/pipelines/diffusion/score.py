@@ -31,6 +31,7 @@ def score(
     request: LikelihoodRequest,
     *,
     numbers: Sequence[int] | None = None,
+    given: Condition | None = None,
     batch_size: int | None = None,
     on_scored: OnScored | None = None,
 ) -> Scored:
@@ -39,6 +40,7 @@ def score(
     labels = converted("labels", labels, np.ndarray | None)
     request = converted("request", request, LikelihoodRequest)
     numbers = converted("numbers", numbers, Sequence[int] | None)
+    given = converted("given", given, Condition | None) or Condition()
     batch_size = converted("batch_size", batch_size, int | None)
     converted("on_scored", on_scored, OnScored | None)
     if batch_size is not None:
@@ -91,7 +93,11 @@ def score(
         request.seed,
         dtype=torch.float32,
     )
-    known = Condition({} if labels is None else {"labels": torch.from_numpy(labels)})
+    if "labels" in given:
+        raise UsageError("given: labels are an argument of their own; give captions and numbers")
+    known = given
+    if labels is not None:
+        known = Condition({"labels": torch.from_numpy(labels), **given})
     return scorer(
         images,
         known,
