@@ -19,8 +19,10 @@ from undrift.evaluation.conditions import Conditions, conditions_of, obedience
 from undrift.evaluation.drawing import Sampling, draw
 from undrift.evaluation.reference import ReferenceImages
 from undrift.evaluation.target import Target
+from undrift.evaluation.tuning.cases import Source
 from undrift.likelihood import BoundMethod, LikelihoodRequest
 from undrift.metrics import Images, comparison, number_reader
+from undrift.pipelines.numbers import OutOfRangeWarning
 from undrift.training.distributed import World
 
 TEXT = TextSpec.fit(["a dark cat", "a light cat", "a bee"], most=20)
@@ -175,3 +177,19 @@ def test_the_likelihood_is_that_of_images_given_what_goes_with_them() -> None:
     labels = Condition({"labels": torch.zeros(4, dtype=torch.int64)})
     with pytest.raises(UsageError, match="labels are an argument of their own"):
         model.likelihood(images, request, given=labels)
+
+
+def test_a_sampler_is_tuned_on_images_under_their_conditions() -> None:
+    model = small(text=TEXT, numbers=(AGE,), classes=())
+    given = Conditions(None, ("a dark cat", "a bee"), np.array([[1.0], [9.0]]), ("age",), "photos")
+    denoise, noise = Source(model, 1.0, 0, given).bound(range(1, 4))
+    other, same = Source(model, 1.0, 0).bound(range(1, 4))
+    assert torch.equal(noise, same)  # the noise is named by the image alone
+    t = torch.tensor(0.5, dtype=torch.float64)
+    made = denoise(noise, t).x0
+    assert not torch.allclose(made, other(noise, t).x0)
+    asked = {"prompts": ["a bee", "a dark cat", "a bee"], "numbers": {"age": [9.0, 1.0, 9.0]}}
+    with pytest.warns(OutOfRangeWarning):  # which tuning leaves out: the data's own are in range
+        condition = model._given(Condition(), asked["prompts"], asked["numbers"], 3, 0)
+    wanted = model.denoiser(noise, t, model.model.context(condition, 3)).x0
+    torch.testing.assert_close(made, wanted)

@@ -46,7 +46,7 @@ class Conditions:
         plain = [one.tolist() if isinstance(one, np.ndarray) else one for one in parts]
         return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
 
-    def _arguments(self, first: int, count: int) -> dict[str, Any]:
+    def arguments(self, first: int, count: int) -> dict[str, Any]:
         """Of a pipeline that draws samples ``first`` to ``first + count - 1``."""
         # Image i of a request gets entry i modulo their number.
         rows = self._rows(np.array(sorted(range(first, first + count), key=lambda i: i % count)))
@@ -84,7 +84,7 @@ def samples_of(
 
     Numbers outside of the training range are no warning: they are those of reference images.
     """
-    given = {} if conditions is None else conditions._arguments(first, count)
+    given = {} if conditions is None else conditions.arguments(first, count)
     with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):
         return pipeline(count, first=first, **settings, **given)
 

@@ -6,15 +6,19 @@ that no image which a user draws or evaluates has had a part in the tuning.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from undrift.diffusion import NoiseSchedule
+from undrift.evaluation.conditions import Conditions
 from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.labels import Labels
+from undrift.pipelines.numbers import OutOfRangeWarning
 from undrift.randomness import key
 from undrift.sampling import BoundDenoise, karras
 from undrift.sampling.learned import Cases, Trajectory, trace
@@ -39,11 +43,13 @@ class Source:
         pipeline: the model.
         guidance: guidance scale.
         seed: as asked for.
+        conditions: captions and numbers that images are drawn with; None leaves these open.
     """
 
     pipeline: DiffusionPipeline
     guidance: float
     seed: int
+    conditions: Conditions | None = None
 
     @property
     def schedule(self) -> NoiseSchedule:
@@ -58,7 +64,12 @@ class Source:
     def bound(self, rows: range, labels: Labels = None) -> tuple[BoundDenoise, Tensor]:
         """Denoiser and noise of some images."""
         seed = key("tune sampler", self.seed)
-        return self.pipeline.bound(rows, seed=seed, labels=labels, guidance=self.guidance)
+        given: dict[str, Any] = {"labels": labels}
+        if self.conditions is not None:
+            given = self.conditions.arguments(rows.start, len(rows))
+            given |= {} if labels is None else {"labels": labels}
+        with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):
+            return self.pipeline.bound(rows, seed=seed, guidance=self.guidance, **given)
 
     def times(self) -> Tensor:
         """The fine grid: Karras et al.'s, down to where the pipeline's own goes."""

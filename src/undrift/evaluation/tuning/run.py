@@ -13,6 +13,7 @@ from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.data.findings import finding_lines
 from undrift.errors import DataError, ModelFileError, UsageError
+from undrift.evaluation.conditions import Conditions, condition_lines, conditions_of
 from undrift.evaluation.opening import check, open_reference
 from undrift.evaluation.saving import json_bytes, saved_elsewhere
 from undrift.evaluation.target import Target
@@ -101,9 +102,10 @@ def _tuned(
     before = _manifest(directory)
     pipeline = tunable(Pipeline.from_pretrained(directory)).to(device)
     guidance = pipeline.spec.guidance if options.guidance is None else options.guidance
-    source = Source(pipeline, guidance, options.seed)
     likeness, lines = likeness_of(target, options, pipeline, run)
-    progress.plan(lines)
+    conditions = _conditions(target, options, pipeline, run)
+    source = Source(pipeline, guidance, options.seed, conditions)
+    progress.plan(lines + condition_lines(pipeline.spec, conditions))
     found, rows, seconds = tune_all(source, options.steps, options.samples, progress, likeness)
     pipeline.learned = {**pipeline.learned, **found}
     if _manifest(directory) != before:
@@ -123,6 +125,22 @@ def _tuned(
         if options.out is not None:
             write_output(Path(options.out), text)
     return result
+
+
+def _conditions(
+    target: str, options: TuningOptions, pipeline: DiffusionPipeline, run: RunDirectory | None
+) -> Conditions | None:
+    """Captions and numbers of the training images; None of a model that takes none, or no data."""
+    spec = pipeline.spec
+    if (spec.text is None and not spec.numbers) or (options.reference is None and run is None):
+        return None
+    config = None if run is None else configuration_of(run)
+    model = Target(target, pipeline, None, spec.class_names, run, config)
+    try:
+        reference = open_reference(model, options.reference, "train")
+    except (DataError, UsageError):  # data that is gone: `condition_lines` says that all is open
+        return None
+    return conditions_of(pipeline, reference, options.seed)
 
 
 def likeness_of(

@@ -39,8 +39,10 @@ from undrift.pipelines.file import load_weights
 from undrift.pipelines.holes import Holes, Variants
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.mode import evaluating
+from undrift.pipelines.numbers import GivenNumbers
 from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
 from undrift.pipelines.progress import OnProgress, telling
+from undrift.pipelines.prompts import Prompts
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
@@ -319,6 +321,8 @@ class DiffusionPipeline(Pipeline):
         *,
         seed: int,
         labels: Labels = None,
+        prompts: Prompts = None,
+        numbers: GivenNumbers = None,
         guidance: float | None = None,
     ) -> tuple[BoundDenoise, Tensor]:
         """The denoiser with the conditions of some images bound, and the noise they begin with.
@@ -327,6 +331,8 @@ class DiffusionPipeline(Pipeline):
             rows: numbers of the images.
             seed: of the initial noise and the labels.
             labels: as in sampling.
+            prompts: as in sampling.
+            numbers: as in sampling.
             guidance: guidance scale; None is the spec's.
 
         Returns:
@@ -334,6 +340,7 @@ class DiffusionPipeline(Pipeline):
         """
         drawing = Drawing.of(self.model, DiffusionSettings(guidance=guidance), {})
         condition = condition_of(resolve_labels(labels, len(rows), seed, self.spec, rows.start))
+        condition = self._given(condition, prompts, numbers, len(rows), rows.start)
         noise = ImageNoise(seed, rows).initial(self.spec.shape).to(self.device)
         denoise = drawing.bind(CountedDenoiser(self.denoiser), condition, rows)
         return denoise, noise.contiguous(memory_format=self.model.memory_format)
