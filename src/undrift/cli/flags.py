@@ -69,7 +69,7 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
     )
 
 
-def refuse_empty(command: Any, arguments: list[str], **wanted: str) -> None:  # noqa: ANN401
+def refuse_empty(command: object, arguments: list[str], **wanted: str) -> None:
     """Refuse a flag of a list that was given without an entry.
 
     Args:
@@ -87,7 +87,7 @@ def refuse_empty(command: Any, arguments: list[str], **wanted: str) -> None:  # 
 
 def family_settings(
     kind: type,
-    command: Any,  # noqa: ANN401 - a dataclass of flags
+    command: object,
     names: Collection[str],
     owner: str,
 ) -> dict[str, Any]:
@@ -125,16 +125,16 @@ def spellings(command: type) -> dict[str, str]:
 
 
 def repeated(
-    asked: Any,  # noqa: ANN401 - a dataclass of flags
+    given: object,
     command: type,
     *,
     keep: Collection[str] | None = None,
     **changes: object,
 ) -> list[str]:
-    """The words by which ``command`` works on the same things as ``asked``.
+    """The words by which ``command`` works on the same things as ``given``.
 
     Args:
-        asked: flags that were given; those that ``command`` does not have are left out.
+        given: flags of the command that ran; those that ``command`` does not have are left out.
         command: dataclass of flags of the command to type next.
         keep: fields to take over; None is all that both have.
         changes: fields of ``command`` -> values in place of those; None leaves a flag out.
@@ -144,7 +144,7 @@ def repeated(
         field.name: None if field.default is dataclasses.MISSING else field.default
         for field in dataclasses.fields(command)
     }
-    kept = {name: getattr(asked, name, None) for name in (defaults if keep is None else keep)}
+    kept = {name: getattr(given, name, None) for name in (defaults if keep is None else keep)}
     wanted = {name: value for name, value in {**kept, **changes}.items() if value is not None}
     words = [str(wanted[place.field]) for place in places if place.field in wanted]
     for argument in {id(one): one for one in flags.values()}.values():

@@ -69,7 +69,7 @@ class RunConfig:
         data: the images.
         model: the learner.
         training: the loop.
-        budget: wall-clock time asked for; ``training.steps`` is what it came to.
+        budget: wall-clock time; ``training.steps`` are those that fit into it.
         seconds_per_step: measured by the probe, or None where nothing was timed.
         init: absolute path of the run or pipeline whose weights it starts from.
         replan: whether the steps are still fitted to the budget on the way; False once they are
@@ -112,25 +112,25 @@ def absolute(path: str) -> str | None:
     return whole
 
 
-def first_difference(stored: RunConfig, asked: RunConfig) -> str | None:
-    """The first setting in which two configurations differ, as ``name: stored, asked``.
+def first_difference(stored: RunConfig, requested: RunConfig) -> str | None:
+    """The first setting in which two configurations differ, as ``name: stored, requested``.
 
     Of the data its fingerprint comes last: it differs where any other setting of it does.
 
     Left out is what changes no weights (cadences, the spelling of the data's path: the fingerprint
     says which images they are) and what was measured: the probe, and under a budget the steps.
     """
-    plan = asked.training
-    if stored.budget is not None or asked.budget is not None:
+    plan = requested.training
+    if stored.budget is not None or requested.budget is not None:
         plan = replace(plan, steps=stored.training.steps)
     if plan.micro_batch is None:
         plan = replace(plan, micro_batch=stored.training.micro_batch)
     free = {name: getattr(stored.training, name) for name in _FREE}
     masked = replace(
-        asked,
+        requested,
         replan=stored.replan,
-        data=replace(asked.data, source=stored.data.source, path=stored.data.path),
-        init=stored.init if _same_place(stored.init, asked.init) else asked.init,
+        data=replace(requested.data, source=stored.data.source, path=stored.data.path),
+        init=stored.init if _same_place(stored.init, requested.init) else requested.init,
         seconds_per_step=stored.seconds_per_step,
         training=replace(plan, replans=(), **free),
     )

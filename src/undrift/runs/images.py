@@ -21,14 +21,14 @@ from undrift.wording import plural
 
 def load_images(
     source: str,
-    asked: TrainOptions | DataConfig,
+    options: TrainOptions | DataConfig,
     progress: Callable[[int, int], None] | None = None,
 ) -> ImageSet:
     """Decode ``source``.
 
     Args:
         source: what the user named.
-        asked: how its images are made equal.
+        options: how its images are made equal.
         progress: called as ``progress(done, total)`` while decoding; raising stops it.
 
     Raises:
@@ -38,16 +38,16 @@ def load_images(
     refuse_runs(source)
     return load(
         source,
-        size=None if asked.size is None else image_size(asked.size),
-        fit=asked.fit,
-        channels=asked.channels,
-        background=asked.background,
-        holdout=asked.holdout,
-        bad_limit=asked.bad_limit,
-        label_column=asked.label_column,
-        caption_column=asked.caption_column,
-        numbers=asked.numbers,
-        maps=asked.maps,
+        size=None if options.size is None else image_size(options.size),
+        fit=options.fit,
+        channels=options.channels,
+        background=options.background,
+        holdout=options.holdout,
+        bad_limit=options.bad_limit,
+        label_column=options.label_column,
+        caption_column=options.caption_column,
+        numbers=options.numbers,
+        maps=options.maps,
         progress=progress,
     )
 

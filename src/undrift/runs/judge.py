@@ -13,11 +13,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from undrift.data import ImageSet
 from undrift.errors import DivergedError, ModelFileError, UsageError
 from undrift.files.reading import read_mapping
 from undrift.metrics import Comparison, Images, Measurements, measure, open_spaces, quick_space
-from undrift.metrics.features import require_different
+from undrift.metrics.features import FeatureExtractor, require_different
 from undrift.pipelines import Pipeline
 from undrift.runs.collapse import Look, sentence, states
 from undrift.runs.directory import RunDirectory
@@ -136,7 +139,7 @@ class Judge:
         return {"state": state, "verdict": words} if words else {"state": state}
 
     @cached_property
-    def _spaces(self) -> tuple[Images, Images, Any]:
+    def _spaces(self) -> tuple[Images, Images, FeatureExtractor]:
         training, validation = (
             Images(split.images, split.labels).draw(MOST_IMAGES, 0, "judge")
             for split in (self._training, self._validation)
@@ -148,7 +151,7 @@ class Judge:
         )
 
     @cached_property
-    def _features(self) -> Any:  # noqa: ANN401 - an array
+    def _features(self) -> NDArray[np.floating]:
         _, validation, extractor = self._spaces
         return extractor.features(validation.images)
 

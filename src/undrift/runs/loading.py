@@ -44,7 +44,7 @@ def load_pipeline(
         network: the user's own network, if the model was trained with one.
 
     Raises:
-        UsageError: if ``ema``, ``at`` or raw weights are asked of a bare pipeline, or cannot be
+        UsageError: if ``ema``, ``at`` or raw weights are requested of a bare pipeline, or cannot be
             had.
         ModelFileError: if there is no run, or a file of it is damaged.
     """

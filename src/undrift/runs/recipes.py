@@ -53,7 +53,7 @@ def resolve(
 
     Args:
         source: what the user named as data.
-        settings: what the user asked for.
+        settings: options that the user gave.
         data: the decoded images.
         device: ``cpu`` or ``cuda``.
         own_network: the user brings the network.
@@ -168,17 +168,17 @@ def _text(source: str, train: ImageSet, device: str) -> TextSpec:
     return replace(spec, width=256, layers=4, heads=8) if device == "cuda" else spec
 
 
-def choose_device(asked: str) -> str:
+def choose_device(device: str) -> str:
     """``cpu`` or ``cuda``.
 
     Raises:
-        UsageError: if CUDA is asked for and absent.
+        UsageError: if CUDA is wanted and absent.
     """
-    if asked == "auto":
+    if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if asked == "cuda" and not torch.cuda.is_available():
+    if device == "cuda" and not torch.cuda.is_available():
         raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu")
-    return asked
+    return device
 
 
 def _data(source: str, settings: TrainOptions, data: ImageSet) -> DataConfig:
@@ -239,7 +239,7 @@ def _numbers(source: str, train: ImageSet) -> tuple[Number, ...]:
 
 
 def map_specs(words: Sequence[str], train: ImageSet) -> tuple[MapSpec, ...]:
-    """The maps that were asked for, with their channels and classes.
+    """The requested maps, with their channels and classes.
 
     Args:
         words: see `undrift.options.maps`.
@@ -252,16 +252,16 @@ def map_specs(words: Sequence[str], train: ImageSet) -> tuple[MapSpec, ...]:
     paired = {one.name: one for one in train.maps}
     found = []
     for word in words:
-        asked = MapRequest.parse(word)
+        wanted = MapRequest.parse(word)
         values: tuple[tuple[int, ...], ...] = ()
-        if asked.derived is None:
-            depth, values = paired[asked.name].store.shape[3], paired[asked.name].values
+        if wanted.derived is None:
+            depth, values = paired[wanted.name].store.shape[3], paired[wanted.name].values
         else:
-            depth = 1 if asked.derived in ("edges", "grey") else channels
-        if asked.derived == "grey" and channels == 1:
+            depth = 1 if wanted.derived in ("edges", "grey") else channels
+        if wanted.derived == "grey" and channels == 1:
             raise UsageError(f"{named('maps')} grey: the images are grey themselves; leave it out")
-        source = asked.derived or "paired"
-        found.append(MapSpec(asked.name, (depth, height, width), source, values, asked.factor))
+        source = wanted.derived or "paired"
+        found.append(MapSpec(wanted.name, (depth, height, width), source, values, wanted.factor))
     return tuple(found)
 
 

@@ -85,9 +85,9 @@ def student_run(run: RunDirectory, stored: RunConfig, options: DistillOptions) -
     if not is_finished(run, stored):
         raise ModelFileError(f"{run.path}: not finished; undrift train {run.path} goes on with it")
     teacher, reference = teacher_of(run.pipeline)
-    asked = Distillation(options.method, options.steps, options.scales, options.learning_rate)
+    how = Distillation(options.method, options.steps, options.scales, options.learning_rate)
     seen = plan.steps * plan.batch_size
-    recipe = distilled(asked, teacher, reference, trained, plan.batch_size, seen)
+    recipe = distilled(how, teacher, reference, trained, plan.batch_size, seen)
     batch = options.batch_size or recipe.batch_size
     images = options.images or recipe.images
     device = choose_device(options.device)

@@ -85,7 +85,7 @@ class OpenRun:
 
     @property
     def resume_command(self) -> str:
-        """Command that resumes the run, and ends it as it was asked for."""
+        """Command that resumes the run, with --bare where it ends so."""
         words = ["undrift", "train", str(self.directory.path)]
         return shell_line([*words, "--bare"] if self.bare else words)
 

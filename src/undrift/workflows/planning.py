@@ -132,7 +132,7 @@ def find_start(
 def _resumed(
     resume: str, source: str | None, settings: TrainOptions, out: str | None, config: str | None
 ) -> Start:
-    """The run ``resume``, with a greater length if that is asked for."""
+    """The run ``resume``, with a greater length if `extend` says so."""
     for name, value in (("--out", out), ("--config", config)):
         if value is not None:
             raise UsageError(
@@ -217,7 +217,7 @@ def _with_length(stored: RunConfig, settings: TrainOptions) -> RunConfig:
 def plan_run(
     path: Path,
     stored: RunConfig | None,
-    asked: RunConfig,
+    requested: RunConfig,
     settings: TrainOptions,
     finished: bool,
     data: ImageSet,
@@ -227,8 +227,8 @@ def plan_run(
     Args:
         path: the run's directory.
         stored: the configuration of the run that is there, if any.
-        asked: what the user asked for, resolved.
-        settings: what the user asked for.
+        requested: the configuration that the options resolve to.
+        settings: options that the user gave.
         finished: whether that run is finished.
         data: the images.
 
@@ -238,11 +238,11 @@ def plan_run(
     if stored is None:
         if settings.extend:
             raise UsageError(f"--extend: {path} holds no run to lengthen; leave --extend out")
-        return asked
+        return requested
     if settings.threads is None:
         threads = stored.training.threads
-        asked = replace(asked, training=replace(asked.training, threads=threads))
-    difference = _difference(path, stored, asked, data)
+        requested = replace(requested, training=replace(requested.training, threads=threads))
+    difference = _difference(path, stored, requested, data)
     if difference is None and not (finished and settings.extend):
         return stored
     if not settings.extend:
@@ -254,39 +254,40 @@ def plan_run(
         )
     if not finished:
         raise UsageError(f"--extend: {path} is not finished; finish it first with its own settings")
-    return _longer(path, stored, asked, settings, data)
+    return _longer(path, stored, requested, settings, data)
 
 
-def _difference(path: Path, stored: RunConfig, asked: RunConfig, data: ImageSet) -> str | None:
+def _difference(path: Path, stored: RunConfig, requested: RunConfig, data: ImageSet) -> str | None:
     """`first_difference`, with what changed in the images of the run at ``path``, if they did."""
-    difference = first_difference(stored, asked)
+    difference = first_difference(stored, requested)
     if difference is not None and difference.startswith(FINGERPRINT):
         return f"the images are others ({changed_since(path, data.report)})"
     return difference
 
 
 def _longer(
-    path: Path, stored: RunConfig, asked: RunConfig, settings: TrainOptions, data: ImageSet
+    path: Path, stored: RunConfig, requested: RunConfig, settings: TrainOptions, data: ImageSet
 ) -> RunConfig:
-    """``stored`` with the length of ``asked``; a recipe that depends on the budget stays."""
-    plan = replace(asked.training, steps=stored.training.steps)
-    if first_difference(stored, replace(asked, budget=stored.budget, training=plan)):
+    """``stored`` with the length of ``requested``; a recipe that depends on the budget stays."""
+    plan = replace(requested.training, steps=stored.training.steps)
+    if first_difference(stored, replace(requested, budget=stored.budget, training=plan)):
         same = replace(settings, budget=stored.budget, images=None, steps=None)
         device = stored.training.device
         own = stored.model.network is None
         before = resolve(stored.data.source, same, data, device=device, own_network=own)
-        plan = replace(before.training, steps=stored.training.steps, threads=asked.training.threads)
+        threads = requested.training.threads
+        plan = replace(before.training, steps=stored.training.steps, threads=threads)
         if difference := _difference(path, stored, replace(before, training=plan), data):
             raise UsageError(
                 f"--extend: only the length may change, but {difference}; repeat the run's settings"
             )
-    if asked.budget is None:
-        check_longer(stored, asked)
+    if requested.budget is None:
+        check_longer(stored, requested)
     return replace(
         stored,
-        budget=asked.budget,
+        budget=requested.budget,
         seconds_per_step=None,
-        training=replace(stored.training, steps=asked.training.steps, replans=()),
+        training=replace(stored.training, steps=requested.training.steps, replans=()),
         replan=False,
     )
 

@@ -34,10 +34,10 @@ def measure_steps(
         draw: draws the samples of a pipeline with a number of steps.
         measure: measures them.
     """
-    asked = [] if teacher is None else [("teacher", teacher, teacher.spec.steps)]
-    asked += [("student", student, steps) for steps in sorted(student.few_steps, reverse=True)]
+    requested = [] if teacher is None else [("teacher", teacher, teacher.spec.steps)]
+    requested += [("student", student, steps) for steps in sorted(student.few_steps, reverse=True)]
     rows, count = [], 0
-    for model, pipeline, steps in asked:
+    for model, pipeline, steps in requested:
         samples = draw(pipeline, steps)
         count = len(samples.images)
         found = measure(samples).metrics

@@ -94,19 +94,20 @@ def train_run(
             options if start.config is None else start.config.data,
             lambda *_: stop.check("stopped while decoding; nothing was written"),
         )
-        own = network is not None
-        wanted = start.config
-        wanted = wanted or resolve(start.source, options, data, device=device, own_network=own)
-        planning.check_images(start, wanted, data)
+        requested = start.config
+        if requested is None:
+            own = network is not None
+            requested = resolve(start.source, options, data, device=device, own_network=own)
+        planning.check_images(start, requested, data)
         with opening.opened(start, world, console, network, bare=options.bare) as run:
             # It starts, resumes or grows; every rank has read before the first one writes.
             directory = run.directory
             stored = configuration_of(directory) if directory.is_run else None
             finished = stored is not None and planning.is_finished(directory, stored)
             world.barrier()
-            config = planning.plan_run(directory.path, stored, wanted, options, finished, data)
-            if stored is not None and wanted.data.path not in (None, stored.data.path):
-                stored, config = (replace(one, data=wanted.data) for one in (stored, config))
+            config = planning.plan_run(directory.path, stored, requested, options, finished, data)
+            if stored is not None and requested.data.path not in (None, stored.data.path):
+                stored, config = (replace(one, data=requested.data) for one in (stored, config))
                 opening.store_place(run, stored)
             if finished and config == stored:
                 return _finished(directory, run.log.console)
