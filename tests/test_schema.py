@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 
 from undrift.errors import UsageError
-from undrift.schema import check_ranges, from_plain
+from undrift.schema import check_ranges, from_plain, one_of, stored_as, to_plain
 
 
 @dataclass(frozen=True)
@@ -77,3 +79,61 @@ class Either:
 def test_a_kind_of_any_type_is_one_of_those_there_are_or_refused(kind: object) -> None:
     with pytest.raises(UsageError, match="x: shape: kind: got .*, wanted one of round, square"):
         from_plain(Either, {"shape": {"kind": kind}}, "x")
+
+
+@dataclass(frozen=True)
+class Done:
+    state: Literal["done"]
+    value: float
+
+
+@dataclass(frozen=True)
+class Lost:
+    state: Literal["diverged", "failed"]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    budget: str = stored_as("ledger")
+    shown: int = stored_as("looks", default=2)
+    values: Mapping[int, float]
+    runs: tuple[Done | Lost, ...]
+
+
+TABLE = Table(
+    budget="images", values={0: 1.5, 3: 2.0}, runs=(Done("done", 1.0), Lost("failed", "why"))
+)
+
+
+def test_a_field_may_have_another_name_in_plain_data() -> None:
+    plain = json.loads(json.dumps(to_plain(TABLE)))
+    assert plain["ledger"] == "images" and plain["looks"] == 2 and "budget" not in plain
+    assert from_plain(Table, plain, "x") == TABLE  # seeds are numbers again
+    with pytest.raises(UsageError, match="x: unknown key 'budget'"):
+        from_plain(Table, plain | {"budget": "images"}, "x")
+    with pytest.raises(UsageError, match="x: the key 'ledger' is missing"):
+        from_plain(Table, {name: plain[name] for name in plain if name != "ledger"}, "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"values": {"first": 1.0}}, "x: values: got 'first', wanted whole numbers for keys"),
+        ({"runs": [{"state": "lost"}]}, "state: got 'lost', wanted one of done, diverged, failed"),
+        ({"runs": [{"state": "done", "reason": "why"}]}, "unknown key 'reason'"),
+    ],
+)
+def test_keys_that_are_no_numbers_and_states_of_another_kind(
+    change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)):
+        from_plain(Table, to_plain(TABLE) | change, "x")
+
+
+def test_one_of_several_kinds() -> None:
+    assert one_of((Done, Lost), {"state": "diverged", "reason": "nan"}, "x") == Lost(
+        "diverged", "nan"
+    )
+    with pytest.raises(UsageError, match="x: got 3, wanted one of"):
+        one_of((Done, Lost), 3, "x")

@@ -11,6 +11,7 @@ import pytest
 from tests.report import fake_run
 from tests.report.test_report import Page
 
+from undrift.errors import ModelFileError
 from undrift.metrics.results import FeatureSpace
 from undrift.report import write_report
 from undrift.report.figure import PRINT, printed
@@ -119,6 +120,19 @@ def evaluation(value, count=2000):
             cost=EvaluationCost(17.0, 1.0, 1.0, 1),
         )
     )
+
+
+def test_a_damaged_evaluation_is_named(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    plain = evaluation(1.0)
+    plain["metrics"]["fd"]["value"] = "low"
+    for name in ("later", "first"):
+        path = run / "evaluation" / f"{name}.json"
+        before = path.read_text() if path.exists() else None
+        path.write_text(json.dumps(plain))
+        with pytest.raises(ModelFileError, match=rf"{name}.json: metrics.fd: value: got 'low'"):
+            write_report(run, fake_run.material())
+        path.unlink() if before is None else path.write_text(before)
 
 
 def test_later_evaluations_join_the_report_latest_first(tmp_path):
