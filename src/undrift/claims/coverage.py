@@ -8,8 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from undrift.claims.evidence import Evidence
-from undrift.claims.evidence import by_method as sides_of
+from undrift.claims.evidence import Evidence, sides_of
 from undrift.claims.figures import (
     Table,
     by_method,

@@ -59,7 +59,7 @@ class Evidence:
         return by_method.pop(DIFFUSION, {}), by_method
 
 
-def by_method(
+def sides_of(
     found: Sequence[Found], value: Callable[[Found], float]
 ) -> tuple[Values, dict[str, Values]]:
     """A number of measurements by seed: of the diffusion model, and of each GAN."""

@@ -1,4 +1,4 @@
-"""``undrift claims``: why diffusion replaced GANs, as six verdicts with their numbers."""
+"""``undrift claims``: six claims about diffusion models and GANs, tested."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClaimsCommand(ClaimsOptions):
-    """Hold six claims against runs of diffusion models and GANs, and report what stands.
+    """Test six claims about diffusion models and GANs on runs of both, and report the verdicts.
 
     Stability, coverage, scaling, control, likelihood and the cost of inference: each has a
     question, a contrast, a margin and a number of seeds that were fixed beforehand, and gets a
@@ -35,7 +35,7 @@ class ClaimsCommand(ClaimsOptions):
     the same command goes on.
 
     Attributes:
-        part: make one measurement of a study whose runs are finished, and stop.
+        part: make one measurement of a study whose runs are finished, and exit.
         quiet: print nothing but errors.
     """
 

@@ -16,14 +16,13 @@ class ClaimsOptions(Options):
     """Size of the study, its data, and how it is computed.
 
     Attributes:
-        preset: `quick` takes a quarter of an hour on two cores, `full` hours; `smoke` makes every
-            part once in a minute or two, to see that all works, and decides nothing.
+        preset: `quick` takes a quarter of an hour on two cores, `full` hours; `smoke` runs
+            everything once in a minute or two, as a check, and its verdicts are inconclusive.
         out: folder of the study: report.html, report.json, figures/ and the runs themselves.
         data: images with classes; what `undrift train` takes.
-        mnist: handwritten digits of 28 x 28 pixels, for stacked ones; without them they are left
-            out.
-        scale: times the images and the time that the preset gives every run: with a GPU, or a
-            night, 10.
+        mnist: handwritten digits of 28 x 28 pixels, for stacked digits, which are left out without
+            them.
+        scale: factor on the images and the time of every run: 10 with a GPU, or overnight.
         seed: of the first run of each method, the next ones follow it.
         workers: runs at a time; by default one per core, up to four, and one on a GPU.
         threads: CPU threads of each run; by default the cores divided by the workers.

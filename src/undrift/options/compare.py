@@ -41,8 +41,8 @@ class CompareOptions(FeatureOptions):
         seed: of the first run, the next ones follow it; also of the samples' initial noise.
         parameters: of the denoiser or generator, for every method, within a tenth: a number such as
             0.5M, or `recipe`, each recipe's own; by default those of the first method.
-        trials: settings that are tried for each method before its runs, the recipe being the
-            first; the best on validation images is used. 0 leaves every recipe as it is.
+        trials: settings to try for each method before its runs, the recipe first; the best on
+            validation images is used. 0 leaves every recipe as it is.
         trial_share: length of a trial, as a share of a run's.
         size: of the images to train on, in pixels: 64 for squares, or width x height, as 64x48.
         channels: 1 grayscale, 3 colour, 4 colour and alpha.
@@ -54,7 +54,7 @@ class CompareOptions(FeatureOptions):
         holdout: share of the training images held out, in [0, 1).
         evaluate_every: steps between evaluations while training: a curve of quality in the report.
         evaluate_samples: samples of each of these evaluations.
-        bare: leave out every run's own first metrics and report; the comparison's are made.
+        bare: leave out every run's own first metrics and report; the comparison's are computed.
         workers: runs at a time.
         threads: CPU threads of each run; by default the cores divided by the workers.
         device: where to compute.
