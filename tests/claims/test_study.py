@@ -1,4 +1,4 @@
-"""A whole study, with planted runs and measurements: what is made, what is kept, what is told."""
+"""A whole study, with planted runs and measurements: what is made, stored and reported."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ def words_of_run(executor, table, name):
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_piece_that_fails_is_told_and_tried_again(made, planted, tmp_path, monkeypatch):
+def test_a_measurement_that_fails_is_reported_and_tried_again(made, planted, tmp_path, monkeypatch):
     folder, _, _, _ = made
     shutil.copytree(folder, tmp_path / "study")
     cell = f"dcgan-{QUICK.tail.images}images-1"
@@ -247,7 +247,7 @@ def test_without_the_times_of_diffusion_there_is_a_page(made, planted, tmp_path,
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_damaged_piece_is_made_again(made, planted, tmp_path, monkeypatch):
+def test_a_damaged_measurement_is_made_again(made, planted, tmp_path, monkeypatch):
     folder, result, _, _ = made
     shutil.copytree(folder, tmp_path / "study")
     name = next(name for name in result.measurements if name.startswith("filling/"))
@@ -279,7 +279,7 @@ def test_another_study_does_not_go_on_where_one_lies(made, planted, tmp_path, ot
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_trial_that_is_made_up_for_does_not_move_the_sweep(planted, tmp_path, monkeypatch):
+def test_a_trial_that_succeeds_later_does_not_move_the_sweep(planted, tmp_path, monkeypatch):
     """It may win then, but the runs around the one that won before are there."""
     monkeypatch.setitem(PRESETS, "quick", replace(QUICK, trials=3))
     study = Study("quick", str(tmp_path / "study"))
@@ -296,7 +296,7 @@ def test_a_trial_that_is_made_up_for_does_not_move_the_sweep(planted, tmp_path, 
     ]
 
 
-def test_looks_are_as_many_for_every_size_of_batch():
+def test_evaluations_are_as_many_for_every_batch_size():
     data = load_classes("digits")
     for batch in (8, 24, 64, 104):
         chosen = {"learning_rate": 1e-3, "batch_size": batch}
@@ -306,7 +306,7 @@ def test_looks_are_as_many_for_every_size_of_batch():
         assert len(looks) == 4, (batch, sorted(looks))
 
 
-def test_what_measuring_costs_is_told(made):
+def test_what_measuring_costs_is_reported(made):
     folder, result, _, _ = made
     cost = result.cost
     runs = [one for found in result.comparisons.values() for one in found.runs]
@@ -320,7 +320,7 @@ def test_what_measuring_costs_is_told(made):
     )
 
 
-def test_a_piece_keeps_what_it_cost(tmp_path):
+def test_a_measurement_stores_its_cost(tmp_path):
     def measure():
         until = time.process_time() + 0.05
         while time.process_time() < until:
@@ -335,14 +335,14 @@ def test_a_piece_keeps_what_it_cost(tmp_path):
     assert 0.05 <= found.cpu_seconds < 5 and replace(found, cpu_seconds=None) == planted
 
 
-def test_longer_runs_have_pieces_of_their_own(made):
-    # a piece is named after its run, whose name says how long it is
+def test_longer_runs_have_measurements_of_their_own(made):
+    # a measurement is named after its run, whose name says how long it is
     _, result, _, _ = made
     for name in result.measurements:
         assert re.search(r"-(\d+images|10s)-\d+$", name), name
 
 
-def test_the_numbers_are_kept_where_the_page_cannot_be_drawn(made, tmp_path, monkeypatch):
+def test_the_numbers_are_stored_where_the_page_cannot_be_drawn(made, tmp_path, monkeypatch):
     folder, result, _, _ = made
     shutil.copytree(folder, tmp_path / "study")
     (tmp_path / "study" / "report.json").unlink()

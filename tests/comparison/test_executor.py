@@ -127,7 +127,7 @@ def test_a_log_that_cannot_be_is_a_plain_error(executor, tmp_path):
         executor.start(Command(("--version",), tmp_path / "no" / "log.txt", 1))
 
 
-class Piece:
+class TwoCommands:
     """Two commands one after another."""
 
     def __init__(self, name):
@@ -143,11 +143,11 @@ class Piece:
 
 
 class Slow:
-    """An executor whose commands take some looks."""
+    """An executor whose commands take some polls."""
 
-    def __init__(self, places, looks=3):
+    def __init__(self, places, polls=3):
         self.places, self.running, self.most, self.started, self.stopped = places, 0, 0, [], []
-        self.looks = looks
+        self.polls = polls
 
     def start(self, command):
         executor = self
@@ -156,11 +156,11 @@ class Slow:
         executor.started.append(" ".join(command.words))
 
         class Job:
-            looks = 0
+            polls = 0
 
             def poll(self):
-                self.looks += 1
-                if self.looks == executor.looks or command.words in executor.stopped:
+                self.polls += 1
+                if self.polls == executor.polls or command.words in executor.stopped:
                     executor.running -= 1
                     return Outcome(75 if command.words in executor.stopped else 0, 1.0, 1.0)
                 return None
@@ -175,35 +175,35 @@ class Slow:
 
 
 def test_places_are_filled_and_never_more_and_done_is_told_once():
-    pieces, done = [Piece(f"p{k}") for k in range(5)], []
+    works, done = [TwoCommands(f"p{k}") for k in range(5)], []
     executor = Slow(2)
-    work_off(pieces, executor, done.append, sleep=lambda _: None)
+    work_off(works, executor, done.append, sleep=lambda _: None)
     assert executor.most == 2 and len(executor.started) == 10
-    assert sorted(piece.name for piece in done) == [f"p{k}" for k in range(5)]
-    assert all(piece.codes == [0, 0] for piece in pieces)
+    assert sorted(work.name for work in done) == [f"p{k}" for k in range(5)]
+    assert all(work.codes == [0, 0] for work in works)
 
 
 def test_nothing_waits_while_commands_end():
     def sleep(_):
         raise AssertionError("the next command could have been started")
 
-    pieces, executor = [Piece("a"), Piece("b")], Slow(1, looks=1)
-    work_off(pieces, executor, lambda _: None, sleep=sleep)
-    assert [piece.codes for piece in pieces] == [[0, 0], [0, 0]]
+    works, executor = [TwoCommands("a"), TwoCommands("b")], Slow(1, polls=1)
+    work_off(works, executor, lambda _: None, sleep=sleep)
+    assert [work.codes for work in works] == [[0, 0], [0, 0]]
 
 
 def test_an_interruption_stops_what_runs_and_hears_how_it_ended():
-    pieces, executor, looks = [Piece("a"), Piece("b"), Piece("c")], Slow(2), []
+    works, executor, polls = [TwoCommands("a"), TwoCommands("b"), TwoCommands("c")], Slow(2), []
 
     def sleep(_):
-        looks.append(None)
-        if len(looks) == 2:
+        polls.append(None)
+        if len(polls) == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        work_off(pieces, executor, lambda _: None, sleep=sleep)
+        work_off(works, executor, lambda _: None, sleep=sleep)
     assert executor.stopped == [("a", "0"), ("b", "0")] and executor.running == 0
-    assert [piece.codes for piece in pieces] == [[75], [75], []]
+    assert [work.codes for work in works] == [[75], [75], []]
 
 
 def test_training_time_leaves_out_pauses_between_processes_and_what_follows_the_last_step(tmp_path):
