@@ -30,6 +30,8 @@ SHORTER = {
     "--budget 30m": "--steps 4",
     "--budget 90m": "--steps 4",
     "--size 32 --budget 10m": "--size 8 --steps 4",
+    "--size 64 --flip --budget 40m": "--flip --steps 4",
+    "--budget 20m": "--images 32",
     "--size 32 --budget 45m": "--size 8 --steps 4",
     'budget="30m"': "steps=4",
     "--steps 400": "--steps 4",
@@ -141,6 +143,15 @@ def folder(request, tmp_path, monkeypatch):
     ages = [f"{name},{20 + i}" for i, name in enumerate(names)]
     shutil.copytree(tmp_path / "photos", tmp_path / "faces")
     (tmp_path / "faces" / "metadata.csv").write_text("\n".join(["file_name,age", *ages]))
+    (tmp_path / "cells" / "masks").mkdir(parents=True)
+    rows = []
+    for i in range(40):
+        mask = noise.integers(3, size=(8, 8), dtype=np.uint8)
+        Image.fromarray(mask).save(tmp_path / "cells" / "masks" / f"{i:03d}.png")
+        Image.fromarray(mask * 80 + 20).save(tmp_path / "cells" / f"{i:03d}.png")
+        paired = {"file_name": f"{i:03d}.png", "mask_file_name": f"masks/{i:03d}.png"}
+        rows.append(json.dumps(paired))
+    (tmp_path / "cells" / "metadata.jsonl").write_text("\n".join(rows))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

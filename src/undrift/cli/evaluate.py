@@ -111,7 +111,7 @@ def table(found: EvaluationResult) -> list[str]:
 
 def _obedience(found: EvaluationResult) -> list[str]:
     """What stands beside the metrics of prompts and numbers."""
-    from undrift.metrics.results import NumberResult, PromptResult
+    from undrift.metrics.results import MapResult, MaskResult, NumberResult, PromptResult
 
     lines = []
     for name, metric in found.metrics.items():
@@ -121,6 +121,12 @@ def _obedience(found: EvaluationResult) -> list[str]:
             for number, error in metric.numbers.items():
                 real = "" if metric.real is None else f", of real images {metric.real[number]:.4g}"
                 lines.append(f"mean error of {number}: {error:.4g}{real}")
+        elif isinstance(metric, MaskResult):
+            lines.append(f"{name} with the masks of other samples: {metric.shuffled:.4g}")
+        elif isinstance(metric, MapResult):
+            for one, error in metric.maps.items():
+                other = f"with the maps of other samples {metric.shuffled[one]:.4g}"
+                lines.append(f"map error of {one}: {error:.4g} of 255, {other}")
     return lines
 
 

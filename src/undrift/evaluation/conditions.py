@@ -1,4 +1,4 @@
-"""Conditions that samples are drawn with: the captions and numbers of reference images."""
+"""Conditions that samples are drawn with: captions, numbers and maps of reference images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from undrift.evaluation.reference import ReferenceImages
 from undrift.metrics import Images
+from undrift.metrics.images import GivenMap
 from undrift.pipelines import Pipeline, Samples
+from undrift.pipelines.maps import maps_for
 from undrift.pipelines.numbers import OutOfRangeWarning
 from undrift.pipelines.prompts import prompt_terms
 from undrift.pipelines.spec import SampleSpec
@@ -31,6 +33,7 @@ class Conditions:
         numbers: (M, K) in the model's order; None where none are given.
         names: of the K numbers.
         source: whose they are, in words.
+        maps: of the M images; empty where none are given.
     """
 
     labels: NDArray[np.int64] | None
@@ -38,13 +41,18 @@ class Conditions:
     numbers: NDArray[np.float64] | None
     names: tuple[str, ...]
     source: str
+    maps: tuple[GivenMap, ...] = ()
 
     @property
     def key(self) -> str:
         """Hexadecimal; equal for the same conditions in the same order."""
         parts = (self.labels, self.captions, self.numbers, self.names)
         plain = [one.tolist() if isinstance(one, np.ndarray) else one for one in parts]
-        return hashlib.sha256(repr(plain).encode()).hexdigest()[:16]
+        named = hashlib.sha256(repr(plain).encode())
+        for one in self.maps:
+            named.update(one.spec.name.encode())
+            named.update(np.ascontiguousarray(one.pixels).data)
+        return named.hexdigest()[:16]
 
     def arguments(self, first: int, count: int) -> dict[str, Any]:
         """Of a pipeline that draws samples ``first`` to ``first + count - 1``."""
@@ -58,18 +66,21 @@ class Conditions:
         if self.numbers is not None:
             columns = self.numbers[rows].T.tolist()
             found["numbers"] = dict(zip(self.names, columns, strict=True))
+        if self.maps:
+            found["maps"] = {one.spec.name: one.pixels[rows] for one in self.maps}
         return found
 
     def given(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> Images:
         """Samples 0 to n - 1 with what they were drawn with."""
         rows = self._rows(np.arange(len(images)))
         captions = None if self.captions is None else tuple(self.captions[row] for row in rows)
-        return Images(
-            images, labels, captions, None if self.numbers is None else self.numbers[rows]
-        )
+        numbers = None if self.numbers is None else self.numbers[rows]
+        maps = tuple(one.take(rows) for one in self.maps)
+        return Images(images, labels, captions, numbers, maps)
 
     def _rows(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        parts = (self.labels, self.captions, self.numbers)
+        maps = (one.pixels for one in self.maps)
+        parts = (self.labels, self.captions, self.numbers, *maps)
         return samples % next(len(one) for one in parts if one is not None)
 
 
@@ -90,7 +101,7 @@ def samples_of(
 
 
 def conditions_of(pipeline: Pipeline, reference: ReferenceImages, seed: int) -> Conditions | None:
-    """The captions and numbers of the reference images that the model takes, in a random order.
+    """Captions, numbers and maps of the reference images that the model takes, in a random order.
 
     Classes go with them, so that what is given together belongs together. Images whose caption the
     model does not read whole are left out.
@@ -101,12 +112,12 @@ def conditions_of(pipeline: Pipeline, reference: ReferenceImages, seed: int) -> 
         seed: of the order.
 
     Returns:
-        None for a model that takes neither, or a reference that has neither.
+        None for a model that takes none of these, or a reference that has none of them.
     """
     spec, images = pipeline.spec, reference.images
     captions = None if spec.text is None else images.captions
     numbers = _numbers(spec, reference)
-    if captions is None and numbers is None:
+    if captions is None and numbers is None and not spec.maps:
         return None
     rows = np.arange(len(images))
     if captions is not None and spec.text is not None:
@@ -117,12 +128,16 @@ def conditions_of(pipeline: Pipeline, reference: ReferenceImages, seed: int) -> 
     if not len(rows):
         return None
     rows = rows[_order(len(rows), seed)]
+    maps = _maps(spec, images.take(rows))
+    if captions is None and numbers is None and not maps:
+        return None
     return Conditions(
         _labels(spec, reference, rows),
         None if captions is None else tuple(captions[row] for row in rows),
         None if numbers is None else numbers[rows],
         tuple(number.name for number in spec.numbers),
         f"{reference.source}: {images_of(reference.split, len(rows))}",
+        maps,
     )
 
 
@@ -131,12 +146,16 @@ def obedience(conditions: Conditions | None) -> list[str]:
     if conditions is None:
         return []
     found = [] if conditions.captions is None else ["prompt_top1", "prompt_top5"]
-    return found + ([] if conditions.numbers is None else ["number_error"])
+    found += [] if conditions.numbers is None else ["number_error"]
+    found += ["mask_iou"] if any(one.spec.values for one in conditions.maps) else []
+    derived = any(one.spec.source != "paired" for one in conditions.maps)
+    return found + (["map_error"] if derived else [])
 
 
 def condition_lines(spec: SampleSpec, conditions: Conditions | None) -> list[str]:
     """What a model is drawn with, in words; nothing of a model that takes classes alone."""
     taken = [*(["captions"] if spec.text is not None else []), *(n.name for n in spec.numbers)]
+    taken += [f"{one.name} maps" for one in spec.maps]
     if not taken:
         return []
     if conditions is None:
@@ -155,6 +174,18 @@ def _numbers(spec: SampleSpec, reference: ReferenceImages) -> NDArray[np.float64
     if not set(wanted) <= {*reference.number_names}:
         return None
     return reference.images.numbers[:, [reference.number_names.index(name) for name in wanted]]
+
+
+def _maps(spec: SampleSpec, images: Images) -> tuple[GivenMap, ...]:
+    """Maps that the model takes, of some images; a mask with other classes is left out."""
+    known = {one.name: one for one in spec.maps}
+    paired = {
+        one.spec.name: one.pixels
+        for one in images.maps
+        if one.spec.name in known and {*one.spec.values} <= {*known[one.spec.name].values}
+    }
+    found = maps_for(spec, images.images, paired)
+    return tuple(GivenMap(known[name], pixels) for name, pixels in found.items())
 
 
 def _labels(

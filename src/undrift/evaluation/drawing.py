@@ -139,7 +139,9 @@ def draw(
         np.concatenate([block["labels"] for block in found]) if labelled else None,
     )
     notes = [json.loads(str(block["notes"])) for block in found]
-    own = {"n", "first"} if conditions is None else {"n", "first", "labels", "prompts", "numbers"}
+    own = {"n", "first"}
+    if conditions is not None:
+        own |= {"labels", "prompts", "numbers", "maps"}
     settings = {k: v for k, v in notes[0]["settings"].items() if k not in own}
     if conditions is not None:
         settings["conditions"] = conditions.source

@@ -16,7 +16,9 @@ from undrift.evaluation.stored_reference import is_stored, open_stored
 from undrift.evaluation.target import ImageSource, Target, content_hash, is_drawn, open_target
 from undrift.files.reading import expanded
 from undrift.metrics import Images
+from undrift.metrics.images import GivenMap
 from undrift.options import Split
+from undrift.pipelines.maps import paired_spec
 from undrift.runs.directory import RunDirectory, is_pipeline
 from undrift.runs.images import image_count, load_own
 from undrift.wording import dimensions, plural
@@ -172,11 +174,14 @@ def _divided(data: ImageSet, source: str, split: Split | None) -> ReferenceImage
 
 
 def _images(data: ImageSet) -> Images:
-    """Images with their labels, the first caption of each, and their numbers."""
+    """Images with their labels, the first caption of each, their numbers and paired maps."""
     captions = None
     if data.captions is not None:
         captions = tuple(texts[0] if texts else "" for texts in data.captions)
-    return Images(np.asarray(data.images), data.labels, captions, data.numbers)
+    maps = tuple(
+        GivenMap(paired_spec(one), one.take(data.rows).astype(np.int16)) for one in data.maps
+    )
+    return Images(np.asarray(data.images), data.labels, captions, data.numbers, maps)
 
 
 def _counted(sets: Sequence[WholeSet]) -> str:

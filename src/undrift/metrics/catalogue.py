@@ -22,6 +22,8 @@ Need = Literal[
     "sample labels",
     "captions",
     "numbers",
+    "masks",
+    "derived maps",
     "classifier",
     "judge",
     "neighbours",
@@ -110,6 +112,11 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             getattr(images, need) is None for images in (comparison.samples, comparison.seen)
         ):
             return f"the samples, or the training images, have no {need}"
+        samples, seen = comparison.samples, comparison.seen
+        if need == "masks" and not samples.masks.keys() & seen.masks.keys():
+            return "the samples, or the training images, have no masks of classes"
+        if need == "derived maps" and all(one.spec.source == "paired" for one in samples.maps):
+            return "the samples were drawn without maps that can be derived from images"
         if need == "classifier" and comparison.classifier is None:
             return "the reference has no labels to train a classifier on"
         if need == "judge" and comparison.judge is None:
@@ -309,6 +316,32 @@ METRICS: dict[str, Metric] = {
         ideal=lambda _: 0.0,
         floor=measurements.number_error_floor,
         floor_words="the same of held-out images and their numbers",
+        within=POSITIVE,
+    ),
+    "mask_iou": Metric(
+        "mask IoU",
+        "higher",
+        measurements.mask_overlap,
+        "overlap (IoU, mean over classes) of the mask that was given and the one that a network "
+        "trained on the training images reads",
+        needs=("masks", "reference images"),
+        space="pixels",
+        ideal=lambda _: 1.0,
+        floor=measurements.mask_overlap_floor,
+        floor_words="the same of held-out images and their masks",
+        within=SHARE,
+    ),
+    "map_error": Metric(
+        "map error",
+        "lower",
+        measurements.map_error,
+        "mean absolute difference, in levels of 255, of the map that was given and the one that is "
+        "derived from the sample",
+        needs=("derived maps",),
+        space="pixels",
+        ideal=lambda _: 0.0,
+        floor=lambda _: 0.0,
+        floor_words="0: real images have the maps that are derived from them",
         within=POSITIVE,
     ),
     "class_fd": Metric(

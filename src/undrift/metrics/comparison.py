@@ -29,10 +29,14 @@ from undrift.metrics.neighbourhoods import (
 )
 from undrift.metrics.number_reader import NumberReader, fit_reader
 from undrift.metrics.retrieval import ImageTextModel, fit_image_text
+from undrift.metrics.segmentation import Segmenter, fit_segmenter
 from undrift.wording import plural
 
 OFFERED = 100
 """Captions among which an image's own is looked for."""
+
+SEGMENTER_STEPS = (100, 600)
+"""The fewest and most updates of a segmenter; in between two for each pair."""
 
 IMAGE_TEXT_STEPS = (100, 1500)
 """The fewest and most updates of an image-text model; in between one for each pair."""
@@ -115,6 +119,22 @@ class Comparison:
         if self.seen.numbers is None:
             raise UsageError("the training images have no numbers")
         return fit_reader(self.seen.images, self.seen.numbers, seed=self.seed)
+
+    def segmenter(self, name: str) -> Segmenter:
+        """A network that reads the masks ``name`` of training images.
+
+        Raises:
+            UsageError: there are no pairs.
+        """
+        known: dict[str, Segmenter] = self.__dict__.setdefault("segmenters", {})
+        if name not in known:
+            mask, images = self.seen.masks[name], self.seen.images
+            steps = max(SEGMENTER_STEPS[0], min(SEGMENTER_STEPS[1], 2 * len(images)))
+            classes = len(mask.spec.values)
+            known[name] = fit_segmenter(
+                images, mask.classes, classes=classes, steps=steps, seed=self.seed
+            )
+        return known[name]
 
     @property
     def of_reference(self) -> Comparison:
@@ -434,7 +454,7 @@ class Comparison:
         made.__dict__["reference_moments"] = self.reference_moments
         made.__dict__["classifier_accuracy"] = self.classifier_accuracy
         made.__dict__["_in_place"] = self._in_place
-        for name in ("image_text", "number_reader"):
+        for name in ("image_text", "number_reader", "segmenters"):
             if name in self.__dict__:
                 made.__dict__[name] = self.__dict__[name]
         return made

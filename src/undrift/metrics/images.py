@@ -8,8 +8,36 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undrift.conditioning import MapSpec
 from undrift.errors import UsageError
 from undrift.randomness import generator
+
+
+@dataclass(frozen=True, eq=False)
+class GivenMap:
+    """A map of each of n images: of real ones their own, of samples the one they were drawn with.
+
+    Attributes:
+        spec: what its pixels are.
+        pixels: int16 (n, H, W, C), -1 where not given.
+    """
+
+    spec: MapSpec
+    pixels: NDArray[np.int16]
+
+    def take(self, rows: NDArray[np.int64]) -> GivenMap:
+        """The maps at ``rows``."""
+        return GivenMap(self.spec, self.pixels[rows])
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """Of a map of classes the index of each pixel's, (n, H, W)."""
+        return self.indexed(self)
+
+    def indexed(self, other: GivenMap) -> NDArray[np.int64]:
+        """The classes of another map's pixels, by their place among the classes of this one."""
+        values = np.array(self.spec.values, np.int16)
+        return (other.pixels[..., None, :] == values).all(axis=-1).argmax(axis=-1)
 
 
 @dataclass(frozen=True)
@@ -21,12 +49,14 @@ class Images:
         labels: (n,) int64, or None.
         captions: of each image, "" of one without; or None.
         numbers: (n, K) float64, or None.
+        maps: of the images.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64] | None = None
     captions: tuple[str, ...] | None = None
     numbers: NDArray[np.float64] | None = None
+    maps: tuple[GivenMap, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse what is not images, or labels, captions or numbers of other images."""
@@ -36,7 +66,8 @@ class Images:
             )
         if self.labels is not None and self.labels.shape != (len(self.images),):
             raise UsageError(f"{len(self.images)} images and labels {self.labels.shape}")
-        for name, given in (("captions", self.captions), ("numbers", self.numbers)):
+        parts = [("captions", self.captions), ("numbers", self.numbers)]
+        for name, given in (*parts, *((one.spec.name, one.pixels) for one in self.maps)):
             if given is not None and len(given) != len(self.images):
                 raise UsageError(f"{len(self.images)} images and {len(given)} {name}")
 
@@ -51,7 +82,13 @@ class Images:
             return Images.unseen(len(rows), self.images.shape[1:], labels)
         captions = None if self.captions is None else tuple(self.captions[i] for i in rows)
         numbers = None if self.numbers is None else self.numbers[rows]
-        return Images(self.images[rows], labels, captions, numbers)
+        maps = tuple(one.take(rows) for one in self.maps)
+        return Images(self.images[rows], labels, captions, numbers, maps)
+
+    @property
+    def masks(self) -> dict[str, GivenMap]:
+        """The maps of classes, by their names."""
+        return {one.spec.name: one for one in self.maps if one.spec.values}
 
     def rows(self, count: int, seed: int, purpose: str) -> NDArray[np.int64]:
         """Rows of ``count`` of them without replacement, in order; all where there are no more."""

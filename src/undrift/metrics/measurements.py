@@ -17,7 +17,9 @@ from undrift.metrics.estimate import Estimate
 from undrift.metrics.frechet import frechet_distance
 from undrift.metrics.frechet_estimate import frechet_estimate
 from undrift.metrics.frechet_infinity import extrapolated_distance, frechet_infinity
+from undrift.metrics.images import Images
 from undrift.metrics.kernel import gaussian_distance, kernel_distance, subset_kernel_distance
+from undrift.metrics.map_consistency import map_consistency
 from undrift.metrics.memorization import (
     authenticity,
     c_t,
@@ -27,6 +29,7 @@ from undrift.metrics.memorization import (
 )
 from undrift.metrics.modes import inception_score, mode_coverage
 from undrift.metrics.retrieval import retrieval
+from undrift.metrics.segmentation import Overlap, overlap
 from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.usefulness import train_on_generated
 from undrift.metrics.vendi import vendi, vendi_score
@@ -208,6 +211,59 @@ def _number_errors(c: Comparison) -> NDArray[np.float64]:
     if c.samples.numbers is None:
         raise UsageError("the samples have no numbers")
     return np.abs(reader.read(c.samples.images) - c.samples.numbers) / reader.std.numpy()
+
+
+def mask_overlap(c: Comparison) -> Measured:
+    """Overlap of the masks that are read from samples and those that they were drawn with."""
+    found = _overlaps(c)
+    estimate = Estimate(
+        float(np.mean([one.mean.value for one in found.values()])),
+        float(np.mean([one.mean.low for one in found.values()])),
+        float(np.mean([one.mean.high for one in found.values()])),
+        next(iter(found.values())).mean.method,
+    )
+    by_class = {
+        name: [None if np.isnan(value) else value for value in one.classes]
+        for name, one in found.items()
+    }
+    others = np.roll(np.arange(len(c.samples)), 1)
+    shuffled = replace(c.samples, maps=tuple(one.take(others) for one in c.samples.maps))
+    chance = float(np.mean([one.mean.value for one in _overlaps(c, shuffled).values()]))
+    return _whole(estimate, c, classes=by_class, shuffled=chance)
+
+
+def mask_overlap_floor(c: Comparison) -> float:
+    """The same of held-out images and their own masks."""
+    return float(np.mean([one.mean.value for one in _overlaps(c.of_reference).values()]))
+
+
+def _overlaps(c: Comparison, samples: Images | None = None) -> dict[str, Overlap]:
+    """Equation (1) of `undrift.metrics.segmentation` for each mask."""
+    drawn = c.samples if samples is None else samples
+    return {
+        name: overlap(c.segmenter(name), drawn.images, c.seen.masks[name].indexed(one), seed=c.seed)
+        for name, one in drawn.masks.items()
+        if name in c.seen.masks
+    }
+
+
+def map_error(c: Comparison) -> Measured:
+    """Distance of the maps that are derived from samples and those that they were drawn with."""
+    found = {
+        one.spec.name: map_consistency(one.spec, c.samples.images, one.pixels)
+        for one in c.samples.maps
+        if one.spec.source != "paired"
+    }
+    own = [one.own for one in found.values()]
+    estimate = Estimate(
+        float(np.mean([one.value for one in own])),
+        float(np.mean([one.low for one in own])),
+        float(np.mean([one.high for one in own])),
+        own[0].method,
+    )
+    shuffled = {name: one.shuffled.value for name, one in found.items()}
+    by_map = {name: one.own.value for name, one in found.items()}
+    return _whole(estimate, c, maps=by_map, shuffled=shuffled)
 
 
 def by_class(c: Comparison) -> Measured:

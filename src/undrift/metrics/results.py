@@ -131,6 +131,32 @@ class NumberResult(MetricResult):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MaskResult(MetricResult):
+    """Overlap of the masks read from samples and those that they were drawn with.
+
+    Attributes:
+        classes: name of a mask -> IoU of each class; None of one that does not occur.
+        shuffled: the mean overlap with the masks of other samples.
+    """
+
+    classes: Mapping[str, tuple[float | None, ...]]
+    shuffled: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapResult(MetricResult):
+    """Distance of the maps derived from samples and those that they were drawn with.
+
+    Attributes:
+        maps: name of a map -> mean absolute difference, in levels of 255.
+        shuffled: the same with the maps of other samples.
+    """
+
+    maps: Mapping[str, float]
+    shuffled: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemorizationResult(MetricResult):
     """Share of samples that are near-copies of training images.
 
@@ -159,6 +185,8 @@ RESULTS: Mapping[str, type[MetricResult]] = {
     "prompt_top1": PromptResult,
     "prompt_top5": PromptResult,
     "number_error": NumberResult,
+    "mask_iou": MaskResult,
+    "map_error": MapResult,
     "class_fd": ByClassResult,
     "memorization": MemorizationResult,
 }

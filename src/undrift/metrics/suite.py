@@ -24,7 +24,8 @@ from undrift.metrics.results import (
 from undrift.names import did_you_mean
 from undrift.wording import dimensions, images_of
 
-_ALL = tuple(name for name, one in METRICS.items() if not {"captions", "numbers"} & set(one.needs))
+_CONDITIONS = {"captions", "numbers", "masks", "derived maps"}
+_ALL = tuple(name for name, one in METRICS.items() if not _CONDITIONS & set(one.needs))
 
 OnMetric = Callable[[str, int, int], None]
 """Called as (metric, number done before it, metrics in all)."""
@@ -33,7 +34,7 @@ OnMetric = Callable[[str, int, int], None]
 def chosen_metrics(names: Sequence[str]) -> tuple[str, ...]:
     """The metrics that ``names`` ask for: their names, ``quick`` or ``all``.
 
-    ``all`` leaves out those of captions and numbers, which few models take.
+    ``all`` leaves out those of captions, numbers and maps, which few models take.
 
     Raises:
         UsageError: for an unknown name.

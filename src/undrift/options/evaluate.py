@@ -36,7 +36,8 @@ class EvaluateOptions(WeightsOptions, FeatureOptions):
         metrics: names, `quick`, or `all` (the default): fd fd_infinity kid texture_fd mind
             precision recall density coverage vendi inception_score modes label_accuracy class_fd
             cas memorization c_t authenticity cmmd. Of models of captions prompt_top1 and
-            prompt_top5, of numbers number_error are always measured, too.
+            prompt_top5, of numbers number_error, of masks mask_iou and of other maps map_error are
+            always measured, too.
         seed: seed of the samples' initial noise and of every random choice.
         steps: sampler steps.
         sampler: how to step.

@@ -20,7 +20,7 @@ from undrift.data.decode import RejectedError, decode, strict_warnings
 from undrift.data.geometry import fitted
 from undrift.data.imageset import ImageSet
 from undrift.data.loader import as_batch
-from undrift.data.maps import map_pixels, value_text
+from undrift.data.maps import PairedMap, map_pixels, value_text
 from undrift.data.sources.filetypes import is_image
 from undrift.errors import DataError, UsageError
 from undrift.files.reading import read_bytes
@@ -75,6 +75,12 @@ def recorded_maps(maps: GivenMaps) -> dict[str, str]:
     return found
 
 
+def paired_spec(one: PairedMap) -> MapSpec:
+    """The map that comes with each image of a data set, as a model would take it."""
+    height, width, channels = one.store.shape[1:]
+    return MapSpec(one.name, (channels, height, width), values=one.values)
+
+
 def maps_of(spec: SampleSpec, images: ImageSet, rows: NDArray[np.int64]) -> dict[str, np.ndarray]:
     """The maps that a model takes, of images of a data set.
 
@@ -87,14 +93,27 @@ def maps_of(spec: SampleSpec, images: ImageSet, rows: NDArray[np.int64]) -> dict
         Name -> int16 (len(rows), H, W, C), as `resolve_maps` takes them; the holes of ``masked``
         are the same every time.
     """
-    paired = {one.name: one for one in images.maps}
+    paired = {one.name: one.take(images.rows[rows]).astype(np.int16) for one in images.maps}
+    return maps_for(spec, images.take(rows), paired) if spec.maps else {}
+
+
+def maps_for(
+    spec: SampleSpec, images: NDArray[np.uint8], paired: Mapping[str, NDArray[np.int16]]
+) -> dict[str, np.ndarray]:
+    """The maps that a model takes, of real images; see `maps_of`.
+
+    Args:
+        spec: of the model.
+        images: uint8 (N, H, W, C).
+        paired: name -> maps (N, H, W, C) that come with these images.
+    """
     found = {}
-    pixels = as_batch(images.take(rows)) if spec.maps else None
     for one in spec.maps:
-        if one.name in paired:
-            found[one.name] = paired[one.name].take(images.rows[rows]).astype(np.int16)
-        elif pixels is not None and (entry := _derived(one, pixels)) is not None:
+        entry = _derived(one, as_batch(np.array(images)))
+        if entry is not None:
             found[one.name] = entry
+        elif one.name in paired:
+            found[one.name] = paired[one.name]
     return found
 
 

@@ -45,6 +45,7 @@ MARGINS: dict[str, Margin] = {
     "class_fd": _DISTANCE,
     "modes": _DISTANCE,
     "number_error": _DISTANCE,
+    "map_error": _DISTANCE,
     "precision": _SHARE,
     "recall": _SHARE,
     "coverage": _SHARE,
@@ -52,6 +53,7 @@ MARGINS: dict[str, Margin] = {
     "cas": _SHARE,
     "memorization": _SHARE,
     "prompt_top1": _SHARE,
+    "mask_iou": _SHARE,
     "prompt_top5": _SHARE,
 }
 """Of every metric that has a better and worse. Distances and errors: a tenth; shares: 0.02."""
