@@ -59,16 +59,6 @@ class Drawing:
         directory.mkdir(exist_ok=True)
 
 
-class Learning:
-    """A learner whose weights are how many kinds of images it makes."""
-
-    def __init__(self, images: np.ndarray) -> None:
-        self.images = images
-
-    def pipeline(self, kinds: int) -> Drawing:
-        return Drawing(self.images, kinds)
-
-
 def watched(path: Path, digits: ImageSet, kinds: list[int]) -> tuple[RunDirectory, str]:
     """Look at a run that makes so many kinds of images at each look."""
     run, shown = RunDirectory(path), io.StringIO()
@@ -78,12 +68,13 @@ def watched(path: Path, digits: ImageSet, kinds: list[int]) -> tuple[RunDirector
     recording = Recorder(
         run,
         log,
-        Learning(train.images),  # type: ignore[arg-type]
+        None,  # type: ignore[arg-type]
         RunLog(Console(file=shown, width=200), run.path / "log.txt"),
         Judge(run, train, validation, "cpu"),
     )
     for k, count in enumerate(kinds, start=1):
-        recording.evaluate(Progress(k, STEPS, 64 * k, k / STEPS), count)  # type: ignore[arg-type]
+        pipeline = Drawing(train.images, count)
+        recording.evaluate(Progress(k, STEPS, 64 * k, k / STEPS), pipeline)  # type: ignore[arg-type]
     log.close()
     return run, shown.getvalue()
 
