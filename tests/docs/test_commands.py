@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from undrift.cli.dispatch import main
+from undrift.families.student import level
 from undrift.workflows import closing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -38,6 +39,8 @@ SHORTER = {
     "--steps 600": "--steps 6",
     "--steps 200": "--steps 3",
     "steps=200": "steps=3",
+    "--images 6400": "--images 16 --batch-size 8",
+    "images=6400": "images=16, batch_size=8",
     "-n 64": "-n 12",
     "--interval 0.9 -n 20": "--interval 0.5 -n 1 --split train",
     "--guidance 1,1.5,2,3,4 -n 1000": "--guidance 1,2 -n 12",
@@ -125,6 +128,7 @@ def folder(request, tmp_path, monkeypatch):
     monkeypatch.setattr(closing, "PIXELS", 0)
     monkeypatch.setattr(closing, "POINTS", 16)
     monkeypatch.setattr(closing, "FOLLOWED_POINTS", 16)
+    monkeypatch.setattr(level, "SAMPLES", 16)
     noise = np.random.default_rng(0)
     lines = []
     for label, tone in (("cat", 60), ("dog", 190)):

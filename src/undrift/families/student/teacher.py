@@ -21,12 +21,12 @@ def distillable(run: str, model: ModelConfig, noun: str) -> DiffusionConfig:
         noun: of its family.
 
     Raises:
-        UsageError: it draws in few passes already.
+        UsageError: it is of another kind.
     """
     if isinstance(model, StudentConfig):
         raise UsageError(f"{run}: a student already; distil its teacher")
     if not isinstance(model, DiffusionConfig):
-        raise UsageError(f"{run}: a {noun} draws in one pass already; distil diffusion models")
+        raise UsageError(f"{run}: its model is a {noun}; only diffusion models are distilled")
     return model
 
 
