@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from undrift.wording import plural
 
@@ -68,7 +68,8 @@ def write_spread(
         arrays |= {"low": bounds[0], "high": bounds[1]}
         shown += list(bounds)
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: array.astype(np.float32) for name, array in arrays.items()})
+    small: dict[str, Any] = {name: one.astype(np.float32) for name, one in arrays.items()}
+    np.savez(buffer, **small)
     folder.write(SPREAD[0], buffer.getvalue())
     rows = np.stack(shown, 1).round().astype(np.uint8)
     picture = image_grid(rows.reshape(-1, *mean.shape[1:]), columns=len(shown))

@@ -131,7 +131,7 @@ def self_calibrate(
     draws = generator(seed, "pattern")
     signs = torch.randint(0, 2, whole.shape[1:], generator=draws, device="cpu") * 2 - 1
 
-    def numbers(x: Tensor) -> dict[str, Tensor]:
+    def summaries(x: Tensor) -> dict[str, Tensor]:
         flat = x.flatten(1)
         found = {"mean": flat.mean(1), "square": flat.square().mean(1)}
         found["pattern"] = (x * signs).flatten(1).sum(1)
@@ -141,7 +141,7 @@ def self_calibrate(
             found["residual"] = apart.square().flatten(1).sum(1)
         return found
 
-    drawn, restored = numbers(whole), numbers(images)
+    drawn, restored = summaries(whole), summaries(images)
     parts = {
         name: uniformity(ranks(drawn[name], restored[name].reshape(n, variants), seed), variants)
         for name in drawn

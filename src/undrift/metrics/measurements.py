@@ -166,12 +166,13 @@ def accuracy_of_reference(c: Comparison) -> float:
 
 def prompts(k: int, c: Comparison) -> Measured:
     """Share of samples whose caption is among the ``k`` nearest."""
-    captions, offered = c.samples.captions or (), c.offered
+    captions: tuple[str, ...] = c.samples.captions or ()
+    offered = c.offered
     if len(offered) <= k:
         raise UsageError(f"{plural(len(offered), 'different caption')}: top-{k} says nothing")
     known = {*offered}
     rows = np.array([i for i, caption in enumerate(captions) if caption in known], np.int64)
-    images, own = c.samples.images[rows], [captions[i] for i in rows]
+    images, own = c.samples.images[rows], [str(captions[i]) for i in rows]
     found = retrieval(c.image_text, images, own, offered, k)
     estimate = Estimate(found.value, found.low, found.high, "Wilson's; image-text model fixed")
     extras = {"chance": found.chance, "offered": found.offered}

@@ -38,6 +38,9 @@ class NumberReader(nn.Module):
         std: (K,) of them.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(
         self, channels: int, size: tuple[int, int], mean: NDArray[np.float64], std: Tensor
     ) -> None:
@@ -61,7 +64,7 @@ class NumberReader(nn.Module):
         """Numbers (n, K) of images (n, H, W, C)."""
         parts = [self(block) for block in shrink(images, LONGEST_SIDE).split(BATCH)]
         found = torch.cat(parts).double()
-        return (found * self.std + self.mean).numpy()  # type: ignore[operator]
+        return (found * self.std + self.mean).numpy()
 
 
 def fit_reader(

@@ -40,7 +40,8 @@ def score(
     labels = converted("labels", labels, np.ndarray | None)
     request = converted("request", request, LikelihoodRequest)
     numbers = converted("numbers", numbers, Sequence[int] | None)
-    given = converted("given", given, Condition | None) or Condition()
+    known = converted("given", given, Condition | None)
+    known = Condition() if known is None else known
     batch_size = converted("batch_size", batch_size, int | None)
     converted("on_scored", on_scored, OnScored | None)
     if batch_size is not None:
@@ -93,11 +94,10 @@ def score(
         request.seed,
         dtype=torch.float32,
     )
-    if "labels" in given:
+    if "labels" in known:
         raise UsageError("given: labels are an argument of their own; give captions and numbers")
-    known = given
     if labels is not None:
-        known = Condition({"labels": torch.from_numpy(labels), **given})
+        known = known.with_entry("labels", torch.from_numpy(labels))
     return scorer(
         images,
         known,
