@@ -152,6 +152,22 @@ def test_a_flow_map_takes_any_steps_with_a_teacher_or_without(folder, monkeypatc
     assert undrift.load("scratch")(2, steps=5).nfe == 5
 
 
+@pytest.mark.parametrize("data", ["digits", "ring8"])
+def test_one_step_is_trained_from_scratch_against_a_discriminator(folder, data):
+    words = ["--method", "adversarial-flow", "--parameters", "20k", "--steps", "2", *TINY]
+    assert main(["train", data, *words, "--quiet", "--out", "one"]) == 0
+    drawn = undrift.load("one")(3)
+    assert drawn.nfe == 1 and drawn.images.shape[0] == 3
+
+
+@pytest.mark.parametrize("method", ["adversarial-flow", "distribution-matching"])
+def test_students_beside_a_second_network(folder, method):
+    words = ["--method", method, "--steps", "1", "--images", "48", *TINY, "--quiet"]
+    assert main(["distill", "teacher", *words, "--out", "one"]) == 0
+    assert undrift.load("one")(2).nfe == 1
+    assert "discriminator" not in " ".join(undrift.load("one").state_dict())
+
+
 @pytest.mark.slow
 def test_a_student_is_evaluated_and_reported(folder, monkeypatch, capsys):
     monkeypatch.setattr(closing, "FEWEST", 64)

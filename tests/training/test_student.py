@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from tests.training import test_exact_resume as resume
@@ -11,6 +12,7 @@ from tests.training.small import ALONE, digits, model, plan
 from tests.training.students import student, student_config, teacher
 
 from undrift.conditioning import Condition
+from undrift.conditioning.maps.spec import MapSpec
 from undrift.data.loader import Batch
 from undrift.distillation import (
     AdversarialFlowConfig,
@@ -72,6 +74,20 @@ def test_a_student_begins_as_its_teacher(changes):
     ours = made.pipeline().model.estimate(condition, 3, [3.0] * 3)(x, t, torch.zeros_like(t))
     theirs = taught.bound_denoiser(condition, 3)(x, t).x0
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_maps_reach_a_student_as_they_reach_its_teacher():
+    images = digits()
+    spec = replace(model(images).spec, maps=(MapSpec("lowres", (1, 8, 8), "lowres", factor=2),))
+    taught = teacher(images, spec=spec)
+    config = student_config(images, model(images, spec=spec), flip=True)
+    made = StudentLearner(config, seed=0, teacher=taught)
+    Trainer(made, plan(steps=2), images, world=ALONE).run(StopSignals())
+    made = StudentLearner(config, seed=0, teacher=taught)
+    given = {"labels": "3", "maps": {"lowres": np.full((4, 4), 200, np.uint8)}}
+    other = given | {"maps": {"lowres": np.zeros((4, 4), np.uint8)}}
+    drawn = made.pipeline()(2, **given).images
+    assert not np.array_equal(drawn, made.pipeline()(2, **other).images)
 
 
 def test_a_guided_target_is_the_teachers_guided_step():
