@@ -296,6 +296,8 @@ ODD_WORDS = {
     r"what draws images|what draws them": "generator parameters; the pipeline",
     r"learnt": "learned",
     r"(?<!stored_as\(\")ledgers?": "budget",
+    r"exhibits?": "contrast, figure",
+    r"zygote": "fork server",
 }
 """Words that the glossary (`docs/reference/glossary.md`) has others for."""
 
