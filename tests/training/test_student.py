@@ -161,6 +161,20 @@ def test_validation_is_the_same_every_time():
     assert found[0] == found[1] and found[0]["loss"] > 0
 
 
+def test_the_held_out_loss_depends_on_the_maps_derived_from_held_out_images(monkeypatch):
+    images = digits()
+    spec = replace(model(images).spec, maps=(MapSpec("grey", (1, 8, 8), "grey"),))
+    config = student_config(images, model(images, spec=spec))
+    made = StudentLearner(config, seed=0, teacher=teacher(images, spec=spec))
+
+    def loss():
+        return made.validate(made.pipeline(), images.images, images.condition())["loss"]
+
+    right = loss()
+    monkeypatch.setattr(MapSpec, "derived", lambda self, pixels, *_, **__: 255 - pixels)
+    assert loss() != pytest.approx(right, rel=1e-3)
+
+
 def test_what_does_not_fit_is_refused():
     images = digits()
     with pytest.raises(UsageError, match="steps 3: method consistency takes 1, 2 or 4"):

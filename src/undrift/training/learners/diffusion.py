@@ -46,6 +46,7 @@ from undrift.randomness import Draws, generator, key
 from undrift.schema import check_ranges
 from undrift.training.condition_gap import condition_gap, others
 from undrift.training.gaussian import error as gaussian_error
+from undrift.training.held_out import condition_at, pixels_at, spread
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
@@ -252,9 +253,8 @@ class DiffusionLearner:
             `condition_gap` returns.
         """
         count = min(len(images), validation_count(self.config.spec.shape))
-        rows = _spread(len(images), count)
-        pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
-        pixels = pixels.to(self._device)
+        rows = spread(len(images), count)
+        pixels = pixels_at(images, rows, self._device)
         x0 = self.codec.encode(pixels)
         condition = self._known(condition, rows, pixels)
         pipeline = pipeline_as(pipeline, DiffusionPipeline)
@@ -304,17 +304,8 @@ class DiffusionLearner:
         return result
 
     def _known(self, condition: Condition, rows: np.ndarray, pixels: Tensor) -> Condition:
-        """What the model takes of the condition of some held-out images, the same every time.
-
-        Args:
-            condition: of all held-out images.
-            rows: which.
-            pixels: uint8 (len(rows), C, H, W), on the learner's device.
-        """
-        spec = self._encoder.spec
-        known = self._taken(condition)[torch.from_numpy(rows)].to(self._device)
-        draws = Draws(self._seed, 0, len(rows), 0, len(rows))
-        return spec.derived(known, pixels, draws, clean=True)
+        """See `condition_at`."""
+        return condition_at(self._encoder.spec, self._taken(condition), rows, pixels, self._seed)
 
     def _bits(self, pipeline: DiffusionPipeline, images: np.ndarray, condition: Condition) -> float:
         """Continuous bound in bits per dimension, with the same noise every time."""
@@ -340,15 +331,15 @@ class DiffusionLearner:
         """See `undrift.training.learner.Learner.one_step`; the same images and noise every time."""
         if on_plane(images.shape[1:]):
             return None
-        rows = _spread(len(images), min(len(images), ONE_STEP_IMAGES))
-        pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
+        rows = spread(len(images), min(len(images), ONE_STEP_IMAGES))
+        pixels = pixels_at(images, rows, self._device)
         pipeline = pipeline_as(pipeline, DiffusionPipeline)
         return denoise_once(
             pipeline.denoiser,
             pipeline.encoder,
             self.codec,
             images[rows],
-            self._known(condition, rows, pixels.to(self._device)),
+            self._known(condition, rows, pixels),
             seed=self._seed,
             device=self._device,
         )
@@ -375,11 +366,6 @@ class DiffusionLearner:
 def validation_count(shape: tuple[int, int, int]) -> int:
     """Held-out images of ``shape`` that a validation looks at, where there are as many."""
     return int(np.clip(VALIDATION_VALUES // np.prod(shape), 32, 256))
-
-
-def _spread(images: int, count: int) -> np.ndarray:
-    """``count`` rows of ``images``, evenly spaced: a folder's are in the order of its classes."""
-    return np.linspace(0, images - 1, count).astype(np.int64)
 
 
 def _required(config: NetworkConfig | None) -> NetworkConfig:

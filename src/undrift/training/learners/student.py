@@ -32,6 +32,7 @@ from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.pipelines.student import StudentModel
 from undrift.pipelines.student.model import bound_estimate
 from undrift.randomness import Draws, generator, key
+from undrift.training.held_out import condition_at, pixels_at, spread
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.learners.student_config import PathConfig, StudentConfig
 
@@ -221,21 +222,22 @@ class StudentLearner:
             ``loss``.
         """
         count = min(len(images), VALIDATION_IMAGES)
-        rows = np.linspace(0, len(images) - 1, count).astype(np.int64)
-        pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
-        x0 = self.codec.encode(pixels.to(self._device))
+        rows = spread(len(images), count)
+        pixels = pixels_at(images, rows, self._device)
+        x0 = self.codec.encode(pixels)
         made = generator(self._seed, "validation")
         noise = torch.randn(x0.shape, generator=made, dtype=torch.float32).to(self._device)
         quantiles = (torch.arange(count, dtype=torch.float64) + 0.5) / count
         order = torch.randperm(count, generator=made)
         choice = torch.rand(count, generator=made, dtype=torch.float64)
         drawn = _Noised(x0, noise, quantiles[order], choice)
-        given = self.config.spec.condition().select(condition)[torch.from_numpy(rows)]
+        spec = self.config.spec.condition()
+        given = condition_at(spec, condition, rows, pixels, self._seed)
         model = pipeline_as(pipeline, StudentPipeline).model
         scale = None
         if self.config.guidance is not None:
-            scale = torch.full((count,), sum(self.config.guidance) / 2, dtype=torch.float64)
-        given = given.to(self._device)
+            middle = sum(self.config.guidance) / 2
+            scale = torch.full((count,), middle, dtype=torch.float64, device=self._device)
         student = self._estimate(model.denoiser, model.encoder, given, count, scale)
         losses = self._losses(student, drawn, given, scale, 1.0)
         return {"loss": float(losses.mean())}
