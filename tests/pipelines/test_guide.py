@@ -77,6 +77,12 @@ def test_weighted_prompts_are_met_at_once() -> None:
     assert apart(zero, plain[""]) <= 1
     assert apart(model(2, prompts=weighted(a_cat=1.0, a_red_apple=0.0)).images, plain[CAT]) <= 1
     both = model(2, prompts=weighted(a_cat=1.0, a_red_apple=1.0))
+    nowhere = (1e5, 1e6)  # noise levels that no step has
+    outside = model(
+        2, prompts=weighted(a_cat=-1.0, a_red_apple=1.0), guidance=3, guidance_interval=nowhere
+    )
+    once = model(2, prompts=weighted(a_cat=-1.0, a_red_apple=1.0))
+    assert apart(outside.images, once.images) <= 1 < apart(once.images, plain[CAT])
     assert min(apart(both.images, one) for one in plain.values()) > 1
     assert both.nfe == 3 * model(1).nfe
     assert both.prompts == ("a cat:1.0 AND a red apple:1.0",) * 2

@@ -108,11 +108,13 @@ class Guide:
         first = terms[0][1] if terms else condition
         context = model.context(first, count)
         scale = self._of_rows(rows)
+        plain: Denoise = denoiser
         if len(terms) > 1:
             if self.weak is not None:
                 raise UsageError("guide_with and several weighted prompts exclude each other")
             parts = [(weight, model.context(given, count)) for weight, given in terms]
             away = self._away(model, count)
+            plain = Composed(denoiser, parts, 1.0, away)
             guided: Denoise = Composed(denoiser, parts, scale, away, self.rescale)
         elif self.scale == 1:
             return denoiser, context
@@ -128,7 +130,7 @@ class Guide:
             away = self._away(model, count)
             guided = ClassifierFree(denoiser, scale, away, rescale=self.rescale)
         if self.interval is not None:
-            guided = WithinInterval(guided, denoiser, model.denoiser.schedule, *self.interval)
+            guided = WithinInterval(guided, plain, model.denoiser.schedule, *self.interval)
         return guided, context
 
     def settings(self) -> dict[str, Any]:
