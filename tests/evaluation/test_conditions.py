@@ -15,7 +15,12 @@ from undrift.cli.dispatch import main
 from undrift.conditioning import Condition, Number
 from undrift.conditioning.text import Texts, TextSpec
 from undrift.errors import UsageError
-from undrift.evaluation.conditions import Conditions, conditions_of, obedience
+from undrift.evaluation.conditions import (
+    Conditions,
+    condition_lines,
+    conditions_of,
+    obedience,
+)
 from undrift.evaluation.drawing import Sampling, draw
 from undrift.evaluation.reference import ReferenceImages
 from undrift.evaluation.target import Target
@@ -69,6 +74,22 @@ def test_models_and_references_without_captions_or_numbers() -> None:
     assert alone.captions is None and alone.labels is None  # other classes
     assert len(alone.numbers) == 6 and obedience(alone) == ["number_error"]
     assert obedience(None) == []
+
+
+def test_what_is_given_and_what_is_left_open_is_told() -> None:
+    model = small(text=TEXT, numbers=(AGE,), classes=())
+    lines = condition_lines(model.spec, conditions_of(model, reference(), 0))
+    assert lines == ["drawn with the captions and age of photos: 3 test images"]
+    other = reference(number_names=("dose", "weight"))
+    lines = condition_lines(model.spec, conditions_of(model, other, 0))
+    assert lines[0] == "drawn with the captions of photos: 3 test images"
+    assert lines[1] == "left open: age, since the reference does not give them all"
+    long = Images(np.zeros((2, 6, 5, 1), np.uint8), None, ("a cat " * 50,) * 2, np.ones((2, 2)))
+    found = conditions_of(model, reference(images=long), 0)
+    assert found is not None and found.captions is None and len(found.numbers) == 2
+    assert condition_lines(model.spec, found)[1].startswith("left open: captions, since")
+    assert condition_lines(model.spec, None)[0].startswith("left open: captions and age")
+    assert condition_lines(small().spec, None) == []
 
 
 def test_every_sample_gets_the_condition_of_its_number(

@@ -102,6 +102,29 @@ def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
     assert "unipc" in again.said and "dpmpp_2m, 5 steps" not in again.said
 
 
+def test_a_curve_along_guidance_joins_the_report(tmp_path):
+    run = fake_run.make_run(tmp_path / "run")
+    write_report(run, fake_run.material())
+    shared = {k: v for k, v in curve(metrics=("fd",)).items() if k not in ("guidance", "cells")}
+    cells = [
+        {"guidance": float(k), "nfe": 40, "seconds": 0.1, "metrics": {"fd": ends}}
+        for k, ends in enumerate([point(3.0), point(2.0), point(1.9)], start=1)
+    ]
+    best = {"fd": point(1.9) | {"guidance": 3.0, "alike": [2.0]}}
+    plain = shared | {"sampler": "euler", "steps": 20, "cells": cells, "best": best}
+    (run / "evaluation" / "guidance.json").write_text(json.dumps(plain))
+    assert refresh(run)
+    page = Page((run / "report.html").read_text())
+    assert "guidance" in page.ids and "samplers" not in page.ids
+    line = "best fd[domain]: guidance 3; the intervals of 2 overlap with it; it is the largest"
+    assert line in page.said
+    assert len(page.ids) == len(set(page.ids))
+
+
+def point(value):
+    return {"value": value, "low": value - 0.2, "high": value + 0.2}
+
+
 def evaluation(value, count=2000):
     ends, protocol = (value - 0.1, value + 0.1), "Frechet distance of <features>"
     return to_plain(

@@ -102,6 +102,8 @@ def _next(
 
 def _scales(found: GuidanceResult) -> list[str]:
     """Every scale, a star at the best of each metric; and the best in words."""
+    from undrift.report.guidance_curve import scale_lines
+
     metrics = found.metrics
     rows: list[tuple[str, ...]] = [
         ("guidance", "NFE", "s/image", *(found.titles[name] for name in metrics))
@@ -115,12 +117,7 @@ def _scales(found: GuidanceResult) -> list[str]:
     rows.append(("real images", "", "", *(_amount(found.floors.get(name)) for name in metrics)))
     lines = [*columns(rows), *found.floors_missing]
     lines += [f"no {name}: {reason}" for name, reason in found.missing.items()]
-    for name in metrics:
-        best = found.best[name]
-        alike = ", ".join(f"{scale:g}" for scale in best.alike)
-        rest = f"; the intervals of {alike} overlap with it" if alike else ""
-        lines.append(f"best {found.titles[name]}: guidance {best.guidance:g}{rest}")
-    return [*lines, found.protocol]
+    return [*lines, *scale_lines(found), found.protocol]
 
 
 def _run_of(target: str) -> Path:

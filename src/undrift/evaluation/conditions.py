@@ -44,6 +44,13 @@ class Conditions:
     maps: tuple[GivenMap, ...] = ()
 
     @property
+    def words(self) -> list[str]:
+        """What is given, but for classes, in words."""
+        found = [] if self.captions is None else ["captions"]
+        found += [] if self.numbers is None else self.names
+        return found + [f"{one.spec.name} maps" for one in self.maps]
+
+    @property
     def key(self) -> str:
         """Hexadecimal; equal for the same conditions in the same order."""
         parts = (self.labels, self.captions, self.numbers, self.names)
@@ -124,9 +131,8 @@ def conditions_of(pipeline: Pipeline, reference: ReferenceImages, seed: int) -> 
         read = [bool(one) and not spec.text.cut([one]) for one in captions]
         plain = [len(prompt_terms(one)) == 1 for one in captions]
         rows = np.flatnonzero(np.array(read) & np.array(plain))
-        captions = captions if len(rows) else None
-    if not len(rows):
-        return None
+        if not len(rows):  # none that the model reads: the rest is given without
+            rows, captions = np.arange(len(images)), None
     rows = rows[_order(len(rows), seed)]
     maps = _maps(spec, images.take(rows))
     if captions is None and numbers is None and not maps:
@@ -153,14 +159,18 @@ def obedience(conditions: Conditions | None) -> list[str]:
 
 
 def condition_lines(spec: SampleSpec, conditions: Conditions | None) -> list[str]:
-    """What a model is drawn with, in words; nothing of a model that takes classes alone."""
+    """What a model is drawn with and what is left open; nothing of a model of classes alone."""
     taken = [*(["captions"] if spec.text is not None else []), *(n.name for n in spec.numbers)]
     taken += [f"{one.name} maps" for one in spec.maps]
-    if not taken:
-        return []
-    if conditions is None:
-        return [f"the reference has no {' and '.join(taken)}: these are left open"]
-    return [f"drawn with the {' and '.join(taken)} of {conditions.source}"]
+    given = [] if conditions is None else conditions.words
+    left_open = [name for name in taken if name not in given]
+    lines = []
+    if conditions is not None and given:
+        lines.append(f"drawn with the {' and '.join(given)} of {conditions.source}")
+    if left_open:
+        why = "the reference does not give them all"
+        lines.append(f"left open: {' and '.join(left_open)}, since {why}")
+    return lines
 
 
 def _order(count: int, seed: int) -> NDArray[np.int64]:

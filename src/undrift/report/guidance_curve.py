@@ -22,6 +22,20 @@ def guidance_chart(found: GuidanceResult) -> Chart:
     return Chart("guidance", "Quality along the scale of guidance", draw)
 
 
+def scale_lines(found: GuidanceResult) -> list[str]:
+    """The best scale in each metric, those that may be as good, and whether it is the largest."""
+    lines = []
+    for name in found.metrics:
+        best = found.best[name]
+        alike = ", ".join(f"{scale:g}" for scale in best.alike)
+        line = f"best {found.titles[name]}: guidance {best.guidance:g}"
+        line += f"; the intervals of {alike} overlap with it" if alike else ""
+        if best.guidance == max(cell.guidance for cell in found.cells):
+            line += "; it is the largest that was tried, a larger one may be better"
+        lines.append(line)
+    return lines
+
+
 def _panel(axis: Axes, found: GuidanceResult, metric: str, colour: str, tones: Tones) -> None:
     cells = [cell for cell in found.cells if metric in cell.metrics]
     scales = [cell.guidance for cell in cells]

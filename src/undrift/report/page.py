@@ -36,6 +36,7 @@ from undrift.report.gallery import (
     timeline,
 )
 from undrift.report.gan_training import diagnostic_curves, gan_verdict, loss_curves
+from undrift.report.guidance_curve import guidance_chart, scale_lines
 from undrift.report.health import health_figure, health_note
 from undrift.report.history import History, Record
 from undrift.report.html import source, template
@@ -99,8 +100,8 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
 
 
 def curve_section(record: RunRecord) -> Markup:
-    """The section about samplers, between its marks; without a curve there are only the marks."""
-    curve = record.curve
+    """The sections about samplers and guidance, between their marks; alone without a curve."""
+    curve, along = record.curve, record.guidance
     filled: dict[str, object] = {"figure": None, "tables": [], "note": ""}
     if curve is not None and curve.cells:
         first = curve.metrics[:1]
@@ -109,7 +110,14 @@ def curve_section(record: RunRecord) -> Markup:
             "tables": [(curve.titles[name], budget_lines(curve, name)) for name in first],
             "note": curve.protocol,
         }
-    return Markup(_template("samplers.html").render(curve=filled).strip())
+    guided: dict[str, object] = {"figure": None}
+    if along is not None and along.cells:
+        guided = {
+            "figure": guidance_chart(along).svg,
+            "lines": scale_lines(along),
+            "note": along.protocol,
+        }
+    return Markup(_template("samplers.html").render(curve=filled, guidance=guided).strip())
 
 
 def evaluations_section(record: RunRecord) -> Markup:

@@ -15,6 +15,7 @@ from undrift.files.yaml_reading import read_yaml
 from undrift.metrics.results import read_measurements
 from undrift.report.history import History, Record
 from undrift.results import CurveResult, EvaluationResult
+from undrift.results.curve import GuidanceResult
 from undrift.results.evaluation import FirstMetrics
 from undrift.results.steps import StepsResult
 from undrift.runs.events import read_events
@@ -53,6 +54,7 @@ class RunRecord:
         evaluation: ``evaluation/first.json``; without metrics if missing.
         steps: ``evaluation/steps.json``; None of what is no student.
         curve: ``evaluation/curve.json``; None if no curve was measured.
+        guidance: ``evaluation/guidance.json``; None if no curve along guidance was measured.
         evaluations: what ``undrift evaluate`` measured of this run, latest first.
         history: ``metrics.jsonl``.
         grids: sample grids that exist, oldest first.
@@ -68,6 +70,7 @@ class RunRecord:
     evaluation: FirstMetrics
     steps: StepsResult | None
     curve: CurveResult | None
+    guidance: GuidanceResult | None
     evaluations: tuple[EvaluationResult, ...]
     history: History
     grids: tuple[Grid, ...]
@@ -99,6 +102,7 @@ class RunRecord:
         status = plain("status.json")
         first = plain("evaluation/first.json")
         curve = _later(CurveResult, directory / "evaluation/curve.json")
+        guidance = _later(GuidanceResult, directory / "evaluation/guidance.json")
         steps = _later(StepsResult, directory / "evaluation/steps.json")
         events = directory / "metrics.jsonl"
         if not events.exists():
@@ -116,6 +120,7 @@ class RunRecord:
             _read(FirstMetrics.read, first, directory / "evaluation/first.json"),
             steps,
             curve,
+            guidance,
             _evaluations(directory / "evaluation"),
             history,
             grids,

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from tests.pipelines.models import small
 
+from undrift.conditioning import Number
+from undrift.conditioning.maps import MapSpec
+from undrift.conditioning.text import TextSpec
 from undrift.errors import UsageError
 from undrift.evaluation.curve.points import points_of
 from undrift.results.curve import Point
@@ -51,6 +54,13 @@ def test_the_plan_is_what_the_pipeline_counts(guidance):
     for cell in cells:
         samples = pipeline(1, steps=cell.steps, sampler=cell.sampler, guidance=guidance)
         assert samples.nfe == cell.nfe
+
+
+def test_models_of_every_kind_of_condition_are_planned_alike():
+    grey = MapSpec("grey", (1, 6, 5), "grey")
+    text = TextSpec.fit(["a cat"], most=5)
+    model = small(text=text, numbers=(Number("age", 0.0, 1.0, -1.0, 1.0),), maps=(grey,))
+    assert points_of(model, ["euler"], [4], guidance=1.0, grid=None)[0] == [Point("euler", 4, 4)]
 
 
 def test_learned_samplers_that_a_model_does_not_have():

@@ -123,6 +123,7 @@ class _Cost:
             guidance=1.0,
             text=None,
             numbers=(),
+            maps=(),
         )
         denoiser = pipeline.denoiser
         self._probe = DiffusionPipeline(
