@@ -121,7 +121,7 @@ def test_a_classifier_of_points_moves_none_of_them() -> None:
     assert (classifier.predict(test.images) == test.labels).mean() == 1.0
 
 
-def test_a_diffusion_model_of_points_is_a_perceptron() -> None:
+def test_a_diffusion_model_of_points_is_an_mlp() -> None:
     config = resolve_config("ring8", TrainOptions())
     assert isinstance(config.model.network, MLPConfig)
     assert config.training.precision == "float32"
@@ -130,7 +130,7 @@ def test_a_diffusion_model_of_points_is_a_perceptron() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_every_gan_keeps_its_game_and_plays_on_perceptrons(method: str) -> None:
+def test_every_gan_keeps_its_losses_with_mlps(method: str) -> None:
     config = resolve_config("ring8", TrainOptions(method=method))
     images = resolve_config("digits", TrainOptions(method=method)).model
     model = config.model
@@ -148,7 +148,7 @@ def test_every_gan_keeps_its_game_and_plays_on_perceptrons(method: str) -> None:
         assert getattr(model, side).betas == getattr(images, side).betas
 
 
-def test_perceptrons_play_on_images_too_where_they_are_asked_for() -> None:
+def test_mlps_take_images_too_where_they_are_wanted() -> None:
     settings = TrainOptions(method="stylegan2", network="mlp")
     model = resolve_config("digits", settings).model
     convolved = resolve_config("digits", TrainOptions(method="stylegan2")).model
