@@ -10,8 +10,12 @@ from PIL import Image
 from tests.cli.test_misuse import fails
 from tests.pipelines.models import CLASSES, small
 from tests.pipelines.test_gan import pipeline as gan
+from tests.pipelines.test_prompts import TEXT
 
 from undrift.cli.dispatch import main
+from undrift.cli.spread import scale_of
+from undrift.conditioning import Number
+from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.png import read_png
 
 
@@ -19,6 +23,8 @@ from undrift.pipelines.png import read_png
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("edit")
     small().save_pretrained(made / "model")
+    small(text=TEXT).save_pretrained(made / "texts")
+    small(numbers=(Number("angle", 0.0, 1.0, -1.0, 1.0),)).save_pretrained(made / "numbers")
     gan("r3gan").save_pretrained(made / "gan")
     noise = np.random.default_rng(0)
     images = noise.integers(0, 256, (10, 6, 5, 1)).astype(np.uint8)
@@ -153,17 +159,95 @@ def test_variations_near_an_image(tmp_path, capsys):
     assert record["settings"]["like"] == 0.2 and record["settings"]["sampler"] == "euler"
 
 
-def test_mean_deviation_and_bounds_are_written(tmp_path, capsys):
-    words = "edit model data.npz --operator blur:1 --measure -n 3 --variants 3 --steps 3".split()
-    assert main([*words, "--interval", "0.8", "--out", str(tmp_path / "out")]) == 0
-    assert "bounds of 80%: " in capsys.readouterr().out
+def spied(monkeypatch):
+    """What `Pipeline.edit` is called with, and what it returns, in order."""
+    calls, real = [], DiffusionPipeline.edit
+
+    def edit(self, images, **given):
+        calls.append((images, given, real(self, images, **given)))
+        return calls[-1][2]
+
+    monkeypatch.setattr(DiffusionPipeline, "edit", edit)
+    return calls
+
+
+BOUNDED = "--operator blur:1 --variants 3 --steps 3 --method ddnm --interval 0.8".split()
+
+
+def test_mean_deviation_and_bounds_are_written(tmp_path, capsys, monkeypatch):
+    calls = spied(monkeypatch)
+    words = ["edit", "model", "data.npz", "--measure", "-n", "3", *BOUNDED]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "bounds of 80%: " in printed and "calibrated on 7 images of data.npz" in printed
     found = np.load(tmp_path / "out" / "spread.npz")
     made = np.stack([read_png(tmp_path / "out" / f"{i:06d}.png") for i in range(9)])
     each = made.reshape(3, 3, 6, 5, 1).astype(float)
     np.testing.assert_allclose(found["mean"], each.mean(1), atol=1e-3)
     np.testing.assert_allclose(found["std"], each.std(1, ddof=1), atol=1e-3)
-    assert (found["low"] <= found["mean"]).all() and (found["mean"] <= found["high"]).all()
+    truth = np.load("data.npz")["images"][found["calibration_rows"]]
+    scale = scale_of(truth, calls[0][2], 3, 0.8)
+    half = scale * (found["std"] + 1)
+    np.testing.assert_allclose(found["low"], np.clip(found["mean"] - half, 0, 255), atol=1e-3)
+    np.testing.assert_allclose(found["high"], np.clip(found["mean"] + half, 0, 255), atol=1e-3)
     with Image.open(tmp_path / "out" / "spread.png") as picture:
         assert picture.width > 4 * 5
-    assert main([*words, "--out", str(tmp_path / "plain"), "--quiet"]) == 0
+    plain = [*words[:-2], "--out", str(tmp_path / "plain"), "--quiet"]
+    assert main(plain) == 0
     assert set(np.load(tmp_path / "plain" / "spread.npz")) == {"mean", "std"}
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "wanted"),
+    [
+        ("model", "--labels bee --guidance 2", {"labels": "bee", "guidance": 2.0}),
+        ("model", "--labels ant bee", {"labels": "ant bee"}),
+        ("model", "--labels given", {"labels": "given"}),
+        ("texts", "--prompt red", {"prompts": ["red"]}),
+        ("numbers", "--numbers angle=0.3", {"numbers": {"angle": [0.3]}}),
+    ],
+)
+def test_bounds_are_calibrated_under_the_condition_of_the_edit(
+    tmp_path, monkeypatch, model, words, wanted
+):
+    calls = spied(monkeypatch)
+    more = ["--measure", "-n", "4", *BOUNDED, *words.split(), "--out", str(tmp_path / "out")]
+    assert main(["edit", model, "data.npz", *more, "--quiet"]) == 0
+    (_, calibration, restored), (_, editing, edited) = calls
+    rows = np.load(tmp_path / "out" / "spread.npz")
+    data = np.load("data.npz")
+    for given, made, name in (
+        (calibration, restored, "calibration_rows"),
+        (editing, edited, "rows"),
+    ):
+        if wanted.get("labels") == "given":
+            named = [CLASSES[k] for k in data["labels"][rows[name]]]
+        else:
+            named = (wanted.get("labels", "").split() * 10)[: len(rows[name])]
+        if named:
+            assert [CLASSES[k] for k in made.labels[::3]] == named
+        assert all(given[key] == wanted[key] for key in wanted.keys() - {"labels"})
+    apart = {"labels", "seed", "first", "on_progress"}
+    assert {k: v for k, v in calibration.items() if k not in apart} == {
+        k: v for k, v in editing.items() if k not in apart
+    }
+
+
+def test_bounds_are_calibrated_on_images_like_those_that_are_edited(tmp_path, monkeypatch, capsys):
+    calls = spied(monkeypatch)
+    images = np.full((30, 6, 5, 1), 20, np.uint8)
+    images[:6, ::2] = 230  # of one class, as folders of classes are read
+    np.savez("ordered.npz", images=images)
+    words = ["edit", "model", "ordered.npz", "--measure", "-n", "6", *BOUNDED]
+    for seed in ("0", "1"):
+        assert main([*words, "--seed", seed, "--out", str(tmp_path / seed), "--quiet"]) == 0
+    rows = [np.load(tmp_path / seed / "spread.npz") for seed in ("0", "1")]
+    for one, kept in zip(rows, (calls[1], calls[3]), strict=True):
+        assert len(one["rows"]) == 6 and len(one["calibration_rows"]) == 20
+        assert len({*one["rows"], *one["calibration_rows"]}) == 26
+        assert (one["calibration_rows"] < 6).any() and (one["rows"] >= 6).any()
+        bright = kept[0].mean((1, 2, 3)) > 60
+        assert (bright == (one["rows"] < 6)).all()
+    assert not np.array_equal(rows[0]["rows"], rows[1]["rows"])
+    assert main([*words[:6], *BOUNDED[:-2], "--out", str(tmp_path / "plain"), "--quiet"]) == 0
+    assert (calls[-1][0].mean((1, 2, 3)) > 60).all()  # the first ones without bounds

@@ -72,12 +72,12 @@ class Edit(ProcessFlags, WeightsOptions):
         interval: of the operator: also write bounds of every pixel that hold so many of the pixels
         of a
             new image on average, as 0.9, calibrated on 20 other held-out images, which are
-            restored, too.
+            restored under the same conditions. Both are drawn from the split at random, by --seed.
         noise: of the operator: standard deviation of the error of pixels, in levels of 255.
         method: of the operator or mask: moments (the default), pigdm or dps, which pass back
             through the network; ddnm or diffpir, which do not; of a mask also repaint.
         iterations: of moments: passes back through the network for each evaluation, 4 by default.
-        n: how many images, the first ones.
+        n: how many images, the first ones; with --interval chosen at random.
         variants: how many are made of each.
         split: part of the data; test, else validation, else all of it.
         labels: class names, or indices where no class is called by a number, which the model is
@@ -89,7 +89,7 @@ class Edit(ProcessFlags, WeightsOptions):
         steps: twice the model's own by default, before --strength takes its share of them.
         sampler: the model's own by default; of an operator ddpm.
         guidance: classifier-free guidance towards labels, the prompt and numbers.
-        seed: of the noise.
+        seed: of the noise, and with --interval of the choice of images.
         batch_size: images computed at once; None picks.
         out: the folder to write; RUN/edited/SEED-N-KEY by default, where KEY stands for the other
             settings; edited/SEED-N-KEY for a pipeline that is in no run.
@@ -190,6 +190,7 @@ def run(arguments: list[str]) -> None:
     check_unfinished(out)
     writable_folder("--out", out)
 
+    import numpy as np
     import torch
 
     import undrift.data
@@ -198,6 +199,7 @@ def run(arguments: list[str]) -> None:
     from undrift.pipelines import SampleFolder, image_grid
     from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
     from undrift.pipelines.png import encode_png
+    from undrift.randomness import generator
     from undrift.runs.images import refuse_runs
     from undrift.runs.recipes import choose_device
 
@@ -219,7 +221,14 @@ def run(arguments: list[str]) -> None:
     else:
         data, source = load_for(target, asked.data)
     split, part = part_of(data, source, asked.split)
-    images = truth = part.images[: asked.n]
+    rows, known, others = np.arange(min(asked.n, len(part))), part, None
+    if asked.interval is not None:
+        if as_they_are:
+            known = part_of(load_for(target, None)[0], "", asked.split)[1]
+        draws = generator(asked.seed, "images of bounds")
+        order = torch.randperm(len(known), generator=draws).numpy()
+        rows, others = (rows, order) if as_they_are else (order[: asked.n], order[asked.n :])
+    images = truth = part.take(rows)
     if asked.operator is not None and not as_they_are:
         images = _measured(truth, asked.operator, asked.noise or 0.0, asked.seed)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
@@ -229,12 +238,23 @@ def run(arguments: list[str]) -> None:
         console.print(f"warning: {line}")
     command = command_line("edit", arguments)
     total = len(images) * asked.variants
-    scale = None
-    if asked.interval is not None:
-        known, of_known = part, asked.n
-        if as_they_are:
-            known, of_known = part_of(load_for(target, None)[0], "", asked.split)[1], 0
-        scale = _calibrated(asked, pipeline, known, of_known, settings)
+    given = {
+        "variants": asked.variants,
+        "prompts": list(asked.prompt) or None,
+        "numbers": numbers,
+        "batch_size": asked.batch_size,
+        **settings,
+    }
+    scale, record = None, {}
+    if others is not None:
+        with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):  # printed above
+            scale, others = _calibrated(asked, pipeline, known, others, given)
+        record = {"rows": rows, "calibration_rows": others}
+        owner = asked.target if as_they_are else source
+        console.print(
+            f"bounds are calibrated on {plural(len(others), 'image')} of {owner}: they hold for "
+            "images like these"
+        )
     with (
         SampleFolder(out, command, total, pipeline.fingerprint, (BESIDE, *SPREAD)) as folder,
         progress(console, "editing") as show,
@@ -242,21 +262,17 @@ def run(arguments: list[str]) -> None:
     ):
         edited = pipeline.edit(
             images,
-            variants=asked.variants,
-            labels=labels_of(asked.labels, pipeline, part, len(images)),
-            prompts=list(asked.prompt) or None,
-            numbers=numbers,
+            labels=labels_of(asked.labels, pipeline, part, rows),
             seed=asked.seed,
-            batch_size=asked.batch_size,
             on_progress=counted(show),
-            **settings,
+            **given,
         )
         folder.add(edited)
         picture = image_grid(_beside(images, edited), columns=1 + asked.variants)
         folder.write(BESIDE, encode_png(picture, {"command": command}))
         bounds = None
         if asked.variants > 1:
-            bounds = write_spread(folder, edited, asked.variants, scale)
+            bounds = write_spread(folder, edited, asked.variants, scale, record)
         folder.close()
     cost = f"{edited.nfe:.4g} network evaluations each"
     console.print(f"{plural(len(edited), 'image')} in {edited.seconds:.1f} s, {cost}")
@@ -272,9 +288,23 @@ def run(arguments: list[str]) -> None:
 
 
 def _calibrated(
-    asked: Edit, pipeline: Pipeline, part: ImageSet, first: int, settings: dict[str, Any]
-) -> float:
-    """The scale of bounds, from held-out images behind the ``first``, measured and restored.
+    asked: Edit,
+    pipeline: Pipeline,
+    part: ImageSet,
+    others: NDArray[np.int64],
+    given: dict[str, Any],
+) -> tuple[float, NDArray[np.int64]]:
+    """The scale of bounds, from held-out images, measured and restored as those that are edited.
+
+    Args:
+        asked: the flags.
+        pipeline: the model.
+        part: the held-out images.
+        others: rows of it that are not edited, in random order.
+        given: what the images are edited with, beside labels and seed.
+
+    Returns:
+        The scale, and the rows that were used.
 
     Raises:
         UsageError: for too few images.
@@ -282,26 +312,20 @@ def _calibrated(
     from undrift.metrics.conformal import fewest_images
 
     coverage = asked.interval or 0.0
-    truth = part.images[first : first + max(CALIBRATION, fewest_images(coverage))]
-    if len(truth) < fewest_images(coverage):
+    rows = others[: max(CALIBRATION, fewest_images(coverage))]
+    if len(rows) < fewest_images(coverage):
         raise UsageError(
-            f"--interval {coverage:g}: {plural(len(truth), 'other held-out image')}, wanted at "
+            f"--interval {coverage:g}: {plural(len(rows), 'other held-out image')}, wanted at "
             f"least {fewest_images(coverage)}; give less by -n, or another DATA"
         )
-    labels = None
-    if asked.labels == ("given",) and part.labels is not None:
-        rows = part.labels[first : first + len(truth)].tolist()
-        labels = [part.class_names[label] for label in rows]
+    truth = part.take(rows)
     restored = pipeline.edit(
         _measured(truth, asked.operator or "", asked.noise or 0.0, asked.seed + 1),
-        variants=asked.variants,
-        labels=labels,
-        seed=asked.seed,
-        first=first,
-        batch_size=asked.batch_size,
-        **settings,
+        labels=labels_of(asked.labels, pipeline, part, rows),
+        seed=asked.seed + 1,
+        **given,
     )
-    return scale_of(truth, restored, asked.variants, coverage)
+    return scale_of(truth, restored, asked.variants, coverage), rows
 
 
 def _check_method(asked: Edit, out: Path) -> None:

@@ -170,6 +170,7 @@ def paint(asked: Inpaint, out: Path, command: str) -> None:
     check_unfinished(out)
     writable_folder("--out", out)
 
+    import numpy as np
     import torch
 
     from undrift.data.findings import finding_lines
@@ -208,7 +209,7 @@ def paint(asked: Inpaint, out: Path, command: str) -> None:
             images,
             mask,
             variants=asked.variants,
-            labels=labels_of(asked.labels, pipeline, part, len(images)),
+            labels=labels_of(asked.labels, pipeline, part, np.arange(len(images))),
             prompts=list(asked.prompt) or None,
             numbers=numbers,
             seed=asked.seed,
@@ -238,14 +239,16 @@ def _settings(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:
     return family_settings(pipeline.inpainting, asked, SETTINGS, pipeline.noun)
 
 
-def labels_of(words: tuple[str, ...], pipeline: Pipeline, part: ImageSet, count: int) -> Labels:
+def labels_of(
+    words: tuple[str, ...], pipeline: Pipeline, part: ImageSet, rows: NDArray[np.int64]
+) -> Labels:
     """The classes of given images, as ``--labels`` names them.
 
     Args:
         words: of the flag.
         pipeline: whose classes they are.
         part: the images, for their own labels.
-        count: how many of them, the first ones.
+        rows: which of them.
 
     Raises:
         UsageError: for the data's own labels where there are none, or a number that is no name.
@@ -257,7 +260,7 @@ def labels_of(words: tuple[str, ...], pipeline: Pipeline, part: ImageSet, count:
         return parse_labels(words, classes)
     if part.labels is None:
         raise UsageError("--labels given: the data has none; name them, or leave them open")
-    return [part.class_names[label] for label in part.labels[:count].tolist()]
+    return [part.class_names[label] for label in part.labels[rows].tolist()]
 
 
 def _beside(

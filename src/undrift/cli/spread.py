@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from undrift.wording import plural
@@ -40,7 +41,11 @@ def scale_of(truth: NDArray[np.uint8], edited: Samples, variants: int, coverage:
 
 
 def write_spread(
-    folder: SampleFolder, edited: Samples, variants: int, scale: float | None
+    folder: SampleFolder,
+    edited: Samples,
+    variants: int,
+    scale: float | None,
+    record: Mapping[str, NDArray[Any]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Write `SPREAD`: the numbers, and a picture with a row for each image.
 
@@ -49,6 +54,7 @@ def write_spread(
         edited: results, those of an image side by side.
         variants: of each image, at least 2.
         scale: from `scale_of`; None writes no bounds.
+        record: more arrays to write.
 
     Returns:
         The bounds, in levels, (N, H, W, C); None without.
@@ -68,7 +74,9 @@ def write_spread(
         arrays |= {"low": bounds[0], "high": bounds[1]}
         shown += list(bounds)
     buffer = io.BytesIO()
-    small: dict[str, Any] = {name: one.astype(np.float32) for name, one in arrays.items()}
+    small: dict[str, Any] = {name: one.astype(np.float32) for name, one in arrays.items()} | dict(
+        record
+    )
     np.savez(buffer, **small)
     folder.write(SPREAD[0], buffer.getvalue())
     rows = np.stack(shown, 1).round().astype(np.uint8)
