@@ -12,7 +12,7 @@ from tests.pipelines.models import small
 
 from undrift.cli.dispatch import main
 from undrift.conditioning import MapSpec
-from undrift.evaluation.conditions import conditions_of, obedience
+from undrift.evaluation.conditions import conditions_of, obedience, samples_of
 from undrift.evaluation.reference import ReferenceImages
 from undrift.metrics import Images, comparison
 from undrift.metrics.images import GivenMap
@@ -56,6 +56,18 @@ def test_what_belongs_together_is_given_together() -> None:
     other = conditions_of(model(MASK, EDGES, GREY), given, seed=3)
     assert again is not None and other is not None
     assert found.key == again.key != other.key
+
+
+def test_every_sample_gets_the_map_of_its_number() -> None:
+    pipeline = model(MASK)
+    found = conditions_of(pipeline, reference(), seed=0)
+    assert found is not None
+    drawn = samples_of(pipeline, 4, 5, found, steps=2)
+    masks = found.maps[0].pixels
+    for i in range(4):
+        alone = pipeline(1, first=5 + i, steps=2, maps={"mask": masks[(5 + i) % 6]})
+        assert np.abs(alone.images[0].astype(int) - drawn.images[i]).max() <= 1
+    assert len({image.tobytes() for image in drawn.images}) == 4
 
 
 def test_masks_that_the_model_does_not_know_are_left_open() -> None:

@@ -63,6 +63,13 @@ def test_strength_0_and_a_new_adapter_are_the_base_bit_by_bit(shape, maps) -> No
     assert (half.images != full).any() and half.settings["strength"] == 0.5
     # the strength of one request is not that of the next
     assert np.array_equal(made(3, **call, **both).images, full)
+    with torch.no_grad():  # at strength 0 the adapter is not computed at all
+        for weight in made.weights.parameters():
+            weight.fill_(float("nan"))
+    if not isinstance(shape, ControlConfig):  # a map is encoded whatever the strength
+        assert np.array_equal(made(3, **call, **both, strength=0).images, wanted)
+    else:
+        assert np.array_equal(made(3, **call, **own, strength=0).images, wanted)
 
 
 def test_the_base_is_left_as_it_is() -> None:
