@@ -61,7 +61,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_and_the_base_stays(shape, tmp_pa
 
     def trainer(store: CheckpointStore | None) -> Trainer:
         made = adapter(learner(train), shape, maps_for(shape))
-        settings, watcher = plan(steps=4, checkpoint_every=1), Quiet(None) if store else None
+        settings, watcher = plan(steps=4, checkpoint_every=1), Quiet() if store else None
         return Trainer(made, settings, train, world=ALONE, observer=watcher, store=store)
 
     whole = trainer(None)
@@ -136,7 +136,8 @@ def test_a_frozen_base_learns_to_follow_masks(images: ImageSet) -> None:
     base.config = replace(base.config, optimizer=AdamWConfig(learning_rate=3e-3))
     made = adapter(base, ControlConfig(share=0.5), (MASK,))
     Trainer(made, plan(steps=150, batch_size=64), train, world=ALONE).run(StopSignals())
-    gap = made.validate(None, held_out.images, held_out.condition())["condition_gaps"]["map_mask"]
+    found = made.validate(made.pipeline(), held_out.images, held_out.condition())
+    gap = found["condition_gaps"]["map_mask"]
     assert gap["gap"] > 8 * gap["standard_error"]
     pipeline = made.pipeline()
     given = maps_of(pipeline.spec, held_out, np.arange(24))
