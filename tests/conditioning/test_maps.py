@@ -148,6 +148,23 @@ def test_low_resolution_is_the_mean_of_squares_and_carries_the_level_of_its_nois
     assert 0.9 < ratio < 1.05
 
 
+@pytest.mark.parametrize("one", (LOWRES, MASKED), ids=lambda one: one.name)
+def test_no_name_is_drawn_twice_as_equal_names_are_dependent_numbers(one: MapSpec) -> None:
+    names: list[str] = []
+
+    class Listed(Draws):
+        def uniform(self, purpose: str) -> Tensor:
+            names.append(purpose)
+            return super().uniform(purpose)
+
+        def normal(self, purpose: str, shape: tuple[int, ...]) -> Tensor:
+            names.append(purpose)
+            return super().normal(purpose, shape)
+
+    one.derived(photos(), Listed(0, 0, 4, 0, 4))
+    assert len(names) > 1 and sorted(set(names)) == sorted(names)
+
+
 def test_holes_leave_something_and_take_something() -> None:
     share = holes((32, 32), draws(2000), torch.device("cpu")).float().mean(dim=(1, 2, 3))
     assert share.min() > 0 and share.max() < 1

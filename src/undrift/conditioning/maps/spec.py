@@ -91,7 +91,7 @@ class MapSpec:
                 return derive.grey(pixels)
             case "lowres":
                 small = derive.reduced(pixels, self.factor)
-                level = 0 * draws.uniform("map noise") if clean else draws.uniform("map noise")
+                level = draws.uniform("map noise level") * (not clean)
                 noise = draws.normal("map noise", tuple(small.shape[1:]))
                 return derive.repeated(derive.noised(small, 255 * level, noise), self.factor)
             case "masked":
