@@ -141,6 +141,7 @@ def _config(
             else max(1, (options.images or recipe.images) // batch),
             batch_size=batch,
             seed=options.seed,
+            balance=plan.balance and train.labels is not None,
             learning_rate=recipe.learning_rate,
             clip=recipe.clip,
             device="cuda" if device == "cuda" else "cpu",
