@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from PIL import Image
 
 import undrift
 from undrift.cli.dispatch import main
-from undrift.errors import UsageError
+from undrift.errors import ModelFileError, UsageError
 from undrift.pipelines.adapter import AdapterPipeline
+from undrift.runs.directory import open_run
+from undrift.runs.loading import configuration_of
 
-TRAIN = "train digits --steps 3 --batch-size 8 --network unet --threads 1 --bare --quiet"
+TRAIN = "train digits --steps 3 --batch-size 8 --network unet --threads 1 --balance --bare --quiet"
 ADAPT = "--images 16 --batch-size 8 --threads 1 --bare --quiet"
 
 
@@ -49,6 +52,13 @@ def test_an_adapter_is_a_run_that_stores_its_base_by_path_and_fingerprint() -> N
     assert any("map_edges" in event.get("condition_gaps", {}) for event in events)
 
 
+def test_classes_are_drawn_as_often_as_for_the_base() -> None:
+    assert configuration_of(open_run("control")).training.balance
+    np.savez("plain.npz", images=np.arange(40 * 64, dtype=np.uint8).reshape(40, 8, 8))
+    assert main(f"adapt base plain.npz --lora 2 {ADAPT} --out plain".split()) == 0
+    assert not configuration_of(open_run("plain")).training.balance
+
+
 def test_samples_take_a_strength_and_0_is_the_base(capsys: pytest.CaptureFixture) -> None:
     words = "-n 3 --steps 2 --labels 3 --seed 5 --threads 1"
     assert main(f"sample base {words} --out a --npz a.npz".split()) == 0
@@ -60,6 +70,36 @@ def test_samples_take_a_strength_and_0_is_the_base(capsys: pytest.CaptureFixture
     assert np.array_equal(a, b) and c.shape == a.shape
     record = json.loads(Path("c/samples.json").read_text())["settings"]
     assert record["strength"] == 0.5 and "edges" in record["maps"]
+
+
+def test_runs_that_are_moved_together_find_each_other(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    runs, moved = tmp_path / "runs", tmp_path / "moved"
+    shutil.copytree(folder / "base", runs / "base")
+    words = ADAPT.replace("--quiet", "")
+    adapt = f"adapt {{}}/base --lora 2 {words} --out {{}}/lora"
+    assert main(adapt.format(runs, runs).split()) == 0
+    capsys.readouterr()
+    runs.rename(moved)
+    pipeline = undrift.load(moved / "lora")
+    assert isinstance(pipeline, AdapterPipeline)
+    assert pipeline.adapted.facts.base.path == str(moved / "base/pipeline")
+    assert main(adapt.format(moved, moved).split()) == 0
+    assert "finished; nothing to do" in capsys.readouterr().out
+    assert configuration_of(open_run(moved / "lora")).model.base.path == str(
+        moved / "base/pipeline"
+    )
+    # another model of that name is not the base
+    shutil.rmtree(moved / "base")
+    shutil.copytree(folder / "lora", moved / "base")
+    with pytest.raises(ModelFileError, match="another model than the base"):
+        undrift.load(moved / "lora")
+    # nor is an adapter its own base
+    shutil.rmtree(moved / "base")
+    (moved / "lora").rename(moved / "base")
+    with pytest.raises(ModelFileError, match="the base of this adapter is not there"):
+        undrift.load(moved / "base")
 
 
 def test_the_same_command_finds_its_run_and_train_resumes_it(capsys: pytest.CaptureFixture) -> None:

@@ -81,6 +81,21 @@ def test_the_same_command_resumes_and_the_teacher_is_named_by_its_path(
     assert Path(path).is_absolute()
 
 
+def test_a_student_that_is_moved_with_its_teacher_finds_it(trained, tmp_path):
+    from undrift.families import family_of
+    from undrift.runs.directory import open_run
+    from undrift.runs.loading import configuration_of
+
+    for name in ("teacher", "s"):
+        shutil.copytree(trained / name, tmp_path / name)
+    config = tmp_path / "s" / "config.yaml"
+    gone = config.read_text().replace(str(trained / "teacher"), str(tmp_path / "old" / "teacher"))
+    config.write_text(gone)
+    model = configuration_of(open_run(tmp_path / "s")).model
+    assert model.teacher.path == str(tmp_path / "teacher" / "pipeline")
+    assert family_of(model).teacher(model).fingerprint == model.teacher.fingerprint
+
+
 def test_a_teacher_that_changed_or_went_is_refused(folder, capsys):
     from undrift.families.student.teacher import open_teacher, teacher_of
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import Field, dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
@@ -191,6 +192,10 @@ class Family(ABC, Generic[Config]):
     def regularisation(self, config: Config) -> tuple[str, float, float] | None:
         """The setting by which a search changes the regularisation, its value, and its largest."""
         return None
+
+    def placed(self, config: Config, run: Path) -> Config:
+        """``config`` of a run, with the present paths of what may have been moved with it."""
+        return config
 
     def teacher(self, config: Config) -> Pipeline | None:
         """What a model was distilled from: grids are drawn beside its own, with equal seeds.

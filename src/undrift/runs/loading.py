@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from undrift.advice import possible
 from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.errors import ModelFileError, UsageError
+from undrift.families import family_of
 from undrift.files.durable import standing
 from undrift.files.reading import expanded
 from undrift.pipelines import Pipeline
@@ -108,15 +110,16 @@ def _earlier(
 
 
 def configuration_of(run: RunDirectory) -> RunConfig:
-    """The configuration of a run that exists.
+    """The configuration of a run that exists; see `Family.placed`.
 
     Raises:
         ModelFileError: if its ``config.yaml`` is damaged.
     """
     try:
-        return load(run.config)
+        config = load(run.config)
     except UsageError as error:
         raise ModelFileError(str(error)) from error
+    return replace(config, model=family_of(config.model).placed(config.model, run.path))
 
 
 def load_weights(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +14,7 @@ from undrift.families.family import Family, Recipe, Request
 from undrift.networks import ContextSpec, build_network
 from undrift.pipelines import Pipeline
 from undrift.pipelines.adapter import open_base
+from undrift.pipelines.place import moved_with
 from undrift.training.learner import Learner
 from undrift.training.learners.adapter import AdapterConfig, AdapterLearner
 from undrift.training.learners.diffusion import VALIDATION_LEVELS, validation_count
@@ -64,6 +67,10 @@ class AdapterFamily(Family[AdapterConfig]):
     def peak_rate(self, config: AdapterConfig) -> float:
         """See `Family.peak_rate`."""
         return config.model.optimizer.learning_rate
+
+    def placed(self, config: AdapterConfig, run: Path) -> AdapterConfig:
+        """See `Family.placed`."""
+        return replace(config, base=replace(config.base, path=moved_with(config.base.path, run)))
 
     def teacher(self, config: AdapterConfig) -> Pipeline | None:
         """See `Family.teacher`: grids are drawn beside those of the base."""

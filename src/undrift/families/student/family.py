@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -17,6 +19,7 @@ from undrift.families.student.teacher import open_teacher
 from undrift.metrics import Images
 from undrift.networks import ContextSpec, NetworkConfig, build_network
 from undrift.pipelines import Pipeline, StudentPipeline
+from undrift.pipelines.place import moved_with
 from undrift.training.learner import Learner
 from undrift.training.learners.student import VALIDATION_IMAGES
 from undrift.training.learners.student_config import StudentConfig
@@ -73,6 +76,13 @@ class StudentFamily(Family[StudentConfig]):
     def peak_rate(self, config: StudentConfig) -> float:
         """See `Family.peak_rate`."""
         return config.optimizer.learning_rate
+
+    def placed(self, config: StudentConfig, run: Path) -> StudentConfig:
+        """See `Family.placed`."""
+        if config.teacher is None:
+            return config
+        path = moved_with(config.teacher.path, run)
+        return replace(config, teacher=replace(config.teacher, path=path))
 
     def teacher(self, config: StudentConfig) -> Pipeline | None:
         """See `Family.teacher`."""

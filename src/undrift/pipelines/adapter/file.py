@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +13,7 @@ from undrift.pipelines import file
 from undrift.pipelines.adapter import peft
 from undrift.pipelines.adapter.model import AdaptedModel, AdapterFacts, check_base, open_base
 from undrift.pipelines.diffusion.pipeline import DiffusionPipeline
+from undrift.pipelines.place import moved_with
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def load(directory: Path, base: DiffusionPipeline | None = None) -> AdaptedModel
 
     Args:
         directory: where it is.
-        base: the model to adapt, where it has moved; None opens it by its path.
+        base: the model to adapt, where it has moved; None opens the one that it names; see
+            `moved_with`.
 
     Raises:
         ModelFileError: if anything is missing or damaged, or the base is another one.
@@ -57,6 +59,8 @@ def load(directory: Path, base: DiffusionPipeline | None = None) -> AdaptedModel
     found = file.read(directory, AdapterFile, peft.CONFIG, peft.WEIGHTS)
     facts = found.config.adapter
     if base is None:
+        path = moved_with(facts.base.path, directory)
+        facts = replace(facts, base=replace(facts.base, path=path))
         base = open_base(facts.base)
     check_base(base, facts.base)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon overwritten
