@@ -121,9 +121,34 @@ def conditions_of(pipeline: Pipeline, reference: ReferenceImages, seed: int) -> 
     Returns:
         None for a model that takes none of these, or a reference that has none of them.
     """
-    spec, images = pipeline.spec, reference.images
+    return conditions_from(
+        pipeline.spec,
+        reference.images,
+        (reference.classes, reference.number_names),
+        (reference.source, reference.split),
+        seed,
+    )
+
+
+def conditions_from(
+    spec: SampleSpec,
+    images: Images,
+    names: tuple[tuple[str, ...], tuple[str, ...]],
+    source: tuple[str, str],
+    seed: int,
+) -> Conditions | None:
+    """See `conditions_of`.
+
+    Args:
+        spec: of the model.
+        images: real images.
+        names: of their classes, and of their numbers.
+        source: whose the images are, and which split.
+        seed: of the order.
+    """
+    classes, number_names = names
     captions = None if spec.text is None else images.captions
-    numbers = _numbers(spec, reference)
+    numbers = _numbers(spec, images, number_names)
     if captions is None and numbers is None and not spec.maps:
         return None
     rows = np.arange(len(images))
@@ -138,11 +163,11 @@ def conditions_of(pipeline: Pipeline, reference: ReferenceImages, seed: int) -> 
     if captions is None and numbers is None and not maps:
         return None
     return Conditions(
-        _labels(spec, reference, rows),
+        _labels(spec, images, classes, rows),
         None if captions is None else tuple(captions[row] for row in rows),
         None if numbers is None else numbers[rows],
         tuple(number.name for number in spec.numbers),
-        f"{reference.source}: {images_of(reference.split, len(rows))}",
+        f"{source[0]}: {images_of(source[1], len(rows))}",
         maps,
     )
 
@@ -177,13 +202,13 @@ def _order(count: int, seed: int) -> NDArray[np.int64]:
     return torch.randperm(count, generator=generator(seed, "conditions"), device="cpu").numpy()
 
 
-def _numbers(spec: SampleSpec, reference: ReferenceImages) -> NDArray[np.float64] | None:
+def _numbers(
+    spec: SampleSpec, images: Images, names: tuple[str, ...]
+) -> NDArray[np.float64] | None:
     wanted = [number.name for number in spec.numbers]
-    if reference.images.numbers is None or not wanted:
+    if images.numbers is None or not wanted or not {*wanted} <= {*names}:
         return None
-    if not set(wanted) <= {*reference.number_names}:
-        return None
-    return reference.images.numbers[:, [reference.number_names.index(name) for name in wanted]]
+    return images.numbers[:, [names.index(name) for name in wanted]]
 
 
 def _maps(spec: SampleSpec, images: Images) -> tuple[GivenMap, ...]:
@@ -199,12 +224,12 @@ def _maps(spec: SampleSpec, images: Images) -> tuple[GivenMap, ...]:
 
 
 def _labels(
-    spec: SampleSpec, reference: ReferenceImages, rows: NDArray[np.int64]
+    spec: SampleSpec, images: Images, classes: tuple[str, ...], rows: NDArray[np.int64]
 ) -> NDArray[np.int64] | None:
     """Classes of the model that the images' classes are; None where one is another."""
-    labels, names = reference.images.labels, spec.class_names
+    labels, names = images.labels, spec.class_names
     if labels is None or not names:
         return None
     place = {name: i for i, name in enumerate(names)}
-    found = [place.get(reference.classes[label], -1) for label in labels[rows]]
+    found = [place.get(classes[label], -1) for label in labels[rows]]
     return None if -1 in found else np.array(found, np.int64)

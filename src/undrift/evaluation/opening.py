@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 import undrift.data
 from undrift.advice import named
@@ -174,14 +175,26 @@ def _divided(data: ImageSet, source: str, split: Split | None) -> ReferenceImage
 
 
 def _images(data: ImageSet) -> Images:
-    """Images with their labels, the first caption of each, their numbers and paired maps."""
+    return described(data, np.asarray(data.images), np.arange(len(data)))
+
+
+def described(data: ImageSet, pixels: NDArray[np.uint8], rows: NDArray[np.int64]) -> Images:
+    """Images with their labels, the first caption of each, their numbers and paired maps.
+
+    Args:
+        data: what says it.
+        pixels: of the images at ``rows``, (len(rows), H, W, C).
+        rows: of ``data``.
+    """
     captions = None
     if data.captions is not None:
-        captions = tuple(texts[0] if texts else "" for texts in data.captions)
+        captions = tuple(next(iter(data.captions[row]), "") for row in rows)
     maps = tuple(
-        GivenMap(paired_spec(one), one.take(data.rows).astype(np.int16)) for one in data.maps
+        GivenMap(paired_spec(one), one.take(data.rows[rows]).astype(np.int16)) for one in data.maps
     )
-    return Images(np.asarray(data.images), data.labels, captions, data.numbers, maps)
+    labels = None if data.labels is None else data.labels[rows]
+    numbers = None if data.numbers is None else data.numbers[rows]
+    return Images(pixels, labels, captions, numbers, maps)
 
 
 def _counted(sets: Sequence[WholeSet]) -> str:

@@ -18,9 +18,12 @@ from undrift.errors import UsageError
 from undrift.metrics import Images
 from undrift.networks import ContextSpec
 from undrift.options.train import TrainOptions
-from undrift.pipelines import Pipeline, SampleSpec
+from undrift.pipelines import Pipeline, Samples, SampleSpec
 from undrift.training.learner import Learner
 from undrift.training.learning_rate import LearningRate
+
+Draw = Callable[..., Samples]
+"""From a pipeline, a number of images and settings to samples."""
 
 
 class ModelConfig(Protocol):
@@ -205,12 +208,13 @@ class Family(ABC, Generic[Config]):
         """
         return None
 
-    def finished(self, pipeline: Pipeline, train: Callable[[], Images]) -> Pipeline:
+    def finished(self, pipeline: Pipeline, train: Callable[[], Images], draw: Draw) -> Pipeline:
         """``pipeline`` of a run that is trained, with what is measured once it is.
 
         Args:
             pipeline: of the run.
             train: reads training images.
+            draw: draws under the conditions of training images.
         """
         return pipeline
 

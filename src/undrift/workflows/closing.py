@@ -15,7 +15,9 @@ from rich.console import Console
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
+from undrift.evaluation.conditions import condition_lines
 from undrift.families import family_of
+from undrift.families.family import Draw
 from undrift.metrics import (
     Comparison,
     Images,
@@ -44,6 +46,7 @@ from undrift.runs.recorder import draw_grid
 from undrift.schema import to_plain
 from undrift.training.signals import StopSignals
 from undrift.wording import duration, plural
+from undrift.workflows.given import drawing_with, given_by
 from undrift.workflows.opening import OpenRun
 from undrift.workflows.planning import forward_seconds
 from undrift.workflows.steps import METRICS, measure_steps
@@ -88,9 +91,9 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
     run, log, network = opened.directory, opened.log, opened.network
     learner = build_learner(config, config.training.device, network=network)
     family = family_of(config.model)
-    pipeline = family.finished(
-        learner.pipeline(load_weights(run, config)), lambda: view(data.split("train"))
-    )
+    pipeline = learner.pipeline(load_weights(run, config))
+    given = given_by(data.split("train"), pipeline.spec, (config.data.source, "train"))
+    pipeline = family.finished(pipeline, lambda: view(data.split("train")), drawing_with(given))
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
     for sentence in History.of(read_events(run.events)).gap_sentences:
@@ -105,7 +108,12 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
     train = view(data.split("train"))
     count = _count(config, len(train))
     log.say(f"drawing {plural(count, 'sample')} for the first metrics and the report")
-    samples = _drawn(pipeline, count, log, check)
+    split, held_out = _held_out(data)
+    given = given_by(held_out, pipeline.spec, (config.data.source, split or "train"))
+    for line in condition_lines(pipeline.spec, given):
+        log.say(line)
+    draw = drawing_with(given)
+    samples = _drawn(pipeline, count, draw, log, check)
     sampling = time.perf_counter() - began
     log.say(f"drew {plural(len(samples.images), 'sample')} in {sampling:.1f} s")
 
@@ -114,7 +122,7 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
     if (best := best_so_far(run)) is not None:
         log.say(f"drawing {plural(count, 'sample')} of the weights that validated best")
         chosen = Pipeline.from_pretrained(run.best, network=network)
-        drawn = _drawn(chosen.to(pipeline.device), count, log, check)
+        drawn = _drawn(chosen.to(pipeline.device), count, draw, log, check)
         metrics["best"] = best | _measured(drawn, train, data, config, log, check)
     run.write_json("evaluation/first.json", metrics)
     measuring = time.perf_counter() - began
@@ -126,7 +134,7 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
         )
         log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
     if pipeline.few_steps:
-        _steps(pipeline, teacher, count, train, data, opened, config, check)
+        _steps(pipeline, teacher, count, draw, train, data, opened, config, check)
     log.say("writing the report")
     _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
 
@@ -155,7 +163,9 @@ def closing_seconds(config: RunConfig, data: ImageSet, seconds_per_step: float) 
     return expected
 
 
-def _drawn(pipeline: Pipeline, count: int, log: RunLog, check: Callable[..., None]) -> Samples:
+def _drawn(
+    pipeline: Pipeline, count: int, draw: Draw, log: RunLog, check: Callable[..., None]
+) -> Samples:
     """``count`` samples, with progress."""
     with activity(log.console, "drawing samples") as show:
 
@@ -163,7 +173,7 @@ def _drawn(pipeline: Pipeline, count: int, log: RunLog, check: Callable[..., Non
             check()
             show(progress.done, progress.total)
 
-        return pipeline(count, seed=0, on_progress=told)
+        return draw(pipeline, count, on_progress=told)
 
 
 def _report(
@@ -252,9 +262,8 @@ def _comparison(
     Raises:
         UsageError: for images without any difference.
     """
-    splits = {name: data.split(name) for name in ("test", "validation")}
-    split = next((name for name, part in splits.items() if len(part) >= 2), None)
-    held_out = train if split is None else view(splits[split])
+    split, others = _held_out(data)
+    held_out = train if split is None else view(others)
     labelled = samples.labels if held_out.labels is not None else None
     log.say("fitting features to the training images, unless they are cached")
     with activity(log.console, "fitting features") as show:
@@ -282,6 +291,7 @@ def _steps(
     pipeline: Pipeline,
     teacher: Pipeline | None,
     count: int,
+    draw: Draw,
     train: Images,
     data: ImageSet,
     opened: OpenRun,
@@ -293,21 +303,28 @@ def _steps(
     log.say("measuring each number of steps, and the teacher")
     quiet = RunLog(Console(quiet=True), None)
 
-    def draw(one: Pipeline, steps: int) -> Samples:
+    def checked(one: Pipeline, n: int, **settings: Any) -> Samples:  # noqa: ANN401
         check()
-        return one(count, seed=0, steps=steps)
+        return draw(one, n, **settings)
 
     def measured(samples: Samples) -> Measurements:
         return measure(_comparison(samples, train, data, config, quiet, check), METRICS)
 
     try:
-        found = measure_steps(pipeline, teacher, draw, measured)
+        found = measure_steps(pipeline, teacher, count, checked, measured)
     except UsageError as error:
         log.say(f"steps were not compared: {error}")
         return
     opened.directory.write_json("evaluation/steps.json", to_plain(found))
     for sentence in steps_table(found).sentences:
         log.say(sentence)
+
+
+def _held_out(data: ImageSet) -> tuple[str | None, ImageSet]:
+    """The split that samples are measured against; None and training images without any."""
+    splits = {name: data.split(name) for name in ("test", "validation")}
+    split = next((name for name, part in splits.items() if len(part) >= 2), None)
+    return (None, data.split("train")) if split is None else (split, splits[split])
 
 
 def view(split: ImageSet) -> Images:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import torch
 
+from undrift.families.family import Draw
 from undrift.metrics.results import Measurements
 from undrift.pipelines import Pipeline, Samples
 from undrift.results.steps import StepsResult, StepsRow, StepsValue
@@ -23,7 +24,8 @@ REPEATS = 3
 def measure_steps(
     student: Pipeline,
     teacher: Pipeline | None,
-    draw: Callable[[Pipeline, int], Samples],
+    count: int,
+    draw: Draw,
     measure: Callable[[Samples], Measurements],
 ) -> StepsResult:
     """Measure a student at each of ``few_steps``, and its teacher as it draws by default.
@@ -31,31 +33,31 @@ def measure_steps(
     Args:
         student: has ``few_steps``.
         teacher: what it was distilled from; None: it was trained from scratch.
-        draw: draws the samples of a pipeline with a number of steps.
+        count: samples of each.
+        draw: draws samples of a pipeline, under the conditions that it is measured with.
         measure: measures them.
     """
     requested = [] if teacher is None else [("teacher", teacher, teacher.spec.steps)]
     requested += [("student", student, steps) for steps in sorted(student.few_steps, reverse=True)]
-    rows, count = [], 0
+    rows = []
     for model, pipeline, steps in requested:
-        samples = draw(pipeline, steps)
-        count = len(samples.images)
+        samples = draw(pipeline, count, steps=steps)
         found = measure(samples).metrics
         metrics = {
             name: StepsValue(found[name].value, found[name].low, found[name].high)
             for name in METRICS
             if name in found
         }
-        single, batch = (_milliseconds(pipeline, steps, n) for n in (1, BATCH))
+        single, batch = (_milliseconds(draw, pipeline, steps, n) for n in (1, BATCH))
         rows.append(StepsRow(model, steps, samples.nfe, single, batch, metrics))
     return StepsResult(tuple(rows), count, torch.get_num_threads())
 
 
-def _milliseconds(pipeline: Pipeline, steps: int, count: int) -> float:
+def _milliseconds(draw: Draw, pipeline: Pipeline, steps: int, count: int) -> float:
     """Median time of an image where ``count`` are drawn at once."""
     times = []
     for _ in range(1 + REPEATS):
         before = time.perf_counter()
-        pipeline(count, seed=0, batch_size=count, steps=steps)
+        draw(pipeline, count, batch_size=count, steps=steps)
         times.append(time.perf_counter() - before)
     return 1000 * statistics.median(times[1:]) / count

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
-from undrift.families.family import Family, Recipe, Request
+from undrift.families.family import Draw, Family, Recipe, Request
 from undrift.families.student.level import best_level
 from undrift.families.student.recipe import OBJECTIVES, from_scratch
 from undrift.families.student.teacher import open_teacher
@@ -88,7 +88,7 @@ class StudentFamily(Family[StudentConfig]):
         """See `Family.teacher`."""
         return None if config.teacher is None else open_teacher(config.teacher)
 
-    def finished(self, pipeline: Pipeline, train: Callable[[], Images]) -> Pipeline:
+    def finished(self, pipeline: Pipeline, train: Callable[[], Images], draw: Draw) -> Pipeline:
         """See `Family.finished`: the level between its steps is chosen by measurement."""
         if not isinstance(pipeline, StudentPipeline) or on_plane(pipeline.spec.shape):
             return pipeline
@@ -96,6 +96,6 @@ class StudentFamily(Family[StudentConfig]):
         if takes and steps not in takes:
             return pipeline
         try:
-            return pipeline.with_level(best_level(pipeline, train(), steps))
+            return pipeline.with_level(best_level(pipeline, train(), steps, draw))
         except UsageError:  # copies of one image: there is nothing to measure with
             return pipeline

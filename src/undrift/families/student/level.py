@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from undrift.families.family import Draw
 from undrift.metrics import Images, open_spaces, quick_space
 from undrift.metrics.frechet import frechet_distance
 from undrift.pipelines import StudentPipeline
@@ -14,13 +15,14 @@ SEED = 1_000_003
 """Of the samples that are measured: others than those that anybody looks at first."""
 
 
-def best_level(student: StudentPipeline, train: Images, steps: int) -> float:
+def best_level(student: StudentPipeline, train: Images, steps: int, draw: Draw) -> float:
     """The level of `LEVELS` at which samples are nearest to training images.
 
     Args:
         student: draws with ``steps`` steps.
         train: training images; as many as there are samples are compared with.
         steps: at least 2.
+        draw: draws under the conditions of training images.
 
     Returns:
         sigma / alpha; that of ``student`` itself where images are too much alike for features.
@@ -31,6 +33,6 @@ def best_level(student: StudentPipeline, train: Images, steps: int) -> float:
     unit = student.model.codec.sigma_data
     distances = {}
     for level in LEVELS:
-        drawn = student.with_level(level * unit)(SAMPLES, seed=SEED, steps=steps)
+        drawn = draw(student.with_level(level * unit), SAMPLES, seed=SEED, steps=steps)
         distances[level * unit] = frechet_distance(extractor.features(drawn.images), known)
     return min(distances, key=lambda level: distances[level])
