@@ -17,6 +17,7 @@ from undrift.cli.spread import scale_of
 from undrift.conditioning import Number
 from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.png import read_png
+from undrift.version import __version__
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +95,15 @@ def test_measured_images_are_restored_and_compared(tmp_path, capsys):
         ),
         ("edit model --operator blur:1 --self-check 5", 2, "--self-check 5: .* at least 20"),
         ("edit model data.npz --operator blur:1 --self-check 20", 2, "without DATA"),
+        ("edit model --operator blur:1 --self-check 20 --measure", 2, "--measure: it is not of"),
+        ("edit model --operator blur:1 --self-check 20 --interval 0.9", 2, "--interval: it is not"),
+        ("edit model --operator blur:1 --self-check 20 -n 9", 2, "--n: it is not of --self-check"),
+        ("edit model --operator blur:1 --self-check 20 --split test", 2, "--split: it is not of"),
+        (
+            "edit model --operator blur:1 --self-check 20 --labels given",
+            2,
+            "--labels given: the images of --self-check are the model's own and have none",
+        ),
         ("edit gan --operator blur:1 --self-check 20", 2, "a GAN cannot edit images"),
         ("edit model data.npz --strength 0.5 --operator grey", 2, "give one of"),
         ("edit model data.npz --strength 2", 2, "strength 2.0: give a share"),
@@ -148,6 +158,26 @@ def test_a_method_is_tested_on_the_model_s_own_images(tmp_path, capsys):
     words = "edit model --mask left --self-check 20 --variants 3 --steps 3 --quiet".split()
     assert main([*words, "--out", str(tmp_path / "mask")]) == 0
     assert (tmp_path / "mask" / "self-check.json").is_file()
+
+
+def test_a_self_check_says_what_it_tested_and_where(tmp_path, capsys):
+    out = tmp_path / "out"
+    words = "edit model --self-check 20 --variants 3 --steps 3 --method ddnm --seed 3".split()
+    more = ["--operator", "blur:1", "--noise", "90", "--labels", "2", "--out", str(out)]
+    assert main([*words, *more]) == 0
+    printed = capsys.readouterr().out
+    assert "warning: " in printed and "of the measured values are clipped" in printed
+    found = json.loads((out / "self-check.json").read_text())
+    assert found["version"] == __version__ and found["target"] == "model" and found["seed"] == 3
+    assert found["weights"] == "ema" and found["command"].startswith("undrift edit model --self")
+    assert found["settings"]["labels"] == [2] and "mask" not in found
+    fails(capsys, [*words, *more], 2, "holds self-check.json already")
+    (tmp_path / "file").touch()
+    more[-1] = str(tmp_path / "file")
+    fails(capsys, [*words, *more], 2, "is a file; name a folder that can be written")
+    assert main([*words, "--mask", "left", "--out", str(tmp_path / "mask"), "--quiet"]) == 0
+    found = json.loads((tmp_path / "mask" / "self-check.json").read_text())
+    assert found["mask"] == "left" and "operator" not in found["settings"]
 
 
 def test_variations_near_an_image(tmp_path, capsys):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -152,6 +152,9 @@ class Edit(ProcessFlags, WeightsOptions):
                 "--self-check: it goes with --operator or --mask, without DATA: the images are the "
                 "model's own"
             )
+        for name in ("measure", "interval", "n", "split"):
+            if self.self_check is not None and getattr(self, name) != getattr(Edit, name):
+                raise UsageError(f"--{name}: it is not of --self-check; leave it out")
         if self.method == "repaint" and self.mask is None:
             raise UsageError("--method repaint: it belongs to --mask; name another")
         for name in ("n", "variants", "steps", "iterations", "batch_size"):
@@ -180,7 +183,7 @@ def run(arguments: list[str]) -> None:
     )
     out = folder_of(asked, "edited") if asked.out is None else Path(asked.out)
     if asked.self_check is not None:
-        _check_method(asked, out)
+        _check_method(asked, out, command_line("edit", arguments))
         console.print(following("undrift", "edit", *_next(asked)))
         return
     if asked.mask is not None:
@@ -328,23 +331,37 @@ def _calibrated(
     return scale_of(truth, restored, asked.variants, coverage), rows
 
 
-def _check_method(asked: Edit, out: Path) -> None:
+def _check_method(asked: Edit, out: Path, command: str) -> None:
     """Test the method on images of the model, say what was found, and write it."""
+    path = out / "self-check.json"
+    if path.exists():
+        raise UsageError(f"--out {out}: it holds {path.name} already; name another folder")
+    writable_folder("--out", out)
+
     import torch
 
     from undrift.evaluation.saving import json_bytes
     from undrift.evaluation.self_calibration import self_calibrate
+    from undrift.evaluation.target import open_target
     from undrift.files.durable import write_output
+    from undrift.pipelines.labels import parse_labels
     from undrift.pipelines.masks import read_mask
     from undrift.pipelines.numbers import parse_numbers
-    from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
 
     console = make_console(quiet=asked.quiet)
     if asked.threads is not None:
         torch.set_num_threads(asked.threads)
-    pipeline = load_pipeline(asked.target, ema=asked.ema, weights=asked.weights)
-    pipeline = pipeline.to(choose_device(asked.device))
+    target = open_target(asked.target, ema=asked.ema, weights=asked.weights)
+    if target.pipeline is None:
+        raise UsageError(f"{asked.target}: these are samples; name a run or a pipeline")
+    pipeline = target.pipeline.to(choose_device(asked.device))
+    classes = pipeline.spec.class_names
+    if asked.labels == ("given",) and "given" not in classes:
+        raise UsageError(
+            "--labels given: the images of --self-check are the model's own and have none; name "
+            "classes, or leave them open"
+        )
     if pipeline.editing is None:
         raise UsageError(f"{asked.target}: {pipeline.noun} cannot edit images")
     kind = pipeline.editing if asked.mask is None else pipeline.inpainting or pipeline.editing
@@ -352,7 +369,7 @@ def _check_method(asked: Edit, out: Path) -> None:
     settings = family_settings(kind, asked, names, pipeline.noun)
     height, width = pipeline.spec.shape[1:]
     found = self_calibrate(
-        pipeline,
+        target,
         operator=asked.operator,
         mask=None if asked.mask is None else read_mask(asked.mask, height, width),
         noise=asked.noise or 0.0,
@@ -360,7 +377,7 @@ def _check_method(asked: Edit, out: Path) -> None:
         variants=asked.variants,
         seed=asked.seed,
         batch_size=asked.batch_size,
-        labels=list(asked.labels) or None,
+        labels=parse_labels(asked.labels, classes),
         prompts=list(asked.prompt) or None,
         numbers=parse_numbers(asked.numbers) if asked.numbers else None,
         **settings,
@@ -370,8 +387,16 @@ def _check_method(asked: Edit, out: Path) -> None:
         console.print(
             f"  {name}: p = {part.p_value:.2g}, shift {part.shift:+.1f}, spread {part.spread:+.1f}"
         )
-    write_output(out / "self-check.json", json_bytes(found))
-    console.print(f"wrote {out / 'self-check.json'}")
+    if found.warning is not None:
+        console.print(f"warning: {found.warning}")
+    found = replace(
+        found,
+        weights=asked.weights if asked.ema is None else f"ema {asked.ema}",
+        mask=asked.mask,
+        command=command,
+    )
+    write_output(path, json_bytes(found))
+    console.print(f"wrote {path}")
 
 
 def _inpainting(asked: Edit) -> Inpaint:

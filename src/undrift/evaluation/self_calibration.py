@@ -1,4 +1,4 @@
-"""Whether a way to restore or fill in images is right for a model, tested on its own images.
+"""Whether a method of restoring or filling in images is right, tested on images of the model.
 
 See `undrift.sampling.inverse.self_calibration` for the test. The numbers of an image whose ranks
 are tested are its mean, its mean square, its product with a random pattern of signs, and, of a
@@ -8,8 +8,6 @@ noisy measurement, how far the image is from it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,59 +16,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift.errors import UsageError
-from undrift.pipelines import Labels, Pipeline
+from undrift.evaluation.target import Target, open_target
+from undrift.pipelines import DiffusionPipeline, Labels, Pipeline
 from undrift.pipelines.numbers import GivenNumbers
 from undrift.pipelines.prompts import Prompts
 from undrift.pipelines.whole_number import within
 from undrift.randomness import generator
-from undrift.sampling.inverse import Uniformity, measured, parse_operator, ranks, uniformity
+from undrift.results import SelfCalibrationResult
+from undrift.sampling.inverse import measured, parse_operator, ranks, uniformity
+from undrift.version import __version__
 
 FEWEST_IMAGES, FEWEST_VARIANTS = 20, 3
 """Of a test; see `undrift.sampling.inverse.uniformity`."""
 
-UNLIKELY = 0.01
-"""The p-value below which a method is called wrong."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SelfCalibration:
-    """The test of one method.
-
-    Attributes:
-        images: drawn from the model and measured.
-        variants: results of each.
-        p_value: of ranks as uneven as the least likely part's, times the number of parts.
-        parts: number of an image -> its test.
-        settings: of the method, every default filled in.
-        nfe: network forwards of each result.
-        seconds: of all.
-    """
-
-    images: int
-    variants: int
-    p_value: float
-    parts: Mapping[str, Uniformity]
-    settings: Mapping[str, Any]
-    nfe: float
-    seconds: float
-
-    @property
-    def sentence(self) -> str:
-        """What was found, in words."""
-        counts = f"{self.images} images of the model, {self.variants} results of each"
-        found = f"self-calibration of {self.settings['method']}: p = {self.p_value:.2g} ({counts})"
-        if self.p_value >= UNLIKELY:
-            return f"{found}; nothing shows that results are spread wrongly"
-        spread = max((one.spread for one in self.parts.values()), key=abs)
-        shift = max((one.shift for one in self.parts.values()), key=abs)
-        if abs(shift) > abs(spread):
-            return f"{found}; results are biased: they are no samples of the model's posterior"
-        which = "too little" if spread > 0 else "too much"
-        return f"{found}; results vary {which}: they are no samples of the model's posterior"
-
 
 def self_calibrate(
-    pipeline: Pipeline,
+    target: str | Pipeline | Target,
     *,
     operator: str | None = None,
     mask: NDArray[np.bool_] | None = None,
@@ -83,36 +44,48 @@ def self_calibrate(
     prompts: Prompts = None,
     numbers: GivenNumbers = None,
     **settings: Any,  # noqa: ANN401 - those of editing or inpainting
-) -> SelfCalibration:
+) -> SelfCalibrationResult:
     """Draw images of the model, measure them, restore them, and test the ranks.
 
     Args:
-        pipeline: a diffusion model.
+        target: a diffusion model, or the path of a run or of a pipeline.
         operator: as in `Pipeline.edit`; or
         mask: as in `Pipeline.inpaint`.
-        noise: of the operator: standard deviation of the measurement's error, in levels.
+        noise: of the operator: standard deviation of the measurement's error, in pixel values from
+            0 to 255.
         n: images, at least 20.
         variants: results of each, at least 3.
         seed: of images, errors and results.
         batch_size: images computed at once.
-        labels: of images and results; None leaves the class open, as for the other two.
+        labels: of images and results; None leaves the class open in both, as `Pipeline.edit` does.
         prompts: likewise.
         numbers: likewise.
         settings: of `Pipeline.edit` or `Pipeline.inpaint`.
 
     Raises:
-        UsageError: unless one of operator and mask is given, or for numbers that are too small.
+        UsageError: unless one of operator and mask is given, for numbers that are too small, or for
+            a model that cannot edit images.
+        ModelFileError: a damaged run or pipeline, or nothing there.
     """
     if (operator is None) == (mask is None):
         raise UsageError("self-calibration: give one of operator, as blur:2, and mask")
-    if pipeline.editing is None:
-        raise UsageError(f"self-calibration: {pipeline.noun} cannot edit images")
+    opened = open_target(target)
+    if opened.pipeline is None:
+        raise UsageError(f"{opened.name}: these are samples; name a run or a pipeline")
+    if opened.pipeline.editing is None:
+        raise UsageError(f"self-calibration: {opened.pipeline.noun} cannot edit images")
+    pipeline = DiffusionPipeline.of(opened.pipeline, "self-calibration restores images by steps")
     within("n", n, FEWEST_IMAGES)
     within("variants", variants, FEWEST_VARIANTS)
     began = time.perf_counter()
     given = {"labels": labels, "prompts": prompts, "numbers": numbers, "batch_size": batch_size}
+    given["guidance"] = settings.pop("guidance", None)
     steps = 2 * pipeline.spec.steps  # what is tested is the method, not the drawing of images
-    truth = pipeline(n, seed=seed, steps=steps, guidance=settings.get("guidance"), **given).images
+    blank = pipeline.codec.decode(torch.zeros(n, *pipeline.spec.shape, device=pipeline.device))
+    blank = blank.permute(0, 2, 3, 1).cpu().numpy()
+    # from pure noise, under the results' very condition: sampling would draw classes
+    truth = pipeline.edit(blank, strength=1.0, seed=seed, steps=steps, **given).images
+    clipped = 0.0
     shared = {"variants": variants, "seed": seed + 1, **given, **settings}
     y: Tensor | None = None
     if mask is not None:
@@ -123,6 +96,7 @@ def self_calibrate(
         draws = generator(seed, "measurement error")
         y = measured(rule, torch.from_numpy(truth).permute(0, 3, 1, 2).double())
         y = y + noise * torch.randn(y.shape, generator=draws, dtype=torch.float64)
+        clipped = float(((y < -0.5) | (y > 255.5)).double().mean())
         y = y.round().clamp(0, 255)
         bytes_of = y.to(torch.uint8).permute(0, 2, 3, 1).numpy()
         made = pipeline.edit(bytes_of, operator=operator, noise=noise, **shared)
@@ -147,11 +121,15 @@ def self_calibrate(
         for name in drawn
     }
     least = min(one.p_value for one in parts.values())
-    return SelfCalibration(
+    return SelfCalibrationResult(
+        version=__version__,
+        target=opened.name,
         images=n,
         variants=variants,
+        seed=seed,
         p_value=min(1.0, len(parts) * least),
         parts=parts,
+        clipped=round(clipped, 4),
         settings=made.settings,
         nfe=made.nfe,
         seconds=round(time.perf_counter() - began, 3),

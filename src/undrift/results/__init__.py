@@ -6,6 +6,7 @@ from undrift.results.curve import BestPoint, CurvePoint, CurveResult, GuidanceRe
 from undrift.results.evaluation import EvaluationResult
 from undrift.results.likelihood import LikelihoodResult
 from undrift.results.result import Result
+from undrift.results.self_calibration import SelfCalibrationResult
 from undrift.results.tuning import TuningResult
 from undrift.results.verdict import ClaimResult, Contrast
 
@@ -23,6 +24,7 @@ __all__ = [
     "LikelihoodResult",
     "MeasuredRun",
     "Result",
+    "SelfCalibrationResult",
     "TuningResult",
     "read_comparison",
 ]
