@@ -181,12 +181,21 @@ def test_a_self_check_says_what_it_tested_and_where(tmp_path, capsys):
 
 
 def test_variations_near_an_image(tmp_path, capsys):
-    words = "edit model data.npz --like 0.2 -n 2 --variants 2 --steps 30".split()
+    words = "edit model data.npz --like 0.2 -n 4 --variants 2 --steps 10".split()
+    words += ["--labels", "bee", "--guidance", "60"]
     assert main([*words, "--out", str(tmp_path / "out")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("the noise of an image leads back to it within ") for line in lines)
     record = json.loads((tmp_path / "out" / "samples.json").read_text())
     assert record["settings"]["like"] == 0.2 and record["settings"]["sampler"] == "euler"
+    missed = record["settings"]["inversion_error"]
+    (line,) = (line for line in lines if "leads back to it" in line)
+    assert line.endswith(f"within {missed:.2g} of 255 (root mean square, the worst image)")
+    assert missed > 1 and any("warning: " in line and "give more --steps" in line for line in lines)
+    words = "edit model data.npz --like 0 -n 2 --variants 1".split()
+    assert main([*words, "--out", str(tmp_path / "same")]) == 0
+    assert "leads back" not in capsys.readouterr().out
+    images = np.load("data.npz")["images"]
+    np.testing.assert_array_equal(read_png(tmp_path / "same" / "000001.png"), images[1])
 
 
 def spied(monkeypatch):

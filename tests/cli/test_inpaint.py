@@ -131,7 +131,7 @@ def test_without_out_it_finds_a_place(folder):
         ("model data.npz --mask top --labels", 2, "--labels: wanted one name"),
         ("model data.npz --mask top --labels dog", 2, "unknown label 'dog'"),
         ("model plain.npz --mask top --labels given", 2, "the data has none"),
-        ("model data.npz --mask top --guidance 2", 2, "needs labels"),
+        ("model data.npz --mask top --guidance 2", 2, "nothing to guide towards; give labels"),
         (
             "model data.npz --mask top --iterations 2",
             2,

@@ -7,6 +7,8 @@ import pytest
 from tests.claims.measures.exact import SPREAD, data, exact
 from tests.pipelines.models import small
 from tests.pipelines.test_gan import pipeline as gan
+from tests.pipelines.test_numbers import ANGLE
+from tests.pipelines.test_prompts import TEXT
 
 from undrift.errors import UsageError
 from undrift.sampling.inverse import Downsample, parse_operator
@@ -42,15 +44,20 @@ def test_strength_is_how_much_is_sampled_anew():
         apart.append(np.abs(made.images.astype(float) - images).mean())
     assert apart[0] == 0 and apart[1] < apart[2] < apart[3]
     assert pipeline.edit(images, strength=0.0).nfe == 0
+    for steps, strength in ((50, 0.14), (100, 0.07)):  # 7, though the product is a little more
+        assert pipeline.edit(images[:1], strength=strength, steps=steps).nfe == 7
     same = (made.images.mean((1, 2, 3)) > 128) == (images.mean((1, 2, 3)) > 128)
     assert 0.2 < same.mean() < 0.8  # from pure noise the mode is drawn anew
 
 
 def test_the_noise_of_an_image_leads_back_to_it():
     pipeline, images = exact(), data(12, 5)[0]
-    back = pipeline.edit(images, like=0.0, variants=2, batch_size=5)
+    back = pipeline.edit(images, like=1e-9, variants=2, batch_size=5)
     assert close(back.images, np.repeat(images, 2, axis=0))
     assert back.settings["inversion_error"] < 0.1 and back.settings["sampler"] == "euler"
+    same = pipeline.edit(images, like=0.0, variants=2)
+    np.testing.assert_array_equal(same.images, np.repeat(images, 2, axis=0))
+    assert same.nfe == 0 and "inversion_error" not in same.settings
     apart = [
         np.abs(pipeline.edit(images, like=share).images.astype(float) - images).mean()
         for share in (0.1, 0.4, 1.0)
@@ -59,6 +66,14 @@ def test_the_noise_of_an_image_leads_back_to_it():
     part = pipeline.edit(images[4:6], like=0.3, first=4, variants=2)
     whole = pipeline.edit(images, like=0.3, variants=2)
     assert close(part.images, whole.images[8:12])
+
+
+def test_the_error_of_an_inversion_is_that_of_the_whole_way_back():
+    pipeline, images = small(), photos(4)  # whose steps do not all converge
+    back = pipeline.edit(images, like=1e-9, steps=10, labels="bee", guidance=60.0)
+    missed = np.square(back.images.astype(float) - images).mean((1, 2, 3)) ** 0.5
+    assert missed.max() > 5
+    assert back.settings["inversion_error"] == pytest.approx(missed.max(), rel=0.02)
 
 
 def test_what_was_measured_is_kept_and_the_rest_is_sampled():
@@ -109,7 +124,7 @@ def test_colours_are_restored_from_grey():
         ({"operator": "blur:1", "iterations": 0}, "iterations 0"),
         ({"operator": "blur:1", "method": "best"}, "method 'best': wanted one of moments"),
         ({"strength": 0.5, "sampler": "dopri5"}, "chooses its own steps"),
-        ({"strength": 0.5, "guidance": 3.0}, "needs labels"),
+        ({"strength": 0.5, "guidance": 3.0}, "nothing to guide towards; give labels$"),
         ({"strength": 0.5, "truncation": 0.5}, "a diffusion model has no such setting"),
         ({"strength": 0.5, "variants": 0}, "variants 0"),
     ],
@@ -117,6 +132,21 @@ def test_colours_are_restored_from_grey():
 def test_what_it_refuses(settings, message):
     with pytest.raises(UsageError, match=message):
         small().edit(photos(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("model", "kinds"),
+    [
+        ({"classes": (), "text": TEXT}, "a prompt"),
+        ({"classes": (), "numbers": (ANGLE,)}, "numbers"),
+        ({"text": TEXT, "numbers": (ANGLE,)}, "labels, a prompt or numbers"),
+    ],
+)
+def test_guidance_needs_what_the_model_takes(model, kinds):
+    with pytest.raises(UsageError, match=f"guidance 3.0: .* give {kinds}$"):
+        small(**model).edit(photos(), strength=0.5, guidance=3.0)
+    with pytest.raises(UsageError, match="nothing to guide towards; leave it out"):
+        small(classes=()).edit(photos(), strength=0.5, guidance=3.0)
 
 
 def test_images_of_another_shape_and_families_that_cannot():

@@ -175,5 +175,5 @@ def test_fills_depend_on_the_numbers_of_their_image(
     assert np.array_equal(both.images[:, ~mask], np.repeat(images, 2, axis=0)[:, ~mask])
     strong = pipeline.inpaint(images, mask, numbers={"angle": 0.1}, guidance=4, **asked)
     assert apart(strong.images, same.images) > 1
-    with pytest.raises(UsageError, match="needs labels to guide towards"):
+    with pytest.raises(UsageError, match="nothing to guide towards; give numbers"):
         pipeline.inpaint(images, mask, guidance=4, **asked)

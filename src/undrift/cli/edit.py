@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 CALIBRATION = 20
 """Held-out images that bounds are calibrated on, at most where fewer will do."""
 
+MISSED = 1.0
+"""Pixel values by which an inversion may miss an image without a warning."""
+
 SETTINGS = (
     *("operator", "strength", "like", "noise", "method", "iterations"),
     *("steps", "sampler", "guidance"),
@@ -283,9 +286,17 @@ def run(arguments: list[str]) -> None:
         console.print(_nearness(truth, edited))
         if bounds is not None and asked.interval is not None:
             console.print(covered(truth, bounds, asked.interval))
-    if asked.like is not None:
+    if asked.like:
         missed = edited.settings["inversion_error"]
-        console.print(f"the noise of an image leads back to it within {missed:.2g} levels")
+        console.print(
+            f"the noise of an image leads back to it within {missed:.2g} of 255 (root mean square, "
+            "the worst image)"
+        )
+        if missed > MISSED:
+            console.print(
+                "warning: results differ from the images by this much beside --like; give more "
+                "--steps"
+            )
     console.print(f"wrote {out / BESIDE}")
     console.print(following("undrift", "edit", *_next(asked)))
 

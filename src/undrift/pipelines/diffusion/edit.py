@@ -73,7 +73,7 @@ def edit(
     counted = CountedDenoiser(model.denoiser)
     if restoring:
         bind = _restoring(model, codec, given, settings)
-    elif settings.like is not None:
+    elif settings.like:
         x, missed = _inverted(drawing, counted, codec, given, of_images, times, batch_size)
         record["inversion_error"] = missed
         sigma = float(model.denoiser.schedule(times[0]).sigma)
@@ -84,8 +84,8 @@ def edit(
             return near(x[places], noise.to(x), sigma, share)
 
         start = start_near
-    else:
-        steps = math.ceil((settings.strength or 0.0) * (len(times) - 1))
+    else:  # strength, or like 0, which returns the images as strength 0 does
+        steps = math.ceil((settings.strength or 0.0) * (len(times) - 1) - 1e-9)
         times = times[len(times) - 1 - steps :]
         start = _starting(model, given, times[0])
         if not steps:
@@ -119,7 +119,7 @@ def _inverted(
     times: Tensor,
     batch_size: int,
 ) -> tuple[Tensor, float]:
-    """The noise of each image (N, ...), and by how many levels the worst is missed.
+    """The noise of each image (N, ...), and how far the worst is missed, in pixel values.
 
     Raises:
         UsageError: for images of another size.

@@ -29,6 +29,7 @@ from undrift.pipelines.holes import Holes
 from undrift.pipelines.progress import OnProgress, telling
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
+from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import MOST_STEPS, within
 from undrift.sampling import (
     AfterStep,
@@ -156,7 +157,9 @@ def drawing_of(
     guidance = settings.guidance
     if not condition:
         if guidance not in (None, 1):
-            raise UsageError(f"guidance {guidance}: it needs labels to guide towards; give labels")
+            raise UsageError(
+                f"guidance {guidance}: there is nothing to guide towards; {_to_give(model.spec)}"
+            )
         guidance = 1.0
     if settings.sampler == Tabled.name:
         raise UsageError("sampler 'learned' was learned for whole images: name another")
@@ -172,6 +175,15 @@ def drawing_of(
         grid=settings.grid,
     )
     return Drawing.of(model, chosen, {})
+
+
+def _to_give(spec: SampleSpec) -> str:
+    """What to give, for guidance to lead towards, of what the model takes."""
+    kinds = {"labels": spec.class_names, "a prompt": spec.text, "numbers": spec.numbers}
+    taken = [name for name, has in kinds.items() if has]
+    if not taken:
+        return "leave it out"
+    return f"give {' or '.join(filter(None, (', '.join(taken[:-1]), taken[-1])))}"
 
 
 def within_range(denoise: BoundDenoise, limits: DataRange) -> BoundDenoise:

@@ -47,8 +47,8 @@ class Inverted:
 
     Attributes:
         x: the states at the first time of the grid, (B, ...).
-        error: how far the worst step of each image misses, root mean square, in units of the data;
-            large where the fixed points did not converge.
+        error: how far Euler's steps from ``x`` end from each image, root mean square, in units of
+            the data; large where the fixed points did not converge.
     """
 
     x: Tensor
@@ -77,18 +77,20 @@ def invert(
     """
     if float(times[-1]) != 0:
         raise UsageError(f"inversion: the grid ends at {float(times[-1]):g}; wanted 0, the data")
-    x, error = x0, torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
+    x = x0
     levels = [schedule(t) for t in times.cpu()]
     for level_t, level_s in reversed([*pairwise(levels)]):
-        x, missed = _undo(denoise, x, level_t, level_s, deviation)
-        error = torch.maximum(error, missed)
-    return Inverted(x, error)
+        x = _undo(denoise, x, level_t, level_s, deviation)
+    again = x
+    for level_t, level_s in pairwise(levels):
+        again = carry(again, denoise(again, level_t.t).x0.to(x.dtype), level_t, level_s)
+    return Inverted(x, (again - x0).flatten(1).double().square().mean(1).sqrt())
 
 
 def _undo(
     denoise: BoundDenoise, x_s: Tensor, level_t: Level, level_s: Level, deviation: float
-) -> tuple[Tensor, Tensor]:
-    """The state at t whose step leads to ``x_s``, and by how much it misses, (B,)."""
+) -> Tensor:
+    """The state at t whose step leads to ``x_s``."""
     t, s = level_t.like(x_s), level_s.like(x_s)
     noisy = bool(level_s.sigma > 0) and bool(level_t.ratio > 1.5 * deviation)
     x = x_s * (t.sigma / s.sigma) if noisy else x_s * (t.alpha / s.alpha)
@@ -108,8 +110,7 @@ def _undo(
         spread = (level_t.alpha**2 * deviation**2 + level_t.sigma**2) ** 0.5
         if bool((change < TOLERANCE * float(spread)).all()):
             break
-    missed = carry(x, denoise(x, level_t.t).x0.to(x_s.dtype), level_t, level_s) - x_s
-    return x, missed.flatten(1).square().mean(1).sqrt().double() / level_s.alpha.to(x_s.device)
+    return x
 
 
 def near(x: Tensor, noise: Tensor, sigma: float, share: float) -> Tensor:
