@@ -127,7 +127,7 @@ def test_a_teacher_that_changed_or_went_is_refused(folder, capsys):
             "--augment: method fl",
         ),
         (["train", "digits", "--method", "consistency"], 2, "it needs a teacher; .* distill"),
-        (["sample", "s", "--steps", "3"], 2, "--steps 3: method consistency takes 1, 2 or 4"),
+        (["sample", "s", "--steps", "3"], 2, "--steps 3: this consistency student takes 1, 2 or 4"),
         (["sample", "s", "--guidance", "2"], 2, "--guidance 2: this student was distilled without"),
         (["sample", "s", "--sampler", "ddim"], 2, "a few-step student has no such setting"),
         (["likelihood", "s"], 2, "StudentPipeline has no likelihood"),

@@ -114,7 +114,7 @@ def test_guidance_and_conditions_reach_the_network():
 @pytest.mark.parametrize(
     ("inputs", "settings", "line"),
     [
-        (None, {"steps": 3}, "steps 3: method consistency takes 1, 2 or 4"),
+        (None, {"steps": 3}, "steps 3: this consistency student takes 1, 2 or 4"),
         (None, {"guidance": 2.0}, "guidance 2: this student was distilled without guidance"),
         (GUIDED, {"guidance": 5.0}, "guidance 5: this student was distilled under 1 to 4"),
         (StudentInputs((2.0, 2.0)), {"guidance": 1.0}, "guidance 1: .* under 2$"),

@@ -11,6 +11,7 @@ from tests.training import test_exact_resume as resume
 from tests.training.small import ALONE, digits, model, plan
 from tests.training.students import student, student_config, teacher
 
+from undrift.codec import IdentityConfig
 from undrift.conditioning import Condition
 from undrift.conditioning.maps.spec import MapSpec
 from undrift.data.loader import Batch
@@ -19,12 +20,16 @@ from undrift.distillation import (
     ConsistencyConfig,
     FlowMapConfig,
     MatchingConfig,
+    few_step_times,
 )
 from undrift.errors import UsageError
+from undrift.families.student.family import StudentFamily
 from undrift.networks import MLPConfig
 from undrift.networks.gan import R3GANConfig
+from undrift.pipelines import StudentPipeline
 from undrift.randomness import Draws
 from undrift.training.learner import Progress
+from undrift.training.learners import student_rivals
 from undrift.training.learners.student import StudentLearner
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
@@ -130,6 +135,28 @@ def test_only_the_last_step_of_a_matched_student_has_a_gradient(monkeypatch):
         assert passes[0][0] == 1.0 and passes == sorted(passes, reverse=True)
         lengths.add(len(passes))
     assert lengths == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4])
+def test_a_matched_student_draws_at_the_levels_that_it_was_trained_at(monkeypatch, steps):
+    spec = replace(model(digits()).spec, steps=steps)
+    half = IdentityConfig(sigma_data=0.5)
+    changes = {"objective": MatchingConfig(level=0.8), "method": "distribution-matching"}
+    made = student(digits(), spec=spec, codec=half, **changes)
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        student_rivals,
+        "few_step_times",
+        lambda *given: seen.append(few_step_times(*given)) or seen[0],
+    )
+    made._sampled(Condition(), 2, None, Draws(0, 0, 2, 0, 2))
+    pipeline = StudentFamily().finished(made.pipeline(), pytest.fail, pytest.fail)
+    assert isinstance(pipeline, StudentPipeline)
+    assert torch.equal(pipeline.model.times(steps), seen[0])
+    assert pipeline.model.facts.level == pytest.approx(0.4)  # sigma / alpha
+    assert pipeline.few_steps == tuple(sorted({1, steps}))
+    with pytest.raises(UsageError, match="steps 8: this distribution-matching student takes 1"):
+        pipeline(1, steps=8)
 
 
 def test_the_fake_score_learns_the_student_and_never_the_teacher():

@@ -50,6 +50,7 @@ class AdversarialFlowConfig:
 
     kind: Literal["adversarial_flow"] = "adversarial_flow"
     steps: ClassVar[tuple[int, ...]] = (1,)
+    chosen_level: ClassVar[bool] = False
     end: ClassVar[bool] = False
     guided: ClassVar[bool] = False
     direction: ClassVar[str] = "data"

@@ -59,6 +59,7 @@ class ConsistencyConfig:
     kind: Literal["consistency"] = "consistency"
     steps: ClassVar[tuple[int, ...]] = (1, 2, 4)
     guided: ClassVar[bool] = True
+    chosen_level: ClassVar[bool] = True
     end: ClassVar[bool] = False
     levels: LogNormal = field(default_factory=lambda: LogNormal(mean=-0.4, std=2.0))
     q: float = 2.0

@@ -54,6 +54,7 @@ class FlowMapConfig:
     kind: Literal["flow_map"] = "flow_map"
     steps: ClassVar[tuple[int, ...]] = ()
     guided: ClassVar[bool] = True
+    chosen_level: ClassVar[bool] = True
     end: ClassVar[bool] = True
     levels: LogNormal = field(default_factory=lambda: LogNormal(mean=-0.4, std=2.0))
     whole: float = 0.5

@@ -10,7 +10,8 @@ difference is the gradient of the divergence between both distributions at that 
     L_G = \tfrac12\,\lVert x - \mathrm{sg}(x - \nabla) \rVert^2.                         \quad (1)
 
 The fake score is updated several times as often as the student. A student of several steps is
-trained on the inputs that it meets when it samples: its own estimates, noised again.
+trained on the inputs that it meets when it samples: its own estimates, noised again to the levels
+of `undrift.distillation.steps`, which are chosen before training.
 
 References: Yin et al. 2024, "Improved Distribution Matching Distillation for Fast Image Synthesis"
 (DMD2), sections 4.2 and 4.5; Yin et al. 2024, "One-step Diffusion with Distribution Matching
@@ -35,19 +36,22 @@ class MatchingConfig:
 
     Attributes:
         levels: at which both denoisers are compared, and the fake score is trained.
+        level: noise over signal between the steps of two, in standard deviations of the data.
         every: updates of the fake score for each of the student's.
     """
 
     kind: Literal["distribution_matching"] = "distribution_matching"
     steps: ClassVar[tuple[int, ...]] = (1, 2, 4)
+    chosen_level: ClassVar[bool] = False
     end: ClassVar[bool] = False
     guided: ClassVar[bool] = True
     direction: ClassVar[str] = "teacher"
     levels: LogNormal = field(default_factory=lambda: LogNormal(mean=0.0, std=1.4))
+    level: float = 1.6
     every: int = 5
 
     def __post_init__(self) -> None:
-        check_ranges(self, "distribution matching", every=(1, 1000))
+        check_ranges(self, "distribution matching", level=(1e-6, 1e6), every=(1, 1000))
 
 
 def matching_losses(x: Tensor, real: Tensor, fake: Tensor) -> Tensor:

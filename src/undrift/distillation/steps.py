@@ -1,7 +1,8 @@
 """Where the few steps of a student lie.
 
 They begin at pure noise and end at the image. The levels between are evenly spaced in log(sigma /
-alpha) around one level, that of two steps, which is chosen by measurement: by a factor of 4 from
+alpha) around one level, that of two steps, which is chosen by measurement or, for distribution
+matching, before training: by a factor of 4 from
 one to the next, and by less where more than 6 steps would go beyond 16 times and a 16th of it.
 """
 

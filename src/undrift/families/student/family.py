@@ -92,9 +92,9 @@ class StudentFamily(Family[StudentConfig]):
         """See `Family.finished`: the level between its steps is chosen by measurement."""
         if not isinstance(pipeline, StudentPipeline) or on_plane(pipeline.spec.shape):
             return pipeline
-        steps, takes = max(2, pipeline.spec.steps), pipeline.model.facts.steps
-        if takes and steps not in takes:
+        if not OBJECTIVES[pipeline.model.facts.method].chosen_level:
             return pipeline
+        steps = max(2, pipeline.spec.steps)
         try:
             return pipeline.with_level(best_level(pipeline, train(), steps, draw))
         except UsageError:  # copies of one image: there is nothing to measure with

@@ -43,20 +43,24 @@ class StudentFacts:
     def __post_init__(self) -> None:
         check_ranges(self, "student", steps=(1, MOST_STUDENT_STEPS), level=(1e-6, 1e6))
 
-    def check_steps(self, name: str, steps: int) -> None:
+    def check_steps(self, name: str, steps: int, whose: str = "") -> None:
         """Refuse a number of steps that the student does not take.
+
+        Args:
+            name: of the parameter.
+            steps: its value.
+            whose: what takes others, in words; by default this student.
 
         Raises:
             UsageError: under the name of the parameter.
         """
+        whose = whose or f"this {self.method} student"
         if self.steps and steps not in self.steps:
             *first, last = map(str, self.steps)
             wanted = f"{', '.join(first)} or {last}" if first else last
-            raise UsageError(f"{name} {steps}: method {self.method} takes {wanted}")
+            raise UsageError(f"{name} {steps}: {whose} takes {wanted}")
         if not 1 <= steps <= MOST_STUDENT_STEPS:
-            raise UsageError(
-                f"{name} {steps}: method {self.method} takes from 1 to {MOST_STUDENT_STEPS}"
-            )
+            raise UsageError(f"{name} {steps}: {whose} takes from 1 to {MOST_STUDENT_STEPS}")
 
 
 @dataclass(frozen=True, eq=False)

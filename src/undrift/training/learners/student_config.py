@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from undrift.advice import named
-from undrift.codec import CodecConfig
+from undrift.codec import CodecConfig, build_codec
 from undrift.conditioning import ConditionSpec
 from undrift.diffusion import VE, Schedule
 from undrift.distillation import (
@@ -87,7 +87,11 @@ class StudentConfig:
         """What a pipeline knows of the student beside its network."""
         fingerprint = "" if self.teacher is None else self.teacher.fingerprint
         inputs = StudentInputs(self.guidance, end=self.objective.end)
-        return StudentFacts(self.method, self.objective.steps, inputs, teacher=fingerprint)
+        facts = StudentFacts(self.method, self.objective.steps, inputs, teacher=fingerprint)
+        if not isinstance(self.objective, MatchingConfig):
+            return facts
+        level = self.objective.level * build_codec(self.codec).sigma_data
+        return replace(facts, steps=tuple(sorted({1, self.spec.steps})), level=level)
 
     @property
     def condition(self) -> ConditionSpec:
@@ -98,7 +102,8 @@ class StudentConfig:
         check_ranges(
             self, "model", width=(1, WIDEST), label_dropout=(0, 1), augment_parameters=(0, WIDEST)
         )
-        self.facts.check_steps(named("steps"), self.spec.steps)
+        taken = replace(self.facts, steps=self.objective.steps)
+        taken.check_steps(named("steps"), self.spec.steps, f"method {self.method}")
         if self.teacher is None and (self.guidance or self.objective.direction == "teacher"):
             raise UsageError("model: guidance and a teacher's direction need a teacher; give one")
         if self.guidance is not None and not self.objective.guided:
