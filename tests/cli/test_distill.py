@@ -54,7 +54,9 @@ def test_a_student_is_a_run_like_any_other(folder, capsys):
     assert np.load("drawn.npz")["images"].shape == (4, 8, 8, 1)
     assert main(["runs", "show", "s"]) == 0
     assert main(["train", "s"]) == 0
-    assert "finished; nothing to do" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "finished; nothing to do" in said and "pipeline  s/pipeline" in said
+    assert "report" not in said  # a bare run has none
 
 
 def test_grids_show_the_teacher_at_the_right(folder):
@@ -146,7 +148,15 @@ def test_a_gan_is_not_distilled(folder, capsys):
     assert main(["train", "digits", *words, "--out", "gan"]) == 0
     capsys.readouterr()
     assert main(["distill", "gan"]) == 2
-    assert "gan: its model is a GAN; only diffusion models are distilled" in capsys.readouterr().err
+    assert "gan: of family GAN; only diffusion models are distilled" in capsys.readouterr().err
+
+
+def test_an_adapter_is_not_distilled_but_its_base_is(folder, capsys):
+    words = ["--lora", "2", "--images", "16", *TINY, "--quiet"]
+    assert main(["adapt", "teacher", "digits", *words, "--out", "lora"]) == 0
+    capsys.readouterr()
+    assert main(["distill", "lora"]) == 2
+    assert f"lora: an adapter; distil its base, {folder / 'teacher'}\n" in capsys.readouterr().err
 
 
 def test_an_unfinished_teacher_is_refused(folder, capsys):

@@ -39,7 +39,7 @@ def run(arguments: list[str]) -> None:
     from undrift.workflows.adapt import adapt_run
 
     made = adapt_run(asked.target, asked.data, asked, console=console)
-    console.print(f"pipeline  {made.pipeline}" if asked.bare else f"report  {made.report}")
+    console.print(made.summary)
     console.print(following("undrift", "sample", *_next(asked, made.directory)))
 
 

@@ -101,7 +101,7 @@ def run(arguments: list[str]) -> None:
 
     start = find_start(command.data, command, command.out, command.config, command.resume)
     made = train_run(start, command, console=console)
-    console.print(f"pipeline  {made.pipeline}" if command.bare else f"report  {made.report}")
+    console.print(made.summary)
     console.print(following("undrift", "sample", *_next(command, made.directory)))
 
 

@@ -46,7 +46,7 @@ class Run:
     Attributes:
         directory: of the run.
         pipeline: what ``Pipeline.from_pretrained`` loads.
-        report: the HTML report.
+        report: the HTML report, which a bare run does not have.
         trained: False if the run had finished before and nothing was changed.
     """
 
@@ -54,6 +54,11 @@ class Run:
     pipeline: Path
     report: Path
     trained: bool = True
+
+    @property
+    def summary(self) -> str:
+        """Where to look, as a line: the report, or the pipeline of a run without one."""
+        return f"report  {self.report}" if self.report.exists() else f"pipeline  {self.pipeline}"
 
     def __repr__(self) -> str:
         return f"<Run {self.directory}: {'trained' if self.trained else 'was finished before'}>"

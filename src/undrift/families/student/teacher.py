@@ -8,6 +8,7 @@ from pathlib import Path
 from undrift.errors import ModelFileError, UsageError
 from undrift.families.family import ModelConfig
 from undrift.pipelines import DiffusionPipeline, Pipeline
+from undrift.training.learners.adapter import AdapterConfig
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.student_config import StudentConfig, TeacherReference
 
@@ -25,8 +26,10 @@ def distillable(run: str, model: ModelConfig, noun: str) -> DiffusionConfig:
     """
     if isinstance(model, StudentConfig):
         raise UsageError(f"{run}: a student already; distil its teacher")
+    if isinstance(model, AdapterConfig):
+        raise UsageError(f"{run}: an adapter; distil its base, {Path(model.base.path).parent}")
     if not isinstance(model, DiffusionConfig):
-        raise UsageError(f"{run}: its model is a {noun}; only diffusion models are distilled")
+        raise UsageError(f"{run}: of family {noun}; only diffusion models are distilled")
     return model
 
 
