@@ -267,7 +267,7 @@ def test_images_and_masks_that_do_not_fit(make):
         (images, mask.astype(np.uint8) * 255, "mask > 127"),
         (images, mask[:-1], "wanted"),
         (images, np.stack([mask] * 4), "for each"),
-        (images, np.zeros_like(mask), "hides nothing"),
+        (images, np.zeros_like(mask), "the mask is empty"),
     ]
     for given, hidden, message in refused:
         with pytest.raises(UsageError, match=message):

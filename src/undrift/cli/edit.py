@@ -21,7 +21,7 @@ from undrift.cli.flags import (
     refuse_empty,
     repeated,
 )
-from undrift.cli.inpaint import BESIDE, SHOWN, Inpaint, counted, labels_of, paint
+from undrift.cli.inpaint import BESIDE, SHOWN, Inpaint, counted, fill_in, labels_of
 from undrift.cli.spread import SPREAD, covered, scale_of, write_spread
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
@@ -63,7 +63,7 @@ class Edit(ProcessFlags, WeightsOptions):
         like: others near each image: share, from 0 (it stays) to 1, of new noise in the noise that
             the image would be drawn from, which is computed first.
         mask: fill in a part of each image, as `undrift inpaint` does: top, bottom, left, right,
-            center, or a picture of the images' size in which white is what gets filled in.
+            center, or a picture of the images' size in which white is what is filled in.
         operator: restore each image: what was done to it, as blur:2 (width in pixels), downsample:4
             (factor), quantise:8 (levels of brightness) or grey. DATA are taken as they are, in the
             size that the operator makes; the run's own images are put through it first.
@@ -76,7 +76,8 @@ class Edit(ProcessFlags, WeightsOptions):
         of a
             new image on average, as 0.9, calibrated on 20 other held-out images, which are
             restored under the same conditions. Both are drawn from the split at random, by --seed.
-        noise: of the operator: standard deviation of the error of pixels, in levels of 255.
+        noise: of the operator: standard deviation of the error of pixels, in pixel values from 0 to
+            255.
         method: of the operator or mask: moments (the default), pigdm or dps, which pass back
             through the network; ddnm or diffpir, which do not; of a mask also repaint.
         iterations: of moments: passes back through the network for each evaluation, 4 by default.
@@ -135,8 +136,8 @@ class Edit(ProcessFlags, WeightsOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ways = (self.strength, self.like, self.operator, self.mask)
-        if sum(way is not None for way in ways) != 1:
+        tasks = (self.strength, self.like, self.operator, self.mask)
+        if sum(task is not None for task in tasks) != 1:
             raise UsageError(
                 "edit: give one of --strength, as 0.6, --like, as 0.3, --operator, as blur:2, and "
                 "--mask, as left"
@@ -175,23 +176,23 @@ def run(arguments: list[str]) -> None:
         DataError: images that cannot be read.
         ModelFileError: no model there, or a damaged one.
     """
-    asked = parse(Edit, "edit", arguments)
-    console = make_console(quiet=asked.quiet)
+    flags = parse(Edit, "edit", arguments)
+    console = make_console(quiet=flags.quiet)
     refuse_empty(
-        asked,
+        flags,
         arguments,
         labels="one name or more, all, or given",
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
     )
-    out = folder_of(asked, "edited") if asked.out is None else Path(asked.out)
-    if asked.self_check is not None:
-        _check_method(asked, out, command_line("edit", arguments))
-        console.print(following("undrift", "edit", *_next(asked)))
+    out = folder_of(flags, "edited") if flags.out is None else Path(flags.out)
+    if flags.self_check is not None:
+        _check_method(flags, out, command_line("edit", arguments))
+        console.print(following("undrift", "edit", *_next(flags)))
         return
-    if asked.mask is not None:
-        paint(_inpainting(asked), out, command_line("edit", arguments))
-        console.print(following("undrift", "edit", *_next(asked)))
+    if flags.mask is not None:
+        fill_in(_inpainting(flags), out, command_line("edit", arguments))
+        console.print(following("undrift", "edit", *_next(flags)))
         return
     check_unfinished(out)
     writable_folder("--out", out)
@@ -209,54 +210,54 @@ def run(arguments: list[str]) -> None:
     from undrift.runs.images import refuse_runs
     from undrift.runs.recipes import choose_device
 
-    if asked.threads is not None:
-        torch.set_num_threads(asked.threads)
-    numbers = parse_numbers(asked.numbers) if asked.numbers else None
-    target = open_target(asked.target, ema=asked.ema, weights=asked.weights)
+    if flags.threads is not None:
+        torch.set_num_threads(flags.threads)
+    numbers = parse_numbers(flags.numbers) if flags.numbers else None
+    target = open_target(flags.target, ema=flags.ema, weights=flags.weights)
     if target.pipeline is None:
-        raise UsageError(f"{asked.target}: these are samples; name a run or a pipeline")
-    pipeline = target.pipeline.to(choose_device(asked.device))
+        raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
+    pipeline = target.pipeline.to(choose_device(flags.device))
     if pipeline.editing is None:
-        raise UsageError(f"{asked.target}: {pipeline.noun} cannot edit images")
-    settings = family_settings(pipeline.editing, asked, SETTINGS, pipeline.noun)
-    as_they_are = asked.operator is not None and asked.data is not None and not asked.measure
+        raise UsageError(f"{flags.target}: {pipeline.noun} cannot edit images")
+    settings = family_settings(pipeline.editing, flags, SETTINGS, pipeline.noun)
+    as_they_are = flags.operator is not None and flags.data is not None and not flags.measure
     if as_they_are:
-        source = asked.data or ""
+        source = flags.data or ""
         refuse_runs(source)
         data = undrift.data.load(source, holdout=0)
     else:
-        data, source = load_for(target, asked.data)
-    split, part = part_of(data, source, asked.split)
-    rows, known, others = np.arange(min(asked.n, len(part))), part, None
-    if asked.interval is not None:
+        data, source = load_for(target, flags.data)
+    split, part = part_of(data, source, flags.split)
+    rows, known, others = np.arange(min(flags.n, len(part))), part, None
+    if flags.interval is not None:
         if as_they_are:
-            known = part_of(load_for(target, None)[0], "", asked.split)[1]
-        draws = generator(asked.seed, "images of bounds")
+            known = part_of(load_for(target, None)[0], "", flags.split)[1]
+        draws = generator(flags.seed, "images of bounds")
         order = torch.randperm(len(known), generator=draws).numpy()
-        rows, others = (rows, order) if as_they_are else (order[: asked.n], order[asked.n :])
+        rows, others = (rows, order) if as_they_are else (order[: flags.n], order[flags.n :])
     images = truth = part.take(rows)
-    if asked.operator is not None and not as_they_are:
-        images = _measured(truth, asked.operator, asked.noise or 0.0, asked.seed)
+    if flags.operator is not None and not as_they_are:
+        images = _measured(truth, flags.operator, flags.noise or 0.0, flags.seed)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
     for line in finding_lines(data.report):
         console.print(line)
     for line in out_of_range(numbers, pipeline.spec):
         console.print(f"warning: {line}")
     command = command_line("edit", arguments)
-    total = len(images) * asked.variants
+    total = len(images) * flags.variants
     given = {
-        "variants": asked.variants,
-        "prompts": list(asked.prompt) or None,
+        "variants": flags.variants,
+        "prompts": list(flags.prompt) or None,
         "numbers": numbers,
-        "batch_size": asked.batch_size,
+        "batch_size": flags.batch_size,
         **settings,
     }
     scale, record = None, {}
     if others is not None:
         with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):  # printed above
-            scale, others = _calibrated(asked, pipeline, known, others, given)
+            scale, others = _calibrated(flags, pipeline, known, others, given)
         record = {"rows": rows, "calibration_rows": others}
-        owner = asked.target if as_they_are else source
+        owner = flags.target if as_they_are else source
         console.print(
             f"bounds are calibrated on {plural(len(others), 'image')} of {owner}: they hold for "
             "images like these"
@@ -268,25 +269,25 @@ def run(arguments: list[str]) -> None:
     ):
         edited = pipeline.edit(
             images,
-            labels=labels_of(asked.labels, pipeline, part, rows),
-            seed=asked.seed,
+            labels=labels_of(flags.labels, pipeline, part, rows),
+            seed=flags.seed,
             on_progress=counted(show),
             **given,
         )
         folder.add(edited)
-        picture = image_grid(_beside(images, edited), columns=1 + asked.variants)
+        picture = image_grid(_beside(images, edited), columns=1 + flags.variants)
         folder.write(BESIDE, encode_png(picture, {"command": command}))
         bounds = None
-        if asked.variants > 1:
-            bounds = write_spread(folder, edited, asked.variants, scale, record)
+        if flags.variants > 1:
+            bounds = write_spread(folder, edited, flags.variants, scale, record)
         folder.close()
     cost = f"{edited.nfe:.4g} network evaluations each"
     console.print(f"{plural(len(edited), 'image')} in {edited.seconds:.1f} s, {cost}")
-    if asked.operator is not None and not as_they_are:
+    if flags.operator is not None and not as_they_are:
         console.print(_nearness(truth, edited))
-        if bounds is not None and asked.interval is not None:
-            console.print(covered(truth, bounds, asked.interval))
-    if asked.like:
+        if bounds is not None and flags.interval is not None:
+            console.print(covered(truth, bounds, flags.interval))
+    if flags.like:
         missed = edited.settings["inversion_error"]
         console.print(
             f"the noise of an image leads back to it within {missed:.2g} of 255 (root mean square, "
@@ -298,11 +299,11 @@ def run(arguments: list[str]) -> None:
                 "--steps"
             )
     console.print(f"wrote {out / BESIDE}")
-    console.print(following("undrift", "edit", *_next(asked)))
+    console.print(following("undrift", "edit", *_next(flags)))
 
 
 def _calibrated(
-    asked: Edit,
+    flags: Edit,
     pipeline: Pipeline,
     part: ImageSet,
     others: NDArray[np.int64],
@@ -311,7 +312,7 @@ def _calibrated(
     """The scale of bounds, from held-out images, measured and restored as those that are edited.
 
     Args:
-        asked: the flags.
+        flags: the flags.
         pipeline: the model.
         part: the held-out images.
         others: rows of it that are not edited, in random order.
@@ -325,7 +326,7 @@ def _calibrated(
     """
     from undrift.metrics.conformal import fewest_images
 
-    coverage = asked.interval or 0.0
+    coverage = flags.interval or 0.0
     rows = others[: max(CALIBRATION, fewest_images(coverage))]
     if len(rows) < fewest_images(coverage):
         raise UsageError(
@@ -334,15 +335,15 @@ def _calibrated(
         )
     truth = part.take(rows)
     restored = pipeline.edit(
-        _measured(truth, asked.operator or "", asked.noise or 0.0, asked.seed + 1),
-        labels=labels_of(asked.labels, pipeline, part, rows),
-        seed=asked.seed + 1,
+        _measured(truth, flags.operator or "", flags.noise or 0.0, flags.seed + 1),
+        labels=labels_of(flags.labels, pipeline, part, rows),
+        seed=flags.seed + 1,
         **given,
     )
-    return scale_of(truth, restored, asked.variants, coverage), rows
+    return scale_of(truth, restored, flags.variants, coverage), rows
 
 
-def _check_method(asked: Edit, out: Path, command: str) -> None:
+def _check_method(flags: Edit, out: Path, command: str) -> None:
     """Test the method on images of the model, say what was found, and write it."""
     path = out / "self-check.json"
     if path.exists():
@@ -360,37 +361,37 @@ def _check_method(asked: Edit, out: Path, command: str) -> None:
     from undrift.pipelines.numbers import parse_numbers
     from undrift.runs.recipes import choose_device
 
-    console = make_console(quiet=asked.quiet)
-    if asked.threads is not None:
-        torch.set_num_threads(asked.threads)
-    target = open_target(asked.target, ema=asked.ema, weights=asked.weights)
+    console = make_console(quiet=flags.quiet)
+    if flags.threads is not None:
+        torch.set_num_threads(flags.threads)
+    target = open_target(flags.target, ema=flags.ema, weights=flags.weights)
     if target.pipeline is None:
-        raise UsageError(f"{asked.target}: these are samples; name a run or a pipeline")
-    pipeline = target.pipeline.to(choose_device(asked.device))
+        raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
+    pipeline = target.pipeline.to(choose_device(flags.device))
     classes = pipeline.spec.class_names
-    if asked.labels == ("given",) and "given" not in classes:
+    if flags.labels == ("given",) and "given" not in classes:
         raise UsageError(
             "--labels given: the images of --self-check are the model's own and have none; name "
             "classes, or leave them open"
         )
     if pipeline.editing is None:
-        raise UsageError(f"{asked.target}: {pipeline.noun} cannot edit images")
-    kind = pipeline.editing if asked.mask is None else pipeline.inpainting or pipeline.editing
+        raise UsageError(f"{flags.target}: {pipeline.noun} cannot edit images")
+    kind = pipeline.editing if flags.mask is None else pipeline.inpainting or pipeline.editing
     names = [name for name in SETTINGS if name not in ("operator", "noise")]
-    settings = family_settings(kind, asked, names, pipeline.noun)
+    settings = family_settings(kind, flags, names, pipeline.noun)
     height, width = pipeline.spec.shape[1:]
     found = self_calibrate(
         target,
-        operator=asked.operator,
-        mask=None if asked.mask is None else read_mask(asked.mask, height, width),
-        noise=asked.noise or 0.0,
-        n=asked.self_check or 0,
-        variants=asked.variants,
-        seed=asked.seed,
-        batch_size=asked.batch_size,
-        labels=parse_labels(asked.labels, classes),
-        prompts=list(asked.prompt) or None,
-        numbers=parse_numbers(asked.numbers) if asked.numbers else None,
+        operator=flags.operator,
+        mask=None if flags.mask is None else read_mask(flags.mask, height, width),
+        noise=flags.noise or 0.0,
+        n=flags.self_check or 0,
+        variants=flags.variants,
+        seed=flags.seed,
+        batch_size=flags.batch_size,
+        labels=parse_labels(flags.labels, classes),
+        prompts=list(flags.prompt) or None,
+        numbers=parse_numbers(flags.numbers) if flags.numbers else None,
         **settings,
     )
     console.print(found.sentence)
@@ -402,30 +403,30 @@ def _check_method(asked: Edit, out: Path, command: str) -> None:
         console.print(f"warning: {found.warning}")
     found = replace(
         found,
-        weights=asked.weights if asked.ema is None else f"ema {asked.ema}",
-        mask=asked.mask,
+        weights=flags.weights if flags.ema is None else f"ema {flags.ema}",
+        mask=flags.mask,
         command=command,
     )
     write_output(path, json_bytes(found))
     console.print(f"wrote {path}")
 
 
-def _inpainting(asked: Edit) -> Inpaint:
+def _inpainting(flags: Edit) -> Inpaint:
     """The same flags of ``undrift inpaint``."""
     kept = {field.name for field in fields(Inpaint)} & {field.name for field in fields(Edit)}
-    return Inpaint(**{name: getattr(asked, name) for name in kept})
+    return Inpaint(**{name: getattr(flags, name) for name in kept})
 
 
-def _next(asked: Edit) -> list[str]:
+def _next(flags: Edit) -> list[str]:
     """The words that edit the same anew."""
-    seed = asked.seed + 1
-    return repeated(asked, Edit, seed=seed, out=numbered(asked.out, asked.seed, seed))
+    seed = flags.seed + 1
+    return repeated(flags, Edit, seed=seed, out=numbered(flags.out, flags.seed, seed))
 
 
 def _measured(
     images: NDArray[np.uint8], operator: str, noise: float, seed: int
 ) -> NDArray[np.uint8]:
-    """What the operator makes of images (N, H, W, C), with noise in levels, as bytes."""
+    """What the operator makes of images (N, H, W, C), with noise in pixel values, as bytes."""
     import torch
 
     from undrift.randomness import generator

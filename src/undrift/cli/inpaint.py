@@ -1,4 +1,4 @@
-"""``undrift inpaint RUN``: paint what a mask hides of images."""
+"""``undrift inpaint RUN``: fill in masked parts of images."""
 
 from __future__ import annotations
 
@@ -49,19 +49,19 @@ _HIDDEN = 128  # grey
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(ProcessFlags, WeightsOptions):
-    """Paint what a mask hides of images, several times each; the rest stays as it is.
+    """Fill in masked parts of images, several times each; the rest stays as it is.
 
     A diffusion model was never trained for it. A GAN searches for latents whose images agree with
     what is to be seen, for as long as it is given.
 
     Attributes:
         target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
-        data: images to paint in: any DATA that `undrift train` takes; by default the held-out
+        data: images to fill in: any DATA that `undrift train` takes; by default the held-out
             images of the run's own data.
         mask: top, bottom, left, right or center; or a picture of the images' size in which white
-            is what gets painted.
+            is what is filled in.
         n: how many images, the first ones.
-        variants: how often each is painted.
+        variants: completions of each image.
         split: part of the data; test, else validation, else all of it.
         labels: class names, or indices where no class is called by a number, which the model is
             conditioned on; image i gets entry i modulo their count. `given` is the data's own.
@@ -81,7 +81,7 @@ class Inpaint(ProcessFlags, WeightsOptions):
         iterations: of a GAN: steps of the search, 100 by default.
         seconds: of a GAN: time for all of it, in place of iterations.
         seed: of the initial noise.
-        batch_size: fills painted at once; None picks.
+        batch_size: completions computed at once; None picks.
         out: the folder to write; RUN/inpainted/SEED-N-KEY by default, where KEY stands for the
             other settings; inpainted/SEED-N-KEY for a pipeline that is in no run.
     """
@@ -120,8 +120,8 @@ class Inpaint(ProcessFlags, WeightsOptions):
         super().__post_init__()
         if self.mask is None:
             raise UsageError(
-                "--mask: say what to paint, as top, bottom, left, right, center or a picture in "
-                "which that is white"
+                "--mask: say what to fill in, as top, bottom, left, right, center or a picture in "
+                "which it is white"
             )
         for flag in ("n", "variants", "steps", "resample", "jump", "batch_size"):
             at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 1)
@@ -132,32 +132,32 @@ class Inpaint(ProcessFlags, WeightsOptions):
 
 
 def run(arguments: list[str]) -> None:
-    """Parse ``arguments``, paint, and write fills and a picture that shows them side by side.
+    """Parse ``arguments``, inpaint, and write completions and a picture of them side by side.
 
     Raises:
         UsageError: a bad flag, a mask that does not fit, or an ``--out`` that holds samples.
         DataError: images or a mask that cannot be read.
         ModelFileError: no model there, or a damaged one.
     """
-    asked = parse(Inpaint, "inpaint", arguments)
+    flags = parse(Inpaint, "inpaint", arguments)
     refuse_empty(
-        asked,
+        flags,
         arguments,
         labels="one name or more, all, or given",
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
     )
-    place = folder_of(asked, "inpainted")
-    out = place if asked.out is None else Path(asked.out)
-    paint(asked, out, command_line("inpaint", arguments))
-    make_console(quiet=asked.quiet).print(following("undrift", "inpaint", *_next(asked)))
+    place = folder_of(flags, "inpainted")
+    out = place if flags.out is None else Path(flags.out)
+    fill_in(flags, out, command_line("inpaint", arguments))
+    make_console(quiet=flags.quiet).print(following("undrift", "inpaint", *_next(flags)))
 
 
-def paint(asked: Inpaint, out: Path, command: str) -> None:
-    """Paint, and write fills and a picture that shows them side by side.
+def fill_in(flags: Inpaint, out: Path, command: str) -> None:
+    """Fill in images, and write completions and a picture of them side by side.
 
     Args:
-        asked: the flags.
+        flags: the flags.
         out: the folder to write.
         command: that repeats it, for the record.
 
@@ -166,7 +166,7 @@ def paint(asked: Inpaint, out: Path, command: str) -> None:
         DataError: images or a mask that cannot be read.
         ModelFileError: no model there, or a damaged one.
     """
-    console = make_console(quiet=asked.quiet)
+    console = make_console(quiet=flags.quiet)
     check_unfinished(out)
     writable_folder("--out", out)
 
@@ -181,18 +181,18 @@ def paint(asked: Inpaint, out: Path, command: str) -> None:
     from undrift.pipelines.png import encode_png
     from undrift.runs.recipes import choose_device
 
-    numbers = parse_numbers(asked.numbers) if asked.numbers else None
-    if asked.threads is not None:
-        torch.set_num_threads(asked.threads)
-    subject = open_target(asked.target, ema=asked.ema, weights=asked.weights)
+    numbers = parse_numbers(flags.numbers) if flags.numbers else None
+    if flags.threads is not None:
+        torch.set_num_threads(flags.threads)
+    subject = open_target(flags.target, ema=flags.ema, weights=flags.weights)
     if subject.pipeline is None:
-        raise UsageError(f"{asked.target}: these are samples; name a run or a pipeline")
-    pipeline = subject.pipeline.to(choose_device(asked.device))
+        raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
+    pipeline = subject.pipeline.to(choose_device(flags.device))
     height, width, _ = subject.shape
-    mask = read_mask(asked.mask or "", height, width)
-    data, source = load_for(subject, asked.data)
-    split, part = part_of(data, source, asked.split)
-    images = part.images[: asked.n]
+    mask = read_mask(flags.mask or "", height, width)
+    data, source = load_for(subject, flags.data)
+    split, part = part_of(data, source, flags.split)
+    images = part.images[: flags.n]
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
     for line in finding_lines(data.report):
         console.print(line)
@@ -200,43 +200,43 @@ def paint(asked: Inpaint, out: Path, command: str) -> None:
         console.print(f"warning: {line}")
     with (
         SampleFolder(
-            out, command, len(images) * asked.variants, pipeline.fingerprint, (BESIDE,)
+            out, command, len(images) * flags.variants, pipeline.fingerprint, (BESIDE,)
         ) as folder,
-        progress(console, "painting") as show,
+        progress(console, "inpainting") as show,
         warnings.catch_warnings(action="ignore", category=OutOfRangeWarning),  # printed above
     ):
-        painted = pipeline.inpaint(
+        filled = pipeline.inpaint(
             images,
             mask,
-            variants=asked.variants,
-            labels=labels_of(asked.labels, pipeline, part, np.arange(len(images))),
-            prompts=list(asked.prompt) or None,
+            variants=flags.variants,
+            labels=labels_of(flags.labels, pipeline, part, np.arange(len(images))),
+            prompts=list(flags.prompt) or None,
             numbers=numbers,
-            seed=asked.seed,
-            batch_size=asked.batch_size,
+            seed=flags.seed,
+            batch_size=flags.batch_size,
             on_progress=counted(show),
-            **_settings(pipeline, asked),
+            **_settings(pipeline, flags),
         )
-        folder.add(painted)
-        picture = image_grid(_beside(images, mask, painted), columns=2 + asked.variants)
+        folder.add(filled)
+        picture = image_grid(_beside(images, mask, filled), columns=2 + flags.variants)
         folder.write(BESIDE, encode_png(picture, {"command": command}))
         folder.close()
-    cost = f"{painted.nfe:.4g} network evaluations each"
-    console.print(f"{plural(len(painted), 'fill')} in {painted.seconds:.1f} s, {cost}")
+    cost = f"{filled.nfe:.4g} network evaluations each"
+    console.print(f"{plural(len(filled), 'completion')} in {filled.seconds:.1f} s, {cost}")
     console.print(f"wrote {out / BESIDE}")
 
 
-def _next(asked: Inpaint) -> list[str]:
-    """The words that paint the same anew."""
-    seed = asked.seed + 1
-    return repeated(asked, Inpaint, seed=seed, out=numbered(asked.out, asked.seed, seed))
+def _next(flags: Inpaint) -> list[str]:
+    """The words that fill in the same anew."""
+    seed = flags.seed + 1
+    return repeated(flags, Inpaint, seed=seed, out=numbered(flags.out, flags.seed, seed))
 
 
-def _settings(pipeline: Pipeline, asked: Inpaint) -> dict[str, Any]:
+def _settings(pipeline: Pipeline, flags: Inpaint) -> dict[str, Any]:
     """The settings of its family; of one that cannot inpaint none, which the call refuses."""
     if pipeline.inpainting is None:
         return {}
-    return family_settings(pipeline.inpainting, asked, SETTINGS, pipeline.noun)
+    return family_settings(pipeline.inpainting, flags, SETTINGS, pipeline.noun)
 
 
 def labels_of(
@@ -264,15 +264,15 @@ def labels_of(
 
 
 def _beside(
-    images: NDArray[np.uint8], mask: NDArray[np.bool_], painted: Samples
+    images: NDArray[np.uint8], mask: NDArray[np.bool_], filled: Samples
 ) -> NDArray[np.uint8]:
-    """Rows of an image, the same with what is hidden in grey, and its fills."""
+    """Rows of an image, the same with the mask in grey, and its completions."""
     import numpy as np
 
     some = images[:SHOWN]
-    holed = np.where(mask[None, :, :, None], np.uint8(_HIDDEN), some)
-    fills = painted.images.reshape(len(images), -1, *images.shape[1:])[:SHOWN]
-    rows = np.concatenate([some[:, None], holed[:, None], fills], axis=1)
+    masked = np.where(mask[None, :, :, None], np.uint8(_HIDDEN), some)
+    completions = filled.images.reshape(len(images), -1, *images.shape[1:])[:SHOWN]
+    rows = np.concatenate([some[:, None], masked[:, None], completions], axis=1)
     return rows.reshape(-1, *images.shape[1:])
 
 

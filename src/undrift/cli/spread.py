@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 SPREAD = ("spread.npz", "spread.png")
 
 LEAST = 1.0
-"""Levels that are added to a standard deviation: of few results it may be 0 by chance."""
+"""Pixel values that are added to a standard deviation: of few results it may be 0 by chance."""
 
 
 def moments(edited: Samples, variants: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation, in levels, (N, H, W, C), of each image's results."""
+    """Mean and standard deviation, in pixel values, (N, H, W, C), of each image's results."""
     each = edited.images.astype("float64").reshape(-1, variants, *edited.images.shape[1:])
     return each.mean(1), each.std(1, ddof=1)
 
@@ -57,7 +57,7 @@ def write_spread(
         record: more arrays to write.
 
     Returns:
-        The bounds, in levels, (N, H, W, C); None without.
+        The bounds, in pixel values, (N, H, W, C); None without.
     """
     import numpy as np
 
@@ -95,5 +95,5 @@ def covered(
     wide = (bounds[1] - bounds[0]).mean()
     return (
         f"bounds of {coverage:.0%}: {share:.1%} of the pixels of {plural(len(truth), 'image')} lie "
-        f"within, {wide:.1f} levels apart on average"
+        f"within, {wide:.1f} of 255 apart on average"
     )

@@ -1,8 +1,8 @@
-"""Images with holes: what is asked to be painted, and how it is counted.
+"""Images that are edited or have masked parts, and the numbers of their results.
 
-N images with V fills each make N V fills in order, the fills of one image side by side: fill i is
-the one numbered ``i mod V`` of image ``i div V``. A mask says what is to be painted, True or white,
-as inpainting models of the field have it.
+N images with V variants each make N V results in order, those of one image side by side: result i
+is variant ``i mod V`` of image ``i div V``. A mask is True, or white, where to fill in, as for
+inpainting models of the field.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import MOST_IMAGES, check_images, within
 
 Rows = range | NDArray[np.int64]
-"""Numbers of some fills."""
+"""Numbers of some results."""
 
-_FILL = 1 << 32
-"""Between the noise numbers of two fills of one image: beyond any number of images."""
+_VARIANT = 1 << 32
+"""Between the noise numbers of two results of one image: beyond any number of images."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Variants:
 
     Attributes:
         images: uint8 (N, H, W, C).
-        variants: fills of each image.
+        variants: results of each image.
         first: number of the first image, a key of its noise.
     """
 
@@ -57,19 +57,21 @@ class Variants:
         return Variants(images, variants, first)
 
     def __len__(self) -> int:
-        """Number of fills."""
+        """Number of results."""
         return len(self.images) * self.variants
 
     def numbers(self, rows: Rows) -> list[int]:
-        """Keys of the noise of some fills, however many images and fills there are."""
-        return [self.first + i // self.variants + i % self.variants * _FILL for i in map(int, rows)]
+        """Keys of the noise of some results, however many images and variants there are."""
+        return [
+            self.first + i // self.variants + i % self.variants * _VARIANT for i in map(int, rows)
+        ]
 
     def pixels(self, rows: Rows) -> Tensor:
-        """The images of some fills, uint8 (len(rows), C, H, W)."""
+        """The images of some results, uint8 (len(rows), C, H, W)."""
         return torch.from_numpy(self.images[self._places(rows)]).permute(0, 3, 1, 2)
 
-    def by_fill(self, condition: Condition) -> Condition:
-        """The condition of N images as that of their N V fills."""
+    def by_result(self, condition: Condition) -> Condition:
+        """The condition of N images as that of their N V results."""
         return condition[torch.from_numpy(self._places(range(len(self))))]
 
     def _places(self, rows: Rows) -> NDArray[np.int64]:
@@ -111,7 +113,7 @@ class Holes(Variants):
             )
         if mask.dtype != np.bool_:
             raise UsageError(
-                f"inpaint: mask of {mask.dtype}, wanted bool, True where paint is wanted; of a "
+                f"inpaint: mask of {mask.dtype}, wanted bool, True where to fill in; of a "
                 "picture, mask > 127"
             )
         if mask.shape not in ((height, width), images.shape[:3]):
@@ -120,9 +122,7 @@ class Holes(Variants):
                 f"or {images.shape[:3]} for each"
             )
         if not mask.any():
-            raise UsageError(
-                "inpaint: the mask hides nothing; True, or white, is what gets painted"
-            )
+            raise UsageError("inpaint: the mask is empty; make it True, or white, where to fill in")
         check_images(len(images), first, seed)
         within("variants", variants, 1, MOST_IMAGES // len(images))
         return cls(images, variants, first, np.broadcast_to(mask, images.shape[:3]))
@@ -131,7 +131,7 @@ class Holes(Variants):
         """What is known of them, bool (len(rows), 1, H, W)."""
         return torch.from_numpy(~self.hidden[self._places(rows)])[:, None]
 
-    def filled(self, rows: Rows, paint: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The images of some fills with ``paint`` (len(rows), H, W, C) where they were hidden."""
+    def filled(self, rows: Rows, completions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The images of some results, with ``completions`` (len(rows), H, W, C) where masked."""
         places = self._places(rows)
-        return np.where(self.hidden[places][..., None], paint, self.images[places])
+        return np.where(self.hidden[places][..., None], completions, self.images[places])

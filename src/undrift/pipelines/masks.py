@@ -32,7 +32,7 @@ def read_mask(name: str, height: int, width: int) -> NDArray[np.bool_]:
     """
     mask = _half(name, height, width) if name in NAMES else _picture(name, height, width)
     if not mask.any():
-        raise UsageError(f"mask {name}: it hides nothing; white is what gets painted")
+        raise UsageError(f"mask {name}: it is empty; white is what is filled in")
     return mask
 
 

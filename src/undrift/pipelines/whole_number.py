@@ -7,7 +7,7 @@ from undrift.limits import MOST_IMAGES
 
 MOST_STEPS = 100_000
 
-_MOST_FIRST = 1 << 32  # between the noise numbers of two fills of one image, see holes.py
+_MOST_FIRST = 1 << 32  # between the noise numbers of two results of one image, see holes.py
 
 
 def within(name: str, value: int, least: int, most: int | None = None) -> int:

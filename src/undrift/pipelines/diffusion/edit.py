@@ -63,7 +63,7 @@ def edit(
     restoring = settings.operator is not None
     sampler = SAMPLER if restoring else spec.sampler if settings.like is None else "euler"
     drawing = drawing_of(model, settings, condition, sampler)
-    of_images, condition = condition, given.by_fill(condition)
+    of_images, condition = condition, given.by_result(condition)
     labels = None if condition.labels is None else condition.labels.numpy()
     own = {name: value for name, value in settings.own().items() if value is not None}
     record = {**drawing.settings(), **own}
@@ -153,7 +153,7 @@ def _check_size(model: DiffusionModel, given: Variants) -> None:
 def _restoring(
     model: DiffusionModel, codec: Affine, given: Variants, settings: DiffusionEditing
 ) -> Bind:
-    """Binds the measurements of some fills to their denoiser.
+    """Binds the measurements of some results to their denoiser.
 
     Raises:
         UsageError: for measurements of another shape than the operator makes.
@@ -190,7 +190,7 @@ def _restoring(
 
 
 def _starting(model: DiffusionModel, given: Variants, t: Tensor) -> Start:
-    """The images of some fills at the noise level of ``t``."""
+    """The images of some results at the noise level of ``t``."""
     _check_size(model, given)
     level = model.denoiser.schedule(t)
 

@@ -51,7 +51,7 @@ from undrift.sampling.learned import Tabled
 from undrift.sampling.thresholding import DataRange
 
 SAMPLER = "ddpm"
-"""New noise at every step lets hidden pixels follow the known ones: on the digits it fills best."""
+"""New noise at every step lets hidden pixels follow the known ones: best on the digits."""
 
 LONGER = 2
 """Steps unless told otherwise, in those of the model's own sampling."""
@@ -73,7 +73,7 @@ def inpaint(
         raise UsageError(f"inpaint: pixels cannot be known in the space of {type(codec).__name__}")
     drawing = drawing_of(model, settings, condition, SAMPLER)
     request = Request(len(holes), seed, 0, batch_size)
-    condition = holes.by_fill(condition)
+    condition = holes.by_result(condition)
     times = _times(drawing, settings)
     limits = DataRange.of_codec(codec, spec.shape[0])
     counted = CountedDenoiser(model.denoiser)
@@ -148,7 +148,7 @@ def drawing_of(
     condition: Condition,
     sampler: str,
 ) -> Drawing:
-    """How fills are drawn: by ``sampler`` and twice the model's own steps by default.
+    """How results are drawn: by ``sampler`` and twice the model's own steps by default.
 
     Raises:
         UsageError: for guidance without conditions, or a sampler that cannot follow what is known.
@@ -165,8 +165,8 @@ def drawing_of(
         raise UsageError("sampler 'learned' was learned for whole images: name another")
     if settings.sampler is not None and adaptive_name(settings.sampler) is not None:
         raise UsageError(
-            f"sampler {settings.sampler!r} chooses its own steps, and these would follow the "
-            f"paint: name one that takes steps, such as {SAMPLER}"
+            f"sampler {settings.sampler!r} chooses its own steps, and these would follow "
+            f"what is filled in: name one that takes steps, such as {SAMPLER}"
         )
     chosen = DiffusionSettings(
         guidance=guidance,

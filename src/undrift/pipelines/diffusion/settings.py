@@ -79,7 +79,8 @@ class DiffusionEditing:
         like: variations near an image: the image is taken back to the noise that it would be drawn
             from (`undrift.sampling.inverse.invert`), of which this share is replaced by new noise,
             from 0 (it stays) to 1. Steps are Euler's.
-        noise: of the operator: standard deviation of the measurement's error, in levels of 255.
+        noise: of the operator: standard deviation of the measurement's error, in pixel values
+            from 0 to 255.
         method: of the operator: ``"moments"``, ``"pigdm"``, ``"dps"``, ``"ddnm"`` or
             ``"diffpir"``; see `undrift.sampling.inverse.posterior`.
         iterations: of moments: passes back through the network for each evaluation.
@@ -101,7 +102,7 @@ class DiffusionEditing:
     grid: Grid = None
 
     def __post_init__(self) -> None:
-        if sum(way is not None for way in (self.operator, self.strength, self.like)) != 1:
+        if sum(task is not None for task in (self.operator, self.strength, self.like)) != 1:
             raise UsageError(
                 "edit: give one of operator, as blur:2, strength, as 0.6, and like, as 0.3"
             )
@@ -111,7 +112,7 @@ class DiffusionEditing:
         if self.like is not None and self.sampler is not None:
             raise UsageError(f"sampler {self.sampler!r} with like: its steps are Euler's")
         if not 0 <= self.noise <= 255:
-            raise UsageError(f"noise {self.noise}: give levels from 0 to 255")
+            raise UsageError(f"noise {self.noise}: give pixel values from 0 to 255")
         within("iterations", self.iterations, 1, 1000)
 
     def own(self) -> dict[str, object]:
