@@ -34,7 +34,10 @@ def refused(words, capsys):
         ("train digits --steps None", "--steps None: wanted a whole number$"),
         ("train digits --steps 1.5", "--steps 1.5: wanted a whole number$"),
         ("train digits --lr fast", "--lr fast: wanted a number$"),
-        ("train digits --method gan", "--method gan: wanted diffusion, r3gan.* or dcgan"),
+        (
+            "train digits --method gan",
+            "--method gan: wanted diffusion, r3gan.* or adversarial-flow; did",
+        ),
         ("train digits --method stylegan", "did you mean stylegan2"),
         ("train digits --channels 2", "--channels 2: wanted 1, 3 or 4$"),
         ("train digits --stpes 3", "unknown flag --stpes; did you mean --steps"),

@@ -13,7 +13,8 @@ from undrift.cli.doctor import EXTRAS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTIONAL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-OPTIONAL.pop("dev")
+for of_the_project in ("dev", "docs"):
+    OPTIONAL.pop(of_the_project)
 
 
 def package(requirement):

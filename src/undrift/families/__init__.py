@@ -54,7 +54,11 @@ def family_of_method(method: str, parameter: str = "method") -> Family[Any]:
     for family in FAMILIES:
         if method in family.methods:
             return family
-    known = [method for family in FAMILIES for method in family.methods]
+    known = [
+        method
+        for family in FAMILIES
+        for method in (family.methods if family.scratch is None else family.scratch)
+    ]
     near = nearest(method, known, synonyms.CHOICES)
     hint = "" if near is None else f"; did you mean {near}?"
     wanted = f"wanted {', '.join(known[:-1])} or {known[-1]}{hint}"

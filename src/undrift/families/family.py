@@ -114,6 +114,7 @@ class Family(ABC, Generic[Config]):
     Attributes:
         name: of the family.
         methods: what ``--method`` may name.
+        scratch: those of them that ``undrift train`` trains from images alone; None: all.
         config: dataclass of the family's part of ``config.yaml``.
         kind: what that part calls itself under ``kind``; None where it has no such key.
         noun: what a model of the family is called.
@@ -125,6 +126,7 @@ class Family(ABC, Generic[Config]):
 
     name: ClassVar[str]
     methods: ClassVar[tuple[str, ...]]
+    scratch: ClassVar[tuple[str, ...] | None] = None
     config: ClassVar[type]
     kind: ClassVar[str | None]
     noun: ClassVar[str]

@@ -25,6 +25,7 @@ class AdapterFamily(Family[AdapterConfig]):
 
     name: ClassVar[str] = "adapter"
     methods: ClassVar[tuple[str, ...]] = ("control", "lora")
+    scratch: ClassVar[tuple[str, ...] | None] = ()
     config: ClassVar[type] = AdapterConfig
     kind: ClassVar[str | None] = "adapter"
     noun: ClassVar[str] = "adapter"

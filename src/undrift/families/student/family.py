@@ -14,7 +14,7 @@ from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
 from undrift.families.family import Draw, Family, Recipe, Request
 from undrift.families.student.level import best_level
-from undrift.families.student.recipe import OBJECTIVES, from_scratch
+from undrift.families.student.recipe import FROM_SCRATCH, OBJECTIVES, from_scratch
 from undrift.families.student.teacher import open_teacher
 from undrift.metrics import Images
 from undrift.networks import ContextSpec, NetworkConfig, build_network
@@ -38,6 +38,7 @@ class StudentFamily(Family[StudentConfig]):
 
     name: ClassVar[str] = "student"
     methods: ClassVar[tuple[str, ...]] = tuple(OBJECTIVES)
+    scratch: ClassVar[tuple[str, ...] | None] = tuple(FROM_SCRATCH)
     config: ClassVar[type] = StudentConfig
     kind: ClassVar[str | None] = "student"
     noun: ClassVar[str] = "few-step student"
