@@ -72,6 +72,17 @@ def test_samples_take_a_strength_and_0_is_the_base(capsys: pytest.CaptureFixture
     assert record["strength"] == 0.5 and "edges" in record["maps"]
 
 
+def test_classes_that_the_base_lacks_are_named(capsys: pytest.CaptureFixture) -> None:
+    images = np.arange(40 * 64, dtype=np.uint8).reshape(40, 8, 8)
+    labels, names = np.arange(40) % 3, np.array(["boot", "3", "sandal"])
+    np.savez("shoes.npz", images=images, labels=labels, class_names=names)
+    words = ADAPT.replace("--quiet", "")
+    assert main(f"adapt base shoes.npz --lora 2 {words} --out shoes".split()) == 0
+    assert configuration_of(open_run("shoes")).model.classes == (-1, 3, -1)
+    said = "the base has no class boot, sandal: learned as images without a class, which "
+    assert said + "--guidance 0 draws" in " ".join(capsys.readouterr().out.split())
+
+
 def test_runs_that_are_moved_together_find_each_other(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
@@ -80,7 +91,7 @@ def test_runs_that_are_moved_together_find_each_other(
     words = ADAPT.replace("--quiet", "")
     adapt = f"adapt {{}}/base --lora 2 {words} --out {{}}/lora"
     assert main(adapt.format(runs, runs).split()) == 0
-    capsys.readouterr()
+    assert "no class" not in capsys.readouterr().out
     runs.rename(moved)
     pipeline = undrift.load(moved / "lora")
     assert isinstance(pipeline, AdapterPipeline)

@@ -127,6 +127,40 @@ def test_samples_are_drawn_with_maps_and_the_record_repeats_them(
     assert again.settings["maps"]["mask"] != record["settings"]["maps"]["mask"]  # other types
 
 
+def test_images_say_which_map_they_were_drawn_from(capsys: pytest.CaptureFixture) -> None:
+    words = "sample run --steps 1 --map mask=photos/masks edges@photos/1.png"
+    assert main([*words.split(), "--out", "every"]) == 0
+    printed = capsys.readouterr().out
+    assert "20 images in" in printed and "maps for" not in printed and " -n" not in printed
+    images = json.loads(Path("every/samples.json").read_text())["images"]
+    assert [Path(one["maps"]["mask"]).name for one in images[:3]] == ["0.png", "1.png", "10.png"]
+    assert all(one["maps"]["edges"] == "photos/1.png" for one in images)
+    with Image.open("every/000001.png") as picture:
+        assert json.loads(picture.text["maps"]) == images[1]["maps"]
+
+
+@pytest.mark.parametrize(
+    ("n", "said"),
+    [
+        (3, "map mask: the first 3 of 20 maps are used"),
+        (22, "map mask: 20 maps for 22 images: they are used again, in turn"),
+    ],
+)
+def test_maps_left_over_and_used_again_are_said(
+    n: int, said: str, capsys: pytest.CaptureFixture
+) -> None:
+    words = f"sample run -n {n} --steps 1 --map mask=photos/masks --out turns{n}"
+    assert main(words.split()) == 0
+    printed = capsys.readouterr().out
+    assert said in printed and "no map" not in printed
+
+
+def test_a_model_of_maps_drawn_without_says_so(capsys: pytest.CaptureFixture) -> None:
+    assert main("sample run -n 1 --steps 1 --out without".split()) == 0
+    printed = capsys.readouterr().out
+    assert "no map given: drawn without; --map mask=FILE gives one" in printed
+
+
 def test_a_run_starts_from_the_encoders_of_the_same_maps(tmp_path: Path) -> None:
     settings = {"network": "mlp", "batch_size": 4, "threads": 1, "bare": True, "init": "run"}
     settings |= {"learning_rate": 1e-12, "steps": 1, "maps": ["mask", "edges", "lowres:2"]}

@@ -197,6 +197,11 @@ def test_data_without_them_says_so(folder: Folder) -> None:
     where = folder()
     with pytest.raises(DataError, match="no column 'depth_file_name'"):
         load(where, maps=["depth"])
+    rows = (where / "metadata.jsonl").read_text().splitlines()
+    first = json.dumps({"file_name": "0.png"})
+    (where / "metadata.jsonl").write_text("\n".join([first, *rows[1:]]))
+    with pytest.raises(DataError, match="line 1: mask_file_name is missing: give every image"):
+        load(where, maps=["mask"])
     (where / "metadata.jsonl").unlink()
     with pytest.raises(UsageError, match="maps 'mask_file_name'"):
         load(where, maps=["mask"])

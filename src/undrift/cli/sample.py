@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 FOLLOWED, FOLLOWED_POINTS = 4, 1000
 """Images, or toy 2-D points, of which a trajectory is shown."""
 
+SAMPLES = 16
+"""Images that are drawn where nothing says how many."""
+
 SETTINGS = (
     *("steps", "sampler", "grid", "tolerance", "analytic_first_step", "guidance", "threshold"),
     *("negative", "guide_with", "guidance_interval", "guidance_rescale", "truncation"),
@@ -60,7 +63,7 @@ class Sample(ProcessFlags, WeightsOptions):
 
     Attributes:
         target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
-        n: how many images to draw.
+        n: how many images to draw; by default as many as a folder of --map has maps, else 16.
         labels: class names, or indices where no class is called by a number; image i gets entry i
             modulo their count. `all` is every class in stored order. Without it, labels follow the
             training frequencies.
@@ -107,7 +110,7 @@ class Sample(ProcessFlags, WeightsOptions):
     """
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 16
+    n: Annotated[int | None, tyro.conf.arg(aliases=["-n"])] = None
     labels: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
@@ -171,7 +174,15 @@ def run(arguments: list[str]) -> None:
         InterruptedRunError: Ctrl-C; the same command goes on.
         TerminatedError: SIGTERM; the same command goes on.
     """
-    asked = parse(Sample, "sample", arguments)
+    given = parse(Sample, "sample", arguments)
+    files: dict[str, list[Path]] = {}
+    if given.maps:
+        from undrift.pipelines.maps import map_files
+
+        files = map_files(given.maps)
+    most = max(map(len, files.values()), default=1)
+    n = given.n or (most if most > 1 else SAMPLES)
+    asked = replace(given, n=n)
     console = make_console(quiet=asked.quiet)
     refuse_empty(
         asked,
@@ -194,7 +205,7 @@ def run(arguments: list[str]) -> None:
     from undrift.data.scatter import on_plane
     from undrift.pipelines.folder import SampleFolder
     from undrift.pipelines.labels import parse_labels
-    from undrift.pipelines.maps import read_maps
+    from undrift.pipelines.maps import map_notes, read_maps
     from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
@@ -216,37 +227,37 @@ def run(arguments: list[str]) -> None:
     )
     for line in out_of_range(numbers, pipeline.spec):
         console.print(f"warning: {line}")
+    for line in map_notes(files, n, pipeline.spec):
+        console.print(line)
     command = command_line("sample", arguments)
     npz = None if asked.npz is None else Path(asked.npz)
     with (
-        SampleFolder(out, command, asked.n, pipeline.fingerprint, (STRIP, GIF)) as folder,
-        _saving(folder, asked.n, out),
+        SampleFolder(out, command, n, pipeline.fingerprint, (STRIP, GIF), files) as folder,
+        _saving(folder, n, out),
         progress(console, "sampling") as show,
         warnings.catch_warnings(action="ignore", category=OutOfRangeWarning),  # printed above
     ):
         if folder.finished:
-            console.print(
-                f"{out}: {folder.finished} of {plural(asked.n, 'image')} are there; going on"
-            )
-            if folder.finished == asked.n:
+            console.print(f"{out}: {folder.finished} of {plural(n, 'image')} are there; going on")
+            if folder.finished == n:
                 folder.check(draw(1).settings)
         way = None
         if asked.trajectory and not (out / GIF).exists():
-            followed = min(asked.n, FOLLOWED_POINTS if on_plane(pipeline.spec.shape) else FOLLOWED)
+            followed = min(n, FOLLOWED_POINTS if on_plane(pipeline.spec.shape) else FOLLOWED)
             way = draw(followed, trajectory=followed)
-        while (first := folder.finished) < asked.n:
-            count = min(asked.batch_size or pipeline.batch_size, asked.n - first)
-            folder.add(draw(count, first=first, on_progress=_shown(show, first, asked.n)))
+        while (first := folder.finished) < n:
+            count = min(asked.batch_size or pipeline.batch_size, n - first)
+            folder.add(draw(count, first=first, on_progress=_shown(show, first, n)))
         if way is not None:
             _show_way(way, folder, command)
         samples = folder.close(npz)
-    console.print(f"{plural(asked.n, 'image')} in {samples.seconds:.1f} s, {_cost(samples)}")
+    console.print(f"{plural(n, 'image')} in {samples.seconds:.1f} s, {_cost(samples)}")
     console.print(f"wrote {out / 'grid.png'}")
     if asked.trajectory:
         console.print(f"wrote {out / STRIP} and {out / GIF}")
     if npz is not None:
         console.print(f"wrote {npz}")
-    console.print(following("undrift", "sample", *_next(asked)))
+    console.print(following("undrift", "sample", *_next(given)))
 
 
 def _next(asked: Sample) -> list[str]:

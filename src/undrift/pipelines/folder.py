@@ -51,6 +51,8 @@ class SampleFolder:
         n: how many images are asked for.
         model: fingerprint of the pipeline.
         others: names of files beside images, grid and record that will be written.
+        maps: name -> files of the maps that images are drawn from, image i from i modulo their
+            count.
 
     Attributes:
         finished: how many images are there, those of an earlier process among them.
@@ -63,11 +65,13 @@ class SampleFolder:
         n: int,
         model: str | None = None,
         others: Collection[str] = (),
+        maps: Mapping[str, Sequence[Path]] | None = None,
     ) -> None:
         self._out = out
         self._command = command
         self._n = n
         self._model = model
+        self._maps = maps or {}
         self._names = {RECORD, GRID, *others}
         self._lock = FileLock(out)
         self._made = False
@@ -155,7 +159,8 @@ class SampleFolder:
     def add(self, part: Samples) -> None:
         """Write the next images.
 
-        Each PNG carries the settings, the command and its own index, label and prompt as text.
+        Each PNG carries the settings, the command and its own index, label, prompt and map files as
+        text.
 
         Raises:
             UsageError: if they cannot be written, or do not continue what is there.
@@ -166,13 +171,14 @@ class SampleFolder:
         settings = json.dumps(part.settings | {"n": self._n, "first": self._first(part)})
         start = self.finished
         for i, image in enumerate(part.images):
-            entry = _entry(part, i, start + i)
+            entry = self._entry(part, i, start + i)
             text = {
                 "command": self._command,
                 "settings": settings,
                 "index": str(start + i),
                 **({"label": str(entry["class"])} if "class" in entry else {}),
                 **({"prompt": entry["prompt"]} if "prompt" in entry else {}),
+                **({"maps": json.dumps(entry["maps"])} if "maps" in entry else {}),
             }
             self.write(entry["file"], encode_png(to_picture(image), text))
         self._parts.append(part)
@@ -220,7 +226,9 @@ class SampleFolder:
         self, settings: Mapping[str, Any], samples: Samples | None = None, *, interrupted: bool
     ) -> None:
         """Write the record of the images that are finished, which are none at first."""
-        images = [] if samples is None else [_entry(samples, i, i) for i in range(len(samples))]
+        images = (
+            [] if samples is None else [self._entry(samples, i, i) for i in range(len(samples))]
+        )
         cost = {} if samples is None else {"nfe": samples.nfe, **_nfe_of_images(samples)}
         record = {
             "command": self._command,
@@ -242,6 +250,14 @@ class SampleFolder:
             raise UsageError(
                 f"cannot write {error.filename or path}: {reason(error)}; give another"
             ) from error
+
+    def _entry(self, samples: Samples, i: int, number: int) -> dict[str, Any]:
+        """What the record says of image ``number``, row ``i`` of ``samples``."""
+        entry = _entry(samples, i, number)
+        if self._maps:
+            several = self._maps.items()
+            entry["maps"] = {name: str(files[number % len(files)]) for name, files in several}
+        return entry
 
     def _first(self, part: Samples) -> int:
         """Number of the request's first image, of which ``part`` draws a later one."""

@@ -136,6 +136,24 @@ def read_maps(words: Sequence[str], spec: SampleSpec) -> dict[str, np.ndarray]:
     """
     known = {one.name: one for one in spec.maps}
     found: dict[str, np.ndarray] = {}
+    for name, files in map_files(words).items():
+        if name not in known:
+            takes = f"this model takes {', '.join(known)}" if known else "this model takes no maps"
+            raise UsageError(f"{named('maps')} {shown(name)}: {did_you_mean(name, known, takes)}")
+        read = _picture if f"{name}@" in {word[: len(name) + 1] for word in words} else _map
+        with strict_warnings():
+            found[name] = np.stack([read(file, known[name], spec) for file in files])
+    return found
+
+
+def map_files(words: Sequence[str]) -> dict[str, list[Path]]:
+    """The files of each map that `read_maps` reads, in order.
+
+    Raises:
+        UsageError: another form, or a name that comes twice.
+        DataError: a folder without pictures.
+    """
+    found: dict[str, list[Path]] = {}
     for word in words:
         place = min((i for i in (word.find("="), word.find("@")) if i > 0), default=-1)
         name, path = word[:place], word[place + 1 :]
@@ -146,13 +164,30 @@ def read_maps(words: Sequence[str], spec: SampleSpec) -> dict[str, np.ndarray]:
             )
         if name in found:
             raise UsageError(f"{named('maps')}: {name} comes twice; put its maps into one folder")
-        if name not in known:
-            takes = f"this model takes {', '.join(known)}" if known else "this model takes no maps"
-            raise UsageError(f"{named('maps')} {shown(name)}: {did_you_mean(name, known, takes)}")
-        read = _picture if word[place] == "@" else _map
-        with strict_warnings():
-            found[name] = np.stack([read(file, known[name], spec) for file in _files(path)])
+        found[name] = _files(path)
     return found
+
+
+def map_notes(files: Mapping[str, Sequence[Path]], n: int, spec: SampleSpec) -> list[str]:
+    """What a user may not expect of the maps of ``n`` images: none given, left over, used again.
+
+    Args:
+        files: from `map_files`.
+        n: number of images.
+        spec: of the model.
+    """
+    if spec.maps and not files:
+        one = spec.maps[0]
+        path = f"{one.name}=FILE" if one.source == "paired" else f"{one.name}@PICTURE"
+        return [f"no map given: drawn without; {named('maps')} {path} gives one"]
+    notes = []
+    for name, several in files.items():
+        if len(several) > n:
+            notes.append(f"map {name}: the first {n} of {len(several)} maps are used")
+        elif 1 < len(several) < n:
+            maps = f"{len(several)} maps for {n} images"
+            notes.append(f"map {name}: {maps}: they are used again, in turn")
+    return notes
 
 
 def _files(path: str) -> list[Path]:

@@ -11,12 +11,12 @@ from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.families import family_of
-from undrift.families.adapter.recipe import adaptable, adapted
+from undrift.families.adapter.recipe import adaptable, adapted, refuse_known_maps
 from undrift.names import find
 from undrift.networks.control import ControlConfig
 from undrift.networks.lora import LoRAConfig
 from undrift.options.adapt import AdaptOptions
-from undrift.options.maps import map_words
+from undrift.options.maps import MapRequest, map_words
 from undrift.pipelines import Pipeline
 from undrift.pipelines.adapter import BaseReference
 from undrift.runs.configuration import DataConfig, RunConfig, absolute
@@ -68,6 +68,12 @@ def adapt_run(
     config = _config(
         run, stored, trained, replace(wanted, fingerprint=images.fingerprint), images, options
     )
+    lacking = _lacking(trained.spec.class_names, images)
+    if lacking:
+        console.print(
+            f"note: the base has no class {', '.join(lacking)}: learned as images without a "
+            "class, which --guidance 0 draws"
+        )
     out = None if options.out is None else RunDirectory(options.out)
     return train_run(
         Start(out, source, config, origin=str(run.path)),
@@ -82,7 +88,9 @@ def _data(
 ) -> tuple[str, DataConfig]:
     """Where the images are, and how they are read: with the base's size and channels."""
     channels, height, width = stored.model.spec.shape
-    maps = map_words([*stored.data.maps, *options.condition])
+    requested = map_words(options.condition, "condition")
+    refuse_known_maps(stored.model.spec.maps, [MapRequest.parse(word).name for word in requested])
+    maps = map_words([*stored.data.maps, *requested])
     if data is None:
         return find_images(stored.data, run.path), replace(stored.data, maps=maps)
     size = width if width == height else f"{width}x{height}"
@@ -156,6 +164,17 @@ def _classes(known: tuple[str, ...], images: ImageSet) -> tuple[int, ...] | None
     """The base's index of each class of the images, -1 of one that it does not have."""
     if images.class_names == known or not known:
         return None
+    return tuple(-1 if index is None else index for index in _places(known, images))
+
+
+def _lacking(known: tuple[str, ...], images: ImageSet) -> list[str]:
+    """Names of the classes of the images that a base with the classes ``known`` does not have."""
+    if not known:
+        return []
+    names = zip(images.class_names, _places(known, images), strict=True)
+    return [name for name, index in names if index is None]
+
+
+def _places(known: tuple[str, ...], images: ImageSet) -> list[int | None]:
     place = {name: i for i, name in enumerate(known)}
-    found = [find(name, place) for name in images.class_names]
-    return tuple(-1 if index is None else index for index in found)
+    return [find(name, place) for name in images.class_names]

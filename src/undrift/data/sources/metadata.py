@@ -106,23 +106,21 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
         ) from error
     if where.endswith(LABEL_FILE):
         return label_table(text, where)
-    parsed = jsonl_rows(text, where) if where.endswith(".jsonl") else csv_rows(text, where)
+    parsed = list(jsonl_rows(text, where) if where.endswith(".jsonl") else csv_rows(text, where))
     column = asked.label or LABEL
     captions = [name for name in asked.captions or (CAPTION,) if name != TEXT_FILE]
     wanted = [*([asked.label] if asked.label else []), *(captions if asked.captions else [])]
     map_columns = [request.name + COLUMN for request in asked.maps]
     wanted += [*asked.numbers, *map_columns]
-    numeric = Ranges(())
+    known = dict.fromkeys(name for _, values in parsed for name in values)
+    for name in wanted if parsed else ():
+        if name not in known:
+            there = shortened(", ".join(known), 200)
+            raise DataError(f"{where} has no column {name!r}: it has {there}")
+    columns = list(parsed[0][1]) if parsed else []
+    numeric = Ranges(name for name in columns if name not in (FILE_NAME, column))
     rows: list[Row] = []
-    columns: dict[str, None] = {}
     for line, values in parsed:
-        if not rows:
-            columns = dict.fromkeys(values)
-            numeric = Ranges(name for name in columns if name not in (FILE_NAME, column))
-            for name in wanted:
-                if name not in values:
-                    there = shortened(", ".join(columns), 200)
-                    raise DataError(f"{where} has no column {name!r}: it has {there}")
         row = metadata_row(line, values, where, column, captions)
         place = f"{where}, line {line}"
         numbers = [checked_number(values.get(name), f"{place}: {name}") for name in asked.numbers]

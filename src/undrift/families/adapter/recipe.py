@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from undrift.conditioning import MapSpec
@@ -50,6 +51,24 @@ def adaptable(run: str, model: ModelConfig, noun: str) -> DiffusionConfig:
     return model
 
 
+def refuse_known_maps(maps: tuple[MapSpec, ...], names: Sequence[str]) -> None:
+    """Refuse a map that the base is conditioned on.
+
+    Args:
+        maps: of the base.
+        names: of the maps that an adapter would add.
+
+    Raises:
+        UsageError: for the first that is among ``maps``.
+    """
+    taken = {one.name for one in maps}
+    for name in names:
+        if name in taken:
+            raise UsageError(
+                f"map {name}: the base is conditioned on it already; sample it with --map"
+            )
+
+
 def adapted(
     base: DiffusionConfig,
     reference: BaseReference,
@@ -73,14 +92,10 @@ def adapted(
         classes: index in the base of each class of the data; None: they are the base's own.
 
     Raises:
-        UsageError: for a map that the base has already, or a base trained for likelihood.
+        UsageError: for a base trained for likelihood.
     """
     if base.likelihood is not None:
         raise UsageError("the base was trained for likelihood; adapt a model of images")
-    taken = {one.name for one in base.spec.maps}
-    for one in maps:
-        if one.name in taken:
-            raise UsageError(f"map {one.name}: the base is conditioned on it already")
     control = isinstance(shape, ControlConfig)
     levels = base.levels
     if control and isinstance(levels, LogNormal):
