@@ -27,6 +27,19 @@ def generator(*parts: int | str, device: torch.device | str = "cpu") -> torch.Ge
     return torch.Generator(device).manual_seed(key(*parts))
 
 
+def derangement(count: int, *parts: int | str) -> Tensor:
+    """Return another row for each of ``count`` >= 2 rows, int64 (count,), each row once.
+
+    Args:
+        count: rows.
+        parts: name the draw.
+    """
+    order = torch.randperm(count, generator=generator(*parts), device="cpu")
+    other = torch.empty_like(order)
+    other[order] = order.roll(1)
+    return other
+
+
 @dataclass(frozen=True)
 class Draws:
     """The rows ``start:stop`` of everything drawn for one global batch at one step.

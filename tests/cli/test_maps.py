@@ -161,6 +161,11 @@ def test_a_model_of_maps_drawn_without_says_so(capsys: pytest.CaptureFixture) ->
     assert "no map given: drawn without; --map mask=FILE gives one" in printed
 
 
+def test_a_map_of_the_base_is_no_map_of_an_adapter(capsys: pytest.CaptureFixture) -> None:
+    assert main("adapt run --condition grey,mask:classes --out refused".split()) == 2
+    assert "map mask: the base is conditioned on it already" in capsys.readouterr().err
+
+
 def test_a_run_starts_from_the_encoders_of_the_same_maps(tmp_path: Path) -> None:
     settings = {"network": "mlp", "batch_size": 4, "threads": 1, "bare": True, "init": "run"}
     settings |= {"learning_rate": 1e-12, "steps": 1, "maps": ["mask", "edges", "lowres:2"]}

@@ -94,6 +94,14 @@ def test_real_images_are_at_no_distance_of_their_own_maps(one: MapSpec) -> None:
         assert map_consistency(one, worse, maps).own.value == pytest.approx(10, abs=0.5)
 
 
+def test_maps_are_shuffled_over_images_that_are_sorted_by_class() -> None:
+    one = MapSpec("lowres", (1, SIDE, SIDE), "lowres", factor=4)
+    images = np.repeat(np.array([20, 220], np.uint8), 30)[:, None, None, None]
+    images = np.broadcast_to(images, (60, SIDE, SIDE, 1)).copy()
+    found = map_consistency(one, images, derived_maps(one, images))
+    assert found.own.value == 0 and found.shuffled.value > 60
+
+
 def test_maps_of_their_own_cannot_be_derived() -> None:
     with pytest.raises(UsageError, match="measure overlap"):
         map_consistency(MapSpec("mask", (1, 2, 2)), np.zeros((2, 2, 2, 1), np.uint8), np.zeros(1))

@@ -13,11 +13,18 @@ from tests.pipelines.models import SMALL_MLP, SMALL_UNET, shaken, small
 
 from undrift.conditioning import MapSpec
 from undrift.errors import ModelFileError, UsageError
+from undrift.files import manifest
 from undrift.networks import TransformerConfig, UNetConfig
 from undrift.networks.control import ControlConfig
 from undrift.networks.lora import LoRAConfig, LowRank
 from undrift.pipelines import DiffusionPipeline, Pipeline
-from undrift.pipelines.adapter import AdaptedModel, AdapterFacts, AdapterPipeline, BaseReference
+from undrift.pipelines.adapter import (
+    AdaptedModel,
+    AdapterFacts,
+    AdapterPipeline,
+    BaseReference,
+    peft,
+)
 
 H, W = 8, 12
 EDGES = MapSpec("edges", (1, H, W), "edges")
@@ -193,6 +200,21 @@ def test_low_rank_files_are_those_of_peft(tmp_path: Path) -> None:
     for layer in facts["target_modules"]:
         a, b = (tensors[f"base_model.model.{layer}.lora_{matrix}.weight"] for matrix in "AB")
         assert len(a) == b.shape[1] == 3 and len(b) == len(modules[layer].weight)
+
+
+def test_an_edited_configuration_of_peft_is_refused(tmp_path: Path) -> None:
+    """PEFT would follow it, so that the same files would be two models."""
+    model = base()
+    adapted(model, LORA, tmp_path / "base").save_pretrained(tmp_path / "adapter")
+    config, listing = (tmp_path / "adapter" / name for name in (peft.CONFIG, manifest.NAME))
+    facts = json.loads(config.read_text())
+    files = manifest.read_manifest(tmp_path / "adapter", "").listing
+    for key, value in (("lora_alpha", 12), ("r", 2), ("use_rslora", True)):
+        data = json.dumps(facts | {key: value}).encode()
+        config.write_bytes(data)
+        listing.write_bytes(manifest.encode(dict(files) | {peft.CONFIG: manifest.facts(data)}))
+        with pytest.raises(ModelFileError, match=f"adapter_config.json: {key} is {value}"):
+            AdapterPipeline.on(tmp_path / "adapter", model)
 
 
 def test_what_cannot_be_adapted_is_refused() -> None:

@@ -23,6 +23,7 @@ from undrift.conditioning import MapSpec
 from undrift.conditioning.maps import derive
 from undrift.errors import UsageError
 from undrift.metrics.estimate import Estimate, student_quantile
+from undrift.randomness import derangement
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class MapConsistency:
     Attributes:
         images: how many.
         own: with the maps that the images were drawn from, in levels of 255.
-        shuffled: with the maps of other images.
+        shuffled: with the maps of other images, by a fixed random permutation.
     """
 
     images: int
@@ -61,7 +62,7 @@ def map_consistency(
             f"map {one.name}: {len(images)} images and {len(maps)} maps; wanted two pairs or more"
         )
     derived = derived_maps(one, images)
-    other = np.roll(np.arange(len(maps)), 1)
+    other = derangement(len(maps), 0, "shuffled maps").numpy()
     return MapConsistency(
         len(images), _difference(derived, maps), _difference(derived, maps[other])
     )

@@ -33,6 +33,7 @@ from undrift.metrics.segmentation import Overlap, overlap
 from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.usefulness import train_on_generated
 from undrift.metrics.vendi import vendi, vendi_score
+from undrift.randomness import derangement
 from undrift.wording import plural
 
 SUBSET = 1000
@@ -227,7 +228,7 @@ def mask_overlap(c: Comparison) -> Measured:
         name: [None if np.isnan(value) else value for value in one.classes]
         for name, one in found.items()
     }
-    others = np.roll(np.arange(len(c.samples)), 1)
+    others = derangement(len(c.samples), 0, "shuffled maps").numpy()
     shuffled = replace(c.samples, maps=tuple(one.take(others) for one in c.samples.maps))
     chance = float(np.mean([one.mean.value for one in _overlaps(c, shuffled).values()]))
     return _whole(estimate, c, classes=by_class, shuffled=chance)

@@ -15,10 +15,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from undrift.randomness import generator
+from undrift.randomness import derangement
 
 Z = 1.96
 """Half a 95 % interval in standard errors."""
@@ -26,10 +25,7 @@ Z = 1.96
 
 def others(count: int, seed: int) -> Tensor:
     """Return another row for each of ``count`` >= 2 rows, int64 (count,), each row once."""
-    order = torch.randperm(count, generator=generator(seed, "condition gap"), device="cpu")
-    other = torch.empty_like(order)
-    other[order] = order.roll(1)
-    return other
+    return derangement(count, seed, "condition gap")
 
 
 def condition_gap(right: Tensor, wrong: Tensor) -> dict[str, Any]:

@@ -88,9 +88,9 @@ def _data(
 ) -> tuple[str, DataConfig]:
     """Where the images are, and how they are read: with the base's size and channels."""
     channels, height, width = stored.model.spec.shape
-    requested = map_words(options.condition, "condition")
-    refuse_known_maps(stored.model.spec.maps, [MapRequest.parse(word).name for word in requested])
-    maps = map_words([*stored.data.maps, *requested])
+    requested = [MapRequest.parse(word).name for word in options.condition]
+    refuse_known_maps(stored.model.spec.maps, requested)
+    maps = map_words([*stored.data.maps, *options.condition])
     if data is None:
         return find_images(stored.data, run.path), replace(stored.data, maps=maps)
     size = width if width == height else f"{width}x{height}"

@@ -66,6 +66,8 @@ def load(directory: Path, base: DiffusionPipeline | None = None) -> AdaptedModel
     with torch.random.fork_rng(devices=[]):  # initial weights, soon overwritten
         adapted = AdaptedModel(base, facts)
     if isinstance(facts.shape, LoRAConfig):
+        config = str(directory / peft.CONFIG)
+        peft.check(found.files.read(peft.CONFIG), config, facts.shape, adapted.own.state_dict())
         where = str(directory / peft.WEIGHTS)
         file.load_weights(adapted.own, peft.decode(found.files.read(peft.WEIGHTS), where), where)
     else:

@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import safetensors.torch
 from torch import Tensor
 
-from undrift.errors import ModelFileError
+from undrift.errors import ModelFileError, shown
+from undrift.files.reading import mapping, parse_json
 from undrift.files.tensors import parse_tensors
 from undrift.networks.lora import LoRAConfig
 
@@ -29,8 +31,45 @@ def encode(config: LoRAConfig, weights: Mapping[str, Tensor], base: str) -> dict
         weights: ``<layer, / for .>.lora_A.weight`` and ``.lora_B.weight``.
         base: path of the base.
     """
+    tensors = {
+        _PREFIX + name.replace("/", "."): tensor.detach().to("cpu", copy=True).contiguous()
+        for name, tensor in weights.items()
+    }
+    facts = _facts(config, weights, base)
+    return {
+        CONFIG: json.dumps(facts, indent=2).encode() + b"\n",
+        WEIGHTS: safetensors.torch.save(tensors, metadata={"format": "pt"}),
+    }
+
+
+def check(data: bytes, where: str, config: LoRAConfig, weights: Iterable[str]) -> None:
+    """Refuse an ``adapter_config.json`` by which PEFT would compute another model.
+
+    Args:
+        data: its content.
+        where: its path, for messages.
+        config: rank and alpha of the adapter.
+        weights: names of its weights.
+
+    Raises:
+        ModelFileError: for a damaged file, or the first value that is not as `encode` wrote it; the
+            base's path may differ.
+    """
+    found = mapping(
+        parse_json(data, where, ModelFileError, _ADVICE), where, ModelFileError, _ADVICE
+    )
+    for name, value in _facts(config, weights, "").items():
+        if name != "base_model_name_or_path" and found.get(name) != value:
+            raise ModelFileError(
+                f"{where}: {name} is {shown(found.get(name))}, the adapter has {shown(value)}; "
+                f"{_ADVICE}"
+            )
+
+
+def _facts(config: LoRAConfig, weights: Iterable[str], base: str) -> dict[str, Any]:
+    """What ``adapter_config.json`` says."""
     layers = sorted({name.rpartition(".lora_")[0].replace("/", ".") for name in weights})
-    facts = {
+    return {
         "peft_type": "LORA",
         "task_type": None,
         "base_model_name_or_path": base,
@@ -45,14 +84,6 @@ def encode(config: LoRAConfig, weights: Mapping[str, Tensor], base: str) -> dict
         "rank_pattern": {},
         "alpha_pattern": {},
         "inference_mode": True,
-    }
-    tensors = {
-        _PREFIX + name.replace("/", "."): tensor.detach().to("cpu", copy=True).contiguous()
-        for name, tensor in weights.items()
-    }
-    return {
-        CONFIG: json.dumps(facts, indent=2).encode() + b"\n",
-        WEIGHTS: safetensors.torch.save(tensors, metadata={"format": "pt"}),
     }
 
 
