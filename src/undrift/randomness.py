@@ -34,7 +34,8 @@ def derangement(count: int, *parts: int | str) -> Tensor:
         count: rows.
         parts: name the draw.
     """
-    order = torch.randperm(count, generator=generator(*parts), device="cpu")
+    source = generator(*parts)
+    order = torch.randperm(count, generator=source, device="cpu", dtype=torch.int64)
     other = torch.empty_like(order)
     other[order] = order.roll(1)
     return other
