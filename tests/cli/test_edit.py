@@ -107,10 +107,14 @@ def test_measured_images_are_restored_and_compared(tmp_path, capsys):
         ),
         ("edit model --operator blur:1 --self-check 5", 2, "--self-check 5: .* at least 20"),
         ("edit model data.npz --operator blur:1 --self-check 20", 2, "without DATA"),
-        ("edit model --operator blur:1 --self-check 20 --measure", 2, "--measure: it is not of"),
-        ("edit model --operator blur:1 --self-check 20 --interval 0.9", 2, "--interval: it is not"),
-        ("edit model --operator blur:1 --self-check 20 -n 9", 2, "--n: it is not of --self-check"),
-        ("edit model --operator blur:1 --self-check 20 --split test", 2, "--split: it is not of"),
+        ("edit model --operator blur:1 --self-check 20 --measure", 2, "--measure: it does not go"),
+        (
+            "edit model --operator blur:1 --self-check 20 --interval 0.9",
+            2,
+            "--interval: it does not",
+        ),
+        ("edit model --operator blur:1 --self-check 20 -n 9", 2, "--n: it does not go with --self"),
+        ("edit model --operator blur:1 --self-check 20 --split test", 2, "--split: it does not go"),
         (
             "edit model --operator blur:1 --self-check 20 --labels given",
             2,

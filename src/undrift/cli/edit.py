@@ -68,13 +68,11 @@ class Edit(ProcessFlags, WeightsOptions):
             (factor), quantise:8 (levels of brightness) or grey. DATA are taken as they are, in the
             size that the operator makes; the run's own images are put through it first.
         self_check: draw so many images of the model itself, at least 20, put them through the
-        operator
-            or mask, restore them, and test whether the results are spread as they should be: a
-            p-value for this method and number of steps. DATA are not needed.
+            operator or mask, restore them, and test whether the results are spread as they should
+            be: a p-value for this method and number of steps. DATA are not needed.
         measure: put DATA through the operator first, too; prints how near the results come.
         interval: of the operator: also write bounds of every pixel that hold so many of the pixels
-        of a
-            new image on average, as 0.9, calibrated on 20 other held-out images, which are
+            of a new image on average, as 0.9, calibrated on 20 other held-out images, which are
             restored under the same conditions. Both are drawn from the split at random, by --seed.
         noise: of the operator: standard deviation of the error of pixels, in pixel values from 0 to
             255.
@@ -158,7 +156,7 @@ class Edit(ProcessFlags, WeightsOptions):
             )
         for name in ("measure", "interval", "n", "split"):
             if self.self_check is not None and getattr(self, name) != getattr(Edit, name):
-                raise UsageError(f"--{name}: it is not of --self-check; leave it out")
+                raise UsageError(f"--{name}: it does not go with --self-check; leave it out")
         if self.method == "repaint" and self.mask is None:
             raise UsageError("--method repaint: it belongs to --mask; name another")
         for name in ("n", "variants", "steps", "iterations", "batch_size"):
