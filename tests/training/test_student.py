@@ -202,6 +202,22 @@ def test_the_held_out_loss_depends_on_the_maps_derived_from_held_out_images(monk
     assert loss() != pytest.approx(right, rel=1e-3)
 
 
+@pytest.mark.parametrize("changes", [METHODS["consistency"], METHODS["flow map"]])
+def test_the_condition_gap_is_0_of_a_student_that_ignores_its_labels_only(changes):
+    images = digits()
+    made = student(images, **changes)
+
+    def gap():
+        found = made.validate(made.pipeline(), images.images, images.condition())
+        return found["condition_gaps"]["labels"]["gap"]
+
+    assert abs(gap()) > 0
+    for name, weight in made.networks["encoder"].named_parameters():
+        if name.startswith("labels."):
+            torch.nn.init.zeros_(weight)
+    assert gap() == 0
+
+
 def test_what_does_not_fit_is_refused():
     images = digits()
     with pytest.raises(UsageError, match="steps 3: method consistency takes 1, 2 or 4"):

@@ -17,6 +17,7 @@ from typing import Any
 
 from torch import Tensor
 
+from undrift.conditioning import Condition, ConditionSpec
 from undrift.randomness import derangement
 
 Z = 1.96
@@ -26,6 +27,30 @@ Z = 1.96
 def others(count: int, seed: int) -> Tensor:
     """Return another row for each of ``count`` >= 2 rows, int64 (count,), each row once."""
     return derangement(count, seed, "condition gap")
+
+
+def shuffled(
+    spec: ConditionSpec, condition: Condition, count: int, seed: int
+) -> dict[str, Condition]:
+    """For each kind that a model takes and is trained without at times, ``condition`` of others.
+
+    Args:
+        spec: of the model.
+        condition: of ``count`` images.
+        count: how many.
+        seed: of the permutation, which is that of every kind.
+
+    Returns:
+        Kind -> ``condition`` with the entries of that kind permuted; empty for one image.
+    """
+    if count < 2:
+        return {}
+    other = others(count, seed)
+    return {
+        kind.name: condition.with_entry(kind.name, condition[kind.name][other])
+        for kind in spec.kinds
+        if kind.dropout and kind.name in condition
+    }
 
 
 def condition_gap(right: Tensor, wrong: Tensor) -> dict[str, Any]:

@@ -72,7 +72,9 @@ class StudentFamily(Family[StudentConfig]):
 
     def validation_passes(self, config: StudentConfig) -> int:
         """See `Family.validation_passes`: student and target, and a guided teacher twice."""
-        return VALIDATION_IMAGES * (2 if config.guidance is None else 4)
+        # Once as they are, and once for each kind of condition with that kind shuffled.
+        kinds = sum(bool(kind.dropout) for kind in config.spec.condition().kinds)
+        return VALIDATION_IMAGES * (2 if config.guidance is None else 4) * (1 + kinds)
 
     def peak_rate(self, config: StudentConfig) -> float:
         """See `Family.peak_rate`."""

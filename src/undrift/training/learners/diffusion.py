@@ -44,7 +44,7 @@ from undrift.pipelines import DiffusionPipeline, Pipeline, SampleSpec
 from undrift.pipelines.diffusion.one_step import OneStep, denoise_once
 from undrift.randomness import Draws, generator, key
 from undrift.schema import check_ranges
-from undrift.training.condition_gap import condition_gap, others
+from undrift.training.condition_gap import condition_gap, shuffled
 from undrift.training.gaussian import error as gaussian_error
 from undrift.training.held_out import condition_at, pixels_at, spread
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
@@ -259,15 +259,10 @@ class DiffusionLearner:
         condition = self._known(condition, rows, pixels)
         pipeline = pipeline_as(pipeline, DiffusionPipeline)
         log_snr = torch.linspace(*VALIDATION_LOG_SNR, VALIDATION_LEVELS, dtype=torch.float64)
-        other = others(count, self._seed)
-        shuffled = {
-            kind.name: condition.with_entry(kind.name, condition[kind.name][other])
-            for kind in self._encoder.spec.kinds
-            if kind.dropout and kind.name in condition and count > 1
-        }
+        wrong_ones = shuffled(self._encoder.spec, condition, count, self._seed)
         contexts = [
             None if pipeline.encoder is None else pipeline.encoder(each, count)
-            for each in (condition, *shuffled.values())
+            for each in (condition, *wrong_ones.values())
         ]
         # The denoiser reads its times by its own path, which of a likelihood model is learned.
         schedule = pipeline.denoiser.schedule
@@ -292,9 +287,10 @@ class DiffusionLearner:
             "standard_errors": [deviation / math.sqrt(count) for deviation in deviations],
             "loss": sum(errors) / len(errors),
         }
-        if shuffled:
+        if wrong_ones:
             result["condition_gaps"] = {
-                name: condition_gap(right, each) for name, each in zip(shuffled, wrong, strict=True)
+                name: condition_gap(right, each)
+                for name, each in zip(wrong_ones, wrong, strict=True)
             }
         if self._eigenvalues is not None:
             result["gaussian"] = gaussian_error(self._eigenvalues, log_snr).tolist()

@@ -32,6 +32,7 @@ from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.pipelines.student import StudentModel
 from undrift.pipelines.student.model import bound_estimate
 from undrift.randomness import Draws, generator, key
+from undrift.training.condition_gap import condition_gap, shuffled
 from undrift.training.held_out import condition_at, pixels_at, spread
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.learners.student_config import PathConfig, StudentConfig
@@ -219,7 +220,9 @@ class StudentLearner:
         """Mean loss on held-out images at the gap of a finished run, with the same noise always.
 
         Returns:
-            ``loss``.
+            ``loss``, and ``condition_gaps``: for each kind of condition what `condition_gap`
+            returns, at one level, where the student has those of other images and its teacher has
+            not.
         """
         count = min(len(images), VALIDATION_IMAGES)
         rows = spread(len(images), count)
@@ -238,9 +241,17 @@ class StudentLearner:
         if self.config.guidance is not None:
             middle = sum(self.config.guidance) / 2
             scale = torch.full((count,), middle, dtype=torch.float64, device=self._device)
-        student = self._estimate(model.denoiser, model.encoder, given, count, scale)
-        losses = self._losses(student, drawn, given, scale, 1.0)
-        return {"loss": float(losses.mean())}
+
+        def losses(one: Condition) -> Tensor:
+            student = self._estimate(model.denoiser, model.encoder, one, count, scale)
+            return self._losses(student, drawn, given, scale, 1.0)
+
+        right = losses(given)
+        wrong = {
+            name: condition_gap(right[None], losses(one)[None])
+            for name, one in shuffled(spec, given, count, self._seed).items()
+        }
+        return {"loss": float(right.mean())} | ({"condition_gaps": wrong} if wrong else {})
 
     def one_step(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
