@@ -14,7 +14,8 @@ and R2, to first order in :math:`h`, without a second derivative. Any map that s
 minimises the first term of (2); the transport term, whose weight falls by half a cosine over the
 run, picks out the one that moves it least, and keeps the generator from wandering. The
 discriminator's gradient reaches the generator with a root mean square of 1 per element, so that
-its weight against the transport does not depend on the discriminator's scale.
+its weight against the transport does not depend on the discriminator's scale. The mean is over the
+images of one backward pass: ranks and micro-batches are normalised each on its own.
 
 Reference: Lin et al. 2025, "Adversarial Flow Models", sections 3 and 4; losses and penalties are
 those of R3GAN (`undrift.gan`).
@@ -110,7 +111,10 @@ def generator_losses(real: Tensor, fake: Tensor, moved: Tensor, weight: float) -
 
 
 def with_gradient_size(x: Tensor, size: float) -> Tensor:
-    """``x`` (B, ...), with a gradient of root mean square ``size`` per element; 0 stays 0."""
+    """``x`` (B, ...), with a gradient of root mean square ``size`` per element; 0 stays 0.
+
+    The mean is over all of ``x``, so that a batch divided in parts has another gradient.
+    """
 
     def normalised(gradient: Tensor) -> Tensor:
         root = gradient.float().square().mean().sqrt().clamp_min(torch.finfo(torch.float32).tiny)
