@@ -13,6 +13,7 @@ from PIL import Image
 import undrift
 from undrift.cli.dispatch import main
 from undrift.errors import ModelFileError, UsageError
+from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.adapter import AdapterPipeline
 from undrift.runs.directory import open_run
 from undrift.runs.loading import configuration_of
@@ -128,6 +129,7 @@ def test_the_same_command_finds_its_run_and_train_resumes_it(capsys: pytest.Capt
         ("adapt base --condition lowres", 2, "--condition lowres: wanted lowres:2"),
         ("adapt base --condition grey", 2, "grey: the images are grey themselves"),
         ("adapt base --condition mask", 2, "maps 'mask_file_name': digits has no columns"),
+        ("adapt base --condition edges --merge", 2, "--merge: a control branch is no change of"),
         ("adapt base --lora 0", 2, "--lora 0"),
         ("adapt base/pipeline --lora 2", 2, "a pipeline; name its run"),
         ("adapt control --lora 2", 2, "control: of family adapter; adapters are for"),
@@ -144,6 +146,14 @@ def test_what_cannot_be_done_is_one_clear_line(
     error = capsys.readouterr().err
     assert said in error.replace("'", "") or said in error
     assert error.count("\n") == 1 and not Path("refused").exists()
+
+
+def test_a_merged_adapter_is_a_model_of_its_own() -> None:
+    assert main(f"adapt base digits --lora 2 {ADAPT} --out lora --merge".split()) == 0
+    merged, whole = undrift.load("lora/merged"), undrift.load("lora")
+    assert type(merged) is DiffusionPipeline and merged.spec == undrift.load("base").spec
+    wanted = whole(4, labels=3, steps=2).images.astype(int)
+    assert np.abs(merged(4, labels=3, steps=2).images - wanted).max() <= 1
 
 
 def test_from_python(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undrift.cli.console import following, make_console
+from undrift.cli.dispatch import first_rank
 from undrift.cli.flags import parse, repeated
+from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options import AdaptOptions, AdaptSources
 
@@ -19,10 +21,20 @@ class AdaptCommand(AdaptOptions, AdaptSources):
     stores its own weights, and path and fingerprint of the base.
 
     Attributes:
+        merge: also write the base with a low-rank adapter added to its weights, a pipeline of its
+            own: RUN/merged.
         quiet: print nothing but errors.
     """
 
+    merge: bool = False
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.merge and self.lora is None:
+            raise UsageError(
+                "--merge: a control branch is no change of the base's weights; leave it out"
+            )
 
 
 def run(arguments: list[str]) -> None:
@@ -40,6 +52,12 @@ def run(arguments: list[str]) -> None:
 
     made = adapt_run(asked.target, asked.data, asked, console=console)
     console.print(made.summary)
+    if asked.merge and first_rank():
+        from undrift.pipelines.adapter import AdapterPipeline
+
+        pipeline = AdapterPipeline.read(made.pipeline, None)
+        pipeline.merged().save_pretrained(made.directory / "merged")
+        console.print(f"merged  {made.directory / 'merged'}")
     console.print(following("undrift", "sample", *_next(asked, made.directory)))
 
 
