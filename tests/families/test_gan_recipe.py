@@ -6,7 +6,7 @@ import pytest
 
 from undrift.data import load
 from undrift.errors import UsageError
-from undrift.families import Recipe, Request
+from undrift.families import Recipe, RecipeRequest
 from undrift.families.gan.recipe import gan_recipe
 from undrift.options.train import TrainOptions
 from undrift.pipelines import SampleSpec
@@ -22,7 +22,7 @@ def recipe(
 ) -> Recipe:
     asked = TrainOptions(method=method, **settings)  # type: ignore[arg-type]
     spec = SampleSpec(shape=shape)
-    return gan_recipe(Request(asked, load("digits"), spec, device, budget, own_network=False))
+    return gan_recipe(RecipeRequest(asked, load("digits"), spec, device, budget, own_network=False))
 
 
 @pytest.mark.parametrize(

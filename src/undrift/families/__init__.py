@@ -9,7 +9,7 @@ from undrift.advice import named
 from undrift.errors import UsageError, shortened, shown
 from undrift.families.adapter import AdapterFamily
 from undrift.families.diffusion import DiffusionFamily
-from undrift.families.family import Family, ModelConfig, Recipe, Request
+from undrift.families.family import Family, ModelConfig, Recipe, RecipeRequest
 from undrift.families.gan import GANFamily
 from undrift.families.student import StudentFamily
 from undrift.names import nearest
@@ -20,7 +20,7 @@ __all__ = [
     "Family",
     "ModelConfig",
     "Recipe",
-    "Request",
+    "RecipeRequest",
     "family_of",
     "family_of_kind",
     "family_of_method",

@@ -58,7 +58,7 @@ class ModelConfig(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Request:
+class RecipeRequest:
     """What a recipe depends on.
 
     Attributes:
@@ -136,7 +136,7 @@ class Family(ABC, Generic[Config]):
     images_needed: ClassVar[bool] = False
 
     @abstractmethod
-    def recipe(self, request: Request) -> Recipe:
+    def recipe(self, request: RecipeRequest) -> Recipe:
         """The recipe of ``request.settings.method``.
 
         Raises:

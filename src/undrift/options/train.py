@@ -40,7 +40,7 @@ class TrainOptions(Options):
         steps: optimiser updates to make; excludes ``budget`` and ``images``.
         batch_size: images in the global batch, over all ranks and micro-batches.
         micro_batch: images in one forward pass per rank (gradient accumulation); does not change
-            the result.
+            the result, but of ``adversarial-flow``, which normalises gradients by micro-batch.
         seed: random seed.
         size: of the images to train on, in pixels: 64 for squares, or width x height, as 64x48.
         fit: how images of other shapes are made to fit: ``crop`` the centre or ``pad``.

@@ -19,7 +19,7 @@ from undrift.conditioning.text import TextSpec
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
 from undrift.errors import DataError, UsageError
-from undrift.families import Recipe, Request, family_of, family_of_method
+from undrift.families import Recipe, RecipeRequest, family_of, family_of_method
 from undrift.families.grid import grid_for
 from undrift.families.parameters import with_parameters
 from undrift.families.points import check_points
@@ -89,7 +89,7 @@ def resolve(
         numbers=_numbers(source, train),
         maps=map_specs(settings.maps, train),
     )
-    recipe = family.recipe(Request(settings, data, spec, device, budget, own_network))
+    recipe = family.recipe(RecipeRequest(settings, data, spec, device, budget, own_network))
     batch, model = settings.batch_size or recipe.batch_size, recipe.model
     if settings.parameters is not None:
         model = with_parameters(model, parameter_count(settings.parameters))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
-from undrift.families.family import Family, Recipe, Request
+from undrift.families.family import Family, Recipe, RecipeRequest
 from undrift.networks import ContextSpec, build_network
 from undrift.pipelines import Pipeline
 from undrift.pipelines.adapter import open_base
@@ -31,7 +31,7 @@ class AdapterFamily(Family[AdapterConfig]):
     noun: ClassVar[str] = "adapter"
     reference_curve: ClassVar[bool] = True
 
-    def recipe(self, request: Request) -> Recipe:
+    def recipe(self, request: RecipeRequest) -> Recipe:
         """See `Family.recipe`; an adapter needs a base, and is made by ``undrift adapt``."""
         flag = "--condition edges" if request.settings.method == "control" else "--lora 8"
         raise UsageError(

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from undrift.families.diffusion.initial import copy_weights
 from undrift.families.diffusion.likelihood import for_likelihood
 from undrift.families.diffusion.recipe import diffusion_recipe
-from undrift.families.family import Family, Recipe, Request
+from undrift.families.family import Family, Recipe, RecipeRequest
 from undrift.networks import ContextSpec, NetworkConfig, build_network
 from undrift.pipelines import Pipeline
 from undrift.training.learner import Learner
@@ -36,7 +36,7 @@ class DiffusionFamily(Family[DiffusionConfig]):
     reference_curve: ClassVar[bool] = True
     images_needed: ClassVar[bool] = True
 
-    def recipe(self, request: Request) -> Recipe:
+    def recipe(self, request: RecipeRequest) -> Recipe:
         """See `Family.recipe`."""
         recipe, model = diffusion_recipe(request)
         if request.settings.recipe == "likelihood":

@@ -13,7 +13,7 @@ from undrift.codec import Standardise, codec_config
 from undrift.data import ImageSet
 from undrift.diffusion import VE, EDMWeight, LogNormal
 from undrift.errors import UsageError
-from undrift.families.family import Recipe, Request
+from undrift.families.family import Recipe, RecipeRequest
 from undrift.families.grid import SMALL, TINY
 from undrift.families.points import BATCH, IMAGES
 from undrift.networks import (
@@ -115,7 +115,7 @@ def points_recipe(device: str) -> NetworkRecipe:
     )
 
 
-def diffusion_recipe(request: Request) -> tuple[Recipe, DiffusionConfig]:
+def diffusion_recipe(request: RecipeRequest) -> tuple[Recipe, DiffusionConfig]:
     """The recipe for images, and the model in it.
 
     Raises:
@@ -172,7 +172,7 @@ def _transformer(side: int, device: str) -> TransformerConfig:
     return TransformerConfig(patch=patch, width=192, depth=6, heads=6)
 
 
-def _dropout(request: Request, labels: float) -> float:
+def _dropout(request: RecipeRequest, labels: float) -> float:
     """Share of conditions that are dropped, of labels alone ``labels`` by default.
 
     Raises:

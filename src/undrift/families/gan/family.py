@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from undrift.families.family import Family, Recipe, Request
+from undrift.families.family import Family, Recipe, RecipeRequest
 from undrift.families.gan.recipe import gan_recipe
 from undrift.networks import ContextSpec
 from undrift.networks.gan import AdversaryConfig, build_generator
@@ -40,7 +40,7 @@ class GANFamily(Family[GANConfig]):
     noun: ClassVar[str] = "GAN"
     augmented: ClassVar[str] = "of what the discriminator sees"
 
-    def recipe(self, request: Request) -> Recipe:
+    def recipe(self, request: RecipeRequest) -> Recipe:
         """See `Family.recipe`."""
         return gan_recipe(request)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from undrift.advice import named
 from undrift.codec import IdentityConfig
 from undrift.errors import UsageError
-from undrift.families.family import Recipe, Request
+from undrift.families.family import Recipe, RecipeRequest
 from undrift.families.points import BATCH as POINTS_BATCH
 from undrift.families.points import IMAGES
 from undrift.gan import Hinge, NonSaturating, RelativisticPaired, Wasserstein
@@ -61,7 +61,7 @@ GAN_WAVES = tuple(math.pi * 2**octave for octave in range(4))
 """The same for a discriminator, to which the box is [-1, 1]: the slowest goes through it once."""
 
 
-def gan_recipe(request: Request) -> Recipe:
+def gan_recipe(request: RecipeRequest) -> Recipe:
     """The recipe of a method.
 
     Raises:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
-from undrift.families.family import Draw, Family, Recipe, Request
+from undrift.families.family import Draw, Family, Recipe, RecipeRequest
 from undrift.families.student.level import best_level
 from undrift.families.student.recipe import FROM_SCRATCH, OBJECTIVES, from_scratch
 from undrift.families.student.teacher import open_teacher
@@ -43,7 +43,7 @@ class StudentFamily(Family[StudentConfig]):
     kind: ClassVar[str | None] = "student"
     noun: ClassVar[str] = "few-step student"
 
-    def recipe(self, request: Request) -> Recipe:
+    def recipe(self, request: RecipeRequest) -> Recipe:
         """See `Family.recipe`; a student that has a teacher is made by ``undrift distill``."""
         return from_scratch(request)
 

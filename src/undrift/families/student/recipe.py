@@ -13,7 +13,7 @@ from undrift.distillation import (
 )
 from undrift.errors import UsageError
 from undrift.families.diffusion.recipe import diffusion_recipe
-from undrift.families.family import Recipe, Request
+from undrift.families.family import Recipe, RecipeRequest
 from undrift.networks import are_points
 from undrift.networks.gan import MLPGANConfig, R3GANConfig
 from undrift.pipelines import DiffusionPipeline, SampleSpec
@@ -117,7 +117,7 @@ def distilled(
     return Recipe(model, batch_size, int(SHARE * images), rate, bfloat16=False)
 
 
-def from_scratch(request: Request) -> Recipe:
+def from_scratch(request: RecipeRequest) -> Recipe:
     """The recipe of a student without a teacher: that of a diffusion model with its objective.
 
     Raises:
