@@ -81,7 +81,7 @@ def test_classes_that_the_base_lacks_are_named(capsys: pytest.CaptureFixture) ->
     assert main(f"adapt base shoes.npz --lora 2 {words} --out shoes".split()) == 0
     assert configuration_of(open_run("shoes")).model.classes == (-1, 3, -1)
     said = "the base has no class boot, sandal: learned as images without a class, which "
-    assert said + "--guidance 0 draws" in " ".join(capsys.readouterr().out.split())
+    assert said + "`undrift sample --guidance 0` draws" in " ".join(capsys.readouterr().out.split())
 
 
 def test_runs_that_are_moved_together_find_each_other(

@@ -18,5 +18,5 @@ def test_a_compiler_that_fails_is_named(tmp_path: Path, monkeypatch: pytest.Monk
     broken.chmod(0o755)
     monkeypatch.setenv("CXX", str(broken))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    with pytest.raises(UsageError, match="--compile: the compiler failed .* leave it out"):
+    with pytest.raises(UsageError, match="^compile: the compiler failed .* leave it out"):
         undrift.train("digits", steps=2, compile=True, out=tmp_path / "run")

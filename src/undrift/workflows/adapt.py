@@ -72,7 +72,7 @@ def adapt_run(
     if lacking:
         console.print(
             f"note: the base has no class {', '.join(lacking)}: learned as images without a "
-            "class, which --guidance 0 draws"
+            "class, which `undrift sample --guidance 0` draws"
         )
     out = None if options.out is None else RunDirectory(options.out)
     return train_run(

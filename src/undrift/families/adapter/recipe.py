@@ -65,7 +65,8 @@ def refuse_known_maps(maps: tuple[MapSpec, ...], names: Sequence[str]) -> None:
     for name in names:
         if name in taken:
             raise UsageError(
-                f"map {name}: the base is conditioned on it already; sample it with --map"
+                f"map {name}: the base is conditioned on it already, and takes it as "
+                "`undrift sample --map`"
             )
 
 
