@@ -43,26 +43,21 @@ def run(arguments: list[str]) -> None:
     Raises:
         UndriftError: see `undrift.workflows.adapt.adapt_run`.
     """
-    asked = parse(AdaptCommand, "adapt", arguments)
-    console = make_console(quiet=asked.quiet)
-    if asked.out is not None:
-        writable_folder("--out", Path(asked.out))
+    command = parse(AdaptCommand, "adapt", arguments)
+    console = make_console(quiet=command.quiet)
+    if command.out is not None:
+        writable_folder("--out", Path(command.out))
 
+    from undrift.cli.sample import Sample
     from undrift.workflows.adapt import adapt_run
 
-    made = adapt_run(asked.target, asked.data, asked, console=console)
+    made = adapt_run(command.target, command.data, command, console=console)
     console.print(made.summary)
-    if asked.merge and first_rank():
+    if command.merge and first_rank():
         from undrift.pipelines.adapter import AdapterPipeline
 
         pipeline = AdapterPipeline.read(made.pipeline, None)
         pipeline.merged().save_pretrained(made.directory / "merged")
         console.print(f"merged  {made.directory / 'merged'}")
-    console.print(following("undrift", "sample", *_next(asked, made.directory)))
-
-
-def _next(asked: AdaptCommand, made: Path) -> list[str]:
-    """The words by which samples are drawn from the adapted model on the same processor."""
-    from undrift.cli.sample import Sample
-
-    return repeated(asked, Sample, keep=("device", "threads"), target=made)
+    drawing = repeated(command, Sample, keep=("device", "threads"), target=made.directory)
+    console.print(following("undrift", "sample", *drawing))

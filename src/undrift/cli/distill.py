@@ -31,20 +31,15 @@ def run(arguments: list[str]) -> None:
     Raises:
         UndriftError: see `undrift.workflows.distill.distill_run`.
     """
-    asked = parse(DistillCommand, "distill", arguments)
-    console = make_console(quiet=asked.quiet)
-    if asked.out is not None:
-        writable_folder("--out", Path(asked.out))
+    command = parse(DistillCommand, "distill", arguments)
+    console = make_console(quiet=command.quiet)
+    if command.out is not None:
+        writable_folder("--out", Path(command.out))
 
+    from undrift.cli.sample import Sample
     from undrift.workflows.distill import distill_run
 
-    made = distill_run(asked.target, asked, console=console)
+    made = distill_run(command.target, command, console=console)
     console.print(made.summary)
-    console.print(following("undrift", "sample", *_next(asked, made.directory)))
-
-
-def _next(asked: DistillCommand, made: Path) -> list[str]:
-    """The words by which samples are drawn from the student on the same processor."""
-    from undrift.cli.sample import Sample
-
-    return repeated(asked, Sample, keep=("device", "threads"), target=made)
+    drawing = repeated(command, Sample, keep=("device", "threads"), target=made.directory)
+    console.print(following("undrift", "sample", *drawing))

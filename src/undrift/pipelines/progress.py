@@ -47,6 +47,30 @@ OnProgress = Callable[[Progress], None]
 """``on_progress(progress)``, after every step; raising from it cancels the request."""
 
 
+def tell_of_batch(
+    on_progress: OnProgress, batches: Sequence[range], k: int, images: np.ndarray
+) -> None:
+    """Tell that batch ``k`` is finished, of a model whose batches are one step each.
+
+    Args:
+        on_progress: who is told.
+        batches: numbers of the images of every batch.
+        k: the batch that was drawn.
+        images: its images, uint8 (B, H, W, C).
+    """
+    first = batches[0].start
+    on_progress(
+        Progress(
+            done=k + 1,
+            total=len(batches),
+            finished=batches[k].stop - first,
+            n=batches[-1].stop - first,
+            rows=batches[k],
+            look=lambda: images,
+        )
+    )
+
+
 def telling(
     on_progress: OnProgress,
     batches: Sequence[range],

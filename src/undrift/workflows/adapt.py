@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import torch
 from rich.console import Console
 
 from undrift.data import ImageSet
@@ -24,11 +23,10 @@ from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.images import find_images, load_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.progress import OnTraining
-from undrift.runs.recipes import FEWEST, choose_device, map_specs
+from undrift.runs.recipes import FEWEST, map_specs
 from undrift.training.learners.diffusion import DiffusionConfig
-from undrift.training.plan import TrainingPlan
 from undrift.wording import plural
-from undrift.workflows.planning import Start, is_finished
+from undrift.workflows.planning import Start, config_from_run, is_finished
 from undrift.workflows.train import Run, train_run
 
 
@@ -138,26 +136,8 @@ def _config(
         options.learning_rate,
         _classes(trained.spec.class_names, images),
     )
-    batch = options.batch_size or recipe.batch_size
-    device = choose_device(options.device)
-    return RunConfig(
-        data=data,
-        model=recipe.model,
-        training=TrainingPlan(
-            steps=1
-            if options.budget is not None
-            else max(1, (options.images or recipe.images) // batch),
-            batch_size=batch,
-            seed=options.seed,
-            balance=plan.balance and train.labels is not None,
-            learning_rate=recipe.learning_rate,
-            clip=recipe.clip,
-            device="cuda" if device == "cuda" else "cpu",
-            threads=options.threads or torch.get_num_threads(),
-            checkpoint_every=options.checkpoint_every,
-        ),
-        budget=options.budget,
-    )
+    balance = plan.balance and train.labels is not None
+    return config_from_run(options, data, recipe, balance=balance)
 
 
 def _classes(known: tuple[str, ...], images: ImageSet) -> tuple[int, ...] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from rich.console import Console
 
 from undrift.advice import named
@@ -17,9 +16,7 @@ from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.images import find_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.progress import OnTraining
-from undrift.runs.recipes import choose_device
-from undrift.training.plan import TrainingPlan
-from undrift.workflows.planning import Start, is_finished
+from undrift.workflows.planning import Start, config_from_run, is_finished
 from undrift.workflows.train import Run, train_run
 
 
@@ -88,22 +85,4 @@ def student_run(run: RunDirectory, stored: RunConfig, options: DistillOptions) -
     how = Distillation(options.method, options.steps, options.scales, options.learning_rate)
     seen = plan.steps * plan.batch_size
     recipe = distilled(how, teacher, reference, trained, plan.batch_size, seen)
-    batch = options.batch_size or recipe.batch_size
-    images = options.images or recipe.images
-    device = choose_device(options.device)
-    return RunConfig(
-        data=stored.data,
-        model=recipe.model,
-        training=TrainingPlan(
-            steps=1 if options.budget is not None else max(1, images // batch),
-            batch_size=batch,
-            seed=options.seed,
-            balance=plan.balance,
-            learning_rate=recipe.learning_rate,
-            clip=recipe.clip,
-            device="cuda" if device == "cuda" else "cpu",
-            threads=options.threads or torch.get_num_threads(),
-            checkpoint_every=options.checkpoint_every,
-        ),
-        budget=options.budget,
-    )
+    return config_from_run(options, stored.data, recipe, balance=plan.balance)

@@ -13,12 +13,19 @@ import torch
 from undrift.advice import possible
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.families import family_of, family_of_method
+from undrift.families import Recipe, family_of, family_of_method
 from undrift.names import printable
+from undrift.options.from_run import FromRunOptions
 from undrift.options.options import PathLike
 from undrift.options.train import LENGTHS, TrainOptions, changed, flag, seconds
 from undrift.runs import configuration
-from undrift.runs.configuration import FINGERPRINT, RunConfig, absolute, first_difference
+from undrift.runs.configuration import (
+    FINGERPRINT,
+    DataConfig,
+    RunConfig,
+    absolute,
+    first_difference,
+)
 from undrift.runs.directory import LATEST, RunDirectory, open_run
 from undrift.runs.images import changed_since, find_images
 from undrift.runs.loading import configuration_of
@@ -27,6 +34,7 @@ from undrift.runs.recipes import choose_device, resolve
 from undrift.runs.recorder import grid_shape
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
+from undrift.training.plan import TrainingPlan
 from undrift.training.probe import MOST_SECONDS, SHARE, fit_micro_batch, measure
 from undrift.training.signals import StopSignals
 from undrift.wording import plural
@@ -45,6 +53,37 @@ AT_ONCE = 64
 
 FEW = 50
 """Steps below which a budget is called short."""
+
+
+def config_from_run(
+    options: FromRunOptions, data: DataConfig, recipe: Recipe, *, balance: bool
+) -> RunConfig:
+    """The configuration of a run that begins with a finished one.
+
+    Args:
+        options: of the command; what they leave open is the recipe's.
+        data: images to train on.
+        recipe: made for the finished run.
+        balance: whether classes are drawn equally often.
+    """
+    batch = options.batch_size or recipe.batch_size
+    images = options.images or recipe.images
+    return RunConfig(
+        data=data,
+        model=recipe.model,
+        training=TrainingPlan(
+            steps=1 if options.budget is not None else max(1, images // batch),
+            batch_size=batch,
+            seed=options.seed,
+            balance=balance,
+            learning_rate=recipe.learning_rate,
+            clip=recipe.clip,
+            device="cuda" if choose_device(options.device) == "cuda" else "cpu",
+            threads=options.threads or torch.get_num_threads(),
+            checkpoint_every=options.checkpoint_every,
+        ),
+        budget=options.budget,
+    )
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.conditioning import Condition
 from undrift.errors import UsageError
-from undrift.networks import lay_out
 from undrift.pipelines.adapter import file
 from undrift.pipelines.adapter.model import AdaptedModel
 from undrift.pipelines.adapter.settings import AdapterSettings
@@ -63,14 +61,6 @@ class AdapterPipeline(DiffusionPipeline):
         facts = str(to_plain(self.adapted.facts.shape)).encode()
         base = self.adapted.facts.base.fingerprint.encode()
         return fingerprint_of(self.spec, self.state_dict(), facts=facts, base=base)
-
-    @checked
-    def to(self, device: torch.device | str) -> Self:
-        """See `Pipeline.to`."""
-        self.model.weights.to(device)
-        lay_out(self.denoiser.network, self.device)
-        self.codec.to(device)
-        return self
 
     @own_settings()
     def with_weights(self, state: Mapping[str, Tensor]) -> DiffusionPipeline:

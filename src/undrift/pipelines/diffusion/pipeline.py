@@ -158,7 +158,7 @@ class DiffusionPipeline(Pipeline):
     @checked
     def to(self, device: torch.device | str) -> Self:
         """See `Pipeline.to`."""
-        self.weights.to(device)
+        self.model.weights.to(device)
         if self.model.network_config is not None:
             lay_out(self.denoiser.network, self.device)
         self.codec.to(device)

@@ -21,7 +21,7 @@ from undrift.pipelines.gan.model import GANModel
 from undrift.pipelines.gan.settings import GANInpainting, GANSettings
 from undrift.pipelines.holes import Holes
 from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
-from undrift.pipelines.progress import OnProgress, Progress
+from undrift.pipelines.progress import OnProgress, tell_of_batch
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
@@ -132,16 +132,7 @@ class GANPipeline(Pipeline):
             images = self.model.decoded(self.generator(z, context, settings.truncation))
             parts.append(images)
             if on_progress is not None:
-                on_progress(
-                    Progress(
-                        done=k + 1,
-                        total=len(request.batches),
-                        finished=before + len(rows),
-                        n=request.n,
-                        rows=rows,
-                        look=lambda images=images: images,
-                    )
-                )
+                tell_of_batch(on_progress, request.batches, k, images)
         return Samples(
             images=np.concatenate(parts), nfe=1.0, settings={"truncation": settings.truncation}
         )
