@@ -21,7 +21,6 @@ from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.adapter import BaseReference
 from undrift.pipelines.maps import maps_of
 from undrift.randomness import Draws
-from undrift.training.checkpoint import CheckpointStore
 from undrift.training.learner import Progress
 from undrift.training.learners.adapter import AdapterLearner
 from undrift.training.learners.diffusion import DiffusionLearner
@@ -30,7 +29,7 @@ from undrift.training.optimizers import AdamWConfig
 from undrift.training.signals import StopSignals
 
 from .small import ALONE, digits, learner, plan
-from .test_exact_resume import Quiet, differences
+from .test_exact_resume import resumed
 from .test_maps import MASK, images
 from .test_maps import learner as bar_learner
 
@@ -59,26 +58,11 @@ def maps_for(shape) -> tuple:
 def test_a_resumed_run_is_the_uninterrupted_one_and_the_base_stays(shape, tmp_path: Path) -> None:
     train = digits()
 
-    def trainer(store: CheckpointStore | None) -> Trainer:
-        made = adapter(learner(train), shape, maps_for(shape))
-        settings, watcher = plan(steps=4, checkpoint_every=1), Quiet() if store else None
-        return Trainer(made, settings, train, world=ALONE, observer=watcher, store=store)
+    def make() -> AdapterLearner:
+        return adapter(learner(train), shape, maps_for(shape))
 
-    whole = trainer(None)
-    frozen = {
-        name: weight.clone()
-        for name, weight in whole.learner.adapted.model.weights.state_dict().items()
-    }
-    whole.run(StopSignals())
-    first = trainer(CheckpointStore(tmp_path))
-    first.run(StopSignals(), until=2)
-    second = trainer(CheckpointStore(tmp_path))
-    checkpoint = CheckpointStore(tmp_path).newest()
-    assert checkpoint is not None and checkpoint.step == 2
-    second.restore(checkpoint)
-    second.run(StopSignals())
-    assert differences(whole, second) == []
-    assert differences(whole, first) != []
+    frozen = make().adapted.model.weights.state_dict()
+    whole = resumed(make, train, tmp_path)
     after = whole.learner.adapted.model.weights.state_dict()
     changed = {name for name in frozen if not torch.equal(frozen[name], after[name])}
     assert changed and all(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from undrift import randomness
 from undrift.conditioning import Condition
+from undrift.data import ImageSet
 from undrift.data.loader import Batch
 from undrift.data.order import EpochStream, Order
 from undrift.errors import ModelFileError
@@ -21,7 +22,7 @@ from undrift.pipelines import Pipeline
 from undrift.training import loop
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import PowerEMA
-from undrift.training.learner import Progress
+from undrift.training.learner import Learner, Progress
 from undrift.training.loop import Trainer
 from undrift.training.optimizers import MuonConfig
 from undrift.training.signals import StopSignals
@@ -79,6 +80,27 @@ def differences(a: Trainer, b: Trainer) -> list[str]:
     ours, theirs = state(a), state(b)
     assert ours.keys() == theirs.keys()
     return [name for name in ours if not torch.equal(ours[name], theirs[name])]
+
+
+def resumed(make: Callable[[], Learner], images: ImageSet, folder: Path) -> Trainer:
+    """Check that four steps are the same with a stop after two; returns the uninterrupted run."""
+
+    def trainer(store: CheckpointStore | None) -> Trainer:
+        settings, watcher = plan(steps=4, checkpoint_every=1), Quiet() if store else None
+        return Trainer(make(), settings, images, world=ALONE, observer=watcher, store=store)
+
+    whole = trainer(None)
+    whole.run(StopSignals())
+    first = trainer(CheckpointStore(folder))
+    first.run(StopSignals(), until=2)
+    second = trainer(CheckpointStore(folder))
+    checkpoint = CheckpointStore(folder).newest()
+    assert checkpoint is not None and checkpoint.step == 2
+    second.restore(checkpoint)
+    second.run(StopSignals())
+    assert differences(whole, second) == []
+    assert differences(whole, first) != []
+    return whole
 
 
 def whole(**changes: object) -> Trainer:

@@ -17,7 +17,6 @@ from undrift.networks import UNetConfig
 from undrift.pipelines import SampleSpec
 from undrift.pipelines.maps import maps_of
 from undrift.randomness import Draws
-from undrift.training.checkpoint import CheckpointStore
 from undrift.training.learner import Progress
 from undrift.training.learners.diffusion import DiffusionLearner
 from undrift.training.loop import Trainer
@@ -25,7 +24,7 @@ from undrift.training.optimizers import AdamWConfig
 from undrift.training.signals import StopSignals
 
 from .small import ALONE, model, plan
-from .test_exact_resume import Quiet, differences
+from .test_exact_resume import resumed
 
 SIDE = 8
 MASK = MapSpec("mask", (1, SIDE, SIDE), values=((0,), (1,)))
@@ -132,21 +131,5 @@ def test_validation_takes_the_same_holes_every_time(images: ImageSet) -> None:
 
 def test_a_resumed_run_is_the_uninterrupted_one(images: ImageSet, tmp_path: Path) -> None:
     """Holes are drawn by step and row, so that a resume needs only its step."""
-    train = images.split("train")
-
-    def trainer(store: CheckpointStore | None) -> Trainer:
-        made = learner(images, MASK, EDGES, MASKED, flip=True, label_dropout=0.3)
-        settings, watcher = plan(steps=4, checkpoint_every=1), Quiet() if store else None
-        return Trainer(made, settings, train, world=ALONE, observer=watcher, store=store)
-
-    whole = trainer(None)
-    whole.run(StopSignals())
-    first = trainer(CheckpointStore(tmp_path))
-    first.run(StopSignals(), until=2)
-    second = trainer(CheckpointStore(tmp_path))
-    checkpoint = CheckpointStore(tmp_path).newest()
-    assert checkpoint is not None and checkpoint.step == 2
-    second.restore(checkpoint)
-    second.run(StopSignals())
-    assert differences(whole, second) == []
-    assert differences(whole, first) != []
+    maps, changes = (MASK, EDGES, MASKED), {"flip": True, "label_dropout": 0.3}
+    resumed(lambda: learner(images, *maps, **changes), images.split("train"), tmp_path)

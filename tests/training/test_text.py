@@ -14,14 +14,13 @@ from undrift.conditioning.text import TextSpec
 from undrift.data import ImageSet, load
 from undrift.networks import UNetConfig
 from undrift.pipelines import SampleSpec
-from undrift.training.checkpoint import CheckpointStore
 from undrift.training.learners.diffusion import DiffusionConfig, DiffusionLearner
 from undrift.training.loop import Trainer
 from undrift.training.optimizers import AdamWConfig
 from undrift.training.signals import StopSignals
 
 from .small import ALONE, model, plan
-from .test_exact_resume import Quiet, differences
+from .test_exact_resume import resumed
 
 TONES = {"dark": 20, "bright": 235}
 PLACES = {"left": (1, 3), "right": (5, 3), "top": (3, 1), "bottom": (3, 5)}
@@ -101,20 +100,4 @@ def test_shuffled_captions_teach_nothing(images: ImageSet) -> None:
 
 
 def test_resume_is_bit_equal_with_captions(images: ImageSet, tmp_path: Path) -> None:
-    def trainer(store: CheckpointStore | None) -> Trainer:
-        made = DiffusionLearner(conditioned(images), seed=0)
-        watcher = Quiet() if store else None
-        settings = plan(steps=4, checkpoint_every=1)
-        return Trainer(made, settings, images, world=ALONE, observer=watcher, store=store)
-
-    whole = trainer(None)
-    whole.run(StopSignals())
-    first = trainer(CheckpointStore(tmp_path))
-    first.run(StopSignals(), until=2)
-    second = trainer(CheckpointStore(tmp_path))
-    checkpoint = CheckpointStore(tmp_path).newest()
-    assert checkpoint is not None and checkpoint.step == 2
-    second.restore(checkpoint)
-    second.run(StopSignals())
-    assert differences(whole, second) == []
-    assert differences(whole, first) != []
+    resumed(lambda: DiffusionLearner(conditioned(images), seed=0), images, tmp_path)
