@@ -121,10 +121,10 @@ def test_without_out_it_finds_a_place(folder):
 @pytest.mark.parametrize(
     ("words", "code", "pattern"),
     [
-        ("model data.npz", 2, "--mask: say what to fill in"),
+        ("model data.npz", 2, "--mask: say what to inpaint"),
         ("model data.npz --mask nowhere.png", 3, "no mask at 'nowhere.png'"),
         ("model data.npz --mask broken.png", 3, "cannot be read as a picture"),
-        ("model data.npz --mask black.png", 2, "it is empty; white is what is filled in"),
+        ("model data.npz --mask black.png", 2, "it is empty; white is what is inpainted"),
         ("model data.npz --mask turned.png", 2, "6x5 pixels, images of 5x6"),
         ("model data.npz --mask top -n 0", 2, "-n 0|--n 0"),
         ("model data.npz --mask top --variants 0", 2, "--variants 0"),

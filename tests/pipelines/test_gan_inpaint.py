@@ -7,7 +7,7 @@ import pytest
 import torch
 from tests.pipelines.models import CLASSES
 from tests.pipelines.test_gan import pipeline as gan
-from tests.pipelines.test_inpaint import close, holes, photos
+from tests.pipelines.test_inpaint import close, photos, region
 
 from undrift.codec import Identity
 from undrift.conditioning import ConditionEncoder, ConditionSpec
@@ -34,7 +34,7 @@ class Clock:
 
 def test_more_seconds_are_more_iterations_and_they_repeat(monkeypatch):
     pipeline = gan("r3gan")
-    images, mask = photos(pipeline, 2), holes(pipeline)
+    images, mask = photos(pipeline, 2), region(pipeline)
     clock = Clock(pipeline.generator.modules())
     monkeypatch.setattr(gan_inpainting, "time", clock)
     found = []
@@ -50,7 +50,7 @@ def test_more_seconds_are_more_iterations_and_they_repeat(monkeypatch):
 
 def test_each_fill_has_candidates_of_its_own():
     pipeline = gan("r3gan")
-    images, mask = photos(pipeline), holes(pipeline)
+    images, mask = photos(pipeline), region(pipeline)
     made = pipeline.inpaint(images, mask, variants=2, iterations=0, candidates=8, labels="a")
     each = made.images.reshape(5, 2, -1)
     assert not close(each[:, 0], each[:, 1])
@@ -58,7 +58,7 @@ def test_each_fill_has_candidates_of_its_own():
 
 def test_its_cost_is_that_of_candidates_and_of_every_descent():
     pipeline = gan("r3gan")
-    images, mask = photos(pipeline, 4), holes(pipeline)
+    images, mask = photos(pipeline, 4), region(pipeline)
     asked = {"iterations": 5, "candidates": 20, "restarts": 3, "variants": 2}
     one = pipeline.inpaint(images, mask, labels="a", **asked)
     assert one.nfe == 20 * 2 / 8 + 3 * (5 + 2) + 1
@@ -132,4 +132,4 @@ def test_without_labels_it_finds_the_class():
 def test_what_a_gan_cannot_be_asked(settings, message):
     pipeline = gan()
     with pytest.raises(UsageError, match=message):
-        pipeline.inpaint(photos(pipeline), holes(pipeline), **settings)
+        pipeline.inpaint(photos(pipeline), region(pipeline), **settings)

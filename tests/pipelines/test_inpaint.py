@@ -15,7 +15,7 @@ from undrift.codec import Standardise
 from undrift.diffusion import Denoiser, Flow, GaussianMixture, VPCosine, parameterization
 from undrift.errors import UsageError
 from undrift.pipelines import DiffusionPipeline, Pipeline, SampleSpec
-from undrift.pipelines.holes import Holes
+from undrift.pipelines.masked import MaskedImages
 
 DRAWS = np.random.default_rng(0)
 
@@ -25,7 +25,7 @@ def photos(pipeline, n=5):
     return DRAWS.integers(0, 256, (n, height, width, channels)).astype(np.uint8)
 
 
-def holes(pipeline, n=None):
+def region(pipeline, n=None):
     _, height, width = pipeline.spec.shape
     mask = DRAWS.random((n or 1, height, width)) < 0.4
     mask[:, 0, :2] = True, False
@@ -54,7 +54,7 @@ def case(request):
 
 def test_known_pixels_come_back_and_hidden_ones_are_painted(case):
     pipeline, settings = case
-    images, mask = photos(pipeline), holes(pipeline, 5)
+    images, mask = photos(pipeline), region(pipeline, 5)
     made = pipeline.inpaint(images, mask, variants=2, labels="all", **settings)
     assert made.images.shape == (10, *images.shape[1:]) and made.images.dtype == np.uint8
     each = made.images.reshape(5, 2, *images.shape[1:])
@@ -68,7 +68,7 @@ def test_known_pixels_come_back_and_hidden_ones_are_painted(case):
 
 def test_what_is_hidden_does_not_matter(case):
     pipeline, settings = case
-    images, mask = photos(pipeline), holes(pipeline)
+    images, mask = photos(pipeline), region(pipeline)
     other = np.where(mask[None, :, :, None], np.uint8(255) - images, images)
     made = [pipeline.inpaint(x, mask, labels="all", **settings).images for x in (images, other)]
     np.testing.assert_array_equal(*made)
@@ -76,7 +76,7 @@ def test_what_is_hidden_does_not_matter(case):
 
 def test_what_is_known_matters(case):
     pipeline, settings = case
-    images, mask = photos(pipeline), holes(pipeline)
+    images, mask = photos(pipeline), region(pipeline)
     other = np.where(mask[None, :, :, None], images, np.uint8(255) - images)
     one, two = (
         pipeline.inpaint(x, mask, labels="all", **settings).images[:, mask] for x in (images, other)
@@ -86,7 +86,7 @@ def test_what_is_known_matters(case):
 
 def test_a_fill_depends_on_its_image_its_number_and_the_seed(case):
     pipeline, settings = case
-    images, mask = photos(pipeline), holes(pipeline, 5)
+    images, mask = photos(pipeline), region(pipeline, 5)
     asked = {"labels": "all", "seed": 3, **settings}
     whole = pipeline.inpaint(images, mask, variants=3, **asked).images.reshape(5, 3, -1)
     fewer = pipeline.inpaint(images, mask, variants=2, **asked).images.reshape(5, 2, -1)
@@ -100,7 +100,7 @@ def test_a_fill_depends_on_its_image_its_number_and_the_seed(case):
 def test_progress_is_told_with_whole_images(case):
     pipeline, settings = case
     told = []
-    images, mask = photos(pipeline, 3), holes(pipeline)
+    images, mask = photos(pipeline, 3), region(pipeline)
     asked = {"labels": "all", "batch_size": 4, **settings}
     made = pipeline.inpaint(images, mask, variants=2, on_progress=told.append, **asked)
     assert told[-1].done == told[-1].total == len(told) and told[-1].finished == told[-1].n == 6
@@ -113,7 +113,7 @@ def test_progress_is_told_with_whole_images(case):
 
 def test_settings_repeat_the_images(case):
     pipeline, settings = case
-    images, mask = photos(pipeline, 2), holes(pipeline)
+    images, mask = photos(pipeline, 2), region(pipeline)
     made = pipeline.inpaint(images, mask, variants=2, labels=[0, 1], **settings)
     left_out = ("n", "precision")
     again = {k: v for k, v in made.settings.items() if k not in left_out}
@@ -125,7 +125,7 @@ def test_settings_repeat_the_images(case):
 def test_nothing_of_the_pipeline_is_left_in_another_mode():
     pipeline = small()
     pipeline.denoiser.network.train()
-    pipeline.inpaint(photos(pipeline, 1), holes(pipeline), steps=2)
+    pipeline.inpaint(photos(pipeline, 1), region(pipeline), steps=2)
     assert pipeline.denoiser.network.training
     assert all(weight.grad is None for weight in pipeline.denoiser.parameters())
 
@@ -135,7 +135,7 @@ def test_nothing_of_the_pipeline_is_left_in_another_mode():
 
 def test_cost_is_counted_in_forwards_per_fill():
     pipeline = small()
-    images, mask = photos(pipeline), holes(pipeline)
+    images, mask = photos(pipeline), region(pipeline)
     assert pipeline.inpaint(images, mask, variants=2).nfe == 2 * pipeline.spec.steps
     assert pipeline.inpaint(images, mask, steps=6).nfe == 6
     guided = pipeline.inpaint(images, mask, steps=6, labels="ant", guidance=2.0)
@@ -148,7 +148,7 @@ def test_cost_is_counted_in_forwards_per_fill():
 @pytest.mark.parametrize("method", ["moments", "repaint"])
 def test_without_labels_the_class_is_left_open(method):
     pipeline = small()
-    images, mask = photos(pipeline), holes(pipeline)
+    images, mask = photos(pipeline), region(pipeline)
     asked = {"method": method, "steps": 4}
     made = pipeline.inpaint(images, mask, **asked)
     assert made.labels is None and made.class_names == CLASSES
@@ -159,7 +159,7 @@ def test_guidance_of_the_spec_is_for_labels():
     pipeline = small()
     spec = dataclasses.replace(pipeline.spec, guidance=2.0)
     pipeline.model = dataclasses.replace(pipeline.model, spec=spec)
-    images, mask = photos(pipeline), holes(pipeline)
+    images, mask = photos(pipeline), region(pipeline)
     assert pipeline.inpaint(images, mask, steps=3).nfe == 3
     assert pipeline.inpaint(images, mask, steps=3, labels="ant").nfe == 6
 
@@ -183,7 +183,7 @@ def test_a_wild_slope_leads_nowhere_that_images_are_not():
     pipeline = DiffusionPipeline(
         denoiser, None, Standardise((128.0,), (50.0,)), SampleSpec((1, 4, 4), steps=4)
     )
-    pipeline.inpaint(photos(pipeline), holes(pipeline))
+    pipeline.inpaint(photos(pipeline), region(pipeline))
     assert network.largest < 6  # images lie within 2.6, and noise adds 4
 
 
@@ -250,7 +250,7 @@ def test_the_hidden_half_goes_with_the_known_one(schedule, way):
 def test_what_a_diffusion_model_cannot_be_asked(settings, message):
     pipeline = small()
     with pytest.raises(UsageError, match=message):
-        pipeline.inpaint(photos(pipeline), holes(pipeline), **settings)
+        pipeline.inpaint(photos(pipeline), region(pipeline), **settings)
 
 
 # ------------------------------------------------------------------------------------ both
@@ -259,7 +259,7 @@ def test_what_a_diffusion_model_cannot_be_asked(settings, message):
 @pytest.mark.parametrize("make", [small, gan], ids=["diffusion", "gan"])
 def test_images_and_masks_that_do_not_fit(make):
     pipeline = make()
-    images, mask = photos(pipeline), holes(pipeline)
+    images, mask = photos(pipeline), region(pipeline)
     refused = [
         (images.astype(np.float32), mask, "wanted uint8"),
         (images[:, :-1], mask, "wanted uint8"),
@@ -279,7 +279,7 @@ def test_noise_is_named_alike_whatever_else_is_asked():
     images, mask = np.zeros((3, 2, 2, 1), np.uint8), np.ones((2, 2), bool)
 
     def numbers(count, variants, first=0):
-        made = Holes.checked(images[:count], mask, variants, first, 0, spec)
+        made = MaskedImages.checked(images[:count], mask, variants, first, 0, spec)
         return np.array(made.numbers(range(len(made)))).reshape(count, variants)
 
     whole = numbers(3, 4)
@@ -289,7 +289,7 @@ def test_noise_is_named_alike_whatever_else_is_asked():
     np.testing.assert_array_equal(numbers(1, 4, first=2), whole[2:])
 
 
-def test_a_family_that_cannot_paint_says_so():
+def test_a_family_that_cannot_inpaint_says_so():
     class Sampler(Pipeline):
         spec = weights = None
         fingerprint = ""
@@ -298,7 +298,7 @@ def test_a_family_that_cannot_paint_says_so():
         def to(self, device): ...
         def save_pretrained(self, directory): ...
 
-    with pytest.raises(UsageError, match="Sampler has no way to paint"):
+    with pytest.raises(UsageError, match="Sampler cannot inpaint"):
         Sampler().inpaint(np.zeros((1, 2, 2, 1), np.uint8), np.ones((2, 2), bool))
 
 

@@ -39,10 +39,10 @@ class Demo:
 
 def run(arguments: list[str]) -> None:
     """Parse ``arguments``, train, draw, and say where everything is."""
-    asked = parse(Demo, "demo", arguments)
-    budget = BUDGET if asked.budget is None and asked.steps is None else asked.budget
-    settings = TrainOptions(budget=budget, steps=asked.steps, seed=SEED)
-    console = make_console(quiet=asked.quiet)
+    flags = parse(Demo, "demo", arguments)
+    budget = BUDGET if flags.budget is None and flags.steps is None else flags.budget
+    settings = TrainOptions(budget=budget, steps=flags.steps, seed=SEED)
+    console = make_console(quiet=flags.quiet)
 
     from undrift.cli.sample import Sample
     from undrift.pipelines.folder import RECORD, unfinished
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> None:
     from undrift.workflows.planning import find_start
     from undrift.workflows.train import train_run
 
-    made = train_run(find_start("digits", settings, asked.out), settings, console=console)
+    made = train_run(find_start("digits", settings, flags.out), settings, console=console)
     directory = Path(made.directory)
     pipeline = load_pipeline(directory)
     count = ROWS * len(pipeline.spec.class_names)

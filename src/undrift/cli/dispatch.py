@@ -31,12 +31,12 @@ from undrift.version import __version__
 
 VERBS = {
     "demo": "train on the handwritten digits for a minute, sample and report",
-    "inspect": "look at a data set before training on it",
+    "inspect": "summarise and check a data set before training on it",
     "train": "train a diffusion model, or a GAN, on a folder of images",
     "distill": "make a trained diffusion model draw in 1, 2 or 4 steps",
-    "adapt": "add maps or a new look to a trained diffusion model, which stays as it is",
+    "adapt": "add maps or a new style to a trained diffusion model, which stays as it is",
     "sample": "draw images from a trained model",
-    "inpaint": "paint what a mask hides of images, by a diffusion model or a GAN",
+    "inpaint": "inpaint masked regions of images, by a diffusion model or a GAN",
     "edit": "vary images, or restore blurred, small or grey ones",
     "evaluate": "measure samples: how good, how diverse, how original",
     "likelihood": "bits per dimension of images, and which of them are unlikely",

@@ -1,4 +1,4 @@
-"""``undrift edit RUN``: vary images, fill in parts of them, or restore what was measured."""
+"""``undrift edit RUN``: vary images, inpaint parts of them, or restore what was measured."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from undrift.cli.flags import (
     refuse_empty,
     repeated,
 )
-from undrift.cli.inpaint import BESIDE, SHOWN, Inpaint, counted, fill_in, labels_of
+from undrift.cli.inpaint import BESIDE, SHOWN, Inpaint, counted, inpaint, labels_of
 from undrift.cli.spread import SPREAD, covered, scale_of, write_spread
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
@@ -58,12 +58,12 @@ class Edit(ProcessFlags, WeightsOptions):
         target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
         data: images to edit: any DATA that `undrift train` takes; by default the held-out images of
             the run's own data.
-        strength: vary each image: share of the way to noise that it is taken before it is sampled
-            anew, from 0 (it stays) to 1 (nothing is left of it).
+        strength: vary each image: share of the trajectory to noise that it is taken back before it
+            is sampled anew, from 0 (it stays) to 1 (nothing is left of it).
         like: others near each image: share, from 0 (it stays) to 1, of new noise in the noise that
             the image would be drawn from, which is computed first.
-        mask: fill in a part of each image, as `undrift inpaint` does: top, bottom, left, right,
-            center, or a picture of the images' size in which white is what is filled in.
+        mask: inpaint a part of each image, as `undrift inpaint` does: top, bottom, left, right,
+            center, or a picture of the images' size in which white is what is inpainted.
         operator: restore each image: what was done to it, as blur:2 (width in pixels), downsample:4
             (factor), quantise:8 (levels of brightness) or grey. DATA are taken as they are, in the
             size that the operator makes; the run's own images are put through it first.
@@ -189,7 +189,7 @@ def run(arguments: list[str]) -> None:
         console.print(following("undrift", "edit", *_next(flags)))
         return
     if flags.mask is not None:
-        fill_in(_inpainting(flags), out, command_line("edit", arguments))
+        inpaint(_inpainting(flags), out, command_line("edit", arguments))
         console.print(following("undrift", "edit", *_next(flags)))
         return
     check_unfinished(out)

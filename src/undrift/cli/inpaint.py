@@ -1,4 +1,4 @@
-"""``undrift inpaint RUN``: fill in masked parts of images."""
+"""``undrift inpaint RUN``: inpaint masked regions of images."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ _HIDDEN = 128  # grey
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(ProcessFlags, WeightsOptions):
-    """Fill in masked parts of images, several times each; the rest stays as it is.
+    """Inpaint masked regions of images, several times each; the rest stays as it is.
 
     A diffusion model was never trained for it. A GAN searches for latents whose images agree with
     what is to be seen, for as long as it is given.
 
     Attributes:
         target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
-        data: images to fill in: any DATA that `undrift train` takes; by default the held-out
+        data: images to inpaint: any DATA that `undrift train` takes; by default the held-out
             images of the run's own data.
         mask: top, bottom, left, right or center; or a picture of the images' size in which white
-            is what is filled in.
+            is what is inpainted.
         n: how many images, the first ones.
         variants: completions of each image.
         split: part of the data; test, else validation, else all of it.
@@ -72,11 +72,11 @@ class Inpaint(ProcessFlags, WeightsOptions):
             angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
         method: of a diffusion model: moments expects the known pixels at every step, and passes
             back through the network, as pigdm and dps do; ddnm and diffpir need no pass back;
-            repaint puts the pixels back after every step and walks steps again.
+            repaint puts the pixels back after every step and repeats steps.
         steps: of a diffusion model; twice the model's own by default.
         sampler: of a diffusion model, ddpm by default.
         guidance: of a diffusion model: classifier-free guidance towards the labels.
-        resample: of repaint: how often a run of steps is walked, 5 by default.
+        resample: of repaint: how often a run of steps is made, 5 by default.
         jump: of repaint: the steps of a run, 1 by default.
         iterations: of a GAN: steps of the search, 100 by default.
         seconds: of a GAN: time for all of it, in place of iterations.
@@ -120,7 +120,7 @@ class Inpaint(ProcessFlags, WeightsOptions):
         super().__post_init__()
         if self.mask is None:
             raise UsageError(
-                "--mask: say what to fill in, as top, bottom, left, right, center or a picture in "
+                "--mask: say what to inpaint, as top, bottom, left, right, center or a picture in "
                 "which it is white"
             )
         for flag in ("n", "variants", "steps", "resample", "jump", "batch_size"):
@@ -149,12 +149,12 @@ def run(arguments: list[str]) -> None:
     )
     place = folder_of(flags, "inpainted")
     out = place if flags.out is None else Path(flags.out)
-    fill_in(flags, out, command_line("inpaint", arguments))
+    inpaint(flags, out, command_line("inpaint", arguments))
     make_console(quiet=flags.quiet).print(following("undrift", "inpaint", *_next(flags)))
 
 
-def fill_in(flags: Inpaint, out: Path, command: str) -> None:
-    """Fill in images, and write completions and a picture of them side by side.
+def inpaint(flags: Inpaint, out: Path, command: str) -> None:
+    """Inpaint images, and write completions and a picture of them side by side.
 
     Args:
         flags: the flags.
@@ -205,7 +205,7 @@ def fill_in(flags: Inpaint, out: Path, command: str) -> None:
         progress(console, "inpainting") as show,
         warnings.catch_warnings(action="ignore", category=OutOfRangeWarning),  # printed above
     ):
-        filled = pipeline.inpaint(
+        inpainted = pipeline.inpaint(
             images,
             mask,
             variants=flags.variants,
@@ -217,17 +217,17 @@ def fill_in(flags: Inpaint, out: Path, command: str) -> None:
             on_progress=counted(show),
             **_settings(pipeline, flags),
         )
-        folder.add(filled)
-        picture = image_grid(_beside(images, mask, filled), columns=2 + flags.variants)
+        folder.add(inpainted)
+        picture = image_grid(_beside(images, mask, inpainted), columns=2 + flags.variants)
         folder.write(BESIDE, encode_png(picture, {"command": command}))
         folder.close()
-    cost = f"{filled.nfe:.4g} network evaluations each"
-    console.print(f"{plural(len(filled), 'completion')} in {filled.seconds:.1f} s, {cost}")
+    cost = f"{inpainted.nfe:.4g} network evaluations each"
+    console.print(f"{plural(len(inpainted), 'completion')} in {inpainted.seconds:.1f} s, {cost}")
     console.print(f"wrote {out / BESIDE}")
 
 
 def _next(flags: Inpaint) -> list[str]:
-    """The words that fill in the same anew."""
+    """The words that inpaint the same images anew."""
     seed = flags.seed + 1
     return repeated(flags, Inpaint, seed=seed, out=numbered(flags.out, flags.seed, seed))
 
@@ -264,14 +264,14 @@ def labels_of(
 
 
 def _beside(
-    images: NDArray[np.uint8], mask: NDArray[np.bool_], filled: Samples
+    images: NDArray[np.uint8], mask: NDArray[np.bool_], inpainted: Samples
 ) -> NDArray[np.uint8]:
     """Rows of an image, the same with the mask in grey, and its completions."""
     import numpy as np
 
     some = images[:SHOWN]
     masked = np.where(mask[None, :, :, None], np.uint8(_HIDDEN), some)
-    completions = filled.images.reshape(len(images), -1, *images.shape[1:])[:SHOWN]
+    completions = inpainted.images.reshape(len(images), -1, *images.shape[1:])[:SHOWN]
     rows = np.concatenate([some[:, None], masked[:, None], completions], axis=1)
     return rows.reshape(-1, *images.shape[1:])
 

@@ -75,9 +75,9 @@ def run(arguments: list[str]) -> None:
         UsageError: a bad flag, or an ``--out`` that can't be written.
         DataError: no data there, or none of it readable.
     """
-    asked = parse(Inspect, "inspect", arguments)
+    flags = parse(Inspect, "inspect", arguments)
     console = make_console()
-    out = None if asked.out is None else Path(asked.out)
+    out = None if flags.out is None else Path(flags.out)
     if out is not None:
         writable_folder("--out", out)
 
@@ -86,19 +86,19 @@ def run(arguments: list[str]) -> None:
     from undrift.runs.expectation import needs_of, needs_sentence
     from undrift.runs.images import refuse_runs
 
-    refuse_runs(asked.data)
+    refuse_runs(flags.data)
     images = load(
-        asked.data,
-        size=None if asked.size is None else image_size(asked.size),
-        fit=asked.fit,
-        channels=asked.channels,
-        background=asked.background,
-        holdout=asked.holdout,
+        flags.data,
+        size=None if flags.size is None else image_size(flags.size),
+        fit=flags.fit,
+        channels=flags.channels,
+        background=flags.background,
+        holdout=flags.holdout,
         bad_limit=1.0,
-        label_column=asked.label_column,
-        caption_column=asked.caption_column,
-        numbers=number_names(asked.numbers),
-        maps=map_words(asked.maps),
+        label_column=flags.label_column,
+        caption_column=flags.caption_column,
+        numbers=number_names(flags.numbers),
+        maps=map_words(flags.maps),
     )
     console.print(inspect_text(images))
     if (needed := needs_of(images)) is not None:
@@ -106,13 +106,13 @@ def run(arguments: list[str]) -> None:
     if out is not None:
         for path in write_inspection(images, out):
             console.print(f"wrote {path}")
-    console.print(following("undrift", "train", *_next(asked, images.report)))
+    console.print(following("undrift", "train", *_next(flags, images.report)))
 
 
-def _next(asked: Inspect, report: DataReport) -> list[str]:
+def _next(flags: Inspect, report: DataReport) -> list[str]:
     """The words by which training reads the same images."""
     from undrift.cli.train import TrainCommand
     from undrift.data.reporting import limit_for
 
-    text = True if asked.caption_column is not None else None
-    return repeated(asked, TrainCommand, out=None, bad_limit=limit_for(report), text=text)
+    text = True if flags.caption_column is not None else None
+    return repeated(flags, TrainCommand, out=None, bad_limit=limit_for(report), text=text)

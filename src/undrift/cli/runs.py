@@ -95,7 +95,7 @@ def run(arguments: list[str]) -> None:
     """Parse ``arguments`` and print.
 
     Raises:
-        UsageError: for an unknown action, or a deletion that nobody can be asked about.
+        UsageError: for an unknown action, or a deletion without ``--yes`` and without a terminal.
         ModelFileError: if the run to show is none, or damaged; a list shows that and goes on.
     """
     action, *rest = arguments or ["list"]
@@ -114,16 +114,16 @@ def run(arguments: list[str]) -> None:
         raise UsageError(f"runs {action!r}: unknown; {hint}")
 
 
-def _list(asked: List) -> None:
+def _list(flags: List) -> None:
     from undrift.runs.directory import list_collections, list_runs
     from undrift.runs.events import read_events
 
     console = make_console()
-    runs = list_runs(asked.root)
-    collections = list_collections(asked.root)
+    runs = list_runs(flags.root)
+    collections = list_collections(flags.root)
     if not runs and not collections:
-        console.print(f"no runs in {asked.root}")
-        out = [] if asked.root == List.root else ["--out", Path(asked.root) / "digits"]
+        console.print(f"no runs in {flags.root}")
+        out = [] if flags.root == List.root else ["--out", Path(flags.root) / "digits"]
         console.print(following("undrift", "train", "digits", *out))
         return
     rows: list[tuple[str, ...]] = [("RUN", "STATE", "STEP", "IMAGES", "STARTED")]
@@ -164,15 +164,15 @@ def _collection(path: Path) -> tuple[str, ...]:
     return str(path), f"{kind}{ended}", done, "-", age
 
 
-def _remove(asked: Remove) -> None:
+def _remove(flags: Remove) -> None:
     from undrift.runs.removal import find_removable, remove
 
     console = make_console()
-    found = find_removable(asked.targets, asked.root)
+    found = find_removable(flags.targets, flags.root)
     for each in found:
         what = f"{plural(each.files, 'file')}, {each.size / 1e6:,.1f} MB"
         console.print(f"{each.kind} {each.path}: {what}")
-    if not asked.yes:
+    if not flags.yes:
         if not sys.stdin.isatty():
             raise UsageError("runs rm: there is no terminal to ask at; give --yes to delete")
         if input("delete? [y/N] ").strip().lower() not in ("y", "yes"):
@@ -180,15 +180,15 @@ def _remove(asked: Remove) -> None:
             return
     remove(found)
     console.print(f"deleted {plural(len(found), 'folder')}")
-    console.print(following("undrift", "runs", "list", *repeated(asked, List, keep=("root",))))
+    console.print(following("undrift", "runs", "list", *repeated(flags, List, keep=("root",))))
 
 
-def _show(asked: Show) -> None:
+def _show(flags: Show) -> None:
     from undrift.runs.directory import open_run
     from undrift.runs.events import read_events
 
     console = make_console()
-    found = open_run(asked.target)
+    found = open_run(flags.target)
     events = read_events(found.events)
     facts = [
         ("run", str(found.path)),

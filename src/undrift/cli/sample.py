@@ -182,10 +182,10 @@ def run(arguments: list[str]) -> None:
         files = map_files(given.maps)
     most = max(map(len, files.values()), default=1)
     n = given.n or (most if most > 1 else SAMPLES)
-    asked = replace(given, n=n)
-    console = make_console(quiet=asked.quiet)
+    flags = replace(given, n=n)
+    console = make_console(quiet=flags.quiet)
     refuse_empty(
-        asked,
+        flags,
         arguments,
         labels="one name or more, or all",
         prompt="one text or more",
@@ -193,12 +193,12 @@ def run(arguments: list[str]) -> None:
         guidance_interval="two noise levels, as 0.3 5",
         maps="one NAME=PATH or more",
     )
-    place = folder_of(asked, "samples")  # a target that is no model is the first thing to say
-    out = place if asked.out is None else Path(asked.out)
+    place = folder_of(flags, "samples")  # a target that is no model is the first thing to say
+    out = place if flags.out is None else Path(flags.out)
     check_unfinished(out)
     writable_folder("--out", out)
-    if asked.npz is not None:
-        writable_file("--npz", Path(asked.npz), out)
+    if flags.npz is not None:
+        writable_file("--npz", Path(flags.npz), out)
 
     import torch
 
@@ -210,27 +210,27 @@ def run(arguments: list[str]) -> None:
     from undrift.runs.loading import load_pipeline
     from undrift.runs.recipes import choose_device
 
-    numbers = parse_numbers(asked.numbers) if asked.numbers else None
-    if asked.threads is not None:
-        torch.set_num_threads(asked.threads)
-    pipeline = load_pipeline(asked.target, ema=asked.ema, weights=asked.weights)
-    pipeline = pipeline.to(choose_device(asked.device))
+    numbers = parse_numbers(flags.numbers) if flags.numbers else None
+    if flags.threads is not None:
+        torch.set_num_threads(flags.threads)
+    pipeline = load_pipeline(flags.target, ema=flags.ema, weights=flags.weights)
+    pipeline = pipeline.to(choose_device(flags.device))
     draw = partial(
         pipeline,
-        labels=parse_labels(asked.labels, pipeline.spec.class_names),
-        prompts=_prompts(asked),
+        labels=parse_labels(flags.labels, pipeline.spec.class_names),
+        prompts=_prompts(flags),
         numbers=numbers,
-        maps=read_maps(asked.maps, pipeline.spec) or None,
-        seed=asked.seed,
-        batch_size=asked.batch_size,
-        **_settings(asked, pipeline),
+        maps=read_maps(flags.maps, pipeline.spec) or None,
+        seed=flags.seed,
+        batch_size=flags.batch_size,
+        **_settings(flags, pipeline),
     )
     for line in out_of_range(numbers, pipeline.spec):
         console.print(f"warning: {line}")
     for line in map_notes(files, n, pipeline.spec):
         console.print(line)
     command = command_line("sample", arguments)
-    npz = None if asked.npz is None else Path(asked.npz)
+    npz = None if flags.npz is None else Path(flags.npz)
     with (
         SampleFolder(out, command, n, pipeline.fingerprint, (STRIP, GIF), files) as folder,
         _saving(folder, n, out),
@@ -241,58 +241,58 @@ def run(arguments: list[str]) -> None:
             console.print(f"{out}: {folder.finished} of {plural(n, 'image')} are there; going on")
             if folder.finished == n:
                 folder.check(draw(1).settings)
-        way = None
-        if asked.trajectory and not (out / GIF).exists():
+        trajectory = None
+        if flags.trajectory and not (out / GIF).exists():
             followed = min(n, FOLLOWED_POINTS if on_plane(pipeline.spec.shape) else FOLLOWED)
-            way = draw(followed, trajectory=followed)
+            trajectory = draw(followed, trajectory=followed)
         while (first := folder.finished) < n:
-            count = min(asked.batch_size or pipeline.batch_size, n - first)
+            count = min(flags.batch_size or pipeline.batch_size, n - first)
             folder.add(draw(count, first=first, on_progress=_shown(show, first, n)))
-        if way is not None:
-            _show_way(way, folder, command)
+        if trajectory is not None:
+            _show_trajectory(trajectory, folder, command)
         samples = folder.close(npz)
     console.print(f"{plural(n, 'image')} in {samples.seconds:.1f} s, {_cost(samples)}")
     console.print(f"wrote {out / 'grid.png'}")
-    if asked.trajectory:
+    if flags.trajectory:
         console.print(f"wrote {out / STRIP} and {out / GIF}")
     if npz is not None:
         console.print(f"wrote {npz}")
     console.print(following("undrift", "sample", *_next(given)))
 
 
-def _next(asked: Sample) -> list[str]:
+def _next(flags: Sample) -> list[str]:
     """The words that draw more of the same."""
-    seed = asked.seed + 1
-    out, npz = (numbered(path, asked.seed, seed) for path in (asked.out, asked.npz))
-    return repeated(asked, Sample, seed=seed, out=out, npz=npz)
+    seed = flags.seed + 1
+    out, npz = (numbered(path, flags.seed, seed) for path in (flags.out, flags.npz))
+    return repeated(flags, Sample, seed=seed, out=out, npz=npz)
 
 
-def _settings(asked: Sample, pipeline: Pipeline) -> dict[str, Any]:
+def _settings(flags: Sample, pipeline: Pipeline) -> dict[str, Any]:
     """The flags that are settings of the pipeline's family, with the weak model loaded."""
     from undrift.runs.loading import load_spelled
 
-    settings = family_settings(pipeline.settings, asked, SETTINGS, pipeline.noun)
-    if asked.guide_with is not None:
-        settings["guide_with"] = load_spelled(asked.guide_with)
+    settings = family_settings(pipeline.settings, flags, SETTINGS, pipeline.noun)
+    if flags.guide_with is not None:
+        settings["guide_with"] = load_spelled(flags.guide_with)
     return settings
 
 
-def _prompts(asked: Sample) -> list[str] | None:
+def _prompts(flags: Sample) -> list[str] | None:
     """The prompts that were given; None without any.
 
     Raises:
         UsageError: a file that cannot be read, or has none.
     """
-    if asked.prompts is None:
-        return list(asked.prompt) or None
-    data = read_bytes(asked.prompts, UsageError, "name a text file")
+    if flags.prompts is None:
+        return list(flags.prompt) or None
+    data = read_bytes(flags.prompts, UsageError, "name a text file")
     try:
         lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise UsageError(f"--prompts {asked.prompts}: not UTF-8 text; save it as such") from error
+        raise UsageError(f"--prompts {flags.prompts}: not UTF-8 text; save it as such") from error
     prompts = [line for line in lines if line]
     if not prompts:
-        raise UsageError(f"--prompts {asked.prompts}: no line has a prompt; write one a line")
+        raise UsageError(f"--prompts {flags.prompts}: no line has a prompt; write one a line")
     return prompts
 
 
@@ -333,10 +333,10 @@ def _shown(
     return lambda told: show(int(first + told.n * told.done / told.total), n)
 
 
-def _show_way(followed: Samples, folder: SampleFolder, command: str) -> None:
+def _show_trajectory(followed: Samples, folder: SampleFolder, command: str) -> None:
     """Write the strip and the moving picture of a few images."""
     from undrift.pipelines.png import encode_png
-    from undrift.pipelines.way import moving_picture, strip_picture
+    from undrift.pipelines.trajectory import moving_picture, strip_picture
 
     folder.write(STRIP, encode_png(strip_picture(followed), {"command": command}))
     folder.write(GIF, moving_picture(followed))

@@ -1,4 +1,4 @@
-"""Networks of a wanted size: the width that gives a model as many parameters as asked for.
+"""Networks of a given size: the width that gives a model a number of parameters.
 
 Counted are the network and the encoder of its conditions, of a GAN the generator and its encoder.
 The recipe's width is changed first, in steps that groups and heads divide; where widths are too
@@ -35,13 +35,13 @@ from undrift.networks.gan import AdversaryConfig, MLPGANConfig, R3GANConfig
 from undrift.wording import dimensions
 
 TOLERANCE = 0.1
-"""Share by which parameters may differ from what is asked for."""
+"""Share by which parameters may differ from the number requested."""
 
 CLOSE = 0.05
-"""Share beyond which finer steps of width are looked at."""
+"""Share beyond which finer steps of width are tried."""
 
 WIDEST = 2**14
-"""Channels beyond which no width is looked for."""
+"""Channels beyond which no width is tried."""
 
 Network = NetworkConfig | AdversaryConfig
 
@@ -192,7 +192,7 @@ def _around(
 ) -> list[int]:
     """Whole numbers from ``least`` to ``most`` about where a rising ``count`` is ``wanted``.
 
-    Counts go about with a power of the number, so that few of them have to be looked at.
+    Counts go about with a power of the number, so that few of them have to be computed.
     """
     low = high = min(max(least, start), most)
     while count(low) >= wanted and low > least:

@@ -19,10 +19,10 @@ IMAGES = 2_000_000
 
 
 def check_points(settings: TrainOptions, size: tuple[int, int]) -> None:
-    """Refuse what moves pixels, and networks that look at neighbours.
+    """Refuse what moves pixels, and networks that mix neighbouring pixels.
 
     Raises:
-        UsageError: if that is asked for.
+        UsageError: if a setting needs that.
     """
     what = f"images of {dimensions(*size)} are points"
     for name in ("flip", "augment"):
@@ -32,6 +32,6 @@ def check_points(settings: TrainOptions, size: tuple[int, int]) -> None:
         raise UsageError(f"{named('maps')}: {what}, over which no map lies; leave it out")
     if settings.network not in (None, "mlp"):
         raise UsageError(
-            f"--network {settings.network}: {what}, without neighbours to look at; give mlp or "
+            f"--network {settings.network}: {what}, without neighbouring pixels; give mlp or "
             "leave it out"
         )

@@ -1,7 +1,7 @@
 """Pipelines as files: config.json, model.safetensors, MANIFEST.json and a family's further ones.
 
 Nothing is pickled, nothing is executed, and every byte is compared with the manifest before it is
-looked at.
+parsed.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def read(directory: Path, kind: type[Config], *optional: str) -> Contents[Config
 
 
 def kind_of(directory: Path, known: Collection[str]) -> str:
-    """The family that config.json names; the rest of the folder is not looked at.
+    """The family that config.json names; the rest of the folder is not read.
 
     Raises:
         ModelFileError: if that is none of ``known``, or cannot be read.

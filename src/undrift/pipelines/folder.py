@@ -48,7 +48,7 @@ class SampleFolder:
     Args:
         out: the folder; made if it is not there.
         command: what repeats the images.
-        n: how many images are asked for.
+        n: images of the request.
         model: fingerprint of the pipeline.
         others: names of files beside images, grid and record that will be written.
         maps: name -> files of the maps that images are drawn from, image i from i modulo their

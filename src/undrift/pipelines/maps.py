@@ -90,7 +90,7 @@ def maps_of(spec: SampleSpec, images: ImageSet, rows: NDArray[np.int64]) -> dict
         rows: which of the images.
 
     Returns:
-        Name -> int16 (len(rows), H, W, C), as `resolve_maps` takes them; the holes of ``masked``
+        Name -> int16 (len(rows), H, W, C), as `resolve_maps` takes them; the region of ``masked``
         are the same every time.
     """
     paired = {one.name: one.take(images.rows[rows]).astype(np.int16) for one in images.maps}

@@ -16,7 +16,7 @@ _WHITE = 127  # levels above are white
 
 
 def read_mask(name: str, height: int, width: int) -> NDArray[np.bool_]:
-    """The mask called ``name``, or that of a picture in which white is to be painted.
+    """The mask called ``name``, or that of a picture in which white is to be inpainted.
 
     Args:
         name: one of `NAMES`, or a picture of this size, of whose colours the brightness counts.
@@ -24,7 +24,7 @@ def read_mask(name: str, height: int, width: int) -> NDArray[np.bool_]:
         width: of the images.
 
     Returns:
-        bool (height, width), True where paint is wanted.
+        bool (height, width), True where to inpaint.
 
     Raises:
         UsageError: for a picture of another size, or without any white.
@@ -32,7 +32,7 @@ def read_mask(name: str, height: int, width: int) -> NDArray[np.bool_]:
     """
     mask = _half(name, height, width) if name in NAMES else _picture(name, height, width)
     if not mask.any():
-        raise UsageError(f"mask {name}: it is empty; white is what is filled in")
+        raise UsageError(f"mask {name}: it is empty; white is what is inpainted")
     return mask
 
 

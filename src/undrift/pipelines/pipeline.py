@@ -23,9 +23,9 @@ from undrift.conditioning.text import Texts
 from undrift.errors import UsageError
 from undrift.files.durable import standing
 from undrift.pipelines.file import kind_of
-from undrift.pipelines.holes import Holes, Variants
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.maps import GivenMaps, recorded_maps, resolve_maps
+from undrift.pipelines.masked import MaskedImages, Variants
 from undrift.pipelines.numbers import (
     GivenNumbers,
     OutOfRangeWarning,
@@ -309,27 +309,27 @@ class Pipeline(ABC):
         on_progress: OnProgress | None = None,
         **settings: Any,  # noqa: ANN401 - the family's dataclass says which
     ) -> Samples:
-        """Fill in what a mask hides; a capability that not every family has.
+        """Inpaint the masked region of images; a capability that not every family has.
 
-        Fill v of image i depends on the weights, the settings, the seed, i, v and what is known of
-        the image only; known pixels come back as they were.
+        Completion v of image i depends on the weights, the settings, the seed, i, v and the known
+        pixels of the image only; known pixels come back as they were.
 
         Args:
             images: uint8 (N, H, W, C).
-            mask: bool (H, W) for all of them or (N, H, W) for each: True where to fill in.
-            variants: fills of each image, at least 1.
+            mask: bool (H, W) for all of them or (N, H, W) for each: True where to inpaint.
+            variants: completions of each image, at least 1.
             labels: class of each image, as in sampling; None leaves it open.
             prompts: text of each image, as in sampling.
             numbers: of each image, as in sampling.
             seed: of the initial noise, at least 0.
-            batch_size: fills computed at once.
-            first: number of the first image, so that a large set can be filled in parts.
-            on_progress: called with the progress and a look at the images; to cancel, raise.
+            batch_size: completions computed at once.
+            first: number of the first image, so that a large set can be inpainted in parts.
+            on_progress: called with the progress and a preview of the images; to cancel, raise.
             settings: the family's own, see ``inpainting`` of the class.
 
         Returns:
-            N ``variants`` images, the fills of one image side by side, and what they cost:
-            network forwards per fill and seconds.
+            N ``variants`` images, the completions of one image side by side, and what they cost:
+            network forwards per completion and seconds.
 
         Raises:
             UsageError: for a family that cannot, a value that cannot be used, or a setting that the
@@ -338,31 +338,30 @@ class Pipeline(ABC):
         """
         if self.inpainting is None:
             raise UsageError(
-                f"{type(self).__name__} has no way to paint what a mask hides: use a diffusion "
-                "model or a GAN"
+                f"{type(self).__name__} cannot inpaint: use a diffusion model or a GAN"
             )
         began = perf_counter()
         chosen = read_settings(self.inpainting, settings, self.noun)
-        holes = Holes.checked(images, mask, variants, first, seed, self.spec)
+        masked = MaskedImages.checked(images, mask, variants, first, seed, self.spec)
         size = self.batch_size if batch_size is None else batch_size
         n = len(images)
         condition = self._of_images(n, first, seed, labels, prompts, numbers)
-        filled = self._inpaint(holes, condition, chosen, seed, size, on_progress)
+        inpainted = self._inpaint(masked, condition, chosen, seed, size, on_progress)
         record = {"n": n, "first": first, "variants": variants, "labels": labels}
-        return self._completed(filled, began, record | _recorded(prompts, numbers), seed, size)
+        return self._completed(inpainted, began, record | _recorded(prompts, numbers), seed, size)
 
     def _inpaint(
         self,
-        holes: Holes,
+        masked: MaskedImages,
         condition: Condition,
         settings: Any,  # noqa: ANN401 - an instance of the family's dataclass
         seed: int,
         batch_size: int,
         on_progress: OnProgress | None,
     ) -> Samples:
-        """Fill holes that are checked, under the condition of their N images.
+        """Inpaint images that are checked, under the condition of their N images.
 
-        See `_draw` for what is returned, with labels of every fill (n,).
+        See `_draw` for what is returned, with labels of every completion (n,).
         """
         raise NotImplementedError
 
@@ -394,7 +393,7 @@ class Pipeline(ABC):
             seed: of the noise, at least 0.
             batch_size: images computed at once.
             first: number of the first image, so that a large set can be edited in parts.
-            on_progress: called with the progress and a look at the images; to cancel, raise.
+            on_progress: called with the progress and a preview of the images; to cancel, raise.
             settings: the family's own, see ``editing`` of the class.
 
         Returns:

@@ -1,4 +1,4 @@
-"""How far a request is, and what its images look like by now."""
+"""Progress of a request, with a preview of its images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from undrift.sampling import OnStep, StepDone
 
 @dataclass(frozen=True, eq=False)
 class Progress:
-    """Told to ``on_progress`` after every step of every batch.
+    """Passed to ``on_progress`` after every step of every batch.
 
     Attributes:
         done: steps made, over all batches.
@@ -23,7 +23,7 @@ class Progress:
         finished: images that are finished.
         n: images in all.
         rows: numbers of the images of the batch at hand, those of `preview`.
-        look: makes `preview`; costs nothing until it is asked for.
+        decode: makes `preview` when that is first read.
     """
 
     done: int
@@ -31,7 +31,7 @@ class Progress:
     finished: int
     n: int
     rows: range
-    look: Callable[[], np.ndarray] = field(repr=False)
+    decode: Callable[[], np.ndarray] = field(repr=False)
 
     @cached_property
     def preview(self) -> np.ndarray:
@@ -40,20 +40,20 @@ class Progress:
         The model's present estimate of the clean images, E[x_0 | x_t]; after the last step of a
         batch these are its images.
         """
-        return self.look()
+        return self.decode()
 
 
 OnProgress = Callable[[Progress], None]
 """``on_progress(progress)``, after every step; raising from it cancels the request."""
 
 
-def tell_of_batch(
+def report_batch(
     on_progress: OnProgress, batches: Sequence[range], k: int, images: np.ndarray
 ) -> None:
-    """Tell that batch ``k`` is finished, of a model whose batches are one step each.
+    """Report that batch ``k`` is finished, of a model whose batches are one step each.
 
     Args:
-        on_progress: who is told.
+        on_progress: called with the progress.
         batches: numbers of the images of every batch.
         k: the batch that was drawn.
         images: its images, uint8 (B, H, W, C).
@@ -66,21 +66,21 @@ def tell_of_batch(
             finished=batches[k].stop - first,
             n=batches[-1].stop - first,
             rows=batches[k],
-            look=lambda: images,
+            decode=lambda: images,
         )
     )
 
 
-def telling(
+def step_progress(
     on_progress: OnProgress,
     batches: Sequence[range],
     k: int,
     decode: Callable[[Tensor], np.ndarray],
 ) -> OnStep:
-    """Tell of the steps of one batch as part of the whole request's.
+    """A callback that reports the steps of one batch as part of the whole request's.
 
     Args:
-        on_progress: who is told.
+        on_progress: called with the progress.
         batches: numbers of the images of every batch.
         k: the batch that is drawn.
         decode: from the model's space (B, ...) to images, uint8 (B, H, W, C).
@@ -88,9 +88,9 @@ def telling(
     rows, first, end = batches[k], batches[0].start, batches[-1].stop
 
     def step_done(step: StepDone) -> None:
-        def look() -> np.ndarray:
+        def preview() -> np.ndarray:
             if step.x0 is None:
-                raise UsageError("no preview: the sampler has not asked the model yet")
+                raise UsageError("no preview: the sampler has not evaluated the model yet")
             return decode(step.x0)
 
         on_progress(
@@ -100,7 +100,7 @@ def telling(
                 finished=(rows.stop if step.done == step.total else rows.start) - first,
                 n=end - first,
                 rows=rows,
-                look=look,
+                decode=preview,
             )
         )
 

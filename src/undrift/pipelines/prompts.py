@@ -1,4 +1,4 @@
-"""From what the user asks of texts to one prompt per image."""
+"""From the texts of a request to one prompt per image."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def resolve_prompts(prompts: Prompts, n: int, spec: SampleSpec, first: int = 0) 
     """Return the prompt of each image; None where none is given.
 
     Args:
-        prompts: image i gets entry i modulo their number; an empty one asks for nothing. See
+        prompts: image i gets entry i modulo their number; an empty one is no condition. See
             `prompt_terms` for several weighted ones in a prompt.
         n: number of images.
         spec: what the model understands.

@@ -18,10 +18,10 @@ from undrift.wording import dimensions, plural
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """The way of the first n images from noise, one entry per step.
+    """The trajectory of the first n images from noise, one entry per step.
 
     Attributes:
-        t: times at which the denoiser was asked, (K,) float64, falling.
+        t: times at which the denoiser was evaluated, (K,) float64, falling.
         log_snr: of those times, (K,) float64.
         noisy: the states there, scaled to the data's spread, uint8 (K, n, H, W, C).
         denoised: what the denoiser made of them, uint8 (K, n, H, W, C).
@@ -48,7 +48,7 @@ class Samples:
         nfe: network forwards per image, counted; guidance costs two per evaluation.
         seconds: wall clock from the call to the last image.
         settings: everything that, with the weights, determines the images; plain data.
-        trajectory: the way of the first images, if it was asked for.
+        trajectory: of the first images, if requested.
         nfe_by_image: network forwards that each image needed, float64 (n,), where each has its own
             number, as with an adaptive sampler; ``nfe`` counts the waiting for its batch-mates too.
         prompts: of each image; None where none was given.
@@ -148,7 +148,7 @@ class Samples:
         return image_grid(self.images, columns=columns or self._columns())
 
     def _columns(self) -> int | None:
-        """One column per class where the classes take turns, and one row per image of fills."""
+        """One column per class where the classes take turns, and one row per inpainted image."""
         if "variants" in self.settings:
             return int(self.settings["variants"])
         classes = len(self.class_names)

@@ -1,4 +1,4 @@
-"""What a pipeline draws: shape, classes and the settings it draws with unless told otherwise."""
+"""What a pipeline draws: shape, classes and its default settings."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from undrift.limits import MOST_IMAGES
 
 MOST_STEPS = 100_000
 
-_MOST_FIRST = 1 << 32  # between the noise numbers of two results of one image, see holes.py
+_MOST_FIRST = 1 << 32  # between the noise numbers of two results of one image, see masked.py
 
 
 def within(name: str, value: int, least: int, most: int | None = None) -> int:
@@ -23,7 +23,7 @@ def within(name: str, value: int, least: int, most: int | None = None) -> int:
 
 
 def check_images(n: int, first: int, seed: int) -> None:
-    """Check which images of which seed are asked for.
+    """Check the number of images, the first one's number and the seed of a request.
 
     Raises:
         UsageError: for none, too many, or numbers that are too large.

@@ -31,7 +31,7 @@ class DiffusionFamily(Family[DiffusionConfig]):
     config: ClassVar[type] = DiffusionConfig
     kind: ClassVar[str | None] = None
     noun: ClassVar[str] = "diffusion model"
-    augmented: ClassVar[str] = "told to the network"
+    augmented: ClassVar[str] = "conditioned on"
     own_network: ClassVar[bool] = True
     reference_curve: ClassVar[bool] = True
     images_needed: ClassVar[bool] = True

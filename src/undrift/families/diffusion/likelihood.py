@@ -1,10 +1,10 @@
 """The recipe for likelihood: a variational bound, trained as it is measured.
 
-It differs from the recipe for images in what the bound asks for: the full range of noise levels
-down to a sixth of a level of grey, the weight that the bound gives them, a schedule that learns
-where to look, sines and cosines of the input that tell one level of grey from the next (Kingma et
-al. 2021 have the two shortest of them: at 256 levels on [-1, 1] their n = 7 and 8), and the images
-as they are: a mirrored image is other data.
+It differs from the recipe for images in what the bound requires: the full range of noise levels
+down to a sixth of a level of grey, the weight that the bound gives them, a learned schedule,
+Fourier features of the input that separate one level of grey from the next (Kingma et al. 2021 have
+the two highest frequencies: at 256 levels on [-1, 1] their n = 7 and 8), and the images as they
+are: a mirrored image is other data.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def for_likelihood(
             )
     if isinstance(model.network, TransformerConfig):
         raise UsageError(
-            f"--recipe likelihood: the {model.network.kind} has no waves of its input to tell "
-            "levels of grey apart; leave --network out"
+            f"--recipe likelihood: the {model.network.kind} has no Fourier features of its input "
+            "to separate levels of grey; leave --network out"
         )
     grid = ValueGrid.of(data.report.histogram)
     codec = _of_one_scale(build_codec(model.codec))

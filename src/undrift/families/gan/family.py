@@ -18,7 +18,7 @@ from undrift.training.learners.gan_config import GANConfig
 from undrift.training.learners.gan_watch import MOST
 
 _PASSES = 4
-"""Through generator and discriminator, of each image that a validation looks at."""
+"""Through generator and discriminator, of each image of a validation."""
 
 
 _TITLES = {

@@ -51,7 +51,7 @@ CPU_GAMMA = {"r3gan": 2.0, "stylegan2": 0.2}
 """Least weight of the penalties on a CPU, tuned on Fashion-MNIST and the digits (docs/log.md)."""
 
 PATCHED = 16
-"""Shorter side of images from which their networks on a CPU look at patches of 2 x 2 pixels."""
+"""Shorter side of images from which their networks on a CPU take patches of 2 x 2 pixels."""
 
 POINTS_GAMMA = 0.01
 """Weight of R1 and R2 on points, tuned on ``ring8`` and ``grid25`` (docs/log.md)."""
@@ -82,10 +82,10 @@ def gan_recipe(request: RecipeRequest) -> Recipe:
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
     # Lightness: images of more than 64 pixels have more stages, of which the last cost the most.
     share *= 1 if max(spec.shape[1:]) <= 64 else 2
-    made = _METHODS[settings.method](_Asked(spec, batch, share, cuda, points, tuned))
+    made = _METHODS[settings.method](_Request(spec, batch, share, cuda, points, tuned))
     model = replace(made.model, method=settings.method, flip=settings.flip)
     if mlp:
-        model = _on_perceptrons(model, points=points)
+        model = _as_mlp(model, points=points)
     if settings.augment is not None:
         model = replace(model, augment=settings.augment, adapt=0)
     _check_groups(settings, getattr(model.network, "group", 1))
@@ -108,7 +108,7 @@ class _Method:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Request:
     """What a method's recipe depends on; ``tuned`` where convolutions are to play on a CPU."""
 
     spec: SampleSpec
@@ -136,13 +136,13 @@ class _Asked:
         return _Method(model, self.images, learning_rate or LearningRate(warm_up=0.0, decay=0.0))
 
 
-def _dcgan(asked: _Asked) -> _Method:
+def _dcgan(request: _Request) -> _Method:
     adam = AdamWConfig(learning_rate=2e-4, betas=(0.5, 0.999))
-    return asked.recipe(
+    return request.recipe(
         GANConfig(
-            asked.spec,
+            request.spec,
             codec=IdentityConfig(),
-            network=DCGANConfig(width=64 // asked.share),
+            network=DCGANConfig(width=64 // request.share),
             loss=NonSaturating(),
             generator_optimizer=adam,
             discriminator_optimizer=adam,
@@ -150,12 +150,12 @@ def _dcgan(asked: _Asked) -> _Method:
     )
 
 
-def _sngan(asked: _Asked) -> _Method:
+def _sngan(request: _Request) -> _Method:
     adam = AdamWConfig(learning_rate=2e-4, betas=(0.5, 0.999))
-    return asked.recipe(
+    return request.recipe(
         GANConfig(
-            asked.spec,
-            network=SNGANConfig(width=64 // asked.share),
+            request.spec,
+            network=SNGANConfig(width=64 // request.share),
             loss=Hinge(),
             critic_steps=5,
             generator_optimizer=adam,
@@ -164,14 +164,14 @@ def _sngan(asked: _Asked) -> _Method:
     )
 
 
-def _wgan_gp(asked: _Asked) -> _Method:
+def _wgan_gp(request: _Request) -> _Method:
     # The paper's toys have a weight of 0.1, too.
-    rate, weight = (3e-3, 0.1) if asked.points else (2e-4, 10.0)
+    rate, weight = (3e-3, 0.1) if request.points else (2e-4, 10.0)
     adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.9))
-    return asked.recipe(
+    return request.recipe(
         GANConfig(
-            asked.spec,
-            network=SNGANConfig(width=64 // asked.share, spectral_norm=False),
+            request.spec,
+            network=SNGANConfig(width=64 // request.share, spectral_norm=False),
             loss=Wasserstein(),
             penalty=PenaltyConfig(two_sided=weight),
             critic_steps=5,
@@ -182,7 +182,7 @@ def _wgan_gp(asked: _Asked) -> _Method:
     )
 
 
-def _stylegan2(asked: _Asked) -> _Method:
+def _stylegan2(request: _Request) -> _Method:
     adam = AdamWConfig(learning_rate=2.5e-3, betas=(0.0, 0.99))
     # An optimiser that also makes the penalty's steps, one in 16, is slowed down as often.
     correction = LAZY / (LAZY + 1)
@@ -193,47 +193,47 @@ def _stylegan2(asked: _Asked) -> _Method:
     )
     # 0.01 on 32 x 32 pixels in batches of 64, as for CIFAR-10 there; 4 times as much at twice the
     # side, which comes to 0.6 at 256, where they took 1
-    gamma = 0.01 * (asked.side / 32) ** 2 * 64 / asked.batch
-    if asked.points:
+    gamma = 0.01 * (request.side / 32) ** 2 * 64 / request.batch
+    if request.points:
         gamma = POINTS_GAMMA
-    elif asked.tuned:
+    elif request.tuned:
         gamma = max(gamma, CPU_GAMMA["stylegan2"])
-    return asked.recipe(
+    return request.recipe(
         GANConfig(
-            asked.spec,
-            network=StyleGAN2Config(width=64 // asked.share, patch=asked.patch),
+            request.spec,
+            network=StyleGAN2Config(width=64 // request.share, patch=request.patch),
             loss=NonSaturating(),
             penalty=PenaltyConfig(r1=gamma, every=LAZY),
             # the papers' 500,000 are a fiftieth of their runs, which ours on a CPU are far below
-            adapt=500_000 if asked.cuda else 100_000,
+            adapt=500_000 if request.cuda else 100_000,
             generator_optimizer=adam,
             discriminator_optimizer=lazy,
         )
     )
 
 
-def _r3gan(asked: _Asked) -> _Method:
+def _r3gan(request: _Request) -> _Method:
     # The paper's rate is for 40,000 updates and more; a CPU makes some thousands.
-    rate = 2e-4 if asked.cuda else 1e-3
+    rate = 2e-4 if request.cuda else 1e-3
     # 0.05 on 32 x 32 pixels in batches of 512; a gradient's scale goes with the pixels, and
     # smaller batches want more.
-    gamma = 0.05 * (asked.side / 32) ** 2 * 512 / asked.batch
+    gamma = 0.05 * (request.side / 32) ** 2 * 512 / request.batch
     end, decay, beta2 = 0.1, 0.5, 0.9
-    if asked.points:
+    if request.points:
         # With a penalty that falls, modes that were found before are lost again.
         rate, gamma, end, decay, beta2 = 6e-3, POINTS_GAMMA, 1.0, 1.0, None
-    elif asked.tuned:
+    elif request.tuned:
         gamma = max(gamma, CPU_GAMMA["r3gan"])
     adam = AdamWConfig(learning_rate=rate, betas=(0.0, 0.99), beta2_start=beta2)
-    return asked.recipe(
+    return request.recipe(
         GANConfig(
-            asked.spec,
+            request.spec,
             # the paper's four stages of one width are expensive: on a CPU they see few images,
             # and twice the width gives no better ones for twice the time
             network=R3GANConfig(
-                width=256 // asked.share if asked.cuda else 128 // max(2, asked.share),
-                full_stages=4 if asked.cuda else 1,
-                patch=asked.patch,
+                width=256 // request.share if request.cuda else 128 // max(2, request.share),
+                full_stages=4 if request.cuda else 1,
+                patch=request.patch,
             ),
             loss=RelativisticPaired(),
             penalty=PenaltyConfig(r1=gamma, r2=gamma, end=end),
@@ -244,7 +244,7 @@ def _r3gan(asked: _Asked) -> _Method:
     )
 
 
-_METHODS: dict[str, Callable[[_Asked], _Method]] = {
+_METHODS: dict[str, Callable[[_Request], _Method]] = {
     "dcgan": _dcgan,
     "sngan": _sngan,
     "wgan_gp": _wgan_gp,
@@ -291,7 +291,7 @@ def _check_groups(settings: TrainOptions, group: int) -> None:
         )
 
 
-def _on_perceptrons(model: GANConfig, *, points: bool) -> GANConfig:
+def _as_mlp(model: GANConfig, *, points: bool) -> GANConfig:
     """``model`` with MLPs in place of its networks.
 
     What a method's discriminator has beside its layers stays: spectral norm, or the spread of the

@@ -12,7 +12,7 @@ LEVELS = (0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4)
 
 SAMPLES = 1000
 SEED = 1_000_003
-"""Of the samples that are measured: others than those that anybody looks at first."""
+"""Of the samples that are measured: others than those of the sample grids."""
 
 
 def best_level(student: StudentPipeline, train: Images, steps: int, draw: Draw) -> float:

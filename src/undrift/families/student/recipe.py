@@ -40,7 +40,7 @@ GENERATOR = AdamWConfig(learning_rate=5e-4, betas=(0.0, 0.99))
 """How a student is updated against a discriminator."""
 
 PATCHED = 16
-"""Shorter side of images from which the discriminator looks at patches of 2 x 2 pixels."""
+"""Shorter side of images from which the discriminator takes patches of 2 x 2 pixels."""
 
 GAMMA = 2.0
 """Weight of the penalties, as that of our R3GAN on a CPU; on toy 2-D data `POINTS_GAMMA`."""
@@ -56,7 +56,7 @@ RATE = 0.3
 
 @dataclass(frozen=True)
 class Distillation:
-    """What is asked of a student.
+    """Settings of a distillation.
 
     Attributes:
         method: one of `OBJECTIVES`.
@@ -72,7 +72,7 @@ class Distillation:
 
 
 def distilled(
-    asked: Distillation,
+    settings: Distillation,
     teacher: DiffusionPipeline,
     reference: TeacherReference,
     trained: DiffusionConfig,
@@ -82,7 +82,7 @@ def distilled(
     """The recipe of a student.
 
     Args:
-        asked: method, steps and guidance.
+        settings: method, steps and guidance.
         teacher: the pipeline.
         reference: to it.
         trained: how it was trained.
@@ -98,20 +98,20 @@ def distilled(
     schedule = teacher.denoiser.schedule
     encoder = teacher.encoder
     model = StudentConfig(
-        spec=replace(teacher.spec, steps=usual_steps(asked), guidance=1.0),
+        spec=replace(teacher.spec, steps=usual_steps(settings), guidance=1.0),
         codec=trained.codec,
-        method=asked.method,
-        objective=objective_of(asked.method, teacher.spec),
+        method=settings.method,
+        objective=objective_of(settings.method, teacher.spec),
         teacher=reference,
         network=teacher.network_config,
         width=trained.width,
         schedule=schedule,  # type: ignore[arg-type] - one that was saved
         parameterization=teacher.denoiser.parameterization.kind,
-        guidance=asked.guidance,
+        guidance=settings.guidance,
         label_dropout=trained.label_dropout,
         flip=trained.flip,
         augment_parameters=0 if encoder is None else encoder.spec.augment,
-        optimizer=_optimizer(asked.method, trained.optimizer, RATE, asked.learning_rate),
+        optimizer=_optimizer(settings.method, trained.optimizer, RATE, settings.learning_rate),
     )
     rate = LearningRate(warm_up=0.02, decay=0.5)
     return Recipe(model, batch_size, int(SHARE * images), rate, bfloat16=False)
@@ -152,10 +152,10 @@ def from_scratch(request: RecipeRequest) -> Recipe:
     return replace(recipe, model=model, bfloat16=False)
 
 
-def usual_steps(asked: Distillation) -> int:
+def usual_steps(settings: Distillation) -> int:
     """Steps that the student draws with by default."""
-    takes = OBJECTIVES[asked.method].steps
-    return asked.steps or (STEPS if not takes or STEPS in takes else takes[0])
+    takes = OBJECTIVES[settings.method].steps
+    return settings.steps or (STEPS if not takes or STEPS in takes else takes[0])
 
 
 def objective_of(method: str, spec: SampleSpec) -> MethodConfig:

@@ -1,4 +1,4 @@
-"""What an adapted model can be asked for beside what its base can."""
+"""Sampling settings of an adapted model, beside its base's."""
 
 from __future__ import annotations
 

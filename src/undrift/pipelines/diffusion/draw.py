@@ -47,12 +47,12 @@ class Drawn:
     Attributes:
         x: the images, in the model's space (B, ...).
         evaluations: of the denoiser, that each image needed, (B,) int64; None where the grid says.
-        asked: evaluations of the whole batch, where each image needs its own number.
+        evaluated: evaluations of the whole batch, where each image needs its own number.
     """
 
     x: Tensor
     evaluations: Tensor | None = None
-    asked: int = 0
+    evaluated: int = 0
 
     def nfe_by_image(self, forwards: int) -> list[np.ndarray]:
         """Network forwards that each image needed, (B,) float64; of a grid nothing: [].
@@ -62,7 +62,7 @@ class Drawn:
         """
         if self.evaluations is None:
             return []
-        return [self.evaluations.numpy() * (forwards / (self.asked * len(self.x)))]
+        return [self.evaluations.numpy() * (forwards / (self.evaluated * len(self.x)))]
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,8 +27,8 @@ from undrift.pipelines.diffusion.draw import Drawing
 from undrift.pipelines.diffusion.inpaint import SAMPLER, drawing_of, within_range
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.settings import DiffusionEditing
-from undrift.pipelines.holes import Variants
-from undrift.pipelines.progress import OnProgress, telling
+from undrift.pipelines.masked import Variants
+from undrift.pipelines.progress import OnProgress, step_progress
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
@@ -102,7 +102,7 @@ def edit(
             after_step=None,
             on_progress=None
             if on_progress is None
-            else telling(on_progress, request.batches, k, model.decoded),
+            else step_progress(on_progress, request.batches, k, model.decoded),
             start=None if start is None else partial(start, rows),
         )
         parts.append(model.decoded(drawn.x))

@@ -27,7 +27,7 @@ class CustomNetwork:
     """A network that the user made and brings along.
 
     Attributes:
-        kind: tells it from the networks that undrift builds.
+        kind: distinguishes it from the networks that undrift builds.
         name: of its class, for messages.
     """
 

@@ -2,7 +2,7 @@
 
 By the methods of `undrift.sampling.inverse`: ``moments`` and the rules of `PosteriorDenoiser`
 correct the denoised image by the known pixels, ``repaint`` puts these back at every noise level and
-walks levels again.
+repeats levels.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from undrift.pipelines.diffusion.settings import (
     DiffusionInpainting,
     DiffusionSettings,
 )
-from undrift.pipelines.holes import Holes
-from undrift.pipelines.progress import OnProgress, telling
+from undrift.pipelines.masked import MaskedImages
+from undrift.pipelines.progress import OnProgress, step_progress
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
@@ -51,15 +51,15 @@ from undrift.sampling.learned import Tabled
 from undrift.sampling.thresholding import DataRange
 
 SAMPLER = "ddpm"
-"""New noise at every step lets hidden pixels follow the known ones: best on the digits."""
+"""New noise at every step lets masked pixels follow the known ones: best on the digits."""
 
 LONGER = 2
-"""Steps unless told otherwise, in those of the model's own sampling."""
+"""Steps by default, in those of the model's own sampling."""
 
 
 def inpaint(
     model: DiffusionModel,
-    holes: Holes,
+    masked: MaskedImages,
     condition: Condition,
     settings: DiffusionInpainting,
     *,
@@ -72,8 +72,8 @@ def inpaint(
     if not isinstance(codec, Affine):
         raise UsageError(f"inpaint: pixels cannot be known in the space of {type(codec).__name__}")
     drawing = drawing_of(model, settings, condition, SAMPLER)
-    request = Request(len(holes), seed, 0, batch_size)
-    condition = holes.by_result(condition)
+    request = Request(len(masked), seed, 0, batch_size)
+    condition = masked.by_result(condition)
     times = _times(drawing, settings)
     limits = DataRange.of_codec(codec, spec.shape[0])
     counted = CountedDenoiser(model.denoiser)
@@ -81,7 +81,7 @@ def inpaint(
     for k, rows in enumerate(request.batches):
         denoise = drawing.bind(counted, condition[rows.start : rows.stop], rows)
         measured = Measurement(
-            codec.encode(holes.pixels(rows).to(model.device)), holes.known(rows).to(model.device)
+            codec.encode(masked.pixels(rows).to(model.device)), masked.known(rows).to(model.device)
         )
         after_step: AfterStep | None = None
         if settings.method == "repaint":
@@ -89,25 +89,25 @@ def inpaint(
         else:
             denoise = within_range(_given(denoise, measured, settings.method, codec), limits)
 
-        def look(x0: Tensor, rows: range = rows) -> NDArray[np.uint8]:
-            return holes.filled(rows, model.decoded(x0))
+        def preview(x0: Tensor, rows: range = rows) -> NDArray[np.uint8]:
+            return masked.inpainted(rows, model.decoded(x0))
 
         drawn = drawing.carry(
             times,
             denoise,
-            ImageNoise(seed, holes.numbers(rows)),
+            ImageNoise(seed, masked.numbers(rows)),
             after_step=after_step,
             on_progress=None
             if on_progress is None
-            else telling(on_progress, request.batches, k, look),
+            else step_progress(on_progress, request.batches, k, preview),
         )
-        parts.append(look(drawn.x))
+        parts.append(preview(drawn.x))
     jump, resample = settings.travel
     repaint = {"jump": jump, "resample": resample} if settings.method == "repaint" else {}
     return Samples(
         images=np.concatenate(parts),
         labels=None if condition.labels is None else condition.labels.numpy(),
-        nfe=counted.images / len(holes),
+        nfe=counted.images / len(masked),
         settings={**drawing.settings(), "method": settings.method, **repaint},
     )
 
@@ -129,7 +129,7 @@ def _given(denoise: BoundDenoise, measured: Measurement, rule: Rule, codec: Affi
 
 
 def _times(drawing: Drawing, settings: DiffusionInpainting) -> Tensor:
-    """The grid, of repaint with its runs walked again.
+    """The grid, with the repeated runs of repaint.
 
     Raises:
         UsageError: for numbers that are out of range.
@@ -166,7 +166,7 @@ def drawing_of(
     if settings.sampler is not None and adaptive_name(settings.sampler) is not None:
         raise UsageError(
             f"sampler {settings.sampler!r} chooses its own steps, and these would follow "
-            f"what is filled in: name one that takes steps, such as {SAMPLER}"
+            f"what is inpainted: name one that takes steps, such as {SAMPLER}"
         )
     chosen = DiffusionSettings(
         guidance=guidance,

@@ -36,12 +36,12 @@ from undrift.pipelines.diffusion.settings import (
 )
 from undrift.pipelines.diffusion.strip import Strip
 from undrift.pipelines.file import load_weights
-from undrift.pipelines.holes import Holes, Variants
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
+from undrift.pipelines.masked import MaskedImages, Variants
 from undrift.pipelines.mode import evaluating
 from undrift.pipelines.numbers import GivenNumbers
 from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
-from undrift.pipelines.progress import OnProgress, telling
+from undrift.pipelines.progress import OnProgress, step_progress
 from undrift.pipelines.prompts import Prompts
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
@@ -219,7 +219,7 @@ class DiffusionPipeline(Pipeline):
                     after_step=strips[-1].after_step if seen else None,
                     on_progress=None
                     if on_progress is None
-                    else telling(on_progress, request.batches, k, model.decoded),
+                    else step_progress(on_progress, request.batches, k, model.decoded),
                 )
                 parts.append(model.decoded(drawn.x))
                 costs += drawn.nfe_by_image(counted.images - forwards)
@@ -258,7 +258,7 @@ class DiffusionPipeline(Pipeline):
 
     def _inpaint(
         self,
-        holes: Holes,
+        masked: MaskedImages,
         condition: Condition,
         settings: DiffusionInpainting,
         seed: int,
@@ -268,7 +268,7 @@ class DiffusionPipeline(Pipeline):
         with evaluating(self.weights):
             return inpaint(
                 self.model,
-                holes,
+                masked,
                 condition,
                 settings,
                 seed=seed,

@@ -1,4 +1,4 @@
-"""What a diffusion model can be asked for beside images, their labels and their seed."""
+"""Sampling, editing and inpainting settings of a diffusion model, beside those of every family."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Grid = str | Sequence[float] | Tensor | None
 Precision = Literal["float32", "bfloat16"]
 
 RESAMPLE, JUMP = 5, 1
-"""Of repaint: with the few steps of today's grids short jumps settle soonest."""
+"""Of repaint: with the few steps of today's grids short jumps converge fastest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +74,8 @@ class DiffusionEditing:
     Attributes:
         operator: the images are measurements by it: ``"blur:WIDTH"``, ``"downsample:FACTOR"``,
             ``"quantise:LEVELS"`` or ``"grey"``; what was measured is sampled.
-        strength: share of the way to noise that an image is taken before it is sampled anew, from 0
-            (it stays) to 1 (nothing is left of it).
+        strength: share of the trajectory to noise that an image is taken back before it is sampled
+            anew, from 0 (it stays) to 1 (nothing is left of it).
         like: variations near an image: the image is taken back to the noise that it would be drawn
             from (`undrift.sampling.inverse.invert`), of which this share is replaced by new noise,
             from 0 (it stays) to 1. Steps are Euler's.
@@ -140,7 +140,7 @@ class DiffusionInpainting:
         sampler: as in sampling, ``"ddpm"`` by default; neither adaptive nor learned.
         guidance: as in sampling; without labels there is none.
         grid: as in sampling.
-        resample: of repaint: how often each run of steps is walked, 5 by default.
+        resample: of repaint: how often each run of steps is made, 5 by default.
         jump: of repaint: the steps of a run, 1 by default.
     """
 

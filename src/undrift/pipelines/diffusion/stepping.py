@@ -49,7 +49,7 @@ class FixedSteps:
         """Return the grid, (steps + 1,) float64.
 
         Raises:
-            UsageError: if the network is asked where its output says nothing of the image.
+            UsageError: if the network is evaluated where its output is uninformative.
         """
         if isinstance(self.grid, tuple):
             times = from_times(self.grid)
@@ -94,7 +94,7 @@ class AdaptiveSteps:
         """Return the model's own grid, float64; its first time is the one to begin at.
 
         Raises:
-            UsageError: if the network's output says nothing of the image there.
+            UsageError: if the network's output is uninformative there.
         """
         times = make_grid(self.grid, denoiser.schedule, self.steps, sigma_min=self.sigma_min)
         check_start(denoiser, times[0], self.grid)
@@ -109,7 +109,7 @@ Stepping = FixedSteps | AdaptiveSteps
 
 
 def check_start(denoiser: Denoiser, t: Tensor, grid: str) -> None:
-    """Refuse to ask a network in pure noise that has nothing to say there.
+    """Refuse a grid that begins in pure noise, where the network's output is uninformative.
 
     Raises:
         UsageError: for such a network and a grid that begins so.
@@ -117,7 +117,7 @@ def check_start(denoiser: Denoiser, t: Tensor, grid: str) -> None:
     if not denoiser.parameterization.well_posed_at(denoiser.schedule(t)):
         raise UsageError(
             f"grid {grid!r} begins in pure noise, where a network that predicts "
-            f"{denoiser.parameterization.kind} says nothing: use grid 'karras'"
+            f"{denoiser.parameterization.kind} is uninformative: use grid 'karras'"
         )
 
 
@@ -127,10 +127,10 @@ def stepping_of(
     guidance: float | tuple[float, ...],
     learned: Learned,
 ) -> Stepping:
-    """Fill in the spec's defaults and check how the steps are asked for.
+    """Check the settings of the steps, with the spec's defaults where one is None.
 
-    A sampler out of ``learned`` is taken if its steps are asked for at its guidance, and neither a
-    sampler nor a grid nor anything else that it was not learned with.
+    A sampler out of ``learned`` is taken for its number of steps at its guidance, if neither a
+    sampler nor a grid nor anything else that it was not learned with is given.
 
     Raises:
         UsageError: for a value that cannot be used, or two that exclude each other.
@@ -144,9 +144,9 @@ def stepping_of(
             f"the steps that it is given; name one of {', '.join(ADAPTIVE)}, or give steps"
         )
     named = settings.grid is None or isinstance(settings.grid, str)
-    asked = spec.steps if settings.steps is None and named else settings.steps
-    tuned = _learned(learned, asked, guidance, settings)
-    steps, spacing = _spacing(spec, asked, settings.grid)
+    wanted = spec.steps if settings.steps is None and named else settings.steps
+    tuned = _learned(learned, wanted, guidance, settings)
+    steps, spacing = _spacing(spec, wanted, settings.grid)
     steps = within("steps", steps, 1, MOST_STEPS)
     if settings.analytic_first_step:
         _check_first_step(steps, tuned)
@@ -198,7 +198,7 @@ def _learned(
     guidance: float | tuple[float, ...],
     settings: DiffusionSettings,
 ) -> LearnedSampler | None:
-    """The learned sampler that is asked for by name, or by leaving everything else to us."""
+    """The learned sampler that is named, or that fits the defaults of everything else."""
     if settings.sampler is None and settings.grid is None:
         others = (settings.threshold, settings.guide_with, settings.guidance_interval)
         others += (settings.guidance_rescale,)

@@ -1,4 +1,4 @@
-"""Records the way from noise to images while a sampler runs."""
+"""Records the trajectory from noise to images while a sampler runs."""
 
 from __future__ import annotations
 

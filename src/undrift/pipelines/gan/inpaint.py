@@ -17,8 +17,8 @@ from undrift.errors import UsageError
 from undrift.gan import Descent, LatentSpace, Shortlist, descend, latent_space
 from undrift.pipelines.gan.model import GANModel
 from undrift.pipelines.gan.settings import GANInpainting
-from undrift.pipelines.holes import Holes
 from undrift.pipelines.labels import condition_of, resolve_labels
+from undrift.pipelines.masked import MaskedImages
 from undrift.pipelines.progress import OnProgress, Progress
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.whole_number import within
@@ -26,13 +26,13 @@ from undrift.randomness import key
 from undrift.sampling import ImageNoise
 
 ITERATIONS = 100
-"""Of Adam, unless told otherwise: more fit the known pixels better, and hidden ones hardly so."""
+"""Of Adam, by default: more fit the known pixels better, and masked ones hardly so."""
 
 TAU = 0.4
 """Deviation of the known pixels' error, in units of the data's.
 
-Chosen on held-out digits with an R3GAN, where 0.2 and 0.6 fill about as well: less fits the known
-pixels more closely, more makes the fills of an image more alike.
+Chosen on held-out digits with an R3GAN, where 0.2 and 0.6 inpaint about as well: less fits the
+known pixels more closely, more makes the completions of an image more alike.
 """
 
 _PROBE = 4  # iterations by which the pace is measured,
@@ -41,7 +41,7 @@ _PROBED = 0.05  # over and over until this share of the time is spent
 
 def inpaint(
     model: GANModel,
-    holes: Holes,
+    masked: MaskedImages,
     condition: Condition,
     settings: GANInpainting,
     *,
@@ -56,38 +56,40 @@ def inpaint(
         name = type(model.codec).__name__
         raise UsageError(f"inpaint: pixels cannot be known in the space of {name}")
     given = None if condition.labels is None else condition.labels.numpy()
-    found = _Starts.find(model, holes, given, settings, seed, batch_size)
+    found = _Starts.find(model, masked, given, settings, seed, batch_size)
     each = max(1, batch_size // settings.restarts)
-    batches = [range(start, min(start + each, len(holes))) for start in range(0, len(holes), each)]
-    descents = [_Descending(model, holes, found, rows, seed) for rows in batches]
+    batches = [
+        range(start, min(start + each, len(masked))) for start in range(0, len(masked), each)
+    ]
+    descents = [_Descending(model, masked, found, rows, seed) for rows in batches]
     iterations = settings.iterations
     if iterations is None:
         iterations = ITERATIONS
         if settings.seconds is not None:
             left = settings.seconds - (time.perf_counter() - began)
-            iterations = _fitting(descents[0], left, len(holes) / len(batches[0]))
+            iterations = _fitting(descents[0], left, len(masked) / len(batches[0]))
     parts: list[NDArray[np.uint8]] = []
     classes: list[NDArray[np.int64]] = []
     for k, (rows, descent) in enumerate(zip(batches, descents, strict=True)):
-        paint, seen = descent(iterations)
-        parts.append(holes.filled(rows, paint))
-        if seen is not None:
-            classes.append(seen)
+        completions, found_classes = descent(iterations)
+        parts.append(masked.inpainted(rows, completions))
+        if found_classes is not None:
+            classes.append(found_classes)
         if on_progress is not None:
             on_progress(
                 Progress(
                     done=k + 1,
                     total=len(batches),
                     finished=rows.stop,
-                    n=len(holes),
+                    n=len(masked),
                     rows=rows,
-                    look=lambda made=parts[-1]: made,
+                    decode=lambda made=parts[-1]: made,
                 )
             )
     return Samples(
         images=np.concatenate(parts),
         labels=np.concatenate(classes) if classes else None,
-        nfe=found.forwards / len(holes) + settings.restarts * (iterations + 2) + 1,
+        nfe=found.forwards / len(masked) + settings.restarts * (iterations + 2) + 1,
         settings={
             "labels": None if given is None else given.tolist(),
             "method": "inversion",
@@ -100,11 +102,11 @@ def inpaint(
 
 @dataclass(frozen=True, eq=False)
 class _Starts:
-    """The latents that each fill's search begins at.
+    """The latents that the search of each completion begins at.
 
     Attributes:
-        z: (fills, restarts, D).
-        classes: (fills, restarts); None for a model without classes.
+        z: (completions, restarts, D).
+        classes: (completions, restarts); None for a model without classes.
         forwards: images that were made to find them.
     """
 
@@ -116,7 +118,7 @@ class _Starts:
     def find(
         cls,
         model: GANModel,
-        holes: Holes,
+        masked: MaskedImages,
         given: NDArray[np.int64] | None,
         settings: GANInpainting,
         seed: int,
@@ -124,64 +126,65 @@ class _Starts:
     ) -> _Starts:
         """Compare every image with candidates of its class, of all classes where none is given.
 
-        Fills of one number share their candidates, whatever the image; other numbers have others.
+        Completions of one number share their candidates, whatever the image; other numbers have
+        others.
         """
-        count, variants = settings.candidates, holes.variants
+        count, variants = settings.candidates, masked.variants
         z = torch.empty(
-            len(holes),
+            len(masked),
             settings.restarts,
             model.generator.latent,
             dtype=torch.float32,
             device="cpu",
         )
-        classes = np.empty((len(holes), settings.restarts), dtype=np.int64)
+        classes = np.empty((len(masked), settings.restarts), dtype=np.int64)
         forwards = 0
         for variant in range(variants):
             name = key(seed, "candidates", variant)
             drawn = ImageNoise(name, range(count)).initial((model.generator.latent,))
             kinds = resolve_labels(None, count, name, model.spec)
             for label in [None] if given is None else np.unique(given).tolist():
-                among = np.arange(len(holes.images))
+                among = np.arange(len(masked.images))
                 if label is not None:
                     among = np.flatnonzero(given == label)
                     kinds = np.full(count, label, dtype=np.int64)
-                fills = among * variants + variant
-                shortlist = Shortlist(len(fills), settings.restarts)
+                results = among * variants + variant
+                shortlist = Shortlist(len(results), settings.restarts)
                 for part in _cut(count, size):
-                    heard = None if kinds is None else kinds[part.start : part.stop]
-                    context = model.context(condition_of(heard), len(part))
+                    labels = None if kinds is None else kinds[part.start : part.stop]
+                    context = model.context(condition_of(labels), len(part))
                     latents = drawn[part.start : part.stop].to(model.device)
                     made = model.generator(latents, context)
                     forwards += len(part)
-                    for some in _cut(len(fills), size):
-                        values, known = _measured(model, holes, fills[some.start : some.stop])
+                    for some in _cut(len(results), size):
+                        values, known = _measured(model, masked, results[some.start : some.stop])
                         shortlist.add(_numbers(some), values, known, made, _numbers(part))
-                z[fills] = drawn[shortlist.places]
+                z[results] = drawn[shortlist.places]
                 if kinds is not None:
-                    classes[fills] = kinds[shortlist.places.numpy()]
+                    classes[results] = kinds[shortlist.places.numpy()]
         return cls(z, classes if model.spec.class_names else None, forwards)
 
 
 class _Descending:
-    """The descent of a batch of fills, ready to be gone down for any number of iterations."""
+    """The descent of a batch of completions, to be run for any number of iterations."""
 
     def __init__(
-        self, model: GANModel, holes: Holes, starts: _Starts, rows: range, seed: int
+        self, model: GANModel, masked: MaskedImages, starts: _Starts, rows: range, seed: int
     ) -> None:
         self._model = model
-        self._holes = holes
+        self._holes = masked
         self._starts = starts
         self._rows = rows
-        self._noise = ImageNoise(seed, holes.numbers(rows))
+        self._noise = ImageNoise(seed, masked.numbers(rows))
 
     def __call__(self, iterations: int) -> tuple[NDArray[np.uint8], NDArray[np.int64] | None]:
-        """Paint (B, H, W, C) and the classes (B,) that were found."""
+        """Completions uint8 (B, H, W, C), and the classes (B,) that were found."""
         model, rows = self._model, self._rows
         z = self._starts.z[rows.start : rows.stop].to(model.device)
         count, restarts, _ = z.shape
         kinds = self._starts.classes
-        heard = None if kinds is None else kinds[rows.start : rows.stop]
-        space = self._space(None if heard is None else heard.reshape(-1), count * restarts)
+        labels = None if kinds is None else kinds[rows.start : rows.stop]
+        space = self._space(None if labels is None else labels.reshape(-1), count * restarts)
         u = space.of(z.flatten(0, 1))
         values, known = _measured(model, self._holes, np.arange(rows.start, rows.stop))
         u, loss = descend(
@@ -196,9 +199,9 @@ class _Descending:
         chosen = u.reshape(count, restarts, -1)[
             torch.arange(count, dtype=torch.int64, device="cpu"), best
         ]
-        if heard is not None:
-            heard = heard[np.arange(count), best.cpu().numpy()]
-        return model.decoded(self._space(heard, count).images(chosen)), heard
+        if labels is not None:
+            labels = labels[np.arange(count), best.cpu().numpy()]
+        return model.decoded(self._space(labels, count).images(chosen)), labels
 
     def _space(self, classes: NDArray[np.int64] | None, count: int) -> LatentSpace:
         context = self._model.context(condition_of(classes), count)
@@ -210,10 +213,12 @@ class _Descending:
         return drawn.reshape(shape).to(self._model.device)
 
 
-def _measured(model: GANModel, holes: Holes, fills: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-    """Values and where they are known, of some fills, in the generator's space."""
+def _measured(
+    model: GANModel, masked: MaskedImages, results: NDArray[np.int64]
+) -> tuple[Tensor, Tensor]:
+    """Values and where they are known, of some results, in the generator's space."""
     device = model.device
-    return model.codec.encode(holes.pixels(fills).to(device)), holes.known(fills).to(device)
+    return model.codec.encode(masked.pixels(results).to(device)), masked.known(results).to(device)
 
 
 def _fitting(descent: _Descending, seconds: float, times: float) -> int:
@@ -225,7 +230,7 @@ def _fitting(descent: _Descending, seconds: float, times: float) -> int:
     while not probes or spent < _PROBED * seconds:
         descent(_PROBE)
         probes, spent = probes + 1, time.perf_counter() - warm
-    pace = spent / probes / (_PROBE + 1)  # two looks and the last image take about an iteration
+    pace = spent / probes / (_PROBE + 1)  # two previews and the last image take about an iteration
     left = seconds - (time.perf_counter() - began)
     return max(1, int(left / (pace * times)) - 1)
 

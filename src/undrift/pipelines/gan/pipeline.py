@@ -19,9 +19,9 @@ from undrift.pipelines.gan import file
 from undrift.pipelines.gan.inpaint import inpaint
 from undrift.pipelines.gan.model import GANModel
 from undrift.pipelines.gan.settings import GANInpainting, GANSettings
-from undrift.pipelines.holes import Holes
+from undrift.pipelines.masked import MaskedImages
 from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
-from undrift.pipelines.progress import OnProgress, tell_of_batch
+from undrift.pipelines.progress import OnProgress, report_batch
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
@@ -32,9 +32,9 @@ class GANPipeline(Pipeline):
     """Draws each image by one pass of a generator.
 
     Sampling settings are those of `GANSettings`; inpainting is by inversion
-    (`undrift.gan.inversion`), with `GANInpainting`. Without labels the classes of fills are those
-    of the latents that were found; ``nfe`` counts forwards of the generator, of which all but the
-    candidates' come with a pass back.
+    (`undrift.gan.inversion`), with `GANInpainting`. Without labels the classes of completions
+    are those of the latents that were found; ``nfe`` counts forwards of the generator, of which all
+    but the candidates' come with a pass back.
 
     Args:
         generator: see `GANModel`, as all others.
@@ -132,14 +132,14 @@ class GANPipeline(Pipeline):
             images = self.model.decoded(self.generator(z, context, settings.truncation))
             parts.append(images)
             if on_progress is not None:
-                tell_of_batch(on_progress, request.batches, k, images)
+                report_batch(on_progress, request.batches, k, images)
         return Samples(
             images=np.concatenate(parts), nfe=1.0, settings={"truncation": settings.truncation}
         )
 
     def _inpaint(
         self,
-        holes: Holes,
+        masked: MaskedImages,
         condition: Condition,
         settings: GANInpainting,
         seed: int,
@@ -148,7 +148,7 @@ class GANPipeline(Pipeline):
     ) -> Samples:
         return inpaint(
             self.model,
-            holes,
+            masked,
             condition,
             settings,
             seed=seed,

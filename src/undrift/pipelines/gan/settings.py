@@ -1,4 +1,4 @@
-"""What a GAN can be asked for beside images, their labels and their seed."""
+"""Sampling and inpainting settings of a GAN, beside those of every family."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from undrift.errors import UsageError
 from undrift.networks import lay_out
 from undrift.pipelines.mode import evaluating
 from undrift.pipelines.pipeline import Dial, Pipeline, fingerprint_of
-from undrift.pipelines.progress import OnProgress, tell_of_batch
+from undrift.pipelines.progress import OnProgress, report_batch
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
 from undrift.pipelines.spec import SampleSpec
@@ -122,7 +122,7 @@ class StudentPipeline(Pipeline):
                 images = model.decoded(x0)
                 parts.append(images)
                 if on_progress is not None:
-                    tell_of_batch(on_progress, request.batches, k, images)
+                    report_batch(on_progress, request.batches, k, images)
         drawn: dict[str, object] = {"steps": steps, "precision": settings.precision}
         if model.facts.inputs.guidance is not None:
             drawn["guidance"] = scales[0] if len(scales) == 1 else list(scales)

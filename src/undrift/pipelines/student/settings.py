@@ -1,4 +1,4 @@
-"""What a student can be asked for beside images, their labels and their seed."""
+"""Sampling settings of a student, beside those of every family."""
 
 from __future__ import annotations
 

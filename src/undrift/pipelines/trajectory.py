@@ -37,21 +37,21 @@ def strip_picture(samples: Samples) -> Image.Image:
     Raises:
         UsageError: for samples that were drawn without a trajectory.
     """
-    way = _way(samples)
-    count = min(_STRIP_IMAGES, way.noisy.shape[1])
-    shown = np.unique(np.linspace(0, len(way.t) - 1, _MOST_COLUMNS).round().astype(int))
+    trajectory = _trajectory(samples)
+    count = min(_STRIP_IMAGES, trajectory.noisy.shape[1])
+    shown = np.unique(np.linspace(0, len(trajectory.t) - 1, _MOST_COLUMNS).round().astype(int))
     columns = len(shown) + 1
-    if on_plane(way.noisy.shape[2:]):
-        final = samples.images[: way.noisy.shape[1]]
-        clouds = [*way.noisy[shown], final, *way.denoised[shown], final]
+    if on_plane(trajectory.noisy.shape[2:]):
+        final = samples.images[: trajectory.noisy.shape[1]]
+        clouds = [*trajectory.noisy[shown], final, *trajectory.denoised[shown], final]
         sheet = cloud_grid(clouds, columns, _CLOUD)
     else:
         rows = []
         for i in range(count):
             final = samples.images[i : i + 1]
-            rows += [way.noisy[shown, i], final, way.denoised[shown, i], final]
+            rows += [trajectory.noisy[shown, i], final, trajectory.denoised[shown, i], final]
         sheet = image_grid(np.concatenate(rows), columns=columns)
-    headings = [_noise(float(way.log_snr[k])) for k in shown] + ["image"]
+    headings = [_noise(float(trajectory.log_snr[k])) for k in shown] + ["image"]
     picture = Image.new(sheet.mode, (sheet.width, sheet.height + _HEADING), _grey(sheet, _PAPER))
     picture.paste(sheet, (0, _HEADING))
     pen = ImageDraw.Draw(picture)
@@ -68,10 +68,10 @@ def moving_picture(samples: Samples) -> bytes:
     Raises:
         UsageError: for samples that were drawn without a trajectory.
     """
-    way = _way(samples)
-    count = way.noisy.shape[1]
+    trajectory = _trajectory(samples)
+    count = trajectory.noisy.shape[1]
     final = samples.images[:count]
-    halves = [*zip(way.noisy, way.denoised, strict=True), (final, final)]
+    halves = [*zip(trajectory.noisy, trajectory.denoised, strict=True), (final, final)]
     if on_plane(final.shape[1:]):
         frames = [cloud_grid(half, columns=2) for half in halves]
     else:
@@ -91,7 +91,7 @@ def moving_picture(samples: Samples) -> bytes:
     return buffer.getvalue()
 
 
-def _way(samples: Samples) -> Trajectory:
+def _trajectory(samples: Samples) -> Trajectory:
     if samples.trajectory is None:
         raise UsageError("these samples have no trajectory: draw them with trajectory=4")
     return samples.trajectory

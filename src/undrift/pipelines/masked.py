@@ -1,7 +1,7 @@
 """Images that are edited or have masked parts, and the numbers of their results.
 
 N images with V variants each make N V results in order, those of one image side by side: result i
-is variant ``i mod V`` of image ``i div V``. A mask is True, or white, where to fill in, as for
+is variant ``i mod V`` of image ``i div V``. A mask is True, or white, where to inpaint, as for
 inpainting models of the field.
 """
 
@@ -79,14 +79,14 @@ class Variants:
 
 
 @dataclass(frozen=True, eq=False)
-class Holes(Variants):
-    """Images of which parts are hidden.
+class MaskedImages(Variants):
+    """Images with a masked region each.
 
     Attributes:
-        hidden: bool (N, H, W), True where to fill in.
+        mask: bool (N, H, W), True where to inpaint.
     """
 
-    hidden: NDArray[np.bool_]
+    mask: NDArray[np.bool_]
 
     @classmethod
     def checked(
@@ -97,7 +97,7 @@ class Holes(Variants):
         first: int,
         seed: int,
         spec: SampleSpec,
-    ) -> Holes:
+    ) -> MaskedImages:
         """Check what was given.
 
         Raises:
@@ -113,7 +113,7 @@ class Holes(Variants):
             )
         if mask.dtype != np.bool_:
             raise UsageError(
-                f"inpaint: mask of {mask.dtype}, wanted bool, True where to fill in; of a "
+                f"inpaint: mask of {mask.dtype}, wanted bool, True where to inpaint; of a "
                 "picture, mask > 127"
             )
         if mask.shape not in ((height, width), images.shape[:3]):
@@ -122,16 +122,16 @@ class Holes(Variants):
                 f"or {images.shape[:3]} for each"
             )
         if not mask.any():
-            raise UsageError("inpaint: the mask is empty; make it True, or white, where to fill in")
+            raise UsageError("inpaint: the mask is empty; make it True, or white, where to inpaint")
         check_images(len(images), first, seed)
         within("variants", variants, 1, MOST_IMAGES // len(images))
         return cls(images, variants, first, np.broadcast_to(mask, images.shape[:3]))
 
     def known(self, rows: Rows) -> Tensor:
-        """What is known of them, bool (len(rows), 1, H, W)."""
-        return torch.from_numpy(~self.hidden[self._places(rows)])[:, None]
+        """Where their pixels are known, bool (len(rows), 1, H, W)."""
+        return torch.from_numpy(~self.mask[self._places(rows)])[:, None]
 
-    def filled(self, rows: Rows, completions: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def inpainted(self, rows: Rows, completions: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The images of some results, with ``completions`` (len(rows), H, W, C) where masked."""
         places = self._places(rows)
-        return np.where(self.hidden[places][..., None], completions, self.images[places])
+        return np.where(self.mask[places][..., None], completions, self.images[places])

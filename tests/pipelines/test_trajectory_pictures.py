@@ -11,7 +11,7 @@ from tests.pipelines.models import small
 
 from undrift.errors import UsageError
 from undrift.pipelines.grid import cloud_grid, image_grid
-from undrift.pipelines.way import moving_picture, strip_picture
+from undrift.pipelines.trajectory import moving_picture, strip_picture
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (4, "RGB")])
