@@ -202,6 +202,25 @@ def test_low_rank_files_are_those_of_peft(tmp_path: Path) -> None:
         assert len(a) == b.shape[1] == 3 and len(b) == len(modules[layer].weight)
 
 
+@pytest.mark.parametrize("config", [SMALL_UNET, TRANSFORMER, SMALL_MLP])
+def test_peft_reads_a_low_rank_adapter(config, tmp_path: Path) -> None:
+    """Its own reader puts the matrices where ours does: the same network, to rounding."""
+    peft_package = pytest.importorskip(
+        "peft", reason="NOT TESTED against PEFT: pip install -c constraints.txt -e '.[peft]'"
+    )
+    model = base(config)
+    made = adapted(model, LORA)
+    made.save_pretrained(tmp_path / "adapter")
+    x, level = torch.randn(2, made.spec.shape[0], H, W), torch.tensor([0.3, -0.7])
+    with torch.no_grad():
+        context = made.encoder(None, 2)
+        wanted = made.denoiser.network(x, level, context)
+        network = model.denoiser.network.requires_grad_(False)
+        assert (network(x, level, context) - wanted).abs().max() > 1e-2
+        read = peft_package.PeftModel.from_pretrained(network, tmp_path / "adapter")
+        torch.testing.assert_close(read(x, level, context), wanted)
+
+
 def test_an_edited_configuration_of_peft_is_refused(tmp_path: Path) -> None:
     """PEFT would follow it, so that the same files would be two models."""
     model = base()
