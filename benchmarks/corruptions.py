@@ -20,7 +20,7 @@ from record import conditions, warn_if_busy, write
 import undrift.data
 from undrift.metrics import Comparison, Images, sensitivity
 from undrift.metrics.features import open_extractor
-from undrift.metrics.sensitivity import ASKED
+from undrift.metrics.sensitivity import EXPECTED
 
 SETS: dict[str, dict[str, Any]] = {
     "emoji": {"source": "emoji", "size": 32},
@@ -65,7 +65,7 @@ def main() -> None:
             compared = Comparison(
                 reference, reference, training, space, None, (), given.seed, "test"
             )
-            found = sensitivity(compared, list(ASKED))
+            found = sensitivity(compared, list(EXPECTED))
             tested = time.perf_counter() - began
             results.append(
                 {
@@ -73,12 +73,12 @@ def main() -> None:
                     "features": spec,
                     "fit_seconds": round(fitted, 1),
                     "test_seconds": round(tested, 1),
-                    "unseen": {metric: found.unseen(metric) for metric in ASKED},
+                    "unseen": {metric: found.unseen(metric) for metric in EXPECTED},
                     **found.as_json(),
                 }
             )
             print(f"{name} {spec}: fitted in {fitted:.1f} s, tested in {tested:.1f} s")
-            for metric in ASKED:
+            for metric in EXPECTED:
                 print(f"  {metric}: {', '.join(found.unseen(metric)) or 'sees all'}")
     print(table(results))
     write(given.out, {**conditions(), "seed": given.seed, "results": results})

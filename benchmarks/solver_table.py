@@ -187,7 +187,7 @@ class Table:
     def learned(self, budget: int) -> Cell:
         """A cell of a learned sampler."""
         o, table = self.options, self.pipeline.learned[budget].table
-        parts = (table.times, table.asked, table.coefficients)
+        parts = (table.times, table.model_times, table.coefficients)
         digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
         return Cell(LEARNED, digest[:8], budget, budget, o.n, o.seed, o.precision)
 

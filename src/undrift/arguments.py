@@ -355,7 +355,7 @@ def _is_path(hint: Any) -> bool:  # noqa: ANN401 - any annotation
 
 
 def _wanted(hint: Any) -> str:  # noqa: ANN401 - any annotation
-    """What an annotation asks for, in words."""
+    """What an annotation accepts, in words."""
     return " or ".join(dict.fromkeys(_words(hint)))
 
 

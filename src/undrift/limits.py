@@ -1,4 +1,4 @@
-"""The largest sizes that a configuration, a flag or a file may ask for.
+"""The largest sizes that a configuration, a flag or a file may have.
 
 They lie far above what anybody trains. What memory or time is proportional to has one, so that a
 slip of a digit, or a damaged file, is an error of one line and not a machine that hangs.
@@ -25,7 +25,7 @@ MOST_SAMPLES = 1_000_000
 """Of one evaluation during training."""
 
 MOST_STUDENT_STEPS = 64
-"""Steps that a student is asked to draw with; more is what diffusion models are for."""
+"""Steps of a student's sampling; more is what diffusion models are for."""
 
 LARGEST_IMAGE = 2**14
 """Pixels along a side that a model's images may have."""

@@ -63,10 +63,10 @@ def nearest(
     others = {plain(key): own for key, own in (elsewhere or {}).items() if own in ours}
     meant = {key: own for key, own in others.items() if key}
     meant |= {plain(own) or own: own for own in reversed(ours)}
-    asked = name[:_LONGEST]
-    if (exact := meant.get(plain(asked) or asked)) is not None:
+    short = name[:_LONGEST]
+    if (exact := meant.get(plain(short) or short)) is not None:
         return exact
-    for given, known in ((asked, dict(zip(ours, ours, strict=True))), (plain(asked), meant)):
+    for given, known in ((short, dict(zip(ours, ours, strict=True))), (plain(short), meant)):
         if near := difflib.get_close_matches(given, known, n=1):
             return known[near[0]]
     return None

@@ -1,8 +1,8 @@
 """Frozen dataclasses to plain data and back, strictly.
 
 Configurations are dataclasses; files hold what JSON and YAML can say. Members of a union have a
-``kind: Literal["..."]`` or ``state: Literal["..."]`` that tells them apart. Nothing is guessed on
-the way back: an unknown key, a missing one or a value of another type is a ``UsageError`` that
+``kind: Literal["..."]`` or ``state: Literal["..."]`` that distinguishes them. Nothing is guessed in
+reading: an unknown key, a missing one or a value of another type is a ``UsageError`` that
 names the place.
 """
 
@@ -24,7 +24,7 @@ MOST_ENTRIES = 64
 """Of a list in a network's configuration."""
 
 _TAGS = ("kind", "state")
-"""Fields that tell the members of a union apart, in the order in which they are looked for."""
+"""Fields that distinguish the members of a union, in the order in which they are looked for."""
 
 
 def optional() -> Any:  # noqa: ANN401 - as `dataclasses.field`
@@ -67,7 +67,7 @@ def check_ranges(config: object, what: str, **bounds: tuple[float, float]) -> No
 
     A list has its entries between the bounds, and at most `MOST_ENTRIES` of them. None is left
     alone. Every number that memory or time is proportional to has an upper bound, so that one line
-    of a file cannot ask for more than any machine has.
+    of a file cannot need more than any machine has.
 
     Args:
         config: a dataclass; called by its ``__post_init__``.

@@ -11,7 +11,7 @@ from undrift.errors import UsageError
 from undrift.metrics import Comparison, Images
 from undrift.metrics.features.pixels import PixelFeatures
 from undrift.metrics.features.texture import TextureFeatures
-from undrift.metrics.sensitivity import ASKED, Sensitivity, sensitivity
+from undrift.metrics.sensitivity import EXPECTED, Sensitivity, sensitivity
 
 
 class Brightness:
@@ -49,14 +49,14 @@ def compared(extractor, training: Images | None, reference: Images) -> Compariso
 
 @pytest.fixture(scope="module")
 def blind() -> Sensitivity:
-    return sensitivity(compared(Brightness(1), stripes(400, 0), stripes(200, 1)), list(ASKED))
+    return sensitivity(compared(Brightness(1), stripes(400, 0), stripes(200, 1)), list(EXPECTED))
 
 
 @pytest.fixture(scope="module")
 def seeing() -> Sensitivity:
     training = stripes(400, 0)
     space = TextureFeatures.fit(training.images)
-    return sensitivity(compared(space, training, stripes(200, 1)), list(ASKED))
+    return sensitivity(compared(space, training, stripes(200, 1)), list(EXPECTED))
 
 
 def test_features_without_arrangement_do_not_see_shuffles(blind):

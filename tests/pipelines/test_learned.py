@@ -24,7 +24,7 @@ def learned(pipeline, steps, guidance=1.0):
     numbers = table.coefficients.clone()
     numbers[-1, -1] *= 0.8
     facts = LearnedFacts(steps, guidance, "refined", 0.1, "dpmpp_2m on karras", 0.2, 0, 64)
-    return LearnedSampler(Table(table.times, table.asked, numbers), facts)
+    return LearnedSampler(Table(table.times, table.model_times, numbers), facts)
 
 
 @pytest.fixture

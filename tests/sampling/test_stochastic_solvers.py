@@ -95,7 +95,7 @@ def test_an_eta_that_cannot_be_is_refused(name, message):
 
 
 @pytest.mark.parametrize("name", STOCHASTIC)
-def test_noise_that_is_missing_is_asked_for(name):
+def test_missing_noise_is_an_error(name):
     def denoise(x, t):
         return Prediction(x, Flow()(t), x / 3)
 

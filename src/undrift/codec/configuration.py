@@ -15,7 +15,7 @@ class IdentityConfig:
     """Pixels on [-1, 1].
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         sigma_data: standard deviation of the data on that scale.
     """
 
@@ -28,7 +28,7 @@ class StandardiseConfig:
     """Each channel at zero mean and unit variance.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         mean: of each channel, in levels.
         std: of each channel, in levels.
     """

@@ -34,8 +34,9 @@ FEATURES = 32
 
 SLOWEST, FASTEST = 0.25, 8.0
 """Frequencies, in radians per standard deviation. Data within 3 standard deviations of its mean
-turns the slowest wave by less than a quarter, so that it orders all values; the fastest tells 0.05
-standard deviations apart, and does not single out values that lie closer than that."""
+turns the slowest wave by less than a quarter, so that it orders all values; the fastest resolves
+differences of 0.05 standard deviations, and does not single out values that lie closer than
+that."""
 
 NOT_GIVEN = math.nan
 """A number that is not given."""

@@ -1,7 +1,7 @@
 """Augmentation that does not leak into what is generated (Karras et al. 2022, appendix F.2).
 
 Each transformation is applied to an image with a small probability, and its parameters are given to
-the network as a condition. The network learns what each transformation does; sampling asks for all
+the network as a condition. The network learns what each transformation does; samples request all
 parameters zero, which means untouched images. All-zero parameters leave every value as it was.
 
 Transformations, in this order (a parameter's columns in brackets):

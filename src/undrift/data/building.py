@@ -132,7 +132,7 @@ def build_files(
                     file.write(result.pixels.tobytes())
                     transparent += result.transparent
                     kept.append(i)
-                tell(progress, i + 1, len(items))
+                report_progress(progress, i + 1, len(items))
     if not kept:
         raise none_usable(len(items), RejectedError(rejected[0][1]))
     shape = (len(kept), *size, width)
@@ -169,7 +169,7 @@ def build_rows(
         for i, row in enumerate(rows.images):
             made = placed(row, size, settings.fit, wide.shape[-1])
             wide[i], transparent = made.pixels, transparent + made.transparent
-            tell(progress, i + 1, count)
+            report_progress(progress, i + 1, count)
     elif channels == 4:
         transparent = sum(int((c[..., 3] < 255).any((1, 2)).sum()) for _, c in chunks(wide))
     return write_images(folder, wide, settings, transparent) | {
@@ -203,7 +203,7 @@ class Placed:
 def storage(channels: int, settings: Settings) -> int:
     """Return the channels to store before the choice: 1, 3, or 4 where anything may be transparent.
 
-    Bars of padding are, where a background is to show in them or alpha is asked for.
+    Bars of padding are, where they show a background or alpha is requested.
     """
     bars = settings.fit == "pad" and (settings.background is not None or settings.channels == 4)
     return 4 if bars or channels == 2 else channels
@@ -313,7 +313,7 @@ def counted(items: Iterable[str] | Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(Counter(items).items(), key=lambda item: (-item[1], item[0])))
 
 
-def tell(progress: Progress | None, done: int, total: int) -> None:
+def report_progress(progress: Progress | None, done: int, total: int) -> None:
     """Report progress now and then."""
     if progress is not None and (done % EVERY == 0 or done == total):
         progress(done, total)

@@ -39,7 +39,7 @@ def choose_channels(count: int, colourful: int, transparent: int, background: Co
         count: images.
         colourful: images whose three colours differ anywhere.
         transparent: images with a pixel that is not opaque.
-        background: a stated colour asks for alpha to be composited away.
+        background: colour onto which transparent images are composited; None keeps alpha.
     """
     if background is None and transparent > MOSTLY_TRANSPARENT * count:
         return 4

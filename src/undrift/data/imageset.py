@@ -39,7 +39,7 @@ class ImageSet:
         report: what was found in the whole data set.
         fingerprint: hexadecimal; names the pixels, labels, captions, numbers and splits of the
             whole set.
-        numbers: float64 (N, K), a column for each of the numbers that were asked for; None without.
+        numbers: float64 (N, K), a column for each of the requested numbers; None without.
         number_names: names of these K.
         maps: maps that come with each image; their rows are those of ``store``.
     """

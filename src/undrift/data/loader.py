@@ -81,7 +81,7 @@ class BatchSource(Protocol):
 
 
 class HeldOut(Protocol):
-    """Images that validation looks at: `undrift.data.ImageSet` is one."""
+    """Validation images: `undrift.data.ImageSet` is one."""
 
     @property
     def images(self) -> NDArray[np.uint8]:
@@ -213,7 +213,7 @@ class _Source:
 def _fill(
     source: _Source, step: int, ready: queue.Queue[Batch | Exception], stop: threading.Event
 ) -> None:
-    """Put batches into the queue until told to stop; an error goes the same way and ends it."""
+    """Put batches into the queue until stopped; an error is put there too and ends it."""
     while not stop.is_set():
         item: Batch | Exception
         try:
@@ -238,12 +238,12 @@ def as_batch(images: NDArray[np.uint8]) -> Tensor:
 
 
 def upload(imageset: ImageSet, device: torch.device) -> Tensor:
-    """Copy the whole set to the device, piece by piece: uint8 (N, C, H, W)."""
+    """Copy the whole set to the device, block by block: uint8 (N, C, H, W)."""
     height, width, channels = imageset.shape
     whole = torch.empty((len(imageset), channels, height, width), dtype=torch.uint8, device=device)
-    piece = max(1, 2**26 // (height * width * channels))
-    for start in range(0, len(imageset), piece):
-        rows = np.arange(start, min(start + piece, len(imageset)))
+    block = max(1, 2**26 // (height * width * channels))
+    for start in range(0, len(imageset), block):
+        rows = np.arange(start, min(start + block, len(imageset)))
         whole[start : start + len(rows)] = as_batch(imageset.take(rows)).to(device)
     return whole
 

@@ -335,17 +335,17 @@ def paired_requests(words: Sequence[str]) -> tuple[MapRequest, ...]:
     return tuple(request for request in requests if request.derived is None)
 
 
-def caption_columns(asked: str | None) -> tuple[str, ...] | None:
+def caption_columns(option: str | None) -> tuple[str, ...] | None:
     """Return the columns in a list with commas.
 
     Raises:
         UsageError: a name is empty, or comes twice.
     """
-    if asked is None:
+    if option is None:
         return None
-    names = tuple(name.strip() for name in asked.split(","))
+    names = tuple(name.strip() for name in option.split(","))
     if not all(names) or len(set(names)) < len(names):
-        raise UsageError(f"caption_column {asked!r}: wanted different names, separated by commas")
+        raise UsageError(f"caption_column {option!r}: wanted different names, separated by commas")
     return names
 
 

@@ -76,7 +76,7 @@ class EpochStream:
         self.count = count
         self.seed = seed
         self.batch = batch
-        # One entry: a run asks for the same epoch many times, then never again.
+        # One entry: a run reads the same epoch many times, then never again.
         self._epoch = -1
         self._order = np.empty(0, np.int64)
 

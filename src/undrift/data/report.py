@@ -46,7 +46,7 @@ class DataReport:
         captioned: images with a caption.
         captions: counts of the captions; None without any.
         numeric: columns that hold a number for every image -> smallest and largest.
-        numbers: those of them that were asked for.
+        numbers: those of them that were requested.
         splits: "train", "validation", "test" -> images.
         duplicates: images with equal pixels.
         set_aside: images not used, and why.
@@ -66,7 +66,7 @@ class DataReport:
             none, and bars are black.
         scales: (low, high) that became 0 and 255, of "float" beyond 0..1 and of "32-bit" images.
         settings: size, fit, channels, background, holdout, label_column and caption_column as
-            asked for; None means chosen here.
+            requested; None means chosen here.
         notes: choices made from the data, one line each.
         warnings: what is likely to hurt, one line each.
         fingerprint: names pixels, labels, captions and splits.

@@ -23,7 +23,7 @@ FEW_OF_A_CLASS = 10
 FEW_LEVELS = 64
 DARK = 64
 BAD_LIMIT = 0.05
-"""Share of images that cannot be used which training accepts unless it is told otherwise."""
+"""Default of the share of unusable images that training accepts."""
 
 EXAMPLES = 10
 SIZES = 3

@@ -30,7 +30,7 @@ def split_by_content(
 
     Returns:
         Sorted int64 rows for "train", "validation" and "test", disjoint, N together. At least one
-        image goes to each split that is asked for, as long as half of them stay for training.
+        image goes to each requested split, as long as half of them stay for training.
     """
     part = np.array([name or "train" for name in given])
     splits = {name: np.flatnonzero(part == name).astype(np.int64) for name in NAMES}

@@ -1,6 +1,6 @@
 """The pivot of the library: a network that estimates ``E[x_0 | x_t]``.
 
-Everything else - objectives, samplers, guidance, likelihood - asks for a `Prediction` at ``x_t``
+Everything else - objectives, samplers, guidance, likelihood - needs a `Prediction` at ``x_t``
 and ``t``, and never needs to know what the network predicts or how it is scaled.
 """
 

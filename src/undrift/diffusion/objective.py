@@ -122,7 +122,7 @@ class DenoisingObjective:
         """Return the losses at given times and noise; draws nothing, compiles to one graph.
 
         Args:
-            denoiser: the denoiser to judge.
+            denoiser: the denoiser whose losses are computed.
             x0: clean batch (B, ...).
             context: what the network is conditioned on.
             t: times (B,), float64, where the log-SNR is finite.

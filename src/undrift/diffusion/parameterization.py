@@ -40,7 +40,7 @@ from undrift.diffusion.schedule import Level
 from undrift.errors import UsageError
 
 LOG_SNR_LIMIT = 20.0
-"""Networks are never told of, nor trained at, levels beyond this many nats of log-SNR."""
+"""Nats of log-SNR beyond which networks are neither conditioned nor trained."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,11 @@ class Parameterization:
         return self.row(level, self.sigma_data).c_out
 
     def c_in(self, level: Level) -> Tensor:
-        """Factor of ``x_t`` on its way into the network: ``1 / S``."""
+        """Factor of ``x_t`` at the network's input: ``1 / S``."""
         return 1 / _deviation(level, self.sigma_data)
 
     def c_noise(self, level: Level) -> Tensor:
-        """What the network is told of the level: ``-lambda / 8``, clamped to [-2.5, 2.5]."""
+        """The network's noise level input: ``-lambda / 8``, clamped to [-2.5, 2.5]."""
         return -level.log_snr.clamp(-LOG_SNR_LIMIT, LOG_SNR_LIMIT) / 8
 
     def to_x0(self, x_t: Tensor, output: Tensor, level: Level) -> Tensor:

@@ -23,7 +23,7 @@ GUIDANCE, END = "guidance scale", "end of the step"
 LARGEST_GUIDANCE = 100.0
 
 _LIMIT, _UNIT = 20.0, 8.0
-"""Log-SNR at the end of a step is told as c_noise is: clamped, in units of 8."""
+"""Log-SNR at the end of a step is an input as c_noise is: clamped, in units of 8."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class StudentInputs:
 
     Attributes:
         guidance: smallest and largest scale that it was distilled under; None: without guidance.
-            Where both are the same, there is nothing to tell the network.
-        end: whether it is told the level at the end of a step.
+            Where both are the same, it is no input of the network.
+        end: whether the noise level at the end of a step is an input.
     """
 
     guidance: tuple[float, float] | None = None
@@ -78,7 +78,7 @@ class StudentInputs:
             known: how many numbers the teacher takes.
             count: samples.
             scale: guidance scales, of shape () or (B,); unused without a range of them.
-            end: times at the end of the step, likewise; unused by a student that is not told.
+            end: times at the end of the step, likewise; unused by a student without this input.
             schedule: the path.
         """
         values = {GUIDANCE: scale}

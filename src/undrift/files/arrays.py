@@ -37,7 +37,7 @@ _MOST_DIMENSIONS = 32
 _MOST_MEMBERS = 10_000
 _PLAIN = re.compile(r"[|<>=]?[biufUS][0-9]{0,9}|[|<>=]?\?")
 """Types of elements: booleans, numbers and text."""
-_PIECE = 2**24
+_BLOCK = 2**24
 
 
 def read_npy(path: str | os.PathLike[str], error: Failure, advice: str) -> NDArray[Any]:
@@ -102,7 +102,7 @@ def check_inflated(name: str, size: int, packed: int) -> None:
 
 
 def filled(file: BinaryIO, size: int) -> NDArray[np.uint8]:
-    """The next ``size`` bytes of ``file``, read piece by piece.
+    """The next ``size`` bytes of ``file``, read block by block.
 
     Raises:
         ValueError: there are fewer.
@@ -111,11 +111,11 @@ def filled(file: BinaryIO, size: int) -> NDArray[np.uint8]:
     done = 0
     while done < size:
         # readinto() of a compressed file takes what one read() returns
-        piece = file.read(min(_PIECE, size - done))
-        if not piece:
+        block = file.read(min(_BLOCK, size - done))
+        if not block:
             raise ValueError(f"it ends after {done:,} of {size:,} bytes")
-        data[done : done + len(piece)] = np.frombuffer(piece, np.uint8)
-        done += len(piece)
+        data[done : done + len(block)] = np.frombuffer(block, np.uint8)
+        done += len(block)
     return data
 
 
@@ -130,7 +130,7 @@ def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
     if member.flag_bits & 1:
         raise ValueError(f"{shown(member.filename)} is encrypted")
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        # an LZMA member of a few bytes may ask for a dictionary of 4 GB
+        # an LZMA member of a few bytes may need a dictionary of 4 GB
         raise ValueError(f"{shown(member.filename)} is not compressed as np.savez_compressed does")
     check_inflated(shown(member.filename), member.file_size, member.compress_size)
     with archive.open(member) as file:

@@ -23,7 +23,7 @@ _AT_FDCWD, _RENAME_EXCHANGE = -100, 2
 
 
 class Filesystem(Protocol):
-    """What a store asks of a filesystem. Every method raises ``OSError`` on failure."""
+    """What a store needs of a filesystem. Every method raises ``OSError`` on failure."""
 
     def make_directory(self, path: Path) -> None:
         """Create one directory; its parent exists, it does not."""

@@ -98,7 +98,7 @@ def facts(data: bytes) -> Facts:
 
 
 def facts_of_file(path: Path) -> Facts:
-    """The entry of a file on disk, which is read piece by piece.
+    """The entry of a file on disk, which is read block by block.
 
     Raises:
         OSError: if it cannot be read.
@@ -123,7 +123,7 @@ def encode(files: Listing, about: Mapping[str, int] | None = None) -> bytes:
 
     Args:
         files: what to list.
-        about: what else to say of the directory, and to ask for when it is read.
+        about: further entries, which reading checks.
     """
     return canonical({"schema": SCHEMA, **(about or {}), "files": files})
 

@@ -1,6 +1,6 @@
 """YAML as plain data: mappings, lists, text, numbers, booleans and null, and nothing else.
 
-A file of two kilobytes can say a list of billions by anchors and aliases, and tags can ask for any
+A file of two kilobytes can say a list of billions by anchors and aliases, and tags can name any
 type; a configuration needs neither. So the values are built from the parser's events, one by one,
 and whatever else comes is refused: anchors, aliases, tags, a key twice, a list as a key, a second
 document, more levels than `undrift.files.reading.DEEPEST`. Keys are text, and so are dates.

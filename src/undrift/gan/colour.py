@@ -76,7 +76,7 @@ def coloured(images: Tensor, probability: float, draws: Draws) -> Tensor:
     turned = _each(angle.cos()) * across + _each(angle.sin()) * turn  # R Q
     matrix = _each(contrast) * (_each(luma) * greys + _each(saturation) * turned)  # (1)
     added = contrast * luma * brightness  # b is grey, so that P keeps it and Q has none of it
-    # products by place: a matrix product would be taken in half precision where that is asked for
+    # products by place: a matrix product would be computed in half precision under autocast
     mixed = (matrix[..., None, None] * images[:, None]).sum(2)
     return mixed + added[:, None, None, None]
 

@@ -84,7 +84,7 @@ class Descent:
 
 
 class Shortlist:
-    """The candidates that agree best with each of B measurements, found piece by piece.
+    """The candidates that agree best with each of B measurements, found block by block.
 
     Args:
         measurements: B.
@@ -133,7 +133,7 @@ def descend(
         values: y, (B, C, H, W).
         known: m, bool, broadcastable to y.
         how: the steps.
-        noise: of (3), asked for while it is not 0.
+        noise: of (3), drawn while it is not 0.
 
     Returns:
         The best u (B, D) that was seen, and its loss (1), (B,).

@@ -9,7 +9,7 @@ r"""Penalties on the discriminator's gradient with respect to its input.
 
 :math:`R_1` and :math:`R_2` are zero-centred: at the equilibrium, where reals and generated images
 are the same, the best discriminator is flat and pays nothing, and training converges locally. The
-two-sided (3) asks for a slope of 1 even there, and does not converge with finitely many
+two-sided (3) has its minimum at a slope of 1 even there, and does not converge with finitely many
 discriminator updates per generator update.
 
 A penalty is differentiated again with respect to the parameters, so its gradient keeps its graph.

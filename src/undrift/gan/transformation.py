@@ -13,7 +13,7 @@ image is a group of two: uniform on it means to mirror every other time, so
           \text{eigenvalues } 1 \text{ and } 1 - 2 \cdot \tfrac p2 = 1 - p.             \quad (2)
 
 Mirroring with probability p itself would be :math:`1 - 2p` on what is odd about the middle: at
-p = 1/2 an image and its mirror image could not be told apart. A shift by up to a share s of the
+p = 1/2 an image and its mirror image could not be distinguished. A shift by up to a share s of the
 side has a sinc for E[T], not below -0.22, so that (1) stays positive up to p of 0.8.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data",

@@ -77,7 +77,7 @@ def squared_error(
 
     Args:
         denoise: of the model.
-        x0: clean batch (B, ...), in the dtype that the model is asked in.
+        x0: clean batch (B, ...), in the dtype of the model's passes.
         schedule: its path.
         log_snr: levels, () or (B,), float64.
         noise: standard normal, of x0's shape.

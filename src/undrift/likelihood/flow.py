@@ -81,7 +81,7 @@ def flow_log_density(
         points: of RK4, evenly in log-SNR, both ends included; at least 2.
         solver: rk4 on these points, or dopri5 with step control.
         tolerance: of dopri5, relative and absolute; a batch shares its steps.
-        dtype: in which the denoiser is asked; the solution itself is float64.
+        dtype: of the denoiser's passes; the solution itself is float64.
 
     Raises:
         DivergedError: if the model gives numbers that are not finite.

@@ -122,7 +122,7 @@ class VariationalObjective:
     """The loss (1).
 
     Args:
-        schedule: which levels are drawn; learns from what `after_step` is told.
+        schedule: which levels are drawn; updated by `after_step`.
     """
 
     def __init__(self, schedule: LearnedSchedule) -> None:

@@ -32,7 +32,7 @@ from undrift.randomness import generator
 from undrift.sampling import BoundDenoise
 
 IMAGES = 32
-"""Images that a pilot looks at; of fewer there is none."""
+"""Images of a pilot; with fewer there is none."""
 
 BINS = 32
 """Bins of the density."""

@@ -25,7 +25,7 @@ def protocol(
         span: noise levels that are counted.
         dimensions: values per image.
         known: what is known of the class.
-        dtype: in which the network is asked.
+        dtype: of the network's passes.
     """
     known = f"{known}; {str(dtype).removeprefix('torch.')}"
     ends = f"log-SNR {span.high:.2f} to {span.low:.2f}"

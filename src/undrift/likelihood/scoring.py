@@ -93,7 +93,7 @@ class Scorer:
         method: how.
         class_weights: P(y) to marginalise over; None scores under the condition as it is given.
         seed: random seed.
-        dtype: in which the network is asked, float32 or float64; all sums are float64.
+        dtype: of the network's passes, float32 or float64; all sums are float64.
         proposal: levels that the continuous bound is estimated at; None measures on a few images
             where they count.
     """

@@ -5,7 +5,7 @@ data, ``delta`` the distance of neighbouring pixel values in the model's space.
 
 The cleanest level decides what is left to the discretised reconstruction (bound) or to the
 dequantisation (ODE). At ``delta / r = 6`` a value lies three standard deviations from the ends of
-its bin: the reconstruction costs less than 0.01 nats per dimension, and the network is asked for no
+its bin: the reconstruction costs less than 0.01 nats per dimension, and the network needs no
 more precision than that. It is the ratio of Kingma et al. 2021 (lambda = 13.3 at spacing 2/255).
 """
 

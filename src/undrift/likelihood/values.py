@@ -14,7 +14,7 @@ the handwritten digits have 17 levels, and the probability of one of 256 bins ar
 1/16 of what the same density gives to one of 17.
 
 The rule: L is the smallest number up to 128 whose grid (1) holds every value that occurs, and 256
-where there is none. Finer grids than 128 can't be told from bytes that happen not to occur.
+where there is none. A grid finer than 128 looks like bytes that happen not to occur.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class ValueGrid:
             stranger = int(pixels[found < 0][0])
             raise DataError(
                 f"a pixel has the value {stranger}, which is not one of {self.count} levels from 0 "
-                "to 255; score data of the levels that were asked for, or give their number"
+                "to 255; score data of these levels, or give their number"
             )
         return found
 

@@ -183,7 +183,7 @@ def _exact_radii(near: _Listed, rows: Tensor, distance: Tensor, tolerance: float
     limit, _ = near.kth(near.exact(rows))
     # nothing is nearer than 0: among copies, what is further down does not matter
     settled = (limit == 0) | (limit + tolerance < near.beyond)
-    settled |= near.parts.of[:, near.rows] < 0  # in no part, so that nobody asks
+    settled |= near.parts.of[:, near.rows] < 0  # in no part, so not needed
     for way, row in torch.nonzero(~settled).tolist():
         mine, part = near.rows[row], near.parts.of[way]
         within = torch.where(part == part[mine], distance[row], torch.inf)

@@ -25,7 +25,7 @@ Need = Literal[
     "masks",
     "derived maps",
     "classifier",
-    "judge",
+    "entropy classifier",
     "neighbours",
     "clip",
     "reference images",
@@ -58,7 +58,7 @@ class Metric:
     measure: Callable[[Comparison], Measured]
     what: str
     needs: tuple[Need, ...] = ()
-    space: Literal["features", "classifier", "judge", "pixels", "texture"] = "features"
+    space: Literal["features", "classifier", "entropy classifier", "pixels", "texture"] = "features"
     ideal: Callable[[Comparison], float | None] = lambda _: None
     floor: Callable[[Comparison], float] | None = None
     floor_words: str = ""
@@ -80,9 +80,10 @@ class Metric:
             return self.title
         if self.space == "texture":
             return f"{self.title}[{comparison.in_texture.extractor.name}]"
-        asked = comparison.judge if self.space == "judge" else comparison.classifier
-        if self.space != "features" and asked is not None:
-            return f"{self.title}[{asked.name}]"
+        own = self.space == "classifier"
+        classifier = comparison.classifier if own else comparison.entropy_classifier
+        if self.space != "features" and classifier is not None:
+            return f"{self.title}[{classifier.name}]"
         if self.title == "FD" and standard_fid(comparison):
             return "FID"
         return f"{self.title}[{comparison.extractor.name}]"
@@ -119,7 +120,7 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             return "the samples were drawn without maps that can be derived from images"
         if need == "classifier" and comparison.classifier is None:
             return "the reference has no labels to train a classifier on"
-        if need == "judge" and comparison.judge is None:
+        if need == "entropy classifier" and comparison.entropy_classifier is None:
             return "neither the features nor labels of the reference give a classifier"
         if need == "clip" and not comparison.extractor.name.startswith("clip"):
             return "it is defined in CLIP's space" + possible("; choose --features clip", "")
@@ -255,8 +256,8 @@ METRICS: dict[str, Metric] = {
         measurements.entropy,
         "exponential of the mean divergence of a sample's class probabilities from their mean, "
         "10 splits",
-        needs=("judge",),
-        space="judge",
+        needs=("entropy classifier",),
+        space="entropy classifier",
         within=(1.0, inf),
     ),
     "modes": Metric(
@@ -274,7 +275,7 @@ METRICS: dict[str, Metric] = {
         "label accuracy",
         "higher",
         measurements.accuracy,
-        "share of samples in which the classifier sees the label asked for",
+        "share of samples in which the classifier sees the requested label",
         needs=("sample labels", "classifier"),
         space="classifier",
         floor=measurements.accuracy_of_reference,

@@ -1,6 +1,6 @@
 """Frechet distance class by class: which classes a model makes well.
 
-For each class c, the distance between the features of the samples asked for as c and those of the
+For each class c, the distance between the features of the samples of class c and those of the
 reference images labelled c. A class mean and covariance rest on fewer images than the whole set's,
 so these distances carry more bias (about 2 d / n_c and more) and are compared with each other only
 at equal counts. The mean over classes weighs each class alike.
@@ -55,7 +55,7 @@ def class_frechet(
 
     Args:
         features: (n, D) of the samples.
-        labels: (n,) what each was asked for as, a position in ``classes``.
+        labels: (n,) the requested class of each, a position in ``classes``.
         reference_features: (m, D) of the reference images, from the same extractor.
         reference_labels: (m,) their labels.
         classes: names of the classes.

@@ -1,6 +1,6 @@
 """One set of samples beside real images: what every metric is computed from, computed once.
 
-Features, neighbours and predictions are made when a metric first asks for them and kept, so that
+Features, neighbours and predictions are made when a metric first needs them and cached, so that
 the order and number of metrics cost nothing. The same object with real images in place of the
 samples (`Comparison.floor`) gives each metric's floor, at the same sizes.
 """
@@ -244,14 +244,15 @@ class Comparison:
         return self._required_classifier().probabilities(self.samples.images)
 
     @property
-    def judge(self) -> Classifier | None:
-        """Whose classes the inception score is over: the features' own, else the classifier's."""
+    def entropy_classifier(self) -> Classifier | None:
+        """The classifier of the inception score: the extractor if it has classes, else our own."""
         return self.extractor if isinstance(self.extractor, Classifier) else self.classifier
 
     @cached_property
-    def judged(self) -> NDArray[np.float64]:
-        """(n, K) probabilities of the judge."""
-        return self._read[1] if self.judge is self.extractor else self.probabilities
+    def entropy_probabilities(self) -> NDArray[np.float64]:
+        """(n, K) probabilities for the inception score."""
+        own = self.entropy_classifier is self.extractor
+        return self._read[1] if own else self.probabilities
 
     @cached_property
     def _read(self) -> tuple[NDArray[np.floating], NDArray[np.float64]]:
@@ -319,7 +320,7 @@ class Comparison:
 
     @property
     def required_labels(self) -> NDArray[np.int64]:
-        """(n,) the labels that the samples were asked with."""
+        """(n,) the requested labels of the samples."""
         if self.samples.labels is None:
             raise UsageError("the samples have no labels")
         return self.samples.labels
@@ -449,7 +450,7 @@ class Comparison:
         return f"as many {'training' if apart else 'other real'} images in place of the samples"
 
     def beside(self, samples: Images) -> Comparison:
-        """Other samples against the same images; what does not depend on them is kept."""
+        """Other samples against the same images; what does not depend on them is shared."""
         made = replace(self, samples=samples, known_features=self.reference_features)
         made.__dict__["reference_moments"] = self.reference_moments
         made.__dict__["classifier_accuracy"] = self.classifier_accuracy
@@ -460,12 +461,12 @@ class Comparison:
         return made
 
     def without(self, rows: NDArray[np.int64]) -> Comparison:
-        """The same comparison with the samples ``rows`` left out: what a jackknife asks for."""
+        """The same comparison with the samples ``rows`` left out, as a jackknife needs it."""
         keep = np.setdiff1d(np.arange(len(self.samples)), rows)
         samples = self.samples.take(keep)
         made = replace(self, samples=samples, known_features=self.reference_features)
         made.__dict__["reference_moments"] = self.reference_moments
-        for name in ("sample_features", "predicted", "probabilities", "judged"):
+        for name in ("sample_features", "predicted", "probabilities", "entropy_probabilities"):
             if name in self.__dict__:
                 made.__dict__[name] = self.__dict__[name][keep]
         return made

@@ -174,7 +174,7 @@ def subset_kernel_distance(
     if not 2 <= subset_size <= min(len(first), len(second)) or subsets < 1:
         raise UsageError(
             f"{subsets} subsets of {subset_size} of {len(first)} and {len(second)} images: a "
-            "subset needs 2 or more and at most all of either; ask for smaller ones"
+            "subset needs 2 or more and at most all of either; choose smaller ones"
         )
     draws = generator(seed, "kernel subsets")
     values = []

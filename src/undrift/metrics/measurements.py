@@ -133,7 +133,7 @@ def variety_floor(c: Comparison) -> float:
 
 def entropy(c: Comparison) -> Measured:
     """Inception score, by the features' own classes or by our classifier."""
-    return _whole(inception_score(c.judged, seed=c.seed), c)
+    return _whole(inception_score(c.entropy_probabilities, seed=c.seed), c)
 
 
 def modes(c: Comparison) -> Measured:
@@ -144,10 +144,10 @@ def modes(c: Comparison) -> Measured:
 
 def accuracy(c: Comparison) -> Measured:
     """Label accuracy."""
-    asked = c.required_labels
-    by_class = per_class_accuracy(c.predicted, asked, len(c.classes))
+    requested = c.required_labels
+    by_class = per_class_accuracy(c.predicted, requested, len(c.classes))
     named = {c.classes[k]: estimate.value for k, estimate in by_class.items()}
-    return _whole(label_accuracy(c.predicted, asked), c, classes=named)
+    return _whole(label_accuracy(c.predicted, requested), c, classes=named)
 
 
 def accuracy_of_reference(c: Comparison) -> float:

@@ -17,7 +17,7 @@ Binomial(m, 0.01); their distances from the share are added in squares on either
 
     low = p - sqrt((p - wilson_low)^2 + (p - p(t_low))^2), high likewise                         (2)
 
-**C_T** asks whether samples are nearer to training images than held-out ones on the whole. Within
+**C_T** tests whether samples are nearer to training images than held-out ones on the whole. Within
 cells of the space, with U the number of pairs in which the sample (of n_c) is farther than the
 held-out image (of m_c), ties counted half,
 
@@ -155,7 +155,7 @@ def closest_pairs(samples: Neighbours, k: int = 16) -> list[Pair]:
         UsageError: k < 1, or neighbours without spacing.
     """
     if k < 1:
-        raise UsageError(f"{k} closest pairs: ask for at least 1")
+        raise UsageError(f"{k} closest pairs: wanted at least 1")
     relative = samples.relative
     order = np.lexsort((samples.distances, relative))[:k]
     return [
@@ -249,7 +249,7 @@ def assign_cells(
     Raises:
         UsageError: more cells than training rows.
     """
-    from sklearn.cluster import KMeans  # half a second, spared where no cells are asked for
+    from sklearn.cluster import KMeans  # half a second, spared where no cells are needed
 
     if not 1 <= cells <= len(training):
         raise UsageError(f"{cells} cells of {len(training)} training images: needs 1 or more each")

@@ -177,7 +177,7 @@ def retrieval(
 
 
 def _contrast(model: ImageTextModel, images: Tensor, captions: Sequence[str]) -> Tensor:
-    """Equation (1); pairs of one caption are not told apart."""
+    """Equation (1); pairs of one caption are not distinguished."""
     likeness = model.of_images(images) @ model.of_captions(captions).T
     same = torch.from_numpy(np.array([[a == b for b in captions] for a in captions]))
     others = same & ~torch.eye(len(captions), dtype=torch.bool, device="cpu")

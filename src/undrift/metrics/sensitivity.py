@@ -8,8 +8,8 @@ corruption if it moves in its worse direction by more than chance:
 
     worse(m - m_0) > sqrt(h_0^2 + h^2)                                                        (1)
 
-Corruptions of single images are asked of metrics of fidelity, corruptions of the set of images of
-metrics of diversity, and both of distances. A metric that does not see a corruption cannot be
+Metrics of fidelity are tested on corruptions of single images, metrics of diversity on corruptions
+of the set of images, and distances on both. A metric that does not see a corruption cannot be
 evidence that samples are free of it.
 """
 
@@ -52,7 +52,7 @@ MOST = 500
 FEWEST = 2 * GROUPS
 """Real images below which nothing can be said."""
 
-ASKED: dict[str, tuple[Literal["lower", "higher"], tuple[str, ...]]] = {
+EXPECTED: dict[str, tuple[Literal["lower", "higher"], tuple[str, ...]]] = {
     "fd": ("lower", ("fidelity", "diversity")),
     "kid": ("lower", ("fidelity", "diversity")),
     "precision": ("higher", ("fidelity",)),
@@ -68,20 +68,20 @@ TEXTURE = "texture_fd"
 
 
 def sensitivity(comparison: Comparison, names: Sequence[str]) -> Sensitivity:
-    """Measure what those of ``names`` that are in `ASKED` see, on the comparison's real images.
+    """Measure what those of ``names`` that are in `EXPECTED` see, on the comparison's real images.
 
     The samples play no part.
 
     Raises:
         UsageError: fewer than 40 real images beside the reference, or features without images.
     """
-    metrics = [name for name in names if name in ASKED]
+    metrics = [name for name in names if name in EXPECTED]
     base, pool = _real_images(comparison)
     # half of the pool is the real set, so that a missing half of the modes leaves as many
     count = min(MOST, len(pool) // 2)
     if count < FEWEST:
         raise UsageError(
-            f"{len(pool)} real images beside the reference: needs at least {2 * FEWEST} to tell "
+            f"{len(pool)} real images beside the reference: needs at least {2 * FEWEST} to test "
             "what the metrics see"
         )
     real = pool.draw(count, comparison.seed, "sensitivity")
@@ -101,10 +101,10 @@ def sensitivity(comparison: Comparison, names: Sequence[str]) -> Sensitivity:
     before = measured(real, metrics)
     responses = []
     for name, aspect, lowers, images in sets:
-        wanted = [metric for metric in metrics if lowers in ASKED[metric][1]]
+        wanted = [metric for metric in metrics if lowers in EXPECTED[metric][1]]
         for metric, (value, half) in measured(images, wanted).items():
             start, half_start = before[metric]
-            worse = value - start if ASKED[metric][0] == "lower" else start - value
+            worse = value - start if EXPECTED[metric][0] == "lower" else start - value
             seen = worse > math.hypot(half, half_start)  # (1)
             ends = bounded_interval(value, half, METRICS[metric].within)
             responses.append(Response(metric, name, aspect, value, *ends, bool(seen)))
@@ -125,11 +125,11 @@ def with_sensitivity(found: Measurements, comparison: Comparison) -> Measurement
         ``sensitivity_missing``: why; and with ``unseen`` in every metric that was tested.
     """
     names = list(found.metrics)
-    spaces = [(comparison, [name for name in names if name in ASKED], "")]
+    spaces = [(comparison, [name for name in names if name in EXPECTED], "")]
     if TEXTURE in names:
         spaces.append((comparison.in_texture, ["fd"], TEXTURE))
     try:
-        tested = [_cached(space, asked, renamed) for space, asked, renamed in spaces if asked]
+        tested = [_cached(space, some, renamed) for space, some, renamed in spaces if some]
     except UsageError as error:
         return replace(found, sensitivity=(), sensitivity_missing=str(error))
     metrics = dict(found.metrics)

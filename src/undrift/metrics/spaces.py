@@ -14,7 +14,7 @@ from undrift.networks import are_points
 
 
 def quick_space(known: Images) -> str:
-    """The space for a look that must not take minutes: without labels, one that learns nothing.
+    """The space for quick evaluations: without labels, one that is not trained.
 
     Points are looked at where they are.
     """
@@ -68,15 +68,15 @@ def open_spaces(
     Args:
         known: real images, and their labels if there are any.
         features: the space, see `undrift.metrics.features.open_extractor`.
-        classify: whether a classifier is asked for where the space itself is none.
+        classify: whether a classifier is needed where the space itself is none.
         device: where its network runs.
         weights: file with its weights, where it needs one.
         download: fetch such a file.
-        cache_directory: where trained feature networks are kept.
-        on_fit: told how a training goes on, if there is any.
+        cache_directory: where trained feature networks are cached.
+        on_fit: called while a network is trained, if one is.
 
     Returns:
-        The extractor, and a classifier if one is asked for and ``known`` has two classes or more.
+        The extractor, and a classifier if one is needed and ``known`` has two classes or more.
         In the ``domain`` space of labelled images they are the same.
 
     Raises:

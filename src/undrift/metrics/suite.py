@@ -32,35 +32,35 @@ OnMetric = Callable[[str, int, int], None]
 
 
 def chosen_metrics(names: Sequence[str]) -> tuple[str, ...]:
-    """The metrics that ``names`` ask for: their names, ``quick`` or ``all``.
+    """The metrics of ``names``: their names, ``quick`` or ``all``.
 
     ``all`` leaves out those of captions, numbers and maps, which few models take.
 
     Raises:
         UsageError: for an unknown name.
     """
-    asked: list[str] = []
+    found: list[str] = []
     for name in names:
         if name in ("all", "quick"):
-            asked.extend(_ALL if name == "all" else QUICK)
+            found.extend(_ALL if name == "all" else QUICK)
         elif name in METRICS:
-            asked.append(name)
+            found.append(name)
         else:
             known = [*METRICS, "quick", "all"]
             hint = did_you_mean(name, known, f"there are {', '.join(known)}", synonyms.METRICS)
             raise UsageError(f"unknown metric {name!r}; {hint}")
-    return tuple(dict.fromkeys(asked))
+    return tuple(dict.fromkeys(found))
 
 
 def needs_classifier(names: Sequence[str]) -> bool:
     """Whether one of the metrics ``names`` cannot do without a classifier."""
-    return any({"classifier", "judge"} & set(METRICS[name].needs) for name in names)
+    return any({"classifier", "entropy classifier"} & set(METRICS[name].needs) for name in names)
 
 
 def lacking_metrics(comparison: Comparison, names: Sequence[str]) -> dict[str, str]:
     """Those of ``names`` that cannot be had of ``comparison``, and why.
 
-    Of its samples, only the number and whether there are labels are asked for.
+    Of its samples, only the number and whether there are labels are used.
     """
     reasons = {name: lacking(METRICS[name], comparison) for name in names}
     return {name: reason for name, reason in reasons.items() if reason}
@@ -148,13 +148,14 @@ def _result(name: str, measured: Measured, comparison: Comparison) -> MetricResu
 
 def _shared(comparison: Comparison) -> str:
     height, width, channels = comparison.samples.images.shape[1:]
-    judge = "" if comparison.classifier is None else f"; classifier {comparison.classifier.name}"
+    classifier = comparison.classifier
+    fitted = "" if classifier is None else f"; classifier {classifier.name}"
     return (
         f"{len(comparison.samples)} samples against "
         f"{images_of(comparison.split, len(comparison.reference))} of "
         f"{dimensions(height, width)}x{channels}, uint8, "
         f"{'held out' if comparison.held_out else 'not held out'} from what was fitted; features "
-        f"{comparison.extractor.name}: {comparison.extractor.description}{judge}; "
+        f"{comparison.extractor.name}: {comparison.extractor.description}{fitted}; "
         f"seed {comparison.seed}"
     )
 

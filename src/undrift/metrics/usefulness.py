@@ -1,7 +1,7 @@
 """Train on generated, test on real: are the samples good enough to learn the classes from?
 
 The classification accuracy score is the accuracy on held-out real images of a classifier that saw
-generated images only. Missing modes, wrong labels and wrong looks all lower it; so it is read
+generated images only. Missing modes, wrong labels and poor quality all lower it; so it is read
 beside the accuracy of the same classifier trained on as many real images.
 
 Reference: Ravuri and Vinyals, "Classification accuracy score for conditional generative models"
@@ -39,13 +39,13 @@ def train_on_generated(
 
     Args:
         images: what to learn from, (n, H, W, C) uint8.
-        labels: (n,) what each was asked for as.
+        labels: (n,) the requested class of each.
         real_images: held-out images (m, H, W, C) uint8 to test on, of the same size.
         real_labels: (m,) their labels.
         classes: number of classes; default what both sets' labels need.
         seed: of the classifier's weights and order.
         device: where to train and run.
-        cache_directory: where classifiers are kept, default the ``features`` folder of the cache.
+        cache_directory: where classifiers are cached, default the ``features`` folder of the cache.
 
     Returns:
         Wilson's interval over the held-out images, the trained classifier held fixed: another

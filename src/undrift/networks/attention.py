@@ -92,9 +92,9 @@ class CrossAttention(nn.Module):
         """(B, L, width), (B, T, tokens) and a mask (B, T), False: padding -> (B, L, width)."""
         batch, length, _ = x.shape
         silence = self.silence.expand(batch, 1, -1).to(tokens.dtype)
-        heard = torch.cat([silence, self.token_norm(tokens).to(tokens.dtype)], dim=1)
+        extended = torch.cat([silence, self.token_norm(tokens).to(tokens.dtype)], dim=1)
         query = self.query(x).view(batch, length, self.heads, -1).transpose(1, 2)
-        key_value = self.key_value(heard).view(batch, heard.shape[1], 2, self.heads, -1)
+        key_value = self.key_value(extended).view(batch, extended.shape[1], 2, self.heads, -1)
         key, value = key_value.permute(2, 0, 3, 1, 4).unbind(0)
         query, key = self.query_norm(query).to(value.dtype), self.key_norm(key).to(value.dtype)
         if mask is not None:

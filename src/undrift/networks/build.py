@@ -86,12 +86,12 @@ def count_flops(
     """
     reference = next(network.parameters())
     made = {"device": reference.device, "dtype": reference.dtype}
-    heard = Context(
+    zeros = Context(
         vector=torch.zeros(1, context.vector, **made) if context.vector else None,
         tokens=torch.zeros(1, 1, context.tokens, **made) if context.tokens else None,
         maps=torch.zeros(1, context.maps, *size, **made) if context.maps else None,
     )
     x, c_noise = torch.zeros(1, channels, *size, **made), torch.zeros(1, **made)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(x, c_noise, heard)
+        network(x, c_noise, zeros)
     return counter.get_total_flops()

@@ -44,7 +44,7 @@ class Context:
     Attributes:
         vector: (B, C), one vector per sample.
         tokens: (B, L, D), a sequence per sample.
-        token_mask: (B, L) bool, True where a token is to be heard; None: all are.
+        token_mask: (B, L) bool, True where a token counts; None: all do.
         maps: (B, Cm, H, W) images that go with each sample, resized to it by the network.
     """
 

@@ -42,7 +42,7 @@ class ControlConfig:
     """Shape of a control branch.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         share: of the base's channels at every level.
     """
 

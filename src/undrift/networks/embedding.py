@@ -23,8 +23,8 @@ from torch import Tensor, nn
 from undrift.errors import UsageError
 from undrift.networks.context import Context, ContextSpec
 
-# c_noise moves by about 5 from pure noise to clean data: the slowest wave turns by 0.4 on that
-# way and the fastest 25 times, which tells levels apart that differ by 0.02 in log(sigma).
+# c_noise moves by about 5 from pure noise to clean data: the slowest wave turns by 0.4 over
+# that range and the fastest 25 times, which resolves differences of 0.02 in log(sigma).
 SLOWEST, FASTEST = 0.5, 32.0
 
 

@@ -29,7 +29,7 @@ class LoRAConfig:
     """Rank and scale of a low-rank adapter.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         rank: r of equation (1).
         alpha: of equation (1); 0 means ``rank``, which scales by 1.
     """

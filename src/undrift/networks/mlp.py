@@ -37,11 +37,11 @@ class MLPConfig:
     """Configuration of an MLP.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         width: of the hidden layers.
         blocks: residual blocks of two layers each.
         dropout: probability in the blocks.
-        fourier: angular frequencies of sines and cosines of the input, heard beside it: without
+        fourier: angular frequencies of sines and cosines of the input, concatenated to it: without
             them an MLP is slow to learn fine structure.
     """
 
@@ -61,13 +61,13 @@ class MLPConfig:
 
 
 class MLP(nn.Module):
-    """The network that an ``MLPConfig`` describes; tokens are heard as their masked mean.
+    """The network that an ``MLPConfig`` describes; tokens enter as their masked mean.
 
     Args:
         config: its shape.
         channels: of the data, in and out.
         size: (H, W) of the data; (1, 1) for points, which may also come as (B, C).
-        context: what will be heard beside the data.
+        context: sizes of the conditioning inputs.
     """
 
     def __init__(
@@ -78,8 +78,8 @@ class MLP(nn.Module):
         numbers = prod(self.shape)
         self.embedding = Embedding(config.width, context)
         self.tokens = nn.Linear(context.tokens, config.width) if context.tokens else None
-        heard = numbers * (1 + 2 * len(config.fourier)) + context.maps * prod(size)
-        self.stem = nn.Linear(heard, config.width)
+        inputs = numbers * (1 + 2 * len(config.fourier)) + context.maps * prod(size)
+        self.stem = nn.Linear(inputs, config.width)
         self.blocks = nn.ModuleList(
             _Block(config.width, config.dropout) for _ in range(config.blocks)
         )
@@ -92,8 +92,8 @@ class MLP(nn.Module):
         embedding = self.embedding(c_noise, context)
         if self.tokens is not None:
             embedding = embedding + self.tokens(_mean_token(context))
-        heard = with_maps(with_waves(image, self.fourier), context, self.maps)
-        h = self.stem(heard.flatten(1))
+        inputs = with_maps(with_waves(image, self.fourier), context, self.maps)
+        h = self.stem(inputs.flatten(1))
         for block in self.blocks:
             h = block(h, embedding)
         return self.out(F.silu(self.norm(h))).reshape(x.shape)
@@ -119,5 +119,5 @@ def _mean_token(context: Context | None) -> Tensor:
         raise UsageError("network: built for context.tokens but got none; pass a Context with it")
     if context.token_mask is None:
         return context.tokens.mean(dim=1)
-    heard = context.token_mask[:, :, None].to(context.tokens.dtype)
-    return (context.tokens * heard).sum(dim=1) / heard.sum(dim=1).clamp_min(1)
+    mask = context.token_mask[:, :, None].to(context.tokens.dtype)
+    return (context.tokens * mask).sum(dim=1) / mask.sum(dim=1).clamp_min(1)

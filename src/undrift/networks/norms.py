@@ -29,7 +29,7 @@ def modulated_group_norm(x: Tensor, groups: int, scale: Tensor, shift: Tensor) -
     """Group norm with a scale and a shift for each sample, as one operation.
 
     Seen as one sample of B * C channels in B * groups groups, the batch has one learned scale per
-    channel of its own: what adaptive group norm asks for, without a second pass over the feature
+    channel of its own: what adaptive group norm needs, without a second pass over the feature
     map. On a CPU this makes a residual block up to a fifth faster than norm, then scale and shift.
 
     Args:

@@ -49,7 +49,7 @@ class TransformerConfig:
     """Shape of a diffusion transformer.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         patch: side of the squares that become tokens.
         width: channels of a token; a multiple of 4 * heads.
         depth: number of blocks.
@@ -107,7 +107,7 @@ class Transformer(nn.Module):
     Args:
         config: its shape.
         channels: of the images, in and out.
-        context: what will be heard beside them.
+        context: sizes of the conditioning inputs.
     """
 
     def __init__(self, config: TransformerConfig, *, channels: int, context: ContextSpec) -> None:

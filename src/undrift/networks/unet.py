@@ -1,7 +1,7 @@
 """A U-Net whose residual blocks are modulated by noise level and context.
 
-An image goes through levels of halving resolution and back; every block on the way up also hears
-what the block of equal depth said on the way down. Sizes need not be powers of two: halving rounds
+An image goes through levels of halving resolution and back; every block of the decoder also takes
+the output of the encoder's block of equal depth. Sizes need not be powers of two: halving rounds
 up, and growing crops to what was there before.
 
 References: Ronneberger et al. 2015 (U-Net); Ho et al. 2020 (for diffusion); Dhariwal & Nichol 2021,
@@ -35,17 +35,17 @@ class UNetConfig:
     """Shape of a U-Net.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         patch: side of the squares that become channels at the stem.
         width: channels of the first level.
         multipliers: channels of each level in units of ``width``, finest first.
-        blocks: residual blocks per level, on each way.
+        blocks: residual blocks per level, in encoder and decoder each.
         attention: levels with attention, 0 is the finest; -1 is the coarsest.
         head_width: channels per attention head, at most.
         embedding: size of the embedding of noise level and context; 0 means 4 * width.
         dropout: probability in the residual blocks.
-        fourier: angular frequencies of sines and cosines of the input, heard beside it: they tell
-            a fine detail of its values (which level of grey) that convolutions would not see.
+        fourier: angular frequencies of sines and cosines of the input, concatenated to it: they
+            resolve small differences of pixel values that convolutions would not.
     """
 
     kind: Literal["unet"] = "unet"
@@ -92,7 +92,7 @@ class UNet(nn.Module):
     Args:
         config: its shape.
         channels: of the images, in and out.
-        context: what will be heard beside them. Tokens are heard at the levels of
+        context: sizes of the conditioning inputs. Tokens are attended to at the levels of
             ``config.attention``, at the coarsest level if there are none.
     """
 
@@ -102,7 +102,7 @@ class UNet(nn.Module):
         widths = [config.width * multiplier for multiplier in config.multipliers]
         coarsest = len(widths) - 1
         attending = {level % len(widths) for level in config.attention}
-        listening = (attending or {coarsest}) if context.tokens else set()
+        crossing = (attending or {coarsest}) if context.tokens else set()
         embedding = config.embedding or 4 * config.width
         self.embedding = Embedding(embedding, context)
 
@@ -114,13 +114,13 @@ class UNet(nn.Module):
                     width,
                     config.head_width,
                     attends=level in attending,
-                    tokens=context.tokens if level in listening else 0,
+                    tokens=context.tokens if level in crossing else 0,
                 ),
             )
 
         patched = config.patch**2
-        heard = channels * (1 + 2 * len(config.fourier)) + context.maps
-        self.stem = nn.Conv2d(heard * patched, widths[0], 3, padding=1)
+        inputs = channels * (1 + 2 * len(config.fourier)) + context.maps
+        self.stem = nn.Conv2d(inputs * patched, widths[0], 3, padding=1)
         self.blocks = config.blocks
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         levels = [level for level in range(len(widths)) for _ in range(config.blocks)]
@@ -149,18 +149,18 @@ class UNet(nn.Module):
 
         Args:
             x: (B, C, H, W), of about unit variance.
-            c_noise: (B,), the noise level as the preconditioning words it.
+            c_noise: (B,), the preconditioned noise level.
             context: parts as in the ``ContextSpec`` that the network was built for.
             side: ``side(position, before, after)`` returns what goes on in place of ``after``, the
-                output of a stage on the way down; ``before`` is its input. See `control`.
+                output of a stage of the encoder; ``before`` is its input. See `control`.
 
         Returns:
             (B, C, H, W).
         """
         size = (x.shape[2], x.shape[3])
         embedding = self.embedding(c_noise, context)
-        heard = with_maps(with_waves(x, self.fourier), context, self.maps)
-        h = self.stem(to_patches(heard, self.patch))
+        inputs = with_maps(with_waves(x, self.fourier), context, self.maps)
+        h = self.stem(to_patches(inputs, self.patch))
         skips: list[Tensor] = []
         for position, stage in enumerate(self.down):
             if position and position % self.blocks == 0:

@@ -6,7 +6,7 @@ before, elapsed, seconds_per_step), ``train`` (step, images, loss, grad_norm, le
 images_per_second, data_wait, skipped, level_bins, level_losses; of a GAN, phases), ``validation``
 (step, images, weights, seconds; loss, log_snr, losses, standard_errors, gaussian, condition_gaps,
 which `undrift.training.condition_gap` describes; of a GAN, what
-`undrift.training.learners.gan_watch` says), ``evaluation`` (step, images, seconds, and what
+`undrift.training.learners.gan_diagnostics` says), ``evaluation`` (step, images, seconds, and what
 `undrift.runs.judge` says), ``grid`` and ``one_step`` (step, file, weights, seconds;
 `undrift.pipelines.diffusion.one_step` says what the picture of the latter shows), ``checkpoint``
 (step, seconds, bytes), ``skip`` (step, reason), ``verdict`` (state and verdict of a run that had to

@@ -10,7 +10,7 @@ Differential Equations I", II.4), and no longer than the pair's estimate can be 
 the state on the circle, ``x / sqrt(alpha^2 + sigma^2)``, so that one tolerance means the same under
 every schedule, and so do the steps.
 
-(1) is taken image by image and every image has its own time: what one looks like does not depend
+(1) is taken image by image and every image has its own time: its result does not depend
 on the others of its batch. The network still sees them together; images that are done wait.
 """
 
@@ -101,7 +101,7 @@ def integrate_adaptive(
         sigma_min: sigma / alpha at which an ``end`` without noise is reached in one step, as on
             `karras` grids.
         most_evaluations: per image, at least 10.
-        on_progress: told after every step that was tried, in thousandths of the way of the image
+        on_progress: called after every step that was tried, in thousandths of the path of the image
             that has come least far; to cancel, raise.
 
     Returns:

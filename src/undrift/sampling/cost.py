@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class CountedDenoiser:
-    """A denoiser that counts the images it is asked to denoise.
+    """A denoiser that counts the images that it denoises.
 
     Put around the model itself, inside any guidance, it counts each network forward of each image:
     guidance that doubles the batch counts twice like guidance that calls twice.

@@ -1,6 +1,6 @@
-"""The analytic first step: one network evaluation less, where the answer is known.
+"""The analytic first step: one network evaluation less, where the output is known.
 
-At the noise that sampling begins with, ``x_t`` says next to nothing of the image: all that matters
+At the noise that sampling begins with, ``x_t`` is almost independent of the image: all that matters
 of the data is its mean m and standard deviation s, and for Gaussian data of those
 
     D = m + alpha s^2 / (alpha^2 s^2 + sigma^2) (x_t - alpha m)                           (1)
@@ -24,13 +24,13 @@ from undrift.sampling.solver import BoundDenoise
 
 
 class AnalyticFirstStep:
-    """A denoiser that answers for itself at the first time of a grid, and asks at all others.
+    """A denoiser with a closed form at the first time of a grid; it calls another at all others.
 
     It goes around any denoiser and under any solver, whose first evaluation it saves. A grid that
     rises back to its first time saves that one too.
 
     Args:
-        denoise: what is asked everywhere else.
+        denoise: the denoiser for all other times.
         schedule: the path.
         first: the grid's first time.
         mean: of the data in the model's space, broadcastable to one image; 0 where the codec
@@ -60,7 +60,7 @@ class AnalyticFirstStep:
         self.std = std
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
-        """Return (1) at the first time, and what the denoiser says at any other."""
+        """Return (1) at the first time, and the denoiser's prediction at any other."""
         if not bool((t == self.first).all()):
             return self.denoise(x_t, t)
         level = self.schedule(t)

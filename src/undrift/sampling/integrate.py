@@ -49,7 +49,7 @@ def integrate(
             grids.
         after_step: called after each falling step as ``after_step(x_s, t, s, prediction, draw)``,
             where ``draw`` gives this step's noise; what it returns becomes the state.
-        on_progress: told of each step and of the clean images it makes out; to cancel, raise.
+        on_progress: called after each step with its denoised images; to cancel, raise.
 
     Returns:
         The state at ``grid[-1]``, in the shape, dtype and device of ``x``.

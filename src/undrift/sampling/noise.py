@@ -22,7 +22,7 @@ class ImageNoise:
 
     Neither the batch size, the position in the batch nor the device changes it: it is drawn in
     float32, bit by bit the same. Brownian increments are named by (seed, i) and their two levels:
-    the grid that they are asked on has no part in them either.
+    they do not depend on the grid either.
 
     Attributes:
         seed: the request's seed.

@@ -1,4 +1,4 @@
-"""How far a sampler is, told after every step."""
+"""Progress of a sampler, reported after every step."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class StepDone:
     Attributes:
         done: steps made.
         total: steps in all.
-        x0: what the sampler takes the clean images for at this point, in the model's space, (B,
-            ...): the denoiser's answer at the beginning of the step, and after a step that ends at
+        x0: the clean images as estimated at this point, in the model's space, (B, ...): the
+            denoiser's prediction at the beginning of the step, and after a step that ends at
             sigma = 0 the state itself. None as long as a grid has only risen.
     """
 

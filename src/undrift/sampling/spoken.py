@@ -18,20 +18,20 @@ _GRIDS = {
 
 
 def sampler_hint(name: str, accepted: Mapping[str, str]) -> str:
-    """Return what to ask for in place of the unknown sampler ``name``, "" where nothing is near.
+    """Return the name to use for the unknown sampler ``name``, as advice; "" where none is near.
 
     Args:
         name: what was given.
         accepted: every plain name that is understood, and the sampler of ours.
     """
-    asked = plain(name)
-    if asked in map(plain, synonyms.DISTILLED):
+    key = plain(name)
+    if key in map(plain, synonyms.DISTILLED):
         return (
             "it draws from models that were distilled for it; for few steps of this model see "
             "`undrift tune-sampler`;"
         )
-    if asked in _GRIDS:
-        return f"it is a grid here, {_GRIDS[asked]!r}, to be given as such;"
+    if key in _GRIDS:
+        return f"it is a grid here, {_GRIDS[key]!r}, to be given as such;"
     known = {plain(other): own for other, own in synonyms.SAMPLERS.items()} | dict(accepted)
     sampler, grid = _parts(name, known)
     if grid is None:

@@ -13,7 +13,7 @@ over each image alone, so that an image does not depend on its batch-mates.
 The range is that of the space the model lives in, not of bytes. A codec that subtracts each
 channel's mean and divides by its standard deviation takes the byte range [0, 1] to
 ``[(0 - mean) / std, (1 - mean) / std]``, lopsided for dark or bright data and another one for each
-channel: `DataRange.of_codec` asks it. In a space of latents, where pixels have no range, there is
+channel: see `DataRange.of_codec`. In a space of latents, where pixels have no range, there is
 nothing to clip to.
 
 References: Ho, Jain and Abbeel 2020, "Denoising Diffusion Probabilistic Models", whose code clips,
@@ -105,7 +105,7 @@ class DataRange:
 
 
 QUANTILE = 0.995
-"""q of (2) unless told otherwise, a usual choice."""
+"""Default of q in (2), a usual choice."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class StaticThreshold:
     """A denoiser whose images are clipped to the data's range, by (1).
 
     Args:
-        denoiser: what is asked, guidance included.
+        denoiser: the wrapped denoiser, guidance included.
         data: the range, in the model's space.
     """
 
@@ -194,7 +194,7 @@ class DynamicThreshold:
     are scaled down about the middle of the range, so that they keep their contrasts.
 
     Args:
-        denoiser: what is asked, guidance included.
+        denoiser: the wrapped denoiser, guidance included.
         data: the range, in the model's space.
         quantile: q of (2), between 0 and 1.
 

@@ -1,7 +1,7 @@
-"""When the loop stops to look: checkpoints, sample grids, validation.
+"""When the loop runs its side tasks: checkpoints, sample grids, validation.
 
 None of this changes the weights, so it may follow the clock. With a fixed number of steps between
-two turns the clock is not asked.
+two turns the clock is not read.
 """
 
 from __future__ import annotations

@@ -3,11 +3,11 @@
 A checkpoint is a directory ``step-000120``: one safetensors file per group of tensors,
 ``state.json`` and ``MANIFEST.json`` with every file's size and SHA-256. It is written as
 ``.staging-step-000120-*``, every file and the directory are made durable, and one rename gives it
-its name; so whatever has that name was complete once, and the manifest tells whether it still is.
+its name; so whatever has that name was complete once, and the manifest shows whether it still is.
 Nothing is ever written into a directory that already has its name, and nothing is unpickled.
 
 Reading never trusts a name: ``load`` verifies every byte, and ``newest`` goes back to the newest
-checkpoint that verifies and says what it passed over.
+checkpoint that verifies and logs what it skipped.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class CheckpointStore:
         """Write a checkpoint durably, or leave everything as it was.
 
         A verified checkpoint of that step with the same content is left alone. One that does not
-        verify, or differs, gives way: whoever saves the step again went back behind it.
+        verify, or differs, is replaced: the run had resumed from before it.
 
         Args:
             step: optimiser updates made.
@@ -219,7 +219,7 @@ class CheckpointStore:
         """Delete what interrupted saves and deletions left behind.
 
         Args:
-            lock: the run's lock, held: another process's unfinished save looks just the same.
+            lock: the run's lock, held: another process's unfinished save has such a name too.
 
         Returns:
             The names deleted.

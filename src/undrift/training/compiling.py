@@ -1,4 +1,4 @@
-"""Whether torch.compile can work here, asked before the first step and not amid it."""
+"""Whether torch.compile can work here, tested before the first step."""
 
 from __future__ import annotations
 

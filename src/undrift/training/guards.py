@@ -54,18 +54,18 @@ class NonFiniteGuard:
             DivergedError: after ``LIMIT`` skipped steps in a row.
         """
         if self.consecutive >= LIMIT:
-            kept = "no checkpoint" if newest is None else f"checkpoint step-{newest:06d}"
+            newest_name = "no checkpoint" if newest is None else f"checkpoint step-{newest:06d}"
             hint = possible(
                 "start anew with a lower --lr and another --out, perhaps from this run with --init",
                 "lower the learning rate",
             )
             raise DivergedError(
                 f"training diverged: {LIMIT} updates in a row up to step {step} had a non-finite "
-                f"loss or gradient ({kept} from before); {hint}"
+                f"loss or gradient ({newest_name} from before); {hint}"
             )
 
 
-class KeptBuffers:
+class BufferSnapshot:
     """Snapshot of the buffers that forward passes change, such as a batch norm's averages.
 
     It is restored after a skipped update, which may have left non-finite values in them.
@@ -81,17 +81,17 @@ class KeptBuffers:
             for name, buffer in networks.named_buffers()
             if name in saved and buffer.is_floating_point()
         ]
-        self._kept = [buffer.clone() for buffer in self._live]
+        self._saved = [buffer.clone() for buffer in self._live]
 
-    def keep(self) -> None:
+    def take(self) -> None:
         """Take the snapshot."""
-        for kept, live in zip(self._kept, self._live, strict=True):
-            kept.copy_(live)
+        for saved, live in zip(self._saved, self._live, strict=True):
+            saved.copy_(live)
 
     def restore(self) -> None:
         """Restore the snapshot."""
-        for kept, live in zip(self._kept, self._live, strict=True):
-            live.copy_(kept)
+        for saved, live in zip(self._saved, self._live, strict=True):
+            live.copy_(saved)
 
 
 def gradient_norm(module: nn.Module) -> Tensor:

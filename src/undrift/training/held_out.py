@@ -1,4 +1,4 @@
-"""Held-out images that a validation looks at, and what a model takes of their condition."""
+"""Held-out images of a validation, and the part of their condition that a model takes."""
 
 from __future__ import annotations
 

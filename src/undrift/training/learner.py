@@ -68,7 +68,7 @@ class Progress:
         steps: optimiser updates of the whole run.
         images: real images seen.
         fraction: share of the run that is done, in [0, 1]; ``step / steps`` unless ``steps`` was
-            changed on the way.
+            changed during the run.
     """
 
     step: int

@@ -1,8 +1,8 @@
 """The training loop: one for every learner.
 
 State is a pure function of (seed, step): data order, noise, label drops and dropout are all drawn
-by name, so N steps are the same as k steps, a kill, and N - k more. What the loop looks at on its
-way (checkpoints, grids, validation, logs) draws under its own names and changes nothing.
+by name, so N steps are the same as k steps, a kill, and N - k more. Side tasks
+(checkpoints, grids, validation, logs) draw under names of their own and change nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from undrift.training.cadence import Cadence
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.distributed import World
 from undrift.training.ema import PowerEMA
-from undrift.training.guards import KeptBuffers, NonFiniteGuard, clip, gradient_norm
+from undrift.training.guards import BufferSnapshot, NonFiniteGuard, clip, gradient_norm
 from undrift.training.learner import Learner, Phase, Progress
 from undrift.training.losses import LossLog
 from undrift.training.optimizers import (
@@ -112,7 +112,7 @@ class Trainer:
         self.images = images
         self.step = 0
         self.guard = NonFiniteGuard()
-        self._buffers = KeptBuffers(learner.networks)
+        self._buffers = BufferSnapshot(learner.networks)
         self._validation = validation
         self._world = world
         self._observer = observer
@@ -199,7 +199,7 @@ class Trainer:
                 self._update(batch)
                 self._replan()
                 self._look(batches.waited)
-                self._stop_if_asked(stop)
+                self._stop_if_signalled(stop)
                 yield self.step
 
     def _update(self, batch: Batch) -> None:
@@ -226,7 +226,7 @@ class Trainer:
         )
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
-        self._buffers.keep()
+        self._buffers.take()
         total, statistics = self._backward(phase, batch)
         self._world.sum_gradients(group.module.parameters())
         norm = gradient_norm(group.module)
@@ -280,7 +280,7 @@ class Trainer:
         return total, {n: self._world.gather(torch.cat(v)) for n, v in statistics.items()}
 
     def _look(self, waited: float) -> None:
-        """Everything that watches the run and does not change it."""
+        """Side tasks, which do not change what is trained."""
         final = self.step == self.plan.steps
         if self._observer is None:
             return
@@ -384,9 +384,9 @@ class Trainer:
         steps = self._store.steps() if self._store is not None else []
         return max(steps) if steps else None
 
-    def _stop_if_asked(self, stop: StopSignals) -> None:
-        asked = self._world.any([stop.received is not None])[0]
-        if not asked or self.step == self.plan.steps:
+    def _stop_if_signalled(self, stop: StopSignals) -> None:
+        stopping = self._world.any([stop.received is not None])[0]
+        if not stopping or self.step == self.plan.steps:
             return
         if self._observer is not None and self._newest() != self.step:
             self.save()

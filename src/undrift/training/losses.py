@@ -16,10 +16,10 @@ EDGES = tuple(10 - 2 * i for i in range(BINS + 1))
 
 
 class LossLog:
-    """Collects losses on their device; they are brought over only when ``summary`` is asked for.
+    """Collects losses on their device; ``summary`` copies them to the CPU.
 
     Args:
-        main: the phase whose losses are the run's; the others are told of beside it.
+        main: the phase whose losses are the run's; the others are listed beside it.
     """
 
     def __init__(self, main: str) -> None:
@@ -63,7 +63,7 @@ class LossLog:
         Args:
             batch_size: images per update.
             waited: seconds that the loader has made the loop wait so far.
-            phases: how many the learner has; of several, each is told of by name.
+            phases: how many the learner has; several are listed by name.
         """
         now = time.perf_counter()
         seconds = max(1e-9, now - self._since - self._excluded)

@@ -35,7 +35,7 @@ def find_micro_batch(try_step: Callable[[int], None], local_batch: int) -> int:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether ``error`` says that the device, or the host's allocator, ran out of memory."""
-    # The CPU allocator raises a plain RuntimeError; its text is all there is to tell it by.
+    # The CPU allocator raises a plain RuntimeError; only its text identifies it.
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 

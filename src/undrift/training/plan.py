@@ -1,9 +1,9 @@
-r"""How long, in what pieces and at what rate a learner is trained.
+r"""How long, in what batches and at what rate a learner is trained.
 
-The length of a run may change on its way: under a time budget it is planned anew from the measured
-pace. What depends on the progress p in [0, 1] (learning rate, weight decay, penalties, snapshots)
-must then neither jump nor go back. With N_0 the updates planned at first and N_i those planned from
-update s_i on,
+The length of a run may change during training: under a time budget it is planned anew from the
+measured pace. What depends on the progress p in [0, 1] (learning rate, weight decay, penalties,
+snapshots) must then neither jump nor go back. With N_0 the updates planned at first and N_i those
+planned from update s_i on,
 
     p(s) = p_i + (1 - p_i) (s - s_i) / (N_i - s_i)    for s_i <= s <= s_(i+1),              (1)
     p_i = p(s_i), s_0 = p_0 = 0:

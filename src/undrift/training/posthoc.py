@@ -28,7 +28,7 @@ from undrift.errors import UsageError
 from undrift.training.ema import gamma_of
 
 WORST = 0.1
-"""Relative error of a profile above which it is refused, not passed off as the one asked for."""
+"""Relative error of a profile above which it is refused, not returned as the requested one."""
 
 
 @dataclass(frozen=True)

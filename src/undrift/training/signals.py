@@ -1,4 +1,4 @@
-"""Stopping a run politely: signals set a flag, the loop looks at it between steps.
+"""Stopping a run cleanly: signals set a flag, which the loop reads between steps.
 
 SIGTERM comes from batch systems, SIGHUP from a terminal that is closed, SIGINT from Ctrl-C.
 
@@ -20,7 +20,7 @@ class StopSignals:
     """While entered, SIGTERM, SIGHUP and the first SIGINT only set ``received``.
 
     A second SIGINT raises ``KeyboardInterrupt`` at once. Repeated SIGTERMs change nothing: batch
-    systems and launchers send several. An ignored SIGHUP stays so: ``nohup`` asks for it. Outside
+    systems and launchers send several. An ignored SIGHUP stays so: ``nohup`` has set it. Outside
     the main thread Python cannot handle signals, so there this object leaves them to the host
     program and ``received`` stays None.
 
@@ -63,7 +63,7 @@ class StopSignals:
     ) -> None:
         while self._previous:
             number, previous = self._previous.popitem()
-            # None: the handler was installed from outside Python and cannot be put back by it.
+            # None: the handler was installed from outside Python and cannot be restored by it.
             signal.signal(number, signal.SIG_DFL if previous is None else previous)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

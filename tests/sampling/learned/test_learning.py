@@ -70,7 +70,7 @@ def test_regression_is_the_least_squares_solution(some, on_the_path, monkeypatch
         for by in (-1e-3, 1e-3):
             moved = found.coefficients.clone()
             moved[-1, j] += by
-            assert square(Table(found.times, found.asked, moved)) > square(found)
+            assert square(Table(found.times, found.model_times, moved)) > square(found)
 
 
 def test_refinement_lowers_it_further(some, on_the_path):
@@ -118,7 +118,7 @@ def test_every_place_in_the_space_is_a_sampler(schedule, make):
     some = cases(schedule, range(4))
     space = refinement.Coordinates.around(some, table, schedule, SPREAD)
     zero = torch.zeros(space.count, dtype=torch.float64)
-    for part in ("times", "asked", "coefficients"):
+    for part in ("times", "model_times", "coefficients"):
         torch.testing.assert_close(
             getattr(space.at(zero), part), getattr(table, part), rtol=1e-9, atol=1e-12
         )

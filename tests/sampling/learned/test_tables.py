@@ -78,9 +78,9 @@ def test_a_table_runs_in_the_common_loop():
         integrate(denoise, x, uniform(schedule, 6), Tabled(table), schedule=schedule)
 
 
-def test_asked_times_are_what_the_denoiser_hears():
+def test_model_times_are_passed_to_the_denoiser():
     table = tabulate(Euler(), VE(), karras(VE(), 3))
-    moved = Table(table.times, table.asked * 0.9, table.coefficients)
+    moved = Table(table.times, table.model_times * 0.9, table.coefficients)
     heard = []
 
     def denoise(x, t):
@@ -88,7 +88,7 @@ def test_asked_times_are_what_the_denoiser_hears():
         return MixtureDenoiser(mixture(), VE())(x, t)
 
     follow(denoise, noise(range(1)), moved, VE())
-    assert heard == moved.asked.tolist()
+    assert heard == moved.model_times.tolist()
 
 
 @pytest.mark.parametrize("rule", [Heun(), DDPM()], ids=lambda r: r.name)
@@ -100,7 +100,7 @@ def test_rules_without_a_table_are_refused(rule):
 def numbers(**changed):
     parts = {
         "times": torch.tensor([1.0, 0.5, 0.0], dtype=torch.float64),
-        "asked": torch.tensor([1.0, 0.5], dtype=torch.float64),
+        "model_times": torch.tensor([1.0, 0.5], dtype=torch.float64),
         "coefficients": torch.eye(2, dtype=torch.float64),
     }
     parts |= {
@@ -114,15 +114,15 @@ def numbers(**changed):
     ("changed", "message"),
     [
         ({"times": [1.0, 0.0]}, "of shapes"),
-        ({"asked": [1.0]}, "of shapes"),
+        ({"model_times": [1.0]}, "of shapes"),
         ({"coefficients": [[1.0]]}, "of shapes"),
         ({"times": [1.0, 1.0, 0.0]}, "must fall"),
         ({"times": [1.5, 1.0, 0.0]}, "must fall from 1"),
         ({"times": [1.0, 0.5, 0.1]}, "to exactly 0"),
-        ({"asked": [1.0, 0.0]}, "above 0"),
-        ({"asked": [1.1, 0.5]}, "up to 1"),
-        ({"asked": [1.0, float("nan")]}, "finite"),
-        ({"asked": torch.tensor([1.0, 0.5])}, "float64"),
+        ({"model_times": [1.0, 0.0]}, "above 0"),
+        ({"model_times": [1.1, 0.5]}, "up to 1"),
+        ({"model_times": [1.0, float("nan")]}, "finite"),
+        ({"model_times": torch.tensor([1.0, 0.5])}, "float64"),
         ({"coefficients": [[1.0, 1.0], [0.0, 1.0]]}, "of a later one"),
     ],
 )

@@ -1,4 +1,4 @@
-r"""Maps that are derived from the image itself: edges, grey values, low resolution, holes.
+r"""Maps that are derived from the image itself: edges, grey values, low resolution, masked regions.
 
 All take uint8 images (B, C, H, W) and return a map of the same H and W.
 
@@ -8,8 +8,8 @@ and at least as large as at both neighbours along :math:`g` (the first two steps
 Computational Approach to Edge Detection").
 
 **Low resolution** is the mean over squares, repeated over each square. In training noise of a
-random strength is added, which the network is told (`noised`): it then copes with inputs that were
-made smaller in another way (Ho et al. 2022, "Cascaded Diffusion Models").
+random strength is added, which is a further channel (`noised`): the network then copes with inputs
+that were downscaled by another filter (Ho et al. 2022, "Cascaded Diffusion Models").
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LARGEST_NOISE = 64.0
 is 255."""
 
 BOXES, STROKES, CORNERS = 2, 2, 3
-"""Boxes of an image with holes; strokes, and pieces of a stroke."""
+"""Boxes of a mask; strokes, and straight segments of a stroke."""
 
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -105,8 +105,8 @@ def noised(small: Tensor, level: Tensor, noise: Tensor) -> Tensor:
     return torch.cat([changed.clamp(0, 255), plane], dim=1).to(torch.uint8)
 
 
-def holes(size: tuple[int, int], draws: Draws, device: torch.device) -> Tensor:
-    """Where images are hidden, bool (B, 1, H, W): boxes in half of them, strokes in the others."""
+def hidden_regions(size: tuple[int, int], draws: Draws, device: torch.device) -> Tensor:
+    """Masked regions, bool (B, 1, H, W): boxes in half of them, strokes in the others."""
     height, width = size
     rows = torch.arange(height, dtype=torch.float64, device=device)[None, :, None] + 0.5
     columns = torch.arange(width, dtype=torch.float64, device=device)[None, None, :] + 0.5

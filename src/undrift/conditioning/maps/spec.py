@@ -79,7 +79,7 @@ class MapSpec:
 
         Args:
             pixels: uint8 (B, C, H, W).
-            draws: names holes and noise.
+            draws: of masked regions and noise.
             clean: add no noise to a low resolution.
         """
         match self.source:
@@ -95,7 +95,7 @@ class MapSpec:
                 noise = draws.normal("map noise", tuple(small.shape[1:]))
                 return derive.repeated(derive.noised(small, 255 * level, noise), self.factor)
             case "masked":
-                hidden = derive.holes(self.shape[1:], draws, pixels.device)
+                hidden = derive.hidden_regions(self.shape[1:], draws, pixels.device)
                 return pixels.to(torch.int16).masked_fill(hidden, NOT_GIVEN)
 
 

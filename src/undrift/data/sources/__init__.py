@@ -1,1 +1,1 @@
-"""One file per kind of source; :mod:`undrift.data.sources.opening` tells which it is."""
+"""One file per kind of source; :mod:`undrift.data.sources.opening` chooses it."""

@@ -1,6 +1,6 @@
 """Hugging Face ``datasets``: a folder that ``save_to_disk`` wrote, or ``hf:NAME`` from the hub.
 
-Only ``hf:NAME`` touches the network, and only because it was asked to.
+Only ``hf:NAME`` uses the network, since it names data that are not on disk.
 """
 
 from __future__ import annotations

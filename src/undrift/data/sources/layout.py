@@ -148,18 +148,18 @@ class Arrangement:
                 f"{without} has none: give all one or none"
             )
         if not any(base(name) in NAMES for name in self.tables & self.used):
-            for argument, column in self.columns.asked.items():
+            for argument, column in self.columns.requested.items():
                 if any(name != TEXT_FILE for name in column.split(",")):
                     raise UsageError(
                         f"{argument} {column!r}: {self.where} has no metadata.jsonl or "
                         "metadata.csv that could have it; leave it out"
                     )
-        asked = (*self.columns.numbers, *(request.name for request in self.columns.maps))
+        requested = (*self.columns.numbers, *(request.name for request in self.columns.maps))
         for entry in self.entries:
-            if len(entry.numbers) + len(entry.maps) != len(asked):
+            if len(entry.numbers) + len(entry.maps) != len(requested):
                 raise DataError(
                     f"{self.where}: no {NAMES[1]} or {NAMES[0]} gives {entry.name} its "
-                    f"{asked[0]}: list every image in one"
+                    f"{requested[0]}: list every image in one"
                 )
         if self.cut:
             self.warnings.append(cut_line(self.cut))

@@ -83,13 +83,13 @@ def is_table(name: str) -> bool:
     return name.rpartition("/")[2] in TABLES
 
 
-def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | None:
+def read_table(data: bytes, where: str, requested: Columns = DEFAULT) -> Table | None:
     """Read a file by its name, which ``where`` ends with.
 
     Args:
         data: its content.
         where: its path, for messages.
-        asked: which columns of ``metadata`` to read.
+        requested: which columns of ``metadata`` to read.
 
     Returns:
         None for a ``dataset.json`` without ``labels``, which is no file of this kind.
@@ -107,11 +107,14 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
     if where.endswith(LABEL_FILE):
         return label_table(text, where)
     parsed = list(jsonl_rows(text, where) if where.endswith(".jsonl") else csv_rows(text, where))
-    column = asked.label or LABEL
-    captions = [name for name in asked.captions or (CAPTION,) if name != TEXT_FILE]
-    wanted = [*([asked.label] if asked.label else []), *(captions if asked.captions else [])]
-    map_columns = [request.name + COLUMN for request in asked.maps]
-    wanted += [*asked.numbers, *map_columns]
+    column = requested.label or LABEL
+    captions = [name for name in requested.captions or (CAPTION,) if name != TEXT_FILE]
+    wanted = [
+        *([requested.label] if requested.label else []),
+        *(captions if requested.captions else []),
+    ]
+    map_columns = [request.name + COLUMN for request in requested.maps]
+    wanted += [*requested.numbers, *map_columns]
     known = dict.fromkeys(name for _, values in parsed for name in values)
     for name in wanted if parsed else ():
         if name not in known:
@@ -123,7 +126,9 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
     for line, values in parsed:
         row = metadata_row(line, values, where, column, captions)
         place = f"{where}, line {line}"
-        numbers = [checked_number(values.get(name), f"{place}: {name}") for name in asked.numbers]
+        numbers = [
+            checked_number(values.get(name), f"{place}: {name}") for name in requested.numbers
+        ]
         maps = [checked_file_name(values.get(name), f"{place}: {name}") for name in map_columns]
         rows.append(replace(row, numbers=tuple(numbers), maps=tuple(maps)))
         numeric.add(values)
@@ -134,7 +139,7 @@ def read_table(data: bytes, where: str, asked: Columns = DEFAULT) -> Table | Non
             f"{where}: {len(without)} of {plural(len(rows), 'row')} have no {column} (lines "
             f"{lines})"
         )
-    read = (FILE_NAME, column, *captions, *asked.numbers, *map_columns)
+    read = (FILE_NAME, column, *captions, *requested.numbers, *map_columns)
     others = tuple(name for name in columns if name not in read)
     return Table(rows, others, numeric.found)
 

@@ -99,9 +99,9 @@ def without_columns(rows: Rows, name: str, columns: Columns) -> Rows:
     """Return ``rows``, which have no columns to choose from.
 
     Raises:
-        UsageError: one is asked for.
+        UsageError: one is requested.
     """
-    for argument, column in columns.asked.items():
+    for argument, column in columns.requested.items():
         raise UsageError(
             f"{argument} {column!r}: {name} has no columns, only metadata.csv, "
             "metadata.jsonl and Hugging Face data have (numbers and maps may be arrays of an "

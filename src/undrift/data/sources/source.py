@@ -44,8 +44,8 @@ class Entry:
         label: name of the class, or None.
         captions: texts of which any describes the image.
         split: "train", "validation" or "test" where the source says so.
-        numbers: a value of each column of numbers that was asked for.
-        maps: the file of each map that was asked for.
+        numbers: a value of each requested column of numbers.
+        maps: the file of each requested map.
     """
 
     name: str
@@ -75,14 +75,14 @@ class Columns:
     maps: tuple[MapRequest, ...] = ()
 
     @property
-    def asked(self) -> dict[str, str]:
-        """What was asked for, by the name of its argument."""
+    def requested(self) -> dict[str, str]:
+        """The requested columns, by the name of their argument."""
         captions = None if self.captions is None else ",".join(self.captions)
         numbers = ",".join(self.numbers) or None
         maps = ",".join(request.name + COLUMN for request in self.maps) or None
-        asked = {"label_column": self.label, "caption_column": captions}
-        asked |= {"numbers": numbers, "maps": maps}
-        return {name: column for name, column in asked.items() if column is not None}
+        requested = {"label_column": self.label, "caption_column": captions}
+        requested |= {"numbers": numbers, "maps": maps}
+        return {name: column for name, column in requested.items() if column is not None}
 
 
 DEFAULT = Columns()
@@ -131,9 +131,9 @@ class Rows:
         labels: int64 (N,), indices into ``class_names``, or None.
         class_names: one name per class.
         splits: per row "train", "validation" or "test", or None where the source has no splits.
-        numbers: float64 (N, K), a column for each that was asked for, or None.
+        numbers: float64 (N, K), one requested column each, or None.
         notes: lines for the report.
-        maps: uint8 (N, H, W, C) of each that was asked for.
+        maps: uint8 (N, H, W, C) of each requested map.
     """
 
     kind: str

@@ -31,7 +31,7 @@ from undrift.diffusion import NoiseSchedule
 from undrift.evaluation.tuning.cases import Source
 from undrift.evaluation.tuning.likeness import Likeness
 from undrift.pipelines.spec import SampleSpec
-from undrift.sampling.learned import Cases, Table, heard
+from undrift.sampling.learned import Cases, Table, denoised_along
 
 FITTED, JUDGED = 8, 4
 """Images to fit to, and of other seeds to judge by, for each that the sampler was tuned on."""
@@ -119,7 +119,7 @@ def _sum(denoised: Tensor, weights: Tensor) -> Tensor:
 def _heard(one: Cases, table: Table, schedule: NoiseSchedule) -> Tensor:
     """D_j of images with fine solutions, from the same noise wherever the table begins."""
     rescaled = schedule(table.times[0]).sigma / schedule(one.path.times[0]).sigma
-    return heard(one.denoise, one.start * rescaled, table, schedule)
+    return denoised_along(one.denoise, one.start * rescaled, table, schedule)
 
 
 def _fitted(loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
@@ -147,7 +147,7 @@ def _said(source: Source, table: Table, rows: range, on_part: Callable[[int], No
         part = range(start, min(start + _PART, rows.stop))
         denoise, noise = source.bound(part, labels)
         x = noise * source.schedule(table.times[0]).sigma
-        parts.append(heard(denoise, x, table, source.schedule))
+        parts.append(denoised_along(denoise, x, table, source.schedule))
         on_part(len(part))
     return torch.cat(parts, 1)
 

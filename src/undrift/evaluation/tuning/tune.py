@@ -277,7 +277,7 @@ def _row(
         reduction=Interval(float(_reduction(after, before)), float(low), float(high)),
         judged_on=len(after),
         times=tuple(kept.table.times.tolist()),
-        asked=tuple(kept.table.asked.tolist()),
+        asked=tuple(kept.table.model_times.tolist()),
         distance=distance,
     )
 

@@ -15,7 +15,7 @@ from undrift.networks.gan import AdversaryConfig, build_generator
 from undrift.training.learner import Learner
 from undrift.training.learners.gan import GANLearner
 from undrift.training.learners.gan_config import GANConfig
-from undrift.training.learners.gan_watch import MOST
+from undrift.training.learners.gan_diagnostics import MOST
 
 _PASSES = 4
 """Through generator and discriminator, of each image of a validation."""

@@ -1,4 +1,4 @@
-"""From what a user asks for to a feature space."""
+"""Feature spaces by name."""
 
 from __future__ import annotations
 
@@ -57,11 +57,11 @@ def open_extractor(
         training_labels: (n,), or None.
         seed: of fitted spaces.
         device: where networks run.
-        cache_directory: where fitted networks are kept, default the ``features`` folder of
+        cache_directory: where fitted networks are cached, default the ``features`` folder of
             ``$UNDRIFT_CACHE``.
         weights: the weight file, where the space needs one.
         download: fetch weights that are missing; without it nothing touches the network.
-        on_fit: told how a training goes on, if there is any.
+        on_fit: called while a network is trained, if one is.
 
     Raises:
         UsageError: an unknown space, a setting that it does not have, weights that are missing, or

@@ -28,7 +28,7 @@ def three_channels(images: NDArray[np.uint8], what: str) -> Tensor:
 
     Args:
         images: grey (C = 1) or colour (C = 3).
-        what: the features asked for, for the message.
+        what: the requested features, for the message.
 
     Raises:
         UsageError: other shapes, types or channel counts. Transparency has no meaning that all

@@ -55,7 +55,7 @@ class DomainClassifier(FittedNetwork):
             seed: of the initial weights, the order and the shifts.
             device: where to train and run.
             cache_directory: default the ``features`` folder of ``$UNDRIFT_CACHE``.
-            on_fit: told how the training goes on, if there is any.
+            on_fit: called while the network is trained, if it is.
 
         Raises:
             UsageError: fewer than two images or classes, or labels that do not fit.

@@ -92,7 +92,7 @@ def descend(
         batch: rows per step.
         passes: times that each image is seen.
         peak_rate: learning rate of AdamW after its warm-up, before its cosine to zero.
-        on_fit: told how it goes on.
+        on_fit: called while it is trained.
     """
     count = len(images)
     steps = max(1, math.ceil(count * passes / batch))

@@ -1,4 +1,4 @@
-r"""Features that the network learns from images without labels, by telling images apart.
+r"""Features that a network learns from images without labels, by distinguishing images.
 
 Instance discrimination (Chen et al., "A simple framework for contrastive learning of visual
 representations", 2020): two views of each image in a batch, and the network must find each view's
@@ -7,15 +7,15 @@ view i, and temperature tau:
 
     loss_i = -log( exp(z_i . z_p(i) / tau) / sum_{j != i} exp(z_i . z_j / tau) )            (1)
 
-Why this and not rotation prediction (Gidaris et al., 2018): upright objects are needed to tell how
+Why this and not rotation prediction (Gidaris et al., 2018): upright objects are needed to see how
 far an image was turned, and 0, 1, 8 or 6 and 9, aerial photographs, cells and textures are not. On
 1,000 digits without labels, the same network and as many images seen, the five nearest neighbours
 name 97 % of other digits rightly in this space, 37 % in that of rotation prediction, 74 % with
 random weights, and 99 % in the space of the labels.
 
-A view is the image moved, turned and scaled a little, of another contrast, with a hole. What a view
-changes the features come to overlook, so the views neither blur nor add noise nor mirror: a
-distance between images must see these.
+A view is the image moved, turned and scaled a little, of another contrast, with a box erased.
+Features become insensitive to what a view changes, so the views neither blur nor add noise nor
+mirror: a distance between images must see these.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ _HOLE = 1 / 3  # of a side
 
 
 class SelfSupervisedFeatures(FittedNetwork):
-    """64 features of a small network that learned to tell the training images apart."""
+    """64 features of a small network trained to distinguish the training images."""
 
     kind = "domain-ss"
     description = (
-        "64 features of a small network trained without labels to tell training images apart, "
+        "64 features of a small network trained without labels to distinguish training images, "
         f"{_IMAGES_SEEN:,} seen of at most {_MOST_IMAGES:,} drawn at random"
     )
 
@@ -82,7 +82,7 @@ class SelfSupervisedFeatures(FittedNetwork):
             seed: of the initial weights, the order and the views.
             device: where to train and run.
             cache_directory: default the ``features`` folder of ``$UNDRIFT_CACHE``.
-            on_fit: told how the training goes on, if there is any.
+            on_fit: called while the network is trained, if it is.
 
         Raises:
             UsageError: fewer than four images.
@@ -99,7 +99,7 @@ class SelfSupervisedFeatures(FittedNetwork):
         directory = cache.features_directory() if cache_directory is None else cache_directory
         entry = _entry(shrunk, (height, width), seed, torch.device(device).type)
         size = shrunk_size(height, width, LONGEST_SIDE)
-        # what tells classes apart in a classifier is the projection z of (1) here
+        # in place of a classifier's logits: the projection z of (1)
         network = initial_network(channels, FEATURES, size, seed).to(device)
         stored = cache.read(directory, entry)
         if stored is None:
@@ -166,8 +166,8 @@ def view(images: Tensor, draws: torch.Generator) -> Tensor:
     columns = torch.linspace(-1, 1, width, device=device)
     in_rows = (rows[None, :] - top[:, None]).abs() < _HOLE
     in_columns = (columns[None, :] - left[:, None]).abs() < _HOLE
-    hole = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
-    return torch.where(hole, middle, seen)
+    erased = (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+    return torch.where(erased, middle, seen)
 
 
 def _entry(images: Tensor, size: tuple[int, int], seed: int, device: str) -> str:

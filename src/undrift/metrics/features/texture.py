@@ -1,6 +1,6 @@
 r"""Local structure without a trained network: spectra, filter energies and thumbnails.
 
-A network that was trained to name classes, or to tell images apart, may ignore texture and noise.
+A network that was trained to name classes, or to distinguish images, may ignore texture and noise.
 These features cannot: they are statistics of small neighbourhoods. The levels are put on [0, 1],
 colours are multiplied by alpha where there is one, alpha is a plane of its own, and red, green and
 blue become luminance and two colour differences. Of each plane x there are three groups:

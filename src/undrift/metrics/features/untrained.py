@@ -21,8 +21,8 @@ from undrift.randomness import generator
 class RandomFeatures(FittedNetwork):
     """The network of `DomainClassifier` with random weights.
 
-    Only its normalisations are set, on the training images. It tells distributions apart, but knows
-    nothing of what matters to people: its distances are coarser than a classifier's.
+    Only its normalisations are set, on the training images. It distinguishes distributions, but its
+    distances are coarser than a classifier's: nothing of what matters to people was learned.
     """
 
     kind = "random"

@@ -29,7 +29,7 @@ def build_generator(
         config: the family and its shape.
         channels: of the images.
         size: (H, W) of the images, multiples of 4 for all but MLPs.
-        context: sizes of the context's parts; a GAN hears the vector only.
+        context: sizes of the context's parts; a GAN takes the vector only.
 
     Raises:
         UsageError: if the sizes make no sense.
@@ -74,4 +74,6 @@ def _check(channels: int, context: ContextSpec) -> None:
     if channels < 1:
         raise UsageError(f"GAN: {channels} channels, wanted 1 or more")
     if context.tokens or context.maps:
-        raise UsageError("GAN: it hears a class only, neither tokens nor maps; leave them out")
+        raise UsageError(
+            "GAN: it is conditioned on a class only, not on tokens or maps; leave them out"
+        )

@@ -111,7 +111,7 @@ class _Forward(torch.autograd.Function):
         (g,) = grads
         x, w = ctx.saved_tensors
         for_x, for_w, for_bias, _ = ctx.needs_input_grad
-        if not torch.is_grad_enabled():  # nobody asks for another derivative
+        if not torch.is_grad_enabled():  # no further derivative is needed
             wanted = [for_x, for_w, for_bias]
             return (*_backward(g, x, w, ctx.shape, wanted), None)
         return (

@@ -30,7 +30,7 @@ class DCGANConfig:
     """Shape of a DCGAN.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         width: channels of the finest stage; each coarser one has twice as many, up to eight times.
         latent: numbers in z.
     """
@@ -55,8 +55,8 @@ class DCGANGenerator(nn.Module):
         stages = sizes(size)
         width = widths(config.width, len(stages))
         self.base = (width[0], *stages[0])
-        heard = config.latent + context.vector
-        self.stem = nn.Linear(heard, width[0] * stages[0][0] * stages[0][1], bias=False)
+        inputs = config.latent + context.vector
+        self.stem = nn.Linear(inputs, width[0] * stages[0][0] * stages[0][1], bias=False)
         layers: list[nn.Module] = [nn.BatchNorm2d(width[0]), nn.ReLU()]
         for inward, outward in zip(width, width[1:], strict=False):
             grow = nn.ConvTranspose2d(inward, outward, 4, stride=2, padding=1, bias=False)
@@ -67,8 +67,8 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
         """See `undrift.networks.gan.Generator`."""
-        heard = with_context(truncation * z, context, self.context)
-        return torch.tanh(self.out(self.stages(self.stem(heard).unflatten(1, self.base))))
+        inputs = with_context(truncation * z, context, self.context)
+        return torch.tanh(self.out(self.stages(self.stem(inputs).unflatten(1, self.base))))
 
 
 class DCGANDiscriminator(nn.Module):

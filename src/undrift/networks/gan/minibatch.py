@@ -1,7 +1,7 @@
-r"""Minibatch standard deviation: a channel that tells a discriminator how alike the images are.
+r"""Minibatch standard deviation: a channel by which a discriminator sees how alike the images are.
 
 The batch is split into groups; the standard deviation over each group, averaged over channels and
-places, becomes one more channel of its images. A generator of few modes then gives itself away.
+places, becomes one more channel of its images. A generator of few modes is then recognised.
 
 Reference: Karras et al. 2018, "Progressive Growing of GANs for Improved Quality, Stability, and
 Variation", section 3.

@@ -3,9 +3,9 @@ r"""MLPs for GANs of toy 2-D points, which have no neighbourhoods to convolve.
 .. math:: h_{l+1} = a(W_l h_l + b_l), \qquad a = \text{leaky ReLU of slope } 0.2
 
 in both networks, with hidden layers of one width, starts that keep variances (He et al. 2015) and a
-linear last layer: no tanh, which would have to saturate to reach the first and the last level. The
+linear last layer: no tanh, which would have to saturate to reach the ends of the range. The
 generator has no batch norm, nor has the discriminator: the textbook toy on which GANs drop modes
-has none (Metz et al. 2017, appendix A, two layers of 128), and statistics of a batch would tell the
+has none (Metz et al. 2017, appendix A, two layers of 128), and statistics of a batch would show the
 discriminator how the others in it are spread, which is a remedy and belongs to the methods that
 have it (``group``).
 
@@ -40,13 +40,13 @@ class MLPGANConfig:
     """Configuration of a GAN of MLPs.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         width: of the hidden layers.
         layers: hidden layers of either network.
         latent: numbers in z.
         spectral_norm: whether the discriminator's layers are spectrally normalised.
         group: images in a group of the minibatch standard deviation; 1: none.
-        fourier: angular frequencies of sines and cosines of its input that the discriminator hears
+        fourier: angular frequencies of sines and cosines of its input that the discriminator takes
             beside it, as a diffusion model's MLP does.
     """
 
@@ -105,8 +105,8 @@ class MLPDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.group, self.fourier = config.group, config.fourier
-        heard = channels * prod(size) * (1 + 2 * len(config.fourier))
-        numbers = [heard] + [config.width] * config.layers
+        inputs = channels * prod(size) * (1 + 2 * len(config.fourier))
+        numbers = [inputs] + [config.width] * config.layers
         numbers[-2] += int(config.group > 1)
         self.layers = nn.ModuleList()
         for inward in numbers[:-1]:

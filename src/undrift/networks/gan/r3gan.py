@@ -43,7 +43,7 @@ class R3GANConfig:
     """Shape of an R3GAN.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         width: channels of the coarsest stages.
         full_stages: how many stages those are; each finer one has half the channels of the one
             before, which keeps its cost.

@@ -34,7 +34,7 @@ class SNGANConfig:
     """Shape of a residual GAN.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         width: channels of the finest stage; each coarser one has twice as many, up to four times.
         latent: numbers in z.
         spectral_norm: whether the discriminator's layers are spectrally normalised.
@@ -116,8 +116,8 @@ class _ConditionalBatchNorm(nn.Module):
         h = self.norm(x)
         if self.modulation is None:
             return h
-        heard = self.modulation(unit(required(context, "vector")))
-        scale, shift = heard[:, :, None, None].chunk(2, dim=1)
+        modulation = self.modulation(unit(required(context, "vector")))
+        scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, h, scale + 1)
 
 

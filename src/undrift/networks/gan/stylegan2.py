@@ -2,13 +2,14 @@ r"""The style-based GAN of Karras et al. 2020, without noise inputs.
 
 A mapping network turns z into a style w, which modulates every convolution of the synthesis; every
 stage adds to an image that grows with it. Without noise inputs an image is a function of its z
-alone. The discriminator is residual, hears the minibatch's spread, and has no normalisation.
+alone. The discriminator is residual, takes the minibatch's standard deviation, and has no
+normalisation.
 
 Truncation by psi draws styles towards the mean over z of those of the same condition,
 
 .. math:: w \leftarrow \bar w(y) + \psi\,(w - \bar w(y)), \qquad \bar w(y) = E_z[f(z, y)],
 
-so that a truncated image still shows what was asked for. (A mean over all conditions, as the
+so that a truncated image still shows its condition. (A mean over all conditions, as the
 running mean of the paper is, would lead every class to one image.)
 
 References: Karras et al. 2020, "Analyzing and Improving the Image Quality of StyleGAN"; Karras et
@@ -47,7 +48,7 @@ class StyleGAN2Config:
     """Shape of a style-based GAN.
 
     Attributes:
-        kind: tells this configuration from the others in a file.
+        kind: names this configuration in a file.
         width: channels of the finest stage; each coarser one has twice as many, up to four times.
         latent: numbers in z, and in w.
         mapping: layers of the mapping network.
@@ -85,9 +86,9 @@ class StyleGAN2Generator(nn.Module):
         self.latent, self.context = config.latent, context
         stages = sizes(size, config.patch)
         width = widths(config.width, len(stages), most=4)
-        heard = [config.latent + context.vector] + [config.latent] * (config.mapping - 1)
+        inputs = [config.latent + context.vector] + [config.latent] * (config.mapping - 1)
         # The mapping learns a hundred times slower: its errors reach every layer.
-        self.mapping = nn.ModuleList(EqualLinear(n, config.latent, rate=0.01) for n in heard)
+        self.mapping = nn.ModuleList(EqualLinear(n, config.latent, rate=0.01) for n in inputs)
         self.base = nn.Parameter(torch.randn(width[0], *stages[0]))
         self.stages = nn.ModuleList(
             _Synthesis(inward, outward, channels, config)
@@ -123,7 +124,7 @@ class StyleGAN2Generator(nn.Module):
 
     def synthesis(self, w: Tensor) -> Tensor:
         """Images (B, C, H, W) of styles w (B, latent)."""
-        # copies: a view of a parameter asks for gradients even where none are recorded
+        # copies: a view of a parameter requires gradients even where none are recorded
         h = self.base.repeat(len(w), *[1] * self.base.ndim)
         image: Tensor | None = None
         for number, stage in enumerate(self.stages):

@@ -23,7 +23,8 @@ from undrift.schema import from_plain, to_plain
 FACTS = "samplers.json"
 TABLES = "samplers.safetensors"
 FORMAT = 1
-_PARTS = ("times", "asked", "coefficients")
+_PARTS = {"times": "times", "asked": "model_times", "coefficients": "coefficients"}
+"""Names in the file, and fields of a `Table`."""
 _ADVICE = "save the pipeline again or use another"
 
 
@@ -40,7 +41,7 @@ class LearnedFacts:
             that had no part in the learning.
         fixed: the best classical sampler, as ``SAMPLER on GRID``.
         fixed_error: the same of that one.
-        seed: names the images that it was learned from.
+        seed: of the images that it was learned from.
         images: how many they were.
     """
 
@@ -83,9 +84,9 @@ def encode(learned: Learned) -> dict[str, bytes]:
         return {}
     facts = _File(FORMAT, tuple(learned[steps].facts for steps in sorted(learned)))
     tensors = {
-        f"{steps}.{part}": getattr(learned[steps].table, part).clone()
+        f"{steps}.{part}": getattr(learned[steps].table, field).clone()
         for steps in sorted(learned)
-        for part in _PARTS
+        for part, field in _PARTS.items()
     }
     return {
         FACTS: json.dumps(to_plain(facts), indent=1).encode() + b"\n",

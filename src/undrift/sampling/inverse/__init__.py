@@ -1,4 +1,4 @@
-"""Inverse problems: images of which a part was measured, from a model that was never told so."""
+"""Inverse problems: images of which a part was measured, sampled with an unconditional model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Moment matching: a denoiser that has heard of measured values, as denoiser -> denoiser.
+"""Moment matching: a denoiser conditioned on measured values, as denoiser -> denoiser.
 
 For values ``y = A x_0 + noise`` with A the rows of the known pixels and noise N(0, s^2 I), the
 denoiser's own first two moments
@@ -19,7 +19,7 @@ sooner. For others the Gaussian is an approximation at every level but the clean
 weights of separate modes are not found. With one iteration v is ``y - A D`` scaled as suits each
 image, where the pseudo-inverse guidance of Song et al. 2023 has one number for all of a level.
 
-Where alpha is 0, x_t says nothing of the image and (1) is 0/0: known pixels are y, hidden ones D.
+Where alpha is 0, x_t is independent of the image and (1) is 0/0: known pixels are y, hidden ones D.
 
 References: Rozet et al. 2024, "Learning Diffusion Priors from Observations by Expectation
 Maximization", section 4.2, for (1)-(3); Hestenes and Stiefel 1952, "Methods of conjugate gradients
@@ -42,11 +42,11 @@ from undrift.sampling.solver import BoundDenoise
 
 @dataclass(frozen=True)
 class MomentMatched:
-    """A denoiser that expects the measured values; its predictions carry no gradient.
+    """A denoiser conditioned on the measured values; its predictions carry no gradient.
 
     Attributes:
-        denoise: the model, its condition bound and guidance included; asked once, and taken back
-            through ``iterations`` times.
+        denoise: the model, its condition bound and guidance included; one forward pass, and
+            ``iterations`` backward passes.
         measurement: y, A and s.
         iterations: of conjugate gradients, at least 1.
 

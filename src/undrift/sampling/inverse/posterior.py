@@ -53,7 +53,7 @@ Rule = Literal["moments", "pigdm", "dps", "ddnm", "diffpir"]
 """How v of (2) or (6) is chosen."""
 
 _EXACT = 50
-"""Iterations for (4), which ask no network."""
+"""Iterations for (4), which take no network pass."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
-"""A table by gradient: times, asked times and coefficients, for the image that comes out.
+"""A table by gradient: times, model times and coefficients, for the image that comes out.
 
 The K steps are differentiated through, the network's weights held still, and
 
     min over t, tau, c   mean_b |x_K^b - x*^b|,    |.| the root mean square             (1)
 
-is brought down by L-BFGS from another table. The numbers are written so that every step of the
+is minimised by L-BFGS from another table. The numbers are written so that every step of the
 optimiser gives a sampler, and so that steps of one length change the image about equally:
 
     log r_{k+1} = log r_k - (log r_k - log r_{k+1})^0 exp(u_k / 2)                      (2)
@@ -12,11 +12,11 @@ optimiser gives a sampler, and so that steps of one length change the image abou
     c_k         = c_k^0 + (1 / g_{k+1}) L_k^-T z_k,    L_k L_k^T = E[D_i D_j] + ridge   (4)
 
 Symbols: ``r`` = sigma / alpha, and tau written by its own r; ``x*`` the fine solution from the same
-noise; ``u, v, z`` what is learned, 0 at the start; ``L_k`` whitens the denoised images that step k
-has heard; ``g`` how much of a change reaches the image, equation (2) of ``learned/trajectory.py``.
+noise; ``u, v, z`` what is learned, 0 at the start; ``L_k`` whitens the denoised images known at
+step k; ``g`` how much of a change reaches the image, equation (2) of ``learned/trajectory.py``.
 
 References: Tong et al. 2024, "Learning to Discretize Denoising Diffusion ODEs" (LD3), for times and
-asked times; Frankel et al. 2025, "S4S: Solving for a Diffusion Model Solver", for coefficients and
+model times; Frankel et al. 2025, "S4S: Solving for a Diffusion Model Solver", for coefficients and
 times together.
 """
 
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from undrift.diffusion import NoiseSchedule
 from undrift.errors import UsageError
-from undrift.sampling.learned.regression import Cases, heard
+from undrift.sampling.learned.regression import Cases, denoised_along
 from undrift.sampling.learned.table import Table
 from undrift.sampling.learned.tabled import follow
 from undrift.sampling.learned.trajectory import reach
@@ -39,7 +39,7 @@ _RIDGE = 1e-4
 _BETTER = 0.995  # a round that lowers the error by less is no progress
 
 OnRound = Callable[[int, float, float], None]
-"""Called with (rounds done, error of the images fitted, error of the images kept apart)."""
+"""Called with (rounds done, error of the images fitted, error of the images held out)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Refined:
     """What refinement found.
 
     Attributes:
-        table: the best on the images kept apart, the one it began with included.
+        table: the best on the images held out, the one it began with included.
         error: its error there.
         rounds: how many were made.
     """
@@ -69,7 +69,7 @@ def refine(
     patience: int = 2,
     on_round: OnRound | None = None,
 ) -> Refined:
-    """Bring (1) down on ``fit``, and stop when ``choose`` no longer gains from it.
+    """Minimise (1) on ``fit``, and stop when it no longer falls on ``choose``.
 
     Args:
         fit: images to learn from.
@@ -80,7 +80,7 @@ def refine(
         rounds: at most.
         updates: of L-BFGS in a round.
         patience: rounds without progress before it stops.
-        on_round: told after each round; to cancel, raise.
+        on_round: called after each round; to cancel, raise.
     """
     space = Coordinates.around(fit, table, schedule, spread)
     learned = torch.zeros(space.count, dtype=torch.float64, requires_grad=True, device="cpu")
@@ -155,11 +155,11 @@ class Coordinates:
     def around(
         cases: Sequence[Cases], table: Table, schedule: NoiseSchedule, spread: float
     ) -> Coordinates:
-        """Centre the map on ``table``, with L_k from what it hears of ``cases``."""
+        """Centre the map on ``table``, with L_k from its denoised images of ``cases``."""
         size, images = table.steps, 0
         gram = torch.zeros((size, size), dtype=torch.float64, device="cpu")
         for one in cases:
-            rows = heard(one.denoise, one.start, table, schedule).double().flatten(1)
+            rows = denoised_along(one.denoise, one.start, table, schedule).double().flatten(1)
             gram += rows @ rows.T / rows.shape[1] * len(one.start)
             images += len(one.start)
         gram /= images
@@ -195,7 +195,9 @@ class Coordinates:
             inner = ratio[:1] - moved.cumsum(0)
         else:  # the first step is infinitely long: its end moves, and the others count from there
             inner = ratio[1:2] - (moved - gap)[:1] - torch.cat([u[:1] * 0, moved[1:]]).cumsum(0)
-        asked = self._log_ratio(self.table.asked[1:]) + (inner - ratio[1:]) + v * gap / 4  # (3)
+        passed = (
+            self._log_ratio(self.table.model_times[1:]) + (inner - ratio[1:]) + v * gap / 4
+        )  # (3)
         rows = [
             torch.cat(
                 [
@@ -207,7 +209,7 @@ class Coordinates:
         ]  # (4)
         return Table(
             torch.cat([self.table.times[:1], self._times(inner), self.table.times[-1:]]),
-            torch.cat([self.table.asked[:1], self._times(asked)]),
+            torch.cat([self.table.model_times[:1], self._times(passed)]),
             torch.stack(rows),
         )
 

@@ -1,7 +1,7 @@
 """Coefficients by least squares: each step lands as near as it can to the fine solution.
 
 On a grid whose states x*_k are known, the coefficients of step k (``learned/table.py``) follow from
-what the sampler itself has heard so far:
+the sampler's own denoised images so far:
 
     min_c  mean |x*_{k+1} - (sigma_{k+1} / sigma_k) x_k - sum_j c_j D_j|^2
            + ridge mean |sum_j (c_j - c^0_j) D_j|^2                                    (1)
@@ -70,7 +70,7 @@ def regress(cases: Sequence[Cases], table: Table, schedule: NoiseSchedule) -> Ta
     for k in range(table.steps):
         for one, x, images in zip(cases, states, known, strict=True):
             with torch.no_grad():
-                images.append(one.denoise(x, table.asked[k]).x0)
+                images.append(one.denoise(x, table.model_times[k]).x0)
         gram, pull = _moments(cases, states, known, shrink[k], k)
         size = k + 1
         unit = torch.eye(size, dtype=gram.dtype, device=gram.device)
@@ -85,18 +85,20 @@ def regress(cases: Sequence[Cases], table: Table, schedule: NoiseSchedule) -> Ta
     return replace(table, coefficients=coefficients)
 
 
-def heard(denoise: BoundDenoise, start: Tensor, table: Table, schedule: NoiseSchedule) -> Tensor:
-    """What the denoiser answers from ``start`` (B, ...) along a table, on the CPU, (K, B, ...)."""
-    answers: list[Tensor] = []
+def denoised_along(
+    denoise: BoundDenoise, start: Tensor, table: Table, schedule: NoiseSchedule
+) -> Tensor:
+    """The denoised images of a table's steps from ``start`` (B, ...), on the CPU, (K, B, ...)."""
+    images: list[Tensor] = []
 
-    def listen(x: Tensor, t: Tensor) -> Prediction:
+    def recorded(x: Tensor, t: Tensor) -> Prediction:
         prediction = denoise(x, t)
-        answers.append(prediction.x0.cpu())
+        images.append(prediction.x0.cpu())
         return prediction
 
     with torch.no_grad():
-        follow(listen, start, table, schedule)
-    return torch.stack(answers)
+        follow(recorded, start, table, schedule)
+    return torch.stack(images)
 
 
 def _moments(

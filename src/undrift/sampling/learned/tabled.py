@@ -1,8 +1,8 @@
 """The solver that follows a table, and the tables of the solvers that are written as rules.
 
 See `undrift.sampling.learned.table` for the equations. A rule's table is read off by running it:
-the states are vectors of coordinates over (x_0, D_0, ..., D_{K-1}), and the denoiser answers its
-k-th call with the k-th unit vector, whatever it is shown.
+the states are vectors of coordinates over (x_0, D_0, ..., D_{K-1}), and the denoiser returns the
+k-th unit vector in its k-th call, whatever its input.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Tabled(Solver[tuple[Tensor, ...]]):
         k, times = len(memory), self.table.times
         if k >= self.table.steps or level_t.t != times[k] or level_s.t != times[k + 1]:
             raise UsageError("a learned sampler walks its own grid: integrate over table.times")
-        prediction = denoise(x, self.table.asked[k])  # (1)
+        prediction = denoise(x, self.table.model_times[k])  # (1)
         memory = (*memory, prediction.x0)
         x_s = (level_s.sigma / level_t.sigma) * x
         for c, x0 in zip(self.table.coefficients[k], memory, strict=False):
@@ -95,11 +95,11 @@ def tabulate(rule: Solver[Any], schedule: NoiseSchedule, times: Tensor) -> Table
     states: list[Tensor] = []
 
     def denoise(x: Tensor, t: Tensor) -> Prediction:
-        answer = torch.zeros_like(x)
+        image = torch.zeros_like(x)
         if len(states) < steps:
-            answer[0, len(states) + 1] = 1
+            image[0, len(states) + 1] = 1
         states.append(x)
-        return Prediction(x, schedule(t), answer)
+        return Prediction(x, schedule(t), image)
 
     start = torch.zeros(1, steps + 1, dtype=torch.float64, device="cpu")
     start[0, 0] = 1

@@ -14,8 +14,8 @@ With r_1, r_2 the lengths of the two steps before, in units of h, the divided di
 
 Reference: Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling of Diffusion Probabilistic
 Models", section 4 and appendix. As k-diffusion (``dpmpp_3m_sde``) and diffusers write the
-third-order update, d_2 is weighted with psi / 2: as if the second derivative, not half of it, had
-been asked for. That leaves a method of second order; `DPMpp3MKD` is it.
+third-order update, d_2 is weighted with psi / 2: as if the second derivative were wanted, not half
+of it. That leaves a method of second order; `DPMpp3MKD` is it.
 
 The first step has no history: it is Euler's; the second one, and one after a step that began at
 alpha = 0, have a term less. Third order on grids whose steps are short in lambda, so not from

@@ -145,7 +145,7 @@ def solver(name: str) -> Solver[Any]:
     if (pair := adaptive_name(name)) is not None:
         raise UsageError(
             f"sampler {name!r} is adaptive: {pair} chooses its own steps, so it serves where no "
-            "number of them is asked for, as in `undrift sample --tolerance`"
+            "number of steps is given, as in `undrift sample --tolerance`"
         )
     choices = f"choose from {', '.join(SAMPLERS)}"
     raise UsageError(

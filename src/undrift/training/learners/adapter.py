@@ -39,7 +39,7 @@ class AdapterConfig:
         map_dropout: share of the adapter's maps that is dropped.
         classes: index in the base of each class of the data, -1 of a class that the base does not
             have; None: the classes are the base's own.
-        kind: tells this configuration from other families' in a file.
+        kind: names this configuration in a file.
     """
 
     model: DiffusionConfig

@@ -360,7 +360,7 @@ class DiffusionLearner:
 
 
 def validation_count(shape: tuple[int, int, int]) -> int:
-    """Held-out images of ``shape`` that a validation looks at, where there are as many."""
+    """Held-out images of ``shape`` in a validation, at most."""
     return int(np.clip(VALIDATION_VALUES // np.prod(shape), 32, 256))
 
 

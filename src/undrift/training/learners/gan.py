@@ -31,7 +31,7 @@ from undrift.pipelines import GANPipeline, Pipeline
 from undrift.randomness import Draws, generator, key
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.learners.gan_config import GANConfig
-from undrift.training.learners.gan_watch import RecentBatches, diversity, standing, usable
+from undrift.training.learners.gan_diagnostics import RecentBatches, diagnostics, diversity, usable
 
 LAYOUT = torch.channels_last
 """Memory format of images and networks, on every device (``undrift.networks.layout``)."""
@@ -62,13 +62,13 @@ class GANLearner:
             }
             self._generator = build_generator(config.network, **made)
             self._discriminator = build_discriminator(config.network, **made)
-        self._encoder, self._judge = encoders
+        self._encoder, self._discriminator_encoder = encoders
         self.networks = nn.ModuleDict(
             {
                 "network": self._generator,
                 "encoder": self._encoder,
                 "discriminator": self._discriminator,
-                "discriminator_encoder": self._judge,
+                "discriminator_encoder": self._discriminator_encoder,
             }
         ).to(device)
         for network in (self._generator, self._discriminator):
@@ -88,10 +88,10 @@ class GANLearner:
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
         """Discriminator and generator, each with its encoder and its optimiser."""
-        judging = {"network": self._discriminator, "encoder": self._judge}
+        discriminator = {"network": self._discriminator, "encoder": self._discriminator_encoder}
         return (
             ParameterGroup(
-                "discriminator", nn.ModuleDict(judging), self.config.discriminator_optimizer
+                "discriminator", nn.ModuleDict(discriminator), self.config.discriminator_optimizer
             ),
             ParameterGroup(
                 "generator", nn.ModuleDict(dict(self.averaged)), self.config.generator_optimizer
@@ -130,7 +130,7 @@ class GANLearner:
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> Mapping[str, Any]:
-        """GAN training diagnostics; see `gan_watch`.
+        """GAN training diagnostics; see `gan_diagnostics`.
 
         Args:
             pipeline: made by this learner.
@@ -153,9 +153,9 @@ class GANLearner:
         z = torch.randn(count, drawing.generator.latent, generator=noise).to(self._device)
         fake = drawing.generator(z, drawing.encoder(condition, count))
         recent = self._recent.newest()
-        stand = standing(
+        found = diagnostics(
             self._discriminator,
-            self._judge,
+            self._discriminator_encoder,
             held_out=self._encoded(pixels),
             generated=fake.contiguous(memory_format=LAYOUT),
             condition=condition,
@@ -164,10 +164,10 @@ class GANLearner:
             else (self._encoded(recent.images), self._encoder.spec.select(recent.condition)),
         )
         if count < 2 or not fake.isfinite().all():
-            return stand
+            return found
         real = diversity(pixels, condition.labels)
         ours = diversity(self.codec.decode(fake), condition.labels)
-        return stand | ours | {f"real_{name}": value for name, value in real.items()}
+        return found | ours | {f"real_{name}": value for name, value in real.items()}
 
     def one_step(self, pipeline: Pipeline, images: np.ndarray, condition: Condition) -> None:
         """None: a generator has no noise levels."""
@@ -195,7 +195,7 @@ class GANLearner:
             fake = self._generated(condition, named(draws, "discriminator"), len(real))
         real = self._augmented(real, progress, named(draws, "reals"))
         fake = self._augmented(fake, progress, named(draws, "fakes"))
-        context = self._judge(condition, len(real))
+        context = self._discriminator_encoder(condition, len(real))
         if penalised:
             real, fake = (x.detach().float().requires_grad_() for x in (real, fake))
         real_logit = self._discriminator(real, context)
@@ -232,7 +232,9 @@ class GANLearner:
         penalty = self.config.penalty
         weight = penalty.every * penalty.r1 * _annealed(1.0, penalty.end, progress.fraction)
         real = self._augmented(real, progress, named(draws, "reals")).detach().requires_grad_()
-        found = zero_centred(self._discriminator(real, self._judge(condition, len(real))), real)
+        found = zero_centred(
+            self._discriminator(real, self._discriminator_encoder(condition, len(real))), real
+        )
         return Loss(weight * found, {"r1": found.detach()})
 
     def _generate(
@@ -240,8 +242,8 @@ class GANLearner:
     ) -> Loss:
         fake = self._generated(condition, named(draws, "generator"), len(real))
         fake = self._augmented(fake, progress, named(draws, "generator"))
-        with frozen(self._discriminator, self._judge):
-            context = self._judge(condition, len(real))
+        with frozen(self._discriminator, self._discriminator_encoder):
+            context = self._discriminator_encoder(condition, len(real))
             fake_logit = self._discriminator(fake, context)
             real_logit = fake_logit.detach()  # plays no part, unless the loss is one of pairs
             if self.config.loss.pairs:

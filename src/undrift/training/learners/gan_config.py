@@ -49,7 +49,7 @@ class GANConfig:
     """A class-conditional or unconditional GAN, its losses and its optimisers.
 
     Attributes:
-        kind: tells this configuration from a diffusion model's in a file.
+        kind: names this configuration in a file.
         spec: shape and classes.
         method: what the method is called.
         codec: between images and the networks' space.

@@ -38,7 +38,7 @@ from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipe
 from undrift.training.learners.student_config import PathConfig, StudentConfig
 
 VALIDATION_IMAGES = 256
-"""Held-out images that a validation looks at."""
+"""Held-out images in a validation, at most."""
 
 
 LONGEST_END = 0.999

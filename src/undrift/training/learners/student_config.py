@@ -50,7 +50,7 @@ class StudentConfig:
 
     Attributes:
         spec: shape, classes and the default number of steps.
-        kind: tells this configuration from other families' in a file.
+        kind: names this configuration in a file.
         method: what the method is called.
         objective: its settings.
         teacher: what it is distilled from; None: it is trained from scratch.

@@ -52,24 +52,26 @@ class AdversarialStudentLearner(StudentLearner):
         channels, height, width = config.spec.shape
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "discriminator"))
-            judge = ConditionEncoder(config.spec.condition(), config.width)
+            encoder = ConditionEncoder(config.spec.condition(), config.width)
             discriminator = build_discriminator(
                 objective.discriminator,
                 channels=channels,
                 size=(height, width),
-                context=judge.context_spec,
+                context=encoder.context_spec,
             )
         self.networks["discriminator"] = discriminator.to(device)
-        self.networks["discriminator_encoder"] = judge.to(device)
+        self.networks["discriminator_encoder"] = encoder.to(device)
         lay_out(discriminator, self._device)
-        self._discriminator, self._judge = discriminator, judge
+        self._discriminator, self._discriminator_encoder = discriminator, encoder
 
     @property
     def groups(self) -> tuple[ParameterGroup, ...]:
         """Discriminator and student, each with its encoder."""
-        judging = nn.ModuleDict({"network": self._discriminator, "encoder": self._judge})
+        trained = nn.ModuleDict(
+            {"network": self._discriminator, "encoder": self._discriminator_encoder}
+        )
         adam = AdamWConfig(learning_rate=self._objective.discriminator_rate, betas=(0.0, 0.99))
-        return (ParameterGroup("discriminator", judging, adam), *super().groups)
+        return (ParameterGroup("discriminator", trained, adam), *super().groups)
 
     @property
     def phases(self) -> tuple[Phase, ...]:
@@ -88,8 +90,8 @@ class AdversarialStudentLearner(StudentLearner):
                 fake = student(sigma * z, start, torch.zeros_like(start))
             return self._discriminate(real, fake, condition, draws)
         fake = student(sigma * z, start, torch.zeros_like(start))
-        with frozen(self._discriminator, self._judge):
-            context = self._judge(condition, len(real))
+        with frozen(self._discriminator, self._discriminator_encoder):
+            context = self._discriminator_encoder(condition, len(real))
             size = 1 / (fake[0].numel() * draws.total)
             fake_logit = self._discriminator(with_gradient_size(fake, size), context).float()
             real_logit = self._discriminator(real, context).float()
@@ -99,7 +101,7 @@ class AdversarialStudentLearner(StudentLearner):
 
     def _discriminate(self, real: Tensor, fake: Tensor, condition: Condition, draws: Draws) -> Loss:
         objective, count = self._objective, len(real)
-        context = self._judge(condition, count)
+        context = self._discriminator_encoder(condition, count)
         real_logit = self._discriminator(real, context).float()
         fake_logit = self._discriminator(fake, context).float()
         losses = discriminator_losses(real_logit, fake_logit, objective.centring)

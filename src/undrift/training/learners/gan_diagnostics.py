@@ -10,13 +10,13 @@ With f the discriminator's logit and x training, v held-out and g generated imag
     \text{diversity}   &= E\,\lVert g - g' \rVert / \sqrt D, \qquad g \ne g'             \quad (4)
 
 Relativistic and Wasserstein losses leave a constant in f free, so for them (2) counts and (1) does
-not. At equilibrium (2) is 1/2. (3) is 0 where held-out images are judged as training images are,
-and 1 where they are taken for generated ones. (4) has pixels on [0, 1], shrunk to 32 on a side,
+not. At equilibrium (2) is 1/2. (3) is 0 where held-out images have the logits of training images,
+and 1 where they have those of generated ones. (4) has pixels on [0, 1], shrunk to 32 on a side,
 beside the same of held-out images with the same labels; over all pairs, and over those of one
-label, where a generator that makes one image of each class gives itself away.
+label, which shows a generator that makes one image of each class.
 
-The discriminator judges as it does in training: batch norm by the statistics of a batch of one
-kind. It does so in a copy, since batch norm and spectral norm move with every such pass.
+The discriminator is in training mode: batch norm has the statistics of a batch of one kind. A copy
+of it is used, since batch norm and spectral norm change with every such pass.
 
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data", eq. 1
 (3); Hanley and McNeil 1982, "The meaning and use of the area under a ROC curve" (2).
@@ -36,7 +36,7 @@ from undrift.conditioning import Condition, ConditionEncoder
 from undrift.data.loader import Batch
 
 MOST = 256
-"""Images of each kind that are looked at."""
+"""Images of each kind, at most."""
 
 MULTIPLES = (32, 8, 4, 2, 1)
 """They are a multiple of the first that is not more than all of them, so that minibatch deviation
@@ -58,30 +58,30 @@ class RecentBatches:
     def add(self, batch: Batch) -> None:
         """Keep ``batch``, and drop what is not needed any more."""
         self._batches.append(batch)
-        while sum(len(kept.images) for kept in self._batches) - len(self._batches[0].images) > MOST:
+        while sum(len(one.images) for one in self._batches) - len(self._batches[0].images) > MOST:
             self._batches.popleft()
 
     def newest(self) -> Batch | None:
         """At most ``MOST`` images with their labels, if any; None before the first batch."""
         if not self._batches:
             return None
-        kept = list(self._batches)
-        labels = [batch.condition.labels for batch in kept]
+        batches = list(self._batches)
+        labels = [batch.condition.labels for batch in batches]
         known = [part for part in labels if part is not None]
         condition = {"labels": torch.cat(known)} if known else {}
-        images = torch.cat([batch.images for batch in kept])
+        images = torch.cat([batch.images for batch in batches])
         rows = slice(len(images) - usable(len(images)), len(images))
         return Batch(images[rows], Condition(condition)[rows])
 
 
 def usable(available: int) -> int:
-    """How many of ``available`` images to look at."""
+    """How many of ``available`` images are used."""
     most = min(available, MOST)
     multiple = next((m for m in MULTIPLES if m <= most), 1)
     return most - most % multiple
 
 
-def standing(
+def diagnostics(
     discriminator: nn.Module,
     encoder: ConditionEncoder,
     *,
@@ -90,7 +90,7 @@ def standing(
     condition: Condition,
     seen: tuple[Tensor, Condition] | None,
 ) -> dict[str, float | None]:
-    """Logits, signs, and eqs. (1) to (3); None for what is not finite or has nothing to go by.
+    """Logits, signs, and eqs. (1) to (3); None for what is not finite or lacks its images.
 
     Args:
         discriminator: in whatever mode; it is left alone.
@@ -100,10 +100,10 @@ def standing(
         condition: of both.
         seen: training images and their condition.
     """
-    judge = copy.deepcopy(discriminator).train()
+    trained = copy.deepcopy(discriminator).train()
 
     def logits(images: Tensor, known: Condition) -> Tensor:
-        return judge(images, encoder(known, len(images))).double()
+        return trained(images, encoder(known, len(images))).double()
 
     v, g = logits(held_out, condition), logits(generated, condition)
     found = {

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec
 from undrift.data.loader import Batch
 from undrift.networks import Context
-from undrift.training.learners import gan_watch
-from undrift.training.learners.gan_watch import RecentBatches, diversity, standing, usable
+from undrift.training.learners import gan_diagnostics
+from undrift.training.learners.gan_diagnostics import RecentBatches, diagnostics, diversity, usable
 
 DEAF = ConditionEncoder(ConditionSpec(), 1)
 
@@ -48,7 +48,7 @@ def stand(
     judge: nn.Module, held_out: Tensor, generated: Tensor, seen: Tensor | None = None
 ) -> dict[str, float | None]:
     known = None if seen is None else (seen, Condition())
-    return standing(
+    return diagnostics(
         judge, DEAF, held_out=held_out, generated=generated, condition=Condition(), seen=known
     )
 
@@ -96,9 +96,11 @@ def test_batch_norm_judges_by_the_batch_and_is_left_alone() -> None:
         found = stand(judge, images, images)
         assert found["real_logit"] == pytest.approx(1, abs=1e-3)
         assert all(torch.equal(value, before[name]) for name, value in judge.state_dict().items())
-        wrong = mutated(gan_watch, "deepcopy(discriminator).train()", "deepcopy(discriminator)")
+        wrong = mutated(
+            gan_diagnostics, "deepcopy(discriminator).train()", "deepcopy(discriminator)"
+        )
         asked = {"held_out": images, "generated": images, "condition": Condition(), "seen": None}
-        assert wrong.standing(judge, DEAF, **asked)["real_logit"] > 10
+        assert wrong.diagnostics(judge, DEAF, **asked)["real_logit"] > 10
 
 
 def levels(*rows: list[int]) -> Tensor:
