@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 
@@ -17,6 +18,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=3000, help="how many")
     parser.add_argument("--seed", type=int, default=0, help="of the cases")
     parser.add_argument("--first", type=int, default=0, help="number of the first")
+    parser.add_argument("--kind", default="", help="pattern of the kinds of cases to run")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="at a time")
     parser.add_argument("--only", metavar="SEED:INDEX", help="repeat one case and show all of it")
     parser.add_argument("--keep", metavar="FOLDER", help="with --only, copy the case's folder here")
@@ -28,7 +30,7 @@ def main() -> int:
 
     torch.set_num_threads(1)
 
-    from tests.fuzz.suite import grouped, prepared, run_cases
+    from tests.fuzz.suite import case_of, grouped, prepared, run_cases
 
     started = time.monotonic()
     with prepared() as (seeds, root):
@@ -37,7 +39,11 @@ def main() -> int:
         print(
             f"seed {asked.seed}, cases {asked.first} to {asked.first + asked.cases - 1}", flush=True
         )
-        indices = range(asked.first, asked.first + asked.cases)
+        indices = [
+            index
+            for index in range(asked.first, asked.first + asked.cases)
+            if re.search(asked.kind, case_of(seeds, asked.seed, index)[0].kind)
+        ]
         tally = run_cases(seeds, root, asked.seed, indices, asked.jobs)
     for group in grouped(tally.failures):
         one = group[0]
@@ -47,8 +53,9 @@ def main() -> int:
         if len(group) > 1:
             print("  also " + " ".join(str(other.index) for other in group[1:12]))
     codes = ", ".join(f"{code}: {count}" for code, count in sorted(tally.codes.items()))
-    print(f"\n{asked.cases} cases in {time.monotonic() - started:.0f} s, codes {codes}")
-    print(f"{tally.cpu / asked.cases:.3f} s of processor time each; {len(tally.failures)} failed")
+    print(f"\n{len(indices)} cases in {time.monotonic() - started:.0f} s, codes {codes}")
+    each = tally.cpu / max(1, len(indices))
+    print(f"{each:.3f} s of processor time each; {len(tally.failures)} failed")
     return 1 if tally.failures else 0
 
 

@@ -98,15 +98,23 @@ def calls() -> list[Call]:
 
     names = {
         name: _parameters(getattr(undrift, name))
-        for name in ("train", "evaluate", "bits_per_dim", "compare", "curve", "tune_sampler")
+        for name in (
+            *("train", "distill", "adapt", "evaluate", "bits_per_dim", "compare", "curve"),
+            "tune_sampler",
+        )
     }
     figures = {"n": 10, "metrics": "fd", "features": "pixels"}
+    short = {"images": 16, "bare": True, "threads": 1}
     found = [
         Call("train", lambda: undrift.train, lambda: {"config": "diffusion.yaml", "out": "out"},
              ("source", "out", "config", "network", "progress", "callback"), ("diffusion.yaml",)),
         Call("train", lambda: undrift.train,
              lambda: {"source": "classes", "steps": -1, "out": "out"}, names["train"],
              ("classes",)),
+        Call("distill", lambda: undrift.distill,
+             lambda: {"target": "run", "out": "out", **short}, names["distill"]),
+        Call("adapt", lambda: undrift.adapt,
+             lambda: {"target": "run", "lora": 2, "out": "out", **short}, names["adapt"]),
         Call("evaluate", lambda: undrift.evaluate,
              lambda: {"target": "samples", "reference": "images.npz", **figures}, names["evaluate"],
              ("samples", "images.npz")),
@@ -144,6 +152,9 @@ def calls() -> list[Call]:
             Call(f"{folder}.inpaint", bound("inpaint"),
                  lambda search=search: {"images": _images(), "mask": _mask(), **search},
                  _parameters(kind.inpaint), (folder,)),
+            Call(f"{folder}.edit", bound("edit"),
+                 lambda: {"images": _images(), "strength": 0.5, "steps": 2},
+                 _parameters(kind.edit), (folder,)),
             Call(f"{folder}.to", bound("to"), lambda: {"device": "cpu"}, ("device",),
                  (folder,)),
             Call(f"{folder}.save_pretrained", bound("save_pretrained"),

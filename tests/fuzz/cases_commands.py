@@ -7,16 +7,18 @@ import importlib
 import os
 import stat
 import typing
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Literal, get_args, get_origin
 
 from tests.fuzz.case import Case, command
 from tests.fuzz.sandbox import Console
-from tests.fuzz.seeds import TRAINING, Seeds
+from tests.fuzz.seeds import FROM_RUN, TRAINING, Seeds
 
 THREAD = ("--threads", "1")
 FIGURES = ("--n", "10", "--metrics", "fd", "--features", "pixels", *THREAD)
+EDITED = ("-n", "1", "--variants", "1", "--steps", "2", *THREAD)
 BASES: dict[str, tuple[tuple[str, ...], ...]] = {
     "demo": (("--steps", "1", "--out", "out"),),
     "inspect": (("classes",), ("images.npz", "--out", "out")),
@@ -27,7 +29,33 @@ BASES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("classes", "--method", "dcgan", "--steps", "2", "--print-config"),
         ("--config", "run/config.yaml", "--out", "run"),
     ),
-    "sample": (("run", "-n", "2", "--steps", "2"), ("run/pipeline", "-n", "2"), ("gan", "-n", "2")),
+    "distill": (
+        (*FROM_RUN, "--out", "new"),
+        (*FROM_RUN, "--method", "flow-map", "--guidance", "1:2", "--out", "new"),
+        (*FROM_RUN, "--method", "adversarial-flow", "--out", "new"),
+        (*FROM_RUN, "--method", "distribution-matching", "--steps", "2", "--out", "new"),
+        (*FROM_RUN, "--out", "student"),
+    ),
+    "adapt": (
+        (*FROM_RUN, "--lora", "2", "--merge", "--out", "new"),
+        (*FROM_RUN, "--lora", "2", "--out", "adapter"),
+        (*FROM_RUN, "--condition", "edges", "--out", "new"),
+    ),
+    "sample": (
+        ("run", "-n", "2", "--steps", "2"), ("run/pipeline", "-n", "2"), ("gan", "-n", "2"),
+        ("student", "-n", "2"), ("adapter", "-n", "2", "--steps", "2"),
+        ("run", "-n", "2", "--steps", "2", "--guide-with", "run", "--guidance", "2"),
+        ("told", "-n", "2", "--steps", "2", "--prompt", "one 0", "--numbers", "angle=0.3", "--map",
+         "edges@classes/ant/00.png"),
+    ),
+    "edit": (
+        ("run", *EDITED, "--strength", "0.5"), ("run", *EDITED, "--like", "0.3"),
+        ("run", *EDITED, "--operator", "downsample:2"),
+        ("run", "classes", *EDITED, "--measure", "--operator", "grey", "--interval", "0.9"),
+        ("run", *EDITED, "--mask", "left", "--self-check", "20", "--variants", "3"),
+        ("told", *EDITED, "--operator", "blur:1", "--prompt", "one 0", "--numbers", "angle=0.3"),
+        ("student", *EDITED, "--strength", "0.5"),
+    ),
     "inpaint": (("run", "--mask", "left", "-n", "1", "--variants", "1", "--steps", "2"),),
     "evaluate": (
         ("samples", "--reference", "images.npz", *FIGURES),
@@ -48,6 +76,21 @@ BASES: dict[str, tuple[tuple[str, ...], ...]] = {
 
 LONG_WORK = ("compare", "claims", "demo")
 """Commands whose valid lines take minutes: they get at least one value that must be refused."""
+
+FITTING: dict[str, tuple[str, ...]] = {
+    "operator": ("blur:1", "blur:0", "blur:1e9", "downsample:2", "downsample:3", "quantise:8",
+                 "quantise:1", "grey", "grey:2", "jpeg:5", "blur:", "blur:nan", ":2"),
+    "maps": ("edges", "lowres:2", "lowres:3", "lowres:-1", "mask", "edges@mask.png", "edges@run",
+             "edges=mask.png", "edges=classes", "edges=", "@", "mask=mask.png", "edges@classes"),
+    "condition": ("edges", "lowres:2", "mask", "lowres:", "a b"),
+    "numbers": ("angle=0.3", "angle=0.1,0.2", "angle=nan", "angle=", "=1", "angle", "label",
+                "other=1", "angle=1e400", "angle=0.1,,2"),
+    "prompt": ("one 0", "one 1", "nothing of the kind", "\u0301", "one 0 " * 2000),
+    "method": ("consistency", "flow-map", "adversarial-flow", "distribution-matching", "moments",
+               "pigdm", "dps", "ddnm", "diffpir", "repaint", "dcgan", "diffusion"),
+    "guidance": ("1:4", "2", "4:1", "0:0", "1:1e9", "1:", "-1:2", "1"),
+}  # fmt: skip
+"""Sound values of some flags, and some that are nearly so."""
 
 CONSOLES: tuple[Console, ...] = (*(("utf-8",) * 7), "ascii", "ascii", "full", "closed")
 
@@ -70,7 +113,7 @@ ENVIRONMENTS: tuple[dict[str, str | None], ...] = (
 
 INPUTS = (
     "target", "data", "reference", "against", "config", "init", "resume", "mask", "root",
-    "feature_weights", "mnist",
+    "feature_weights", "mnist", "guide_with", "prompts",
 )  # fmt: skip
 OUTPUTS = ("out", "npz", "per_image", "save_reference")
 
@@ -84,7 +127,8 @@ WORDS = (
 )  # fmt: skip
 PATHS = (
     "", ".", "..", "/", "nowhere/x", "~nouser/x", "~", "classes", "images.npz", "images.npy",
-    "run", "run/pipeline", "run/config.yaml", "gan", "samples", "mask.png", "reference.safetensors",
+    "run", "run/pipeline", "run/config.yaml", "gan", "student", "adapter", "told", "samples",
+    "mask.png", "reference.safetensors",
     "n" * 300, "d/" * 3000, "x" * 100_000, "a\nb", "\x1b[31m", "\udcff.png", "caf\u00e9", "https://x.y/z",
     "hf:x/y", "hf:", "digits", "ring8", "/proc/self/mem", "pipe", "link", "loop", "node", "mine",
     "mine/note.txt", "empty", "..\\x", "runs/latest", "\x00", "-", "/dev/stdin", "classes.zip",
@@ -181,11 +225,10 @@ def _flags(verb: str, words: list[str]) -> list[Flag]:
             if field.name == "compile":
                 continue  # half a minute of a compiler, whose files are larger than the limit
             kind, notes = _bare(hints[field.name])
-            word = "--" + field.name.replace("_", "-")
+            named = [note.name for note in notes if getattr(note, "name", None)]
+            word = "--" + (named[0] if named else field.name.replace("_", "-"))
             if any("Positional" in str(note) or "positional" in str(note) for note in notes):
                 word = ""
-            elif field.name == "learning_rate":
-                word = "--lr"
             flags.append(Flag(word, field.name, kind))
     return flags
 
@@ -230,7 +273,9 @@ def _values(flag: Flag, draw: Random) -> list[str]:
     """Words for a flag, by its type."""
     if flag.name == "targets":
         return [draw.choice((*PATHS, "../guard", "../guard/photos", "../guard/.keep.partial"))]
-    if get_origin(flag.kind) is tuple:
+    if flag.name in FITTING and draw.random() < 0.7:
+        return [draw.choice(FITTING[flag.name])]
+    if get_origin(flag.kind) in (tuple, Sequence):
         return [
             draw.choice(draw.choice((WORDS, SMALL_NUMBERS)))
             for _ in range(draw.choice((0, 1, 1, 2, 40)))

@@ -62,6 +62,29 @@ GAN_USES: tuple[Words, ...] = (
     ("inpaint", "run", "--iterations", "1", *SMALL, *THREAD),
 )
 
+FEW: tuple[Words, ...] = (
+    ("sample", "run", "-n", "2", *THREAD),
+    ("runs", "show", "run"),
+    ("train", "run"),
+    ("evaluate", "run", *FIGURES),
+)
+"""Commands that read a student's or an adapter's run."""
+
+TOLD: tuple[Words, ...] = (
+    (*SAMPLE, "--prompt", "one 0", "--numbers", "angle=0.3"),
+    (*SAMPLE, "--map", "edges@mask.png"),
+    ("train", "run"),
+    ("evaluate", "run", "--steps", "2", *FIGURES),
+    ("edit", "run", "--operator", "grey", "--steps", "2", "-n", "1", "--variants", "1", *THREAD),
+)
+"""Commands that read a run with texts, numbers and maps."""
+
+RUNS = (
+    *(("run", USES),) * 4,
+    ("gan", GAN_USES), ("student", FEW), ("adapter", FEW), ("told", TOLD),
+)  # fmt: skip
+"""Runs, and the commands that read them."""
+
 MEASURES: tuple[Words, ...] = (
     ("evaluate", "samples", "--reference", "images.npz", *FIGURES),
     ("evaluate", "images.npz", "--reference", "samples", *FIGURES),
@@ -166,12 +189,12 @@ def _bomb(seeds: Seeds, draw: Random) -> Case:
 
 def _run(seeds: Seeds, draw: Random) -> Case:
     """A run of which one file is damaged, replaced or joined by another."""
-    name, uses = draw.choice((("run", USES), ("run", USES), ("run", USES), ("gan", GAN_USES)))
+    name, uses = draw.choice(RUNS)
     words = draw.choice(uses)
 
     def prepare(folder: Path) -> str:
         place = seeds.copy(name, folder / "run")
-        seeds.copy("classes", folder / "classes")
+        seeds.copy_named(("classes", "jsonl", "mask.png"), folder)
         if draw.random() < 0.5:
             _unfinish(place, draw)
         return _spoiled(place, folder, draw, sealed=draw.random() < 0.7)
@@ -181,12 +204,12 @@ def _run(seeds: Seeds, draw: Random) -> Case:
 
 def _config(seeds: Seeds, draw: Random) -> Case:
     """A damaged configuration, which a new run is made of."""
-    name = draw.choice(("diffusion.yaml", "gan.yaml"))
+    name = draw.choice(("diffusion.yaml", "gan.yaml", "told.yaml"))
     words = ("train", "--config", name, "--out", "out")
 
     def prepare(folder: Path) -> str:
         path = seeds.copy(name, folder / name)
-        seeds.copy("classes", folder / "classes")
+        seeds.copy_named(("classes", "jsonl"), folder)
         return _damaged_file(path, folder, draw)
 
     return _case("config", prepare, words, "", name)

@@ -33,13 +33,16 @@ CLASSES = ("ant", "bee")
 EACH = 16
 READING = ("--holdout", "0.25")
 TRAINING = ("classes", "--steps", "4", "--batch-size", "8", "--threads", "1", *READING)
+FROM_RUN = (
+    "run", "--images", "32", "--bare", "--checkpoint-every", "2", "--threads", "1",
+)  # fmt: skip
 CURVE = (
     "curve", "run", "-n", "10", "--nfe", "2", "--samplers", "euler", "--metrics", "fd",
     "--features", "pixels", "--threads", "1", "--out", "curve",
 )  # fmt: skip
 NAMED = frozenset(
-    ("classes", "run", "gan", "samples", "images.npz", "images.npy", "mask.png", "classes.zip",
-     "reference.safetensors", "diffusion.yaml", "gan.yaml")
+    ("classes", "jsonl", "run", "gan", "told", "student", "adapter", "samples", "images.npz",
+     "images.npy", "mask.png", "classes.zip", "reference.safetensors", "diffusion.yaml", "gan.yaml")
 )  # fmt: skip
 """What commands and calls are given by these names."""
 
@@ -66,6 +69,8 @@ class Seeds:
     def copy_named(self, words: Iterable[str], folder: Path) -> None:
         """Copy into ``folder`` whatever the words of a command name, and what a run needs."""
         heads = {word.partition("/")[0] for word in words}
+        heads |= {"jsonl"} if "told" in heads else set()
+        heads |= {"run"} if heads & {"student", "adapter"} else set()
         heads |= {"classes"} if heads & {"run", "gan", "diffusion.yaml", "gan.yaml"} else set()
         for name in sorted(heads):
             if name in NAMED and not (folder / name).exists():
@@ -127,10 +132,13 @@ def _data() -> None:
         for layout in ("jsonl", "csv", "stylegan"):
             _save(Path(layout, "00000", path.replace("/", "_")), pixels)
     listed = [(f"00000/{path.replace('/', '_')}", k) for path, k, _ in rows]
-    lines = [{"file_name": path, "label": CLASSES[k], "text": f"one {k}"} for path, k in listed]
+    lines = [
+        {"file_name": path, "label": CLASSES[k], "text": f"one {k}", "angle": i / 10}
+        for i, (path, k) in enumerate(listed)
+    ]
     Path("jsonl", "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
     table = [",".join(map(str, row.values())) for row in lines]
-    Path("csv", "metadata.csv").write_text("file_name,label,text\n" + "\n".join(table) + "\n")
+    Path("csv", "metadata.csv").write_text("file_name,label,text,angle\n" + "\n".join(table) + "\n")
     Path("stylegan", "dataset.json").write_text(json.dumps({"labels": [list(i) for i in listed]}))
     for layout in ("classes", "flat", "jsonl", "stylegan"):
         with zipfile.ZipFile(f"{layout}.zip", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -204,7 +212,7 @@ def _pictures(folder: Path) -> None:
 
 def _models() -> None:
     """Runs, pipelines, samples, a stored reference and a learned sampler."""
-    small = _small_config("diffusion.yaml", "--network", "mlp")
+    small = _small_config("diffusion.yaml", *TRAINING, "--network", "mlp")
     run("train", "--config", small, "--out", "run")
     run("sample", "run", "-n", "10", "--steps", "2", "--out", "samples", "--npz", "samples.npz")
     whole = ("--n", "10", "--metrics", "fd", "--threads", "1")
@@ -218,8 +226,13 @@ def _models() -> None:
         Path("unfinished", entry["file"]).unlink()
     record |= {"finished": 4, "interrupted": True, "images": record["images"][:4]}
     Path("unfinished", "samples.json").write_text(json.dumps(record))
-    small = _small_config("gan.yaml", "--method", "dcgan")
+    small = _small_config("gan.yaml", *TRAINING, "--method", "dcgan")
     run("train", "--config", small, "--out", "gan")
+    conditions = ("--text", "--numbers", "angle", "--map", "edges")
+    told = ("jsonl", *TRAINING[1:], "--network", "mlp", *conditions)
+    run("train", "--config", _small_config("told.yaml", *told), "--out", "told")
+    run("distill", *FROM_RUN, "--out", "student")
+    run("adapt", *FROM_RUN, "--lora", "2", "--out", "adapter")
     for made in ("run", "gan"):
         for snapshot in sorted(Path(made, "ema").iterdir())[1:-1]:
             shutil.rmtree(snapshot)
@@ -227,9 +240,7 @@ def _models() -> None:
 
 def _small_config(name: str, *words: str) -> str:
     """A configuration with the smallest network, of a run that saves at every other step."""
-    resolved = run(
-        "train", *TRAINING, "--bare", "--checkpoint-every", "2", *words, "--print-config"
-    )
+    resolved = run("train", *words, "--bare", "--checkpoint-every", "2", "--print-config")
     config = yaml.safe_load(resolved)
     _narrow(config["model"])
     Path(name).write_text(yaml.safe_dump(config, sort_keys=False))
