@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.conditioning.text import frozen
 from tests.data import zoo
 
 import undrift
 from undrift.cli.dispatch import main
-from undrift.errors import DataError, UsageError
+from undrift.conditioning.text import pretrained
+from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.runs.configuration import load
 from undrift.runs.images import load_own
 
@@ -66,6 +68,30 @@ def test_the_same_command_finds_its_run(capsys: pytest.CaptureFixture) -> None:
     assert "is finished; nothing to do" in capsys.readouterr().out
 
 
+def test_a_frozen_text_encoder_is_named_and_not_stored(
+    tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    model, run = frozen.bert(tmp_path / "bert"), str(tmp_path / "run")
+    words = [*WORDS.split(), "--bare", "--out", run, "--text-encoder"]
+    assert main([*words, str(model)]) == 0
+    assert f"encoding 22 captions with {model}" in capsys.readouterr().out
+    pipeline = undrift.load(run)
+    assert pipeline.spec.text is not None and pipeline.spec.text.tokens == 0
+    assert not any("attention.self" in name for name in pipeline.state_dict())
+    first, other = pipeline(2, prompts=["an ant", "two ants"], labels=None, seed=0, steps=2).images
+    alone = pipeline(1, prompts="an ant", seed=0, steps=2).images[0]
+    assert abs(first.astype(int) - alone).max() <= 1 and (first != other).any()
+    longer = " ".join([*words, str(model)]).replace("--steps 2", "--steps 3 --extend")
+    assert main([*longer.split(), "--quiet"]) == 0
+    frozen.bert(model, seed=1)
+    pretrained._fingerprint.cache_clear()
+    pretrained._opened.cache_clear()
+    capsys.readouterr()
+    assert main(["sample", run, "--prompt", "an ant", "--steps", "2"]) == 4
+    assert "has changed since this model was trained" in capsys.readouterr().err
+    assert main(["sample", run, "-n", "1", "--steps", "2", "--quiet"]) == 0
+
+
 def test_without_the_flag_captions_are_not_learned(tmp_path: Path) -> None:
     made = undrift.train("photos", steps=1, out=tmp_path / "x", network="mlp", bare=True)
     assert load(made.directory / "config.yaml").model.spec.text is None
@@ -116,6 +142,12 @@ def test_prompts_that_cannot_be_had_are_refused(
     [
         ({"text": True}, DataError, "--text: no image of photos has a caption"),
         ({"caption_column": "a"}, UsageError, "caption_column: captions are learned with --text"),
+        ({"text_encoder": "x"}, UsageError, "text_encoder: captions are learned with --text"),
+        (
+            {"text": True, "caption_column": "a", "text_encoder": "./none"},
+            ModelFileError,
+            "./none: the text encoder is not there",
+        ),
         ({"text": True, "caption_column": "a", "method": "dcgan"}, UsageError, "text: "),
         ({"text": True, "caption_column": "c"}, DataError, "no column 'c'"),
     ],

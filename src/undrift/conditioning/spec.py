@@ -15,6 +15,7 @@ from undrift.conditioning.kind import Kind
 from undrift.conditioning.labels import Labels
 from undrift.conditioning.maps.spec import MapKind, MapSpec
 from undrift.conditioning.numbers import MOST_NUMBERS, Number, Numbers
+from undrift.conditioning.text.pretrained import PretrainedText
 from undrift.conditioning.text.spec import TextSpec
 from undrift.errors import UsageError
 from undrift.limits import MOST_CLASSES, WIDEST
@@ -31,14 +32,14 @@ class ConditionSpec:
         classes: number of class labels.
         augment: number of augmentation parameters.
         numbers: the numbers, in the order of the entry's columns.
-        text: vocabulary and shape of the text encoder; None: no texts.
+        text: vocabulary or frozen model, and shape, of the text encoder; None: no texts.
         maps: of each its name, shape and source.
     """
 
     classes: int = 0
     augment: int = 0
     numbers: tuple[Number, ...] = ()
-    text: TextSpec | None = None
+    text: TextSpec | PretrainedText | None = None
     maps: tuple[MapSpec, ...] = ()
 
     def __post_init__(self) -> None:

@@ -63,6 +63,8 @@ class TrainOptions(Options):
         balance: draw every class equally often.
         conditional: condition on the labels where the data has them.
         text: condition on the captions, so that prompts can be sampled.
+        text_encoder: `byte`, trained with the model on the captions alone; or a frozen text model
+            of transformers: a folder, or an id on the Hugging Face hub.
         label_dropout: share of labels, captions, numbers and maps dropped in training, for
             guidance, in [0, 1].
         network: family of network.
@@ -114,6 +116,9 @@ class TrainOptions(Options):
     balance: bool = False
     conditional: bool = True
     text: bool = False
+    text_encoder: Annotated[str, tyro.conf.arg(metavar="byte|DIR|ID", help_behavior_hint="")] = (
+        "byte"
+    )
     label_dropout: float | None = None
     network: Literal["unet", "transformer", "mlp"] | None = None
     parameters: str | None = None
@@ -143,9 +148,10 @@ class TrainOptions(Options):
         if len(lengths) > 1:
             both = " and ".join(map(named, lengths))
             raise UsageError(f"{both} exclude each other; give one of them")
-        if self.caption_column is not None and not self.text:
-            hint = possible("captions are learned with --text; give both", "it goes with text")
-            raise UsageError(f"{named('caption_column')}: {hint}")
+        for name, default in (("caption_column", None), ("text_encoder", BYTE)):
+            if getattr(self, name) != default and not self.text:
+                hint = possible("captions are learned with --text; give both", "it goes with text")
+                raise UsageError(f"{named(name)}: {hint}")
         if self.budget is not None:
             seconds(self.budget)
         if self.parameters is not None:
@@ -197,6 +203,9 @@ class TrainSources(Options):
     config: str | None = None
     resume: str | None = None
 
+
+BYTE = "byte"
+"""The text encoder that is trained with the model."""
 
 LENGTHS = ("budget", "images", "steps")
 """Options of which one says how long to train."""

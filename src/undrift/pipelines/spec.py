@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 
 from undrift.arguments import check_fields
 from undrift.conditioning import ConditionSpec, MapSpec, Number
-from undrift.conditioning.text import TextSpec
+from undrift.conditioning.text import PretrainedText, TextSpec
 from undrift.errors import UsageError
 from undrift.limits import LARGEST_IMAGE
 from undrift.pipelines.whole_number import MOST_STEPS
@@ -50,7 +50,7 @@ class SampleSpec:
     sigma_min: float = 0.002
     steps: int = 20
     guidance: float = 1.0
-    text: TextSpec | None = field(default=None, repr=False)
+    text: TextSpec | PretrainedText | None = field(default=None, repr=False)
     numbers: tuple[Number, ...] = ()
     maps: tuple[MapSpec, ...] = ()
 

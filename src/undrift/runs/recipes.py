@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from undrift.advice import named, possible
 from undrift.conditioning import MapSpec, Number
-from undrift.conditioning.text import TextSpec
+from undrift.conditioning.text import PretrainedText, TextSpec
 from undrift.data import ImageSet
 from undrift.data.sources.opening import is_path
 from undrift.errors import DataError, UsageError
@@ -26,7 +26,7 @@ from undrift.families.points import check_points
 from undrift.limits import machine_memory
 from undrift.networks import are_points, at_most_parameters
 from undrift.options.maps import MapRequest
-from undrift.options.train import TrainOptions, parameter_count, seconds, stored_size
+from undrift.options.train import BYTE, TrainOptions, parameter_count, seconds, stored_size
 from undrift.pipelines import SampleSpec
 from undrift.runs.configuration import DataConfig, RunConfig, absolute
 from undrift.training.compiling import check_compiler
@@ -82,7 +82,7 @@ def resolve(
             f"network=: method {settings.method} builds its own networks; leave it out"
         )
     budget = None if settings.budget is None else seconds(settings.budget)
-    text = _text(source, train, device) if settings.text else None
+    text = _text(source, train, device, settings.text_encoder) if settings.text else None
     spec = replace(
         _spec(train, labelled, settings, device),
         text=text,
@@ -151,11 +151,12 @@ def build_learner(
         )
 
 
-def _text(source: str, train: ImageSet, device: str) -> TextSpec:
-    """The vocabulary of the training captions, and an encoder that suits the device.
+def _text(source: str, train: ImageSet, device: str, encoder: str) -> TextSpec | PretrainedText:
+    """The vocabulary of the training captions or a frozen model, and layers that suit the device.
 
     Raises:
         DataError: no training image has a caption.
+        ModelFileError: there is no frozen model ``encoder``.
     """
     captions = [text for texts in train.captions or () for text in texts]
     if not captions:
@@ -164,7 +165,10 @@ def _text(source: str, train: ImageSet, device: str) -> TextSpec:
             f"--text: no image of {source} has a caption; "
             + possible(f"{advice}, or say with --caption-column where they are", advice)
         )
-    spec = TextSpec.fit(captions)
+    if encoder == BYTE:
+        spec = TextSpec.fit(captions)
+    else:
+        spec = PretrainedText.fit(encoder, captions)
     return replace(spec, width=256, layers=4, heads=8) if device == "cuda" else spec
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from undrift.advice import named, possible
 from undrift.codec import build_codec
+from undrift.conditioning.text import PretrainedText
 from undrift.data import ImageSet
 from undrift.data.findings import finding_lines
 from undrift.data.loader import as_batch
@@ -171,6 +172,20 @@ def begin_run(opened: OpenRun, config: RunConfig, data: ImageSet) -> None:
     if not point_latest(run):
         log.say("runs/latest is not a link; it stays as it is")
     log.say(f"run {run.path}; to resume it: {opened.resume_command}")
+
+
+def encode_captions(opened: OpenRun, config: RunConfig, data: ImageSet) -> None:
+    """Encode the captions by a frozen text encoder, where the run has one: once for its data.
+
+    Raises:
+        UsageError: the cache cannot be written.
+        ModelFileError: the text encoder is missing, or another one than when the run began.
+    """
+    text = config.model.spec.text
+    if isinstance(text, PretrainedText):
+        captions = [one for several in data.captions or () for one in several]
+        opened.log.say(f"encoding {plural(len(captions), 'caption')} with {text.source}")
+        text.model.prepare(captions, text.length, opened.world.device)
 
 
 def copy_initial_weights(opened: OpenRun, config: RunConfig, learner: Learner) -> None:

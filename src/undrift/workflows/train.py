@@ -117,6 +117,7 @@ def train_run(
             if finished and config == stored:
                 return _finished(directory, run.log.console)
             torch.set_num_threads(config.training.threads)
+            opening.encode_captions(run, config, data)
 
             # A run that starts or grows: its length, measured if a budget says it; its first files.
             probe_seconds = 0.0

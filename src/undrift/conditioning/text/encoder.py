@@ -13,25 +13,30 @@ the class token is left: the null condition, learned from dropped captions.
 
 from __future__ import annotations
 
+from typing import Generic, TypeVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from undrift.conditioning.text.kind import TextKind
 from undrift.conditioning.text.spec import TextSpec
 from undrift.conditioning.text.texts import Texts
 from undrift.networks.attention import SelfAttention
 from undrift.networks.context import Context
 from undrift.networks.norms import RMSNorm
 
+S = TypeVar("S", bound=TextKind)
 
-class TextEncoder(nn.Module):
-    """Encodes tokens into a sequence and a pooled vector.
+
+class SequenceEncoder(nn.Module, Generic[S]):
+    """The trained layers of a text encoder, whatever its tokens are.
 
     Args:
-        spec: vocabulary and shape.
+        spec: vocabulary or frozen model, and shape.
         vector: length of the pooled vector.
     """
 
-    def __init__(self, spec: TextSpec, vector: int) -> None:
+    def __init__(self, spec: S, vector: int) -> None:
         super().__init__()
         self.spec = spec
         # Row 0 is the class token, so that tokens can be added behind without moving it.
@@ -43,6 +48,23 @@ class TextEncoder(nn.Module):
         nn.init.normal_(self.positions.weight, std=0.1)
         # Unit variance, as labels have: see `ConditionEncoder`.
         nn.init.normal_(self.pooled.weight, std=spec.width**-0.5)
+
+    def through(self, h: Tensor, mask: Tensor) -> Context:
+        """Encode embedded tokens, the class token's embedding first.
+
+        Args:
+            h: (B, 1 + L, width), L <= spec.length.
+            mask: bool (B, 1 + L), False where a text has ended.
+        """
+        h = h + self.positions.weight[: h.shape[1]]
+        for layer in self.layers:
+            h = layer(h, mask)
+        h = self.norm(h)
+        return Context(vector=self.pooled(h[:, 0]), tokens=h, token_mask=mask)
+
+
+class TextEncoder(SequenceEncoder[TextSpec]):
+    """Encodes tokens of a vocabulary into a sequence and a pooled vector."""
 
     def forward(self, texts: Texts) -> Context:
         """Encode a batch; a text's encoding does not depend on its padding.
@@ -59,16 +81,12 @@ class TextEncoder(nn.Module):
     def encode(self, rows: Tensor) -> Context:
         """Encode tokens: int64 (B, L), L <= spec.length, -1 where a text has ended."""
         # Padding is embedded as the class token is, and masked.
-        h = self.embedding(F.pad(rows + 1, (1, 0))) + self.positions.weight[: rows.shape[1] + 1]
-        mask = F.pad(rows >= 0, (1, 0), value=True)
-        for layer in self.layers:
-            h = layer(h, mask)
-        h = self.norm(h)
-        return Context(vector=self.pooled(h[:, 0]), tokens=h, token_mask=mask)
+        h = self.embedding(F.pad(rows + 1, (1, 0)))
+        return self.through(h, F.pad(rows >= 0, (1, 0), value=True))
 
 
 class _Layer(nn.Module):
-    def __init__(self, spec: TextSpec) -> None:
+    def __init__(self, spec: TextKind) -> None:
         super().__init__()
         self.attention_norm = RMSNorm(spec.width)
         self.attention = SelfAttention(spec.width, spec.heads, zero=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -12,11 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from undrift.conditioning.text.texts import Texts
+from undrift.conditioning.text.kind import LONGEST, TextKind, words_of
 from undrift.conditioning.text.vocabulary import LARGEST, Vocabulary, learn_vocabulary
-from undrift.errors import UsageError, shown
+from undrift.errors import UsageError
 from undrift.limits import WIDEST
-from undrift.networks.context import ContextSpec
 from undrift.schema import check_ranges
 
 if TYPE_CHECKING:
@@ -25,13 +23,10 @@ if TYPE_CHECKING:
 PADDING = -1
 """Stands where a text has ended."""
 
-LONGEST = 64
-"""Tokens of a caption that a fitted spec keeps, at most."""
-
 
 @dataclass(frozen=True)
-class TextSpec:
-    """The texts that a model takes: entries are `Texts`; an empty text is none.
+class TextSpec(TextKind):
+    """Texts in a vocabulary of their own; see `TextKind`.
 
     Attributes:
         vocabulary: merged tokens, as `Vocabulary` writes them.
@@ -88,37 +83,6 @@ class TextSpec:
             row[: len(kept)] = kept
         return torch.from_numpy(rows)
 
-    def cut(self, texts: Sequence[str]) -> int:
-        """Return how many of the texts have more tokens than are read."""
-        return sum(len(tokens) > self.length for tokens in self.encode(texts))
-
-    @property
-    def name(self) -> str:
-        """See `Kind.name`."""
-        return "text"
-
-    @property
-    def dropout(self) -> tuple[str, ...]:
-        """See `Kind.dropout`."""
-        return ("text dropout",)
-
-    def null(self, rows: int, device: torch.device) -> Texts:
-        """See `Kind.null`."""
-        return Texts([()] * rows)
-
-    def check(self, entry: Texts, rows: int) -> None:
-        """See `Kind.check`."""
-        if not isinstance(entry, Texts) or len(entry) != rows:
-            raise UsageError(f"condition: text is {shown(entry)}, wanted Texts of {rows} samples")
-
-    def drop(self, entry: Texts, dropped: Tensor) -> Texts:
-        """See `Kind.drop`; a dropped text is empty."""
-        return entry.without(dropped[:, 0])
-
-    def context(self, width: int) -> ContextSpec:
-        """A vector and tokens."""
-        return ContextSpec(vector=width, tokens=self.width)
-
     def embedding(self, width: int) -> TextEncoder:
         """See `TextEncoder`."""
         from undrift.conditioning.text.encoder import TextEncoder
@@ -140,8 +104,7 @@ def prepare(text: str) -> str:
 
     Words are separated by any white space; an empty text stays empty.
     """
-    normal = unicodedata.normalize("NFC", text.encode("utf-8", "replace").decode()).lower()
-    return "".join(f" {word}" for word in normal.split())
+    return "".join(f" {word.lower()}" for word in words_of(text))
 
 
 @functools.lru_cache(maxsize=16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -10,7 +11,7 @@ from undrift.conditioning import ConditionEncoder
 from undrift.conditioning.labels import LabelEmbedding
 from undrift.conditioning.maps import MapEncoder
 from undrift.conditioning.numbers import NumberEmbedding
-from undrift.conditioning.text import TextEncoder
+from undrift.conditioning.text import PretrainedText, SequenceEncoder
 from undrift.errors import UsageError
 from undrift.names import find
 from undrift.pipelines import DiffusionPipeline, Pipeline, SampleSpec
@@ -97,8 +98,10 @@ def _copy_numbers(
 def _copy_text(ours: dict[str, nn.Module], theirs: dict[str, nn.Module]) -> list[str]:
     """The text encoder; a token keeps its embedding wherever it stands in the other vocabulary."""
     text, known = ours.get("text"), theirs.get("text")
-    if not isinstance(text, TextEncoder) or not isinstance(known, TextEncoder):
+    if not isinstance(text, SequenceEncoder) or not isinstance(known, SequenceEncoder):
         return []
+    if _frozen(text) != _frozen(known):
+        return ["the text encoder"]
     tables = ("embedding.weight", "positions.weight")
     source = {name: tensor for name, tensor in known.state_dict().items() if name not in tables}
     target = {name: tensor for name, tensor in text.state_dict().items() if name not in tables}
@@ -111,6 +114,12 @@ def _copy_text(ours: dict[str, nn.Module], theirs: dict[str, nn.Module]) -> list
     text.positions.weight.detach()[:shared] = known.positions.weight[:shared].detach()
     fresh = text.spec.tokens - len(places)
     return [plural(fresh, "token")] if fresh else []
+
+
+def _frozen(encoder: SequenceEncoder[Any]) -> str | None:
+    """Fingerprint of the frozen model that it encodes the features of; None: it has tokens."""
+    spec = encoder.spec
+    return spec.fingerprint if isinstance(spec, PretrainedText) else None
 
 
 def _copy_maps(ours: dict[str, nn.Module], theirs: dict[str, nn.Module]) -> list[str]:
