@@ -147,7 +147,8 @@ class PretrainedEncoder(SequenceEncoder[PretrainedText]):
         given = {row: text for row, text in enumerate(texts.first) if words_of(text)}
         # A batch without any text needs no frozen model.
         found = spec.model.features([*given.values()], spec.length, weight.device) if given else []
-        features = torch.zeros(len(texts), spec.length, spec.features, device="cpu")
+        size = (len(texts), spec.length, spec.features)
+        features = torch.zeros(size, dtype=torch.float32, device="cpu")
         mask = torch.zeros(len(texts), 1 + spec.length, dtype=torch.bool, device="cpu")
         mask[:, 0] = True
         for row, one in zip(given, found, strict=True):
@@ -217,7 +218,7 @@ class FrozenTextModel:
             parts = self.features(texts, length, device)
             found = {
                 "features": torch.cat(parts),
-                "lengths": torch.tensor([len(part) for part in parts], device="cpu"),
+                "lengths": torch.tensor([len(p) for p in parts], dtype=torch.int64, device="cpu"),
             }
             _store(place, found)
             self._recent.clear()
@@ -228,7 +229,7 @@ class FrozenTextModel:
     def _computed(self, text: str, length: int, device: torch.device | str) -> Tensor:
         network = self._network.to(device)
         ids = self._tokenizer(text, truncation=True, max_length=length)["input_ids"]
-        given = torch.tensor([ids], device=device)
+        given = torch.tensor([ids], dtype=torch.int64, device=device)
         with torch.autocast(given.device.type, enabled=False):
             hidden = network(input_ids=given, attention_mask=torch.ones_like(given))
         found = hidden.last_hidden_state[0].to("cpu", torch.float16)
