@@ -307,9 +307,9 @@ def test_a_flow_map_composes():
     """Going at once and by way of a middle level ends nearly at the same place."""
     t, s, r = (torch.tensor(v / 20, dtype=torch.float64) for v in (3.0, 0.8, 0.1))
     x_t = noised(images()[:COUNT], start(), t, SCHEDULE)
-    apart = []
+    students, apart = (mapped(), fitted()), []
     with torch.no_grad():
-        for student in (mapped(), fitted()):
+        for student in students:
             x_s = carried(student(x_t, t, s), x_t, t, s, SCHEDULE)
             twice = carried(student(x_s, s, r), x_s, s, r, SCHEDULE)
             once = carried(student(x_t, t, r), x_t, t, r, SCHEDULE)
