@@ -40,8 +40,8 @@ import undrift  # noqa: E402
 import undrift.data  # noqa: E402
 from undrift.errors import UsageError  # noqa: E402
 from undrift.options.train import TrainOptions  # noqa: E402
-from undrift.runs import configuration  # noqa: E402
 from undrift.runs.recipes import resolve  # noqa: E402
+from undrift.schema import to_plain  # noqa: E402
 
 Numbers = dict[str, Any]
 
@@ -141,14 +141,21 @@ def configurations(folder: Path) -> Numbers:
                     settings = {"threads": 1, **method, **length}
                     words = " ".join(f"{key}={value}" for key, value in settings.items())
                     try:
-                        plain = configuration.dump(
-                            resolve("data", TrainOptions(**settings), data, device=device)
-                        )
+                        config = resolve("data", TrainOptions(**settings), data, device=device)
+                        plain = json.dumps(given(to_plain(config)))
                     except UsageError as error:
                         plain = f"refused: {error}"
                     digest = hashlib.sha256(plain.encode()).hexdigest()[:16]
                     found[f"{name} on {device}: {words}"] = digest
     return found
+
+
+def given(plain: Any) -> Any:
+    """``plain`` without fields that are null or empty, so that a new option changes no digest."""
+    if isinstance(plain, dict):
+        kept = {name: given(value) for name, value in plain.items()}
+        return {name: value for name, value in kept.items() if value not in (None, [], {})}
+    return plain
 
 
 def datasets(folder: Path) -> Iterator[tuple[str, undrift.data.ImageSet]]:
