@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from tests.claims.planted import Distances, PlantedExecutor, measurement
 from tests.comparison import fake_executor
@@ -46,10 +47,8 @@ def undraw(patch: pytest.MonkeyPatch) -> None:
     """Figures are made but not rendered, which takes most of a study's time here."""
     blank = '<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
 
-    def savefig(figure, out, *, format, **_):
-        out.write(blank if format == "svg" else b"\x89PNG")
-
-    patch.setattr(Figure, "savefig", savefig)
+    patch.setattr(Figure, "savefig", lambda figure, out, **_: out.write(b"\x89PNG"))
+    patch.setattr(FigureCanvasSVG, "print_svg", lambda canvas, out, **_: out.write(blank))
     patch.setattr(report_figure, "_ends", lambda figure: None)
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -230,8 +231,11 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
         description: what a reader who cannot see it should be told.
     """
     mark_lone_points(figure)
+    for patch in (figure.patch, *(axis.patch for axis in figure.axes)):
+        patch.set(facecolor="none", edgecolor="none")
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None}, transparent=True)
+    # `savefig` would draw everything once more, for the layout that is made here anyway
+    FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
