@@ -177,12 +177,12 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
 
 
 def game(run: Path) -> dict[str, Any]:
-    """How the discriminator judged over the last half of a run, on average."""
+    """Statistics of the discriminator over the last half of a run, on average."""
     events = read_events(run / "metrics.jsonl")
-    end = max(event["images"] for event in events if event["event"] == "train")
-    late = [event for event in events if event.get("images", 0) > end / 2]
-    sides = [e["phases"]["discriminator"] for e in late if e["event"] == "train"]
-    looks = [e for e in late if e["event"] == "validation" and e["weights"] == "ema"]
+    end = max(event.images or 0 for event in events if event.kind == "train")
+    late = [event for event in events if (event.images or 0) > end / 2]
+    sides = [e.entries["phases"]["discriminator"] for e in late if e.kind == "train"]
+    held_out = [e.entries for e in late if e.kind == "validation" and e.weights == "ema"]
 
     def mean(entries: list[dict[str, Any]], name: str) -> float:
         return round(float(np.mean([entry[name] for entry in entries])), 4)
@@ -190,7 +190,7 @@ def game(run: Path) -> dict[str, Any]:
     return {
         "controlled_sign": mean(sides, "real_sign"),
         "augment": mean(sides, "augment"),
-        **{n: mean(looks, n) for n in ("seen_sign", "real_sign", "overfitting", "diversity")},
+        **{n: mean(held_out, n) for n in ("seen_sign", "real_sign", "overfitting", "diversity")},
     }
 
 

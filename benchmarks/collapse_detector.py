@@ -50,7 +50,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--runs", type=int, default=20, help="healthy runs")
     parser.add_argument("--broken", type=int, default=5, help="runs that should fail")
     parser.add_argument("--images", type=int, default=40_000, help="real images seen by each")
-    parser.add_argument("--looks", type=int, default=20, help="looks at each")
+    parser.add_argument("--evaluations", type=int, default=20, help="evaluations at each")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--work", help="folder to keep the runs in; default none")
     parser.add_argument("--out", help="JSON to write; default benchmarks/results/")
@@ -60,9 +60,9 @@ def _options() -> argparse.Namespace:
 def _row(
     out: Path, seed: int, settings: dict[str, Any], options: argparse.Namespace
 ) -> dict[str, Any]:
-    """Train one run, and say what its looks were."""
+    """Train one run, and say what its evaluations were."""
     batch = 64
-    every = max(1, options.images // batch // options.looks)
+    every = max(1, options.images // batch // options.evaluations)
     try:
         undrift.train(
             "digits",
@@ -77,14 +77,14 @@ def _row(
         stopped = False
     except DivergedError:
         stopped = True
-    looks = [e for e in read_events(out / "metrics.jsonl") if e["event"] == "evaluation"]
-    states = [look["state"] for look in looks] + ["not_finite"] * stopped
+    evaluations = [e.entries for e in read_events(out / "metrics.jsonl") if e.kind == "evaluation"]
+    states = [one["state"] for one in evaluations] + ["not_finite"] * stopped
     row = {
         "seed": seed,
         "states": states,
         "failed": any(state in FAILED for state in states),
-        "fd": [None if look["fd"] is None else round(look["fd"], 3) for look in looks],
-        "coverage": [look.get("coverage") for look in looks],
+        "fd": [None if one["fd"] is None else round(one["fd"], 3) for one in evaluations],
+        "coverage": [one.get("coverage") for one in evaluations],
     }
     print({"seed": seed, "failed": row["failed"], "last": states[-1:]}, flush=True)
     return row

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from sklearn.datasets import load_digits
 from undrift.metrics.results import RESULTS, MetricResult
 from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.report import ReportMaterial, gather_material
+from undrift.report.history import History
+from undrift.runs.events import Event
 from undrift.schema import to_plain
 
 STEPS, BATCH = 1200, 64
@@ -28,6 +31,11 @@ class Split:
     def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64] | None) -> None:
         self.images = images
         self.labels = labels
+
+
+def history_of(events: Sequence[dict[str, Any]]) -> History:
+    """The history of planted events, each at time 0 if it does not say when."""
+    return History.of([Event.of({"time": 0.0, **event}, "planted") for event in events])
 
 
 def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:

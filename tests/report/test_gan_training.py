@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.report import fake_run
 
+from undrift.files.document import Document
 from undrift.pipelines import SampleSpec
 from undrift.report import gan_training
 from undrift.report.figure import FIRST, GOOD, SECOND
 from undrift.report.gan_training import diagnostic_curves, gan_verdict, loss_curves
 from undrift.report.history import History
-from undrift.report.words import game_loss
+from undrift.report.words import gan_loss
 from undrift.schema import to_plain
 from undrift.training.learners.gan_config import GANConfig
 
@@ -30,7 +32,7 @@ def history(**held_out: float | None) -> History:
         events.append({"event": "train", "loss": 1.0, "phases": sides, **common})
         for weights in ("ema", "raw"):
             events.append({"event": "validation", "weights": weights, **held_out, **common})
-    return History.of(events)
+    return fake_run.history_of(events)
 
 
 def test_curves_of_gradients_judgement_and_diversity_are_drawn() -> None:
@@ -83,8 +85,11 @@ def test_a_look_without_training_images_tells_of_no_overfitting() -> None:
 
 
 def test_the_report_judges_by_the_runs_own_loss() -> None:
-    assert game_loss({"model": to_plain(GANConfig(SampleSpec((1, 8, 8))))}) == "relativistic"
-    assert game_loss({}) == ""
+    assert (
+        gan_loss(Document(entries={"model": to_plain(GANConfig(SampleSpec((1, 8, 8))))}))
+        == "relativistic"
+    )
+    assert gan_loss(Document()) == ""
 
 
 @pytest.mark.parametrize("missing", [{}, {"diversity": None, "real_diversity": None}])
@@ -96,6 +101,8 @@ def test_runs_that_logged_less_are_still_drawn(missing: dict[str, None]) -> None
 
 def test_there_is_no_game_without_two_sides() -> None:
     assert (
-        diagnostic_curves(History.of([{"event": "train", "step": 1, "images": 1, "loss": 1.0}]))
+        diagnostic_curves(
+            fake_run.history_of([{"event": "train", "step": 1, "images": 1, "loss": 1.0}])
+        )
         is None
     )

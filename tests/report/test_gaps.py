@@ -31,7 +31,7 @@ def validation(step: int, weights: str = "ema", **gaps: float) -> dict[str, Any]
 
 
 def test_each_kind_is_judged_by_its_last_validation_of_the_averaged_weights() -> None:
-    history = History.of(
+    history = fake_run.history_of(
         [
             validation(1, text=0.0, labels=0.9),
             validation(2, text=0.5, labels=0.1),
@@ -49,7 +49,7 @@ def test_each_kind_is_judged_by_its_last_validation_of_the_averaged_weights() ->
 
 
 def test_a_run_without_conditions_has_no_panel() -> None:
-    history = History.of([validation(1), validation(2)])
+    history = fake_run.history_of([validation(1), validation(2)])
     assert gap_figure(history) is None and history.gap_sentences == []
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.report import fake_run
 from tests.report.fake_run import LOG_SNR
 
 from undrift.comparison.figures import quality_chart, training_charts
@@ -19,7 +20,6 @@ from undrift.report.curves import (
 from undrift.report.figure import COLOURS, FIRST, drawing, panels, to_svg
 from undrift.report.gan_training import diagnostic_curves, loss_curves
 from undrift.report.health import health_figure
-from undrift.report.history import History
 
 LOOK: dict[str, Any] = {
     "event": "evaluation",
@@ -70,13 +70,13 @@ def markers(svg: str) -> int:
 @pytest.mark.parametrize(
     ("made", "least"),
     [
-        (lambda: loss_figure(History.of(diffusion())), 3),  # loss, smoothed, validation
-        (lambda: rate_figure(History.of(diffusion())), 3),
-        (lambda: evaluation_figure(History.of(diffusion())), 2),  # the point, and the best
-        (lambda: health_figure(History.of(diffusion())), 2),
-        (lambda: loss_curves(History.of(game())), 8),
-        (lambda: diagnostic_curves(History.of(game())), 5),
-        (lambda: level_figure(History.of(diffusion())), len(LOG_SNR)),
+        (lambda: loss_figure(fake_run.history_of(diffusion())), 3),  # loss, smoothed, validation
+        (lambda: rate_figure(fake_run.history_of(diffusion())), 3),
+        (lambda: evaluation_figure(fake_run.history_of(diffusion())), 2),  # the point, and the best
+        (lambda: health_figure(fake_run.history_of(diffusion())), 2),
+        (lambda: loss_curves(fake_run.history_of(game())), 8),
+        (lambda: diagnostic_curves(fake_run.history_of(game())), 5),
+        (lambda: level_figure(fake_run.history_of(diffusion())), len(LOG_SNR)),
     ],
     ids=["losses", "rates", "evaluations", "health", "game", "watch", "levels"],
 )
@@ -87,7 +87,7 @@ def test_every_chart_of_a_run_shows_its_only_point(made: Any, least: int):
 
 def test_an_interval_of_one_look_is_a_bar():
     for figure in (evaluation_figure, health_figure):
-        svg = figure(History.of([LOOK]))
+        svg = figure(fake_run.history_of([LOOK]))
         assert svg is not None
         bars = re.search(r'id="[^"]*LineCollection_1">\s*<path d="([^"]*)"', svg)
         assert bars is not None, svg
@@ -97,7 +97,7 @@ def test_an_interval_of_one_look_is_a_bar():
 
 def test_comparisons_show_runs_with_one_look():
     for events in (diffusion(), game()):
-        histories = {"one": [(0, History.of(events))]}
+        histories = {"one": [(0, fake_run.history_of(events))]}
         (chart,) = training_charts(["one"], "images", histories)
         assert markers(chart.svg) >= 1
         quality = quality_chart(["one"], "images", histories)

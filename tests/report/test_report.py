@@ -19,7 +19,7 @@ from undrift.errors import ModelFileError
 from undrift.report import ReportMaterial, gather_material, write_report
 from undrift.report.cost import duration, time_by_part
 from undrift.report.curves import smoothed
-from undrift.report.history import History, Validation
+from undrift.report.history import Validation
 from undrift.report.pictures import strip, thumbnail
 from undrift.report.verdict import judge, summary_ratio
 
@@ -356,7 +356,7 @@ def test_the_fake_runs_curves_give_the_verdicts_they_were_drawn_for(tmp_path: Pa
 
 
 def test_a_resumed_step_counts_once_and_the_gap_is_nobodys():
-    history = History.of(
+    history = fake_run.history_of(
         [
             {"event": "start", "step": 0, "time": 100.0},
             {"event": "train", "step": 10, "images": 640, "loss": 1.0, "time": 110.0},
@@ -375,7 +375,7 @@ def test_a_resumed_step_counts_once_and_the_gap_is_nobodys():
 
 
 def test_time_by_part_adds_up():
-    history = History.of(
+    history = fake_run.history_of(
         [
             {"event": "checkpoint", "step": 5, "seconds": 2.0},
             {"event": "checkpoint", "step": 9, "seconds": 3.0},

@@ -9,24 +9,26 @@ import pytest
 from tests.oracle.mutation import mutated
 
 from undrift.runs import collapse
-from undrift.runs.collapse import FAILED, Look, sentence, states
+from undrift.runs.collapse import FAILED, Evaluation, sentence, states
 
-LOOKS = 20
+EVALUATIONS = 20
 
 
 def series(
     fd: list[float], error: float = 0.0, coverage: list[float] | None = None, halves: float = 1.96
-) -> list[Look]:
+) -> list[Evaluation]:
     """Looks at even spaces, with standard errors of ``error`` times the distance."""
     shares = coverage or [0.9] * len(fd)
     return [
-        Look((k + 1) / len(fd), f, f * (1 - halves * error), f * (1 + halves * error), c, c + 0.02)
+        Evaluation(
+            (k + 1) / len(fd), f, f * (1 - halves * error), f * (1 + halves * error), c, c + 0.02
+        )
         for k, (f, c) in enumerate(zip(fd, shares, strict=True))
     ]
 
 
 def test_the_rule_by_hand() -> None:
-    """Best 2: the line is at 3, and two looks in a row have to be above it."""
+    """Best 2: the line is at 3, and two evaluations in a row have to be above it."""
     found = states(series([9, 4, 2, 3.0, 3.1, 2.9, 3.1, 3.2, 5, 2.5]))
     assert found == [
         "healthy", "healthy", "healthy", "healthy", "suspect", "healthy", "suspect", "diverged",
@@ -51,39 +53,39 @@ def test_coverage_below_the_floor() -> None:
 
 
 def test_a_coverage_that_cannot_be_had_is_no_collapse() -> None:
-    looks = [Look(k / 4, 1.0, 0.9, 1.1) for k in range(1, 5)]
-    assert states(looks) == ["healthy"] * 4
+    evaluations = [Evaluation(k / 4, 1.0, 0.9, 1.1) for k in range(1, 5)]
+    assert states(evaluations) == ["healthy"] * 4
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
 def test_a_planted_nan_is_seen_at_once(broken: float) -> None:
-    looks = series([5, 3, 2, 2, 2])
-    looks[3] = Look(0.8, broken, broken, broken)
-    assert states(looks) == ["healthy"] * 3 + ["not_finite", "healthy"]
-    assert "not finite" in sentence(looks[:4])
-    looks[3] = Look(0.8, 2.0, 1.9, 2.1, math.nan, math.nan)
-    assert states(looks)[3] == "not_finite"
+    evaluations = series([5, 3, 2, 2, 2])
+    evaluations[3] = Evaluation(0.8, broken, broken, broken)
+    assert states(evaluations) == ["healthy"] * 3 + ["not_finite", "healthy"]
+    assert "not finite" in sentence(evaluations[:4])
+    evaluations[3] = Evaluation(0.8, 2.0, 1.9, 2.1, math.nan, math.nan)
+    assert states(evaluations)[3] == "not_finite"
 
 
 def test_a_nan_between_two_bad_looks_hides_neither() -> None:
-    looks = series([2, 2, 4, 4])
-    looks.insert(3, Look(0.8, math.nan, math.nan, math.nan))
-    assert states(looks) == ["healthy", "healthy", "suspect", "not_finite", "diverged"]
+    evaluations = series([2, 2, 4, 4])
+    evaluations.insert(3, Evaluation(0.8, math.nan, math.nan, math.nan))
+    assert states(evaluations) == ["healthy", "healthy", "suspect", "not_finite", "diverged"]
 
 
 def test_each_state_depends_on_the_past_only() -> None:
-    fd = list(np.random.default_rng(0).lognormal(1, 0.6, LOOKS))
+    fd = list(np.random.default_rng(0).lognormal(1, 0.6, EVALUATIONS))
     whole = states(series(fd))
-    assert [states(series(fd)[: k + 1])[-1] for k in range(LOOKS)] == whole
+    assert [states(series(fd)[: k + 1])[-1] for k in range(EVALUATIONS)] == whole
     assert "diverged" in whole
 
 
-def learning(draws: np.random.Generator, wander: float, error: float = 0.05) -> list[Look]:
-    """A healthy run: a power law down to 1, wandering from look to look, measured with noise."""
-    k = np.arange(1, LOOKS + 1)
-    truth = (1 + 30 * k**-2.0) * np.exp(wander * draws.standard_normal(LOOKS))
-    measured = truth * (1 + error * draws.standard_normal(LOOKS))
-    coverage = np.clip(0.95 - k**-1.5 + 0.02 * draws.standard_normal(LOOKS), 0, 1)
+def learning(draws: np.random.Generator, wander: float, error: float = 0.05) -> list[Evaluation]:
+    """A healthy run: a power law down to 1, varying between evaluations, measured with noise."""
+    k = np.arange(1, EVALUATIONS + 1)
+    truth = (1 + 30 * k**-2.0) * np.exp(wander * draws.standard_normal(EVALUATIONS))
+    measured = truth * (1 + error * draws.standard_normal(EVALUATIONS))
+    coverage = np.clip(0.95 - k**-1.5 + 0.02 * draws.standard_normal(EVALUATIONS), 0, 1)
     return series(list(measured), error, list(coverage))
 
 
@@ -91,7 +93,7 @@ RUNS = 8000
 
 
 def alarms(wander: float, runs: int = RUNS, rule=states) -> float:
-    """Share of healthy runs of 20 looks in which the detector ever says failed."""
+    """Share of healthy runs of 20 evaluations in which the detector ever says failed."""
     draws = np.random.default_rng(1)
     fired = [any(s in FAILED for s in rule(learning(draws, wander))) for _ in range(runs)]
     return float(np.mean(fired))
@@ -105,7 +107,7 @@ def test_false_alarms_on_healthy_series(wander: float, share: float) -> None:
     """The table of docs/how-to/gan.md, within 4 standard errors.
 
     Sampling errors of 5 % alone never fire. What costs is a run that really wanders, independently
-    from look to look.
+    from evaluation to evaluation.
     """
     assert abs(alarms(wander) - share) <= 4 * math.sqrt(share * (1 - share) / RUNS)
 
@@ -121,12 +123,14 @@ def test_a_rule_with_a_part_left_out_alarms_falsely(old: str, new: str) -> None:
     assert alarms(0.10, 500, mutated(collapse, old, new).states) > 0.03
 
 
-def collapsing(draws: np.random.Generator) -> list[Look]:
-    """A run that fails at its twelfth look: the distance grows by 40 % a look, coverage decays."""
+def collapsing(draws: np.random.Generator) -> list[Evaluation]:
+    """A run that fails at its twelfth evaluation: the distance then grows by 40 % each time."""
     healthy = learning(draws, 0.05)
-    after = np.maximum(0, np.arange(LOOKS) - 11)
-    fd = [look.fd * 1.4**n for look, n in zip(healthy, after, strict=True)]
-    shares = [(look.coverage or 0) * 0.6**n for look, n in zip(healthy, after, strict=True)]
+    after = np.maximum(0, np.arange(EVALUATIONS) - 11)
+    fd = [evaluation.fd * 1.4**n for evaluation, n in zip(healthy, after, strict=True)]
+    shares = [
+        (evaluation.coverage or 0) * 0.6**n for evaluation, n in zip(healthy, after, strict=True)
+    ]
     return series(fd, 0.05, shares)
 
 

@@ -93,11 +93,11 @@ def test_a_torn_last_event_is_cut(tmp_path: Path) -> None:
     log.close()
     whole = path.read_bytes()
     path.write_bytes(whole + b'{"event": "tra')
-    assert [event["event"] for event in read_events(path)] == ["start", "train"]
+    assert [event.kind for event in read_events(path)] == ["start", "train"]
     log = EventLog(path)
     log.write("start", step=5)
     log.close()
-    assert [event.get("step") for event in read_events(path)] == [0, 5, 5]
+    assert [event.step for event in read_events(path)] == [0, 5, 5]
     assert path.read_bytes().startswith(whole)
 
 

@@ -44,7 +44,7 @@ def tree(tmp_path: Path) -> Path:
 def test_nothing_that_a_repository_names_is_executed(tree, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tree)
     assert main(["doctor"]) == 0
-    assert describe_environment("cpu")["cores"]
+    assert describe_environment("cpu").cores
     assert commit_of(tree) is not None
     assert not (tmp_path / "executed").exists()
     git(tree, "status")

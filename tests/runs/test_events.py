@@ -45,4 +45,4 @@ def test_what_is_written_is_read(tmp_path):
     log.write("train", step=3, images=48, loss=None)
     log.close()
     (event,) = read_events(tmp_path / "metrics.jsonl")
-    assert event["step"] == 3 and event["loss"] is None
+    assert event.step == 3 and event.loss is None

@@ -109,9 +109,9 @@ def test_held_out_images_are_denoised_in_one_step_beside_each_grid(run, log, sho
         for step in (7, 9):
             pipelines = {"ema": made.pipeline(), "raw": made.pipeline()}
             recording.grid(Progress(step, 10, 70, step / 10), pipelines)
-    found = [event for event in read_events(run.events) if event["event"] == "one_step"]
-    assert [(event["step"], event["weights"]) for event in found] == [(7, "ema"), (9, "ema")]
-    seven, nine = ((run.path / event["file"]).read_bytes() for event in found)
+    found = [event for event in read_events(run.events) if event.kind == "one_step"]
+    assert [(event.step, event.weights) for event in found] == [(7, "ema"), (9, "ema")]
+    seven, nine = ((run.path / event.text("file")).read_bytes() for event in found)
     assert seven == nine  # the same images, the same noise
     expected = made.one_step(made.pipeline(), images.images, images.condition())
     np.testing.assert_array_equal(Image.open(io.BytesIO(seven)), expected.picture())

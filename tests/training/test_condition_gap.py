@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from undrift.conditioning import Condition
 from undrift.conditioning.text import Texts, TextSpec
 from undrift.data import ImageSet, load
-from undrift.training.condition_gap import condition_gap, gap_sentence, others
+from undrift.training.condition_gap import ConditionGap, condition_gap, others
 from undrift.training.learners.diffusion import DiffusionLearner
 
 WORDS = ("dark", "bright")
@@ -103,16 +104,16 @@ def test_every_row_gets_another_row(count: int) -> None:
 def test_the_interval_is_paired_by_image() -> None:
     right = torch.tensor([[1.0, 9.0, 5.0, 3.0], [2.0, 8.0, 6.0, 4.0]]).double()
     found = condition_gap(right, right + torch.tensor([0.1, 0.2, 0.3, 0.2]).double())
-    assert found["gap"] == pytest.approx(0.2) and found["gaps"] == pytest.approx([0.2, 0.2])
+    assert found.gap == pytest.approx(0.2) and found.gaps == pytest.approx([0.2, 0.2])
     error = np.std([0.1, 0.2, 0.3, 0.2], ddof=1) / 2
-    assert found["standard_error"] == pytest.approx(error)
-    assert found["standard_errors"] == pytest.approx([error, error])
+    assert found.standard_error == pytest.approx(error)
+    assert found.standard_errors == pytest.approx([error, error])
 
 
 def test_the_sentence_says_whether_anything_shows() -> None:
-    entries = {"gap": 0.02, "standard_error": 0.005, "loss": 0.2}
-    assert gap_sentence("text", entries) == (
+    found = ConditionGap((), (), gap=0.02, standard_error=0.005, loss=0.2)
+    assert found.sentence("text") == (
         "condition gap: with text shuffled, the held-out loss changes by +10.0% (95% interval "
         "+5.1% to +14.9%)"
     )
-    assert "nothing shows" in gap_sentence("text", {**entries, "gap": 0.001})
+    assert "nothing shows" in replace(found, gap=0.001).sentence("text")

@@ -152,7 +152,7 @@ def test_kills(tmp_path: Path, method: str) -> None:
         runs += 1
         directory = tmp_path / f"run-{runs}"
         for _ in range(PER_RUN):
-            if killed == KILLS or RunDirectory(directory).status().get("state") == "done":
+            if killed == KILLS or RunDirectory(directory).status().state == "done":
                 break
             hit, within = kill_once(directory, method, chance)
             killed += hit

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tests.report import fake_run
 from tests.training.small import digits, learner, model
 from torch import nn
 
 from undrift.pipelines.diffusion.one_step import NOISE
-from undrift.report.history import History
 from undrift.report.levels import contrast, contrast_over_seeds, fine_share
 from undrift.training.learners.diffusion import DiffusionLearner
 
@@ -43,7 +43,7 @@ def wrong(low: float, high: float, seed: int = 0) -> DiffusionLearner:
 def validated(made: DiffusionLearner):
     found = made.validate(made.pipeline(), IMAGES.images, IMAGES.condition())
     event = {"event": "validation", "step": 1, "images": 16, "weights": "ema", **found}
-    return History.of([event]).validations[0]
+    return fake_run.history_of([event]).validations[0]
 
 
 def test_equal_means_that_differ_at_low_noise_are_told_apart():

@@ -81,7 +81,7 @@ def test_a_finished_run_holds_what_it_promises(finished: Path) -> None:
     ):
         assert (finished / name).is_file(), name
     assert json.loads((finished / "status.json").read_text())["state"] == "done"
-    events = [event["event"] for event in read_events(finished / "metrics.jsonl")]
+    events = [event.kind for event in read_events(finished / "metrics.jsonl")]
     assert events[:2] == ["expectation", "start"]
     assert {"train", "validation", "grid", "checkpoint", "done"} <= set(events)
     assert not list(finished.rglob("*.pkl")) and not list(finished.rglob("*.pt"))
@@ -99,7 +99,7 @@ def test_a_bare_run_ends_with_its_pipeline(finished: Path, tmp_path: Path) -> No
     assert (run.directory / "grid.png").exists()
     ours, theirs = (load_pipeline(place).state_dict() for place in (run.directory, finished))
     assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
-    assert RunDirectory(run.directory).status()["state"] == "done"
+    assert RunDirectory(run.directory).status().state == "done"
 
 
 def test_a_finished_run_is_left_alone(finished: Path) -> None:
@@ -142,7 +142,7 @@ def test_extend_lengthens_a_finished_run(finished: Path, tmp_path: Path) -> None
         undrift.train("digits", out=directory, steps=5, seed=3, network="mlp", extend=True)
     undrift.train("digits", out=directory, steps=5, network="mlp", extend=True)
     assert max(CheckpointStore(directory / "checkpoints").steps()) == 5
-    starts = [e["step"] for e in read_events(directory / "metrics.jsonl") if e["event"] == "start"]
+    starts = [e.step for e in read_events(directory / "metrics.jsonl") if e.kind == "start"]
     assert starts == [0, 2]
 
 
@@ -230,7 +230,7 @@ def test_without_held_out_images(tmp_path: Path) -> None:
     run = undrift.train(
         tmp_path / "images.npy", out=tmp_path / "run", steps=1, network="mlp", holdout=0.0
     )
-    events = [event["event"] for event in read_events(run.directory / "metrics.jsonl")]
+    events = [event.kind for event in read_events(run.directory / "metrics.jsonl")]
     assert "validation" not in events
     first = json.loads((run.directory / "evaluation" / "first.json").read_text())
     assert first["reference"]["split"] == "training"
@@ -273,7 +273,7 @@ def test_signals_save_and_resume(tmp_path: Path, number: signal.Signals, code: i
     command += ["--steps", "100000", "--network", "mlp", "--checkpoint-every", "100000"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 600
-    while not any(e["event"] == "train" for e in read_events(out / "metrics.jsonl")):
+    while not any(e.kind == "train" for e in read_events(out / "metrics.jsonl")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
@@ -283,7 +283,7 @@ def test_signals_save_and_resume(tmp_path: Path, number: signal.Signals, code: i
     (step,) = CheckpointStore(out / "checkpoints").steps()
     assert f"step {step} " in error
     status = RunDirectory(out).status()
-    assert (status["state"], status["step"]) == ("interrupted", step)
+    assert (status.state, status.step) == ("interrupted", step)
 
 
 def test_a_budget_is_stored_and_not_measured_again(
@@ -327,7 +327,7 @@ def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     log = RunLog(Console(quiet=True), None)
     with pytest.raises(
         UsageError,
-        match=r"too short for 1 step of 30 s and a look at the result of \d+\.\d s; give",
+        match=r"too short for 1 step of 30 s and a one at the result of \d+\.\d s; give",
     ):
         planning.fit_to_machine(asked, images, lambda: None, ALONE, StopSignals(), log)
 
@@ -372,11 +372,13 @@ def test_evaluations_on_the_way_keep_the_best_weights_and_change_none(tmp_path: 
     undrift.train("digits", out=watched, steps=6, network="mlp", evaluate_every=2)
     for name, tensor in weights(plain, 6).items():
         assert torch.equal(weights(watched, 6)[name], tensor)
-    looks = [e for e in read_events(watched / "metrics.jsonl") if e["event"] == "evaluation"]
-    assert [look["step"] for look in looks] == [2, 4, 6]
-    assert all(look["low"] <= look["kid"] <= look["high"] and look["n"] == 1000 for look in looks)
+    evaluations = [
+        e.entries for e in read_events(watched / "metrics.jsonl") if e.kind == "evaluation"
+    ]
+    assert [one["step"] for one in evaluations] == [2, 4, 6]
+    assert all(one["low"] <= one["kid"] <= one["high"] and one["n"] == 1000 for one in evaluations)
     best = json.loads((watched / "best.json").read_text())
-    assert best["kid"] == min(look["kid"] for look in looks)
+    assert best["kid"] == min(one["kid"] for one in evaluations)
     first = json.loads((watched / "evaluation" / "first.json").read_text())
     assert first["best"]["step"] == best["step"]
     assert first["best"]["reference"]["split"] == "test"  # chosen on validation, reported on test

@@ -106,7 +106,9 @@ def test_a_run_repeats_what_was_planned_on_its_way(tmp_path: Path, scripted, mon
     stored = configuration.load(tmp_path / "a" / "config.yaml")
     assert stored.training.steps == 14 and not stored.replan
     assert [(r.step, r.before) for r in stored.training.replans] == [(5, 40), (8, 24), (10, 12)]
-    events = [e for e in read_events(tmp_path / "a" / "metrics.jsonl") if e["event"] == "replan"]
+    events = [
+        e.entries for e in read_events(tmp_path / "a" / "metrics.jsonl") if e.kind == "replan"
+    ]
     assert [(e["step"], e["before"], e["steps"]) for e in events] == [
         (5, 40, 24),
         (8, 24, 12),
@@ -114,7 +116,7 @@ def test_a_run_repeats_what_was_planned_on_its_way(tmp_path: Path, scripted, mon
     ]
     log = (tmp_path / "a" / "log.txt").read_text()
     assert log.count(" in all now, ") == 3 and "24 steps in all now, 40 before" in log
-    assert RunDirectory(tmp_path / "a").status()["steps"] == 14
+    assert RunDirectory(tmp_path / "a").status().steps == 14
 
     monkeypatch.setattr(planning, "fit_to_machine", lambda *_: pytest.fail("a repeat has no probe"))
     monkeypatch.setattr(pacing, "fitting_steps", lambda *_: pytest.fail("nor other steps"))
@@ -154,7 +156,7 @@ def test_a_kill_after_storing_and_before_using_changes_nothing(
     with pytest.raises(Killed):
         trained(tmp_path / "a")
     status = RunDirectory(tmp_path / "a").status()
-    assert status["state"] == "interrupted"
+    assert status.state == "interrupted"
     monkeypatch.setattr(pacing.BudgetPacing, "_store", original)
     resumed = trained(tmp_path / "a")
     assert configuration.load(tmp_path / "a" / "config.yaml").training.steps == 14

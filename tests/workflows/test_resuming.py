@@ -121,7 +121,7 @@ def test_a_run_is_lengthened_without_its_settings(project: Path) -> None:
     with pytest.raises(UsageError, match="--extend: to what length"):
         train("runs/pets", TrainOptions(extend=True))
     assert train("runs/pets", TrainOptions(steps=3, extend=True, bare=True)).trained
-    assert RunDirectory("runs/pets").status()["step"] == 3
+    assert RunDirectory("runs/pets").status().step == 3
     assert configuration_of(RunDirectory("runs/pets")).model.network.kind == "mlp"
     start = find_start("runs/pets", TrainOptions(images=40, extend=True), None, None, None)
     assert start.config is not None and start.config.training.steps == 10

@@ -120,7 +120,7 @@ def tables(evidence: Evidence) -> list[Table]:
 
 def last_over_best(history: History) -> float | None:
     """Distance at the last evaluation over the least of all; None of fewer than two."""
-    known = [one["fd"] for one in history.looks if one.get("fd") is not None]
+    known = [fd for one in history.evaluations if (fd := one.number("fd")) is not None]
     return known[-1] / min(known) if len(known) > 1 and min(known) > 0 else None
 
 
@@ -128,10 +128,10 @@ def loss_and_distance(history: History) -> float | None:
     """Rank correlation of loss and distance over a run's evaluations; None of fewer than three."""
     losses = _losses(history)
     pairs = []
-    for evaluation in history.looks:
-        before = [loss for step, loss in losses if step <= evaluation["step"]]
-        if evaluation.get("fd") is not None and before:
-            pairs.append((before[-1], evaluation["fd"]))
+    for evaluation in history.evaluations:
+        before = [loss for step, loss in losses if step <= (evaluation.step or 0)]
+        if (fd := evaluation.number("fd")) is not None and before:
+            pairs.append((before[-1], fd))
     if len(pairs) < 3 or any(len(set(side)) < 2 for side in zip(*pairs, strict=True)):
         return None
     ranks = [rankdata(side) for side in zip(*pairs, strict=True)]
@@ -143,7 +143,7 @@ def _losses(history: History) -> list[tuple[int, float]]:
     if history.main:
         return [(one.step, one.loss) for one in history.main]
     return [
-        (event["step"], event["phases"]["generator"]["loss"])
+        (event.step or 0, loss)
         for event in history.train
-        if event.get("phases", {}).get("generator", {}).get("loss") is not None
+        if (loss := event.number("phases", "generator", "loss")) is not None
     ]

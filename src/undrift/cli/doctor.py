@@ -49,16 +49,16 @@ def _machine() -> list[tuple[str, str]]:
     found = describe_environment("cuda" if torch.cuda.is_available() else "cpu")
     compiler = next((name for name in ("c++", "g++", "clang++") if shutil.which(name)), None)
     memory = machine_memory() / GIB
-    packages = {**found["packages"], "undrift": __version__}
+    packages = {**found.packages, "undrift": __version__}
     return [
         *((name, version or "missing") for name, version in packages.items()),
-        ("python", found["python"]),
-        ("platform", found["platform"]),
-        ("cpu", f"{plural(found['cores'], 'core')}, {found['cpu_capability']}"),
-        ("threads", f"{found['threads']} in torch"),
+        ("python", found.python),
+        ("platform", found.platform),
+        ("cpu", f"{plural(found.cores or 1, 'core')}, {found.cpu_capability}"),
+        ("threads", f"{found.threads} in torch"),
         ("idle threads", f"{describe_spin(os.environ)} ({_openmp()})"),
         ("memory", f"{memory:.1f} GiB"),
-        ("cuda", found["cuda"] or "none: training runs on the CPU"),
+        ("cuda", found.cuda or "none: training runs on the CPU"),
         ("compiler", compiler or "none: undrift train --compile is refused here"),
     ]
 

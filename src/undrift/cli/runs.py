@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -24,6 +24,7 @@ from undrift.wording import duration, plural
 
 if TYPE_CHECKING:
     from undrift.runs.directory import RunDirectory
+    from undrift.runs.events import Event
 
 SILENT_AFTER = 300.0
 """Seconds without a heartbeat after which a running run is shown with the time since."""
@@ -196,27 +197,13 @@ def _show(flags: Show) -> None:
         ("step", _step(found)),
         ("images", _images(events)),
         ("started", _age(events)),
-        *_losses(found, events),
+        *_losses(events),
         *_metrics(found.path / "evaluation" / "first.json"),
         *(("file", str(path)) for path in _files(found)),
     ]
     for line in columns(facts):
         console.print(line)
     console.print(_next(found))
-
-
-def _status(found: RunDirectory) -> dict[str, Any]:
-    path = found.path / "status.json"
-    with _meaning(path):
-        status = found.status()
-        sound = (
-            isinstance(status.get("state", ""), str)
-            and isinstance(status.get("heartbeat", 0), int | float)
-            and status.keys() >= ({"step", "steps"} if "step" in status else set())
-        )
-    if not sound:
-        raise _damaged(path)
-    return status
 
 
 @contextmanager
@@ -235,39 +222,36 @@ def _damaged(path: Path) -> ModelFileError:
 def _state(found: RunDirectory) -> str:
     from undrift.files.lock import FileLock
 
-    status = _status(found)
-    state = status.get("state", "not started")
+    status = found.status()
+    state = status.state or "not started"
     if state == "running" and not FileLock(found.path).taken():
         return "crashed"
-    silent = time.time() - status.get("heartbeat", time.time())
+    silent = 0.0 if status.heartbeat is None else time.time() - status.heartbeat
     if state == "running" and silent > SILENT_AFTER:
         return f"running, silent for {duration(silent)}"
     return state
 
 
 def _step(found: RunDirectory) -> str:
-    status = _status(found)
-    return f"{status['step']}/{status['steps']}" if "step" in status else "-"
+    status = found.status()
+    return "-" if status.step is None else f"{status.step}/{status.steps}"
 
 
-def _images(events: list[dict[str, Any]]) -> str:
-    seen = [event["images"] for event in events if "images" in event]
+def _images(events: list[Event]) -> str:
+    seen = [event.images for event in events if event.images is not None]
     return f"{seen[-1]:,}" if seen else "-"
 
 
-def _age(events: list[dict[str, Any]]) -> str:
-    return f"{duration(time.time() - events[0]['time'])} ago" if events else "-"
+def _age(events: list[Event]) -> str:
+    return f"{duration(time.time() - events[0].time)} ago" if events else "-"
 
 
-def _losses(found: RunDirectory, events: list[dict[str, Any]]) -> list[tuple[str, str]]:
+def _losses(events: list[Event]) -> list[tuple[str, str]]:
     last: dict[str, str] = {}
-    with _meaning(found.events):
-        for event in events:
-            if event["event"] == "train":
-                last["loss"] = f"{event['loss']:.4f} at step {event['step']}"
-            elif event["event"] == "validation":
-                name = f"validation ({event['weights']})"
-                last[name] = f"{event['loss']:.4f} at step {event['step']}"
+    for event in events:
+        if event.loss is not None and event.kind in ("train", "validation"):
+            name = "loss" if event.kind == "train" else f"validation ({event.weights})"
+            last[name] = f"{event.loss:.4f} at step {event.step}"
     return list(last.items())
 
 
@@ -276,12 +260,11 @@ def _metrics(path: Path) -> list[tuple[str, str]]:
         return []
     with _meaning(path):
         metrics = read_json(path, ModelFileError, "restore or delete it")["metrics"].values()
-        return [(entry["name"], _value(entry)) for entry in metrics]
+        return [(entry["name"], _value(entry["value"], entry.get("floor"))) for entry in metrics]
 
 
-def _value(entry: dict[str, Any]) -> str:
-    floor = entry.get("floor")
-    return f"{entry['value']:.4g}" + ("" if floor is None else f" (floor {floor:.4g})")
+def _value(value: float, floor: float | None) -> str:
+    return f"{value:.4g}" + ("" if floor is None else f" (floor {floor:.4g})")
 
 
 def _files(found: RunDirectory) -> list[Path]:

@@ -195,15 +195,18 @@ def _lines(axis: Axes, runs: Iterator[Points], colour: str, label: str) -> None:
 
 def _distances(history: History) -> Points:
     """Samples that were not finite have no distance."""
-    known = [one for one in history.evaluations if one.get("kid") is not None]
-    return [(one["images"], one["kid"]) for one in known]
+    return [
+        (one.images or 0, kid)
+        for one in history.evaluations
+        if (kid := one.number("kid")) is not None
+    ]
 
 
 def _losses(history: History, phase: str) -> Points:
     return [
-        (event["images"], event["phases"][phase]["loss"])
+        (event.images or 0, loss)
         for event in history.train
-        if event.get("phases", {}).get(phase, {}).get("loss") is not None
+        if (loss := event.number("phases", phase, "loss")) is not None
     ]
 
 

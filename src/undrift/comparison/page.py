@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from undrift.comparison import sentences, tables
 from undrift.comparison.figures import metric_charts, quality_chart, training_charts
+from undrift.files.document import Document
 from undrift.files.durable import write_output
 from undrift.report.cost import duration
 from undrift.report.figure import Chart
@@ -157,7 +158,7 @@ def _recipes(found: ComparisonResult) -> list[tuple[str, list[Row]]]:
     made: list[tuple[str, list[Row]]] = []
     for kind, by_method in found.configs.items():
         for name, config in by_method.items():
-            count, plain = found.parameters[kind][name], to_plain(config)
+            count, plain = found.parameters[kind][name], Document(entries=to_plain(config))
             sizes = f"{count.generator:,} of the generator, {count.all:,} in all"
             own = ("length", "seed", "budget")  # each run's own
             rows = [

@@ -113,7 +113,7 @@ class RunWork:
 
     def _trained(self) -> bool:
         try:
-            state = RunDirectory(self._folder).status().get("state")
+            state = RunDirectory(self._folder).status().state
         except UndriftError:
             return False  # training again says what is wrong with it
         return state == "done" and self._journal.trained(self.run) is not None

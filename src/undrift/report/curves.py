@@ -48,18 +48,18 @@ def loss_figure(history: History) -> Markup | None:
             _absent(left, "no training losses were logged")
         images_axis(left, history.images)
 
-        in_bits = any(look.in_bits for look in history.validations)
+        in_bits = any(one.in_bits for one in history.validations)
         right.set_title(
             "Validation bound in bits per dimension"
             if in_bits
             else "Validation error of the predicted clean image"
         )
         for weights in ("raw", "ema"):
-            looks = history.validated(weights)
-            if looks:
+            validations = history.validated(weights)
+            if validations:
                 right.plot(
-                    [look.images for look in looks],
-                    [look.loss for look in looks],
+                    [one.images for one in validations],
+                    [one.loss for one in validations],
                     color=_COLOURS[weights],
                     marker="o",
                     markersize=3.2,
@@ -77,7 +77,7 @@ def loss_figure(history: History) -> Markup | None:
                 label="best Gaussian denoiser",
             )
         if main:
-            _logarithmic(right, np.array([look.loss for look in history.validations]))
+            _logarithmic(right, np.array([one.loss for one in history.validations]))
             right.legend(loc="upper right")
         images_axis(right, history.images)
         return to_svg(figure, "losses", "Training loss and validation error over images seen")
@@ -110,10 +110,10 @@ def level_figure(history: History) -> Markup | None:
                 linewidth=1.6,
                 label="best Gaussian denoiser",
             )
-        for weights, look in _latest(history):
+        for weights, one in _latest(history):
             left.plot(
-                look.noise,
-                look.losses,
+                one.noise,
+                one.losses,
                 color=_COLOURS[weights],
                 marker="o",
                 markersize=3.4,
@@ -135,11 +135,11 @@ def level_figure(history: History) -> Markup | None:
             right.fill_between(
                 last.noise, ratios, 1.0, where=ratios > 1.0, color=SECOND, alpha=0.2, linewidth=0
             )
-            for weights, look in _latest(history):
-                if look.ratios is not None:
+            for weights, one in _latest(history):
+                if one.ratios is not None:
                     right.plot(
-                        look.noise,
-                        look.ratios,
+                        one.noise,
+                        one.ratios,
                         color=_COLOURS[weights],
                         marker="o",
                         markersize=3.4,
@@ -175,10 +175,10 @@ def level_figure(history: History) -> Markup | None:
 
 def gap_figure(history: History) -> Markup | None:
     """Condition gaps over training and by noise level, with 95 % intervals; None without any."""
-    looks = [look for look in history.main if look.gaps]
-    if not looks:
+    validations = [one for one in history.main if one.gaps]
+    if not validations:
         return None
-    last = looks[-1]
+    last = validations[-1]
     with drawing():
         figure, (left, right) = panels(2, height=2.6)
         left.set_title("Condition gap: held-out error added by shuffling")
@@ -186,16 +186,16 @@ def gap_figure(history: History) -> Markup | None:
         for axis in (left, right):
             axis.axhline(0.0, color=REFERENCE, linestyle=(0, (4, 3)), linewidth=1.5)
         for name, colour in zip(last.gaps, (FIRST, SECOND, GOOD), strict=False):
-            there = [look for look in looks if name in look.gaps]
+            there = [one for one in validations if name in one.gaps]
             found = last.gaps[name]
             for axis, places, gaps, errors in (
                 (
                     left,
-                    [look.images for look in there],
-                    [look.gaps[name]["gap"] for look in there],
-                    [look.gaps[name]["standard_error"] for look in there],
+                    [one.images for one in there],
+                    [one.gaps[name].gap for one in there],
+                    [one.gaps[name].standard_error for one in there],
                 ),
-                (right, last.noise.tolist(), found["gaps"], found["standard_errors"]),
+                (right, last.noise.tolist(), found.gaps, found.standard_errors),
             ):
                 middle, half = np.array(gaps), Z * np.array(errors)
                 axis.plot(places, middle, color=colour, marker="o", markersize=3.2, label=name)
@@ -232,27 +232,30 @@ def rate_figure(history: History) -> Markup | None:
 
 
 def evaluation_figure(history: History) -> Markup | None:
-    """Kernel distance of samples to the validation images on the way; None if none was measured."""
-    looks = history.evaluations
-    if not looks:
+    """Kernel distance of samples to the validation images over training; None if not measured."""
+    measured = history.measured
+    if not measured:
         return None
-    seen = [look["images"] for look in looks]
+    seen = [event.images or 0 for event in measured]
+    names = ("kid", "low", "high")
+    kid, low, high = (
+        np.array([event.number(name) for event in measured], dtype=np.float64) for name in names
+    )
     with drawing():
         figure, (axis,) = panels(1, width=4.6, height=2.4)
         axis.set_title("Kernel distance of samples to the validation images, with 95% intervals")
-        low, high = ([look[end] for look in looks] for end in ("low", "high"))
-        band(axis, seen, low, high, FIRST)
-        axis.plot(seen, [look["kid"] for look in looks], color=FIRST, marker="o", markersize=3.4)
-        if (floor := looks[-1].get("floor")) is not None:
+        band(axis, seen, low.tolist(), high.tolist(), FIRST)
+        axis.plot(seen, kid, color=FIRST, marker="o", markersize=3.4)
+        if (floor := measured[-1].number("floor")) is not None:
             axis.axhline(
-                float(floor),
+                floor,
                 color=REFERENCE,
                 linestyle=(0, (4, 3)),
                 linewidth=1.5,
                 label="training images in place of the samples",
             )
-        best = min(looks, key=lambda look: look["kid"])
-        axis.plot([best["images"]], [best["kid"]], "o", color=GOOD, markersize=7, label="best")
+        best = int(kid.argmin())
+        axis.plot([seen[best]], [kid[best]], "o", color=GOOD, markersize=7, label="best")
         axis.legend(loc="upper right")
         images_axis(axis, history.images)
         return to_svg(figure, "evaluations", "Kernel distance over images seen")
@@ -272,9 +275,9 @@ def smoothed(values: Series, share: float = 0.06) -> Series:
 def _latest(history: History) -> list[tuple[str, Validation]]:
     found = []
     for weights in ("raw", "ema"):
-        looks = history.validated(weights)
-        if looks:
-            found.append((weights, looks[-1]))
+        validations = history.validated(weights)
+        if validations:
+            found.append((weights, validations[-1]))
     return found
 
 

@@ -1,14 +1,15 @@
-"""``data.json`` for people: what was found, what was set aside, how the levels are spread."""
+"""``data.json`` for people: what was found, what was set aside, how pixel values are spread."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
+from undrift.files.document import Document
 from undrift.report.figure import FIRST, GOOD, MUTED, SECOND, drawing, panels, to_svg
-from undrift.report.history import Record
 from undrift.report.words import Row, flat_rows
 from undrift.wording import plural
 
@@ -44,7 +45,7 @@ class DataSummary:
         aside: files set aside, with the reason.
         aside_title: how many, and what they are.
         rest: everything in the file, flat.
-        histogram: plot of the value levels, or None.
+        histogram: plot of the pixel values, or None.
     """
 
     rows: list[Row]
@@ -56,87 +57,100 @@ class DataSummary:
     histogram: Markup | None
 
     @classmethod
-    def of(cls, data: Record) -> DataSummary:
+    def of(cls, data: Document) -> DataSummary:
         """Summarise the content of ``data.json``; empty where it is."""
         aside = [
             (str(entry.get("name", entry.get("file", "?"))), str(entry.get("reason", "")))
-            for entry in data.get("set_aside", [])
+            for entry in data.items("set_aside")
+            if isinstance(entry, Mapping)
         ]
-        remarks = [("note", str(line)) for line in data.get("notes", [])]
-        remarks += [("warning", str(line)) for line in data.get("warnings", [])]
+        remarks = [("note", str(line)) for line in data.items("notes")]
+        remarks += [("warning", str(line)) for line in data.items("warnings")]
         return cls(
             rows=_facts(data),
             remarks=remarks,
-            classes=count_bars(data.get("classes", {})),
+            classes=count_bars(data.part("classes")),
             aside=_cut(aside),
             aside_title=f"Set aside and never trained on: {len(aside)}",
-            rest=flat_rows({name: entry for name, entry in data.items() if name not in _LONG}),
+            rest=flat_rows(
+                {name: entry for name, entry in data.entries.items() if name not in _LONG}
+            ),
             histogram=_histogram(data),
         )
 
 
-def count_bars(counts: Record) -> list[Bar]:
+def count_bars(counts: Document) -> list[Bar]:
     """One bar per entry of ``counts``, the first ones if there are many."""
-    largest = max(counts.values(), default=1) or 1
-    bars = [Bar(str(name), n / largest, f"{n:,}") for name, n in counts.items()]
+    known = {name: counts.whole(name) or 0 for name in counts.entries}
+    largest = max(known.values(), default=1) or 1
+    bars = [Bar(name, n / largest, f"{n:,}") for name, n in known.items()]
     if len(bars) > _MOST_ROWS:
         left = len(bars) - _MOST_ROWS
         return [*bars[:_MOST_ROWS], Bar(f"and {left} more", 0.0, "")]
     return bars
 
 
-def image_kind(data: Record) -> str:
+def image_kind(data: Document) -> str:
     """``8 x 8 grey``-style words, or nothing."""
-    size, channels = data.get("size"), data.get("channels")
+    size, channels = data.numbers("size"), data.whole("channels")
     if not size or channels not in _CHANNELS:
         return ""
     words = {1: "grey", 2: "grey", 3: "colour", 4: "RGBA"}[channels]
     return f"{size[1]} × {size[0]} {words}"
 
 
-def _facts(data: Record) -> list[Row]:
+def _facts(data: Document) -> list[Row]:
     rows: list[Row] = []
     if "source" in data:
-        kind = f" ({data['kind']})" if data.get("kind") else ""
-        rows.append(("source", f"{data['source']}{kind}"))
-    if "count" in data:
-        rows.append(("images", f"{data['count']:,}"))
-    if splits := data.get("splits"):
-        rows.append(("splits", ", ".join(f"{name} {n:,}" for name, n in splits.items())))
+        kind = f" ({data.text('kind')})" if data.text("kind") else ""
+        rows.append(("source", f"{data.text('source')}{kind}"))
+    if (count := data.whole("count")) is not None:
+        rows.append(("images", f"{count:,}"))
+    if splits := _counts(data, "splits"):
+        rows.append(("splits", ", ".join(f"{name} {n:,}" for name, n in splits)))
     if kind := image_kind(data):
         rows.append(("trained on as", kind))
-    if sizes := data.get("sizes"):
-        shown = [f"{size} ({n:,})" for size, n in list(sizes.items())[:6]]
+    if sizes := _counts(data, "sizes"):
+        shown = [f"{size} ({n:,})" for size, n in sizes[:6]]
         more = f" and {len(sizes) - 6} more" if len(sizes) > 6 else ""
         rows.append(("sizes found", ", ".join(shown) + more))
-    if modes := data.get("modes"):
-        rows.append(("pixels found", ", ".join(f"{mode} ({n:,})" for mode, n in modes.items())))
+    if modes := _counts(data, "modes"):
+        rows.append(("pixels found", ", ".join(f"{mode} ({n:,})" for mode, n in modes)))
     if "value_levels" in data:
-        rows.append(("distinct levels", str(data["value_levels"])))
+        rows.append(("distinct levels", str(data.whole("value_levels"))))
     if "mean" in data and "std" in data:
-        mean = ", ".join(f"{value:.1f}" for value in data["mean"])
-        std = ", ".join(f"{value:.1f}" for value in data["std"])
+        mean, std = (
+            ", ".join(f"{value:.1f}" for value in data.numbers(name) or [])
+            for name in ("mean", "std")
+        )
         rows.append(("mean; deviation", f"{mean}; {std} (of 0-255)"))
-    ranges = data.get("numeric", {})
-    if given := [name for name in data.get("numbers", []) if name in ranges]:
-        shown = (f"{name} from {ranges[name][0]:g} to {ranges[name][1]:g}" for name in given)
-        rows.append(("numbers", ", ".join(shown)))
-    if duplicates := data.get("duplicates"):
-        rows.append(("duplicates", f"{plural(duplicates.get('extra', 0), 'copy')} of other images"))
-    if "ignored" in data:
-        kinds = [f"{n:,} {kind}" for kind, n in data.get("ignored_kinds", {}).items()]
+    ranges = [(str(name), data.numbers("numeric", str(name))) for name in data.items("numbers")]
+    if given := [f"{name} from {ends[0]:g} to {ends[1]:g}" for name, ends in ranges if ends]:
+        rows.append(("numbers", ", ".join(given)))
+    if data.value("duplicates"):
+        extra = data.whole("duplicates", "extra") or 0
+        rows.append(("duplicates", f"{plural(extra, 'copy')} of other images"))
+    if (ignored := data.whole("ignored")) is not None:
+        kinds = [f"{n:,} {kind}" for kind, n in _counts(data, "ignored_kinds")]
         listed = f" ({', '.join(kinds)})" if kinds else ""
-        rows.append(("files ignored", f"{data['ignored']:,}{listed}"))
-    if fingerprint := data.get("fingerprint"):
-        rows.append(("fingerprint", str(fingerprint)[:16]))
+        rows.append(("files ignored", f"{ignored:,}{listed}"))
+    if fingerprint := data.text("fingerprint"):
+        rows.append(("fingerprint", fingerprint[:16]))
     return rows
 
 
-def _histogram(data: Record) -> Markup | None:
-    rows = data.get("histogram", [])
-    if not rows or any(len(row) != 256 for row in rows) or not np.any(rows):
+def _counts(data: Document, name: str) -> list[tuple[str, int]]:
+    """The entries of an object of counts."""
+    return [(one, data.whole(name, one) or 0) for one in data.part(name).entries]
+
+
+def _histogram(data: Document) -> Markup | None:
+    rows = [row for row in data.items("histogram") if isinstance(row, Sequence)]
+    if not rows or any(len(row) != 256 for row in rows):
         return None
-    counts = np.array(rows, dtype=np.float64)
+    counts = np.array([list(row) for row in rows], dtype=np.float64)
+    if not counts.any():
+        return None
     colours = {1: [FIRST], 2: [FIRST, MUTED]}.get(len(counts), [SECOND, GOOD, FIRST, MUTED])
     names = {1: ["grey"], 2: ["grey", "alpha"]}.get(len(counts), ["red", "green", "blue", "alpha"])
     shares = counts / counts.sum(axis=1, keepdims=True)

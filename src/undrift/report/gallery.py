@@ -12,7 +12,6 @@ import numpy as np
 
 from undrift.data.scatter import on_plane
 from undrift.pipelines.diffusion.one_step import NOISE
-from undrift.report.history import Record
 from undrift.report.material import ReportMaterial
 from undrift.report.pictures import (
     Picture,
@@ -33,7 +32,7 @@ _MOST_FRAMES = 11
 _CLOUD, _FRAME = 523, 131  # CSS pixels of toy 2-D data, all at once and at one noise level
 
 
-def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
+def sample_gallery(record: RunRecord, material: ReportMaterial) -> dict[str, object]:
     """Rows of samples by class, one sheet without classes, the last grid without samples."""
     images, labels = material.samples, material.labels
     how = f" {material.sampler}." if material.sampler else ""
@@ -47,7 +46,7 @@ def sample_gallery(record: RunRecord, material: ReportMaterial) -> Record:
     if on_plane(images.shape[1:]):
         sheet = cloud(images, "Samples over training data", side=_CLOUD, behind=material.examples)
         note = f"{plural(len(images), 'sample')}, over training data in grey.{how}"
-        note += coverage_sentence(record.data, images)
+        note += coverage_sentence(record.data.text("source"), images)
         return {"note": note, "classes": [], "sheet": sheet}
     tile = _tile(images.shape[1:3])
     if labels is None or len(np.unique(labels)) < 2:
@@ -76,7 +75,7 @@ def _tile(size: tuple[int, ...]) -> int:
     return 48 if largest <= 16 else 56 if largest <= 32 else 96
 
 
-def timeline(record: RunRecord) -> Record:
+def timeline(record: RunRecord) -> dict[str, object]:
     """Thumbnails of at most ten sample grids, by step, those of averaged weights above."""
     steps = sorted({grid.step for grid in record.grids})
     if not steps:
@@ -119,8 +118,8 @@ def _evenly(steps: list[int], most: int) -> list[int]:
     return [steps[place] for place in sorted(chosen)]
 
 
-def one_step_sheet(record: RunRecord) -> Record:
-    """The last picture of held-out images denoised in one step, and what to look for in it."""
+def one_step_sheet(record: RunRecord) -> dict[str, object]:
+    """The last picture of held-out images denoised in one step, and how to read it."""
     if not record.one_steps:
         return {"sheet": None, "note": ""}
     latest = record.one_steps[-1]
@@ -136,7 +135,7 @@ def one_step_sheet(record: RunRecord) -> Record:
     return {"sheet": as_drawn(latest.path, label), "note": note}
 
 
-def nearest_pairs(material: ReportMaterial) -> list[Record]:
+def nearest_pairs(material: ReportMaterial) -> list[dict[str, object]]:
     """Samples and their nearest training images: the closest ones, then random ones."""
     if material.queries is None or material.neighbours is None or material.distances is None:
         return []
@@ -152,14 +151,17 @@ def nearest_pairs(material: ReportMaterial) -> list[Record]:
     half, row = (len(pairs) + 1) // 2, max(4, _WIDTH // (tile + 14))
     searched = f" of {material.searched}" if material.searched else ""
     groups = [
-        {"title": f"The nearest{searched}: any copy would be here", "pairs": pairs[:half][:row]},
+        {
+            "title": f"The closest{searched} to their nearest training image",
+            "pairs": pairs[:half][:row],
+        },
         {"title": "Drawn at random", "pairs": pairs[half:][:row]},
     ]
     return [group for group in groups if group["pairs"]]
 
 
-def denoising_frames(material: ReportMaterial) -> list[Record]:
-    """Views of one sample on its way from noise, each with its noise over signal."""
+def denoising_frames(material: ReportMaterial) -> list[dict[str, object]]:
+    """Views of one sample's trajectory from noise, each with its noise over signal."""
     if material.strip is None or len(material.strip) == 0:
         return []
     count = len(material.strip)
@@ -184,7 +186,7 @@ def _level(noise: float) -> str:
     return "∞" if math.isinf(noise) else "0" if noise == 0 else f"{noise:.2g}"
 
 
-def contact_sheet(material: ReportMaterial) -> Record:
+def contact_sheet(material: ReportMaterial) -> dict[str, object]:
     """Training images on one sheet, and its title."""
     examples = material.examples
     if examples is None or len(examples) == 0:

@@ -21,8 +21,9 @@ from undrift.report.figure import (
     plain_ticks,
     to_svg,
 )
-from undrift.report.history import History, Record, Series
+from undrift.report.history import History, Series
 from undrift.report.verdict import Verdict
+from undrift.runs.events import Event
 
 _SIGNED = ("non_saturating", "hinge")
 """Losses whose logit is above 0 for what is taken for real; others leave a constant in it free."""
@@ -45,14 +46,14 @@ def loss_curves(history: History) -> Markup | None:
             (signs, "sign", "Mean sign of logits"),
         ):
             axis.set_title(title)
-            looks = [_held_out(history, f"{whose}_{name}") for whose in ("seen", "real", "fake")]
+            held_out = [_held_out(history, f"{whose}_{name}") for whose in ("seen", "real", "fake")]
             trained = _trained(history, "discriminator", f"real_{name}")
             # both panels have the same lines; the first says which they are
             words = _WHOSE if axis is logits else (None,) * len(_WHOSE)
-            for series, colour, label in zip(looks, (FIRST, GOOD, SECOND), words, strict=False):
+            for series, colour, label in zip(held_out, (FIRST, GOOD, SECOND), words, strict=False):
                 _line(axis, series, colour, label)
             _line(axis, trained, FIRST, words[-1], dotted=True)
-            if not _looks(history):
+            if not _validations(history):
                 trained = _trained(history, "discriminator", f"fake_{name}")
                 _line(axis, trained, SECOND, "generated, augmented", dotted=True)
         _line(signs, _trained(history, "discriminator", "augment"), MUTED, "augmentation")
@@ -68,7 +69,7 @@ def diagnostic_curves(history: History) -> Markup | None:
     if not any("phases" in event for event in history.train):
         return None
     with drawing():
-        figure, (norms, judgement, variety) = panels(3, height=2.9)
+        figure, (norms, accuracy, variety) = panels(3, height=2.9)
         norms.set_title("Gradient norms")
         for phase, colour in (("discriminator", FIRST), ("generator", SECOND)):
             series = _trained(history, phase, "grad_norm")
@@ -76,31 +77,31 @@ def diagnostic_curves(history: History) -> Markup | None:
             if len(series[1]) and (series[1] > 0).all():
                 norms.set_yscale("log")
                 plain_ticks(norms.yaxis)
-        judgement.set_title("Judgement of unseen images")
-        _line(judgement, _held_out(history, "ranking"), FIRST, "reals ranked above generated")
-        _line(judgement, _held_out(history, "overfitting"), SECOND, "overfitting")
-        judgement.set_ylim(-0.1, 1.1)
-        _level(judgement, 0.5)
+        accuracy.set_title("Discriminator on held-out images")
+        _line(accuracy, _held_out(history, "ranking"), FIRST, "reals ranked above generated")
+        _line(accuracy, _held_out(history, "overfitting"), SECOND, "overfitting")
+        accuracy.set_ylim(-0.1, 1.1)
+        _level(accuracy, 0.5)
         variety.set_title("Diversity relative to held-out reals")
         _line(variety, _relative(history, "diversity"), FIRST, "all pairs")
         _line(variety, _relative(history, "class_diversity"), SECOND, "pairs of one class")
         _level(variety, 1.0)
         variety.set_ylim(bottom=0)
-        for axis in (norms, judgement, variety):
+        for axis in (norms, accuracy, variety):
             _finish(axis, history)
-        return to_svg(figure, "watch", "Gradient norms, judgement and diversity over images seen")
+        return to_svg(
+            figure, "watch", "Gradient norms, discriminator accuracy and diversity over images seen"
+        )
 
 
 def gan_verdict(history: History, loss: str) -> Verdict:
-    """What the discriminator says of overfitting; a GAN's losses say nothing of quality.
+    """Whether the discriminator overfits; a GAN's losses are no measure of quality.
 
     Args:
         history: of the run.
         loss: kind of its loss, as its configuration names it.
     """
-    said = [
-        "Its losses show the balance of two networks, not quality: look at samples and metrics."
-    ]
+    said = ["Its losses show the balance of two networks, not quality: see samples and metrics."]
     signs = _latest(history, "seen_sign", "real_sign")
     measure = _latest(history, "overfitting")
     if loss in _SIGNED and signs:
@@ -115,7 +116,7 @@ def gan_verdict(history: History, loss: str) -> Verdict:
             "from training images (0) to generated ones (1); above 0 is overfitting."
         )
     else:
-        said.append("No held-out images were judged beside training images.")
+        said.append("The discriminator was not evaluated on held-out images.")
     spread = [
         f"{100 * float(series[-1]):.0f}% {words}"
         for name, words in (("diversity", "over all pairs"), ("class_diversity", "within a class"))
@@ -128,28 +129,25 @@ def gan_verdict(history: History, loss: str) -> Verdict:
 
 def _trained(history: History, phase: str, name: str) -> tuple[Series, Series]:
     """Images seen and a statistic of one phase."""
-    return _series(
-        (event["images"], event.get("phases", {}).get(phase, {}).get(name))
-        for event in history.train
-    )
+    return _series((event.images, event.number("phases", phase, name)) for event in history.train)
 
 
 def _held_out(history: History, name: str) -> tuple[Series, Series]:
-    """Images seen and what the discriminator said of held-out images."""
-    return _series((event["images"], event.get(name)) for event in _looks(history))
+    """Images seen and a statistic of the discriminator on held-out images."""
+    return _series((event.images, event.number(name)) for event in _validations(history))
 
 
 def _latest(history: History, *names: str) -> list[float]:
-    """Figures of the newest look that has all of ``names``; none where no look has."""
-    for look in reversed(_looks(history)):
-        figures = [float(look[name]) for name in names if look.get(name) is not None]
+    """Statistics of the newest validation that has all of ``names``; [] where none has."""
+    for event in reversed(_validations(history)):
+        figures = [value for name in names if (value := event.number(name)) is not None]
         if len(figures) == len(names):
             return figures
     return []
 
 
-def _looks(history: History) -> list[Record]:
-    return [look for look in history.judged if look.get("weights", "ema") == "ema"]
+def _validations(history: History) -> list[Event]:
+    return [event for event in history.gan_validations if event.weights in (None, "ema")]
 
 
 def _relative(history: History, name: str) -> tuple[Series, Series]:
@@ -170,7 +168,7 @@ def _level(axis: Axes, height: float) -> None:
     axis.axhline(height, color=REFERENCE, linestyle=(0, (4, 3)), linewidth=1.2)
 
 
-def _series(pairs: Iterable[tuple[float, float | None]]) -> tuple[Series, Series]:
+def _series(pairs: Iterable[tuple[int | None, float | None]]) -> tuple[Series, Series]:
     known = [pair for pair in pairs if pair[1] is not None]
     table = np.array(known, dtype=np.float64).reshape(-1, 2)
     return table[:, 0], table[:, 1]

@@ -1,24 +1,25 @@
-"""What ``metrics.jsonl`` tells: series over training, one value per step."""
+"""``metrics.jsonl`` sorted by kind of event: series over training, one value per step."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.training.condition_gap import gap_sentence
+from undrift.errors import ModelFileError, UsageError, shown
+from undrift.runs.events import Event
+from undrift.schema import from_plain
+from undrift.training.condition_gap import ConditionGap
 
-Record = dict[str, Any]
 Series = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Validation:
-    """One look at the held-out images, at fixed noise.
+    """Error on the held-out images, at fixed noise.
 
     Attributes:
         step: optimiser updates before it.
@@ -30,8 +31,7 @@ class Validation:
         gaussian: (L,) the same of the best Gaussian denoiser, or None if it was not computed.
         in_bits: whether ``loss`` is bits per dimension.
         standard_errors: (L,) of ``losses``, over images; None where they were not recorded.
-        gaps: for each kind of condition, by its name, what
-            `undrift.training.condition_gap.condition_gap` found.
+        gaps: of each kind of condition, by its name.
     """
 
     step: int
@@ -43,7 +43,7 @@ class Validation:
     gaussian: Series | None
     in_bits: bool = False
     standard_errors: Series | None = None
-    gaps: Mapping[str, Record] = field(default_factory=dict)
+    gaps: Mapping[str, ConditionGap] = field(default_factory=dict)
 
     @property
     def noise(self) -> Series:
@@ -65,12 +65,11 @@ class History:
     Attributes:
         train: ``train`` events by step.
         validations: ``validation`` events by step.
-        judged: those of a GAN: what its discriminator made of held-out images.
+        gan_validations: those of a GAN: its discriminator on held-out images.
         grids: ``grid`` events.
         one_steps: ``one_step`` events by step.
         checkpoints: ``checkpoint`` events.
-        evaluations: ``evaluation`` events by step, of samples that could be measured.
-        looks: all ``evaluation`` events by step.
+        evaluations: ``evaluation`` events by step.
         verdict: the ``verdict`` event, if the run had to stop.
         skips: number of steps skipped as non-finite.
         starts: number of processes that worked on the run.
@@ -81,58 +80,56 @@ class History:
         elapsed: seconds from the first to the last event of each process, summed.
     """
 
-    train: tuple[Record, ...]
+    train: tuple[Event, ...]
     validations: tuple[Validation, ...]
-    judged: tuple[Record, ...]
-    grids: tuple[Record, ...]
-    one_steps: tuple[Record, ...]
-    checkpoints: tuple[Record, ...]
-    evaluations: tuple[Record, ...]
-    looks: tuple[Record, ...]
-    verdict: Record | None
+    gan_validations: tuple[Event, ...]
+    grids: tuple[Event, ...]
+    one_steps: tuple[Event, ...]
+    checkpoints: tuple[Event, ...]
+    evaluations: tuple[Event, ...]
+    verdict: Event | None
     skips: int
     starts: int
-    probe: Record | None
-    expectation: Record | None
-    done: Record | None
-    seconds: Record
+    probe: Event | None
+    expectation: Event | None
+    done: Event | None
+    seconds: Mapping[str, float]
     elapsed: float
 
     @classmethod
-    def of(cls, events: Iterable[Record]) -> History:
+    def of(cls, events: Iterable[Event]) -> History:
         """Sort ``events`` out; where a resume repeated a step, the repeat counts."""
-        latest: dict[tuple[str, Any, Any], Record] = {}
-        starts, seconds, elapsed = 0, {}, 0.0
+        latest: dict[tuple[str, int | None, str | None], Event] = {}
+        seconds: dict[str, float] = {}
+        starts, elapsed = 0, 0.0
         before: float | None = None
         for event in events:
-            kind, step, time = event.get("event", ""), event.get("step"), event.get("time")
-            if kind == "start":  # the time between two processes is nobody's
+            if event.kind == "start":  # the time between two processes does not count
                 starts, before = starts + 1, None
-            if isinstance(time, int | float):
-                elapsed += 0.0 if before is None else max(0.0, time - before)
-                before = float(time)
-            if isinstance(event.get("seconds"), int | float):
-                seconds[kind] = seconds.get(kind, 0.0) + float(event["seconds"])
-            latest[kind, step, event.get("weights")] = event
+            elapsed += 0.0 if before is None else max(0.0, event.time - before)
+            before = event.time
+            if event.seconds is not None:
+                seconds[event.kind] = seconds.get(event.kind, 0.0) + event.seconds
+            latest[event.kind, event.step, event.weights] = event
 
-        def of_kind(kind: str) -> tuple[Record, ...]:
+        def of_kind(kind: str) -> tuple[Event, ...]:
             found = [event for (name, _, _), event in latest.items() if name == kind]
-            return tuple(sorted(found, key=lambda event: event.get("step", 0)))
+            return tuple(sorted(found, key=lambda event: event.step or 0))
 
         done, probe, verdict = of_kind("done"), of_kind("probe"), of_kind("verdict")
         expected = of_kind("expectation")
-        looks = of_kind("evaluation")
         return cls(
             train=of_kind("train"),
             validations=tuple(
                 _validation(event) for event in of_kind("validation") if "losses" in event
             ),
-            judged=tuple(event for event in of_kind("validation") if "losses" not in event),
+            gan_validations=tuple(
+                event for event in of_kind("validation") if "losses" not in event
+            ),
             grids=of_kind("grid"),
             one_steps=of_kind("one_step"),
             checkpoints=of_kind("checkpoint"),
-            evaluations=tuple(look for look in looks if look.get("kid") is not None),
-            looks=looks,
+            evaluations=of_kind("evaluation"),
             verdict=verdict[-1] if verdict and not done else None,
             skips=len(of_kind("skip")),
             starts=starts,
@@ -140,13 +137,15 @@ class History:
             expectation=expected[-1] if expected else None,
             done=done[-1] if done else None,
             seconds=seconds,
-            elapsed=float(done[-1].get("seconds", elapsed)) if done else elapsed,
+            elapsed=elapsed if not done or done[-1].seconds is None else done[-1].seconds,
         )
 
     def series(self, name: str) -> tuple[Series, Series]:
         """Images seen and the entry ``name`` of the ``train`` events that have it."""
         pairs = [
-            (event["images"], event[name]) for event in self.train if event.get(name) is not None
+            (event.images, value)
+            for event in self.train
+            if (value := event.number(name)) is not None
         ]
         table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
         return table[:, 0], table[:, 1]
@@ -156,6 +155,11 @@ class History:
         return tuple(entry for entry in self.validations if entry.weights == weights)
 
     @property
+    def measured(self) -> tuple[Event, ...]:
+        """The ``evaluations`` that have a kernel distance."""
+        return tuple(one for one in self.evaluations if one.number("kid") is not None)
+
+    @property
     def main(self) -> tuple[Validation, ...]:
         """Validations of the weights that one samples with: the average's if there are any."""
         return self.validated("ema") or self.validated("raw")
@@ -163,35 +167,53 @@ class History:
     @property
     def halfway(self) -> Validation | None:
         """The first of `main` after half of its images, where it is not the last."""
-        looks = self.main
-        found = next((look for look in looks if look.images >= looks[-1].images / 2), None)
-        return None if found is None or found is looks[-1] else found
+        main = self.main
+        found = next((one for one in main if one.images >= main[-1].images / 2), None)
+        return None if found is None or found is main[-1] else found
 
     @property
     def gap_sentences(self) -> list[str]:
         """Of each kind of condition, whether the model follows it, at the last validation."""
         last = self.main[-1].gaps if self.main else {}
-        return [gap_sentence(name, found) for name, found in last.items()]
+        return [found.sentence(name) for name, found in last.items()]
 
     @property
     def images(self) -> int | None:
         """Real images seen so far."""
-        if self.done is not None and "images" in self.done:
-            return int(self.done["images"])
-        return int(self.train[-1]["images"]) if self.train else None
+        if self.done is not None and self.done.images is not None:
+            return self.done.images
+        return self.train[-1].images if self.train else None
 
 
-def _validation(event: Record) -> Validation:
-    gaussian, errors = event.get("gaussian"), event.get("standard_errors")
+def _gaps(event: Event) -> dict[str, ConditionGap]:
+    found = event.value("condition_gaps") or {}
+    where = f"validation at step {event.step}: condition_gaps"
+    if not isinstance(found, Mapping):
+        raise ModelFileError(f"{where}: {shown(found)}, wanted a mapping; restore metrics.jsonl")
+    try:
+        return {
+            name: from_plain(ConditionGap, one, f"{where}: {name}") for name, one in found.items()
+        }
+    except UsageError as error:
+        raise ModelFileError(f"{error}; restore metrics.jsonl") from error
+
+
+def _validation(event: Event) -> Validation:
+    def series(name: str) -> Series | None:
+        found = event.numbers(name)
+        return None if found is None else np.array(found, dtype=np.float64)
+
+    none = np.zeros(0)
+    log_snr, losses = series("log_snr"), series("losses")
     return Validation(
-        step=int(event["step"]),
-        images=int(event["images"]),
-        weights=str(event.get("weights", "ema")),
-        loss=float(event["loss"]) if event.get("loss") is not None else math.nan,
-        log_snr=np.array(event.get("log_snr", []), dtype=np.float64),
-        losses=np.array(event.get("losses", []), dtype=np.float64),
-        gaussian=None if gaussian is None else np.array(gaussian, dtype=np.float64),
+        step=event.step or 0,
+        images=event.images or 0,
+        weights=event.weights or "ema",
+        loss=math.nan if event.loss is None else event.loss,
+        log_snr=none if log_snr is None else log_snr,
+        losses=none if losses is None else losses,
+        gaussian=series("gaussian"),
         in_bits="bits_per_dim" in event,
-        standard_errors=None if errors is None else np.array(errors, dtype=np.float64),
-        gaps=event.get("condition_gaps", {}),
+        standard_errors=series("standard_errors"),
+        gaps=_gaps(event),
     )

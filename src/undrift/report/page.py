@@ -1,20 +1,22 @@
 """``report.html``: one self-contained page about a run.
 
 Everything is inline: styles, plots as SVG, images as ``data:`` addresses. No script, no network. A
-piece whose file or array is missing is named as missing in its place.
+section whose file or array is missing says so.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jinja2 import Template
 from markupsafe import Markup
 
 from undrift.data.scatter import on_plane
+from undrift.files.document import Document
+from undrift.json_types import JsonObject
 from undrift.names import shell_line
 from undrift.pipelines.diffusion.one_step import NOISE
 from undrift.report.cost import duration, time_by_part
@@ -38,7 +40,7 @@ from undrift.report.gallery import (
 from undrift.report.gan_training import diagnostic_curves, gan_verdict, loss_curves
 from undrift.report.guidance_curve import guidance_chart, scale_lines
 from undrift.report.health import health_figure, health_note
-from undrift.report.history import History, Record
+from undrift.report.history import History
 from undrift.report.html import source, template
 from undrift.report.levels import contrast, fine_share
 from undrift.report.material import ReportMaterial
@@ -48,11 +50,11 @@ from undrift.report.sampler_curve import curve_chart
 from undrift.report.sampler_table import budget_lines
 from undrift.report.sensitivity import seen_tables, with_samples
 from undrift.report.steps import steps_table
-from undrift.report.verdict import judge
+from undrift.report.verdict import verdict_of
 from undrift.report.words import (
     Row,
     flat_rows,
-    game_loss,
+    gan_loss,
     model_rows,
     model_title,
     training_rows,
@@ -156,26 +158,26 @@ def _template(name: str) -> Template:
     return template(_PACKAGE, name)
 
 
-def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
-    history, verdict = record.history, judge(record.history.main)
+def _page(record: RunRecord, material: ReportMaterial, config: str) -> dict[str, object]:
+    history, verdict = record.history, verdict_of(record.history.main)
     gan = loss_curves(history)
     if gan is not None:
-        verdict = gan_verdict(history, game_loss(record.config))
-    if not on_plane(record.config.get("model", {}).get("spec", {}).get("shape", ())):
+        verdict = gan_verdict(history, gan_loss(record.config))
+    if not on_plane([int(n) for n in record.config.numbers("model", "spec", "shape") or ()]):
         verdict = with_samples(verdict, record.evaluation)
     state = _state(record)
-    expected = history.expectation or {}
-    in_vain = state == "done" and expected.get("outcome") == "noise"
+    expected = history.expectation or Document()
+    in_vain = state == "done" and expected.text("outcome") == "noise"
     lines, best = metric_lines(record.evaluation), record.evaluation.best
-    looks = np.array([]) if material.samples is None else material.samples[:1]
+    sample = np.array([]) if material.samples is None else material.samples[:1]
     return {
         "title": record.name,
         "state": "done, noise expected" if in_vain else state,
         "state_tone": "warn" if in_vain else _STATES.get(state, ""),
-        "expected": expected.get("sentence", ""),
+        "expected": expected.text("sentence"),
         "lead": _lead(record),
         "tiles": _tiles(record, material),
-        "backdrop": "checks" if looks.ndim == 4 and looks.shape[-1] == 4 else "",
+        "backdrop": "checks" if sample.ndim == 4 and sample.shape[-1] == 4 else "",
         "samples": sample_gallery(record, material),
         "verdict": verdict,
         "verdict_tone": _VERDICTS[verdict.state],
@@ -194,8 +196,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "curves_note": _curves_note(record),
         "timeline": timeline(record),
         "pairs": nearest_pairs(material),
-        "pairs_missing": "Toy 2-D points coincide by chance: nearness says nothing of copying."
-        if looks.ndim == 4 and on_plane(looks.shape[1:])
+        "pairs_missing": "Toy 2-D points coincide by chance: distances do not show copying."
+        if sample.ndim == 4 and on_plane(sample.shape[1:])
         else "Nearest training images were not looked up.",
         "frames": denoising_frames(material),
         "metrics": lines,
@@ -211,13 +213,15 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
         "contact": contact_sheet(material),
         "model": model_rows(record.config, material.parameters),
         "training": training_rows(record.config),
-        "config": flat_rows(_shareable(record.config)),
+        "config": flat_rows(_shareable(record.config.entries)),
         "cost": [
             Bar(part.name, part.share, f"{duration(part.seconds)}, {part.share:.0%}")
             for part in time_by_part(history, material.seconds)
         ],
         "cost_rows": _cost_rows(record, material),
-        "environment": flat_rows({k: v for k, v in record.environment.items() if k != "command"}),
+        "environment": flat_rows(
+            {k: v for k, v in record.environment.entries.items() if k != "command"}
+        ),
         "command": shell_line(["undrift", "train", "--config", config, "--out", "runs/again"]),
         "started": _command(record.environment),
         "missing": ", ".join(record.missing),
@@ -226,17 +230,17 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> Record:
 
 def _state(record: RunRecord) -> str:
     """State of the run; one whose last step is made is done, though its report is yet to come."""
-    state = str(record.status.get("state", "state unknown"))
-    steps = record.config.get("training", {}).get("steps")
-    last = record.history.train[-1]["step"] if record.history.train else None
+    state = record.status.state or "state unknown"
+    steps = record.config.whole("training", "steps")
+    last = record.history.train[-1].step if record.history.train else None
     return "done" if state == "running" and last is not None and last == steps else state
 
 
 def _lead(record: RunRecord) -> str:
     data, config = record.data, record.config
-    classes = len(data.get("classes", {}))
+    classes = len(data.part("classes").entries)
     kind = "class-conditional" if classes > 1 and _conditional(config) else "unconditional"
-    if config.get("model", {}).get("spec", {}).get("text"):
+    if config.value("model", "spec", "text"):
         kind = "text-conditional"
     made = model_title(config)
     words = f"A{'n' if kind[0] == 'u' else ''} {kind} {made}"
@@ -244,7 +248,7 @@ def _lead(record: RunRecord) -> str:
         words += f" of {shape} images"
     if kind == "class-conditional":
         words += f" in {plural(classes, 'class')}"
-    if train := data.get("splits", {}).get("train"):
+    if train := data.whole("splits", "train"):
         words += f", trained on {train:,} of them"
     images = record.history.images
     if record.history.elapsed:
@@ -254,15 +258,17 @@ def _lead(record: RunRecord) -> str:
     return words + "."
 
 
-def _shareable(config: Record) -> Record:
+def _shareable(config: JsonObject) -> JsonObject:
     """``config`` without the absolute path of the images, which may name a person."""
-    data = {name: entry for name, entry in config.get("data", {}).items() if name != "path"}
-    return {**config, "data": data} if data else config
+    data = config.get("data")
+    if not isinstance(data, Mapping):
+        return config
+    return {**config, "data": {name: one for name, one in data.items() if name != "path"}}
 
 
-def _conditional(config: Record) -> bool:
-    names = config.get("model", {}).get("spec", {}).get("class_names")
-    return names is None or len(names) > 1
+def _conditional(config: Document) -> bool:
+    path = ("model", "spec", "class_names")
+    return config.value(*path) is None or len(config.items(*path)) > 1
 
 
 def _tiles(record: RunRecord, material: ReportMaterial) -> list[dict[str, str]]:
@@ -328,9 +334,9 @@ def _cost_rows(record: RunRecord, material: ReportMaterial) -> list[Row]:
         rate = len(material.samples) / material.sampling_seconds
         spent = f"{len(material.samples):,} in {duration(material.sampling_seconds)}"
         rows.append(("sampling speed", f"{rate:,.1f} images/s ({spent})"))
-    written = sum(int(event.get("bytes", 0)) for event in history.checkpoints)
+    written = sum(event.whole("bytes") or 0 for event in history.checkpoints)
     if written:
-        last = int(history.checkpoints[-1].get("bytes", 0))
+        last = history.checkpoints[-1].whole("bytes") or 0
         count = len(history.checkpoints)
         rows.append(
             ("checkpoints", f"{count} written, {short(last)}B each, {short(written)}B in all")
@@ -338,8 +344,6 @@ def _cost_rows(record: RunRecord, material: ReportMaterial) -> list[Row]:
     return rows
 
 
-def _command(environment: Record) -> str:
-    command: Any = environment.get("command")
-    if isinstance(command, list):
-        return shell_line(command)
-    return str(command) if command else ""
+def _command(environment: Document) -> str:
+    words = environment.items("command")
+    return shell_line(map(str, words)) if words else environment.text("command")

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 from undrift.data.scatter import scatter
 from undrift.data.sources.mixtures import MIXTURES
 from undrift.metrics.points import PERFECT, REACH, SHARE, point_coverage
-from undrift.report.history import Record
 from undrift.report.pictures import Picture, shown
 
 Points = NDArray[np.uint8]
@@ -20,9 +19,9 @@ def cloud(points: Points, label: str, *, side: int, behind: Points | None = None
     return shown(picture, side / picture.width, label)
 
 
-def coverage_sentence(data: Record, points: Points) -> str:
+def coverage_sentence(source: str, points: Points) -> str:
     """Modes and quality, where the modes are known; else nothing."""
-    mixture = MIXTURES.get(str(data.get("source")))
+    mixture = MIXTURES.get(source)
     if mixture is None:
         return ""
     found = point_coverage(mixture.points_of(points), mixture.modes, mixture.std)

@@ -10,15 +10,18 @@ from typing import TypeVar
 
 from undrift.data.report import DataReport
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.document import Document
 from undrift.files.reading import mapping, read_json
 from undrift.files.yaml_reading import read_yaml
+from undrift.json_types import JsonObject
 from undrift.metrics.results import read_measurements
-from undrift.report.history import History, Record
+from undrift.report.history import History
 from undrift.results import CurveResult, EvaluationResult
 from undrift.results.curve import GuidanceResult
 from undrift.results.evaluation import FirstMetrics
 from undrift.results.steps import StepsResult
-from undrift.runs.events import read_events
+from undrift.runs.directory import RunDirectory, Status
+from undrift.runs.events import Event, read_events
 from undrift.schema import check_known, from_plain
 
 _ADVICE = "restore it or delete it"
@@ -50,7 +53,7 @@ class RunRecord:
         config: ``config.yaml``; empty if missing.
         data: ``data.json``; empty if missing.
         environment: ``environment.json``; empty if missing.
-        status: ``status.json``; empty if missing.
+        status: ``status.json``.
         evaluation: ``evaluation/first.json``; without metrics if missing.
         steps: ``evaluation/steps.json``; None of what is no student.
         curve: ``evaluation/curve.json``; None if no curve was measured.
@@ -63,10 +66,10 @@ class RunRecord:
     """
 
     name: str
-    config: Record
-    data: Record
-    environment: Record
-    status: Record
+    config: Document
+    data: Document
+    environment: Document
+    status: Status
     evaluation: FirstMetrics
     steps: StepsResult | None
     curve: CurveResult | None
@@ -88,7 +91,7 @@ class RunRecord:
             raise ModelFileError(f"{directory}: no such run directory; name one in runs/")
         missing: list[str] = []
 
-        def plain(name: str) -> Record:
+        def plain(name: str) -> JsonObject:
             path = directory / name
             if not path.exists():
                 missing.append(name)
@@ -99,7 +102,9 @@ class RunRecord:
         data = plain("data.json")
         _read(partial(check_known, DataReport), data, directory / "data.json")
         environment = plain("environment.json")
-        status = plain("status.json")
+        status = RunDirectory(directory).status()
+        if status == Status():
+            missing.append("status.json")
         first = plain("evaluation/first.json")
         curve = _later(CurveResult, directory / "evaluation/curve.json")
         guidance = _later(GuidanceResult, directory / "evaluation/guidance.json")
@@ -113,9 +118,9 @@ class RunRecord:
             missing.append("samples/step_*.png")
         return cls(
             directory.resolve().name,
-            config,
-            data,
-            environment,
+            Document(entries=config),
+            Document(entries=data),
+            Document(entries=environment),
             status,
             _read(FirstMetrics.read, first, directory / "evaluation/first.json"),
             steps,
@@ -152,25 +157,25 @@ def _later(kind: type[Read], path: Path) -> Read | None:
     return _read(partial(from_plain, kind), _mapping(path), path)
 
 
-def _read(read: Callable[[Record, str], Read], plain: Record, path: Path) -> Read:
+def _read(read: Callable[[JsonObject, str], Read], plain: JsonObject, path: Path) -> Read:
     try:
         return read(plain, str(path))
     except UsageError as error:
         raise ModelFileError(f"{error}; {_ADVICE}") from error
 
 
-def _mapping(path: Path) -> Record:
+def _mapping(path: Path) -> JsonObject:
     read = read_yaml if path.suffix == ".yaml" else read_json
     return mapping(read(path, ModelFileError, _ADVICE), str(path), ModelFileError, _ADVICE)
 
 
-def _grids(directory: Path, events: Sequence[Record]) -> tuple[Grid, ...]:
+def _grids(directory: Path, events: Sequence[Event]) -> tuple[Grid, ...]:
     found: dict[tuple[int, str], Grid] = {}
     for event in events:
-        name = str(event.get("file", ""))
+        name = event.text("file")
         for path in (directory / name, directory / "samples" / name):
             if name and path.is_file():
-                step, weights = int(event["step"]), str(event.get("weights", ""))
+                step, weights = event.step or 0, event.weights or ""
                 found[step, weights] = Grid(step, weights, path)
                 break
     return tuple(found[place] for place in sorted(found))

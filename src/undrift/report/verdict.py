@@ -1,4 +1,4 @@
-r"""What the validation loss says: learning, learned, too early, stuck or memorising.
+r"""The verdict on the validation loss: learning, learned, too early, stuck or memorising.
 
 The yardstick is the best Gaussian denoiser, the optimal one for data with the same mean and
 covariance. It is linear, so any network can reach it, and beating it means having learned more than
@@ -32,11 +32,11 @@ _RISEN = 1.05  # loss over its lowest by more than this: memorising
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement and its reason.
+    """A verdict and its reason.
 
     Attributes:
-        state: the judgement in a word.
-        sentence: the judgement with its figures, for people.
+        state: the verdict in a word.
+        sentence: the verdict with its figures, for people.
     """
 
     state: State
@@ -51,10 +51,10 @@ def summary_ratio(validation: Validation) -> float | None:
     return float(np.exp(np.mean(np.log(np.maximum(ratios, 1e-30)))))
 
 
-def judge(validations: Sequence[Validation]) -> Verdict:
-    """Judge a run by its ``validations``, all of the same weights, oldest first."""
+def verdict_of(validations: Sequence[Validation]) -> Verdict:
+    """The verdict on a run by its ``validations``, all of the same weights, oldest first."""
     if not validations:
-        return Verdict("unknown", "No validation was made, so the training cannot be judged.")
+        return Verdict("unknown", "No validation was made, so there is no verdict on the training.")
     last = validations[-1]
     if not np.isfinite(last.losses).all():
         return Verdict("stuck", "The validation loss is not finite: the network is broken.")
@@ -83,13 +83,13 @@ def judge(validations: Sequence[Validation]) -> Verdict:
                 "(Gaussian) denoiser, which any network can match"
             )
         if trend is None:
-            return Verdict("early", f"Too early to tell. {found}; a trend needs more validations.")
+            return Verdict("early", f"Too early. {found}; a trend needs more validations.")
         if falling:
             change = f"it is still falling, by {1 - trend:.0%} over the second half"
             return Verdict("early", f"Too early, not broken. {found}, but {change}: train longer.")
         return Verdict(
             "stuck",
-            f"Probably broken. {found}, and it no longer falls: look at the learning rate, the "
+            f"Probably broken. {found}, and it no longer falls: check the learning rate, the "
             "data and the gradient norm before training longer.",
         )
     best = _noise(last, int(np.argmin(ratios)))

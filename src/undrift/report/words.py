@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from undrift.errors import shortened
 from undrift.families import family_of_kind
-from undrift.report.history import Record
+from undrift.files.document import Document
+from undrift.json_types import JsonValue
 from undrift.wording import plural
 
 Row = tuple[str, str]
@@ -22,7 +22,7 @@ _SCHEDULES = {
 _PREDICTIONS = {
     "epsilon": "the noise",
     "x0": "the clean image",
-    "v": "the velocity v, a turn between noise and image",
+    "v": "the velocity v (v-prediction)",
     "flow": "the flow's velocity, noise minus image",
     "edm": "EDM's mixture of image and noise, unit variance at every noise level",
 }
@@ -58,72 +58,71 @@ _CODECS = {
 }
 
 
-def model_rows(config: Record, parameters: int | None) -> list[Row]:
+def model_rows(config: Document, parameters: int | None) -> list[Row]:
     """What the model is, from ``config.yaml``; parts that it does not name are left out."""
-    model = _part(config, "model")
-    network, schedule = _part(model, "network"), _part(model, "schedule")
+    model = config.part("model")
+    network, schedule = model.part("network"), model.part("schedule")
     rows: list[Row] = []
-    if network:
-        rows.append(("network", _network(network)))
-    elif model:
-        rows.append(("network", "brought by the user"))
+    if network.entries:
+        rows.append(("network", _kind(network, _NETWORKS) + _figures(network)))
+    elif model.entries:
+        rows.append(("network", "custom"))
     if parameters is not None:
         rows.append(("parameters", f"{parameters:,}"))
-    if codec := _part(model, "codec"):
+    if (codec := model.part("codec")).entries:
         rows.append(("image space", _kind(codec, _CODECS) + _figures(codec)))
-    if schedule:
+    if schedule.entries:
         rows.append(("noise schedule", _kind(schedule, _SCHEDULES) + _figures(schedule)))
     if "parameterization" in model:
-        kind = str(model["parameterization"])
+        kind = model.text("parameterization")
         rows.append(("the network predicts", _PREDICTIONS.get(kind, kind)))
-    if levels := _part(model, "levels"):
-        stratified = ", spread evenly over each batch" if levels.get("stratified") else ""
+    if (levels := model.part("levels")).entries:
+        stratified = ", spread evenly over each batch" if levels.value("stratified") else ""
         rows.append(
             (
                 "noise levels in training",
                 _kind(levels, _LEVELS) + stratified + _figures(levels, "stratified"),
             )
         )
-    if weighting := _part(model, "weighting"):
+    if (weighting := model.part("weighting")).entries:
         rows.append(("weight of the loss", _kind(weighting, _WEIGHTS) + _figures(weighting)))
-    if loss := _part(model, "loss"):
+    if (loss := model.part("loss")).entries:
         rows.append(("loss", _kind(loss, _LOSSES)))
-        rows.append(("gradient penalty", _figures(_part(model, "penalty")).strip(" ()")))
+        rows.append(("gradient penalty", _figures(model.part("penalty")).strip(" ()")))
         rows.append(
             (
                 "updates of the discriminator",
-                f"{model.get('critic_steps')} for each of the generator's",
+                f"{model.whole('critic_steps')} for each of the generator's",
             )
         )
-    if names := _part(model, "spec").get("class_names"):
-        dropped = model.get("label_dropout")
-        hidden = "" if not dropped else f"; hidden {dropped:.0%} of the time, for guidance"
+    if names := model.items("spec", "class_names"):
+        dropped = model.number("label_dropout")
+        hidden = "" if not dropped else f"; dropped {dropped:.0%} of the time, for guidance"
         rows.append(("condition", f"the class, one of {len(names)}{hidden}"))
-    elif model:
+    elif model.entries:
         rows.append(("condition", "none"))
     return rows
 
 
-def model_title(config: Record) -> str:
+def model_title(config: Document) -> str:
     """What the model is called; of an unknown family a model."""
-    model = _part(config, "model")
-    family = family_of_kind(model.get("kind"))
-    return "model" if family is None else family.title(str(model.get("method", "")))
+    family = family_of_kind(config.text("model", "kind") or None)
+    return "model" if family is None else family.title(config.text("model", "method"))
 
 
-def game_loss(config: Record) -> str:
-    """Kind of a GAN's loss; "" where ``config.yaml`` does not say."""
-    return str(_part(_part(config, "model"), "loss").get("kind", ""))
+def gan_loss(config: Document) -> str:
+    """Kind of a GAN's loss; "" where ``config.yaml`` has none."""
+    return config.text("model", "loss", "kind")
 
 
-def training_rows(config: Record) -> list[Row]:
+def training_rows(config: Document) -> list[Row]:
     """How it was trained, from ``config.yaml``."""
-    model, training = _part(config, "model"), _part(config, "training")
+    model, training = config.part("model"), config.part("training")
     rows: list[Row] = []
-    if budget := config.get("budget"):
+    if budget := config.text("budget"):
         rows.append(("budget", f"{budget} of wall clock"))
-    if "steps" in training and "batch_size" in training:
-        steps, batch = int(training["steps"]), int(training["batch_size"])
+    steps, batch = training.whole("steps"), training.whole("batch_size")
+    if steps is not None and batch is not None:
         rows.append(
             (
                 "length",
@@ -131,41 +130,41 @@ def training_rows(config: Record) -> list[Row]:
                 f"{plural(steps * batch, 'image')}",
             )
         )
-    if optimizer := _part(model, "optimizer"):
+    if (optimizer := model.part("optimizer")).entries:
         kind = {"adamw": "AdamW", "muon": "Muon for matrices, AdamW for the rest"}
         rows.append(("optimiser", _kind(optimizer, kind) + _figures(optimizer, "rest", "exclude")))
     for side in ("generator", "discriminator"):
-        if optimizer := _part(model, f"{side}_optimizer"):
+        if (optimizer := model.part(f"{side}_optimizer")).entries:
             kind = {"adamw": "AdamW", "muon": "Muon"}
             rows.append((f"optimiser, {side}", _kind(optimizer, kind) + _figures(optimizer)))
-    if rate := _part(training, "learning_rate"):
+    if (rate := training.part("learning_rate")).entries:
         rows.append(
             (
                 "learning rate",
-                f"rises over {rate.get('warm_up', 0):.0%} of the run, falls to zero over the last "
-                f"{rate.get('decay', 0):.0%}",
+                f"rises over {rate.number('warm_up') or 0:.0%} of the run, falls to zero over the "
+                f"last {rate.number('decay') or 0:.0%}",
             )
         )
-    if lengths := training.get("ema"):
+    if lengths := training.numbers("ema"):
         shown = ", ".join(f"{length:g}" for length in lengths)
         rows.append(("weight averages", f"power-function EMA, relative lengths {shown}"))
-    if training.get("clip"):
-        rows.append(("gradient clipping", f"norm at most {training['clip']:g}"))
+    if clip := training.number("clip"):
+        rows.append(("gradient clipping", f"norm at most {clip:g}"))
     if "precision" in training:
-        where = f"{training['precision']} on {training.get('device', 'cpu')}"
-        threads = training.get("threads")
+        where = f"{training.text('precision')} on {training.text('device', default='cpu')}"
+        threads = training.whole("threads")
         threaded = f", {plural(threads, 'thread')}" if threads else ""
         rows.append(("precision", where + threaded))
     if "seed" in training:
-        rows.append(("seed", str(training["seed"])))
+        rows.append(("seed", str(training.whole("seed"))))
     augmentation = []
-    if model.get("flip"):
+    if model.value("flip"):
         augmentation.append("mirrored at random")
-    if model.get("augment"):
-        family = family_of_kind(model.get("kind"))
-        told = "" if family is None else family.augmented
-        augmentation.append(f"augmented with probability {model['augment']:g}, {told}")
-    if model.get("adapt"):
+    if share := model.number("augment"):
+        family = family_of_kind(model.text("kind") or None)
+        how = "" if family is None else family.augmented
+        augmentation.append(f"augmented with probability {share:g}, {how}")
+    if model.value("adapt"):
         augmentation.append("of what the discriminator sees, as far as it overfits")
     if augmentation:
         rows.append(("augmentation", ", ".join(augmentation)))
@@ -176,42 +175,33 @@ LONGEST = 500
 """Characters of a value that are shown; a vocabulary has thousands."""
 
 
-def flat_rows(mapping: Mapping[str, Any], prefix: str = "") -> list[Row]:
+def flat_rows(mapping: Mapping[str, JsonValue], prefix: str = "") -> list[Row]:
     """Every leaf of a nested mapping as dotted name and value."""
     rows: list[Row] = []
     for name, value in mapping.items():
         if isinstance(value, Mapping):
             rows += flat_rows(value, f"{prefix}{name}.")
-        elif isinstance(value, list):
+        elif isinstance(value, Sequence) and not isinstance(value, str):
             rows.append((prefix + name, " ".join(str(entry) for entry in value)))
         else:
             rows.append((prefix + name, "-" if value is None else shortened(str(value), LONGEST)))
     return rows
 
 
-def _network(network: Record) -> str:
-    return _kind(network, _NETWORKS) + _figures(network)
-
-
-def _kind(part: Record, words: Mapping[str, str]) -> str:
-    kind = str(part.get("kind", ""))
+def _kind(part: Document, words: Mapping[str, str]) -> str:
+    kind = part.text("kind")
     return words.get(kind, kind)
 
 
-def _figures(part: Record, *without: str) -> str:
+def _figures(part: Document, *without: str) -> str:
     """`` (width 64, blocks 2)``: every other entry that is a number or a list of them."""
     shown = []
-    for name, value in part.items():
-        if name in ("kind", *without) or value is None or isinstance(value, str | dict):
+    for name, value in part.entries.items():
+        if name in ("kind", *without) or value is None or isinstance(value, str | Mapping):
             continue
-        entries = value if isinstance(value, list) else [value]
+        entries = value if isinstance(value, Sequence) else [value]
         if not entries:
             continue
         text = " ".join(f"{e:.4g}" if isinstance(e, float) else str(e) for e in entries)
         shown.append(f"{name.replace('_', ' ')} {text}")
     return f" ({', '.join(shown)})" if shown else ""
-
-
-def _part(mapping: Record, name: str) -> Record:
-    value = mapping.get(name)
-    return value if isinstance(value, dict) else {}

@@ -17,15 +17,17 @@ import re
 import stat
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.destination import check_room
 from undrift.files.durable import beside, standing, sweep, write_file, writing
 from undrift.files.ownership import reason
 from undrift.files.reading import read_mapping
+from undrift.json_types import JsonValue
+from undrift.schema import from_plain, to_plain
 
 ROOT = Path("runs")
 LATEST = "latest"
@@ -40,6 +42,27 @@ _STARTING = frozenset(
 _GRID = re.compile(r"step_\d+_\w+\.png")
 _FILES = (*_STARTING, "config.yaml", "best.json", "grid.png", "report.html")
 _FOLDERS = ("samples", "inpainted", "checkpoints", "ema", "pipeline", "best", "evaluation")
+
+
+@dataclass(frozen=True)
+class Status:
+    """``status.json``; nothing is known of a run that has none.
+
+    Attributes:
+        state: "running", "done", "failed" or "interrupted".
+        step: optimiser updates made.
+        steps: of the whole run.
+        heartbeat: when it was last written, in seconds since the epoch.
+    """
+
+    state: str | None = None
+    step: int | None = None
+    steps: int | None = None
+    heartbeat: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.step is not None and self.steps is None:
+            raise UsageError(f"step {self.step} without steps")
 
 
 class RunDirectory:
@@ -108,25 +131,27 @@ class RunDirectory:
         marks = ("environment.json", "status.json", "checkpoints")
         return self.is_run and any((self.path / name).exists() for name in marks)
 
-    def status(self) -> dict[str, Any]:
-        """Contents of ``status.json``: ``state``, ``step``, ``steps``, ``heartbeat``; or nothing.
+    def status(self) -> Status:
+        """Contents of ``status.json``.
 
         Raises:
-            ModelFileError: if the file cannot be read, or is no JSON object.
+            ModelFileError: if the file cannot be read, or is not as `write_status` writes it.
         """
-        path = self.path / "status.json"
+        path, advice = self.path / "status.json", "delete it, the next start writes it anew"
         if not os.path.lexists(path):
-            return {}
-        return read_mapping(path, ModelFileError, "delete it, the next start writes it anew")
+            return Status()
+        plain = read_mapping(path, ModelFileError, advice)
+        known = {one.name: plain[one.name] for one in fields(Status) if one.name in plain}
+        try:
+            return from_plain(Status, known, str(path))
+        except UsageError as error:
+            raise ModelFileError(f"{error}; {advice}") from error
 
     def write_status(self, state: str, step: int, steps: int) -> None:
         """Replace ``status.json``."""
-        self.write_json(
-            "status.json",
-            {"state": state, "step": step, "steps": steps, "heartbeat": time.time()},
-        )
+        self.write_json("status.json", to_plain(Status(state, step, steps, time.time())))
 
-    def write_json(self, name: str, data: Mapping[str, Any]) -> None:
+    def write_json(self, name: str, data: Mapping[str, JsonValue]) -> None:
         """Write a JSON file by rename, so that readers see the old one or the new one."""
         self.write_text(name, json.dumps(data, indent=2, allow_nan=False) + "\n")
 

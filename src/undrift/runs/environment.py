@@ -1,4 +1,4 @@
-"""What a run ran on: versions, device, threads and the commit of undrift's own source tree."""
+"""The environment of a run: versions, device, threads and the commit of undrift's source tree."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import platform
 import re
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -16,21 +17,49 @@ PACKAGES = ("undrift", "torch", "numpy", "pillow", "safetensors", "scikit-learn"
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
-def describe_environment(device: str) -> dict[str, Any]:
-    """Entries of ``environment.json`` and of ``undrift doctor``; nothing here names the user."""
-    entries: dict[str, Any] = {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()} {platform.machine()}",
-        "packages": {name: _version(name) for name in PACKAGES},
-        "device": device,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "command": ["undrift", *sys.argv[1:]],
-        "git": commit_of(Path(__file__).resolve().parents[3]),
-    }
-    return entries
+@dataclass(frozen=True)
+class Environment:
+    """Entries of ``environment.json``; none of them names the user.
+
+    Attributes:
+        python: its version.
+        platform: system and machine.
+        packages: name -> version; None of one that is not installed.
+        device: where the run computes.
+        cores: of the machine.
+        threads: of torch.
+        cpu_capability: vector instructions that torch uses.
+        cuda: name of the GPU; None without one.
+        command: the words of the command line.
+        git: ``commit`` of the source tree that undrift runs from; None of an installed package.
+    """
+
+    python: str
+    platform: str
+    packages: Mapping[str, str | None]
+    device: str
+    cores: int | None
+    threads: int
+    cpu_capability: str
+    cuda: str | None
+    command: tuple[str, ...]
+    git: Mapping[str, str] | None
+
+
+def describe_environment(device: str) -> Environment:
+    """The environment of this process, which computes on ``device``."""
+    return Environment(
+        python=platform.python_version(),
+        platform=f"{platform.system()} {platform.machine()}",
+        packages={name: _version(name) for name in PACKAGES},
+        device=device,
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        cpu_capability=torch.backends.cpu.get_cpu_capability(),
+        cuda=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        command=("undrift", *sys.argv[1:]),
+        git=commit_of(Path(__file__).resolve().parents[3]),
+    )
 
 
 def _version(package: str) -> str | None:

@@ -66,7 +66,7 @@ def load_pipeline(
             )
         return Pipeline.from_pretrained(path, network=network)
     run = open_run(path)
-    if ema is None and weights == "ema" and run.status().get("state") == "done":
+    if ema is None and weights == "ema" and run.status().state == "done":
         if not standing(run.pipeline).is_dir():
             hint = possible(
                 "restore it, or name other weights with --ema or --weights raw", "restore it"

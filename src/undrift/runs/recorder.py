@@ -6,7 +6,6 @@ import io
 import time
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -16,13 +15,15 @@ from rich.progress import Progress as Bar
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import DivergedError
+from undrift.json_types import JsonObject, JsonValue
 from undrift.pipelines import Pipeline, SampleSpec, image_grid
 from undrift.pipelines.maps import maps_of
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog
-from undrift.runs.judge import Judge
 from undrift.runs.log import RunLog
+from undrift.runs.periodic_evaluation import KernelDistanceOnly, PeriodicEvaluation
 from undrift.runs.progress import OnTraining, TrainingProgress
+from undrift.schema import to_plain
 from undrift.training.learner import Learner, Progress
 from undrift.wording import clock
 
@@ -40,7 +41,7 @@ class Recorder:
         events: the run's log.
         learner: of the run.
         log: where to show progress, and to note what went wrong.
-        judge: evaluates samples; None where that is not wanted.
+        evaluation: of samples at intervals; None without.
         callback: called after every update.
         held_out: images to denoise in one step beside each grid; None leaves that out.
         teacher: what the model is distilled from; its images of the same seeds stand at the right.
@@ -52,7 +53,7 @@ class Recorder:
         events: EventLog,
         learner: Learner,
         log: RunLog,
-        judge: Judge | None = None,
+        evaluation: PeriodicEvaluation | None = None,
         callback: OnTraining | None = None,
         held_out: ImageSet | None = None,
         teacher: Pipeline | None = None,
@@ -65,13 +66,13 @@ class Recorder:
         self._events = events
         self._learner = learner
         self._log = log
-        self._judge = judge
+        self._evaluation = evaluation
         self._console = log.console
         self._beat = 0.0
         self._began = self._spoken = time.monotonic()
         self._first: tuple[float, int] | None = None
-        self._looks: set[str] = set()
-        self._latest: dict[str, Any] = {}
+        self._kinds: set[str] = set()
+        self._latest: JsonObject = {}
         self._bar = Bar(
             TextColumn("training"),
             BarColumn(),
@@ -104,21 +105,21 @@ class Recorder:
             found = {"seconds_per_step": seconds_per_step, "steps": steps}
             self._events.write("probe", **found, seconds=probe_seconds)
 
-    def event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+    def event(self, name: str, **entries: JsonValue) -> None:
         """Append an event to ``metrics.jsonl``."""
         self._events.write(name, **entries)
         if name == "train":
             self._latest = entries
         if name == "skip":
             self._log.say(f"step {entries['step']} skipped: {entries['reason']}")
-        if name in ("validation", "grid") and name not in self._looks:
-            self._looks.add(name)
+        if name in ("validation", "grid") and name not in self._kinds:
+            self._kinds.add(name)
             self._first = None  # the first of its kind comes after few steps; later ones are rare
 
     def step(self, progress: Progress) -> None:
         """Show progress and keep the heartbeat of ``status.json``."""
         now = time.monotonic()
-        if self._first is None:  # what came before it says nothing of the pace
+        if self._first is None:  # what came before it is not part of the pace
             self._first = now, progress.step
         began, first = self._first
         if now - self._beat >= HEARTBEAT:
@@ -142,7 +143,7 @@ class Recorder:
                     images=progress.images,
                     step=progress.step,
                     steps=progress.steps,
-                    loss=self._latest.get("loss"),
+                    loss=self._number("loss"),
                     seconds=time.perf_counter() - self._began,
                 )
             )
@@ -197,22 +198,28 @@ class Recorder:
 
     def evaluate(self, progress: Progress, pipeline: Pipeline) -> None:
         """Measure samples of the averaged weights, and keep the best weights."""
-        if self._judge is None:
+        if self._evaluation is None:
             return
         before = time.perf_counter()
-        found = self._judge.judge(pipeline, progress.step, progress.fraction)
+        found = self._evaluation.evaluate(pipeline, progress.step, progress.fraction)
         seconds = time.perf_counter() - before
         self.event(
-            "evaluation", step=progress.step, images=progress.images, seconds=seconds, **found
+            "evaluation",
+            step=progress.step,
+            images=progress.images,
+            seconds=seconds,
+            **to_plain(found),
         )
-        if "verdict" in found:  # it is told, and the run goes on: its user decides
-            self._log.say(f"step {progress.step}: {found['verdict']}")
+        if not isinstance(found, KernelDistanceOnly) and found.verdict is not None:
+            self._log.say(f"step {progress.step}: {found.verdict}")  # whether to stop, users decide
 
     def _note(self) -> str:
-        if not self._latest:
-            return ""
-        rate = self._latest["images_per_second"]
-        return f"loss {self._latest['loss']:.4f}  {rate:.0f} images/s"
+        loss, rate = self._number("loss"), self._number("images_per_second")
+        return "" if loss is None or rate is None else f"loss {loss:.4f}  {rate:.0f} images/s"
+
+    def _number(self, name: str) -> float | None:
+        value = self._latest.get(name)
+        return value if isinstance(value, int | float) else None
 
 
 def grid_shape(spec: SampleSpec) -> tuple[int, int]:

@@ -43,17 +43,17 @@ def training_facts(directory: Path) -> TrainingFacts:
     seconds, began, health = 0.0, None, None
     last = 0.0
     for event in read_events(RunDirectory(directory).events):
-        kind, time = event["event"], event["time"]
+        kind, time = event.kind, event.time
         if kind == "start":
             seconds += 0.0 if began is None else last - began
             began, starts = time, starts + 1
         if kind in _LOOP:
             last = time
         if kind == "train":
-            steps, images = event["step"], event["images"]
+            steps, images = event.step or 0, event.images or 0
         if kind == "evaluation":
-            health = event.get("state")
+            health = event.text("state") or None
         if kind == "probe":
-            seconds += event.get("seconds") or 0.0
+            seconds += event.seconds or 0.0
     seconds += 0.0 if began is None else last - began
     return TrainingFacts(steps, images, seconds, starts, health)

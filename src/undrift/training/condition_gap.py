@@ -13,7 +13,7 @@ interval is over the N differences, which are paired by image.
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -22,6 +22,35 @@ from undrift.randomness import derangement
 
 Z = 1.96
 """Half a 95 % interval in standard errors."""
+
+
+@dataclass(frozen=True)
+class ConditionGap:
+    """The gap of equation (1) of one kind of condition.
+
+    Attributes:
+        gaps: (L,) at L noise levels.
+        standard_errors: (L,) of these.
+        gap: their mean, paired by image.
+        standard_error: of the mean.
+        loss: the mean error under the own conditions.
+    """
+
+    gaps: tuple[float, ...]
+    standard_errors: tuple[float, ...]
+    gap: float
+    standard_error: float
+    loss: float
+
+    def sentence(self, name: str) -> str:
+        """Say in words whether a model follows its conditions of the kind ``name``."""
+        low, high = self.gap - Z * self.standard_error, self.gap + Z * self.standard_error
+        share = (
+            f"{self.gap / self.loss:+.1%} (95% interval {low / self.loss:+.1%} to "
+            f"{high / self.loss:+.1%})"
+        )
+        verdict = "" if low > 0 else "; so far nothing shows that the model follows it"
+        return f"condition gap: with {name} shuffled, the held-out loss changes by {share}{verdict}"
 
 
 def others(count: int, seed: int) -> Tensor:
@@ -53,38 +82,20 @@ def shuffled(
     }
 
 
-def condition_gap(right: Tensor, wrong: Tensor) -> dict[str, Any]:
-    """Return the gap of equation (1) as entries of an event.
+def condition_gap(right: Tensor, wrong: Tensor) -> ConditionGap:
+    """Return the gap of equation (1).
 
     Args:
         right: (L, N) errors of N images at L noise levels under their own conditions.
         wrong: (L, N) under those of other images.
-
-    Returns:
-        ``gaps`` and their ``standard_errors`` by level, and ``gap`` and ``standard_error`` of their
-        mean, paired by image; ``loss`` is the mean error under the own conditions.
     """
     differences = (wrong - right).double()
     by_image = differences.mean(0)
     root = math.sqrt(len(by_image))
-    return {
-        "gaps": differences.mean(1).tolist(),
-        "standard_errors": (differences.std(1, correction=1) / root).tolist(),
-        "gap": float(by_image.mean()),
-        "standard_error": float(by_image.std(correction=1) / root),
-        "loss": float(right.double().mean()),
-    }
-
-
-def gap_sentence(name: str, found: dict[str, Any]) -> str:
-    """Say in words whether a model follows its conditions of one kind.
-
-    Args:
-        name: of the kind, such as ``text``.
-        found: from `condition_gap`.
-    """
-    gap, error, loss = (float(found[key]) for key in ("gap", "standard_error", "loss"))
-    low, high = gap - Z * error, gap + Z * error
-    share = f"{gap / loss:+.1%} (95% interval {low / loss:+.1%} to {high / loss:+.1%})"
-    verdict = "" if low > 0 else "; so far nothing shows that the model follows it"
-    return f"condition gap: with {name} shuffled, the held-out loss changes by {share}{verdict}"
+    return ConditionGap(
+        gaps=tuple(differences.mean(1).tolist()),
+        standard_errors=tuple((differences.std(1, correction=1) / root).tolist()),
+        gap=float(by_image.mean()),
+        standard_error=float(by_image.std(correction=1) / root),
+        loss=float(right.double().mean()),
+    )

@@ -7,7 +7,6 @@ import copy
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from undrift.errors import (
 )
 from undrift.families import family_of
 from undrift.files.lock import FileLock
+from undrift.json_types import JsonValue
 from undrift.names import shell_line
 from undrift.runs import configuration
 from undrift.runs.configuration import RunConfig
@@ -39,6 +39,7 @@ from undrift.runs.expectation import expectation_of
 from undrift.runs.loading import configuration_of, load_pipeline
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import build_learner
+from undrift.schema import to_plain
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.compiling import is_from_compiler
 from undrift.training.distributed import World
@@ -79,7 +80,7 @@ class OpenRun:
         network = copy.deepcopy(self.network)
         return build_learner(config, self.world.device, network=network)
 
-    def note(self, event: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+    def note(self, event: str, **entries: JsonValue) -> None:
         """Append one event to ``metrics.jsonl``."""
         with contextlib.closing(EventLog(self.directory.events)) as events:
             events.write(event, **entries)
@@ -152,7 +153,7 @@ def begin_run(opened: OpenRun, config: RunConfig, data: ImageSet) -> None:
     if not opened.world.first:
         return
     run, log = opened.directory, opened.log
-    run.write_json("environment.json", describe_environment(config.training.device))
+    run.write_json("environment.json", to_plain(describe_environment(config.training.device)))
     run.write_json("data.json", data.report.to_json())
     for line in finding_lines(data.report, training=True):
         log.say(line)

@@ -221,7 +221,7 @@ def is_finished(run: RunDirectory, stored: RunConfig) -> bool:
     An extension writes its configuration first: a status of fewer steps is out of date.
     """
     status = run.status()
-    return status.get("state") == "done" and status.get("steps") == stored.training.steps
+    return status.state == "done" and status.steps == stored.training.steps
 
 
 def device_of(start: Start, options: TrainOptions) -> str:

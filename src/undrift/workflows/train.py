@@ -24,9 +24,9 @@ from undrift.options.train import TrainOptions
 from undrift.runs import EventLog, RunDirectory
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
-from undrift.runs.judge import Judge
 from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
+from undrift.runs.periodic_evaluation import PeriodicEvaluation
 from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import build_learner, resolve
 from undrift.runs.recorder import Recorder
@@ -57,7 +57,7 @@ class Run:
 
     @property
     def summary(self) -> str:
-        """Where to look, as a line: the report, or the pipeline of a run without one."""
+        """The line that names the report, or the pipeline of a run without one."""
         return f"report  {self.report}" if self.report.exists() else f"pipeline  {self.pipeline}"
 
     def __repr__(self) -> str:
@@ -159,16 +159,18 @@ def _train(
     store, snapshots, checkpoint = opening.stores(run)
     if checkpoint is None:
         opening.copy_initial_weights(run, config, learner)
-    judge = None
+    evaluation = None
     if plan.evaluate_every is not None:
-        judge = Judge(directory, train, held_out, plan.device, plan.evaluate_samples)
+        evaluation = PeriodicEvaluation(
+            directory, train, held_out, plan.device, plan.evaluate_samples
+        )
     with contextlib.ExitStack() as stack:
         events = recorder = None
         if first:
             events = stack.enter_context(contextlib.closing(EventLog(directory.events)))
             teacher = family_of(config.model).teacher(config.model)
             recorder = Recorder(
-                directory, events, learner, run.log, judge, callback, validation, teacher
+                directory, events, learner, run.log, evaluation, callback, validation, teacher
             )
         spent = probe_seconds + training_facts(directory.path).seconds
         pacing = BudgetPacing(directory, config, run.world, run.log, events, spent)

@@ -43,7 +43,7 @@ from undrift.networks import (
 from undrift.pipelines import DiffusionPipeline, Pipeline, SampleSpec
 from undrift.pipelines.diffusion.one_step import OneStep, denoise_once
 from undrift.randomness import Draws, generator, key
-from undrift.schema import check_ranges
+from undrift.schema import check_ranges, to_plain
 from undrift.training.condition_gap import condition_gap, shuffled
 from undrift.training.gaussian import error as gaussian_error
 from undrift.training.held_out import condition_at, pixels_at, spread
@@ -289,7 +289,7 @@ class DiffusionLearner:
         }
         if wrong_ones:
             result["condition_gaps"] = {
-                name: condition_gap(right, each)
+                name: to_plain(condition_gap(right, each))
                 for name, each in zip(wrong_ones, wrong, strict=True)
             }
         if self._eigenvalues is not None:

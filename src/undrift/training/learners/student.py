@@ -32,6 +32,7 @@ from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.pipelines.student import StudentModel
 from undrift.pipelines.student.model import bound_estimate
 from undrift.randomness import Draws, generator, key
+from undrift.schema import to_plain
 from undrift.training.condition_gap import condition_gap, shuffled
 from undrift.training.held_out import condition_at, pixels_at, spread
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
@@ -248,7 +249,7 @@ class StudentLearner:
 
         right = losses(given)
         wrong = {
-            name: condition_gap(right[None], losses(one)[None])
+            name: to_plain(condition_gap(right[None], losses(one)[None]))
             for name, one in shuffled(spec, given, count, self._seed).items()
         }
         return {"loss": float(right.mean())} | ({"condition_gaps": wrong} if wrong else {})

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from rich.console import Console
+from tests.report.fake_run import history_of
 
 from undrift.data import ImageSet
 from undrift.errors import DivergedError
@@ -18,12 +19,12 @@ from undrift.options.train import TrainOptions
 from undrift.pipelines import Samples
 from undrift.report.health import health_figure, health_note
 from undrift.report.history import History
-from undrift.runs import judge
+from undrift.runs import periodic_evaluation
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import EventLog, read_events
 from undrift.runs.images import load_images
-from undrift.runs.judge import Judge
 from undrift.runs.log import RunLog
+from undrift.runs.periodic_evaluation import PeriodicEvaluation
 from undrift.runs.recorder import Recorder
 from undrift.training.learner import Progress
 
@@ -33,7 +34,7 @@ STEPS = 16
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compare in pixels: nothing is to be fitted first."""
-    monkeypatch.setattr(judge, "quick_space", lambda _: "pixels")
+    monkeypatch.setattr(periodic_evaluation, "quick_space", lambda _: "pixels")
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ class Drawing:
 
 
 def watched(path: Path, digits: ImageSet, kinds: list[int]) -> tuple[RunDirectory, str]:
-    """Look at a run that makes so many kinds of images at each look."""
+    """Evaluate a run that makes so many kinds of images at each evaluation."""
     run, shown = RunDirectory(path), io.StringIO()
     run.make()
     train, validation = digits.split("train"), digits.split("validation")
@@ -70,7 +71,7 @@ def watched(path: Path, digits: ImageSet, kinds: list[int]) -> tuple[RunDirector
         log,
         None,  # type: ignore[arg-type]
         RunLog(Console(file=shown, width=200), run.path / "log.txt"),
-        Judge(run, train, validation, "cpu"),
+        PeriodicEvaluation(run, train, validation, "cpu"),
     )
     for k, count in enumerate(kinds, start=1):
         pipeline = Drawing(train.images, count)
@@ -80,7 +81,7 @@ def watched(path: Path, digits: ImageSet, kinds: list[int]) -> tuple[RunDirector
 
 
 def states(run: RunDirectory) -> list[str]:
-    return [event["state"] for event in read_events(run.events)]
+    return [event.text("state") for event in read_events(run.events)]
 
 
 def test_a_planted_collapse_is_told_and_stops_nothing(tmp_path: Path, digits: ImageSet) -> None:
@@ -91,8 +92,8 @@ def test_a_planted_collapse_is_told_and_stops_nothing(tmp_path: Path, digits: Im
     assert len(lines) == 2 and "coverage" in lines[1]
     assert "collapsed" in (run.path / "log.txt").read_text()
     history = History.of(read_events(run.events))
-    assert "At 1 of 5 looks the run had failed" in health_note(history)
-    assert "It came back at 320 images" in health_note(history)
+    assert "The run had failed at 1 of 5 evaluations" in health_note(history)
+    assert "It recovered at 320 images" in health_note(history)
     assert health_figure(history) is not None
 
 
@@ -101,37 +102,37 @@ def test_samples_that_are_not_finite_are_told(tmp_path: Path, digits: ImageSet) 
     assert states(run) == ["healthy", "not_finite"]
     assert "step 2: not finite" in shown
     event = read_events(run.events)[-1]
-    assert event["fd"] is None and "3 of 9" in event["reason"]
+    assert "fd" in event and event.number("fd") is None and "3 of 9" in event.text("reason")
     history = History.of(read_events(run.events))
-    assert len(history.evaluations) == 1 and len(history.looks) == 2
+    assert len(history.measured) == 1 and len(history.evaluations) == 2
     assert "not finite" in health_note(history) and health_figure(history) is not None
 
 
 def test_a_distance_that_cannot_be_had_is_no_failure(
     tmp_path: Path, digits: ImageSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = judge.measure
+    whole = periodic_evaluation.measure
 
     def without(*arguments: Any) -> Measurements:
         found = whole(*arguments)
         metrics = {name: one for name, one in found.metrics.items() if name != "fd"}
         return replace(found, metrics=metrics, missing={"fd": "too few images"})
 
-    monkeypatch.setattr(judge, "measure", without)
+    monkeypatch.setattr(periodic_evaluation, "measure", without)
     run, shown = watched(tmp_path / "run", digits, [1000])
     (event,) = read_events(run.events)
-    assert event["reason"] == "too few images" and "state" not in event and shown == ""
+    assert event.text("reason") == "too few images" and "state" not in event and shown == ""
     assert health_note(History.of([event])) == ""
 
 
-def test_healthy_looks_are_silent(tmp_path: Path, digits: ImageSet) -> None:
+def test_healthy_evaluations_are_silent(tmp_path: Path, digits: ImageSet) -> None:
     run, shown = watched(tmp_path / "run", digits, [400, 1000, 900])
     assert states(run) == ["healthy"] * 3 and shown == ""
     note = health_note(History.of(read_events(run.events)))
-    assert note.startswith("At none of 3 looks had it diverged or collapsed")
+    assert note.startswith("No divergence or collapse at 3 evaluations")
 
 
-def test_a_run_that_goes_on_remembers_and_a_look_made_again_counts_once(
+def test_a_run_that_goes_on_remembers_and_an_evaluation_made_again_counts_once(
     tmp_path: Path, digits: ImageSet
 ) -> None:
     """The second process makes steps 2 and 3 again: of what came after step 1 nothing counts."""
@@ -140,9 +141,9 @@ def test_a_run_that_goes_on_remembers_and_a_look_made_again_counts_once(
     assert states(run) == ["healthy", "suspect", "collapsed", "healthy", "suspect"]
 
 
-def test_older_runs_and_runs_that_nobody_looked_at_are_no_failures() -> None:
-    assert health_note(History.of([])) == "" and health_figure(History.of([])) is None
+def test_older_runs_and_runs_without_evaluations_are_no_failures() -> None:
+    assert health_note(history_of([])) == "" and health_figure(history_of([])) is None
     older = [{"event": "evaluation", "step": 1, "images": 64, "kid": 0.1}]
-    assert health_note(History.of(older)) == "" and len(History.of(older).evaluations) == 1
+    assert health_note(history_of(older)) == "" and len(history_of(older).measured) == 1
     stopped = [{"event": "verdict", "state": "not_finite", "verdict": "training diverged: 10"}]
-    assert "was stopped: training diverged: 10" in health_note(History.of(stopped))
+    assert "was stopped: training diverged: 10" in health_note(history_of(stopped))
