@@ -79,9 +79,9 @@ def test_signs_that_mean_nothing_are_not_told(loss: str) -> None:
     assert "held-out images stood at 0.37 on" in sentence
 
 
-def test_a_look_without_training_images_tells_of_no_overfitting() -> None:
+def test_a_validation_without_training_images_shows_no_overfitting() -> None:
     sentence = gan_verdict(history(real_sign=0.2), "hinge").sentence
-    assert "for real" not in sentence and "No held-out images were judged" in sentence
+    assert "for real" not in sentence and "was not evaluated on held-out" in sentence
 
 
 def test_the_report_judges_by_the_runs_own_loss() -> None:

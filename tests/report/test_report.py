@@ -21,7 +21,7 @@ from undrift.report.cost import duration, time_by_part
 from undrift.report.curves import smoothed
 from undrift.report.history import Validation
 from undrift.report.pictures import strip, thumbnail
-from undrift.report.verdict import judge, summary_ratio
+from undrift.report.verdict import summary_ratio, verdict_of
 
 SECTIONS = (
     "samples",
@@ -204,7 +204,7 @@ def test_an_empty_directory_says_what_is_missing(tmp_path: Path):
     for name in ("config.yaml", "data.json", "metrics.jsonl", "evaluation/first.json"):
         assert f"{name}" in found.said
     assert found.text.count('class="missing"') == 11
-    assert "cannot be judged" in found.said
+    assert "no verdict on the training" in found.said
 
 
 def test_half_a_run_makes_a_page(tmp_path: Path):
@@ -312,7 +312,7 @@ def looks(*ratios: float, worst: float = 1.0, losses: tuple[float, ...] = ()) ->
     ("validations", "state", "says"),
     [
         ([], "unknown", "No validation"),
-        (looks(3.0), "early", "Too early to tell"),
+        (looks(3.0), "early", "Too early. On average"),
         (looks(5.0, 3.0, 2.0, 1.5, 1.2), "early", "Too early, not broken"),
         (looks(1.4, 1.3, 1.2, 1.2, 1.2), "stuck", "Probably broken"),
         (looks(1.0, 1.0, 1.0, 1.0, 1.0), "stuck", "no longer falls"),
@@ -324,7 +324,7 @@ def looks(*ratios: float, worst: float = 1.0, losses: tuple[float, ...] = ()) ->
     ],
 )
 def test_verdict(validations: list[Validation], state: str, says: str):
-    found = judge(validations)
+    found = verdict_of(validations)
     assert found.state == state, found.sentence
     assert says in found.sentence
 
@@ -334,7 +334,7 @@ def test_the_second_half_is_of_the_images_and_not_of_the_validations():
     dense = [(100, 2.0), (200, 0.8), (300, 0.62), (400, 0.6), (2500, 0.51), (5000, 0.5)]
     made = looks(*(ratio for _, ratio in dense))
     entries = [replace(look, images=at) for (at, _), look in zip(dense, made, strict=True)]
-    found = judge(entries)
+    found = verdict_of(entries)
     assert found.state == "learned"
     assert "changed by -2%" in found.sentence
 
@@ -342,7 +342,7 @@ def test_the_second_half_is_of_the_images_and_not_of_the_validations():
 def test_verdict_needs_its_yardstick():
     look = looks(0.5)[0]
     blind = Validation(1, 64, "ema", 0.5, look.log_snr, look.losses, None)
-    assert judge([blind]).state == "unknown"
+    assert verdict_of([blind]).state == "unknown"
     assert summary_ratio(blind) is None
     assert summary_ratio(look) == pytest.approx(0.5)
 

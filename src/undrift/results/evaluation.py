@@ -16,6 +16,7 @@ from undrift.metrics.results import (
     read_measurements,
 )
 from undrift.results.result import Result
+from undrift.runs.periodic_evaluation import BestWeights
 from undrift.schema import optional
 
 
@@ -117,8 +118,41 @@ class ShownMetrics(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoMetrics:
+    """Why a run has no first metrics: its images are all the same.
+
+    Attributes:
+        metrics: none.
+        missing: name of a metric -> why.
+        sensitivity: none.
+        sensitivity_missing: why it was not tested what metrics notice.
+    """
+
+    metrics: Mapping[str, MetricResult] = field(default_factory=dict)
+    missing: Mapping[str, str]
+    sensitivity: tuple[Sensitivity, ...] = ()
+    sensitivity_missing: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestResult(Measurements, BestWeights):
+    """Metrics of the weights that validated best."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstResult(Measurements):
+    """The metrics that a run computes when its training ends, ``evaluation/first.json``.
+
+    Attributes:
+        best: the same of the weights that validated best; None where none were chosen.
+    """
+
+    best: BestResult | None = optional()
+
+
+@dataclass(frozen=True, kw_only=True)
 class FirstMetrics:
-    """The metrics that a run computes when its training ends, as far as reports show them.
+    """``evaluation/first.json`` of any version, as far as reports show it.
 
     Attributes:
         metrics: by name.

@@ -34,13 +34,14 @@ from undrift.pipelines import Pipeline, Progress, Samples
 from undrift.report import gather_material, write_report
 from undrift.report.history import History
 from undrift.report.steps import steps_table
+from undrift.results.evaluation import BestResult, FirstResult, NoMetrics
 from undrift.runs.activity import activity
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
-from undrift.runs.judge import best_so_far
 from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
+from undrift.runs.periodic_evaluation import best_so_far
 from undrift.runs.recipes import build_learner
 from undrift.runs.recorder import draw_grid
 from undrift.schema import to_plain
@@ -69,7 +70,7 @@ TESTING = 10.0
 """Seconds that evaluation and report usually take beside drawing and fitting."""
 
 VIEW_BYTES = 2**29
-"""Pixels of each split that metrics and report look at."""
+"""Pixels of each split that metrics and report use."""
 
 
 def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSignals) -> None:
@@ -118,25 +119,26 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
     log.say(f"drew {plural(len(samples.images), 'sample')} in {sampling:.1f} s")
 
     began = time.perf_counter()
-    metrics = _measured(samples, train, data, config, log, check)
-    if (best := best_so_far(run)) is not None:
+    first = _measured(samples, train, data, config, log, check)
+    if isinstance(first, Measurements) and (weights := best_so_far(run)) is not None:
         log.say(f"drawing {plural(count, 'sample')} of the weights that validated best")
         chosen = Pipeline.from_pretrained(run.best, network=network)
         drawn = _drawn(chosen.to(pipeline.device), count, draw, log, check)
-        metrics["best"] = best | _measured(drawn, train, data, config, log, check)
-    run.write_json("evaluation/first.json", metrics)
+        found = _measured(drawn, train, data, config, log, check)
+        first = FirstResult(**vars(first), best=BestResult(**vars(weights), **vars(found)))
+    run.write_json("evaluation/first.json", to_plain(first))
     measuring = time.perf_counter() - began
     log.say(f"measured them in {measuring:.1f} s")
-    for entry in metrics["metrics"].values():
+    for one in first.metrics.values():
         low, high, floor = (
-            "none" if entry[name] is None else f"{entry[name]:.4g}"
-            for name in ("low", "high", "floor")
+            "none" if end is None else f"{end:.4g}" for end in (one.low, one.high, one.floor)
         )
-        log.say(f"  {entry['name']}: {entry['value']:.4g} ({low} to {high}; real images {floor})")
+        log.say(f"  {one.name}: {one.value:.4g} ({low} to {high}; real images {floor})")
     if pipeline.few_steps:
         _steps(pipeline, teacher, count, draw, train, data, opened, config, check)
     log.say("writing the report")
-    _report(run, config, train, pipeline, samples, {"sampling": sampling, "metrics": measuring})
+    seconds = {"sampling": sampling, "metrics": measuring}
+    _report(run, config, train, pipeline, draw, samples, seconds)
 
 
 def say_closing(opened: OpenRun, config: RunConfig, data: ImageSet) -> None:
@@ -169,11 +171,11 @@ def _drawn(
     """``count`` samples, with progress."""
     with activity(log.console, "drawing samples") as show:
 
-        def told(progress: Progress) -> None:
+        def shown(progress: Progress) -> None:
             check()
             show(progress.done, progress.total)
 
-        return draw(pipeline, count, on_progress=told)
+        return draw(pipeline, count, on_progress=shown)
 
 
 def _report(
@@ -181,6 +183,7 @@ def _report(
     config: RunConfig,
     train: Images,
     pipeline: Pipeline,
+    draw: Draw,
     samples: Samples,
     seconds: dict[str, float],
 ) -> Path:
@@ -188,7 +191,7 @@ def _report(
     trajectory = None
     if "trajectory" in pipeline.capabilities:
         followed = FOLLOWED_POINTS if on_plane(spec.shape) else 1
-        trajectory = pipeline(followed, seed=0, trajectory=followed).trajectory
+        trajectory = draw(pipeline, followed, trajectory=followed).trajectory
     material = gather_material(
         samples.images,
         samples.labels,
@@ -229,13 +232,13 @@ def _measured(
     config: RunConfig,
     log: RunLog,
     check: Callable[..., None],
-) -> dict[str, Any]:
+) -> Measurements | NoMetrics:
     """The quick metrics against the held-out images, or all images where none are held out."""
     try:
         comparison = _comparison(samples, train, data, config, log, check)
     except UsageError as error:  # of copies of one image: the run has its report without metrics
-        missing = {"sensitivity": [], "sensitivity_missing": str(error)}
-        return {"metrics": {}, "missing": dict.fromkeys(QUICK, str(error)), **missing}
+        missing = dict.fromkeys(QUICK, str(error))
+        return NoMetrics(missing=missing, sensitivity_missing=str(error))
     log.say(f"evaluating {plural(len(samples.images), 'sample')}: {', '.join(QUICK)}")
     with activity(log.console, "evaluating samples") as show:
 
@@ -246,7 +249,7 @@ def _measured(
         found = measure(comparison, QUICK, before)
     log.say("testing what these metrics see on real images, corrupted in known ways")
     check()
-    return to_plain(with_sensitivity(found, comparison))
+    return with_sensitivity(found, comparison)
 
 
 def _comparison(
@@ -268,12 +271,12 @@ def _comparison(
     log.say("fitting features to the training images, unless they are cached")
     with activity(log.console, "fitting features") as show:
 
-        def told(seen: int, total: int, left: float) -> None:
+        def on_fit(seen: int, total: int, left: float) -> None:
             check()
             show(seen, total)
 
         extractor, classifier = open_spaces(
-            train, quick_space(train), device=config.training.device, on_fit=told
+            train, quick_space(train), device=config.training.device, on_fit=on_fit
         )
     return Comparison(
         Images(samples.images, labelled),
