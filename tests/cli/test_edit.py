@@ -225,6 +225,38 @@ def test_variations_near_an_image(tmp_path, capsys):
 BOUNDED = "--operator blur:1 --variants 3 --steps 3 --method ddnm --interval 0.8".split()
 
 
+def test_bounds_of_a_mask_hold_for_what_is_filled_in(tmp_path, capsys):
+    """Known pixels have no width and do not count: they would make any bounds look right."""
+    words = "data.npz --mask left --variants 3 --steps 3 --method ddnm -n 3".split()
+    bounded = ["model", *words, "--interval", "0.8"]
+    assert main(["edit", *bounded, "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "calibrated on 7 images of data.npz" in printed
+    found = np.load(tmp_path / "out" / "spread.npz")
+    images, left = np.load("data.npz")["images"], np.arange(5) < 2
+    assert len({*found["rows"], *found["calibration_rows"]}) == 10
+    rows = images[found["rows"]]
+    assert (found["low"][:, :, ~left] == rows[:, :, ~left]).all()
+    assert (found["high"] - found["low"])[:, :, left].min() > 1
+    inside = ((rows >= found["low"]) & (rows <= found["high"]))[:, :, left]
+    assert f"bounds of 80%: {inside.mean():.1%} of the pixels" in printed
+    # the scale is that of the other images, restored with the next seed
+    mask, others = np.tile(left, (6, 1)), images[found["calibration_rows"]]
+    restored = small().inpaint(others, mask, variants=3, steps=3, seed=1, method="ddnm")
+    half = scale_of(others, restored, 3, 0.8, mask) * (found["std"] + 1)
+    high = np.clip(found["mean"] + half, 0, 255)
+    np.testing.assert_allclose(found["high"][:, mask], high[:, mask], atol=1e-3)
+    assert main(["inpaint", *bounded, "--out", str(tmp_path / "same"), "--quiet"]) == 0
+    same = np.load(tmp_path / "same" / "spread.npz")
+    assert all(np.array_equal(same[name], found[name]) for name in found)
+    plain = ["inpaint", "gan", *words[:3], "--variants", "2", "-n", "2", "--iterations", "1"]
+    assert main([*plain, "--out", str(tmp_path / "plain"), "--quiet"]) == 0
+    assert set(np.load(tmp_path / "plain" / "spread.npz")) == {"mean", "std"}
+    fails(
+        capsys, ["inpaint", "model", *words[:3], "--interval", "0.9", "--variants", "1"], 2, "2 v"
+    )
+
+
 def test_mean_deviation_and_bounds_are_written(tmp_path, capsys, monkeypatch):
     calls = spied(monkeypatch)
     words = ["edit", "model", "data.npz", "--measure", "-n", "3", *BOUNDED]

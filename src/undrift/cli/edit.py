@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -22,7 +22,7 @@ from undrift.cli.flags import (
     repeated,
 )
 from undrift.cli.inpaint import BESIDE, SHOWN, Inpaint, counted, inpaint, labels_of
-from undrift.cli.spread import SPREAD, covered, scale_of, write_spread
+from undrift.cli.spread import SPREAD, calibrated, covered, random_rows, write_spread
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options.options import WeightsOptions
@@ -32,11 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from undrift.data import ImageSet
-    from undrift.pipelines import Pipeline, Samples
-
-CALIBRATION = 20
-"""Held-out images that bounds are calibrated on, at most where fewer will do."""
+    from undrift.pipelines import Samples
 
 MISSED = 1.0
 """Pixel values by which an inversion may miss an image without a warning."""
@@ -71,9 +67,10 @@ class Edit(ProcessFlags, WeightsOptions):
             operator or mask, restore them, and test whether the results are spread as they should
             be: a p-value for this method and number of steps. DATA are not needed.
         measure: put DATA through the operator first, too; prints how near the results come.
-        interval: of the operator: also write bounds of every pixel that hold so many of the pixels
-            of a new image on average, as 0.9, calibrated on 20 other held-out images, which are
-            restored under the same conditions. Both are drawn from the split at random, by --seed.
+        interval: of the operator or mask: also write bounds of every pixel that hold so many of
+            the pixels of a new image on average, as 0.9, calibrated on 20 other held-out images,
+            which are restored under the same conditions. Both are drawn from the split at random,
+            by --seed.
         noise: of the operator: standard deviation of the error of pixels, in pixel values from 0 to
             255.
         method: of the operator or mask: moments (the default), pigdm or dps, which pass back
@@ -143,7 +140,7 @@ class Edit(ProcessFlags, WeightsOptions):
         if self.interval is not None and self.variants < 2:
             raise UsageError("--interval: bounds need 2 variants or more of each image")
         for name in ("measure", "noise", "method", "iterations", "interval"):
-            masked = name == "method" and self.mask is not None
+            masked = name in ("method", "interval") and self.mask is not None
             if self.operator is None and not masked and getattr(self, name) not in (None, False):
                 raise UsageError(f"--{name}: it belongs to --operator; leave it out")
         at_least("self_check", self.self_check, 20)
@@ -204,7 +201,6 @@ def run(arguments: list[str]) -> None:
     from undrift.pipelines import SampleFolder, image_grid
     from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
     from undrift.pipelines.png import encode_png
-    from undrift.randomness import generator
     from undrift.runs.images import refuse_runs
     from undrift.runs.recipes import choose_device
 
@@ -230,8 +226,7 @@ def run(arguments: list[str]) -> None:
     if flags.interval is not None:
         if as_they_are:
             known = part_of(load_for(target, None)[0], "", flags.split)[1]
-        draws = generator(flags.seed, "images of bounds")
-        order = torch.randperm(len(known), generator=draws).numpy()
+        order = random_rows(len(known), flags.seed)
         rows, others = (rows, order) if as_they_are else (order[: flags.n], order[flags.n :])
     images = truth = part.take(rows)
     if flags.operator is not None and not as_they_are:
@@ -251,9 +246,18 @@ def run(arguments: list[str]) -> None:
         **settings,
     }
     scale, record = None, {}
+
+    def restored(rows: NDArray[np.int64]) -> Samples:
+        measured = _measured(
+            known.take(rows), flags.operator or "", flags.noise or 0.0, flags.seed + 1
+        )
+        labels = labels_of(flags.labels, pipeline, known, rows)
+        return pipeline.edit(measured, labels=labels, seed=flags.seed + 1, **given)
+
     if others is not None:
         with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):  # printed above
-            scale, others = _calibrated(flags, pipeline, known, others, given)
+            coverage = flags.interval or 0.0
+            scale, others = calibrated(known, others, coverage, flags.variants, restored)
         record = {"rows": rows, "calibration_rows": others}
         owner = flags.target if as_they_are else source
         console.print(
@@ -298,47 +302,6 @@ def run(arguments: list[str]) -> None:
             )
     console.print(f"wrote {out / BESIDE}")
     console.print(following("undrift", "edit", *_next(flags)))
-
-
-def _calibrated(
-    flags: Edit,
-    pipeline: Pipeline,
-    part: ImageSet,
-    others: NDArray[np.int64],
-    given: dict[str, Any],
-) -> tuple[float, NDArray[np.int64]]:
-    """The scale of bounds, from held-out images, measured and restored as those that are edited.
-
-    Args:
-        flags: the flags.
-        pipeline: the model.
-        part: the held-out images.
-        others: rows of it that are not edited, in random order.
-        given: what the images are edited with, beside labels and seed.
-
-    Returns:
-        The scale, and the rows that were used.
-
-    Raises:
-        UsageError: for too few images.
-    """
-    from undrift.metrics.conformal import fewest_images
-
-    coverage = flags.interval or 0.0
-    rows = others[: max(CALIBRATION, fewest_images(coverage))]
-    if len(rows) < fewest_images(coverage):
-        raise UsageError(
-            f"--interval {coverage:g}: {plural(len(rows), 'other held-out image')}, wanted at "
-            f"least {fewest_images(coverage)}; give less by -n, or another DATA"
-        )
-    truth = part.take(rows)
-    restored = pipeline.edit(
-        _measured(truth, flags.operator or "", flags.noise or 0.0, flags.seed + 1),
-        labels=labels_of(flags.labels, pipeline, part, rows),
-        seed=flags.seed + 1,
-        **given,
-    )
-    return scale_of(truth, restored, flags.variants, coverage), rows
 
 
 def _check_method(flags: Edit, out: Path, command: str) -> None:

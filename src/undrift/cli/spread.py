@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from undrift.errors import UsageError
 from undrift.wording import plural
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from undrift.data import ImageSet
     from undrift.pipelines import SampleFolder, Samples
 
 SPREAD = ("spread.npz", "spread.png")
+
+CALIBRATION = 20
+"""Held-out images that bounds are calibrated on, at most where fewer will do."""
 
 LEAST = 1.0
 """Pixel values that are added to a standard deviation: of few results it may be 0 by chance."""
@@ -26,8 +31,21 @@ def moments(edited: Samples, variants: int) -> tuple[NDArray[np.float64], NDArra
     return each.mean(1), each.std(1, ddof=1)
 
 
-def scale_of(truth: NDArray[np.uint8], edited: Samples, variants: int, coverage: float) -> float:
+def scale_of(
+    truth: NDArray[np.uint8],
+    edited: Samples,
+    variants: int,
+    coverage: float,
+    where: NDArray[np.bool_] | None = None,
+) -> float:
     """How many widths the bounds are from the mean, from images that are known.
+
+    Args:
+        truth: uint8 (N, H, W, C).
+        edited: results, those of an image side by side.
+        variants: of each image.
+        coverage: share of pixels that the bounds are to hold.
+        where: (H, W), the pixels that count; None: all.
 
     Raises:
         UsageError: for too few images.
@@ -37,7 +55,55 @@ def scale_of(truth: NDArray[np.uint8], edited: Samples, variants: int, coverage:
     from undrift.metrics.conformal import conformal_scale
 
     mean, std = moments(edited, variants)
-    return conformal_scale(np.abs(truth - mean), std + LEAST, coverage)
+    errors, widths = np.abs(truth - mean), std + LEAST
+    if where is not None:
+        errors, widths = errors[:, where], widths[:, where]
+    return conformal_scale(errors, widths, coverage)
+
+
+def random_rows(count: int, seed: int) -> NDArray[np.int64]:
+    """All rows of ``count`` images in random order: first those of the results, then the others."""
+    import torch
+
+    from undrift.randomness import generator
+
+    return torch.randperm(count, generator=generator(seed, "images of bounds")).numpy()
+
+
+def calibrated(
+    part: ImageSet,
+    others: NDArray[np.int64],
+    coverage: float,
+    variants: int,
+    restore: Callable[[NDArray[np.int64]], Samples],
+    where: NDArray[np.bool_] | None = None,
+) -> tuple[float, NDArray[np.int64]]:
+    """The scale of bounds, from held-out images, measured and restored as those of the results.
+
+    Args:
+        part: the held-out images.
+        others: rows of it without results, in random order.
+        coverage: share of pixels that the bounds are to hold.
+        variants: of each image.
+        restore: rows of ``part`` -> their results.
+        where: (H, W), the pixels that count; None: all.
+
+    Returns:
+        The scale, and the rows that were used.
+
+    Raises:
+        UsageError: for too few images.
+    """
+    from undrift.metrics.conformal import fewest_images
+
+    fewest = fewest_images(coverage)
+    rows = others[: max(CALIBRATION, fewest)]
+    if len(rows) < fewest:
+        raise UsageError(
+            f"--interval {coverage:g}: {plural(len(rows), 'other held-out image')}, wanted at "
+            f"least {fewest}; give less by -n, or another DATA"
+        )
+    return scale_of(part.take(rows), restore(rows), variants, coverage, where), rows
 
 
 def write_spread(
@@ -46,6 +112,7 @@ def write_spread(
     variants: int,
     scale: float | None,
     record: Mapping[str, NDArray[Any]],
+    where: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
     """Write `SPREAD`: the numbers, and a picture with a row for each image.
 
@@ -55,6 +122,7 @@ def write_spread(
         variants: of each image, at least 2.
         scale: from `scale_of`; None writes no bounds.
         record: more arrays to write.
+        where: (H, W), the pixels that have bounds; None: all. Others are known.
 
     Returns:
         The bounds, in pixel values, (N, H, W, C); None without.
@@ -70,6 +138,8 @@ def write_spread(
     bounds = None
     if scale is not None:
         half = scale * (std + LEAST)
+        if where is not None:
+            half = np.where(where[..., None], half, 0.0)
         bounds = np.clip(mean - half, 0, 255), np.clip(mean + half, 0, 255)
         arrays |= {"low": bounds[0], "high": bounds[1]}
         shown += list(bounds)
@@ -89,10 +159,21 @@ def covered(
     truth: NDArray[np.uint8],
     bounds: tuple[NDArray[np.float64], NDArray[np.float64]],
     coverage: float,
+    where: NDArray[np.bool_] | None = None,
 ) -> str:
-    """How many pixels of images that are known lie within their bounds, in words."""
-    share = ((truth >= bounds[0]) & (truth <= bounds[1])).mean()
-    wide = (bounds[1] - bounds[0]).mean()
+    """How many pixels of images that are known lie within their bounds, in words.
+
+    Args:
+        truth: uint8 (N, H, W, C).
+        bounds: of `write_spread`.
+        coverage: that they were made for.
+        where: (H, W), the pixels that count; None: all.
+    """
+    low, high = bounds
+    if where is not None:
+        truth, low, high = truth[:, where], low[:, where], high[:, where]
+    share = ((truth >= low) & (truth <= high)).mean()
+    wide = (high - low).mean()
     return (
         f"bounds of {coverage:.0%}: {share:.1%} of the pixels of {plural(len(truth), 'image')} lie "
         f"within, {wide:.1f} of 255 apart on average"
