@@ -20,6 +20,7 @@ from PIL import Image
 
 from undrift.cli.dispatch import main
 from undrift.families.student import level
+from undrift.runs import recorder
 from undrift.workflows import closing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -125,6 +126,7 @@ LAYOUTS = ("classes", "flat", "captions")
 def folder(request, tmp_path, monkeypatch):
     """A working folder with 40 small photos of cats and dogs; 16 samples measure a run here."""
     monkeypatch.setattr(closing, "FEWEST", 16)
+    monkeypatch.setattr(recorder, "grid_shape", lambda spec: (4, 1))
     monkeypatch.setattr(closing, "PIXELS", 0)
     monkeypatch.setattr(closing, "POINTS", 16)
     monkeypatch.setattr(closing, "FOLLOWED_POINTS", 16)

@@ -97,7 +97,7 @@ REGIMES = {
     "KID, perfect": kernel(1.0, (150, 120), 32),
     "KID, perfect, few directions": kernel(1.0, (80, 80), 4, skewed=True),
     "coverage, off": coverage(0.5, 0.6, 100, None),
-    "coverage, perfect": coverage(0.0, 1.0, 200, expected_coverage(200, 200, 5)),
+    "coverage, perfect": coverage(0.0, 1.0, 120, expected_coverage(120, 120, 5)),
     "accuracy, 90 %": accuracy(0.9),
     "accuracy, 70 %": accuracy(0.7),
 }

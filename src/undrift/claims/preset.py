@@ -166,7 +166,7 @@ SMOKE = Preset(
     families=("unet", "r3gan"),
     sizes=("30k", "60k"),
     parameters=None,
-    main=Size(seeds=1, images=128, n=32, budget="3s"),
+    main=Size(seeds=1, images=128, n=32, budget="1s"),
     trials=2,
     sweep=_ONCE,
     points=_ONCE,
