@@ -134,7 +134,7 @@ def main() -> None:
         for arm in given.arms:
             run = given.work / given.data / f"{arm}-{seed}"
             made(arm, source, run, seed, images)
-            for key in wanted(arm, seed):
+            for key in wanted(arm, seed, "guided" in given.arms):
                 if any(key.items() <= row.items() for row in rows):
                     continue
                 judge = judge or Judge.of(undrift.data.load(source))
@@ -148,11 +148,10 @@ def main() -> None:
                 write("", conditions() | {"rows": rows, "ratios": ratios(rows)}, str(out))
 
 
-def wanted(arm: str, seed: int) -> Iterator[dict[str, Any]]:
-    """The rows of an arm."""
+def wanted(arm: str, seed: int, guided: bool) -> Iterator[dict[str, Any]]:
+    """The rows of an arm; ``guided``: the teacher's under guidance, too."""
     one = ARMS[arm]
-    scales = (1.0, 2.0, 4.0) if arm == "teacher" else one.scales
-    for scale in scales:
+    for scale in ARMS["guided"].scales if arm == "teacher" and guided else one.scales:
         for steps in one.steps:
             yield {"arm": arm, "seed": seed, "steps": steps, "guidance": scale}
 

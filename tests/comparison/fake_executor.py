@@ -24,7 +24,14 @@ from undrift.results.evaluation import (
 )
 from undrift.schema import to_plain
 
-FD = {"wet": 1.0, "diffusion": 2.0, "r3gan": 5.0, "r3gan-fast": 4.0, "dcgan": 5.05}
+FD = {
+    "wet": 1.0,
+    "diffusion": 2.0,
+    "consistency": 2.5,
+    "r3gan": 5.0,
+    "r3gan-fast": 4.0,
+    "dcgan": 5.05,
+}
 """What each method reaches; seeds shift all of them by the same."""
 
 TRIALS = {("diffusion", 0): 3.0, ("r3gan", 2): 1.0, ("dcgan", 1): 2.0}
@@ -88,7 +95,7 @@ class FakeExecutor:
             self._before(command)
         self.commands.append(command.words)
         name = Path(option(command.words, "--out")).name
-        code = self.code(command.words) if command.words[0] == "train" else 0
+        code = self.code(command.words) if command.words[0] != "evaluate" else 0
         if command.words[0] == "evaluate":
             evaluate(command.words)
         elif code == 0:

@@ -14,11 +14,16 @@ import undrift.data
 from undrift.comparison.cost import _BACKWARD, speed_of
 from undrift.comparison.cost import training_flops as flops
 from undrift.conditioning import Condition
+from undrift.options import DistillOptions
 from undrift.options.train import TrainOptions
+from undrift.pipelines import DiffusionPipeline
 from undrift.runs.recipes import build_learner, resolve
+from undrift.training.learner import pipeline_as
 from undrift.training.learners.gan_config import PenaltyConfig
+from undrift.training.learners.student_config import TeacherReference
 from undrift.training.muon import Muon
 from undrift.training.optimizers import build_optimizers
+from undrift.workflows.distill import student_config
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +50,17 @@ def test_a_perceptron_costs_six_per_weight_and_image(images):
     state = torch.random.get_rng_state()
     assert training_flops(made, images.split("train")) == 6 * weights - 2 * leaves
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_a_students_images_cost_what_both_trainings_do_on_average(images):
+    """Consistency: two passes forward, one of them back, as its teacher's one and one back."""
+    made, train = config(images, network="mlp", batch_size=16), images.split("train")
+    teacher = pipeline_as(build_learner(made).pipeline(), DiffusionPipeline)
+    options = DistillOptions(images=144, batch_size=16)
+    student = student_config(made, made.model, teacher, TeacherReference("", ""), options)
+    alone = training_flops(made, train)
+    passes = flops(student, train, "cpu", made) * 1.5 - alone  # of which it sees half as many
+    assert alone < passes / 0.5 < 1.5 * alone
 
 
 def test_an_optimiser_that_multiplies_matrices_is_counted_per_step(images):

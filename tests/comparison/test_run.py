@@ -160,11 +160,43 @@ def test_a_method_that_changed_under_its_name_is_refused():
         (("a", "r3gan", {"rate": 1}), "there is no setting rate"),
         (("a", "r3gan", {"images": 1}), "images is shared by all methods"),
         (("a", "r3gan", {"size": 8}), "size is shared by all methods"),
+        (("a", "consistency", {"flip": True}), "consistency is distilled, .*leave them out"),
     ],
 )
 def test_an_invalid_method_is_refused(words, pattern):
     with pytest.raises(UsageError, match=pattern):
         Method(*words)
+
+
+def test_a_student_learns_from_the_run_of_its_seed_and_costs_what_both_do():
+    methods = recipes_of(("diffusion", "consistency", "r3gan"))
+    comparison = replace(COMPARISON, methods=methods, seeds=2, bare=True)
+    executor = FakeExecutor()
+    found = run_comparison(comparison, executor=executor)
+    assert executor.verbs == ["train", "evaluate"] * 4 + ["distill", "evaluate"] * 2
+    distilled = [words for words in executor.commands if words[0] == "distill"]
+    for seed, words in enumerate(distilled):
+        assert Path(words[1]).name == f"diffusion-640images-{seed}"
+        assert option(words, "--images") == str(IMAGES // 2)  # half of its teacher's
+        assert option(words, "--method") == "consistency" and "--bare" in words
+    costs = {one.name: (one.images, one.seconds, one.cpu_seconds) for one in found.runs}
+    assert costs["diffusion-640images-0"] == (IMAGES, 10.0, 1.0)
+    assert costs["consistency-640images-0"] == (2 * IMAGES, 20.0, 2.0)  # as planted, twice
+    assert any("consistency: distilled from diffusion" in line for line in found.remarks)
+    sizes = found.parameters["images"]
+    assert sizes["consistency"].generator == sizes["diffusion"].generator
+    again = FakeExecutor()
+    assert run_comparison(comparison, executor=again).runs == found.runs and not again.commands
+
+
+def test_a_student_whose_teacher_failed_says_so():
+    comparison = replace(COMPARISON, methods=recipes_of(("consistency", "diffusion")), seeds=1)
+    executor = FakeExecutor({"diffusion-640images-0": 4})
+    found = run_comparison(comparison, executor=executor, brief=True)
+    assert executor.verbs == ["train"]
+    student, teacher = found.runs
+    assert student.state == teacher.state == "failed"
+    assert student.reason == "its teacher, diffusion-640images-0, failed"
 
 
 def test_finished_runs_are_not_repeated_and_new_seeds_join_them():
@@ -332,6 +364,11 @@ def test_a_command_that_is_locked_out_writes_nothing():
         ({"trials": -2}, "^trials -2"),
         ({"trial_share": 0.0}, "^trial_share 0.0"),
         ({"trials": 2, "split": "validation"}, "^split validation: trials tunes on these"),
+        ({"methods": recipes_of(("consistency", "r3gan"))}, "^methods consistency: .* diffusion"),
+        (
+            {"methods": recipes_of(("diffusion", "consistency")), "trials": 2},
+            "^trials: consistency is distilled",
+        ),
         ({"methods": (Method("a", "r3gan", {"learning_rate": -1.0}),)}, "^learning_rate -1.0"),
     ],
 )

@@ -12,6 +12,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from undrift.data import ImageSet
+from undrift.families.student.family import student_beside
+from undrift.families.student.recipe import SHARE
 from undrift.networks import count_parameters
 from undrift.pipelines import Pipeline
 from undrift.results.comparison import ParameterCounts, SamplingSpeed
@@ -19,6 +21,7 @@ from undrift.runs.configuration import RunConfig
 from undrift.runs.loading import load_pipeline
 from undrift.runs.recipes import build_learner
 from undrift.training.distributed import World
+from undrift.training.learner import Learner
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
 
@@ -30,13 +33,26 @@ LONG = 1_000_000
 """Steps of the counted run, so that its penalties have the weights of early training."""
 
 
-def parameters_of(config: RunConfig) -> ParameterCounts:
-    """Trainable parameters of the denoiser or generator, and of everything that is trained."""
-    learner = build_learner(config)
+def parameters_of(config: RunConfig, teacher: RunConfig | None = None) -> ParameterCounts:
+    """Trainable parameters of the denoiser or generator, and of everything that is trained.
+
+    Args:
+        config: of the run.
+        teacher: that of the run that a student is distilled from.
+    """
+    learner = _learner(config, teacher)
     return ParameterCounts(
         generator=sum(count_parameters(module) for module in learner.averaged.values()),
         all=count_parameters(learner.networks),
     )
+
+
+def _learner(config: RunConfig, teacher: RunConfig | None, device: str = "cpu") -> Learner:
+    """The learner of a run; a student's teacher has initial weights."""
+    if teacher is None:
+        return build_learner(config, device)
+    base = build_learner(teacher).pipeline()
+    return student_beside(base, config.model, config.training.seed, device)
 
 
 def speed_of(run: Path, device: str, threads: int, steps: int | None = None) -> SamplingSpeed:
@@ -80,7 +96,9 @@ def _median(sample: Callable[[], float], times: int) -> float:
     return median(sample() for _ in range(times))
 
 
-def training_flops(config: RunConfig, images: ImageSet, device: str) -> float:
+def training_flops(
+    config: RunConfig, images: ImageSet, device: str, teacher: RunConfig | None = None
+) -> float:
     """Floating-point operations of training per real image of the main phase.
 
     A throw-away model makes one round of its phases: one step, or as many as it takes until every
@@ -93,17 +111,22 @@ def training_flops(config: RunConfig, images: ImageSet, device: str) -> float:
         config: of the run.
         images: the training split.
         device: where to compute them.
+        teacher: that of the run that a student is distilled from, whose training counts, too: the
+            result is the mean over the images of both.
     """
     plan = replace(config.training, steps=LONG)
     with torch.random.fork_rng():
-        learner = build_learner(config, device)
+        learner = _learner(config, teacher, device)
         trainer = Trainer(learner, plan, images, world=World(0, 1, 0, torch.device(device)))
         turns = math.lcm(*(phase.every for phase in learner.phases))
         counter = FlopCounterMode(display=False, custom_mapping=_BACKWARD)
         counter.mod_tracker = _NoModules()  # type: ignore[assignment]
         with counter:
             trainer.run(StopSignals(), until=turns)
-    return counter.get_total_flops() / (turns * plan.batch_size)
+    own = counter.get_total_flops() / (turns * plan.batch_size)
+    if teacher is None:
+        return own
+    return (training_flops(teacher, images, device) + SHARE * own) / (1 + SHARE)
 
 
 def _convolution_gradients(

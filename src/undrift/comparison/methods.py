@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from undrift.errors import UsageError
 from undrift.families import family_of_method
+from undrift.families.student.recipe import FROM_SCRATCH, OBJECTIVES, SHARE
 from undrift.options.train import TrainOptions, seconds
 from undrift.results.comparison import BudgetKind, MethodSettings, Setting
 
@@ -36,6 +37,11 @@ class Method:
 
     def __post_init__(self) -> None:
         family_of_method(self.base, "methods")
+        if self.distilled and self.settings:
+            raise UsageError(
+                f"method {self.name}: {self.base} is distilled, and has its teacher's settings; "
+                "leave them out"
+            )
         if not _NAME.fullmatch(self.name):
             raise UsageError(f"method {self.name!r}: wanted a name of letters, digits and ._+-")
         known = {one.name for one in fields(TrainOptions)}
@@ -49,6 +55,11 @@ class Method:
                     f"method {self.name}: {name} is shared by all methods; set it for the "
                     "comparison"
                 )
+
+    @property
+    def distilled(self) -> bool:
+        """Whether it is a student, which needs a teacher."""
+        return self.base in OBJECTIVES and self.base not in FROM_SCRATCH
 
     @property
     def plain(self) -> bool:
@@ -119,6 +130,11 @@ class Run:
     seed: int
     point: int = 0
     trial: bool = False
+
+    @property
+    def own_budget(self) -> Budget:
+        """How long this run is itself; a student comes on top of its teacher."""
+        return self.budget.times(SHARE) if self.method.distilled else self.budget
 
     @property
     def name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from undrift.advice import named
 from undrift.comparison.methods import Budget, Method, Run
@@ -11,14 +12,21 @@ from undrift.comparison.settings import Compare
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.evaluation.opening import FEWEST_HELD_OUT
+from undrift.families import family_of
 from undrift.families.parameters import drawing_parameters
+from undrift.families.student.teacher import distillable
+from undrift.options import DistillOptions
 from undrift.options.compare import RECIPE
 from undrift.options.train import parameter_count
+from undrift.pipelines import DiffusionPipeline
 from undrift.results.comparison import BudgetKind, Setting, SharedSettings
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
-from undrift.runs.recipes import resolve
+from undrift.runs.recipes import build_learner, resolve
+from undrift.training.learner import pipeline_as
+from undrift.training.learners.student_config import TeacherReference
 from undrift.version import __version__
+from undrift.workflows.distill import student_config
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,12 @@ class Plan:
             for budget in self.comparison.budgets
             for method in self.methods[budget.kind]
         )
+
+    def teacher(self, kind: BudgetKind, method: Method) -> RunConfig | None:
+        """What the teacher of ``method`` is trained with; None of a method without."""
+        if not method.distilled or self.comparison.teacher is None:
+            return None
+        return self.configs[kind][self.comparison.teacher.name]
 
     @property
     def own(self) -> dict[str, dict[str, Setting]]:
@@ -124,6 +138,9 @@ def open_plan(comparison: Compare, device: str) -> Plan:
         sized: list[Method] = []
         configs[budget.kind] = {}
         for method in comparison.methods:
+            if method.distilled:
+                sized.append(method)
+                continue
             if size is not None and "parameters" not in method.settings:
                 method = method.with_settings({"parameters": str(size)})
             config = _resolved(comparison, method, budget, data, device)
@@ -131,6 +148,11 @@ def open_plan(comparison: Compare, device: str) -> Plan:
                 size = drawing_parameters(config.model)  # of the first, which the others follow
             sized.append(method)
             configs[budget.kind][method.name] = config
+        for method in comparison.methods:
+            if method.distilled:
+                configs[budget.kind][method.name] = _distilled(
+                    comparison, method, budget, configs[budget.kind]
+                )
         methods[budget.kind] = tuple(sized)
     recipes: dict[BudgetKind, dict[str, int]] = {
         kind: dict.fromkeys(by_method, 0) for kind, by_method in configs.items()
@@ -143,6 +165,22 @@ def _resolved(
 ) -> RunConfig:
     settings = comparison.settings(Run(method, budget, comparison.seed))
     return resolve(comparison.data, settings, data, device=device)
+
+
+def _distilled(
+    comparison: Compare, method: Method, budget: Budget, configs: Mapping[str, RunConfig]
+) -> RunConfig:
+    """What a student is trained with; its teacher is not there yet."""
+    if comparison.teacher is None:
+        raise UsageError(f"method {method.name}: there is no teacher; name diffusion, too")
+    name = comparison.teacher.name
+    stored = configs[name]
+    trained = distillable(name, stored.model, family_of(stored.model).noun)
+    teacher = pipeline_as(build_learner(stored).pipeline(), DiffusionPipeline)
+    length = Run(method, budget, comparison.seed).own_budget.length
+    values: dict[str, Any] = {**comparison.distilling, **length}
+    options = DistillOptions(method=method.base, seed=comparison.seed, **values)
+    return student_config(stored, trained, teacher, TeacherReference("", ""), options)
 
 
 def _check_splits(comparison: Compare, data: ImageSet) -> None:

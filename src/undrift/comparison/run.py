@@ -24,7 +24,7 @@ from undrift.comparison.page import write_page
 from undrift.comparison.plan import Plan, open_plan
 from undrift.comparison.scheduling import Work, work_off
 from undrift.comparison.sentences import remarks
-from undrift.comparison.settings import Compare
+from undrift.comparison.settings import Compare, students_remarks
 from undrift.comparison.slurm import SlurmExecutor
 from undrift.comparison.summary import budget_result
 from undrift.comparison.tuning import measured_on_validation, trial_runs, tuned, tuning_of
@@ -32,6 +32,7 @@ from undrift.comparison.verdicts import MARGINS
 from undrift.comparison.work import RunWork
 from undrift.data.findings import finding_lines
 from undrift.errors import UsageError
+from undrift.families.student.recipe import SHARE
 from undrift.files.durable import write_output
 from undrift.files.lock import FileLock
 from undrift.metrics import chosen_metrics
@@ -79,6 +80,8 @@ class CompareCall(CompareOptions):
     Attributes:
         data: what ``undrift train`` takes.
         methods: names, or a `Method` with settings of its own; all are contrasted with the first.
+            ``consistency`` and ``distribution-matching`` are distilled from ``diffusion``, which
+            has to be among them.
         executor: ``local``, in processes on this machine, ``slurm``, on a cluster, or any
             `Executor` of your own.
     """
@@ -149,8 +152,13 @@ def run_comparison(
     try:
         journal.prepare(plan.shared(threads), plan.own)
         parameters: Parameters = {
-            kind: {name: parameters_of(config) for name, config in by_method.items()}
-            for kind, by_method in plan.configs.items()
+            kind: {
+                method.name: parameters_of(
+                    plan.configs[kind][method.name], plan.teacher(kind, method)
+                )
+                for method in methods
+            }
+            for kind, methods in plan.methods.items()
         }
         trials = _trials(plan, folder, threads)
         ready = all(work.result is not None for work in trials)
@@ -163,7 +171,8 @@ def run_comparison(
                 calls.work_off(trials, places)
                 tuning, chosen = _tuned(plan, trials)
                 works = _works(chosen, journal, threads)
-            calls.work_off(works, places)
+            for students in (False, True):  # which begin when their teachers are done
+                calls.work_off([one for one in works if bool(one.teacher) == students], places)
         results = [work.result for work in works if work.result is not None]
         lost = [one for one in results if isinstance(one, FailedRun) and one.state == "failed"]
         if not brief and len(lost) == len(results):
@@ -223,7 +232,15 @@ def _cluster(comparison: Compare, folder: Path) -> Executor:
 
 
 def _works(plan: Plan, journal: Journal, threads: int) -> list[RunWork]:
-    return [RunWork(plan.comparison, run, journal, threads) for run in plan.runs]
+    works: dict[tuple[str | None, BudgetKind, int], RunWork] = {}
+    name = None if plan.comparison.teacher is None else plan.comparison.teacher.name
+    for run in sorted(plan.runs, key=lambda run: run.method.distilled):
+        kind, seed = run.budget.kind, run.seed
+        teacher = works[name, kind, seed] if run.method.distilled else None
+        works[run.method.name, kind, seed] = RunWork(
+            plan.comparison, run, journal, threads, teacher
+        )
+    return [works[run.method.name, run.budget.kind, run.seed] for run in plan.runs]
 
 
 def _trials(plan: Plan, folder: Path, threads: int) -> list[RunWork]:
@@ -287,7 +304,9 @@ def _speeds(
         speed = journal.speed(run)
         if speed is None:
             sampling = speed_of(journal.run(run), device, threads)
-            flops = training_flops(plan.configs[kind][name], plan.data.split("train"), device)
+            teacher = plan.teacher(kind, run.method)
+            images = plan.data.split("train")
+            flops = training_flops(plan.configs[kind][name], images, device, teacher)
             speed = MethodSpeed(**vars(sampling), training_flops=flops, device=device)
             journal.write_speed(run, speed)
         speeds[kind][name] = replace(speed, run=run.name)
@@ -352,7 +371,10 @@ def _result(
         speeds=speeds,
         protocol=protocol,
         runs=tuple(results),
-        remarks=remarks(results, tables, parameters, protocol, tuning),
+        remarks=(
+            *students_remarks(comparison),
+            *remarks(results, tables, parameters, protocol, tuning),
+        ),
         configs={
             kind: {name: _anywhere(config) for name, config in by_method.items()}
             for kind, by_method in plan.configs.items()
@@ -402,7 +424,8 @@ def _plan_lines(plan: Plan, parameters: Parameters, before: int, threads: int) -
         lines.append(f"{before} of them were finished before")
     if comparison.budget is not None:
         runs = comparison.seeds + comparison.trials * comparison.trial_share
-        in_all = seconds(comparison.budget) * runs * len(methods) / comparison.workers
+        each = sum(SHARE if method.distilled else 1 for method in methods)
+        in_all = seconds(comparison.budget) * runs * each / comparison.workers
         lines.append(
             f"the timed runs train for {in_all / 60:.3g} minutes in all; sampling and measuring "
             "come on top"

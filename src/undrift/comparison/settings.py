@@ -9,6 +9,8 @@ from typing import Any, Literal
 from undrift.advice import named
 from undrift.comparison.methods import Budget, Method, Run
 from undrift.errors import UsageError
+from undrift.families.diffusion import DiffusionFamily
+from undrift.families.student.recipe import SHARE
 from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
 from undrift.options import CompareOptions
@@ -80,9 +82,31 @@ class Compare(CompareOptions):
                     f"{named('metrics')} {name}: it has no better and worse; choose among "
                     + ", ".join(n for n, one in METRICS.items() if one.better != "neither")
                 )
+        self._check_students()
         for budget in self.budgets:
             for method in self.methods:
                 self.settings(Run(method, budget, self.seed))
+
+    def _check_students(self) -> None:
+        students = [method.name for method in self.methods if method.distilled]
+        if students and self.teacher is None:
+            raise UsageError(
+                f"{named('methods')} {students[0]}: it is distilled from a diffusion model; name "
+                "diffusion, too"
+            )
+        if students and self.trials:
+            raise UsageError(
+                f"{named('trials')}: {students[0]} is distilled by its one recipe; leave it or the "
+                "trials out"
+            )
+
+    @property
+    def teacher(self) -> Method | None:
+        """The first method that is a diffusion model, of which students are distilled."""
+        for method in self.methods:
+            if method.base == DiffusionFamily.name:
+                return method
+        return None
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
@@ -102,6 +126,11 @@ class Compare(CompareOptions):
         """
         values: dict[str, Any] = {**run.budget.length, **self.own(run)}
         return TrainOptions(method=run.method.base, seed=run.seed, **values)
+
+    @property
+    def distilling(self) -> dict[str, Setting | None]:
+        """The settings that students share with all runs, as fields of `DistillOptions`."""
+        return {name: getattr(self, name) for name in ("batch_size", "bare", "device")}
 
     def own(self, run: Run) -> dict[str, Setting | None]:
         """The settings that all runs share, overridden by those of the method of ``run``."""
@@ -130,3 +159,14 @@ class Compare(CompareOptions):
             else:
                 words += [f"--{name}", ",".join(value) if isinstance(value, tuple) else str(value)]
         return tuple(words)
+
+
+def students_remarks(comparison: Compare) -> tuple[str, ...]:
+    """What a reader has to know of methods that are distilled."""
+    teacher = comparison.teacher
+    return tuple(
+        f"{method.name}: distilled from {teacher.name} of the same seed in {SHARE:g} times its "
+        "length, which counts on top: images and time are those of both"
+        for method in comparison.methods
+        if method.distilled and teacher is not None
+    )

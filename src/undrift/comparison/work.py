@@ -28,14 +28,23 @@ class RunWork:
         run: the run.
         journal: files of the comparison.
         threads: CPU threads.
+        teacher: of a student, which is done before.
 
     Attributes:
         run: the run.
         result: once there is one.
     """
 
-    def __init__(self, comparison: Compare, run: Run, journal: Journal, threads: int) -> None:
+    def __init__(
+        self,
+        comparison: Compare,
+        run: Run,
+        journal: Journal,
+        threads: int,
+        teacher: RunWork | None = None,
+    ) -> None:
         self.run = run
+        self.teacher = teacher
         self._comparison = comparison
         self._journal = journal
         self._threads = threads
@@ -45,6 +54,11 @@ class RunWork:
     def next(self) -> Command | None:
         """Training, then measuring; None once there is a result."""
         if self.result is not None:
+            return None
+        teacher = None if self.teacher is None else self.teacher.result
+        if isinstance(teacher, FailedRun):
+            reason = f"its teacher, {teacher.name}, failed"
+            self.result = self._failed(reason, teacher.code, diverged=False)
             return None
         self._stage = "evaluate" if self._trained() else "train"
         words = self._train() if self._stage == "train" else self._evaluate()
@@ -76,10 +90,13 @@ class RunWork:
 
     def _train(self) -> list[str]:
         run, comparison = self.run, self._comparison
-        words = ["train", comparison.data, "--method", run.method.base, "--seed", str(run.seed)]
-        for name, value in run.budget.length.items():
+        words, settings = ["train", str(comparison.data)], comparison.own(run)
+        if self.teacher is not None:
+            words, settings = ["distill", str(self.teacher._folder)], comparison.distilling
+        words += ["--method", run.method.base, "--seed", str(run.seed)]
+        for name, value in run.own_budget.length.items():
             words += [f"--{name}", str(value)]
-        for name, value in comparison.own(run).items():
+        for name, value in settings.items():
             if name == "conditional":
                 words += [] if value else ["--unconditional"]
             elif isinstance(value, bool):
@@ -119,8 +136,20 @@ class RunWork:
         return state == "done" and self._journal.trained(self.run) is not None
 
     def _facts(self, training: TrainingFacts) -> dict[str, Any]:
-        """Fields that results of all states have, but for the state."""
+        """Fields that results of all states have, but for the state.
+
+        What a student has cost its teacher has cost, too.
+        """
         run, attempts = self.run, self._attempts
+        before = None if self.teacher is None else self.teacher.result
+        facts = self._own_facts(run, attempts, training)
+        for name in () if before is None else ("images", "seconds", "process_seconds"):
+            facts[name] += getattr(before, name)
+        if before is not None and None not in (facts["cpu_seconds"], before.cpu_seconds):
+            facts["cpu_seconds"] += before.cpu_seconds
+        return facts
+
+    def _own_facts(self, run: Run, attempts: Attempts, training: TrainingFacts) -> dict[str, Any]:
         return {
             "name": run.name,
             "method": run.method.name,

@@ -11,11 +11,14 @@ from undrift.families.student.recipe import OBJECTIVES, Distillation, distilled
 from undrift.families.student.teacher import distillable, teacher_of
 from undrift.names import nearest
 from undrift.options.distill import DistillOptions
+from undrift.pipelines import DiffusionPipeline
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.images import find_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.progress import OnTraining
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learners.student_config import TeacherReference
 from undrift.workflows.planning import Start, config_from_run, is_finished
 from undrift.workflows.train import Run, train_run
 
@@ -77,11 +80,32 @@ def student_run(run: RunDirectory, stored: RunConfig, options: DistillOptions) -
         UsageError: a teacher that cannot be distilled so.
         ModelFileError: an unfinished run.
     """
-    plan = stored.training
     trained = distillable(str(run.path), stored.model, family_of(stored.model).noun)
     if not is_finished(run, stored):
         raise ModelFileError(f"{run.path}: not finished; undrift train {run.path} goes on with it")
-    teacher, reference = teacher_of(run.pipeline)
+    return student_config(stored, trained, *teacher_of(run.pipeline), options)
+
+
+def student_config(
+    stored: RunConfig,
+    trained: DiffusionConfig,
+    teacher: DiffusionPipeline,
+    reference: TeacherReference,
+    options: DistillOptions,
+) -> RunConfig:
+    """The configuration of a student.
+
+    Args:
+        stored: that of the teacher's run.
+        trained: its model.
+        teacher: its pipeline.
+        reference: to it.
+        options: method, steps and length.
+
+    Raises:
+        UsageError: a teacher that cannot be distilled so.
+    """
+    plan = stored.training
     how = Distillation(options.method, options.steps, options.scales, options.learning_rate)
     seen = plan.steps * plan.batch_size
     recipe = distilled(how, teacher, reference, trained, plan.batch_size, seen)

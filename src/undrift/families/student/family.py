@@ -12,15 +12,15 @@ from torch import Tensor, nn
 
 from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
-from undrift.families.family import Draw, Family, Recipe, RecipeRequest
+from undrift.families.family import Draw, Family, ModelConfig, Recipe, RecipeRequest
 from undrift.families.student.level import best_level
 from undrift.families.student.recipe import FROM_SCRATCH, OBJECTIVES, from_scratch
 from undrift.families.student.teacher import open_teacher
 from undrift.metrics import Images
 from undrift.networks import ContextSpec, NetworkConfig, build_network
-from undrift.pipelines import Pipeline, StudentPipeline
+from undrift.pipelines import DiffusionPipeline, Pipeline, StudentPipeline
 from undrift.pipelines.place import moved_with
-from undrift.training.learner import Learner
+from undrift.training.learner import Learner, pipeline_as
 from undrift.training.learners.student import VALIDATION_IMAGES
 from undrift.training.learners.student_config import StudentConfig
 from undrift.training.learners.student_rivals import student_learner
@@ -102,3 +102,16 @@ class StudentFamily(Family[StudentConfig]):
             return pipeline.with_level(best_level(pipeline, train(), steps, draw))
         except UsageError:  # copies of one image: there is nothing to measure with
             return pipeline
+
+
+def student_beside(
+    teacher: Pipeline, config: ModelConfig, seed: int, device: torch.device | str
+) -> Learner:
+    """The learner of a student whose teacher is here, and has no path.
+
+    Raises:
+        UsageError: ``config`` is no student's, or ``teacher`` no diffusion model.
+    """
+    if not isinstance(config, StudentConfig):
+        raise UsageError("this model is not distilled; it has no teacher")
+    return student_learner(config, seed, device, pipeline_as(teacher, DiffusionPipeline))
