@@ -52,6 +52,8 @@ SHORTER = {
     "--seeds 2 --images 20000": "--seeds 1 --images 64",
     "seeds=2, images=20000, n=500": "seeds=1, images=64, n=24",
     "--preset quick": "--preset smoke",
+    "diffusion,r3gan": "diffusion,dcgan",
+    '["diffusion", "r3gan"]': '["diffusion", "dcgan"]',
     "--steps 5,6 --samples 64": "--steps 6 --samples 32",
     "[4, 6], samples=32": "[6], samples=32",
     "--unconditional": "--unconditional --images 1500",
