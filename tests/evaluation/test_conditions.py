@@ -154,6 +154,9 @@ def test_a_run_of_captions_and_numbers_is_evaluated_with_its_own(
     assert "prompt_top1 by chance: 0.25, of 4 captions" in lines
     assert any(line.startswith("mean error of age: ") and "real images" in line for line in lines)
     found = json.loads(Path("found.json").read_text())
+    swap = found["metrics"]["prompt_swap"]
+    assert (swap["n"], swap["chance"]) == (20, 0.5) and 0 <= swap["before"] <= 1
+    assert any(line.startswith("prompt_swap by chance: 0.5, before the swap") for line in lines)
     assert {"prompt_top1", "number_error"} <= set(found["metrics"])
     curve = ["curve", "run", "--n", "20", "--features", "pixels", "--metrics", "fd"]
     assert main([*curve, "--guidance", "1,3", "--threads", "1", "--quiet"]) == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from undrift.metrics import (
     open_spaces,
 )
 from undrift.metrics.number_reader import fit_reader
+from undrift.metrics.swap import swapped_captions
 from undrift.schema import to_plain
 
 NAMES = ("prompt_top1", "prompt_top5", "number_error")
@@ -81,6 +83,40 @@ def test_fresh_pairs_score_as_held_out_ones_and_shuffled_ones_by_chance(compare:
     assert found.metrics["prompt_top1"].value < 0.25
     assert found.metrics["prompt_top1"].floor == top1.floor
     assert found.metrics["number_error"].value > 0.7
+
+
+def test_a_swapped_word_is_followed_or_is_not(compare: Any) -> None:
+    real = shown(60, 2)
+    new = swapped_captions(real.captions, OFFERED, seed=0)
+    followed = replace(compare(real), swapped=Images(drawn(new, 3), None, tuple(new)))
+    ignored = replace(followed.beside(real), swapped=Images(real.images, None, tuple(new)))
+    found, other = (measure(one, ["prompt_swap"]).metrics for one in (followed, ignored))
+    swap, same = found["prompt_swap"], other["prompt_swap"]
+    assert swap.value > 0.85 and swap.low > swap.chance and swap.floor > 0.85 and swap.n == 60
+    assert same.value == same.before == swap.before < 0.15 and same.changed == 0
+    assert 0 < swap.changed < swap.unrelated
+    few = replace(followed.beside(real), swapped=Images(real.images[:5], None, tuple(new[:5])))
+    assert (
+        "5 captions in which another word" in measure(few, ["prompt_swap"]).missing["prompt_swap"]
+    )
+
+
+def test_words_are_swapped_for_those_that_stand_between_the_same_words() -> None:
+    known = ["a red cat", "a blue cat", "a red dog sits", "two dogs"]
+    assert swapped_captions(["a red cat"] * 2, known, 0) == ["a blue cat"] * 2
+    assert swapped_captions(["a red dog sits", "", "an ox"], known, 0) == [
+        "a red dog sits",
+        "",
+        "an ox",
+    ]
+    many = [f"a {tone} {what}" for tone in "abcde" for what in "xyz"]
+    found = swapped_captions(many, many, 1)
+    assert {*found} <= {*many} and found != swapped_captions(many, many, 2)
+    assert all(
+        sum(a != b for a, b in zip(x.split(), y.split(), strict=True)) == 1
+        for x, y in zip(many, found, strict=True)
+    )
+    assert {x.split()[1] == y.split()[1] for x, y in zip(many, found, strict=True)} == {True, False}
 
 
 def test_what_is_missing_is_named(compare: Any) -> None:

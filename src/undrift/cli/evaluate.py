@@ -111,12 +111,24 @@ def table(found: EvaluationResult) -> list[str]:
 
 def _obedience(found: EvaluationResult) -> list[str]:
     """What stands beside the metrics of prompts and numbers."""
-    from undrift.metrics.results import MapResult, MaskResult, NumberResult, PromptResult
+    from undrift.metrics.results import (
+        MapResult,
+        MaskResult,
+        NumberResult,
+        PromptResult,
+        SwapResult,
+    )
 
     lines = []
     for name, metric in found.metrics.items():
         if isinstance(metric, PromptResult):
             lines.append(f"{name} by chance: {metric.chance:.4g}, of {metric.offered} captions")
+        elif isinstance(metric, SwapResult):
+            lines.append(
+                f"{name} by chance: {metric.chance:.4g}, before the swap {metric.before:.4g}; it "
+                f"changes {metric.changed:.0%} of the pixels, other prompts and noise "
+                f"{metric.unrelated:.0%}"
+            )
         elif isinstance(metric, NumberResult):
             for number, error in metric.numbers.items():
                 real = "" if metric.real is None else f", of real images {metric.real[number]:.4g}"

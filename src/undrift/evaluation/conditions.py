@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from undrift.evaluation.reference import ReferenceImages
 from undrift.metrics import Images
 from undrift.metrics.images import GivenMap
+from undrift.metrics.swap import swapped_captions
 from undrift.pipelines import Pipeline, Samples
 from undrift.pipelines.maps import maps_for
 from undrift.pipelines.numbers import OutOfRangeWarning
@@ -84,6 +86,21 @@ class Conditions:
         numbers = None if self.numbers is None else self.numbers[rows]
         maps = tuple(one.take(rows) for one in self.maps)
         return Images(images, labels, captions, numbers, maps)
+
+    def swapped(self, known: Sequence[str], seed: int) -> Conditions | None:
+        """The same with a word of each caption in another's place; see `swapped_captions`.
+
+        Args:
+            known: captions to learn from what goes where.
+            seed: of the choice.
+
+        Returns:
+            None where there are no captions, or no word can take another's place.
+        """
+        if self.captions is None:
+            return None
+        changed = tuple(swapped_captions(self.captions, (*known, *self.captions), seed))
+        return None if changed == self.captions else replace(self, captions=changed)
 
     def _rows(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         maps = (one.pixels for one in self.maps)

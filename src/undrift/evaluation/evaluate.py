@@ -51,6 +51,9 @@ from undrift.wording import images_of, plural
 FEWEST = 10
 """The fewest samples that are evaluated."""
 
+MOST_SWAPPED = 250
+"""Samples of a model of captions that are drawn once more with a word of the caption swapped."""
+
 FEWEST_PAIRS = 20
 """The fewest pairs of samples from which a difference gets an interval."""
 
@@ -149,7 +152,8 @@ def evaluate_target(
         )
     counts = _counts(targets, images, options)
     given = [_conditions(one, images, options) for one in targets]
-    obeyed = obedience(given[0])
+    swaps = [_swapped(one, images, options) for one in given]
+    obeyed = obedience(given[0]) + ([] if swaps[0] is None else ["prompt_swap"])
     names = tuple(dict.fromkeys((*names, *obeyed)))
     with World.join(device) as world:
         progress.plan(
@@ -167,11 +171,20 @@ def evaluate_target(
             _samples(one, conditions, options, sampling, world, progress)
             for one, conditions in zip(targets, given, strict=True)
         ]
+        redrawn = [
+            None
+            if conditions is None
+            else _samples(
+                *(one, conditions, replace(options, n=min(options.n, MOST_SWAPPED)), sampling),
+                *(world, progress),
+            ).images
+            for one, conditions in zip(targets, swaps, strict=True)
+        ]
         if opened is None:
             return _result(first, drawn[0], images, options)
         compared = [
-            opened.comparison(samples.images, one)
-            for one, samples in zip(targets, drawn, strict=True)
+            replace(opened.comparison(samples.images, one), swapped=again)
+            for one, samples, again in zip(targets, drawn, redrawn, strict=True)
         ]
         results = [
             _measured(one, samples, images, options, comparison, names, progress)
@@ -204,6 +217,16 @@ def _conditions(
     if target.pipeline is None:
         return None
     return conditions_of(target.pipeline, images, options.seed)
+
+
+def _swapped(
+    conditions: Conditions | None, images: ReferenceImages, options: EvaluateOptions
+) -> Conditions | None:
+    """``conditions`` with a word of each caption swapped; None without captions."""
+    if conditions is None:
+        return None
+    known = () if images.training is None else images.training.captions or ()
+    return conditions.swapped(known, options.seed)
 
 
 def _counts(

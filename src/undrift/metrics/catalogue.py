@@ -21,6 +21,7 @@ STANDARD_FID_SAMPLES = 50_000
 Need = Literal[
     "sample labels",
     "captions",
+    "swapped captions",
     "numbers",
     "masks",
     "derived maps",
@@ -113,6 +114,8 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
             getattr(images, need) is None for images in (comparison.samples, comparison.seen)
         ):
             return f"the samples, or the training images, have no {need}"
+        if need == "swapped captions" and comparison.swapped is None:
+            return "no samples were drawn with a word swapped, which `undrift evaluate RUN` does"
         samples, seen = comparison.samples, comparison.seen
         if need == "masks" and not samples.masks.keys() & seen.masks.keys():
             return "the samples, or the training images, have no masks of classes"
@@ -304,6 +307,18 @@ METRICS: dict[str, Metric] = {
         space="pixels",
         floor=partial(measurements.prompts_floor, 5),
         floor_words="the same of held-out images and their captions",
+        within=SHARE,
+    ),
+    "prompt_swap": Metric(
+        "attribute swap",
+        "higher",
+        measurements.prompt_swap,
+        "share of samples, drawn from the noise of another with one word of its prompt changed, "
+        "that an image-text model of the training pairs finds nearer to the new prompt",
+        needs=("captions", "swapped captions", "reference images"),
+        space="pixels",
+        floor=measurements.prompt_swap_floor,
+        floor_words="share of held-out images nearer to their own caption than to one so changed",
         within=SHARE,
     ),
     "number_error": Metric(

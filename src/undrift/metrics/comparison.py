@@ -69,6 +69,8 @@ class Comparison:
         known_floor: (k, D) features of other real images for the floor, where these are not here.
         floor_labels: (k,) what they show.
         number_names: names of the columns of the images' numbers.
+        swapped: samples 0 to m - 1 drawn once more, from captions with a word in another's place;
+            None where none were.
     """
 
     samples: Images
@@ -85,6 +87,7 @@ class Comparison:
     known_floor: NDArray[np.floating] | None = None
     floor_labels: NDArray[np.int64] | None = None
     number_names: tuple[str, ...] = ()
+    swapped: Images | None = None
 
     @cached_property
     def image_text(self) -> ImageTextModel:

@@ -31,10 +31,15 @@ from undrift.metrics.modes import inception_score, mode_coverage
 from undrift.metrics.retrieval import retrieval
 from undrift.metrics.segmentation import Overlap, overlap
 from undrift.metrics.sliced import sliced_distance
+from undrift.metrics.swap import changed_share, prefers, swapped_captions
 from undrift.metrics.usefulness import train_on_generated
 from undrift.metrics.vendi import vendi, vendi_score
+from undrift.metrics.wilson import wilson_interval
 from undrift.randomness import derangement
 from undrift.wording import plural
+
+FEWEST_SWAPS = 10
+"""Samples with a word swapped below which nothing is said."""
 
 SUBSET = 1000
 """Images of each subset that published KIDs are means over."""
@@ -183,6 +188,46 @@ def prompts(k: int, c: Comparison) -> Measured:
 def prompts_floor(k: int, c: Comparison) -> float:
     """The same of held-out images and their own captions."""
     return prompts(k, c.of_reference).estimate.value
+
+
+def prompt_swap(c: Comparison) -> Measured:
+    """Equation (1) of `undrift.metrics.swap`."""
+    swapped, old = c.swapped, c.samples.captions
+    if swapped is None or swapped.captions is None or old is None:
+        raise UsageError("no sample was drawn with a word swapped")
+    new = swapped.captions
+    rows = np.array([i for i, caption in enumerate(new) if caption != old[i]], np.int64)
+    if len(rows) < FEWEST_SWAPS:
+        raise UsageError(
+            f"{plural(len(rows), 'caption')} in which another word can take a word's place; "
+            f"wanted {FEWEST_SWAPS}"
+        )
+    images, before = swapped.images[rows], c.samples.images[rows]
+    pair = [new[i] for i in rows], [old[i] for i in rows]
+    hits = prefers(c.image_text, images, *pair)
+    others = before[derangement(len(rows), 0, "unrelated samples").numpy()]
+    low, high = wilson_interval(int(hits.sum()), len(hits))
+    extras = {
+        "chance": 0.5,
+        "before": float(prefers(c.image_text, before, *pair).mean()),
+        "changed": changed_share(before, images),
+        "unrelated": changed_share(before, others),
+    }
+    estimate = Estimate(float(hits.mean()), low, high, "Wilson's; image-text model fixed")
+    return Measured(estimate, len(rows), len(c.reference), extras)
+
+
+def prompt_swap_floor(c: Comparison) -> float:
+    """Share of held-out images that are nearer to their own caption than to one with a swap."""
+    if not c.held_out:
+        raise UsageError("the image-text model was trained on the reference; hold images out")
+    own = c.reference.captions or ()
+    other = swapped_captions(own, c.seen.captions or (), c.seed)
+    rows = np.array([i for i, caption in enumerate(other) if caption != own[i]], np.int64)
+    if not len(rows):
+        raise UsageError("no caption of a held-out image has a word that can be swapped")
+    pair = [own[i] for i in rows], [other[i] for i in rows]
+    return float(prefers(c.image_text, c.reference.images[rows], *pair).mean())
 
 
 def number_error(c: Comparison) -> Measured:

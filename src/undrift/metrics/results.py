@@ -118,6 +118,23 @@ class PromptResult(MetricResult):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SwapResult(MetricResult):
+    """Share of samples that follow a word swapped in their prompt.
+
+    Attributes:
+        chance: the share of images that have nothing to do with their prompts.
+        before: share of the samples before the swap that were nearer to the new prompt.
+        changed: share of their pixels that the swap changed.
+        unrelated: share that differs between samples of other prompts and other noise.
+    """
+
+    chance: float
+    before: float
+    changed: float
+    unrelated: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class NumberResult(MetricResult):
     """Error of the numbers that samples were drawn with.
 
@@ -184,6 +201,7 @@ RESULTS: Mapping[str, type[MetricResult]] = {
     "label_accuracy": ByClassResult,
     "prompt_top1": PromptResult,
     "prompt_top5": PromptResult,
+    "prompt_swap": SwapResult,
     "number_error": NumberResult,
     "mask_iou": MaskResult,
     "map_error": MapResult,

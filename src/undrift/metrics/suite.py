@@ -24,7 +24,7 @@ from undrift.metrics.results import (
 from undrift.names import did_you_mean
 from undrift.wording import dimensions, images_of
 
-_CONDITIONS = {"captions", "numbers", "masks", "derived maps"}
+_CONDITIONS = {"captions", "swapped captions", "numbers", "masks", "derived maps"}
 _ALL = tuple(name for name, one in METRICS.items() if not _CONDITIONS & set(one.needs))
 
 OnMetric = Callable[[str, int, int], None]

@@ -35,9 +35,9 @@ class EvaluateOptions(WeightsOptions, FeatureOptions):
             held out, as many as the samples are otherwise left for the value of real images.
         metrics: names, `quick`, or `all` (the default): fd fd_infinity kid texture_fd mind
             precision recall density coverage vendi inception_score modes label_accuracy class_fd
-            cas memorization c_t authenticity cmmd. Of models of captions prompt_top1 and
-            prompt_top5, of numbers number_error, of masks mask_iou and of other maps map_error are
-            always measured, too.
+            cas memorization c_t authenticity cmmd. Of models of captions prompt_top1,
+            prompt_top5 and prompt_swap, of numbers number_error, of masks mask_iou and of other
+            maps map_error are always measured, too.
         seed: seed of the samples' initial noise and of every random choice.
         steps: sampler steps.
         sampler: how to step.

@@ -53,6 +53,7 @@ MARGINS: dict[str, Margin] = {
     "cas": _SHARE,
     "memorization": _SHARE,
     "prompt_top1": _SHARE,
+    "prompt_swap": _SHARE,
     "mask_iou": _SHARE,
     "prompt_top5": _SHARE,
 }
