@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from undrift.cli.dispatch import main
+from undrift.evaluation import drawing
 
 SCRIPT = """
 import os
@@ -35,25 +36,31 @@ sys.exit(main(["evaluate", *sys.argv[2:]]))
 
 
 def evaluated(
-    folder: Path, run: Path, ranks: int
+    folder: Path, run: Path, ranks: int, capsys: pytest.CaptureFixture[str]
 ) -> tuple[dict[str, Any], set[str], list[np.ndarray]]:
-    """The result, who drew which block, and the samples."""
+    """The result, who drew which block, and the samples; one rank draws in this process."""
     drawn = folder / "drawn"
     drawn.mkdir(parents=True)
     script = folder / "evaluate.py"
     script.write_text(SCRIPT)
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    words = [str(run), "-n", "150", "--steps", "2", "--features", "pixels", "--threads", "1"]
-    words += ["--metrics", "fd,kid,coverage", "--out", str(folder / "out.json")]
-    done = subprocess.run(
-        [sys.executable, *(launcher if ranks > 1 else []), str(script), str(drawn), *words],
-        capture_output=True,
-        text=True,
-        timeout=900,
-        env=os.environ | {"UNDRIFT_CACHE": str(folder / "cache")},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("95 % interval") == 1  # the first rank prints
+    words = [str(drawn), str(run), "-n", "150", "--steps", "2", "--features", "pixels"]
+    words += ["--metrics", "fd,kid,coverage", "--threads", "1", "--out", str(folder / "out.json")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("UNDRIFT_CACHE", str(folder / "cache"))
+        if ranks > 1:
+            launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+            command = [sys.executable, *launcher, str(script), *words]
+            done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+            assert done.returncode == 0, done.stderr[-3000:]
+            printed = done.stdout
+        else:
+            patch.setattr(sys, "argv", [str(script), *words])
+            for name in ("_draw_block", "BLOCK"):  # the script changes them
+                patch.setattr(drawing, name, getattr(drawing, name))
+            with pytest.raises(SystemExit, match="^0$"):
+                runpy.run_path(str(script))
+            printed = capsys.readouterr().out
+    assert printed.count("95 % interval") == 1  # the first rank prints
     blocks = sorted((folder / "cache" / "samples").glob("*/block-*.npz"))
     samples = [np.load(block)["images"] for block in blocks]
     found = json.loads((folder / "out.json").read_text())
@@ -61,13 +68,13 @@ def evaluated(
 
 
 @pytest.mark.slow
-def test_two_ranks_draw_and_find_what_one_does(tmp_path: Path):
+def test_two_ranks_draw_and_find_what_one_does(tmp_path: Path, capsys):
     run = tmp_path / "run"
     words = ["train", "digits", "--steps", "3", "--network", "mlp", "--batch-size", "8", "--bare"]
     words += ["--out", str(run), "--threads", "1", "--quiet"]
     assert main(words) == 0
-    one, alone, first = evaluated(tmp_path / "one", run, 1)
-    two, shared, second = evaluated(tmp_path / "two", run, 2)
+    one, alone, first = evaluated(tmp_path / "one", run, 1, capsys)
+    two, shared, second = evaluated(tmp_path / "two", run, 2, capsys)
     assert alone == {"0-by-0", "40-by-0", "80-by-0", "120-by-0"}
     assert shared == {"0-by-0", "40-by-1", "80-by-0", "120-by-1"}
     np.testing.assert_array_equal(np.concatenate(first), np.concatenate(second))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,15 +14,16 @@ import torch
 
 from undrift.data.order import EpochStream
 from undrift.training.checkpoint import CheckpointStore
+from undrift.workflows import train as workflow
 
 STEPS = 6
 SCRIPT = """
 import sys
 
 import undrift
-from undrift.workflows import train as journey
+from undrift.workflows import train as workflow
 
-journey.close_run = lambda *_, **__: None
+workflow.close_run = lambda *_, **__: None
 undrift.train(
     "digits", out=sys.argv[1], steps={steps}, batch_size=32, threads=1, dropout=0.0,
     precision="float32",
@@ -31,10 +33,17 @@ undrift.train(
 
 
 def run(directory: Path, script: Path, ranks: int) -> dict[str, torch.Tensor]:
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-    command = [sys.executable, *(launcher if ranks > 1 else []), str(script), str(directory)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=900)
-    assert done.returncode == 0, done.stderr[-3000:]
+    """The weights that ``ranks`` train; one does in this process."""
+    if ranks > 1:
+        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
+        command = [sys.executable, *launcher, str(script), str(directory)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
+        assert done.returncode == 0, done.stderr[-3000:]
+    else:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", [str(script), str(directory)])
+            patch.setattr(workflow, "close_run", workflow.close_run)  # the script changes it
+            runpy.run_path(str(script))
     return CheckpointStore(directory / "checkpoints").load(STEPS).tensors["network"]
 
 
