@@ -49,7 +49,7 @@ def test_they_survive_saving_and_loading(saved, pipeline):
     for steps, one in back.learned.items():
         mine = pipeline.learned[steps]
         assert one.facts == mine.facts
-        for part in ("times", "asked", "coefficients"):
+        for part in ("times", "model_times", "coefficients"):
             assert torch.equal(getattr(one.table, part), getattr(mine.table, part))
     assert (back(3, steps=3).images == pipeline(3, steps=3).images).all()
 
@@ -79,7 +79,7 @@ def test_the_learned_one_is_used_where_it_applies(pipeline):
 
 
 @pytest.mark.parametrize(
-    "asked",
+    "settings",
     [
         {"steps": 3, "sampler": "dpmpp_2m"},
         {"steps": 3, "grid": "karras"},
@@ -91,8 +91,8 @@ def test_the_learned_one_is_used_where_it_applies(pipeline):
     ],
     ids=str,
 )
-def test_elsewhere_the_ordinary_one_is(pipeline, asked):
-    made, plain = pipeline(3, **asked), small()(3, **asked)
+def test_elsewhere_the_ordinary_one_is(pipeline, settings):
+    made, plain = pipeline(3, **settings), small()(3, **settings)
     assert made.settings == plain.settings and made.settings["sampler"] == "dpmpp_2m"
     assert (made.images == plain.images).all()
 
