@@ -170,7 +170,7 @@ def our_samples(
 def our_flops(learner: DiffusionLearner) -> float:
     """Floating-point operations per image of the network, forward and backward."""
     network, encoder = learner.networks["network"], learner.networks["encoder"]
-    x, labels = torch.randn(4, *learner.config.spec.shape), torch.arange(4)
+    x, labels = torch.randn(4, *learner.config.spec.image_shape), torch.arange(4)
 
     def call() -> Tensor:
         return network(x, torch.zeros(4), encoder(Condition({"labels": labels}), 4))

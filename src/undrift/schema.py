@@ -37,7 +37,8 @@ def stored_as(key: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: ANN
     return dataclasses.field(default=default, metadata={"key": key})
 
 
-def _key(field: dataclasses.Field[Any]) -> str:
+def stored_key(field: dataclasses.Field[Any]) -> str:
+    """The name of ``field`` in plain data."""
     return field.metadata.get("key", field.name)
 
 
@@ -49,7 +50,7 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower ty
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            _key(field): to_plain(entry)
+            stored_key(field): to_plain(entry)
             for field in dataclasses.fields(value)
             if (entry := getattr(value, field.name)) is not None or "optional" not in field.metadata
         }
@@ -137,7 +138,7 @@ def check_known(cls: type, data: Mapping[str, Any], where: str) -> None:
 def _dataclass(cls: type[T], data: object, where: str) -> T:
     if not isinstance(data, Mapping):
         raise _mismatch(where, data, "a mapping")
-    fields = {_key(field): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {stored_key(field): field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for name in data:
         if name not in fields:
             hint = did_you_mean(str(name), fields, f"known: {', '.join(fields)}")

@@ -70,7 +70,7 @@ def comparison(
         data="digits",
         fingerprint="0",
         train_images=100,
-        shape=(8, 8, 1),
+        image_shape=(8, 8, 1),
         classes=10,
         size=None,
         channels=None,

@@ -30,7 +30,7 @@ def save(folder, classes):
     for weight in network.parameters():  # outputs start at zero: without this, labels say nothing
         torch.nn.init.normal_(weight, std=0.2)
     spec = SampleSpec(
-        shape=(3, 4, 4),
+        image_shape=(3, 4, 4),
         class_names=classes,
         class_frequencies=(0.5, 0.25, 0.25) if classes else (),
     )

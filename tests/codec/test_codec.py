@@ -33,6 +33,7 @@ def all_levels():
 @every_codec
 def test_round_trip_is_exact_on_all_levels(codec):
     z = codec.encode(all_levels())
+    assert z.shape[1:] == codec.latent_shape((3, 16, 16))
     assert z.dtype == torch.float32
     assert torch.equal(codec.decode(z), all_levels())
 
@@ -186,7 +187,7 @@ def test_a_codec_of_ones_own_has_no_configuration():
         pass
 
     class Foreign(Codec):
-        encode = levels = log_abs_det = lambda self, x: x
+        latent_shape = encode = levels = log_abs_det = lambda self, x: x
 
     with pytest.raises(UsageError, match="Foreign has no configuration"):
         codec_config(Foreign())

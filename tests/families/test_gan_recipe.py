@@ -21,7 +21,7 @@ def recipe(
     **settings: object,
 ) -> Recipe:
     asked = TrainOptions(method=method, **settings)  # type: ignore[arg-type]
-    spec = SampleSpec(shape=shape)
+    spec = SampleSpec(image_shape=shape)
     return gan_recipe(RecipeRequest(asked, load("digits"), spec, device, budget, own_network=False))
 
 

@@ -81,7 +81,7 @@ def spelled(operator):
 def test_adjoints_are_adjoint_and_rows_keep_the_range(operator):
     draws = generator("adjoint", 1)
     x = torch.randn(2, *SHAPE, generator=draws, dtype=torch.float64)
-    shape = operator.shape(SHAPE)
+    shape = operator.measurement_shape(SHAPE)
     y = torch.randn(2, *shape, generator=draws, dtype=torch.float64)
     assert operator.apply(x).shape[1:] == shape
     torch.testing.assert_close(
@@ -275,6 +275,6 @@ def test_operators_that_there_are_not(text, message):
 
 def test_images_that_an_operator_cannot_take():
     with pytest.raises(UsageError, match="not made of such blocks"):
-        parse_operator("downsample:4").shape((1, 6, 8))
+        parse_operator("downsample:4").measurement_shape((1, 6, 8))
     with pytest.raises(UsageError, match="red, green and blue"):
-        parse_operator("grey").shape((1, 8, 8))
+        parse_operator("grey").measurement_shape((1, 8, 8))

@@ -211,7 +211,7 @@ def test_peft_reads_a_low_rank_adapter(config, tmp_path: Path) -> None:
     model = base(config)
     made = adapted(model, LORA)
     made.save_pretrained(tmp_path / "adapter")
-    x, level = torch.randn(2, made.spec.shape[0], H, W), torch.tensor([0.3, -0.7])
+    x, level = torch.randn(2, made.spec.image_shape[0], H, W), torch.tensor([0.3, -0.7])
     with torch.no_grad():
         context = made.encoder(None, 2)
         wanted = made.denoiser.network(x, level, context)

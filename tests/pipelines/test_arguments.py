@@ -31,12 +31,12 @@ def asked(pipeline: Pipeline, method: str) -> dict[str, object]:
     if method == "__call__":
         return {"n": 1, **steps}
     if method == "inpaint":
-        channels, height, width = pipeline.spec.shape
+        channels, height, width = pipeline.spec.image_shape
         quick = steps or {"iterations": 0, "candidates": 2, "restarts": 1}
         images = np.zeros((1, height, width, channels), np.uint8)
         return {"images": images, "mask": np.ones((height, width), bool), **quick}
     if method == "likelihood":
-        images = np.zeros((2, *pipeline.spec.shape[1:], 1), np.uint8)
+        images = np.zeros((2, *pipeline.spec.image_shape[1:], 1), np.uint8)
         labels = np.array([0, 2])
         request = LikelihoodRequest(BoundMethod(2), 2, "given")
         return {"images": images, "request": request, "labels": labels}
@@ -197,7 +197,7 @@ def test_labels_of_images_to_score_may_be_of_any_whole_numbers():
 
 @pytest.mark.parametrize("kind", [SampleSpec, LikelihoodRequest, BoundMethod, FlowMethod])
 def test_an_absurd_field_is_used_or_refused_in_one_line(kind):
-    given = {SampleSpec: {"shape": (1, 6, 5)}}
+    given = {SampleSpec: {"image_shape": (1, 6, 5)}}
     given[LikelihoodRequest] = {"method": BoundMethod(2), "value_levels": 2}
     for name in inspect.signature(kind).parameters:
         for value in ABSURD:

@@ -95,7 +95,7 @@ def test_every_method_comes_near_the_measurement(method):
     images, _ = data(6, 7)
     operator = Downsample(2)
     y = images.reshape(6, 2, 2, 2, 2).mean((2, 4)).round().astype(np.uint8)[..., None]
-    assert operator.shape((1, 4, 4)) == (1, 2, 2)
+    assert operator.measurement_shape((1, 4, 4)) == (1, 2, 2)
     made = exact(48).edit(y, operator="downsample:2", method=method).images
     again = made.reshape(6, 2, 2, 2, 2).mean((2, 4))
     assert np.abs(again - y[..., 0]).mean() < (3 if method == "dps" else 1)

@@ -21,12 +21,12 @@ DRAWS = np.random.default_rng(0)
 
 
 def photos(pipeline, n=5):
-    channels, height, width = pipeline.spec.shape
+    channels, height, width = pipeline.spec.image_shape
     return DRAWS.integers(0, 256, (n, height, width, channels)).astype(np.uint8)
 
 
 def region(pipeline, n=None):
-    _, height, width = pipeline.spec.shape
+    _, height, width = pipeline.spec.image_shape
     mask = DRAWS.random((n or 1, height, width)) < 0.4
     mask[:, 0, :2] = True, False
     return mask if n else mask[0]

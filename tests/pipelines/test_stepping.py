@@ -140,23 +140,44 @@ def test_a_threshold_keeps_every_denoised_image_in_the_range_of_bytes(threshold)
         assert not np.array_equal(kept.images, wild.images)
 
 
-def test_a_threshold_needs_a_space_of_pixels():
-    class Latents(Codec):
-        sigma_data = 1.0
+class Latents(Codec):
+    """Squares of 2x2 pixels as channels."""
 
-        def encode(self, pixels):
-            return pixels.float()
+    sigma_data = 1.0
 
-        def levels(self, z):
-            return z
+    def latent_shape(self, image_shape):
+        channels, height, width = image_shape
+        return 4 * channels, height // 2, width // 2
 
-        def log_abs_det(self, z):
-            return torch.zeros(len(z), dtype=torch.float64)
+    def encode(self, pixels):
+        return torch.nn.functional.pixel_unshuffle(pixels.float(), 2)
 
-    pipeline = small()
-    pipeline.model = replace(pipeline.model, codec=Latents())
+    def levels(self, z):
+        return 100 + 50 * torch.nn.functional.pixel_shuffle(z, 2)
+
+    def log_abs_det(self, z):
+        return torch.zeros(len(z), dtype=torch.float64)
+
+
+@pytest.fixture
+def of_latents():
+    pipeline = small(channels=4, size=(3, 4))
+    spec = replace(pipeline.spec, image_shape=(1, 6, 8))
+    pipeline.model = replace(pipeline.model, codec=Latents(), spec=spec)
+    return pipeline
+
+
+def test_noise_has_the_shape_of_the_models_space_and_samples_that_of_images(of_latents):
+    assert of_latents.model.latent_shape == (4, 3, 4)
+    drawn = of_latents(2, trajectory=1)
+    assert drawn.images.shape == (2, 6, 8, 1) and drawn.images.std() > 1
+    _, noise = of_latents.bound(range(2), seed=0)
+    assert noise.shape == (2, 4, 3, 4)
+
+
+def test_a_threshold_needs_a_space_of_pixels(of_latents):
     with pytest.raises(UsageError, match="only pixels have a range"):
-        pipeline(1, threshold="static")
+        of_latents(1, threshold="static")
 
 
 @pytest.mark.parametrize(

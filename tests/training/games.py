@@ -26,7 +26,7 @@ from undrift.training.optimizers import AdamWConfig
 from .small import ALONE, digits, plan
 
 IMAGES = digits()
-SPEC = SampleSpec(shape=(1, 8, 8), class_names=IMAGES.class_names, steps=1)
+SPEC = SampleSpec(image_shape=(1, 8, 8), class_names=IMAGES.class_names, steps=1)
 GAMES = {
     "r3gan": GANConfig(
         SPEC,

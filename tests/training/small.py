@@ -26,7 +26,7 @@ def model(images: ImageSet, **changes: object) -> DiffusionConfig:
     height, width, channels = images.shape
     config = DiffusionConfig(
         spec=SampleSpec(
-            shape=(channels, height, width),
+            image_shape=(channels, height, width),
             class_names=images.class_names,
             class_frequencies=tuple(1 / len(images.class_names) for _ in images.class_names),
         ),

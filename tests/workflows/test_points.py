@@ -125,7 +125,7 @@ def test_a_diffusion_model_of_points_is_an_mlp() -> None:
     config = resolve_config("ring8", TrainOptions())
     assert isinstance(config.model.network, MLPConfig)
     assert config.training.precision == "float32"
-    assert config.model.spec.shape == (1, 1, 2) and len(config.model.spec.class_names) == 8
+    assert config.model.spec.image_shape == (1, 1, 2) and len(config.model.spec.class_names) == 8
     assert resolve_config("digits", TrainOptions()).model.network.kind == "unet"
 
 

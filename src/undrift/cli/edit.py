@@ -340,7 +340,7 @@ def _check_method(flags: Edit, out: Path, command: str) -> None:
     kind = pipeline.editing if flags.mask is None else pipeline.inpainting or pipeline.editing
     names = [name for name in SETTINGS if name not in ("operator", "noise")]
     settings = family_settings(kind, flags, names, pipeline.noun)
-    height, width = pipeline.spec.shape[1:]
+    height, width = pipeline.spec.image_shape[1:]
     found = self_calibrate(
         target,
         operator=flags.operator,
@@ -395,7 +395,7 @@ def _measured(
 
     made = parse_operator(operator)
     _, height, width, channels = images.shape
-    made.shape((channels, height, width))
+    made.measurement_shape((channels, height, width))
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float()
     y = measured(made, pixels)
     y = y + noise * torch.randn(y.shape, generator=generator(seed, "measurement"))

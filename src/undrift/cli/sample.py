@@ -243,7 +243,7 @@ def run(arguments: list[str]) -> None:
                 folder.check(draw(1).settings)
         trajectory = None
         if flags.trajectory and not (out / GIF).exists():
-            followed = min(n, FOLLOWED_POINTS if on_plane(pipeline.spec.shape) else FOLLOWED)
+            followed = min(n, FOLLOWED_POINTS if on_plane(pipeline.spec.image_shape) else FOLLOWED)
             trajectory = draw(followed, trajectory=followed)
         while (first := folder.finished) < n:
             count = min(flags.batch_size or pipeline.batch_size, n - first)

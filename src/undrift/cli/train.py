@@ -135,7 +135,7 @@ def _print_cost(command: TrainCommand, console: Console) -> None:
 
     found = preview(command.data or "", command)
     model, plan = found.config.model, found.config.training
-    channels, height, width = model.spec.shape
+    channels, height, width = model.spec.image_shape
     drawing = ""
     if model.network is not None and (count := drawing_parameters(model)) < found.parameters:
         drawing = f", {count:,} of the generator"

@@ -15,8 +15,8 @@ from torch import Tensor
 from undrift.codec.codec import Codec, checked_pixels
 from undrift.errors import DataError, UsageError, shown
 
-# A channel that never changes (an alpha of 255 everywhere) has no spread to divide by. Taken as one
-# level, it becomes a constant zero, and a model's error below half a level rounds away.
+# A channel that never changes (an alpha of 255 everywhere) has no spread to divide by. Taken as 1,
+# it becomes a constant zero, and a model's error below half a pixel value rounds away.
 SMALLEST_STD = 1.0
 
 PIXELS_PER_CHUNK = 1 << 22
@@ -33,6 +33,10 @@ class Affine(Codec):
     def channels(self) -> int | None:
         """Number of channels that images must have; None: any."""
         return None
+
+    def latent_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """See ``Codec.latent_shape``; the same."""
+        return image_shape
 
     def encode(self, pixels: Tensor) -> Tensor:
         """See ``Codec.encode``."""
@@ -76,8 +80,8 @@ class Standardise(Affine):
     """Each channel at zero mean and unit variance: z = (pixels - mean) / std.
 
     Args:
-        mean: of each channel, in levels.
-        std: of each channel, in levels, more than 0.
+        mean: of each channel, in pixel values.
+        std: of each channel, in pixel values, more than 0.
 
     Raises:
         UsageError: if they do not fit together.
@@ -109,9 +113,9 @@ class Standardise(Affine):
     def fit(cls, images: np.ndarray) -> Standardise:
         """Take each channel's mean and standard deviation from images.
 
-        They are exact (levels are counted, not summed) and the images are read once in chunks, so
-        a memory-mapped array of any size will do. A deviation below one level (a constant channel)
-        is taken as one level.
+        They are exact (pixel values are counted, not summed) and the images are read once in
+        chunks, so a memory-mapped array of any size will do. A deviation below 1 (a constant
+        channel) is taken as 1.
 
         Args:
             images: uint8 (N, H, W, C).
@@ -120,7 +124,7 @@ class Standardise(Affine):
             UsageError: for another type or shape.
             DataError: if there are no images.
         """
-        counts = count_levels(images)
+        counts = count_values(images)
         total = counts.sum(axis=1)
         if not total.size or not total.all():
             raise DataError(f"standardise: images of shape {images.shape}, wanted at least one")
@@ -140,8 +144,8 @@ class Standardise(Affine):
         return self.mean.to(z), self.std.to(z)
 
 
-def count_levels(images: np.ndarray) -> np.ndarray:
-    """Count how often each level occurs in each channel of uint8 (N, H, W, C): (C, 256) int64.
+def count_values(images: np.ndarray) -> np.ndarray:
+    """Count each pixel value in each channel of uint8 (N, H, W, C): (C, 256) int64.
 
     Raises:
         UsageError: for another type or shape.

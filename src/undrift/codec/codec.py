@@ -13,8 +13,8 @@ from undrift.errors import DivergedError, UsageError
 class Codec(nn.Module, ABC):
     """A map from pixels to the model's space and back.
 
-    Pixels are counted in levels, 0 to 255. Whole levels come as uint8; likelihoods, which need a
-    density, give levels between them as floating-point numbers.
+    Pixel values are from 0 to 255: whole numbers as uint8, or floating-point numbers, which
+    likelihoods need for a density.
 
     Attributes:
         sigma_data: standard deviation of encoded data, for preconditioning.
@@ -25,25 +25,29 @@ class Codec(nn.Module, ABC):
     lossless: bool = True
 
     @abstractmethod
+    def latent_shape(self, image_shape: tuple[int, int, int]) -> tuple[int, int, int]:
+        """(C, H, W) of the encoded images of ``image_shape`` (C, H, W)."""
+
+    @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:
-        """Pixels (B, C, H, W), uint8 or float levels -> z, float32 (float64 if pixels are)."""
+        """Pixels (B, *image_shape), uint8 or floats -> z (B, *latent_shape), float32 or float64."""
 
     @abstractmethod
     def levels(self, z: Tensor) -> Tensor:
-        """Invert ``encode`` without rounding: z -> float levels, which may leave [0, 255]."""
+        """Invert ``encode`` without rounding: z -> float pixel values, which may leave [0, 255]."""
 
     @abstractmethod
     def log_abs_det(self, z: Tensor) -> Tensor:
-        """Log |det dz / d(pixels in levels)| at each z: (B,) float64, in nats.
+        """Log |det dz / d(pixels)| at each z: (B,) float64, in nats.
 
         A density transforms as log p(pixels) = log p(z) + log_abs_det(z).
         """
 
     def decode(self, z: Tensor) -> Tensor:
-        """Z (B, C, H, W) -> pixels uint8, rounded to the nearest level and clipped to [0, 255].
+        """Z (B, *latent_shape) -> pixels uint8 (B, *image_shape), rounded and clipped to [0, 255].
 
         Raises:
-            DivergedError: if ``z`` holds numbers that are not finite; they have no level.
+            DivergedError: if ``z`` holds numbers that are not finite.
         """
         levels = self.levels(z)
         broken = int(levels.numel() - levels.isfinite().sum())
@@ -56,10 +60,10 @@ class Codec(nn.Module, ABC):
 
 
 def checked_pixels(pixels: Tensor, channels: int | None) -> Tensor:
-    """Return pixels as floating-point levels.
+    """Return pixels as floating-point numbers.
 
     Raises:
-        UsageError: if they are not (B, C, H, W) levels of the wanted number of channels.
+        UsageError: if they are not (B, C, H, W) with the wanted number of channels.
     """
     if pixels.ndim != 4 or (channels is not None and pixels.shape[1] != channels):
         wanted = "C" if channels is None else channels
@@ -70,4 +74,4 @@ def checked_pixels(pixels: Tensor, channels: int | None) -> Tensor:
         return pixels.float()
     if pixels.dtype in (torch.float32, torch.float64):
         return pixels
-    raise UsageError(f"encode: images of {pixels.dtype}, wanted uint8 or float levels in 0..255")
+    raise UsageError(f"encode: images of {pixels.dtype}, wanted uint8 or floats in 0..255")

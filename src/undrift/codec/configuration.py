@@ -29,8 +29,8 @@ class StandardiseConfig:
 
     Attributes:
         kind: names this configuration in a file.
-        mean: of each channel, in levels.
-        std: of each channel, in levels.
+        mean: of each channel, in pixel values.
+        std: of each channel, in pixel values.
     """
 
     kind: Literal["standardise"] = "standardise"

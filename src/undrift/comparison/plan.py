@@ -100,7 +100,7 @@ class Plan:
             data=comparison.data,
             fingerprint=self.data.fingerprint,
             train_images=len(train),
-            shape=(height, width, channels),
+            image_shape=(height, width, channels),
             classes=len(self.data.class_names) if comparison.conditional else 0,
             size=comparison.size,
             channels=comparison.channels,

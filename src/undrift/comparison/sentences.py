@@ -46,7 +46,7 @@ VERDICTS: Mapping[Verdict, str] = {
 
 def lead_of(found: ComparisonResult) -> str:
     """What was compared, on what and for how long."""
-    height, width, channels = found.protocol.shape
+    height, width, channels = found.protocol.image_shape
     runs, done = len(found.runs), sum(run.state == "done" for run in found.runs)
     lost = "" if done == runs else f"; {runs - done} of {plural(runs, 'run')} failed"
     budgets = " and at ".join(table.words for table in found.budgets)

@@ -81,7 +81,8 @@ def self_calibrate(
     given = {"labels": labels, "prompts": prompts, "numbers": numbers, "batch_size": batch_size}
     given["guidance"] = settings.pop("guidance", None)
     steps = 2 * pipeline.spec.steps  # what is tested is the method, not the drawing of images
-    blank = pipeline.codec.decode(torch.zeros(n, *pipeline.spec.shape, device=pipeline.device))
+    latent_shape = pipeline.codec.latent_shape(pipeline.spec.image_shape)
+    blank = pipeline.codec.decode(torch.zeros(n, *latent_shape, device=pipeline.device))
     blank = blank.permute(0, 2, 3, 1).cpu().numpy()
     # from pure noise, under the results' very condition: sampling would draw classes
     truth = pipeline.edit(blank, strength=1.0, seed=seed, steps=steps, **given).images
@@ -92,7 +93,7 @@ def self_calibrate(
         made = pipeline.inpaint(truth, mask, **shared)
     else:
         rule = parse_operator(operator or "")
-        rule.shape(pipeline.spec.shape)
+        rule.measurement_shape(pipeline.spec.image_shape)
         draws = generator(seed, "measurement error")
         y = measured(rule, torch.from_numpy(truth).permute(0, 3, 1, 2).double())
         y = y + noise * torch.randn(y.shape, generator=draws, dtype=torch.float64)

@@ -40,20 +40,20 @@ from undrift.metrics.features.cache import content_hash as tensor_hash
 from undrift.metrics.features.choose import restored
 from undrift.metrics.features.fitted import FittedNetwork
 from undrift.options import FeatureOptions
-from undrift.schema import from_plain, to_plain
+from undrift.schema import from_plain, stored_as, to_plain
 
 SUFFIX = ".safetensors"
 _HEADER = "undrift.reference"
 _NETWORK = "network."
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Header:
     """The JSON object of a reference file; its entries are explained above."""
 
     space: str
     spec: str
-    shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int] = stored_as("shape")
     classes: tuple[str, ...]
     source: str
     split: str
@@ -126,7 +126,7 @@ class StoredReference(ReferenceImages):
 
     def _extractor(self, options: FeatureOptions, device: torch.device | str) -> FeatureExtractor:
         spec = options.features or self.space
-        height, width, channels = self.header.shape
+        height, width, channels = self.header.image_shape
         if self.network and spec == self.space:
             kind = self.header.space.partition("@")[0]
             found = restored(kind, self.network, (height, width, channels))
@@ -187,7 +187,7 @@ def store_reference(path: Path, reference: Reference, spec: str) -> None:
     header = Header(
         space=extractor.name,
         spec=spec,
-        shape=(height, width, channels),
+        image_shape=(height, width, channels),
         classes=source.classes,
         source=Path(source.source).name,
         split=source.split,
@@ -214,8 +214,8 @@ def _check_tensors(tensors: dict[str, Tensor], header: Header) -> None:
     Raises:
         ValueError: what is wrong.
     """
-    if not all(1 <= side <= LARGEST_IMAGE for side in header.shape):
-        raise ValueError(f"images of shape {list(header.shape)}")
+    if not all(1 <= side <= LARGEST_IMAGE for side in header.image_shape):
+        raise ValueError(f"images of shape {list(header.image_shape)}")
     classes = len(header.classes)
     for rows, labels in (("features", "labels"), ("floor", "floor_labels")):
         if rows in tensors and (tensors[rows].ndim != 2 or not tensors[rows].numel()):
@@ -252,7 +252,7 @@ def open_stored(given: str | os.PathLike[str], split: str | None) -> StoredRefer
         found = StoredReference(
             source,
             header.split,
-            Images.unseen(len(features), header.shape, labels),
+            Images.unseen(len(features), header.image_shape, labels),
             None,
             header.classes,
             header.data,

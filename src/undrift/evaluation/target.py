@@ -62,7 +62,7 @@ class Target:
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C) of the samples."""
         if self.pipeline is not None:
-            channels, height, width = self.pipeline.spec.shape
+            channels, height, width = self.pipeline.spec.image_shape
             return height, width, channels
         height, width, channels = self.samples.images.shape[1:]
         return height, width, channels

@@ -64,7 +64,7 @@ class RecipeRequest:
     Attributes:
         settings: of the user.
         data: the decoded images with all of their splits.
-        spec: shape, classes, and the sampling grid that suits images of this size.
+        spec: image shape, classes, and the sampling grid that suits images of this size.
         device: ``cpu`` or ``cuda``.
         budget: seconds to train for, if that is limited.
         own_network: whether the user brings the network.
@@ -167,14 +167,14 @@ class Family(ABC, Generic[Config]):
     def network(
         self,
         config: Any,
-        shape: tuple[int, int, int],
+        latent_shape: tuple[int, int, int],
         context: ContextSpec,  # noqa: ANN401
     ) -> nn.Module:
         """The network that draws images, at any weights, for counting its parameters.
 
         Args:
             config: the ``network`` of an instance of ``self.config``.
-            shape: (C, H, W) of the images.
+            latent_shape: (C, H, W) of the model's space.
             context: of its conditions.
         """
 

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from undrift.codec import build_codec
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.errors import UsageError
 from undrift.families import Family, ModelConfig, family_of
@@ -54,8 +55,8 @@ def drawing_parameters(model: ModelConfig) -> int:
     """
     if model.network is None:
         raise UsageError("--parameters: a network of your own has its size; leave it out")
-    shape, family = model.spec.shape, family_of(model)
-    return _counted(family, model.network, model.condition, model.width, shape)
+    latent_shape = build_codec(model.codec).latent_shape(model.spec.image_shape)
+    return _counted(family_of(model), model.network, model.condition, model.width, latent_shape)
 
 
 @lru_cache(maxsize=4096)
@@ -64,11 +65,11 @@ def _counted(
     network: Network,
     condition: ConditionSpec,
     width: int,
-    shape: tuple[int, int, int],
+    latent_shape: tuple[int, int, int],
 ) -> int:
     with torch.device("meta"), _Unset():
         encoder = ConditionEncoder(condition, width)
-        built = family.network(network, shape, encoder.context_spec)
+        built = family.network(network, latent_shape, encoder.context_spec)
     return count_parameters(built) + count_parameters(encoder)
 
 
@@ -136,7 +137,7 @@ def with_parameters(model: ModelConfig, wanted: int) -> ModelConfig:
         }
         best = min(finer, key=lambda one: (finer[one], error(one)), default=best)
     if error(best) > TOLERANCE:
-        channels, *size = model.spec.shape
+        channels, *size = model.spec.image_shape
         images = f"images of {dimensions(*size)}x{channels}"
         raise UsageError(
             f"--parameters {wanted:,}: for {images} this {best.kind} comes no nearer than "

@@ -21,14 +21,14 @@ class BoundNoise:
     Args:
         seed: names it, with each image's number.
         names: numbers of the images.
-        shape: of one image.
+        latent_shape: of one image in the model's space.
         like: device and dtype.
     """
 
     def __init__(
-        self, seed: int, names: Sequence[int], shape: tuple[int, ...], like: Tensor
+        self, seed: int, names: Sequence[int], latent_shape: tuple[int, ...], like: Tensor
     ) -> None:
-        self._seed, self._names, self._shape, self._like = seed, names, shape, like
+        self._seed, self._names, self._latent_shape, self._like = seed, names, latent_shape, like
         self._block = -1
         self._drawn = torch.empty(0, dtype=torch.float32, device="cpu")
 
@@ -38,7 +38,7 @@ class BoundNoise:
             self._block = j // _BLOCK
             rows = [
                 torch.randn(
-                    (_BLOCK, *self._shape),
+                    (_BLOCK, *self._latent_shape),
                     generator=generator(self._seed, i, "bound", self._block),
                     dtype=torch.float32,
                     device="cpu",

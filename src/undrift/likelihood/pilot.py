@@ -41,9 +41,9 @@ VALUES = 2**12
 """Values that (1) is a mean over, at least."""
 
 
-def repeats(shape: Sequence[int]) -> int:
+def repeats(latent_shape: Sequence[int]) -> int:
     """How often each of `IMAGES` images of ``shape`` is looked at in a bin."""
-    return math.ceil(VALUES / (IMAGES * math.prod(shape)))
+    return math.ceil(VALUES / (IMAGES * math.prod(latent_shape)))
 
 
 def pilot(

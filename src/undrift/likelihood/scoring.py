@@ -346,6 +346,6 @@ class _Work:
         return self._scorer.codec.encode(values).to(self._scorer.dtype)
 
 
-def suitable_batch(shape: Sequence[int]) -> int:
+def suitable_batch(image_shape: Sequence[int]) -> int:
     """Images of ``shape`` to score at once."""
-    return int(np.clip(2**17 // np.prod(shape), 1, 256))
+    return int(np.clip(2**17 // np.prod(image_shape), 1, 256))

@@ -202,7 +202,7 @@ def _files(path: str) -> list[Path]:
 
 def _picture(file: Path, one: MapSpec, spec: SampleSpec) -> NDArray[np.int16]:
     """A map that is derived from a picture."""
-    channels, height, width = spec.shape
+    channels, height, width = spec.image_shape
     picture = _fitted(_decoded(file), (height, width), file, nearest=False)
     picture = widened(narrowed(picture, channels, WHITE), channels)
     entry = _derived(one, as_batch(np.array(picture[None])))

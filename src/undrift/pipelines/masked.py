@@ -104,7 +104,7 @@ class MaskedImages(Variants):
             UsageError: for images that are not the model's, a mask that is not theirs, or numbers
                 that are too small or too large.
         """
-        channels, height, width = spec.shape
+        channels, height, width = spec.image_shape
         wanted = (height, width, channels)
         if images.dtype != np.uint8 or images.shape[1:] != wanted or not len(images):
             raise UsageError(

@@ -85,10 +85,10 @@ class Pipeline(ABC):
     @property
     @abstractmethod
     def spec(self) -> SampleSpec:
-        """Shape, classes and default settings."""
+        """Image shape, classes and default settings."""
 
     def __repr__(self) -> str:
-        channels, height, width = self.spec.shape
+        channels, height, width = self.spec.image_shape
         classes = plural(len(self.spec.class_names), "class")
         size = dimensions(height, width)
         return (
@@ -117,7 +117,7 @@ class Pipeline(ABC):
         """Draw ``n`` images; image i depends on the weights, the settings, the seed and i only.
 
         Its noise is the same bit by bit whatever the batch, the number of images and the device;
-        the images may then differ by rounding (a level of 255 now and then).
+        the images may then differ by rounding (one pixel value of 255 now and then).
 
         Args:
             n: number of images, at least 1.
@@ -148,7 +148,7 @@ class Pipeline(ABC):
         began = perf_counter()
         chosen = read_settings(self.settings, settings, self.noun)
         place = self.device if device is None else torch.device(device)
-        size = suitable_batch(self.spec.shape, place) if batch_size is None else batch_size
+        size = suitable_batch(self.spec.image_shape, place) if batch_size is None else batch_size
         request = Request(n, seed, first, size)
         if trajectory and "trajectory" not in self.capabilities:
             raise UsageError(
@@ -229,7 +229,7 @@ class Pipeline(ABC):
     @property
     def batch_size(self) -> int:
         """How many images are drawn at once by default."""
-        return suitable_batch(self.spec.shape, self.device)
+        return suitable_batch(self.spec.image_shape, self.device)
 
     @property
     @abstractmethod

@@ -54,11 +54,11 @@ class Request:
         ]
 
 
-def suitable_batch(shape: tuple[int, int, int], device: torch.device) -> int:
-    """How many images of ``shape`` (C, H, W) are best drawn at once on ``device``."""
+def suitable_batch(image_shape: tuple[int, int, int], device: torch.device) -> int:
+    """How many images of ``image_shape`` (C, H, W) are best drawn at once on ``device``."""
     values = _BATCH_VALUES_CPU if device.type == "cpu" else _BATCH_VALUES
     least, most = _BATCHES
-    return max(least, min(most, values // math.prod(shape)))
+    return max(least, min(most, values // math.prod(image_shape)))
 
 
 def read_settings(kind: type[Settings], given: Mapping[str, Any], owner: str) -> Settings:

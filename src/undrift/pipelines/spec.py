@@ -1,4 +1,4 @@
-"""What a pipeline draws: shape, classes and its default settings."""
+"""What a pipeline draws: image shape, classes and its default settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from undrift.errors import UsageError
 from undrift.limits import LARGEST_IMAGE
 from undrift.pipelines.whole_number import MOST_STEPS
 from undrift.sampling import parse_grid, solver
-from undrift.schema import check_ranges
+from undrift.schema import check_ranges, stored_as, stored_key
 
 _LATER = ("text", "numbers", "maps")
 """Fields of `SampleSpec` that came after version 0.1.0."""
@@ -20,10 +20,10 @@ _LATER = ("text", "numbers", "maps")
 
 @dataclass(frozen=True)
 class SampleSpec:
-    """Shape, classes and defaults of a pipeline's samples.
+    """Image shape, classes and defaults of a pipeline's samples.
 
     Attributes:
-        shape: of one image, (C, H, W).
+        image_shape: (C, H, W) of one image, stored as ``shape``.
         class_names: in stored order; empty for a model without classes.
         class_frequencies: share of each class in the training data, in the same order, of any
             positive sum; empty means equal.
@@ -41,7 +41,7 @@ class SampleSpec:
         UsageError: for values of another type, out of range, or that contradict each other.
     """
 
-    shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int] = stored_as("shape")
     class_names: tuple[str, ...] = ()
     class_frequencies: tuple[float, ...] = ()
     sampler: str = "dpmpp_2m"
@@ -56,16 +56,15 @@ class SampleSpec:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        check_ranges(self, "images", shape=(1, LARGEST_IMAGE), steps=(1, MOST_STEPS))
+        check_ranges(self, "images", image_shape=(1, LARGEST_IMAGE), steps=(1, MOST_STEPS))
         if len(set(self.class_names)) != len(self.class_names):
             raise UsageError("class_names: two classes have the same name; give each its own")
         if self.class_frequencies:
             self._check_frequencies()
         for one in self.maps:
-            if one.shape[1:] != self.shape[1:]:
-                raise UsageError(
-                    f"map {one.name} is {one.shape[1:]}, images {self.shape[1:]}: give the same"
-                )
+            size = self.image_shape[1:]
+            if one.shape[1:] != size:
+                raise UsageError(f"map {one.name} is {one.shape[1:]}, images {size}: give the same")
         solver(self.sampler)
         parse_grid(self.grid)
         if min(self.rho, self.sigma_min) <= 0:
@@ -96,7 +95,7 @@ class SampleSpec:
         what was stored under a fingerprint before there was a field stays valid.
         """
         shown = [
-            f"{field.name}={getattr(self, field.name)!r}"
+            f"{stored_key(field)}={getattr(self, field.name)!r}"
             for field in fields(self)
             if field.name not in _LATER or getattr(self, field.name) != field.default
         ]

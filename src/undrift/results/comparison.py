@@ -441,7 +441,7 @@ class SharedSettings:
         data: what the user named.
         fingerprint: of the decoded images, labels and splits.
         train_images: training images.
-        shape: height, width and channels.
+        image_shape: height, width and channels, stored as ``shape``.
         classes: of the labels; 0 where these are not used.
         size: see `undrift.options.CompareOptions`, as the next ones.
         channels: as there.
@@ -461,7 +461,7 @@ class SharedSettings:
     data: str
     fingerprint: str
     train_images: int
-    shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int] = stored_as("shape")
     classes: int
     size: int | str | None
     channels: int | None

@@ -44,17 +44,17 @@ SMALL = 32
 
 
 def images_needed(
-    rule: Mapping[str, float], level: str, shape: tuple[int, int, int], dimensions: float
+    rule: Mapping[str, float], level: str, image_shape: tuple[int, int, int], dimensions: float
 ) -> float:
     """N of eq. (1).
 
     Args:
         rule: ``rough`` and ``good``, N_0 of each; ``pixels``, ``channels``, ``variety``: a, b, c.
         level: ``rough`` or ``good``.
-        shape: (C, H, W) of the images.
+        image_shape: (C, H, W) of the images.
         dimensions: their effective dimensions D.
     """
-    channels, height, width = shape
+    channels, height, width = image_shape
     return (
         rule[level]
         * (height * width / 32**2) ** rule["pixels"]
@@ -68,11 +68,11 @@ class ImagesNeeded:
     """Images that a run on one set must see.
 
     Attributes:
-        shape: (C, H, W) of the images.
+        image_shape: (C, H, W) of the images.
         dimensions: their effective dimensions.
     """
 
-    shape: tuple[int, int, int]
+    image_shape: tuple[int, int, int]
     dimensions: float
 
     @property
@@ -87,7 +87,7 @@ class ImagesNeeded:
 
     def at(self, longest: int) -> ImagesNeeded:
         """The same images with a longest side of ``longest`` pixels."""
-        channels, height, width = self.shape
+        channels, height, width = self.image_shape
         scale = longest / max(height, width)
         smaller = max(1, round(height * scale)), max(1, round(width * scale))
         return ImagesNeeded((channels, *smaller), self.dimensions)
@@ -95,10 +95,10 @@ class ImagesNeeded:
     @property
     def size(self) -> str:
         """Width x height."""
-        return dimensions(*self.shape[1:])
+        return dimensions(*self.image_shape[1:])
 
     def _needed(self, level: str) -> int:
-        return math.ceil(images_needed(_rule(), level, self.shape, self.dimensions))
+        return math.ceil(images_needed(_rule(), level, self.image_shape, self.dimensions))
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def needs_sentence(needed: ImagesNeeded) -> str:
         f"good samples need about {rounded(needed.good)} images seen in training at {needed.size}, "
         f"rough shapes about {rounded(needed.rough)}"
     )
-    smaller = [size for size in (64, 32) if 2 * size <= max(needed.shape[1:])]
+    smaller = [size for size in (64, 32) if 2 * size <= max(needed.image_shape[1:])]
     if smaller:
         other = needed.at(smaller[0])
         words += f"; at {other.size} {rounded(other.good)} and {rounded(other.rough)}"
@@ -201,15 +201,15 @@ def expect(
 def _help(images: int, needed: ImagesNeeded, seconds: float | None) -> list[str]:
     """What would make the samples better: smaller images, of which more are seen, or more time."""
     found = []
-    pixels = math.prod(needed.shape[1:])
+    pixels = math.prod(needed.image_shape[1:])
     better = {"good": "", "rough": " for rough shapes"}
     for level in ("good",) if images >= needed.rough else ("good", "rough"):
         for size in SIZES:
-            if size >= max(needed.shape[1:]) or (size < SMALL and images >= needed.rough):
+            if size >= max(needed.image_shape[1:]) or (size < SMALL and images >= needed.rough):
                 continue
             smaller = needed.at(size)
-            if images * pixels / math.prod(smaller.shape[1:]) >= getattr(smaller, level):
-                square = smaller.shape[1] == smaller.shape[2]
+            if images * pixels / math.prod(smaller.image_shape[1:]) >= getattr(smaller, level):
+                square = smaller.image_shape[1] == smaller.image_shape[2]
                 found.append(f"--size {size if square else smaller.size}{better[level]}")
                 break
         if found:

@@ -208,7 +208,7 @@ def _spec(train: ImageSet, labelled: bool, settings: TrainOptions, device: str) 
     points = are_points((height, width))
     grid = grid_for(max(height, width), device, settings.network, points=points)
     spec = SampleSpec(
-        shape=(channels, height, width),
+        image_shape=(channels, height, width),
         rho=grid.rho,
         sigma_min=grid.sigma_min,
         steps=grid.steps,

@@ -227,11 +227,11 @@ def grid_shape(spec: SampleSpec) -> tuple[int, int]:
 
     Of toy 2-D points, which are drawn where they lie, there are many.
     """
-    if on_plane(spec.shape):
+    if on_plane(spec.image_shape):
         return POINTS, 1
     classes = len(spec.class_names)
     columns = classes if 2 <= classes <= 16 else 8
-    small = max(spec.shape[1:]) <= 40
+    small = max(spec.image_shape[1:]) <= 40
     return columns, max(1, 20 // columns) if small else 1
 
 

@@ -78,7 +78,7 @@ class BrownianPaths:
         self,
         log_snr_t: float,
         log_snr_s: float,
-        shape: tuple[int, ...],
+        latent_shape: tuple[int, ...],
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """Return the standardised increment (4) of each image's path.
@@ -86,11 +86,11 @@ class BrownianPaths:
         Args:
             log_snr_t: where it begins; -inf is pure noise.
             log_snr_s: where it ends, above ``log_snr_t``; inf is data.
-            shape: of one image.
+            latent_shape: of one image in the model's space.
             device: where to draw; the bits are the same everywhere.
 
         Returns:
-            (len(indices), *shape) float32, each number N(0, 1).
+            (len(indices), *latent_shape) float32, each number N(0, 1).
 
         Raises:
             UsageError: if the two ends fall on one point of the lattice (1), or are out of order.
@@ -102,11 +102,12 @@ class BrownianPaths:
                 "its Brownian path: give fewer steps or another grid"
             )
         weights = _weights(start, stop)
-        total = torch.zeros(len(self.indices), math.prod(shape), device=device, dtype=torch.float32)
+        size = (len(self.indices), math.prod(latent_shape))
+        total = torch.zeros(size, device=device, dtype=torch.float32)
         for factor, z in zip(weights.values(), self._numbers(list(weights), total), strict=True):
             # One product and one sum at a time: a fused or reordered sum has other last bits.
             total += factor * z
-        return total.reshape(len(self.indices), *shape)
+        return total.reshape(len(self.indices), *latent_shape)
 
     def _numbers(self, nodes: list[int], like: Tensor) -> Iterator[Tensor]:
         """The number of each node, in their order, shaped ``like`` (B, N); drawn, or still kept.

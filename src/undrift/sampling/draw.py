@@ -15,14 +15,14 @@ from undrift.errors import UsageError
 class StepNoise(Protocol):
     """A source of standard normal noise that is a function of what it is for."""
 
-    def step(self, k: int, shape: tuple[int, ...], purpose: str) -> Tensor:
-        """Return noise for step ``k`` and ``purpose``: (B, *shape), float32."""
+    def step(self, k: int, latent_shape: tuple[int, ...], purpose: str) -> Tensor:
+        """Return noise for step ``k`` and ``purpose``: (B, *latent_shape), float32."""
         ...
 
     def brownian(
-        self, level_t: Level, level_s: Level, shape: tuple[int, ...], device: torch.device
+        self, level_t: Level, level_s: Level, latent_shape: tuple[int, ...], device: torch.device
     ) -> Tensor:
-        """Return a path's increment between two levels, standardised: (B, *shape), float32."""
+        """Return a path's standardised increment of two levels: (B, *latent_shape), float32."""
         ...
 
 

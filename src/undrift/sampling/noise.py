@@ -32,16 +32,16 @@ class ImageNoise:
     seed: int
     indices: Sequence[int]
 
-    def initial(self, shape: tuple[int, ...]) -> Tensor:
-        """Return the noise that sampling begins with: (len(indices), *shape), float32, CPU.
+    def initial(self, latent_shape: tuple[int, ...]) -> Tensor:
+        """Return the noise that sampling begins with: (len(indices), *latent_shape), float32, CPU.
 
         Args:
-            shape: of one image, e.g. (C, H, W).
+            latent_shape: of one image in the model's space, e.g. (C, H, W).
         """
         return torch.stack(
             [
                 torch.randn(
-                    shape,
+                    latent_shape,
                     generator=generator(self.seed, int(i), "initial", 0),
                     dtype=torch.float32,
                     device="cpu",
@@ -50,12 +50,12 @@ class ImageNoise:
             ]
         )
 
-    def step(self, k: int, shape: tuple[int, ...], purpose: str = "step") -> Tensor:
-        """Return the noise of step ``k`` for ``purpose``: (len(indices), *shape), float32, CPU.
+    def step(self, k: int, latent_shape: tuple[int, ...], purpose: str = "step") -> Tensor:
+        """Return the noise of step ``k``: (len(indices), *latent_shape), float32, CPU.
 
         Args:
             k: the step, counted from 0.
-            shape: of one image.
+            latent_shape: of one image in the model's space.
             purpose: what it is for; two purposes in one step get different noise.
         """
         if purpose not in self._streams:
@@ -63,13 +63,13 @@ class ImageNoise:
             self._streams[purpose] = torch.tensor(names, dtype=torch.int64, device="cpu")
         number = torch.tensor([k], dtype=torch.int64, device="cpu")
         (keys,) = keys_of(self._streams[purpose], number)
-        return normals(keys, math.prod(shape)).reshape(len(keys), *shape)
+        return normals(keys, math.prod(latent_shape)).reshape(len(keys), *latent_shape)
 
     def brownian(
         self,
         level_t: Level,
         level_s: Level,
-        shape: tuple[int, ...],
+        latent_shape: tuple[int, ...],
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """Return each image's standardised Brownian increment from ``level_t`` to ``level_s``.
@@ -77,17 +77,17 @@ class ImageNoise:
         Args:
             level_t: where it begins, the noisier end; scalar.
             level_s: where it ends; scalar.
-            shape: of one image.
+            latent_shape: of one image in the model's space.
             device: where to draw; the bits are the same everywhere.
 
         Returns:
-            (len(indices), *shape), float32.
+            (len(indices), *latent_shape), float32.
 
         Raises:
             UsageError: if the levels are closer than the path is resolved, or out of order.
         """
         ends = float(level_t.log_snr), float(level_s.log_snr)
-        return self._paths.increment(*ends, shape, device)
+        return self._paths.increment(*ends, latent_shape, device)
 
     @cached_property
     def _streams(self) -> dict[str, Tensor]:

@@ -85,7 +85,7 @@ def _data(
     run: RunDirectory, stored: RunConfig, data: str | None, options: AdaptOptions
 ) -> tuple[str, DataConfig]:
     """Where the images are, and how they are read: with the base's size and channels."""
-    channels, height, width = stored.model.spec.shape
+    channels, height, width = stored.model.spec.image_shape
     requested = [MapRequest.parse(word).name for word in options.condition]
     refuse_known_maps(stored.model.spec.maps, requested)
     maps = map_words([*stored.data.maps, *options.condition])

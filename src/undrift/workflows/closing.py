@@ -190,7 +190,7 @@ def _report(
     spec = config.model.spec
     trajectory = None
     if "trajectory" in pipeline.capabilities:
-        followed = FOLLOWED_POINTS if on_plane(spec.shape) else 1
+        followed = FOLLOWED_POINTS if on_plane(spec.image_shape) else 1
         trajectory = draw(pipeline, followed, trajectory=followed).trajectory
     material = gather_material(
         samples.images,
@@ -213,8 +213,8 @@ def _count(config: RunConfig, training: int) -> int:
 
     Real images are measured beside them, and no more of these can be than training images.
     """
-    _, height, width = config.model.spec.shape
-    if on_plane(config.model.spec.shape):
+    _, height, width = config.model.spec.image_shape
+    if on_plane(config.model.spec.image_shape):
         return POINTS
     most = MOST if config.training.device == "cuda" else PIXELS // (height * width)
     return int(np.clip(most, FEWEST, min(MOST, max(FEWEST, training))))

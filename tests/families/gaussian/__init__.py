@@ -73,7 +73,7 @@ class GaussianPipeline(Pipeline):
         network = self.weights["network"]
         z = ImageNoise(request.seed, range(request.first, request.first + request.n))
         x = z.initial((network.mean.numel(),)) @ network.factor().T + network.mean
-        pixels = self.codec.decode(x.reshape(request.n, *self.spec.shape))
+        pixels = self.codec.decode(x.reshape(request.n, *self.spec.image_shape))
         return Samples(pixels.permute(0, 2, 3, 1).contiguous().numpy(), nfe=1.0)
 
     def to(self, device):
@@ -86,7 +86,8 @@ class GaussianPipeline(Pipeline):
     @classmethod
     def read(cls, directory: Path, network: nn.Module | None) -> GaussianPipeline:
         found = file.read(directory, GaussianConfig)
-        made = cls(found.config, nn.ModuleDict({"network": Gaussian(found.config.spec.shape)}))
+        networks = nn.ModuleDict({"network": Gaussian(found.config.spec.image_shape)})
+        made = cls(found.config, networks)
         found.fill(made.weights)
         return made
 
@@ -96,7 +97,7 @@ class GaussianLearner:
 
     def __init__(self, config: GaussianConfig) -> None:
         self.config, self.codec = config, build_codec(config.codec)
-        self.networks = nn.ModuleDict({"network": Gaussian(config.spec.shape)})
+        self.networks = nn.ModuleDict({"network": Gaussian(config.spec.image_shape)})
         self.averaged = dict(self.networks.items())
         self.groups = (ParameterGroup("gaussian", self.networks, AdamWConfig(learning_rate=0.02)),)
         self.buffers = nn.Module()
@@ -122,7 +123,7 @@ class GaussianFamily(Family[GaussianConfig]):
     config = GaussianConfig
 
     def recipe(self, request) -> Recipe:
-        spec = SampleSpec(request.spec.shape, steps=1)
+        spec = SampleSpec(request.spec.image_shape, steps=1)
         return Recipe(GaussianConfig(spec), 64, 64_000, LearningRate(0.02, 0.5), bfloat16=False)
 
     def learner(self, config, seed, device, *, network, eigenvalues) -> GaussianLearner:

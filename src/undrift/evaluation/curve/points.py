@@ -117,7 +117,7 @@ class _Cost:
         ]
         spec = replace(
             pipeline.spec,
-            shape=(1, 1, 1),
+            image_shape=(1, 1, 1),
             class_names=(),
             class_frequencies=(),
             guidance=1.0,

@@ -54,16 +54,18 @@ class AdapterFamily(Family[AdapterConfig]):
     def network(
         self,
         config: Any,
-        shape: tuple[int, int, int],
+        latent_shape: tuple[int, int, int],
         context: ContextSpec,  # noqa: ANN401
     ) -> nn.Module:
         """See `Family.network`: that of the base."""
-        return build_network(config, channels=shape[0], size=shape[1:], context=context)
+        return build_network(
+            config, channels=latent_shape[0], size=latent_shape[1:], context=context
+        )
 
     def validation_passes(self, config: AdapterConfig) -> int:
         """See `Family.validation_passes`."""
         kinds = sum(bool(kind.dropout) for kind in config.condition.kinds)
-        return validation_count(config.spec.shape) * VALIDATION_LEVELS * (1 + kinds)
+        return validation_count(config.spec.image_shape) * VALIDATION_LEVELS * (1 + kinds)
 
     def peak_rate(self, config: AdapterConfig) -> float:
         """See `Family.peak_rate`."""

@@ -56,16 +56,18 @@ class DiffusionFamily(Family[DiffusionConfig]):
         return DiffusionLearner(config, seed, device, network=network, eigenvalues=eigenvalues)
 
     def network(
-        self, config: NetworkConfig, shape: tuple[int, int, int], context: ContextSpec
+        self, config: NetworkConfig, latent_shape: tuple[int, int, int], context: ContextSpec
     ) -> nn.Module:
         """See `Family.network`."""
-        return build_network(config, channels=shape[0], size=shape[1:], context=context)
+        return build_network(
+            config, channels=latent_shape[0], size=latent_shape[1:], context=context
+        )
 
     def validation_passes(self, config: DiffusionConfig) -> int:
         """See `Family.validation_passes`."""
         # Once as they are, and once for each kind of condition with that kind shuffled.
         kinds = sum(bool(kind.dropout) for kind in config.condition.kinds)
-        return validation_count(config.spec.shape) * VALIDATION_LEVELS * (1 + kinds)
+        return validation_count(config.spec.image_shape) * VALIDATION_LEVELS * (1 + kinds)
 
     def peak_rate(self, config: DiffusionConfig) -> float:
         """See `Family.peak_rate`."""

@@ -52,7 +52,7 @@ def for_likelihood(
         )
     grid = ValueGrid.of(data.report.histogram)
     codec = _of_one_scale(build_codec(model.codec))
-    spacing = grid.spacing(codec, model.spec.shape[0])
+    spacing = grid.spacing(codec, model.spec.image_shape[0])
     span = Span(LOWEST, 2 * math.log(SPACINGS / spacing))
     network = model.network
     if network is not None:

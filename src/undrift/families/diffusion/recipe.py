@@ -121,7 +121,7 @@ def diffusion_recipe(request: RecipeRequest) -> tuple[Recipe, DiffusionConfig]:
     Raises:
         UsageError: for a setting that a diffusion model has no use for.
     """
-    settings, (_, height, width) = request.settings, request.spec.shape
+    settings, (_, height, width) = request.settings, request.spec.image_shape
     if are_points((height, width)):
         recipe = points_recipe(request.device)
     else:

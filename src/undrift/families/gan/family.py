@@ -57,10 +57,12 @@ class GANFamily(Family[GANConfig]):
         return GANLearner(config, seed, device)
 
     def network(
-        self, config: AdversaryConfig, shape: tuple[int, int, int], context: ContextSpec
+        self, config: AdversaryConfig, latent_shape: tuple[int, int, int], context: ContextSpec
     ) -> nn.Module:
         """The generator."""
-        return build_generator(config, channels=shape[0], size=shape[1:], context=context)
+        return build_generator(
+            config, channels=latent_shape[0], size=latent_shape[1:], context=context
+        )
 
     def title(self, method: str) -> str:
         """See `Family.title`."""

@@ -70,7 +70,7 @@ def gan_recipe(request: RecipeRequest) -> Recipe:
     settings, device, budget = request.settings, request.device, request.budget
     spec = replace(request.spec, steps=1)
     _check(settings)
-    size = (spec.shape[1], spec.shape[2])
+    size = (spec.image_shape[1], spec.image_shape[2])
     points = are_points(size)
     mlp = settings.network == "mlp" or points
     if not mlp:
@@ -81,7 +81,7 @@ def gan_recipe(request: RecipeRequest) -> Recipe:
     batch = settings.batch_size or usual
     share = 1 if cuda or (budget is not None and budget >= LONG) else 2
     # Lightness: images of more than 64 pixels have more stages, of which the last cost the most.
-    share *= 1 if max(spec.shape[1:]) <= 64 else 2
+    share *= 1 if max(spec.image_shape[1:]) <= 64 else 2
     made = _METHODS[settings.method](_Request(spec, batch, share, cuda, points, tuned))
     model = replace(made.model, method=settings.method, flip=settings.flip)
     if mlp:
@@ -120,11 +120,11 @@ class _Request:
 
     @property
     def patch(self) -> int:
-        return 2 if self.tuned and min(self.spec.shape[1:]) >= PATCHED else 1
+        return 2 if self.tuned and min(self.spec.image_shape[1:]) >= PATCHED else 1
 
     @property
     def side(self) -> int:
-        return max(self.spec.shape[1:])
+        return max(self.spec.image_shape[1:])
 
     @property
     def images(self) -> int:

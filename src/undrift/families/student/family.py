@@ -61,10 +61,12 @@ class StudentFamily(Family[StudentConfig]):
         return student_learner(config, seed, device, teacher)
 
     def network(
-        self, config: NetworkConfig, shape: tuple[int, int, int], context: ContextSpec
+        self, config: NetworkConfig, latent_shape: tuple[int, int, int], context: ContextSpec
     ) -> nn.Module:
         """See `Family.network`."""
-        return build_network(config, channels=shape[0], size=shape[1:], context=context)
+        return build_network(
+            config, channels=latent_shape[0], size=latent_shape[1:], context=context
+        )
 
     def title(self, method: str) -> str:
         """See `Family.title`."""
@@ -93,7 +95,7 @@ class StudentFamily(Family[StudentConfig]):
 
     def finished(self, pipeline: Pipeline, train: Callable[[], Images], draw: Draw) -> Pipeline:
         """See `Family.finished`: the level between its steps is chosen by measurement."""
-        if not isinstance(pipeline, StudentPipeline) or on_plane(pipeline.spec.shape):
+        if not isinstance(pipeline, StudentPipeline) or on_plane(pipeline.spec.image_shape):
             return pipeline
         if not OBJECTIVES[pipeline.model.facts.method].chosen_level:
             return pipeline

@@ -163,7 +163,7 @@ def objective_of(method: str, spec: SampleSpec) -> MethodConfig:
     made = OBJECTIVES[method]()
     if not isinstance(made, AdversarialFlowConfig):
         return made
-    size = spec.shape[1:]
+    size = spec.image_shape[1:]
     if are_points((size[0], size[1])):
         return replace(made, discriminator=MLPGANConfig(), gamma=POINTS_GAMMA)
     patch = 2 if min(size) >= PATCHED else 1

@@ -114,7 +114,7 @@ class AdaptedModel:
             maps = encoder.context_spec.maps - (
                 model.encoder.context_spec.maps if model.encoder else 0
             )
-            branch = ControlBranch(facts.shape, model.network_config, spec.shape[0], maps)
+            branch = ControlBranch(facts.shape, model.network_config, spec.image_shape[0], maps)
             network = denoiser.network
             if not isinstance(network, UNet):
                 raise UsageError("a control branch needs a U-Net")

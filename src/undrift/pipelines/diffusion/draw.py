@@ -124,7 +124,7 @@ class Drawing:
         """
         if self.threshold is None:
             return None
-        channels = self.model.spec.shape[0]
+        channels = self.model.spec.image_shape[0]
         return partial(self.threshold.around, data=DataRange.of_codec(self.model.codec, channels))
 
     def bind(
@@ -177,7 +177,7 @@ class Drawing:
             UsageError: for an image that takes too many evaluations.
         """
         schedule, model = self.model.denoiser.schedule, self.model
-        drawn = noise.initial(model.spec.shape)
+        drawn = noise.initial(model.latent_shape)
         x = drawn * schedule(times[0]).sigma if start is None else start(drawn)
         x = x.to(model.device).contiguous(memory_format=model.memory_format)
         if isinstance(self.stepping, AdaptiveSteps):

@@ -128,8 +128,8 @@ def _inverted(
     _check_size(model, given)
     parts: list[Tensor] = []
     worst = 0.0
-    limits = DataRange.of_codec(codec, model.spec.shape[0])
-    low, high = limits.like(torch.zeros(1, *model.spec.shape, dtype=torch.float32, device="cpu"))
+    limits = DataRange.of_codec(codec, model.spec.image_shape[0])
+    low, high = limits.like(torch.zeros(1, *model.latent_shape, dtype=torch.float32, device="cpu"))
     unit = float((high - low).mean()) / 255
     for rows in Request(len(given.images), 0, 0, batch_size).batches:
         pixels = torch.from_numpy(given.images[rows.start : rows.stop].copy()).permute(0, 3, 1, 2)
@@ -143,10 +143,10 @@ def _inverted(
 
 
 def _check_size(model: DiffusionModel, given: Variants) -> None:
-    shape, got = model.spec.shape, given.images.shape
-    if got[1:] != (*shape[1:], shape[0]):
+    (channels, height, width), got = model.spec.image_shape, given.images.shape
+    if got[1:] != (height, width, channels):
         raise UsageError(
-            f"edit: images {got}, wanted (n, {shape[1]}, {shape[2]}, {shape[0]}) as the model draws"
+            f"edit: images {got}, wanted (n, {height}, {width}, {channels}) as the model draws"
         )
 
 
@@ -158,18 +158,18 @@ def _restoring(
     Raises:
         UsageError: for measurements of another shape than the operator makes.
     """
-    shape = model.spec.shape
+    image_shape = model.spec.image_shape
     operator = parse_operator(settings.operator or "")
-    channels, height, width = operator.shape(shape)
+    channels, height, width = operator.measurement_shape(image_shape)
     if given.images.shape[1:] != (height, width, channels):
         found = given.images.shape
         raise UsageError(
             f"edit: operator {settings.operator} makes images of {width}x{height} pixels and "
             f"{channels} channels of this model's; got {found[2]}x{found[1]} and {found[3]}"
         )
-    like = torch.zeros(1, *shape, dtype=torch.float32, device=model.device)
+    like = torch.zeros(1, *model.latent_shape, dtype=torch.float32, device=model.device)
     inside = InModelSpace(operator, *codec.shift_and_scale(like))
-    limits = DataRange.of_codec(codec, shape[0])
+    limits = DataRange.of_codec(codec, image_shape[0])
     own = operator.error if isinstance(operator, Quantise) else 0.0
     noise = math.hypot(settings.noise, own)
 
@@ -178,7 +178,7 @@ def _restoring(
         posterior = PosteriorDenoiser(
             denoise,
             inside,
-            inside.measured(pixels, shape),
+            inside.measured(pixels, image_shape),
             noise,
             settings.method,
             settings.iterations,

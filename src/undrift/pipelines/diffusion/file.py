@@ -55,7 +55,7 @@ class DiffusionFile:
     Attributes:
         format: version of the file.
         kind: family of the pipeline.
-        spec: shape, classes, defaults.
+        spec: image shape, classes, defaults.
         network: how to build the network.
         schedule: the path.
         parameterization: what the network predicts.
@@ -129,12 +129,13 @@ def _built(config: DiffusionFile, network: nn.Module | None) -> DiffusionModel:
         )
     if network_config is not None and network is not None:
         raise UsageError(f"this pipeline builds its own {network_config.kind}: leave network= out")
+    codec = build_codec(config.codec)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon overwritten
         encoder = None
         if config.condition is not None:
             encoder = ConditionEncoder(config.condition, max(1, config.width))
         if network is None and network_config is not None:
-            channels, height, width = config.spec.shape
+            channels, height, width = codec.latent_shape(config.spec.image_shape)
             network = build_network(
                 network_config,
                 channels=channels,
@@ -148,7 +149,7 @@ def _built(config: DiffusionFile, network: nn.Module | None) -> DiffusionModel:
     return DiffusionModel(
         Denoiser(network, config.schedule, rule),
         encoder,
-        build_codec(config.codec),
+        codec,
         config.spec,
         network_config,
     )

@@ -183,7 +183,7 @@ def _weak(model: DiffusionModel, given: Any) -> DiffusionModel:  # noqa: ANN401 
     if not isinstance(weak, DiffusionModel):
         raise UsageError(f"guide_with: {given.noun} has no denoiser; give a diffusion model")
     pairs = {
-        "images of another shape": (weak.spec.shape, model.spec.shape),
+        "images of another shape": (weak.spec.image_shape, model.spec.image_shape),
         "another noise schedule": (weak.denoiser.schedule, model.denoiser.schedule),
         "images standardised otherwise": (codec_config(weak.codec), codec_config(model.codec)),
     }

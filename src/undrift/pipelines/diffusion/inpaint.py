@@ -75,7 +75,7 @@ def inpaint(
     request = Request(len(masked), seed, 0, batch_size)
     condition = masked.by_result(condition)
     times = _times(drawing, settings)
-    limits = DataRange.of_codec(codec, spec.shape[0])
+    limits = DataRange.of_codec(codec, spec.image_shape[0])
     counted = CountedDenoiser(model.denoiser)
     parts: list[NDArray[np.uint8]] = []
     for k, rows in enumerate(request.batches):

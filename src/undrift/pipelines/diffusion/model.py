@@ -27,7 +27,7 @@ class DiffusionModel:
         denoiser: the network with its path and what it predicts.
         encoder: of its conditions; None for a network that takes no context.
         codec: between the model's space and images.
-        spec: shape, classes and default settings.
+        spec: image shape, classes and default settings.
         network_config: what ``denoiser.network`` was built from; None for the user's own network.
 
     Raises:
@@ -61,6 +61,11 @@ class DiffusionModel:
         if self.encoder is not None:
             modules["encoder"] = self.encoder
         return nn.ModuleDict(modules)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the network's input and of the noise."""
+        return self.codec.latent_shape(self.spec.image_shape)
 
     @property
     def device(self) -> torch.device:

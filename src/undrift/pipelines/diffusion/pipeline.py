@@ -60,7 +60,7 @@ class DiffusionPipeline(Pipeline):
         denoiser: see `DiffusionModel`, as all others.
         encoder: of its conditions; None for a network that takes no context.
         codec: between the model's space and images.
-        spec: shape, classes and default settings.
+        spec: image shape, classes and default settings.
         network_config: what ``denoiser.network`` was built from; None for the user's own network,
             which `from_pretrained` must then be given again.
 
@@ -341,7 +341,7 @@ class DiffusionPipeline(Pipeline):
         drawing = Drawing.of(self.model, DiffusionSettings(guidance=guidance), {})
         condition = condition_of(resolve_labels(labels, len(rows), seed, self.spec, rows.start))
         condition = self._given(condition, prompts, numbers, len(rows), rows.start)
-        noise = ImageNoise(seed, rows).initial(self.spec.shape).to(self.device)
+        noise = ImageNoise(seed, rows).initial(self.model.latent_shape).to(self.device)
         denoise = drawing.bind(CountedDenoiser(self.denoiser), condition, rows)
         return denoise, noise.contiguous(memory_format=self.model.memory_format)
 

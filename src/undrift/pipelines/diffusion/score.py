@@ -48,7 +48,7 @@ def score(
         within("batch_size", batch_size, 1)
     if numbers is not None and len(numbers) != len(images):
         raise UsageError(f"{len(numbers)} numbers for {len(images)} images: give one for each")
-    channels, height, width = model.spec.shape
+    channels, height, width = model.spec.image_shape
     if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels) or not len(images):
         raise UsageError(
             f"likelihood: images {images.dtype} {images.shape}, wanted uint8 "

@@ -23,7 +23,7 @@ class GANFile:
     Attributes:
         format: version of the file.
         kind: family of the pipeline.
-        spec: shape, classes, defaults.
+        spec: image shape, classes, defaults.
         network: how to build the generator.
         codec: between the generator's space and images.
         condition: what the encoder understands.
@@ -66,10 +66,11 @@ def load(directory: Path) -> GANModel:
 
 
 def _built(config: GANFile) -> GANModel:
-    channels, height, width = config.spec.shape
+    codec = build_codec(config.codec)
+    channels, height, width = codec.latent_shape(config.spec.image_shape)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon overwritten
         encoder = ConditionEncoder(config.condition, max(1, config.width))
         generator = build_generator(
             config.network, channels=channels, size=(height, width), context=encoder.context_spec
         )
-    return GANModel(generator, encoder, build_codec(config.codec), config.spec, config.network)
+    return GANModel(generator, encoder, codec, config.spec, config.network)

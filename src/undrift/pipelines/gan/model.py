@@ -26,7 +26,7 @@ class GANModel:
             the like are switched to evaluation.
         encoder: of its conditions.
         codec: between the generator's space and images.
-        spec: shape and classes; its sampler, grid and steps play no part.
+        spec: image shape and classes; its sampler, grid and steps play no part.
         network_config: what the generator was built from.
         weights: generator and encoder, as ``network`` and ``encoder``.
 

@@ -26,7 +26,7 @@ class StudentFile:
     Attributes:
         format: version of the file.
         kind: family of the pipeline.
-        spec: shape, classes, default number of steps.
+        spec: image shape, classes, default number of steps.
         network: how to build the network.
         schedule: the path.
         parameterization: what the network predicts.
@@ -82,7 +82,8 @@ def load(directory: Path) -> StudentModel:
 
 
 def _built(config: StudentFile) -> StudentModel:
-    channels, height, width = config.spec.shape
+    codec = build_codec(config.codec)
+    channels, height, width = codec.latent_shape(config.spec.image_shape)
     with torch.random.fork_rng(devices=[]):  # initial weights, soon overwritten
         encoder = ConditionEncoder(config.condition, max(1, config.width))
         network = build_network(
@@ -90,5 +91,4 @@ def _built(config: StudentFile) -> StudentModel:
         )
     rule = parameterization(config.parameterization.kind, config.parameterization.sigma_data)
     denoiser = Denoiser(network, config.schedule, rule)
-    codec = build_codec(config.codec)
     return StudentModel(denoiser, encoder, codec, config.spec, config.network, config.student)

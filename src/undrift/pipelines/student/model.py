@@ -71,7 +71,8 @@ class StudentModel:
         denoiser: the network with its path and what it predicts.
         encoder: of its conditions and further inputs.
         codec: between the model's space and images.
-        spec: shape, classes and the default number of steps; its sampler and grid play no part.
+        spec: image shape, classes and the default number of steps; its sampler and grid play no
+            part.
         network_config: what the network was built from.
         facts: method, steps and inputs.
 
@@ -96,6 +97,11 @@ class StudentModel:
     def weights(self) -> nn.ModuleDict:
         """Everything with parameters: ``network`` and ``encoder``."""
         return nn.ModuleDict({"network": self.denoiser.network, "encoder": self.encoder})
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of the network's input and of the noise."""
+        return self.codec.latent_shape(self.spec.image_shape)
 
     @property
     def device(self) -> torch.device:

@@ -135,7 +135,7 @@ class StudentPipeline(Pipeline):
         def placed(values: Tensor) -> Tensor:
             return values.to(model.device).contiguous(memory_format=model.memory_format)
 
-        begin = placed(noise.initial(model.spec.shape))
+        begin = placed(noise.initial(model.latent_shape))
         x_t = begin * schedule(times[0]).sigma.to(begin.dtype)
         zero = torch.zeros_like(times[0])
         x0 = x_t
@@ -146,7 +146,7 @@ class StudentPipeline(Pipeline):
                 x0 = x_t
                 continue
             if k:
-                x_t = noised(x0, placed(noise.step(k, model.spec.shape)), t, schedule)
+                x_t = noised(x0, placed(noise.step(k, model.latent_shape)), t, schedule)
             x0 = estimate(x_t, t, zero)
         return x0
 

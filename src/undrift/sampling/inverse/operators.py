@@ -28,8 +28,8 @@ Shape = tuple[int, int, int]
 class Operator(Protocol):
     """A linear map A from images (B, C, H, W) to measurements."""
 
-    def shape(self, image: Shape) -> Shape:
-        """(C, H, W) of the measurement of an image of this (C, H, W).
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """(C, H, W) of the measurement of an image of ``image_shape`` (C, H, W).
 
         Raises:
             UsageError: for images that it cannot be applied to.
@@ -40,8 +40,8 @@ class Operator(Protocol):
         """A x."""
         ...
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
-        """A^T y, images (B, *image)."""
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
+        """A^T y, images (B, *image_shape)."""
         ...
 
 
@@ -59,15 +59,15 @@ class Blur:
         if not 0 < self.width < 1000:
             raise UsageError(f"blur:{self.width:g}: give a width in pixels above 0, as blur:2")
 
-    def shape(self, image: Shape) -> Shape:
-        """See `Operator.shape`."""
-        return image
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`."""
+        return image_shape
 
     def apply(self, x: Tensor) -> Tensor:
         """See `Operator.apply`."""
         return self._along(self._along(x, -1, transposed=False), -2, transposed=False)
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
         """See `Operator.adjoint`."""
         return self._along(self._along(y, -2, transposed=True), -1, transposed=True)
 
@@ -103,9 +103,9 @@ class Downsample:
         if self.factor < 2:
             raise UsageError(f"downsample:{self.factor}: give a factor of at least 2")
 
-    def shape(self, image: Shape) -> Shape:
-        """See `Operator.shape`."""
-        channels, height, width = image
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`."""
+        channels, height, width = image_shape
         if height % self.factor or width % self.factor:
             raise UsageError(
                 f"downsample:{self.factor}: images of {width}x{height} pixels are not made of such "
@@ -117,7 +117,7 @@ class Downsample:
         """See `Operator.apply`."""
         return F.avg_pool2d(x, self.factor)
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
         """See `Operator.adjoint`."""
         spread = y.repeat_interleave(self.factor, -1).repeat_interleave(self.factor, -2)
         return spread / self.factor**2
@@ -127,17 +127,19 @@ class Downsample:
 class Grey:
     """The brightness of a colour image, one channel."""
 
-    def shape(self, image: Shape) -> Shape:
-        """See `Operator.shape`."""
-        if image[0] != len(LUMA):
-            raise UsageError(f"grey: images of {image[0]} channels; it needs red, green and blue")
-        return 1, *image[1:]
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`."""
+        if image_shape[0] != len(LUMA):
+            raise UsageError(
+                f"grey: images of {image_shape[0]} channels; it needs red, green and blue"
+            )
+        return 1, *image_shape[1:]
 
     def apply(self, x: Tensor) -> Tensor:
         """See `Operator.apply`."""
         return (x * self._weights(x)).sum(1, keepdim=True)
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
         """See `Operator.adjoint`."""
         return y * self._weights(y)
 
@@ -156,15 +158,15 @@ class Mask:
 
     known: Tensor
 
-    def shape(self, image: Shape) -> Shape:
-        """See `Operator.shape`."""
-        return image
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`."""
+        return image_shape
 
     def apply(self, x: Tensor) -> Tensor:
         """See `Operator.apply`."""
         return torch.where(self.known.to(x.device), x, 0.0)
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
         """See `Operator.adjoint`."""
         return self.apply(y)
 
@@ -190,12 +192,11 @@ class Projections:
         if self.count < 1:
             raise UsageError(f"projections:{self.count}: give at least 1")
 
-    def shape(self, image: Shape) -> Shape:
-        """See `Operator.shape`."""
-        if self.count > math.prod(image):
-            raise UsageError(
-                f"projections:{self.count}: an image has {math.prod(image)} values; give fewer"
-            )
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`."""
+        values = math.prod(image_shape)
+        if self.count > values:
+            raise UsageError(f"projections:{self.count}: an image has {values} values; give fewer")
         return 1, 1, self.count
 
     def apply(self, x: Tensor) -> Tensor:
@@ -203,9 +204,9 @@ class Projections:
         rows = self._rows(x.shape[1:].numel()).to(x)
         return (x.flatten(1) @ rows.T)[:, None, None]
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
         """See `Operator.adjoint`."""
-        return (y.flatten(1) @ self._rows(math.prod(image)).to(y)).reshape(-1, *image)
+        return (y.flatten(1) @ self._rows(math.prod(image_shape)).to(y)).reshape(-1, *image_shape)
 
     def _rows(self, size: int) -> Tensor:
         """(count, size) float64, orthonormal."""
@@ -235,29 +236,29 @@ class Quantise:
 
     @property
     def error(self) -> float:
-        """Standard deviation of the rounding error, in levels of 255."""
+        """Standard deviation of the rounding error, in pixel values."""
         return 255 / (self.levels - 1) / math.sqrt(12)
 
     def measure(self, pixels: Tensor) -> Tensor:
-        """``pixels``, levels of 255, rounded."""
+        """``pixels``, 0 to 255, rounded."""
         spacing = 255 / (self.levels - 1)
         return (pixels / spacing).round().clamp(0, self.levels - 1) * spacing
 
-    def shape(self, image: Shape) -> Shape:
-        """See `Operator.shape`."""
-        return image
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`."""
+        return image_shape
 
     def apply(self, x: Tensor) -> Tensor:
         """See `Operator.apply`; the identity."""
         return x
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
         """See `Operator.adjoint`; the identity."""
         return y
 
 
 def measured(operator: Operator, pixels: Tensor) -> Tensor:
-    """What ``operator`` makes of ``pixels`` (B, C, H, W), levels of 255, without noise."""
+    """What ``operator`` makes of ``pixels`` (B, C, H, W), 0 to 255, without noise."""
     return operator.measure(pixels) if isinstance(operator, Quantise) else operator.apply(pixels)
 
 
@@ -277,21 +278,21 @@ class InModelSpace:
     shift: Tensor
     scale: Tensor
 
-    def shape(self, image: Shape) -> Shape:
-        """See `Operator.shape`."""
-        return self.operator.shape(image)
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`."""
+        return self.operator.measurement_shape(image_shape)
 
     def apply(self, x: Tensor) -> Tensor:
         """See `Operator.apply`."""
         return self.operator.apply(x * self.scale.to(x))
 
-    def adjoint(self, y: Tensor, image: Shape) -> Tensor:
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
         """See `Operator.adjoint`."""
-        return self.operator.adjoint(y, image) * self.scale.to(y)
+        return self.operator.adjoint(y, image_shape) * self.scale.to(y)
 
-    def measured(self, pixels: Tensor, image: Shape) -> Tensor:
+    def measured(self, pixels: Tensor, image_shape: Shape) -> Tensor:
         """What was measured of z, of measured ``pixels`` (B, ...)."""
-        constant = self.shift.to(pixels).expand(1, *image)
+        constant = self.shift.to(pixels).expand(1, *image_shape)
         return pixels - self.operator.apply(constant)
 
 

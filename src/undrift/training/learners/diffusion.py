@@ -65,7 +65,7 @@ class DiffusionConfig:
     """A diffusion model, conditional on classes and numbers or not, and its objective.
 
     Attributes:
-        spec: shape, classes and sampling defaults.
+        spec: image shape, classes and sampling defaults.
         codec: between images and the network's space.
         network: None for a network that the user brings.
         width: length of the encoded condition.
@@ -130,18 +130,19 @@ class DiffusionLearner:
         network: nn.Module | None = None,
         eigenvalues: Tensor | None = None,
     ) -> None:
+        codec = build_codec(config.codec)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
             encoder = ConditionEncoder(config.condition, config.width)
             if network is None:
-                channels, height, width = config.spec.shape
+                channels, height, width = codec.latent_shape(config.spec.image_shape)
                 network = build_network(
                     _required(config.network),
                     channels=channels,
                     size=(height, width),
                     context=encoder.context_spec,
                 )
-        rule = parameterization(config.parameterization, build_codec(config.codec).sigma_data)
+        rule = parameterization(config.parameterization, codec.sigma_data)
         denoiser = Denoiser(network, config.schedule, rule)
         self._start(config, seed, device, eigenvalues, denoiser, encoder)
         self.networks = nn.ModuleDict({"network": network, "encoder": encoder}).to(device)
@@ -252,7 +253,7 @@ class DiffusionLearner:
             called ``bits_per_dim``. ``condition_gaps``: for each kind of condition what
             `condition_gap` returns.
         """
-        count = min(len(images), validation_count(self.config.spec.shape))
+        count = min(len(images), validation_count(self.config.spec.image_shape))
         rows = spread(len(images), count)
         pixels = pixels_at(images, rows, self._device)
         x0 = self.codec.encode(pixels)
@@ -359,9 +360,9 @@ class DiffusionLearner:
         )
 
 
-def validation_count(shape: tuple[int, int, int]) -> int:
-    """Held-out images of ``shape`` in a validation, at most."""
-    return int(np.clip(VALIDATION_VALUES // np.prod(shape), 32, 256))
+def validation_count(image_shape: tuple[int, int, int]) -> int:
+    """Held-out images of ``image_shape`` in a validation, at most."""
+    return int(np.clip(VALIDATION_VALUES // np.prod(image_shape), 32, 256))
 
 
 def _required(config: NetworkConfig | None) -> NetworkConfig:

@@ -51,7 +51,7 @@ class GANLearner:
         self.codec = build_codec(config.codec).to(device)
         self._seed = seed
         self._device = torch.device(device)
-        channels, *size = config.spec.shape
+        channels, *size = self.codec.latent_shape(config.spec.image_shape)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
             encoders = [ConditionEncoder(config.condition, config.width) for _ in range(2)]

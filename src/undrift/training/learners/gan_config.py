@@ -50,7 +50,7 @@ class GANConfig:
 
     Attributes:
         kind: names this configuration in a file.
-        spec: shape and classes.
+        spec: image shape and classes.
         method: what the method is called.
         codec: between images and the networks' space.
         network: shape of generator and discriminator.

@@ -87,7 +87,7 @@ class StudentLearner:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "weights"))
             encoder = ConditionEncoder(config.condition, config.width)
-            channels, height, width = config.spec.shape
+            channels, height, width = self.codec.latent_shape(config.spec.image_shape)
             network = build_network(
                 config.network,
                 channels=channels,

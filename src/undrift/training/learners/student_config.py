@@ -49,7 +49,7 @@ class StudentConfig:
     """A student and how it is trained.
 
     Attributes:
-        spec: shape, classes and the default number of steps.
+        spec: image shape, classes and the default number of steps.
         kind: names this configuration in a file.
         method: what the method is called.
         objective: its settings.

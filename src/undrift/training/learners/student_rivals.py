@@ -49,7 +49,7 @@ class AdversarialStudentLearner(StudentLearner):
     ) -> None:
         super().__init__(config, seed, device, teacher)
         self._objective = objective
-        channels, height, width = config.spec.shape
+        channels, height, width = self.codec.latent_shape(config.spec.image_shape)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(key(seed, "discriminator"))
             encoder = ConditionEncoder(config.spec.condition(), config.width)
@@ -183,10 +183,11 @@ class MatchingStudentLearner(StudentLearner):
         student = self._estimate(self._denoiser, self._encoder, condition, count, scale)
         times = few_step_times(spec.steps, self.config.facts.level, schedule).to(self._device)
         last = int(float(draws.part(0, 1).uniform("steps")[0]) * spec.steps)
+        latent_shape = self.codec.latent_shape(spec.image_shape)
         zero = torch.zeros(count, dtype=torch.float64, device=self._device)
         x0 = zero
         for k in range(last + 1):
-            noise = draws.normal(f"noise {k}", spec.shape).to(self._device)
+            noise = draws.normal(f"noise {k}", latent_shape).to(self._device)
             t = times[k].expand(count)
             x_t = noised(x0, noise, t, schedule) if k else schedule(t).like(noise).sigma * noise
             with torch.set_grad_enabled(torch.is_grad_enabled() and k == last):
