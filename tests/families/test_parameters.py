@@ -40,7 +40,7 @@ def config(images, method: str, network: str | None, **settings) -> RunConfig:
 
 
 def of_shape(made: RunConfig, side: int) -> RunConfig:
-    spec = replace(made.model.spec, shape=SIDES[side])
+    spec = replace(made.model.spec, image_shape=SIDES[side])
     return replace(made, model=replace(made.model, spec=spec))
 
 
@@ -74,7 +74,7 @@ def test_every_network_gets_what_is_asked_for_by_few_looks(images, method, netwo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(parameters, "drawing_parameters", look)
         for side in (28, 32) if wanted == 500_000 else (28,):
-            model = replace(recipe, spec=replace(recipe.spec, shape=SIDES[side]))
+            model = replace(recipe, spec=replace(recipe.spec, image_shape=SIDES[side]))
             made = with_parameters(model, wanted)
             assert abs(counted(made) / wanted - 1) <= TOLERANCE
             assert len(looks) <= 20
@@ -96,7 +96,7 @@ def test_where_widths_are_too_coarse_a_second_number_follows(
     images, method, network, wanted, second
 ):
     recipe = config(images, method, network).model
-    recipe = replace(recipe, spec=replace(recipe.spec, shape=SIDES[28]))
+    recipe = replace(recipe, spec=replace(recipe.spec, image_shape=SIDES[28]))
     made = with_parameters(recipe, wanted)
     assert abs(drawing_parameters(made) / wanted - 1) <= TOLERANCE
     usual = replace(
