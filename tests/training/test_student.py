@@ -188,6 +188,22 @@ def test_validation_is_the_same_every_time():
     assert found[0] == found[1] and found[0]["loss"] > 0
 
 
+@pytest.mark.parametrize("name", ["adversarial", "matching"])
+def test_beside_a_second_network_validation_is_the_distance_of_samples(name):
+    """The student's own samples are nearest; a validation is the same every time."""
+    images = digits()
+    made = student(images, **METHODS[name])
+    pipeline = made.pipeline()
+    own = pipeline(48, seed=5, labels=list(images.labels[:48])).images
+
+    def distance(held_out):
+        return made.validate(pipeline, held_out, images.condition()[:48])["sample_distance"]
+
+    assert distance(own) == distance(own)
+    assert abs(distance(own)) < 0.2 * distance(images.images[:48])
+    assert made.validate(pipeline, own[:3], images.condition()[:3]) == {}  # too few to say
+
+
 def test_the_held_out_loss_depends_on_the_maps_derived_from_held_out_images(monkeypatch):
     images = digits()
     spec = replace(model(images).spec, maps=(MapSpec("grey", (1, 8, 8), "grey"),))

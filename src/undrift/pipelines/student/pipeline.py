@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from undrift.advice import named
 from undrift.arguments import checked
 from undrift.conditioning import Condition
-from undrift.distillation import Estimate, carried, noised
+from undrift.distillation import carried, noised
 from undrift.errors import UsageError
 from undrift.networks import lay_out
 from undrift.pipelines.mode import evaluating
@@ -108,17 +108,15 @@ class StudentPipeline(Pipeline):
         steps = self.spec.steps if settings.steps is None else settings.steps
         model.facts.check_steps(named("steps"), steps)
         scales = self._scales(settings.guidance)
-        times = model.times(steps)
         parts: list[NDArray[np.uint8]] = []
         with evaluating(self.weights):
             for k, rows in enumerate(request.batches):
                 before = rows.start - request.first
                 given = condition[before : before + len(rows)]
                 mine = [scales[i % len(scales)] for i in rows]
-                estimate = model.estimate(given, len(rows), mine)
                 low = settings.precision == "bfloat16"
                 with torch.autocast(model.device.type, torch.bfloat16, enabled=low):
-                    x0 = self._drawn(estimate, times, ImageNoise(request.seed, rows))
+                    x0 = self.drawn(given, ImageNoise(request.seed, rows), mine, steps)
                 images = model.decoded(x0)
                 parts.append(images)
                 if on_progress is not None:
@@ -128,9 +126,24 @@ class StudentPipeline(Pipeline):
             drawn["guidance"] = scales[0] if len(scales) == 1 else list(scales)
         return Samples(images=np.concatenate(parts), nfe=float(steps), settings=drawn)
 
-    def _drawn(self, estimate: Estimate, times: Tensor, noise: ImageNoise) -> Tensor:
-        """Images in the model's space (B, C, H, W)."""
+    def drawn(
+        self,
+        condition: Condition,
+        noise: ImageNoise,
+        scales: Sequence[float],
+        steps: int | None = None,
+    ) -> Tensor:
+        """Images in the model's space (B, C, H, W), of the weights as they are.
+
+        Args:
+            condition: of the images.
+            noise: of the images.
+            scales: guidance scale of each; of no consequence for a student without guidance.
+            steps: passes; None: the default.
+        """
         model, schedule = self.model, self.model.denoiser.schedule
+        estimate = model.estimate(condition, len(scales), scales)
+        times = model.times(self.spec.steps if steps is None else steps)
 
         def placed(values: Tensor) -> Tensor:
             return values.to(model.device).contiguous(memory_format=model.memory_format)

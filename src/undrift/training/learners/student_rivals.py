@@ -25,18 +25,52 @@ from undrift.distillation import (
     with_gradient_size,
 )
 from undrift.errors import UsageError
+from undrift.metrics.kernel import kernel_distance
 from undrift.networks import lay_out
 from undrift.networks.gan import build_discriminator
-from undrift.pipelines import DiffusionPipeline, Pipeline
+from undrift.pipelines import DiffusionPipeline, Pipeline, StudentPipeline
 from undrift.randomness import Draws, key
-from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
+from undrift.sampling import ImageNoise
+from undrift.training.held_out import condition_at, pixels_at, spread
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.learners.gan import frozen, named
-from undrift.training.learners.student import StudentLearner
+from undrift.training.learners.student import VALIDATION_IMAGES, StudentLearner
 from undrift.training.learners.student_config import StudentConfig
 from undrift.training.optimizers import AdamWConfig
 
+FEWEST = 4
+"""Images that `kernel_distance` takes at least."""
 
-class AdversarialStudentLearner(StudentLearner):
+
+class RivalLearner(StudentLearner):
+    """A student beside a second network, whose losses do not measure the quality of images."""
+
+    @torch.no_grad()
+    def validate(
+        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
+    ) -> Mapping[str, Any]:
+        """Kernel distance of samples to held-out images, with the same noise every time.
+
+        Returns:
+            ``sample_distance``: the unbiased estimate of KID on the values of the model's space,
+            of samples under the conditions of the images; nothing of fewer than 4 images.
+        """
+        count = min(len(images), VALIDATION_IMAGES)
+        if count < FEWEST:
+            return {}
+        rows = spread(len(images), count)
+        pixels = pixels_at(images, rows, self._device)
+        given = condition_at(self.config.spec.condition(), condition, rows, pixels, self._seed)
+        drawing = pipeline_as(pipeline, StudentPipeline)
+        scale = 1.0 if self.config.guidance is None else sum(self.config.guidance) / 2
+        noise = ImageNoise(key(self._seed, "validation"), range(count))
+        samples = drawing.drawn(given, noise, [scale] * count)
+        known = self.codec.encode(pixels)
+        made, real = (x.flatten(1).double().cpu().numpy() for x in (samples, known))
+        return {"sample_distance": kernel_distance(made, real).value}
+
+
+class AdversarialStudentLearner(RivalLearner):
     """Trains a student of one step against a discriminator; arguments of `StudentLearner`."""
 
     def __init__(
@@ -114,14 +148,8 @@ class AdversarialStudentLearner(StudentLearner):
                 losses = losses + weight * difference_penalty(logit, moved, objective.shift)
         return Loss(losses, {"real_logit": real_logit.detach(), "fake_logit": fake_logit.detach()})
 
-    def validate(
-        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
-    ) -> Mapping[str, Any]:
-        """Nothing: adversarial losses do not measure the quality of images."""
-        return {}
 
-
-class MatchingStudentLearner(StudentLearner):
+class MatchingStudentLearner(RivalLearner):
     """Trains a student by the difference of two denoisers; arguments of `StudentLearner`."""
 
     def __init__(
@@ -193,12 +221,6 @@ class MatchingStudentLearner(StudentLearner):
             with torch.set_grad_enabled(torch.is_grad_enabled() and k == last):
                 x0 = student(x_t, t, zero)
         return x0
-
-    def validate(
-        self, pipeline: Pipeline, images: np.ndarray, condition: Condition
-    ) -> Mapping[str, Any]:
-        """Nothing: the loss is a gradient in disguise, of no size that would mean anything."""
-        return {}
 
 
 def student_learner(
