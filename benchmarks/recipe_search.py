@@ -9,6 +9,9 @@ cores. A trial uses one thread and is charged by processor time, so that other w
 does not matter: it gets T x 60 x 1.7 s, 1.7 being what a second core gains (--gain). The number of
 steps follows from the speed of its own first steps.
 
+``--peer`` trains the tutorial recipe of another library on the same images for the same processor
+time (``benchmarks/quality.py`` says what they are, ``setup_peers.sh`` installs them).
+
 Samples, drawn with the recipe's solver, are measured against held-out images with `texture_fd` and,
 in the space of `domain` features, `fd` and coverage. One JSON line per trial goes to --out, and a
 grid of samples beside it.
@@ -19,13 +22,16 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from halves import data_folder
+from halves import Half, data_folder
+from quality import TUNED
 
 import undrift.data
 from undrift.data import ImageSet
@@ -54,6 +60,8 @@ SETS: dict[str, tuple[str, int | None]] = {
     "nuclei64": ("nuclei/train", 64),
 }
 MEASURED = ("texture_fd", "fd", "coverage", "label_accuracy")
+PEERS = ("azula", "azula-tuned", "diffusers")
+PEERS_PYTHON = Path(__file__).parent.parent / ".venv-peers" / "bin" / "python"
 PROBE = 12
 """Steps whose speed is measured; the first third warms up."""
 
@@ -65,6 +73,10 @@ def main() -> None:
     parser.add_argument("--gain", type=float, default=1.7, help="speed of two cores over one")
     parser.add_argument("--trial", action="append", default=[], help="KEY=VALUE words")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument(
+        "--peer", action="append", default=[], choices=PEERS, help="other libraries"
+    )
+    parser.add_argument("--peers-python", default=str(PEERS_PYTHON), help="which has them")
     parser.add_argument(
         "--sampling", action="append", default=[], help="also draw with these words"
     )
@@ -84,14 +96,67 @@ def main() -> None:
     )
     judge = Judge(data)
     for seed in given.seeds:
-        for words in given.trial or [""]:
+        for peer in given.peer:
+            keep({**facts(given, peer, seed), **of_peer(peer, data, seed, judge, given)}, given.out)
+        for words in given.trial or ([] if given.peer else [""]):
             config = changed(resolve(path, settings, data, device="cpu"), words, seed)
-            seconds = given.minutes * 60 * given.gain
-            record = {"data": given.data, "minutes": given.minutes, "trial": words, "seed": seed}
-            record |= tried(config, data, seconds, judge, given, record)
-            with open(given.out, "a") as file:
-                file.write(json.dumps(record) + "\n")
-            print(line(record), flush=True)
+            keep({**facts(given, words, seed), **tried(config, data, judge, given)}, given.out)
+
+
+def facts(given: argparse.Namespace, trial: str, seed: int) -> dict[str, Any]:
+    """What names a trial."""
+    return {"data": given.data, "minutes": given.minutes, "trial": trial, "seed": seed}
+
+
+def keep(record: dict[str, Any], out: str) -> None:
+    """Append a record, and print it."""
+    with open(out, "a") as file:
+        file.write(json.dumps(record) + "\n")
+    print(line(record), flush=True)
+
+
+def budget(given: argparse.Namespace) -> float:
+    """Seconds of processor time of a trial."""
+    return given.minutes * 60 * given.gain
+
+
+def of_peer(
+    peer: str, data: ImageSet, seed: int, judge: Judge, given: argparse.Namespace
+) -> dict[str, Any]:
+    """Train and measure the recipe of another library, in a process of its own."""
+    train = data.split("train")
+    labels = np.zeros(len(train), np.int64) if train.labels is None else train.labels
+    with tempfile.TemporaryDirectory() as folder:
+        source, samples = Path(folder) / "train.npz", Path(folder) / "samples.npz"
+        Half(np.asarray(train.images[:]), labels).write(source)
+        recipe = Path(__file__).parent / "peers" / f"{peer.removesuffix('-tuned')}_recipe.py"
+        command = [given.peers_python, str(recipe), "--data", str(source), "--out", str(samples)]
+        command += ["--seconds", str(budget(given)), "--clock", "processor", "-n", str(given.n)]
+        command += ["--seed", str(seed), "--threads", "1"]
+        command += TUNED if peer == "azula-tuned" else ()
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"{' '.join(command)}\nfailed:\n{done.stderr[-2000:]}")
+        cost = json.loads(done.stdout.splitlines()[-1])
+        drawn = np.load(samples)
+        images = Images(drawn["images"], None if train.labels is None else drawn["labels"])
+    return {
+        "peer": cost["peer"],
+        **{name: cost[name] for name in ("parameters", "steps", "images", "seconds", "nfe")},
+        "picture": picture(images.images, given),
+        "metrics": {"": judge(images)},
+    }
+
+
+def picture(images: np.ndarray, given: argparse.Namespace) -> str:
+    """Write a grid of samples, magnified; returns its name."""
+    out = Path(given.out)
+    number = sum(1 for _ in out.open()) if out.exists() else 0
+    path = out.with_suffix("") / f"{given.data}-{given.minutes:g}-{number}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shown = image_grid(images[:48], 12)
+    shown.resize((shown.width * 2, shown.height * 2), 0).save(path)
+    return path.name
 
 
 def line(record: dict[str, Any]) -> str:
@@ -121,9 +186,7 @@ class Judge:
         torch.manual_seed(0)
         self.space = open_extractor("domain", self.training.images, self.training.labels)
 
-    def __call__(self, drawn: Samples) -> dict[str, float]:
-        labels = None if drawn.labels is None else np.asarray(drawn.labels)
-        samples = Images(drawn.images, labels)
+    def __call__(self, samples: Images) -> dict[str, float]:
         names = [
             name for name in MEASURED if name != "label_accuracy" or samples.labels is not None
         ]
@@ -135,6 +198,11 @@ class Judge:
         values = {name: one.value for name, one in found.items()}
         floors = {f"{name}_floor": one.floor for name, one in found.items()}
         return values | {name: floor for name, floor in floors.items() if floor is not None}
+
+
+def images_of(samples: Samples) -> Images:
+    """Samples as `undrift.metrics` wants them."""
+    return Images(samples.images, None if samples.labels is None else np.asarray(samples.labels))
 
 
 def pairs(words: str) -> list[tuple[str, str]]:
@@ -185,12 +253,7 @@ def changed(config: RunConfig, words: str, seed: int) -> RunConfig:
 
 
 def tried(
-    config: RunConfig,
-    data: ImageSet,
-    seconds: float,
-    judge: Judge,
-    given: argparse.Namespace,
-    names: dict[str, Any],
+    config: RunConfig, data: ImageSet, judge: Judge, given: argparse.Namespace
 ) -> dict[str, Any]:
     """Train, sample and measure one configuration."""
     train = data.split("train")
@@ -204,7 +267,7 @@ def tried(
         if step == PROBE:
             break
     pace = float(np.median(times[PROBE // 3 :]))
-    steps = max(10, int(seconds / pace))
+    steps = max(10, int(budget(given) / pace))
     plan = dataclasses.replace(config.training, steps=steps)
     learner = build_learner(dataclasses.replace(config, training=plan))
     trainer = Trainer(learner, plan, train, world=world)
@@ -215,19 +278,14 @@ def tried(
     drawing = -time.thread_time()
     drawn = pipeline(given.n, seed=1)
     drawing += time.thread_time()
-    metrics = {"": judge(drawn)}
+    metrics = {"": judge(images_of(drawn))}
     for words in given.sampling:
         settings = {k: int(v) if k == "steps" else float(v) for k, v in pairs(words)}
         spec = dataclasses.replace(config.model.spec, **settings)
         model = dataclasses.replace(config.model, spec=spec)
         other = build_learner(dataclasses.replace(config, model=model, training=plan))
-        metrics[words] = judge(other.pipeline(trainer.ema.weights(plan.ema[0]))(given.n, seed=1))
-    out = Path(given.out)
-    number = sum(1 for _ in out.open()) if out.exists() else 0
-    picture = out.with_suffix("") / f"{names['data']}-{names['minutes']:g}-{number}.png"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    shown = image_grid(drawn.images[:48], 12)
-    shown.resize((shown.width * 2, shown.height * 2), 0).save(picture)
+        again = other.pipeline(trainer.ema.weights(plan.ema[0]))(given.n, seed=1)
+        metrics[words] = judge(images_of(again))
     return {
         "parameters": sum(p.numel() for p in learner.networks.parameters()),
         "batch": plan.batch_size,
@@ -235,7 +293,7 @@ def tried(
         "images": steps * plan.batch_size,
         "seconds": round(spent, 1),
         "drawing_seconds": round(drawing, 1),
-        "picture": picture.name,
+        "picture": picture(drawn.images, given),
         "metrics": metrics,
     }
 
