@@ -92,7 +92,7 @@ def test_the_same_command_finds_its_run_and_other_maps_are_another(
         ({"maps": ["mask"], "label_dropout": 0}, UsageError, "need some to be hidden"),
         ({"maps": ["grey"]}, UsageError, "maps grey: the images are grey themselves"),
         ({"maps": ["lowres:3"]}, UsageError, "3 does not divide images of 8x8"),
-        ({"maps": ["mask"], "method": "dcgan"}, UsageError, "maps: method dcgan has no use"),
+        ({"maps": ["mask"], "method": "dcgan"}, UsageError, "maps: a GAN's generator starts from"),
         ({"maps": ["depth"]}, DataError, "no column 'depth_file_name': it has file_name, mask_fi"),
         ({"maps": "mask:x"}, UsageError, "wanted a column such as mask or mask:classes"),
     ],

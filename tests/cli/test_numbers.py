@@ -86,11 +86,6 @@ def test_the_same_command_finds_its_run_and_other_numbers_are_another(
         ({"numbers": ["angle,angle"]}, UsageError, "wanted different names"),
         ({"numbers": ["angle", ""]}, UsageError, "numbers 'angle,': wanted different names"),
         ({"numbers": ["kin"]}, DataError, "has no column 'kin': it has file_name, label, angle"),
-        (
-            {"numbers": ["angle"], "method": "dcgan"},
-            UsageError,
-            "numbers: method dcgan has no use",
-        ),
     ],
 )
 def test_what_cannot_be_trained_on_is_refused(

@@ -148,7 +148,6 @@ def test_prompts_that_cannot_be_had_are_refused(
             ModelFileError,
             "./none: the text encoder is not there",
         ),
-        ({"text": True, "caption_column": "a", "method": "dcgan"}, UsageError, "text: "),
         ({"text": True, "caption_column": "c"}, DataError, "no column 'c'"),
     ],
 )

@@ -18,6 +18,9 @@ from undrift.comparison import (
     sentences,
     summary,
 )
+from undrift.comparison.journal import Journal
+from undrift.comparison.methods import Run
+from undrift.comparison.work import RunWork
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
 from undrift.results.comparison import SamplingSpeed, read_comparison
@@ -384,6 +387,27 @@ def test_what_the_data_does_not_allow_is_refused_before_any_run():
     with pytest.raises(UsageError, match="--workers 99 of 1 thread"):
         run_comparison(replace(COMPARISON, workers=99), executor=executor)
     assert executor.commands == []
+
+
+def test_conditions_are_those_of_every_method_and_whether_they_are_followed_is_measured():
+    compared = replace(COMPARISON, data="faces", text=True, numbers=("age",), caption_column="a")
+    obeyed = ("prompt_top1", "prompt_top5", "prompt_swap", "number_error")
+    assert compared.metrics == ("fd", "coverage", *obeyed)
+    assert replace(compared, seeds=2).metrics == compared.metrics
+    for method in compared.methods:
+        options = compared.settings(Run(method, compared.budgets[0], 0))
+        assert (options.text, options.numbers, options.caption_column) == (True, ("age",), "a")
+    assert "--caption-column a --numbers age" in " ".join(compared.command)
+    mapped = replace(COMPARISON, maps=("mask", "edges"))
+    assert mapped.metrics[2:] == ("mask_iou", "map_error")
+    assert "--map mask,edges" in " ".join(mapped.command)
+    journal = Journal(Path("out"), run._measured_by(mapped, "cpu", 1))
+    work = RunWork(mapped, Run(mapped.methods[0], mapped.budgets[0], 0), journal, 1)
+    assert " ".join(work._train()).count("--map mask edges") == 1
+    with pytest.raises(UsageError, match="^maps: a GAN's generator starts from a latent vector"):
+        run_comparison(replace(COMPARISON, maps=("edges",)), executor=FakeExecutor())
+    with pytest.raises(UsageError, match="method a: text is shared by all methods"):
+        Method("a", "r3gan", {"text": True})
 
 
 def test_the_command_that_repeats_it_says_what_is_not_the_default():

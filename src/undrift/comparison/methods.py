@@ -17,6 +17,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 _SHARED = (
     *("method", "seed", "budget", "images", "steps", "device", "threads", "extend"),
     *("size", "fit", "channels", "background", "holdout", "bad_limit", "label_column"),
+    *("text", "caption_column", "numbers", "maps"),
 )
 """Settings that are equal for all methods of a comparison."""
 

@@ -112,6 +112,11 @@ class Plan:
             evaluate_every=comparison.evaluate_every,
             evaluate_samples=comparison.evaluate_samples,
             bare=comparison.bare,
+            text=comparison.text,
+            text_encoder=comparison.text_encoder,
+            caption_column=comparison.caption_column,
+            numbers=tuple(comparison.numbers),
+            maps=tuple(comparison.maps),
             device=self.device,
             threads=threads,
         )

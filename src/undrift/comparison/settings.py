@@ -15,7 +15,7 @@ from undrift.metrics import chosen_metrics
 from undrift.metrics.catalogue import METRICS
 from undrift.options import CompareOptions
 from undrift.options.options import once
-from undrift.options.train import TrainOptions
+from undrift.options.train import TrainOptions, flag
 from undrift.results.comparison import Setting
 
 
@@ -128,11 +128,11 @@ class Compare(CompareOptions):
         return TrainOptions(method=run.method.base, seed=run.seed, **values)
 
     @property
-    def distilling(self) -> dict[str, Setting | None]:
+    def distilling(self) -> dict[str, Setting | tuple[str, ...] | None]:
         """The settings that students share with all runs, as fields of `DistillOptions`."""
         return {name: getattr(self, name) for name in ("batch_size", "bare", "device")}
 
-    def own(self, run: Run) -> dict[str, Setting | None]:
+    def own(self, run: Run) -> dict[str, Setting | tuple[str, ...] | None]:
         """The settings that all runs share, overridden by those of the method of ``run``."""
         return {**self.alike, **run.method.settings}
 
@@ -153,11 +153,11 @@ class Compare(CompareOptions):
             if field.name == "methods":
                 words += ["--methods", ",".join(method.name for method in self.methods)]
                 continue
-            name = field.name.replace("_", "-").replace("conditional", "unconditional")
+            name = flag(field.name).replace("conditional", "unconditional")
             if isinstance(value, bool):
-                words.append(f"--{name}")
+                words.append(name)
             else:
-                words += [f"--{name}", ",".join(value) if isinstance(value, tuple) else str(value)]
+                words += [name, ",".join(value) if isinstance(value, tuple) else str(value)]
         return tuple(words)
 
 

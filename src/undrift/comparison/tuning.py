@@ -152,9 +152,8 @@ def trial_runs(plan: Plan) -> tuple[Run, ...]:
 def _at(plan: Plan, method: Method, budget: Budget, point: int) -> Method:
     """``method`` with the settings of a point of the search space."""
     config = plan.configs[budget.kind][method.name]
-    return method.with_settings(
-        settings_of(point, config, {**plan.comparison.alike, **method.settings})
-    )
+    alike = {k: v for k, v in plan.comparison.alike.items() if not isinstance(v, tuple)}
+    return method.with_settings(settings_of(point, config, {**alike, **method.settings}))
 
 
 def _of_full_size(plan: Plan, method: Method, budget: Budget) -> Method:

@@ -101,6 +101,8 @@ class RunWork:
                 words += [] if value else ["--unconditional"]
             elif isinstance(value, bool):
                 words += [flag(name)] if value else []
+            elif isinstance(value, tuple):
+                words += [flag(name), *value] if value else []
             elif value is not None:
                 words += [flag(name), str(value)]
         return [*words, "--threads", str(self._threads), "--out", str(self._folder)]

@@ -6,7 +6,7 @@ encoder, which alone knows how each kind of entry is encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import overload
 
@@ -86,6 +86,21 @@ class Condition(Mapping[str, Entry]):
     def to(self, device: torch.device | str) -> Condition:
         """Return the same condition on ``device``."""
         return Condition({name: entry.to(device) for name, entry in self.items()})
+
+    @staticmethod
+    def concatenate(parts: Sequence[Condition]) -> Condition:
+        """The conditions of several batches behind each other, of the names that all have."""
+        found: dict[str, Entry] = {}
+        for name in parts[0] if parts else ():
+            entries = [part[name] for part in parts if name in part]
+            if len(entries) < len(parts):
+                continue
+            texts = [
+                several for one in entries if isinstance(one, Texts) for several in one.of_each
+            ]
+            tensors = [one for one in entries if isinstance(one, Tensor)]
+            found[name] = torch.cat(tensors) if tensors else Texts(texts)
+        return Condition(found)
 
     def with_entry(self, name: str, entry: Entry) -> Condition:
         """Return the condition with one entry more, or another one of this name."""

@@ -11,8 +11,15 @@ import tyro
 from undrift.advice import named
 from undrift.errors import UsageError
 from undrift.limits import MOST_IMAGES
+from undrift.options.maps import MapRequest, map_words
 from undrift.options.options import FeatureOptions, Options, PathLike, at_least
-from undrift.options.train import TrainOptions, parameter_count, stored_size
+from undrift.options.train import (
+    BYTE,
+    TrainOptions,
+    number_names,
+    parameter_count,
+    stored_size,
+)
 
 RECIPE = "recipe"
 """Of ``parameters``: leave every recipe its own."""
@@ -21,6 +28,7 @@ FEWEST, MOST_SEEDS = 10, 1000
 
 SHARED = (
     *("size", "channels", "label_column", "batch_size", "flip", "conditional", "holdout"),
+    *("text", "text_encoder", "caption_column", "numbers", "maps"),
     *("evaluate_every", "evaluate_samples", "bare", "device"),
 )
 """Training settings that are the same for all runs."""
@@ -35,7 +43,8 @@ class CompareOptions(FeatureOptions):
         seeds: runs of each method.
         budget: the same wall-clock time for every run: 60s, 30m, 2h.
         images: the same number of real images for every run; with --budget both are made.
-        metrics: names as in `undrift evaluate`; the first one is printed first.
+        metrics: names as in `undrift evaluate`; the first one is printed first. Whether captions,
+            numbers and maps are followed is measured whatever they say.
         n: samples of each run, and reference images, at most.
         reference: real images to compare with; by default the held-out images of the data.
         seed: of the first run, the next ones follow it; also of the samples' initial noise.
@@ -51,6 +60,11 @@ class CompareOptions(FeatureOptions):
         batch_size: images of a batch, for every method; by default each recipe's own.
         flip: mirror images left to right at random.
         conditional: condition on the labels where the data has them.
+        text: condition on the captions; a GAN takes their pooled encoding.
+        text_encoder: as of `undrift train`, for every method.
+        caption_column: columns that hold captions, as of `undrift train`.
+        numbers: columns that hold numbers to condition on, as of `undrift train`.
+        maps: maps to condition on, as of `undrift train`; no GAN takes any.
         holdout: share of the training images held out, in [0, 1).
         evaluate_every: steps between evaluations while training: a curve of quality in the report.
         evaluate_samples: samples of each of these evaluations.
@@ -81,6 +95,16 @@ class CompareOptions(FeatureOptions):
     batch_size: int | None = None
     flip: bool = False
     conditional: tyro.conf.Suppress[tyro.conf.Fixed[bool]] = True
+    text: bool = False
+    text_encoder: Annotated[str, tyro.conf.arg(metavar="byte|DIR|ID", help_behavior_hint="")] = BYTE
+    caption_column: str | None = None
+    numbers: Annotated[
+        Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
+    maps: Annotated[
+        Sequence[str],
+        tyro.conf.arg(name="map", metavar="NAME [NAME ...]", help_behavior_hint=""),
+    ] = ()
     holdout: float = 0.05
     evaluate_every: int | None = None
     evaluate_samples: int = 1000
@@ -123,10 +147,23 @@ class CompareOptions(FeatureOptions):
                 f"{named('split')} validation: {named('trials')} tunes on these images; report on "
                 "others"
             )
+        object.__setattr__(self, "numbers", number_names(self.numbers))
+        object.__setattr__(self, "maps", map_words(self.maps))
+        obeyed = [name for name in self.obedience if name not in self.metrics]
+        object.__setattr__(self, "metrics", (*self.metrics, *obeyed))
         for length in self.lengths:
             settings: dict[str, Any] = {**length, **self.alike}
             TrainOptions(seed=self.seed, **settings)
         object.__setattr__(self, "size", stored_size(self.size))
+
+    @property
+    def obedience(self) -> list[str]:
+        """Metrics that say whether the conditions are followed, but for classes."""
+        found = ["prompt_top1", "prompt_top5", "prompt_swap"] if self.text else []
+        found += ["number_error"] if self.numbers else []
+        derived = [MapRequest.parse(word).derived is not None for word in self.maps]
+        found += [] if all(derived) else ["mask_iou"]
+        return found + (["map_error"] if any(derived) else [])
 
     @property
     def lengths(self) -> list[Mapping[str, str | int]]:
@@ -139,7 +176,7 @@ class CompareOptions(FeatureOptions):
         return found
 
     @property
-    def alike(self) -> dict[str, str | int | float | bool | None]:
+    def alike(self) -> dict[str, str | int | float | bool | tuple[str, ...] | None]:
         """The training settings that all runs share, unless a method has its own."""
         return {name: getattr(self, name) for name in SHARED}
 

@@ -453,6 +453,11 @@ class SharedSettings:
         evaluate_every: as there.
         evaluate_samples: as there.
         bare: as there.
+        text: as there, as the next four.
+        text_encoder: as there.
+        caption_column: as there.
+        numbers: as there.
+        maps: as there.
         device: where runs compute.
         threads: CPU threads of each.
     """
@@ -475,6 +480,11 @@ class SharedSettings:
     bare: bool
     device: str
     threads: int
+    text: bool = False
+    text_encoder: str = "byte"
+    caption_column: str | None = None
+    numbers: tuple[str, ...] = ()
+    maps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from undrift.networks.gan import (
 from undrift.networks.gan.pyramid import sizes
 from undrift.options.train import TrainOptions
 from undrift.pipelines import SampleSpec
-from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
+from undrift.training.learners.gan_config import NO_MAPS, GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
 from undrift.training.optimizers import AdamWConfig
 
@@ -84,6 +84,14 @@ def gan_recipe(request: RecipeRequest) -> Recipe:
     share *= 1 if max(spec.image_shape[1:]) <= 64 else 2
     made = _METHODS[settings.method](_Request(spec, batch, share, cuda, points, tuned))
     model = replace(made.model, method=settings.method, flip=settings.flip)
+    if spec.numbers or spec.text is not None:
+        share = DROPOUT if settings.label_dropout is None else settings.label_dropout
+        model = replace(model, label_dropout=share)
+    elif settings.label_dropout is not None:
+        raise UsageError(
+            f"{named('label_dropout')}: method {settings.method} drops captions and numbers only, "
+            "and has none; leave it out"
+        )
     if mlp:
         model = _as_mlp(model, points=points)
     if settings.augment is not None:
@@ -253,16 +261,21 @@ _METHODS: dict[str, Callable[[_Request], _Method]] = {
 }
 
 
-_DIFFUSION_ONLY = ("label_dropout", "dropout", "init", "compile", "numbers", "text", "maps")
+_DIFFUSION_ONLY = ("dropout", "init", "compile")
+
+DROPOUT = 0.1
+"""Share of captions and numbers that both networks do without."""
 
 
 def _check(settings: TrainOptions) -> None:
     """Refuse what only a diffusion model has a use for."""
     for name in _DIFFUSION_ONLY:
-        if getattr(settings, name) not in (None, False, ()):
+        if getattr(settings, name) not in (None, False):
             raise UsageError(
                 f"{named(name)}: method {settings.method} has no use for it; leave it out"
             )
+    if settings.maps:
+        raise UsageError(f"{named('maps')}: {NO_MAPS}")
     if settings.network not in (None, "mlp"):
         raise UsageError(
             f"--network {settings.network}: method {settings.method} builds its own; give mlp or "

@@ -29,7 +29,8 @@ def build_generator(
         config: the family and its shape.
         channels: of the images.
         size: (H, W) of the images, multiples of 4 for all but MLPs.
-        context: sizes of the context's parts; a GAN takes the vector only.
+        context: sizes of the context's parts; a GAN takes the vector only, of a text its
+            pooled encoding.
 
     Raises:
         UsageError: if the sizes make no sense.
@@ -73,7 +74,5 @@ def build_discriminator(
 def _check(channels: int, context: ContextSpec) -> None:
     if channels < 1:
         raise UsageError(f"GAN: {channels} channels, wanted 1 or more")
-    if context.tokens or context.maps:
-        raise UsageError(
-            "GAN: it is conditioned on a class only, not on tokens or maps; leave them out"
-        )
+    if context.maps:
+        raise UsageError("GAN: it is conditioned on a vector, not on maps; leave them out")

@@ -31,7 +31,7 @@ class GANModel:
         weights: generator and encoder, as ``network`` and ``encoder``.
 
     Raises:
-        UsageError: if the encoder's classes are not the spec's, or the generator is no module.
+        UsageError: if the encoder's conditions are not the spec's, or the generator is no module.
     """
 
     generator: Generator
@@ -42,11 +42,14 @@ class GANModel:
     weights: nn.ModuleDict = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.encoder.spec.classes != len(self.spec.class_names):
+        known = self.encoder.spec
+        if known.classes != len(self.spec.class_names):
             raise UsageError(
-                f"encoder of {self.encoder.spec.classes} classes, spec of "
-                f"{len(self.spec.class_names)}: give the same"
+                f"encoder of {known.classes} classes, spec of {len(self.spec.class_names)}: give "
+                "the same"
             )
+        if (known.numbers, known.text) != (self.spec.numbers, self.spec.text):
+            raise UsageError("encoder and spec take other numbers or texts: give the same")
         if not isinstance(self.generator, nn.Module):
             raise UsageError(f"generator {type(self.generator).__name__}: wanted a torch module")
         modules = nn.ModuleDict({"network": self.generator, "encoder": self.encoder})

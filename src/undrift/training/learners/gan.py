@@ -109,7 +109,9 @@ class GANLearner:
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Losses of the rows of ``batch`` in one of the phases."""
-        condition = self._encoder.spec.select(batch.condition)
+        spec = self._encoder.spec
+        condition = spec.vary(spec.select(batch.condition), draws)
+        condition = spec.drop(condition, self.config.label_dropout, draws)
         if phase == "discriminator":
             self._recent.add(batch)
         pixels = flip_half(batch.images, draws) if self.config.flip else batch.images

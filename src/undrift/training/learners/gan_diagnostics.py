@@ -62,16 +62,14 @@ class RecentBatches:
             self._batches.popleft()
 
     def newest(self) -> Batch | None:
-        """At most ``MOST`` images with their labels, if any; None before the first batch."""
+        """At most ``MOST`` images with their condition; None before the first batch."""
         if not self._batches:
             return None
         batches = list(self._batches)
-        labels = [batch.condition.labels for batch in batches]
-        known = [part for part in labels if part is not None]
-        condition = {"labels": torch.cat(known)} if known else {}
+        condition = Condition.concatenate([batch.condition for batch in batches])
         images = torch.cat([batch.images for batch in batches])
         rows = slice(len(images) - usable(len(images)), len(images))
-        return Batch(images[rows], Condition(condition)[rows])
+        return Batch(images[rows], condition[rows])
 
 
 def usable(available: int) -> int:
