@@ -27,9 +27,14 @@ _TAGS = ("kind", "state")
 """Fields that distinguish the members of a union, in the order in which they are looked for."""
 
 
-def optional() -> Any:  # noqa: ANN401 - as `dataclasses.field`
-    """A field of a dataclass that is None by default, and then no key in plain data."""
-    return dataclasses.field(default=None, metadata={"optional": True})
+def optional(key: str | None = None) -> Any:  # noqa: ANN401 - as `dataclasses.field`
+    """A field of a dataclass that is None by default, and then no key in plain data.
+
+    Args:
+        key: its name in plain data, where that is another.
+    """
+    named = {} if key is None else {"key": key}
+    return dataclasses.field(default=None, metadata={"optional": True, **named})
 
 
 def stored_as(key: str, default: Any = dataclasses.MISSING) -> Any:  # noqa: ANN401 - as `field`

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from undrift.claims.datasets import stacked_path, tail_path
 from undrift.claims.preset import Size
@@ -104,12 +103,10 @@ def evaluated_as(
     size = study.size.sweep
     if not size.evaluations:
         return {}
-    settings: dict[str, Any] = {"method": method, **chosen}
+    length = {"images": size.images, "holdout": HOLDOUT, "parameters": study.size.parameters}
     config = resolve(
         study.data,
-        TrainOptions(
-            images=size.images, holdout=HOLDOUT, parameters=study.size.parameters, **settings
-        ),
+        TrainOptions.from_settings({"method": method, **chosen, **length}),
         data,
         device=choose_device(study.device),
     )

@@ -9,7 +9,6 @@ margin loss" (2019), section 4.1.
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from undrift.claims.study import Study
 from undrift.data import ImageSet
 from undrift.data.stacking import check_digits, write_stacked
 from undrift.errors import UsageError
+from undrift.files.arrays import npz_bytes
 from undrift.files.durable import write_output
 from undrift.options.train import TrainOptions
 from undrift.randomness import generator
@@ -91,14 +91,12 @@ def make_tail(path: Path, data: ImageSet, seed: int) -> None:
         return
     train = data.split("train")
     rows = tail_rows(np.asarray(train.labels), len(data.class_names), seed)
-    buffer = io.BytesIO()
-    np.savez_compressed(
-        buffer,
-        images=train.take(rows),
-        labels=np.asarray(train.labels)[rows],
-        class_names=np.asarray(data.class_names),
-    )
-    write_output(path, buffer.getvalue(), durable=False, owned=True)
+    arrays = {
+        "images": train.take(rows),
+        "labels": np.asarray(train.labels)[rows],
+        "class_names": np.asarray(data.class_names),
+    }
+    write_output(path, npz_bytes(arrays, compressed=True), durable=False, owned=True)
 
 
 def tail_rows(labels: NDArray[np.int64], classes: int, seed: int) -> NDArray[np.int64]:

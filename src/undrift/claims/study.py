@@ -16,9 +16,8 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from undrift.claims.preset import PRESETS, Preset
 from undrift.comparison.journal import check_same, whole_json, write_json
@@ -39,14 +38,6 @@ Chosen = Mapping[str, Mapping[str, Setting]]
 @dataclass(frozen=True)
 class Study(ClaimsOptions):
     """A study of the six claims."""
-
-    @classmethod
-    def of(cls, options: ClaimsOptions) -> Study:
-        """The study with ``options``."""
-        values: dict[str, Any] = {
-            one.name: getattr(options, one.name) for one in fields(ClaimsOptions)
-        }
-        return cls(**values)
 
     @property
     def size(self) -> Preset:

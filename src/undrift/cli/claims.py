@@ -58,7 +58,7 @@ def run(arguments: list[str]) -> None:
 
     from undrift.claims import Study, make_part, run_study
 
-    study = Study.of(command)
+    study = Study.from_options(command)
     if command.part is not None:
         make_part(study, command.part)
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -374,8 +374,7 @@ def _check_method(flags: Edit, out: Path, command: str) -> None:
 
 def _inpainting(flags: Edit) -> Inpaint:
     """The same flags of ``undrift inpaint``."""
-    kept = {field.name for field in fields(Inpaint)} & {field.name for field in fields(Edit)}
-    return Inpaint(**{name: getattr(flags, name) for name in kept})
+    return Inpaint.from_options(flags)
 
 
 def _next(flags: Edit) -> list[str]:

@@ -8,6 +8,7 @@ import types
 from collections.abc import Collection
 from pathlib import Path
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     Literal,
@@ -27,6 +28,9 @@ from undrift.cli.dispatch import first_rank
 from undrift.errors import UsageError
 from undrift.options.options import Options, at_least, finite
 from undrift.options.train import check_threads
+
+if TYPE_CHECKING:
+    from undrift.pipelines.request import Keywords
 
 __all__ = ["ProcessFlags", "at_least", "finite", "numbered", "parse", "repeated", "spellings"]
 
@@ -90,7 +94,7 @@ def family_settings(
     command: object,
     names: Collection[str],
     owner: str,
-) -> dict[str, Any]:
+) -> Keywords:
     """The flags of ``command`` that are given and that only some families of models have.
 
     Args:
@@ -178,7 +182,8 @@ def _without_none(command: type[Command]) -> type[Command]:
     A flag that is off, or left to others to choose, is not worth a "(default: None)" either.
     """
     hints = get_type_hints(command, include_extras=True)
-    plain: dict[str, Any] = {"__doc__": command.__doc__, "__annotations__": {}}
+    annotations: dict[str, object] = {}
+    plain: dict[str, object] = {"__doc__": command.__doc__, "__annotations__": annotations}
     for field in dataclasses.fields(command):  # type: ignore[arg-type]
         hint = hints[field.name]
         if get_origin(hint) in (Union, types.UnionType):
@@ -190,7 +195,7 @@ def _without_none(command: type[Command]) -> type[Command]:
             shown = tyro.conf.arg(help_behavior_hint="")
         else:
             continue
-        plain["__annotations__"][field.name] = Annotated[hint, shown]
+        annotations[field.name] = Annotated[hint, shown]
         if field.default is not dataclasses.MISSING:
             plain[field.name] = field.default
     made = type(command.__name__, (command,), plain)

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from undrift.data import ImageSet
     from undrift.pipelines import Labels, Pipeline, Progress, Samples
+    from undrift.pipelines.request import Keywords
 
 SETTINGS = (
     *("method", "steps", "sampler", "guidance", "resample", "jump"),
@@ -266,7 +267,7 @@ def _next(flags: Inpaint) -> list[str]:
     return repeated(flags, Inpaint, seed=seed, out=numbered(flags.out, flags.seed, seed))
 
 
-def _settings(pipeline: Pipeline, flags: Inpaint) -> dict[str, Any]:
+def _settings(pipeline: Pipeline, flags: Inpaint) -> Keywords:
     """The settings of its family; of one that cannot inpaint none, which the call refuses."""
     if pipeline.inpainting is None:
         return {}

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -38,6 +38,7 @@ from undrift.wording import plural
 
 if TYPE_CHECKING:
     from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
+    from undrift.pipelines.request import Keywords
 
 FOLLOWED, FOLLOWED_POINTS = 4, 1000
 """Images, or toy 2-D points, of which a trajectory is shown."""
@@ -267,14 +268,14 @@ def _next(flags: Sample) -> list[str]:
     return repeated(flags, Sample, seed=seed, out=out, npz=npz)
 
 
-def _settings(flags: Sample, pipeline: Pipeline) -> dict[str, Any]:
+def _settings(flags: Sample, pipeline: Pipeline) -> Keywords:
     """The flags that are settings of the pipeline's family, with the weak model loaded."""
     from undrift.runs.loading import load_spelled
 
     settings = family_settings(pipeline.settings, flags, SETTINGS, pipeline.noun)
-    if flags.guide_with is not None:
-        settings["guide_with"] = load_spelled(flags.guide_with)
-    return settings
+    if flags.guide_with is None:
+        return settings
+    return {**settings, "guide_with": load_spelled(flags.guide_with)}
 
 
 def _prompts(flags: Sample) -> list[str] | None:

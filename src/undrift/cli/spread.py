@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +128,7 @@ def write_spread(
     """
     import numpy as np
 
+    from undrift.files.arrays import npz_bytes
     from undrift.pipelines import image_grid
     from undrift.pipelines.png import encode_png
 
@@ -143,12 +143,8 @@ def write_spread(
         bounds = np.clip(mean - half, 0, 255), np.clip(mean + half, 0, 255)
         arrays |= {"low": bounds[0], "high": bounds[1]}
         shown += list(bounds)
-    buffer = io.BytesIO()
-    small: dict[str, Any] = {name: one.astype(np.float32) for name, one in arrays.items()} | dict(
-        record
-    )
-    np.savez(buffer, **small)
-    folder.write(SPREAD[0], buffer.getvalue())
+    small = {name: one.astype(np.float32) for name, one in arrays.items()}
+    folder.write(SPREAD[0], npz_bytes({**small, **record}))
     rows = np.stack(shown, 1).round().astype(np.uint8)
     picture = image_grid(rows.reshape(-1, *mean.shape[1:]), columns=len(shown))
     folder.write(SPREAD[1], encode_png(picture, {}))

@@ -8,11 +8,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast, runtime_checkable
 
+from undrift.comparison.fork_server import Signal, Start
 from undrift.errors import UsageError
 from undrift.files.filesystem import open_own
 from undrift.threads import spin_bound
@@ -68,7 +68,7 @@ class Job(Protocol):
         """How it ended; None while it runs."""
 
     def stop(self) -> None:
-        """Ask it to save its work and end, as SIGTERM does."""
+        """Let it save its work and end, as SIGTERM does."""
 
     def kill(self) -> None:
         """End it at once."""
@@ -153,21 +153,14 @@ class _ForkServer:
         job = _Forked(self, len(self._jobs))
         self._jobs[job.number] = job
         log = str(command.log.absolute())
-        self._send(
-            {
-                "id": job.number,
-                "words": list(command.words),
-                "log": log,
-                "threads": command.threads,
-            }
-        )
+        self._send(Start(job.number, list(command.words), log, command.threads))
         return job
 
     def send(self, job: _Forked, number: signal.Signals) -> None:
         """Send ``job`` a signal, if it still runs."""
         self.read()
         if job.outcome is None:
-            self._send({"id": job.number, "signal": int(number)})
+            self._send(Signal(job.number, int(number)))
 
     def read(self) -> None:
         """Read which jobs have ended."""
@@ -186,9 +179,9 @@ class _ForkServer:
         self._process.wait()
         self._output.close()
 
-    def _send(self, request: Mapping[str, object]) -> None:
+    def _send(self, request: Start | Signal) -> None:
         try:
-            self._input.write(json.dumps(dict(request)).encode() + b"\n")
+            self._input.write(json.dumps(vars(request)).encode() + b"\n")
             self._input.flush()
         except BrokenPipeError as error:
             raise UsageError(

@@ -25,7 +25,6 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from undrift.comparison.scheduling import GRACE
 from undrift.files.filesystem import open_own
@@ -46,6 +45,36 @@ LOADED = (
 
 POLL = 0.05
 """Seconds between two polls of its children."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """Request to start ``undrift WORDS``.
+
+    Attributes:
+        id: number of the job.
+        words: the arguments.
+        log: file of its output.
+        threads: CPU threads.
+    """
+
+    id: int
+    words: list[str]
+    log: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Request to send a job a signal.
+
+    Attributes:
+        id: number of the job.
+        signal: number of the signal.
+    """
+
+    id: int
+    signal: int
 
 
 @dataclass
@@ -69,22 +98,24 @@ def main() -> None:
                 break
             *lines, unread = (unread + data).split(b"\n")
             for line in lines:
-                _serve(json.loads(line), children)
+                plain = json.loads(line)
+                request = Signal(**plain) if "signal" in plain else Start(**plain)
+                _serve(request, children)
         _reap(children)
     _exit(children)
 
 
-def _serve(request: dict[str, Any], children: list[_Child]) -> None:
-    if "signal" in request:
+def _serve(request: Start | Signal, children: list[_Child]) -> None:
+    if isinstance(request, Signal):
         for child in children:
-            if child.number == request["id"]:
-                _send(child, request["signal"])
+            if child.number == request.id:
+                _send(child, request.signal)
         return
     pid = os.fork()
     if not pid:
-        _become(request["words"], Path(request["log"]), request["threads"])
+        _become(request.words, Path(request.log), request.threads)
     _own_group(pid)  # here too: a signal may come before the child has got so far
-    children.append(_Child(request["id"], pid, time.perf_counter()))
+    children.append(_Child(request.id, pid, time.perf_counter()))
 
 
 def _become(words: list[str], log: Path, threads: int) -> None:
@@ -118,7 +149,7 @@ def _own_group(pid: int) -> None:
 
 def _reap(children: list[_Child]) -> None:
     for child in list(children):
-        # not waitpid: only this tells what processor time the child got
+        # not waitpid: only this measures the processor time of the child
         done, status, usage = os.wait4(child.pid, os.WNOHANG)
         if done:
             children.remove(child)

@@ -18,12 +18,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from undrift.comparison.methods import Run
 from undrift.errors import UsageError, shown
 from undrift.files.durable import write_output
 from undrift.files.reading import read_mapping
+from undrift.json_types import JsonObject
 from undrift.results.comparison import FailedRun, MeasuredRun, MethodSpeed, Setting, SharedSettings
 from undrift.schema import one_of, to_plain
 
@@ -216,7 +217,7 @@ def read_stored(kinds: tuple[type[Stored], ...], path: Path) -> Stored | None:
         return None
 
 
-def whole_json(path: Path) -> dict[str, Any]:
+def whole_json(path: Path) -> JsonObject:
     """The object in ``path``, which says how the files beside it were made.
 
     Raises:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Literal
 
 from undrift.advice import named
 from undrift.comparison.methods import Budget, Method, Run
@@ -53,12 +53,9 @@ class Compare(CompareOptions):
         conditional: bool = True,
     ) -> Compare:
         """A comparison of ``methods`` with ``options``."""
-        values: dict[str, Any] = {
-            one.name: getattr(options, one.name) for one in fields(CompareOptions)
-        }
-        values["conditional"] = values["conditional"] and conditional
         chosen = tuple(recipes_of([one])[0] if isinstance(one, str) else one for one in methods)
-        return cls(data=data, methods=chosen, executor=executor, **values)
+        own = {"data": data, "methods": chosen, "executor": executor}
+        return cls.from_options(options, conditional=options.conditional and conditional, **own)
 
     def __post_init__(self) -> None:
         """Refuse what cannot be compared; see `run_comparison`."""
@@ -119,13 +116,13 @@ class Compare(CompareOptions):
         return tuple(found)
 
     def settings(self, run: Run) -> TrainOptions:
-        """What ``run`` is trained with, but for its threads.
+        """The settings that ``run`` is trained with, but for its threads.
 
         Raises:
             UsageError: invalid settings.
         """
-        values: dict[str, Any] = {**run.budget.length, **self.own(run)}
-        return TrainOptions(method=run.method.base, seed=run.seed, **values)
+        own = {"method": run.method.base, "seed": run.seed}
+        return TrainOptions.from_settings({**own, **run.budget.length, **self.own(run)})
 
     @property
     def distilling(self) -> dict[str, Setting | tuple[str, ...] | None]:

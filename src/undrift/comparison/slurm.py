@@ -192,7 +192,7 @@ def _waited(process: subprocess.Popen[bytes], seconds: float = math.inf) -> tupl
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        # not Popen.wait: only this tells what processor time it got
+        # not Popen.wait: only this measures its processor time
         done, status, usage = os.wait4(process.pid, os.WNOHANG)
         if done:
             process.returncode = os.waitstatus_to_exitcode(status)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 from undrift.comparison.executor import Command, Outcome, reason_of
 from undrift.comparison.journal import Attempt, Attempts, Journal
@@ -14,7 +13,7 @@ from undrift.errors import DivergedError, UndriftError, UsageError
 from undrift.files.reading import read_mapping
 from undrift.metrics.results import MetricResult, read_measurements
 from undrift.options.train import flag
-from undrift.results.comparison import FailedRun, MeasuredRun, RunMetric
+from undrift.results.comparison import EndState, FailedRun, MeasuredRun, RunMetric, RunResult
 from undrift.results.evaluation import EvaluationResult
 from undrift.runs.directory import RunDirectory
 from undrift.runs.training_facts import TrainingFacts, training_facts
@@ -137,38 +136,41 @@ class RunWork:
             return False  # training again says what is wrong with it
         return state == "done" and self._journal.trained(self.run) is not None
 
-    def _facts(self, training: TrainingFacts) -> dict[str, Any]:
-        """Fields that results of all states have, but for the state.
+    def _result(self, state: EndState, training: TrainingFacts) -> RunResult:
+        """What results of all states have.
 
         What a student has cost its teacher has cost, too.
         """
         run, attempts = self.run, self._attempts
-        before = None if self.teacher is None else self.teacher.result
-        facts = self._own_facts(run, attempts, training)
-        for name in () if before is None else ("images", "seconds", "process_seconds"):
-            facts[name] += getattr(before, name)
-        if before is not None and None not in (facts["cpu_seconds"], before.cpu_seconds):
-            facts["cpu_seconds"] += before.cpu_seconds
-        return facts
-
-    def _own_facts(self, run: Run, attempts: Attempts, training: TrainingFacts) -> dict[str, Any]:
-        return {
-            "name": run.name,
-            "method": run.method.name,
-            "base": run.method.base,
-            "settings": dict(run.method.settings),
-            "budget": run.budget.kind,
-            "amount": run.budget.amount,
-            "seed": run.seed,
-            "point": run.point,
-            "threads": self._threads,
-            "workers": self._comparison.workers,
-            "attempts": len(attempts.attempts),
-            "processor_share": attempts.processor_share,
-            "process_seconds": attempts.seconds,
-            "cpu_seconds": attempts.cpu_seconds,
+        own = RunResult(
+            name=run.name,
+            method=run.method.name,
+            base=run.method.base,
+            settings=dict(run.method.settings),
+            budget=run.budget.kind,
+            amount=run.budget.amount,
+            seed=run.seed,
+            point=run.point,
+            state=state,
+            threads=self._threads,
+            workers=self._comparison.workers,
+            attempts=len(attempts.attempts),
+            processor_share=attempts.processor_share,
+            process_seconds=attempts.seconds,
+            cpu_seconds=attempts.cpu_seconds,
             **vars(training),
-        }
+        )
+        if self.teacher is None or self.teacher.result is None:
+            return own
+        before = self.teacher.result
+        known = own.cpu_seconds is not None and before.cpu_seconds is not None
+        return replace(
+            own,
+            images=own.images + before.images,
+            seconds=own.seconds + before.seconds,
+            process_seconds=own.process_seconds + before.process_seconds,
+            cpu_seconds=own.cpu_seconds + before.cpu_seconds if known else own.cpu_seconds,
+        )
 
     def _done(self) -> MeasuredRun:
         path = self._journal.evaluation(self.run)
@@ -178,7 +180,7 @@ class RunWork:
         except UsageError as error:
             raise UsageError("its evaluation left no result; run again") from error
         return MeasuredRun(
-            **self._facts(training_facts(self._folder)),
+            **vars(self._result("done", training_facts(self._folder))),
             metrics={name: _metric(one) for name, one in found.metrics.items()},
             missing=found.missing,
             features=found.features,
@@ -194,8 +196,7 @@ class RunWork:
         except UndriftError:
             facts = TrainingFacts()  # the reason says more of a run whose events cannot be read
         return FailedRun(
-            **self._facts(facts),
-            state="diverged" if diverged else "failed",
+            **vars(self._result("diverged" if diverged else "failed", facts)),
             stage=self._stage,
             reason=reason,
             code=code,

@@ -17,6 +17,7 @@ from undrift.metrics import Images
 from undrift.metrics.images import GivenMap
 from undrift.metrics.swap import swapped_captions
 from undrift.pipelines import Pipeline, Samples
+from undrift.pipelines.given import Given
 from undrift.pipelines.maps import maps_for
 from undrift.pipelines.numbers import OutOfRangeWarning
 from undrift.pipelines.prompts import prompt_terms
@@ -63,11 +64,11 @@ class Conditions:
             named.update(np.ascontiguousarray(one.pixels).data)
         return named.hexdigest()[:16]
 
-    def arguments(self, first: int, count: int) -> dict[str, Any]:
+    def arguments(self, first: int, count: int) -> Given:
         """Of a pipeline that draws samples ``first`` to ``first + count - 1``."""
         # Image i of a request gets entry i modulo their number.
         rows = self._rows(np.array(sorted(range(first, first + count), key=lambda i: i % count)))
-        found: dict[str, Any] = {}
+        found: Given = {}
         if self.labels is not None:
             found["labels"] = self.labels[rows].tolist()
         if self.captions is not None:
@@ -119,7 +120,7 @@ def samples_of(
 
     Numbers outside of the training range are no warning: they are those of reference images.
     """
-    given = {} if conditions is None else conditions.arguments(first, count)
+    given: Given = {} if conditions is None else conditions.arguments(first, count)
     with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):
         return pipeline(count, first=first, **settings, **given)
 

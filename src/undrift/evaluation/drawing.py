@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +20,14 @@ from numpy.typing import NDArray
 from undrift.errors import DataError, UsageError
 from undrift.evaluation.conditions import Conditions, samples_of
 from undrift.evaluation.target import Target
-from undrift.files.arrays import read_npz
+from undrift.files.arrays import npz_bytes, read_npz
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
+from undrift.json_types import JsonObject
 from undrift.metrics import Images
 from undrift.options import EvaluateOptions
 from undrift.pipelines import Pipeline
+from undrift.schema import from_plain, to_plain
 from undrift.training.distributed import World
 
 BLOCK = 250
@@ -81,7 +81,7 @@ class Drawn:
     images: Images
     nfe: float
     seconds: float
-    settings: dict[str, Any]
+    settings: JsonObject
     rows: NDArray[np.int64] | None = None
 
 
@@ -133,23 +133,21 @@ def draw(
     found = [block for block in blocks if block is not None]
     if len(found) < len(blocks):
         raise UsageError(f"the cache {folder} loses what is written: set UNDRIFT_CACHE")
-    labelled = all("labels" in block for block in found)
+    labels = [block.labels for block in found if block.labels is not None]
     images = Images(
-        np.concatenate([block["images"] for block in found]),
-        np.concatenate([block["labels"] for block in found]) if labelled else None,
+        np.concatenate([block.images for block in found]),
+        np.concatenate(labels) if len(labels) == len(found) else None,
     )
-    notes = [json.loads(str(block["notes"])) for block in found]
+    notes = [block.notes for block in found]
     own = {"n", "first"}
     if conditions is not None:
         own |= {"labels", "prompts", "numbers", "maps"}
-    settings = {k: v for k, v in notes[0]["settings"].items() if k not in own}
+    settings = {k: v for k, v in notes[0].settings.items() if k not in own}
     if conditions is not None:
         settings["conditions"] = conditions.source
         images = conditions.given(images.images, images.labels)
-    seconds = sum(
-        note["seconds"] * len(b["images"]) / note["n"] for note, b in zip(notes, found, strict=True)
-    )
-    return Drawn(images, float(notes[0]["nfe"]), seconds, settings)
+    seconds = sum(block.notes.seconds * len(block.images) / block.notes.n for block in found)
+    return Drawn(images, notes[0].nfe, seconds, settings)
 
 
 @contextlib.contextmanager
@@ -185,22 +183,32 @@ def _draw_block(
     conditions: Conditions | None,
 ) -> None:
     samples = samples_of(pipeline, count, start, conditions, **vars(sampling))
-    notes = {
-        "n": count,
-        "nfe": samples.nfe,
-        "seconds": samples.seconds,
-        "settings": samples.settings,
-    }
-    arrays: dict[str, Any] = {"images": samples.images, "notes": np.array(json.dumps(notes))}
+    notes = _Notes(count, samples.nfe, samples.seconds, samples.settings)
+    arrays = {"images": samples.images, "notes": np.array(json.dumps(to_plain(notes)))}
     if samples.labels is not None:
         arrays["labels"] = samples.labels
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
     with _in_cache(folder):
-        write_file(_path(folder, start), buffer.getvalue(), durable=False)
+        write_file(_path(folder, start), npz_bytes(arrays), durable=False)
 
 
-def _read(folder: Path, start: int, count: int) -> dict[str, Any] | None:
+@dataclass(frozen=True)
+class _Notes:
+    """What is stored beside the images of a block: how many, their cost and settings."""
+
+    n: int
+    nfe: float
+    seconds: float
+    settings: JsonObject
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64] | None
+    notes: _Notes
+
+
+def _read(folder: Path, start: int, count: int) -> _Block | None:
     """The first ``count`` images of a block, or None where there are fewer or it is damaged."""
     try:
         found, _ = read_npz(_path(folder, start), None, DataError, "")
@@ -208,7 +216,9 @@ def _read(folder: Path, start: int, count: int) -> dict[str, Any] | None:
         return None
     if "notes" not in found or len(found.get("images", ())) < count:
         return None
-    return {name: a if name == "notes" else a[:count] for name, a in found.items()}
+    notes = from_plain(_Notes, json.loads(str(found["notes"])), str(_path(folder, start)))
+    labels = found["labels"][:count] if "labels" in found else None
+    return _Block(found["images"][:count], labels, notes)
 
 
 def _path(folder: Path, start: int) -> Path:

@@ -9,12 +9,13 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 from __future__ import annotations
 
 import ast
+import io
 import math
 import os
 import re
 import struct
 import zipfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -124,6 +125,13 @@ def _opened(path: str | os.PathLike[str], error: Failure, advice: str) -> Buffer
         return open_regular(Path(path))
     except OSError as fault:
         raise unreadable(path, fault, error, advice) from fault
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]], *, compressed: bool = False) -> bytes:
+    """The bytes of an npz file of ``arrays``, by name."""
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
 
 
 def _member(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:

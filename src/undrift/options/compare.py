@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -152,8 +152,7 @@ class CompareOptions(FeatureOptions):
         obeyed = [name for name in self.obedience if name not in self.metrics]
         object.__setattr__(self, "metrics", (*self.metrics, *obeyed))
         for length in self.lengths:
-            settings: dict[str, Any] = {**length, **self.alike}
-            TrainOptions(seed=self.seed, **settings)
+            TrainOptions.from_settings({"seed": self.seed, **length, **self.alike})
         object.__setattr__(self, "size", stored_size(self.size))
 
     @property

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, TypeAlias, get_origin, get_type_hints
+from typing import Literal, Self, TypeAlias, get_origin, get_type_hints
 
 from undrift.advice import named
 from undrift.arguments import converted
@@ -40,6 +40,18 @@ class Options:
             if isinstance(value, list):
                 value = tuple(value)
             object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, object]) -> Self:
+        """Options from their names and values."""
+        return cls(**settings)
+
+    @classmethod
+    def from_options(cls, options: Options, **more: object) -> Self:
+        """These options with the values of those that ``options`` has too, and ``more``."""
+        names = {field.name for field in fields(cls)}
+        shared = {name: value for name, value in vars(options).items() if name in names}
+        return cls.from_settings(shared | more)
 
 
 def at_least(name: str, value: int | None, least: int, most: int = 2**63 - 1) -> None:

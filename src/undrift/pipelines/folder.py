@@ -22,18 +22,21 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
 from undrift.errors import DataError, UsageError, one_line, shown
+from undrift.files.arrays import npz_bytes
 from undrift.files.durable import sweep, write_file, write_output
 from undrift.files.lock import FileLock
 from undrift.files.ownership import SOFTWARE, reason
 from undrift.files.reading import read_json
+from undrift.json_types import JsonObject, JsonValue
 from undrift.limits import MOST_CLASSES
 from undrift.pipelines.png import encode_png, read_png, to_picture
 from undrift.pipelines.samples import Samples
+from undrift.schema import optional, to_plain
 
 RECORD = "samples.json"
 GRID = "grid.png"
@@ -76,7 +79,7 @@ class SampleFolder:
         self._lock = FileLock(out)
         self._made = False
         self._parts: list[Samples] = []
-        self._before: dict[str, Any] = {}
+        self._before: JsonObject = {}
         self._earlier = 0
 
     def __enter__(self) -> Self:
@@ -141,7 +144,7 @@ class SampleFolder:
         """How many images are there."""
         return sum(map(len, self._parts))
 
-    def check(self, settings: Mapping[str, Any]) -> None:
+    def check(self, settings: Mapping[str, JsonValue]) -> None:
         """Make sure that samples drawn with ``settings`` continue what is there.
 
         Raises:
@@ -176,11 +179,11 @@ class SampleFolder:
                 "command": self._command,
                 "settings": settings,
                 "index": str(start + i),
-                **({"label": str(entry["class"])} if "class" in entry else {}),
-                **({"prompt": entry["prompt"]} if "prompt" in entry else {}),
-                **({"maps": json.dumps(entry["maps"])} if "maps" in entry else {}),
+                **({} if entry.name is None else {"label": entry.name}),
+                **({} if entry.prompt is None else {"prompt": entry.prompt}),
+                **({} if entry.maps is None else {"maps": json.dumps(entry.maps)}),
             }
-            self.write(entry["file"], encode_png(to_picture(image), text))
+            self.write(entry.file, encode_png(to_picture(image), text))
         self._parts.append(part)
 
     def write(self, name: str, data: bytes) -> None:
@@ -223,25 +226,25 @@ class SampleFolder:
         return samples
 
     def _write_record(
-        self, settings: Mapping[str, Any], samples: Samples | None = None, *, interrupted: bool
+        self, settings: JsonObject, samples: Samples | None = None, *, interrupted: bool
     ) -> None:
         """Write the record of the images that are finished, which are none at first."""
-        images = (
-            [] if samples is None else [self._entry(samples, i, i) for i in range(len(samples))]
+        finished = 0 if samples is None else len(samples)
+        record = FolderRecord(
+            command=self._command,
+            n=self._n,
+            finished=finished,
+            interrupted=interrupted,
+            nfe=None if samples is None else samples.nfe,
+            nfe_of_images=None if samples is None else _nfe_of_images(samples),
+            seconds=0.0 if samples is None else samples.seconds,
+            settings={**settings, "n": self._n},
+            model=self._model,
+            images=()
+            if samples is None
+            else tuple(self._entry(samples, i, i) for i in range(finished)),
         )
-        cost = {} if samples is None else {"nfe": samples.nfe, **_nfe_of_images(samples)}
-        record = {
-            "command": self._command,
-            "n": self._n,
-            "finished": len(images),
-            "interrupted": interrupted,
-            **cost,
-            "seconds": 0.0 if samples is None else samples.seconds,
-            "settings": {**settings, "n": self._n},
-            "model": self._model,
-            "images": images,
-        }
-        self.write(RECORD, json.dumps(record, indent=1).encode() + b"\n")
+        self.write(RECORD, json.dumps(to_plain(record), indent=1).encode() + b"\n")
 
     def _write(self, path: Path, data: bytes, durable: bool) -> None:
         try:
@@ -251,19 +254,25 @@ class SampleFolder:
                 f"cannot write {error.filename or path}: {reason(error)}; give another"
             ) from error
 
-    def _entry(self, samples: Samples, i: int, number: int) -> dict[str, Any]:
-        """What the record says of image ``number``, row ``i`` of ``samples``."""
-        entry = _entry(samples, i, number)
-        if self._maps:
-            several = self._maps.items()
-            entry["maps"] = {name: str(files[number % len(files)]) for name, files in several}
-        return entry
+    def _entry(self, samples: Samples, i: int, number: int) -> Recorded:
+        """The record of image ``number``, row ``i`` of ``samples``."""
+        label = None if samples.labels is None else int(samples.labels[i])
+        several = self._maps.items()
+        return Recorded(
+            file=f"{number:06d}.png",
+            nfe=None if samples.nfe_by_image is None else float(samples.nfe_by_image[i]),
+            prompt=None if samples.prompts is None else samples.prompts[i],
+            label=label,
+            name=None if label is None else samples.class_names[label],
+            maps={name: str(files[number % len(files)]) for name, files in several} or None,
+        )
 
     def _first(self, part: Samples) -> int:
         """Number of the request's first image, of which ``part`` draws a later one."""
-        return int(part.settings.get("first", 0)) - self.finished
+        first = part.settings.get("first", 0)
+        return (first if isinstance(first, int) else 0) - self.finished
 
-    def _read(self, record: Mapping[str, Any]) -> Samples:
+    def _read(self, record: JsonObject) -> Samples:
         """The images that are there already: the pixels of a PNG are those that were drawn."""
         try:
             entries = recorded(record)
@@ -274,9 +283,9 @@ class SampleFolder:
                 images=images,
                 labels=np.array(labels, dtype=np.int64) if labels else None,
                 class_names=names_in(entries),
-                nfe=float(record["nfe"]),
-                seconds=float(record["seconds"]),
-                settings=dict(record["settings"]),
+                nfe=_number(record["nfe"]),
+                seconds=_number(record["seconds"]),
+                settings=dict(_object(record["settings"])),
                 nfe_by_image=np.array(costs) if costs else None,
                 prompts=tuple(entry.prompt for entry in entries if entry.prompt is not None)
                 or None,
@@ -299,50 +308,100 @@ class SampleFolder:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Recorded:
     """One finished image of a record.
 
     Attributes:
         file: its name in the folder.
-        label: its class's index, or None.
-        name: its class's name.
         nfe: network evaluations, where each image has its own number.
         prompt: that it was drawn from, or None.
+        label: its class's index, or None.
+        name: its class's name.
+        maps: name -> file of the map that it was drawn from; None without maps.
     """
 
     file: str
-    label: int | None
-    name: str
-    nfe: float | None
-    prompt: str | None = None
+    nfe: float | None = optional()
+    prompt: str | None = optional()
+    label: int | None = optional()
+    name: str | None = optional("class")
+    maps: Mapping[str, str] | None = optional()
 
 
-def recorded(record: Mapping[str, Any]) -> list[Recorded]:
+@dataclass(frozen=True)
+class NfeOfImages:
+    """Network evaluations of images that each need their own number.
+
+    Attributes:
+        mean: over the images.
+        max: of the one that needed most.
+    """
+
+    mean: float
+    max: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderRecord:
+    """``samples.json``.
+
+    Attributes:
+        command: what repeats the images.
+        n: images of the request.
+        finished: images that are there.
+        interrupted: whether the request is not finished.
+        nfe: network evaluations per image; None of no images.
+        nfe_of_images: where each image has its own number.
+        seconds: of sampling.
+        settings: everything that, with the weights, determines the images.
+        model: fingerprint of the pipeline; None where it is not known.
+        images: that are there.
+    """
+
+    command: str
+    n: int
+    finished: int
+    interrupted: bool
+    nfe: float | None = optional()
+    nfe_of_images: NfeOfImages | None = optional()
+    seconds: float
+    settings: JsonObject
+    model: str | None
+    images: tuple[Recorded, ...]
+
+
+def recorded(record: JsonObject) -> list[Recorded]:
     """The images that ``samples.json`` lists.
 
     Raises:
         ValueError, KeyError, TypeError: it is not as `SampleFolder` writes it.
     """
-    found = [
-        Recorded(
-            entry["file"],
-            entry["label"] if "label" in entry else None,
-            entry["class"] if "class" in entry else "",
-            float(entry["nfe"]) if "nfe" in entry else None,
-            entry.get("prompt"),
-        )
-        for entry in record["images"]
-    ]
-    for one in found:
-        if not _IMAGE.fullmatch(one.file):  # never a path out of the folder
-            raise ValueError(f"no image is called {shown(one.file)}")
-        if one.label is not None and not (
-            type(one.label) is int and 0 <= one.label < MOST_CLASSES and isinstance(one.name, str)
+    images = record["images"]
+    if not isinstance(images, Sequence):
+        raise TypeError(f"images: {shown(images)}")
+    found = []
+    for entry in map(_object, images):
+        label, name, prompt = entry.get("label"), entry.get("class"), entry.get("prompt")
+        if label is not None and not (
+            type(label) is int and 0 <= label < MOST_CLASSES and isinstance(name, str)
         ):
-            raise ValueError(f"{one.file} has the label {shown(one.label)}, {shown(one.name)}")
-        if not isinstance(one.prompt, str | None):
-            raise ValueError(f"{one.file} has the prompt {shown(one.prompt)}")
+            raise ValueError(f"{entry['file']} has the label {shown(label)}, {shown(name)}")
+        if not isinstance(prompt, str | None):
+            raise ValueError(f"{entry['file']} has the prompt {shown(prompt)}")
+        file = entry["file"]
+        if not isinstance(file, str) or not _IMAGE.fullmatch(file):  # never out of the folder
+            raise ValueError(f"no image is called {shown(file)}")
+        nfe = _number(entry["nfe"]) if "nfe" in entry else None
+        found.append(
+            Recorded(
+                file=file,
+                nfe=nfe,
+                prompt=prompt,
+                label=label if isinstance(label, int) else None,
+                name=name if isinstance(name, str) else None,
+            )
+        )
     if len({one.file for one in found}) < len(found):
         raise ValueError("an image is listed twice")
     return found
@@ -350,11 +409,11 @@ def recorded(record: Mapping[str, Any]) -> list[Recorded]:
 
 def names_in(entries: Sequence[Recorded]) -> tuple[str, ...]:
     """Names of the classes from 0 to the largest label, "" where no image has that label."""
-    known = {entry.label: entry.name for entry in entries if entry.label is not None}
+    known = {one.label: one.name or "" for one in entries if one.label is not None}
     return tuple(known.get(k, "") for k in range(max(known, default=-1) + 1))
 
 
-def unfinished(out: Path) -> dict[str, Any]:
+def unfinished(out: Path) -> JsonObject:
     """The record of samples in ``out`` that were cut short; empty where there are none such."""
     try:
         record = read_json(out / RECORD, DataError, "")
@@ -363,33 +422,29 @@ def unfinished(out: Path) -> dict[str, Any]:
     return record if isinstance(record, dict) and record.get("interrupted") is True else {}
 
 
-def _entry(samples: Samples, i: int, number: int) -> dict[str, Any]:
-    entry: dict[str, Any] = {"file": f"{number:06d}.png"}
-    if samples.nfe_by_image is not None:
-        entry["nfe"] = float(samples.nfe_by_image[i])
-    if samples.prompts is not None:
-        entry["prompt"] = samples.prompts[i]
-    if samples.labels is None:
-        return entry
-    label = int(samples.labels[i])
-    return entry | {"label": label, "class": samples.class_names[label]}
+def _object(value: JsonValue) -> Mapping[str, JsonValue]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{shown(value)}, wanted an object")
+    return value
 
 
-def _nfe_of_images(samples: Samples) -> dict[str, Any]:
+def _number(value: JsonValue) -> float:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{shown(value)}, wanted a number")
+    return float(value)
+
+
+def _nfe_of_images(samples: Samples) -> NfeOfImages | None:
     """What the images needed, where each has its own number."""
     costs = samples.nfe_by_image
-    if costs is None:
-        return {}
-    return {"nfe_of_images": {"mean": float(costs.mean()), "max": float(costs.max())}}
+    return None if costs is None else NfeOfImages(float(costs.mean()), float(costs.max()))
 
 
 def _npz(samples: Samples) -> bytes:
-    buffer = io.BytesIO()
-    if samples.labels is None:
-        np.savez(buffer, images=samples.images)
-    else:
-        names = np.array(samples.class_names)
-        np.savez(buffer, images=samples.images, labels=samples.labels, class_names=names)
+    arrays = {"images": samples.images}
+    if samples.labels is not None:
+        arrays |= {"labels": samples.labels, "class_names": np.array(samples.class_names)}
+    buffer = io.BytesIO(npz_bytes(arrays))
     with zipfile.ZipFile(buffer, "a") as archive:
         archive.comment = SOFTWARE.encode()
     return buffer.getvalue()

@@ -22,6 +22,7 @@ from undrift.conditioning import Condition
 from undrift.conditioning.text import Texts
 from undrift.errors import UsageError
 from undrift.files.durable import standing
+from undrift.json_types import JsonObject
 from undrift.pipelines.file import kind_of
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
 from undrift.pipelines.maps import GivenMaps, recorded_maps, resolve_maps
@@ -166,12 +167,13 @@ class Pipeline(ABC):
             labels=None if condition.labels is None else condition.labels.numpy(),
             prompts=_prompts_of(condition),
         )
-        record = {"n": n, "first": first, "labels": labels} | _recorded(prompts, numbers)
+        record: JsonObject = {"n": n, "first": first, "labels": labels}
+        record |= _recorded(prompts, numbers)
         record |= {"maps": recorded_maps(maps)} if maps else {}
         return self._completed(drawn, began, record, seed, size)
 
     def _completed(
-        self, made: Samples, began: float, request: dict[str, Any], seed: int, batch_size: int
+        self, made: Samples, began: float, request: JsonObject, seed: int, batch_size: int
     ) -> Samples:
         """``made`` with its class names, its seconds since ``began`` and the whole request."""
         settings = {**request, "seed": seed, **made.settings, "batch_size": batch_size}
@@ -347,8 +349,9 @@ class Pipeline(ABC):
         n = len(images)
         condition = self._of_images(n, first, seed, labels, prompts, numbers)
         inpainted = self._inpaint(masked, condition, chosen, seed, size, on_progress)
-        record = {"n": n, "first": first, "variants": variants, "labels": labels}
-        return self._completed(inpainted, began, record | _recorded(prompts, numbers), seed, size)
+        record: JsonObject = {"n": n, "first": first, "variants": variants, "labels": labels}
+        record |= _recorded(prompts, numbers)
+        return self._completed(inpainted, began, record, seed, size)
 
     def _inpaint(
         self,
@@ -476,9 +479,9 @@ class Pipeline(ABC):
         return Pipeline.readers[kind_of(place, Pipeline.readers)](place, network)
 
 
-def _recorded(prompts: Prompts, numbers: GivenNumbers) -> dict[str, Any]:
+def _recorded(prompts: Prompts, numbers: GivenNumbers) -> JsonObject:
     """Prompts and numbers as settings of samples; what is not given is left out."""
-    given = {} if prompts is None else {"prompts": prompts}
+    given: JsonObject = {} if prompts is None else {"prompts": prompts}
     return given | ({"numbers": numbers} if numbers else {})
 
 

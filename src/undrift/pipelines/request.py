@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import torch
 
@@ -61,7 +61,11 @@ def suitable_batch(image_shape: tuple[int, int, int], device: torch.device) -> i
     return max(least, min(most, values // math.prod(image_shape)))
 
 
-def read_settings(kind: type[Settings], given: Mapping[str, Any], owner: str) -> Settings:
+Keywords: TypeAlias = Mapping[str, Any]
+"""Settings of a family as keywords of its pipelines; its dataclass has their types."""
+
+
+def read_settings(kind: type[Settings], given: Mapping[str, object], owner: str) -> Settings:
     """A family's settings dataclass, filled from keywords.
 
     Args:
@@ -98,5 +102,5 @@ def unknown_setting(name: str, value: object, known: Sequence[str], owner: str) 
 
 
 @cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: type) -> dict[str, object]:
     return get_type_hints(kind)

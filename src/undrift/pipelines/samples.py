@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL.Image import Image
 
 from undrift.arguments import checked
 from undrift.errors import shortened
+from undrift.json_types import JsonObject
 from undrift.wording import dimensions, plural
 
 
@@ -59,7 +59,7 @@ class Samples:
     class_names: tuple[str, ...] = ()
     nfe: float = 0.0
     seconds: float = 0.0
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: JsonObject = field(default_factory=dict)
     trajectory: Trajectory | None = None
     nfe_by_image: np.ndarray | None = None
     prompts: tuple[str, ...] | None = None
@@ -149,8 +149,9 @@ class Samples:
 
     def _columns(self) -> int | None:
         """One column per class where the classes take turns, and one row per inpainted image."""
-        if "variants" in self.settings:
-            return int(self.settings["variants"])
+        variants = self.settings.get("variants")
+        if isinstance(variants, int):
+            return variants
         classes = len(self.class_names)
         takes_turns = self.settings.get("labels") == "all" and 2 <= classes <= 16
         return classes if takes_turns and len(self) >= classes else None

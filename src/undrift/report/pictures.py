@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,7 +137,7 @@ def _plain(image: Image.Image) -> Image.Image:
     return image.convert("LA") if (red == green).all() and (green == blue).all() else image
 
 
-def _address(image: Image.Image, kind: str, options: dict[str, Any]) -> str:
+def _address(image: Image.Image, kind: str, options: Mapping[str, object]) -> str:
     buffer = io.BytesIO()
     image.save(buffer, format=kind, **options)
     return f"data:image/{kind.lower()};base64," + base64.b64encode(buffer.getvalue()).decode()

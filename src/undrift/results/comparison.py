@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from undrift.errors import UsageError
 from undrift.families import model_from_plain
@@ -25,6 +25,9 @@ BudgetKind = Literal["seconds", "images"]
 
 Standing = Literal["better", "worse", "alike", "open"]
 """``alike``: the whole interval lies within the margin; ``open``: it leaves that undecided."""
+
+EndState: TypeAlias = Literal["done", "diverged", "failed"]
+"""How a run of a comparison ended."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class RunResult:
     amount: str
     seed: int
     point: int
-    state: Literal["done", "diverged", "failed"]
+    state: EndState
     threads: int
     workers: int
     attempts: int
@@ -330,7 +333,7 @@ class Trial:
     point: int
     factors: Mapping[str, float]
     settings: Mapping[str, Setting]
-    state: Literal["done", "diverged", "failed"]
+    state: EndState
     value: float | None
     low: float | None
     high: float | None

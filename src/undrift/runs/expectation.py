@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
@@ -232,5 +232,5 @@ def two_digits(value: float) -> int:
 
 
 @cache
-def _rule() -> dict[str, Any]:
+def _rule() -> dict[str, dict[str, float]]:
     return read_mapping(TABLE, ModelFileError, "install undrift anew")["rule"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from undrift.data import ImageSet, load
 from undrift.data.change import changed
@@ -13,6 +12,7 @@ from undrift.data.report import DataReport
 from undrift.data.sources.opening import is_path
 from undrift.errors import DataError, ModelFileError, UsageError
 from undrift.files.reading import read_mapping
+from undrift.json_types import JsonObject
 from undrift.options.train import TrainOptions, image_size
 from undrift.runs.configuration import DataConfig
 from undrift.runs.directory import RunDirectory, runs_in
@@ -82,7 +82,7 @@ def changed_since(run: Path, report: DataReport) -> str:
     return changed(_stored_report(run), report)
 
 
-def _stored_report(run: Path) -> dict[str, Any]:
+def _stored_report(run: Path) -> JsonObject:
     path = run / "data.json"
     return read_mapping(path, ModelFileError, "restore or delete it") if path.exists() else {}
 

@@ -13,7 +13,7 @@ from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.errors import UsageError
 from undrift.options import AdaptOptions, DistillOptions, TrainOptions
-from undrift.options.options import PathLike
+from undrift.options.options import Options, PathLike
 from undrift.options.train import changed
 from undrift.runs.progress import OnTraining
 from undrift.workflows.adapt import adapt_run
@@ -22,8 +22,28 @@ from undrift.workflows.planning import find_start
 from undrift.workflows.train import Run, train_run
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingCall(Options):
+    """How a call that trains reports its progress.
+
+    Attributes:
+        progress: show progress on stdout; by default where that is a terminal or a notebook.
+        callback: called after every update with a `undrift.TrainingProgress`; raising from it
+            stops the run, and the same call with ``out`` resumes it from its last checkpoint.
+    """
+
+    progress: bool | None = None
+    callback: OnTraining | None = None
+
+    def console(self) -> Console:
+        """Where progress is shown: rich knows terminals and notebooks."""
+        console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
+        console.quiet = not (console.is_terminal if self.progress is None else self.progress)
+        return console
+
+
 @dataclass(frozen=True)
-class TrainCall(TrainOptions):
+class TrainCall(TrainOptions, TrainingCall):
     """Arguments of `train`: what to train on, beside the options.
 
     Attributes:
@@ -33,9 +53,6 @@ class TrainCall(TrainOptions):
         network: a family of networks, or your own: any module that is called as
             ``network(x, c_noise, context)`` with x of shape (B, C, H, W) and c_noise of shape
             (B,), and returns a tensor of the shape of x.
-        progress: show progress on stdout; by default where that is a terminal or a notebook.
-        callback: called after every update with a `undrift.TrainingProgress`; raising from it
-            stops the run, and the same call with ``out`` resumes it from its last checkpoint.
     """
 
     source: PathLike | None = None
@@ -43,8 +60,6 @@ class TrainCall(TrainOptions):
     out: PathLike | None = None
     config: PathLike | None = None
     network: Literal["unet", "transformer", "mlp"] | nn.Module | None = None  # type: ignore[assignment]
-    progress: bool | None = None
-    callback: OnTraining | None = None
 
 
 @own_settings()
@@ -70,28 +85,22 @@ def train(call: TrainCall) -> Run:
         find_start(call.source, options, call.out, call.config),
         options,
         network=own,
-        console=_console(call.progress),
+        console=call.console(),
         callback=call.callback,
     )
 
 
 @dataclass(frozen=True)
-class AdaptCall(AdaptOptions):
+class AdaptCall(AdaptOptions, TrainingCall):
     """Arguments of `adapt`: the base and the images, beside the options.
 
     Attributes:
         target: a finished run of a diffusion model.
         data: images to train on, as `train` takes them; None: the run's own.
-        progress: show progress on stdout; by default where that is a terminal or a notebook.
-        callback: called after every update with a `undrift.TrainingProgress`; raising from it
-            stops the run, and the same call with ``out`` resumes it from its last checkpoint.
     """
 
     target: PathLike
     data: PathLike | None = None
-    _: KW_ONLY
-    progress: bool | None = None
-    callback: OnTraining | None = None
 
 
 @own_settings()
@@ -111,26 +120,20 @@ def adapt(call: AdaptCall) -> Run:
         str(call.target),
         None if call.data is None else str(call.data),
         call,
-        console=_console(call.progress),
+        console=call.console(),
         callback=call.callback,
     )
 
 
 @dataclass(frozen=True)
-class DistillCall(DistillOptions):
+class DistillCall(DistillOptions, TrainingCall):
     """Arguments of `distill`: the teacher, beside the options.
 
     Attributes:
         target: a finished run of a diffusion model.
-        progress: show progress on stdout; by default where that is a terminal or a notebook.
-        callback: called after every update with a `undrift.TrainingProgress`; raising from it
-            stops the run, and the same call with ``out`` resumes it from its last checkpoint.
     """
 
     target: PathLike
-    _: KW_ONLY
-    progress: bool | None = None
-    callback: OnTraining | None = None
 
 
 @own_settings()
@@ -146,9 +149,7 @@ def distill(call: DistillCall) -> Run:
     Raises:
         UndriftError: what the command would print; see ``undrift.errors``.
     """
-    return distill_run(
-        str(call.target), call, console=_console(call.progress), callback=call.callback
-    )
+    return distill_run(str(call.target), call, console=call.console(), callback=call.callback)
 
 
 def _check_network(network: nn.Module) -> None:
@@ -168,10 +169,3 @@ def _check_network(network: nn.Module) -> None:
             f"network: {type(network).__name__} is not called as network(x, c_noise, context) "
             f"({error}); wrap it in a module that is"
         ) from error
-
-
-def _console(progress: bool | None) -> Console:
-    """Where a call shows its progress: rich knows terminals and notebooks."""
-    console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    console.quiet = not (console.is_terminal if progress is None else progress)
-    return console

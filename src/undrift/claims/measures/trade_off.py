@@ -9,8 +9,8 @@ less uncertain than its points.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from undrift.errors import UsageError
 from undrift.evaluation.opening import open_reference
@@ -75,8 +75,7 @@ def points_along(
     compared, metrics = Comparisons(reference, target), chosen_metrics(METRICS)
     points = []
     for value in values:
-        setting: dict[str, Any] = {dial.name: float(value)}
-        samples = pipeline(n, labels=None, seed=seed, **setting)
+        samples = partial(pipeline, n, labels=None, seed=seed)(**{dial.name: float(value)})
         found = measure(compared.of(Images(samples.images, samples.labels)), metrics).metrics
         intervals = {name: Interval(one.value, one.low, one.high) for name, one in found.items()}
         points.append(TradeOffPoint(dial=float(value), **intervals))

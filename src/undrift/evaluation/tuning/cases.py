@@ -1,6 +1,6 @@
 """Images to tune a sampler on: their noise, conditions and fine solutions.
 
-They are named by a seed of their own, a hash of the purpose and the seed that was asked for, so
+They are named by a seed of their own, a hash of the purpose and the seed of the request, so
 that no image which a user draws or evaluates has had a part in the tuning.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,6 +16,7 @@ from torch import Tensor
 from undrift.diffusion import NoiseSchedule
 from undrift.evaluation.conditions import Conditions
 from undrift.pipelines import DiffusionPipeline
+from undrift.pipelines.given import Given
 from undrift.pipelines.labels import Labels
 from undrift.pipelines.numbers import OutOfRangeWarning
 from undrift.randomness import key
@@ -42,7 +42,7 @@ class Source:
     Attributes:
         pipeline: the model.
         guidance: guidance scale.
-        seed: as asked for.
+        seed: of the request.
         conditions: captions and numbers that images are drawn with; None leaves these open.
     """
 
@@ -64,10 +64,11 @@ class Source:
     def bound(self, rows: range, labels: Labels = None) -> tuple[BoundDenoise, Tensor]:
         """Denoiser and noise of some images."""
         seed = key("tune sampler", self.seed)
-        given: dict[str, Any] = {"labels": labels}
-        if self.conditions is not None:
-            given = self.conditions.arguments(rows.start, len(rows))
-            given |= {} if labels is None else {"labels": labels}
+        given: Given = (
+            {} if self.conditions is None else self.conditions.arguments(rows.start, len(rows))
+        )
+        if labels is not None:
+            given["labels"] = labels
         with warnings.catch_warnings(action="ignore", category=OutOfRangeWarning):
             return self.pipeline.bound(rows, seed=seed, guidance=self.guidance, **given)
 
@@ -82,7 +83,7 @@ def draw_cases(source: Source, rows: range, on_part: OnPart | None = None) -> li
     Args:
         source: the model.
         rows: numbers of the images.
-        on_part: told after each part; to cancel, raise.
+        on_part: called after each part; to cancel, raise.
     """
     times = source.times()
     keep = kept_nodes(source.schedule, times)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import safetensors.torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from undrift.errors import ModelFileError, shown
 from undrift.files.reading import mapping, parse_json
 from undrift.files.tensors import parse_tensors
+from undrift.json_types import JsonObject
 from undrift.networks.lora import LoRAConfig
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -66,7 +66,7 @@ def check(data: bytes, where: str, config: LoRAConfig, weights: Iterable[str]) -
             )
 
 
-def _facts(config: LoRAConfig, weights: Iterable[str], base: str) -> dict[str, Any]:
+def _facts(config: LoRAConfig, weights: Iterable[str], base: str) -> JsonObject:
     """What ``adapter_config.json`` says."""
     layers = sorted({name.rpartition(".lora_")[0].replace("/", ".") for name in weights})
     return {

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 from undrift.conditioning import Condition
 from undrift.diffusion import Denoise, Prediction
 from undrift.errors import UsageError
+from undrift.json_types import JsonObject
 from undrift.pipelines.diffusion.guide import Guide
 from undrift.pipelines.diffusion.learned import Learned
 from undrift.pipelines.diffusion.model import DiffusionModel
@@ -208,7 +208,7 @@ class Drawing:
             )
         )
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """What repeats it, as plain data; what is off is left out."""
         return {
             **self.stepping.settings(),

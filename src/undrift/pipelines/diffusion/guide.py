@@ -15,6 +15,7 @@ from undrift.conditioning import Condition
 from undrift.conditioning.text import Texts
 from undrift.diffusion import Denoise
 from undrift.errors import UsageError, shown
+from undrift.json_types import JsonObject
 from undrift.networks import Context
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.settings import DiffusionSettings
@@ -133,7 +134,7 @@ class Guide:
             guided = WithinInterval(guided, plain, model.denoiser.schedule, *self.interval)
         return guided, context
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """What repeats it, as plain data; what is off is left out."""
         scale = list(self.scale) if isinstance(self.scale, tuple) else self.scale
         own = {

@@ -11,6 +11,7 @@ from torch import Tensor
 from undrift.arguments import shown
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
+from undrift.json_types import JsonObject
 from undrift.pipelines.diffusion.learned import Learned, LearnedSampler
 from undrift.pipelines.diffusion.settings import DiffusionSettings, Grid
 from undrift.pipelines.spec import SampleSpec
@@ -61,7 +62,7 @@ class FixedSteps:
             check_start(denoiser, times[0], self.grid if isinstance(self.grid, str) else "given")
         return times
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Return what repeats it, as plain data."""
         named = self.grid if isinstance(self.grid, str) else list(self.grid)
         return {
@@ -100,7 +101,7 @@ class AdaptiveSteps:
         check_start(denoiser, times[0], self.grid)
         return times
 
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> JsonObject:
         """Return what repeats it, as plain data."""
         return {"sampler": self.sampler, "tolerance": self.tolerance}
 
