@@ -15,8 +15,8 @@ from undrift.comparison.executor import Command, Outcome
 from undrift.results.claims import (
     AnyMeasurement,
     Bits,
-    FillingQuality,
-    Fillings,
+    InpaintingQuality,
+    Inpaintings,
     LikelihoodBits,
     LikelihoodRefusal,
     MetricAtSteps,
@@ -163,7 +163,7 @@ def measurement(name: str) -> AnyMeasurement:
     assert kind == "filling", kind
     images = np.full((3, 8, 8, 1), 90, np.uint8).tolist()
     methods = {
-        name: FillingQuality(
+        name: InpaintingQuality(
             n=64,
             variants=4,
             rmse=ends(10.0),
@@ -172,13 +172,13 @@ def measurement(name: str) -> AnyMeasurement:
             calibration=ends(0.9),
             diversity=ends(9.0),
             nfe=20.0,
-            seconds_per_fill=0.1,
+            seconds_per_completion=0.1,
             settings={},
             images=images,
         )
         for name, value in (("diffusion", 15.0), ("r3gan", 12.0))
     }
-    return Fillings(**facts, methods=methods, originals=images, visible=images, count=64)
+    return Inpaintings(**facts, methods=methods, originals=images, visible=images, count=64)
 
 
 def ends(value: float) -> Interval:

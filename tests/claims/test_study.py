@@ -388,7 +388,7 @@ def test_the_full_study_has_as_many_seeds_as_every_claim_needs():
     assert full.stacked.seeds >= rules.STACKED_SEEDS
     assert full.scaling.seeds >= rules.SCALING.needed
     assert full.likelihood.seeds >= rules.LIKELIHOOD.needed
-    assert min(full.main.seeds, full.filling.seeds) >= rules.CONTROL.needed
+    assert min(full.main.seeds, full.inpainting.seeds) >= rules.CONTROL.needed
     assert full.main.seeds >= rules.INFERENCE.needed
     assert full.sweep.seeds * len(full.factors) >= rules.STABILITY.needed
 

@@ -62,6 +62,17 @@ def test_one_that_is_not_given_is_one_that_was_dropped() -> None:
     assert apart(pipeline(2, maps={"mask": masks()}).images, pipeline(2).images) > 1
 
 
+def test_the_bound_denoiser_takes_them() -> None:
+    """What `undrift tune-sampler` solves for."""
+    pipeline = model(MASK)
+    t = torch.tensor(0.5, dtype=torch.float64)
+    found = []
+    for maps in (None, {"mask": masks(2)}):
+        denoise, noise = pipeline.bound(range(2), seed=0, maps=maps)
+        found.append(denoise(noise, t).x0)
+    assert not torch.allclose(*found)
+
+
 def test_guidance_leads_towards_it() -> None:
     pipeline = model(MASK)
     one = pipeline(2, maps={"mask": masks()}, guidance=1).images

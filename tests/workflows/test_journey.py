@@ -292,7 +292,7 @@ def test_a_budget_is_stored_and_not_measured_again(
     """60 s at 0.5 s a step, less what looking takes: a number of steps that a repeat reuses."""
     paces = iter([0.5])
     monkeypatch.setattr(planning, "measure", lambda *_: next(paces))
-    monkeypatch.setattr(planning, "look_seconds", lambda _: 6.0)
+    monkeypatch.setattr(planning, "validation_seconds", lambda _: 6.0)
     stop = StopSignals()
     images = undrift.data.load("digits")
     asked = resolve("digits", TrainOptions(budget="60s", network="mlp"), images, device="cpu")
@@ -315,9 +315,9 @@ def test_a_look_comes_early_unless_it_takes_a_large_share_of_the_run(pace, steps
     images = undrift.data.load("digits")
     asked = resolve("digits", TrainOptions(steps=steps), images, device="cpu")
     timed = replace(asked, seconds_per_step=pace)
-    late = planning.late_look_seconds(timed)
-    assert late == (0.0 if early else planning.look_seconds(timed))
-    assert planning.look_seconds(timed) > 0
+    late = planning.late_validation_seconds(timed)
+    assert late == (0.0 if early else planning.validation_seconds(timed))
+    assert planning.validation_seconds(timed) > 0
 
 
 def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -336,7 +336,7 @@ def test_a_budget_run_is_repeated_by_its_configuration(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(planning, "measure", lambda *_: 0.05)  # however busy the machine is
-    monkeypatch.setattr(planning, "look_seconds", lambda _: 0.5)
+    monkeypatch.setattr(planning, "validation_seconds", lambda _: 0.5)
     first = undrift.train("digits", out=tmp_path / "a", budget="4s", network="mlp", bare=True)
     again = undrift.train(config=first.directory / "config.yaml", out=tmp_path / "b")
     texts = [(run.directory / "config.yaml").read_text() for run in (first, again)]

@@ -64,13 +64,13 @@ def test_the_points_are_met_once_each_whatever_the_lengths() -> None:
     ],
 )
 def test_what_is_left_of_the_budget_is_filled(monkeypatch, elapsed, per_step, least, most) -> None:
-    monkeypatch.setattr(pacing, "look_seconds", lambda _: 0.0)
+    monkeypatch.setattr(pacing, "validation_seconds", lambda _: 0.0)
     asked = config()
     assert least <= fitting_steps(asked, asked.training, 125, elapsed, per_step) <= most
 
 
 def test_a_small_change_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "look_seconds", lambda _: 0.0)
+    monkeypatch.setattr(pacing, "validation_seconds", lambda _: 0.0)
     asked = config()
     per_step = (100 - 12.5 - planning.RESERVE * 7 / 8 * 100) / 875
     assert fitting_steps(asked, asked.training, 125, 12.5, 1.01 * per_step) == 1000

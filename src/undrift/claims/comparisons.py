@@ -15,7 +15,7 @@ from undrift.options.train import TrainOptions
 from undrift.results.comparison import ComparisonResult, Setting
 from undrift.runs.recipes import choose_device, resolve
 
-MAIN, SWEEP, TAIL, FILLING, SCALING = "main", "sweep", "tail", "filling", "scaling"
+MAIN, SWEEP, TAIL, INPAINTING, SCALING = "main", "sweep", "tail", "filling", "scaling"
 LIKELIHOOD = "likelihood"
 TOYS = ("ring8", "grid25")
 STACKED = "stacked"
@@ -30,7 +30,7 @@ SEEN = {"seen-half": 0.5, "seen-quarter": 0.25}
 NETWORKS = {"unet": DIFFUSION, "transformer": DIFFUSION, "r3gan": "r3gan"}
 """Families that are made in several sizes, and the method of each."""
 
-FILLED = (DIFFUSION, "r3gan", "stylegan2", "dcgan")
+INPAINTED = (DIFFUSION, "r3gan", "stylegan2", "dcgan")
 """Methods that inpaint; those whose critics make five updates see too few images here."""
 
 HOLDOUT = 0.1
@@ -72,8 +72,8 @@ def other_comparisons(study: Study, data: ImageSet, chosen: Chosen) -> dict[str,
     for name, share in SEEN.items():
         shorter = replace(size.scaling, images=round(share * size.scaling.images))
         made[name] = _scaling(study, name, [size.sizes[len(size.sizes) // 2]], shorter)
-    filled = [method for method in size.methods if method in FILLED]
-    made[FILLING] = _unlabelled(study, FILLING, study.data, filled, size.filling)
+    inpainted = [method for method in size.methods if method in INPAINTED]
+    made[INPAINTING] = _unlabelled(study, INPAINTING, study.data, inpainted, size.inpainting)
     likely = [Method("likelihood", DIFFUSION, {"recipe": "likelihood"})]
     made[LIKELIHOOD] = replace(
         _comparison(study, LIKELIHOOD, study.data, likely, size.likelihood), parameters=None

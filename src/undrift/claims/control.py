@@ -15,7 +15,7 @@ from undrift.comparison import verdicts
 from undrift.metrics.bounded import ANY, POSITIVE
 from undrift.report.figure import Chart, plain_ticks
 from undrift.report.pictures import Picture, strip
-from undrift.results.claims import Fillings, TradeOff
+from undrift.results.claims import Inpaintings, TradeOff
 from undrift.results.verdict import ClaimResult
 from undrift.wording import plural
 
@@ -23,7 +23,7 @@ from undrift.wording import plural
 def measure(evidence: Evidence) -> ClaimResult:
     """The verdict from label accuracy at each budget, and decibels on hidden halves."""
     decibels: dict[str, Values] = {}
-    for one in evidence.of(Fillings):
+    for one in evidence.of(Inpaintings):
         for method, found in one.methods.items():
             if found.psnr_of_mean is not None:
                 decibels.setdefault(method, {})[one.seed] = found.psnr_of_mean.value
@@ -63,7 +63,7 @@ def _draw(found: Sequence[TradeOff]) -> Figure:
 
 def pictures(evidence: Evidence) -> list[tuple[str, Picture]]:
     """Held-out images, their visible halves, and the completions of each method; the first seed."""
-    found = evidence.of(Fillings)
+    found = evidence.of(Inpaintings)
     if not found:
         return []
     first = min(found, key=lambda one: one.seed)
@@ -77,7 +77,7 @@ def pictures(evidence: Evidence) -> list[tuple[str, Picture]]:
 
 def tables(evidence: Evidence) -> list[Table]:
     """Fidelity, diversity and cost of completions, means over seeds."""
-    found = evidence.of(Fillings)
+    found = evidence.of(Inpaintings)
     if not found:
         return []
     rows = []
@@ -96,7 +96,7 @@ def tables(evidence: Evidence) -> list[Table]:
                     mean_of({seed: one and one.value for seed, one in values.items()}, within)
                     for values, within in columns
                 ),
-                f"{fmean(one.seconds_per_fill for one in mine.values()):.3g}",  # set, not found
+                f"{fmean(one.seconds_per_completion for one in mine.values()):.3g}",  # given
                 f"{len(mine)}",
             ]
         )

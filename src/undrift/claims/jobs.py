@@ -15,7 +15,7 @@ from typing import get_args
 
 from undrift.claims.comparisons import (
     DIFFUSION,
-    FILLING,
+    INPAINTING,
     LIKELIHOOD,
     MAIN,
     STACKED,
@@ -23,7 +23,7 @@ from undrift.claims.comparisons import (
 )
 from undrift.claims.datasets import tail_path
 from undrift.claims.evidence import TIMED, Comparisons
-from undrift.claims.measures.inpainting import fillings
+from undrift.claims.measures.inpainting import inpaintings
 from undrift.claims.measures.likelihood import bits, refusal
 from undrift.claims.measures.modes import plane, stacked, tail
 from undrift.claims.measures.sampling_cost import by_steps, times
@@ -160,7 +160,7 @@ def jobs_of(study: Study, comparisons: Comparisons) -> list[Job]:
         made.append(job("dial", run, partial(trade_off, run, path, values, n, seed, device)))
         if not diffusion and run.seed == seed:
             made.append(job("answer", run, partial(refusal, run, path)))
-    done = jobs.done(FILLING)
+    done = jobs.done(INPAINTING)
     for run, path in done:
         others = {
             other.method: folder
@@ -168,7 +168,7 @@ def jobs_of(study: Study, comparisons: Comparisons) -> list[Job]:
             if other.seed == run.seed and other.method != run.method
         }
         if run.method == DIFFUSION and others:
-            measure = partial(fillings, run, path, others, study.data, size.filled, run.seed)
+            measure = partial(inpaintings, run, path, others, study.data, size.inpainted, run.seed)
             made.append(job("filling", run, measure))
     return made
 

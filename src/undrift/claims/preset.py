@@ -36,7 +36,7 @@ class Size:
         return replace(self, images=max(1, round(self.images * scale)), budget=budget)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Preset:
     """A study.
 
@@ -60,10 +60,10 @@ class Preset:
         tail: long-tailed data.
         scaling: each family at each size, and at the middle one with a half and a quarter of the
             images.
-        filling: unconditional models for inpainting.
+        inpainting: unconditional models for inpainting.
         likelihood: models trained for their likelihood.
         steps: numbers of steps at which sampling is measured, from 1 up.
-        filled: images to inpaint.
+        inpainted: images to inpaint.
         scored: images whose likelihood is computed.
         guidances: guidance scales of the trade-off of fidelity and diversity.
         truncations: truncations of the same.
@@ -85,10 +85,10 @@ class Preset:
     stacked_images: int
     tail: Size
     scaling: Size
-    filling: Size
+    inpainting: Size = stored_as("filling")
     likelihood: Size
     steps: tuple[int, ...]
-    filled: int
+    inpainted: int = stored_as("filled")
     scored: int
     guidances: tuple[float, ...] = (1.0, 1.25, 1.5, 2.0, 3.0)
     truncations: tuple[float, ...] = (1.0, 0.9, 0.8, 0.65, 0.5)
@@ -120,10 +120,10 @@ QUICK = Preset(
     stacked_images=0,
     tail=Size(seeds=3, images=2_400, n=500),
     scaling=Size(seeds=3, images=1_600, n=500),
-    filling=Size(seeds=3, images=2_400, n=250),
+    inpainting=Size(seeds=3, images=2_400, n=250),
     likelihood=Size(seeds=3, images=4_800, n=250),
     steps=(1, 2, 3, 4, 5, 6, 8, 12, 16),
-    filled=32,
+    inpainted=32,
     scored=64,
     guidances=(1.0, 1.5, 2.5),
     truncations=(1.0, 0.75, 0.5),
@@ -146,10 +146,10 @@ FULL = Preset(
     stacked_images=60_000,
     tail=Size(seeds=5, images=6_400, n=1000),
     scaling=Size(seeds=3, images=3_200, n=1000),
-    filling=Size(seeds=3, images=6_400, n=500),
+    inpainting=Size(seeds=3, images=6_400, n=500),
     likelihood=Size(seeds=3, images=24_000, n=250),
     steps=(1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 50),
-    filled=64,
+    inpainted=64,
     scored=1000,
     guidances=(1.0, 1.5, 2.5),
     truncations=(1.0, 0.75, 0.5),
@@ -174,10 +174,10 @@ SMOKE = Preset(
     stacked_images=0,
     tail=_ONCE,
     scaling=_ONCE,
-    filling=_ONCE,
+    inpainting=_ONCE,
     likelihood=_ONCE,
     steps=(1, 2),
-    filled=4,
+    inpainted=4,
     scored=4,
     guidances=(1.0, 2.0),
     truncations=(1.0, 0.5),

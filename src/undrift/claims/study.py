@@ -18,6 +18,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from undrift.claims.preset import PRESETS, Preset
 from undrift.comparison.journal import check_same, whole_json, write_json
@@ -101,6 +102,6 @@ class Study(ClaimsOptions):
         """
         path = self.folder / f"chosen-{self.size.main.images}.json"
         if path.exists():
-            return whole_json(path)
+            return cast(Chosen, whole_json(path))
         write_json(path, chosen)
         return chosen

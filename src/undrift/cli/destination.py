@@ -1,4 +1,4 @@
-"""Where a command writes that is told no place."""
+"""Where a command writes without ``--out``."""
 
 from __future__ import annotations
 

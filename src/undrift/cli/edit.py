@@ -198,6 +198,7 @@ def run(arguments: list[str]) -> None:
     import undrift.data
     from undrift.data.findings import finding_lines
     from undrift.evaluation.target import load_for, open_target, part_of
+    from undrift.files.document import Document
     from undrift.pipelines import SampleFolder, image_grid
     from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
     from undrift.pipelines.png import encode_png
@@ -290,7 +291,7 @@ def run(arguments: list[str]) -> None:
         if bounds is not None and flags.interval is not None:
             console.print(covered(truth, bounds, flags.interval))
     if flags.like:
-        missed = edited.settings["inversion_error"]
+        missed = Document(entries=edited.settings).number("inversion_error") or 0.0
         console.print(
             f"the noise of an image leads back to it within {missed:.2g} of 255 (root mean square, "
             "the worst image)"

@@ -315,4 +315,4 @@ def counted(show: Callable[[int, int], None] | None) -> Callable[[Progress], Non
     """Count the steps of a request on a progress bar."""
     if show is None:
         return None
-    return lambda told: show(told.done, told.total)
+    return lambda now: show(now.done, now.total)

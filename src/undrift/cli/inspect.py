@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Inspect:
-    """Look at a data set: counts, sizes, channels, value levels, classes, duplicates, problems.
+    """Summarise and check a data set: counts, sizes, channels, values, classes, copies, problems.
 
     Nothing is written unless --out names a folder.
 

@@ -175,7 +175,9 @@ def _remove(flags: Remove) -> None:
         console.print(f"{each.kind} {each.path}: {what}")
     if not flags.yes:
         if not sys.stdin.isatty():
-            raise UsageError("runs rm: there is no terminal to ask at; give --yes to delete")
+            raise UsageError(
+                "runs rm: no terminal to confirm the deletion at; give --yes to delete"
+            )
         if input("delete? [y/N] ").strip().lower() not in ("y", "yes"):
             console.print("nothing was deleted")
             return

@@ -331,7 +331,7 @@ def _shown(
     """Count steps of a part as images of the whole."""
     if show is None:
         return None
-    return lambda told: show(int(first + told.n * told.done / told.total), n)
+    return lambda now: show(int(first + now.n * now.done / now.total), n)
 
 
 def _show_trajectory(followed: Samples, folder: SampleFolder, command: str) -> None:

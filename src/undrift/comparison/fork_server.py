@@ -26,7 +26,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from undrift.comparison.scheduling import GRACE
 from undrift.files.filesystem import open_own
 
 LOADED = (
@@ -42,6 +41,9 @@ LOADED = (
     "tyro",
 )
 """What is loaded before the first fork, with all that it imports in turn."""
+
+GRACE = 120.0
+"""Seconds that a run gets to save its work when everything is stopped."""
 
 POLL = 0.05
 """Seconds between two polls of its children."""

@@ -151,7 +151,10 @@ class Journal:
             path = self.folder / METHODS
             there = whole_json(path) if path.exists() else {}
             for name, own in methods.items():
-                check_same(self.folder, there.get(name, own), own, f"of {name} ")
+                before = there.get(name, own)
+                check_same(
+                    self.folder, before if isinstance(before, Mapping) else {}, own, f"of {name} "
+                )
             write_json(path, {**there, **methods})
         except OSError as error:
             raise UsageError(

@@ -8,12 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from undrift.comparison.executor import Command, Executor, Job, Outcome
+from undrift.comparison.fork_server import GRACE
 
 PAUSE = 0.1
 """Seconds between two polls of what is running."""
-
-GRACE = 120.0
-"""Seconds that a run gets to save its work when everything is stopped."""
 
 
 class Work(Protocol):

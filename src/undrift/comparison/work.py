@@ -163,13 +163,15 @@ class RunWork:
         if self.teacher is None or self.teacher.result is None:
             return own
         before = self.teacher.result
-        known = own.cpu_seconds is not None and before.cpu_seconds is not None
+        cpu_seconds = own.cpu_seconds
+        if cpu_seconds is not None and before.cpu_seconds is not None:
+            cpu_seconds += before.cpu_seconds
         return replace(
             own,
             images=own.images + before.images,
             seconds=own.seconds + before.seconds,
             process_seconds=own.process_seconds + before.process_seconds,
-            cpu_seconds=own.cpu_seconds + before.cpu_seconds if known else own.cpu_seconds,
+            cpu_seconds=cpu_seconds,
         )
 
     def _done(self) -> MeasuredRun:

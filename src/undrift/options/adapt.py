@@ -24,7 +24,7 @@ class AdaptOptions(FromRunOptions):
     Attributes:
         condition: maps that a control branch adds, as train --map takes them: edges, lowres:4, or
             mask for one that comes with each image. Excludes lora.
-        lora: rank of a low-rank adapter, such as 8, for the look of DATA. Excludes condition.
+        lora: rank of a low-rank adapter, such as 8, for the style of DATA. Excludes condition.
         images: real images to train on in all; excludes budget. Without both, half as many as the
             base was trained on.
         batch_size: images in the global batch; the base's by default, of a control branch at least

@@ -35,7 +35,7 @@ _FORMS = "wanted a column such as mask or mask:classes, or edges, grey, masked o
 
 @dataclass(frozen=True)
 class MapRequest:
-    """One map that was asked for.
+    """One map of a request.
 
     Attributes:
         name: of the map, unique in a model.
@@ -51,7 +51,7 @@ class MapRequest:
 
     @staticmethod
     def parse(word: str, parameter: str = "maps") -> MapRequest:
-        """What a word such as ``mask``, ``depth:values``, ``edges`` or ``lowres:4`` asks for.
+        """What a word such as ``mask``, ``depth:values``, ``edges`` or ``lowres:4`` stands for.
 
         Raises:
             UsageError: for anything else.

@@ -13,13 +13,13 @@ _WORDS = {
     "validation": "validation",
     "grid": "sample grids",
     "one_step": "one-step denoising",
-    "evaluation": "evaluations on the way",
+    "evaluation": "periodic evaluations",
     "checkpoint": "checkpoints",
     "sampling": "final sampling",
     "metrics": "metrics",
 }
 _ALIASES = {"grids": "grid", "checkpoints": "checkpoint"}
-_LOOKING = ("validation", "grid", "one_step", "evaluation", "checkpoint")
+_PERIODIC = ("validation", "grid", "one_step", "evaluation", "checkpoint")
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def time_by_part(history: History, given: Mapping[str, float]) -> list[Part]:
     if not seconds["validation"] and not seconds["grid"]:
         words["training"] = "training, validation and grids"  # nobody timed them apart
     if "training" not in given:
-        looking = sum(seconds[name] for name in _LOOKING)
-        seconds["training"] = max(0.0, history.elapsed - looking)
+        periodic = sum(seconds[name] for name in _PERIODIC)
+        seconds["training"] = max(0.0, history.elapsed - periodic)
     total = sum(seconds.values())
     return [
         Part(words.get(name, name), value, value / total)

@@ -39,7 +39,7 @@ _VARIABLES = {
     GOOD: "var(--good)",
 }
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#8c8c8c")
-"""Okabe and Ito's, told apart by readers of any colour vision; yellow is too faint on white."""
+"""Okabe and Ito's, distinct to readers of any colour vision; yellow is too faint on white."""
 
 Tones = Mapping[str, str]
 """Colours of what is no data: ink, muted, reference and rule."""
@@ -197,7 +197,7 @@ def band(
 def mark_lone_points(figure: Figure) -> None:
     """Put a marker on every point of a line that has no neighbour to draw the line to.
 
-    A run that was looked at once has one point, and a line through one point is invisible.
+    A run that was evaluated once has one point, and a line through one point is invisible.
     """
     for axis in figure.axes:
         for line in axis.get_lines():
@@ -228,7 +228,7 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
     Args:
         figure: drawn with the stand-in colours of this module.
         name: unique on the page; all identifiers start with it.
-        description: what a reader who cannot see it should be told.
+        description: for readers who cannot see it.
     """
     mark_lone_points(figure)
     for patch in (figure.patch, *(axis.patch for axis in figure.axes)):

@@ -1,11 +1,11 @@
-"""At which noise levels two validations differ: what the mean over levels hides.
+"""At which noise levels two validations differ: which the mean over levels hides.
 
 With ``l_i`` the validation error at noise level i and ``s_i`` its standard error over images, a
 second validation differs from a first at level i where the interval
 
     log(l'_i / l_i) +- 1.96 sqrt((s_i / l_i)^2 + (s'_i / l'_i)^2)                              (1)
 
-leaves out 0. Both look at the same images, so that it is wider than it had to be. Over several
+leaves out 0. Both use the same images, so that it is conservative. Over several
 seeds the interval is that of the mean of ``log(l'_i / l_i)``, paired by seed.
 """
 
@@ -70,9 +70,9 @@ def contrast(first: Validation, second: Validation) -> Contrast | None:
     if not _alike(first, second):
         return None
     relative = [
-        look.standard_errors / look.losses
-        for look in (first, second)
-        if look.standard_errors is not None
+        one.standard_errors / one.losses
+        for one in (first, second)
+        if one.standard_errors is not None
     ]
     if len(relative) < 2:
         return None
@@ -110,11 +110,13 @@ def fine_share(validation: Validation) -> float | None:
 
 def _alike(first: Validation, second: Validation) -> bool:
     """Whether the two have errors at the same levels, all positive and finite."""
-    looks = (first, second)
     return (
         len(first.losses) > 0
         and np.array_equal(first.log_snr, second.log_snr)
-        and all(bool((look.losses > 0).all() and np.isfinite(look.losses).all()) for look in looks)
+        and all(
+            bool((one.losses > 0).all() and np.isfinite(one.losses).all())
+            for one in (first, second)
+        )
     )
 
 

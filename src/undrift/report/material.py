@@ -35,8 +35,8 @@ class ReportMaterial:
         neighbours: (k, H, W, C) uint8 nearest training image of each of ``queries``.
         distances: (k,) root mean square difference of each pair, in levels of 0-255.
         searched: how many samples ``queries`` were chosen from.
-        strip: (f, H, W, C) uint8 views of one sample on its way from noise to image; of points of
-            the plane (f, n, H, W, C), many at once.
+        strip: (f, H, W, C) uint8 views of one sample's trajectory from noise to image; of toy 2-D
+            points (f, n, H, W, C), many at once.
         strip_levels: (f,) noise over signal, sigma / alpha, at each of ``strip``; may be infinite.
         parameters: trainable parameters of the network.
         nfe: network forwards per image.
@@ -82,7 +82,7 @@ def gather_material(
     """Choose examples and look up nearest training images; the rest is passed on.
 
     Half of the pairs are the samples nearest to a training image, the suspicious ones, by the
-    relative distance that memorization is judged by; half are drawn at random from the first 512.
+    relative distance that memorization is measured by; half are drawn at random from the first 512.
     Toy 2-D points coincide by chance, so there are no pairs of them, and more examples.
 
     Args:

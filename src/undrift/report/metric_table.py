@@ -25,10 +25,10 @@ _READINGS = {
         "Share of samples that fall among the held-out images: how believable one of them is. "
         "Never read it without coverage."
     ),
-    "recall": "Share of held-out images that fall among the samples: a first look at variety.",
+    "recall": "Share of held-out images that fall among the samples: a first measure of diversity.",
     "density": "How crowded the samples' places are; above 1 they keep to the most typical images.",
     "label_accuracy": (
-        "How often a classifier sees what was asked for. Above its accuracy on real images, "
+        "How often a classifier recovers the requested class. Above its accuracy on real images, "
         "samples are more typical than real ones: cleaner, and less varied."
     ),
     "coverage": (

@@ -104,10 +104,10 @@ def write_report(directory: Path, material: ReportMaterial | None = None) -> Pat
 def curve_section(record: RunRecord) -> Markup:
     """The sections about samplers and guidance, between their marks; alone without a curve."""
     curve, along = record.curve, record.guidance
-    filled: dict[str, object] = {"figure": None, "tables": [], "note": ""}
+    measured: dict[str, object] = {"figure": None, "tables": [], "note": ""}
     if curve is not None and curve.cells:
         first = curve.metrics[:1]
-        filled = {
+        measured = {
             "figure": curve_chart(curve).svg,
             "tables": [(curve.titles[name], budget_lines(curve, name)) for name in first],
             "note": curve.protocol,
@@ -119,7 +119,7 @@ def curve_section(record: RunRecord) -> Markup:
             "lines": scale_lines(along),
             "note": along.protocol,
         }
-    return Markup(_template("samplers.html").render(curve=filled, guidance=guided).strip())
+    return Markup(_template("samplers.html").render(curve=measured, guidance=guided).strip())
 
 
 def evaluations_section(record: RunRecord) -> Markup:

@@ -36,7 +36,7 @@ _DISTANCES = ("texture_fd", "fd")
 
 
 Cell = tuple[str, bool] | None
-"""A formatted value and whether it tells the corruption from real images."""
+"""A formatted value and whether it detects the corruption."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def _not_beaten(
 ) -> str:
     """The first of ``corruptions`` that the samples are not clearly better than, in a sentence.
 
-    Each is looked for where it shows most: by the distance and in the space in which it moves real
+    Each is measured where it shows most: by the distance and in the space in which it moves real
     images by the largest part of their own distance. A space that hardly sees a corruption would
     find any model as bad.
     """

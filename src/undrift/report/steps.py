@@ -9,7 +9,7 @@ from undrift.report.metric_table import amount, title_of
 from undrift.results.steps import StepsResult, StepsRow, StepsValue
 from undrift.wording import plural
 
-TOLD = ("fd", "coverage", "label_accuracy")
+SHOWN = ("fd", "coverage", "label_accuracy")
 """Metrics whose change the sentences name."""
 
 
@@ -58,7 +58,7 @@ def price(before: StepsRow, after: StepsRow) -> str:
     speed = before.milliseconds_64 / max(after.milliseconds_64, 1e-9)
     changes = [
         _change(name, before.metrics[name], after.metrics[name])
-        for name in TOLD
+        for name in SHOWN
         if name in before.metrics and name in after.metrics
     ]
     faster = f"{speed:.3g} times as fast"

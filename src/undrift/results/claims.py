@@ -296,7 +296,7 @@ class SamplingTimes(Measurement):
 
 
 @dataclass(frozen=True, kw_only=True)
-class FillingQuality:
+class InpaintingQuality:
     """Completions of hidden pixels by one model; see `undrift.claims.measures.inpainting`.
 
     Attributes:
@@ -308,7 +308,7 @@ class FillingQuality:
         calibration: squared difference of two completions over squared error; None as before.
         diversity: root mean square difference of two completions; None of one.
         nfe: network forwards per completion, backward passes not counted.
-        seconds_per_fill: wall clock.
+        seconds_per_completion: wall clock.
         settings: that repeat the completions.
         images: some completions.
     """
@@ -321,13 +321,13 @@ class FillingQuality:
     calibration: Interval | None
     diversity: Interval | None
     nfe: float
-    seconds_per_fill: float
+    seconds_per_completion: float = stored_as("seconds_per_fill")
     settings: Mapping[str, object]
     images: Pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fillings(Measurement):
+class Inpaintings(Measurement):
     """Hidden halves of held-out images, completed by all methods in equal time.
 
     Attributes:
@@ -339,7 +339,7 @@ class Fillings(Measurement):
     """
 
     kind: Literal["filling"] = "filling"
-    methods: Mapping[str, FillingQuality]
+    methods: Mapping[str, InpaintingQuality]
     originals: Pixels
     visible: Pixels
     count: int
@@ -354,7 +354,7 @@ AnyMeasurement = (
     | StepsCurve
     | TradeOff
     | SamplingTimes
-    | Fillings
+    | Inpaintings
 )
 
 

@@ -19,7 +19,7 @@ CLIPPED = 0.01
 
 @dataclass(frozen=True, kw_only=True)
 class SelfCalibrationResult(Result):
-    """The test of one method of restoring or filling in images.
+    """The test of one method of restoring or inpainting images.
 
     Attributes:
         images: drawn from the model and measured.
@@ -28,7 +28,7 @@ class SelfCalibrationResult(Result):
         p_value: of ranks as uneven as the least likely part's, times the number of parts.
         parts: number of an image -> its test.
         clipped: share of the measured values, from 0 to 1, that lay outside of 0 to 255.
-        settings: of the results, every default filled in.
+        settings: of the results, defaults included.
         nfe: network forwards of each result.
         seconds: of all.
         weights: which weights of a run; from the command line, as all below.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from undrift.results.curve import Interval
 from undrift.results.result import Result
+from undrift.schema import stored_as
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class DataDistance:
     after: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TunedSampler:
     """The sampler of one number of steps, with errors on images of its own.
 
@@ -56,9 +57,9 @@ class TunedSampler:
         refined: that one, refined by gradient.
         error: of the one that is kept.
         reduction: share of the error of ``fixed`` that is gone.
-        judged_on: images that the errors are means of.
+        tested_on: images that the errors are means of.
         times: of the steps, from noise to data.
-        asked: times passed to the network.
+        model_times: times passed to the network.
         distance: to training images; None where the last step was not fitted to them.
     """
 
@@ -70,9 +71,9 @@ class TunedSampler:
     refined: StageError
     error: float
     reduction: Interval
-    judged_on: int
+    tested_on: int = stored_as("judged_on")
     times: tuple[float, ...]
-    asked: tuple[float, ...]
+    model_times: tuple[float, ...] = stored_as("asked")
     distance: DataDistance | None
 
 

@@ -72,7 +72,7 @@ class RunConfig:
         budget: wall-clock time; ``training.steps`` are those that fit into it.
         seconds_per_step: measured by the probe, or None where nothing was timed.
         init: absolute path of the run or pipeline whose weights it starts from.
-        replan: whether the steps are still fitted to the budget on the way; False once they are
+        replan: whether the steps are still fitted to the budget in training; False once they are
             final, and in a run that repeats another.
     """
 

@@ -107,7 +107,7 @@ class RunDirectory:
 
     @property
     def best(self) -> Path:
-        """Folder of the pipeline that validated best, where samples were evaluated on the way."""
+        """Folder of the pipeline that validated best, where samples were evaluated periodically."""
         return self.path / "best"
 
     @property

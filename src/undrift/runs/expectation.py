@@ -11,7 +11,7 @@ with one N_0 for rough shapes and one for good samples. Below the first, samples
 better than real images with strong noise or shuffled pixels. From the second on they are better
 than real images with visible noise, and their Frechet distance is at most twice that of real
 images. ``docs/reference/images-needed.md`` says on which measurements the rule rests, and how wide
-their intervals are: it tells an order of magnitude.
+their intervals are: it gives an order of magnitude.
 """
 
 from __future__ import annotations
@@ -232,5 +232,5 @@ def two_digits(value: float) -> int:
 
 
 @cache
-def _rule() -> dict[str, dict[str, float]]:
+def _rule() -> Mapping[str, float]:
     return read_mapping(TABLE, ModelFileError, "install undrift anew")["rule"]

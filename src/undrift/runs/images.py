@@ -1,4 +1,4 @@
-"""The images of a run, as its settings or its stored configuration ask for them."""
+"""The images of a run, by its settings or its stored configuration."""
 
 from __future__ import annotations
 

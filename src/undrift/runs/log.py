@@ -1,4 +1,4 @@
-"""``log.txt``: what a run told its user, with the time, for those who were not there."""
+"""``log.txt``: the messages of a run, with the time."""
 
 from __future__ import annotations
 

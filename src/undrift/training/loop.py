@@ -88,7 +88,7 @@ class Trainer:
         observer: receives events and pipelines; None on all ranks but the first, and in probes.
         store: where checkpoints go; None: nowhere.
         snapshots: where EMA snapshots go; None: nowhere.
-        look_seconds: what the first validation and grid have to wait for: they come when they are
+        first_validation_seconds: cost of a validation and a grid: the first come when that is
             a small share of the time; 0: early in the run.
         pacing: changes the length of the run to keep a time budget; None: it stays.
     """
@@ -104,7 +104,7 @@ class Trainer:
         observer: Observer | None = None,
         store: CheckpointStore | None = None,
         snapshots: SnapshotStore | None = None,
-        look_seconds: float = 0.0,
+        first_validation_seconds: float = 0.0,
         pacing: Pacing | None = None,
     ) -> None:
         self.learner = learner
@@ -130,10 +130,10 @@ class Trainer:
         self._log = LossLog(learner.phases[0].name)
         self._checkpointing = Cadence(plan.checkpoint_every, interval=30)
         self._drawing = Cadence(
-            plan.grid_every, interval=6, growth=1.5, most=1800, cost=look_seconds
+            plan.grid_every, interval=6, growth=1.5, most=1800, cost=first_validation_seconds
         )
         self._validating = Cadence(
-            plan.validate_every, interval=4, growth=1.15, most=600, cost=look_seconds
+            plan.validate_every, interval=4, growth=1.15, most=600, cost=first_validation_seconds
         )
         self._logging = Cadence(None, interval=1, growth=1.02, most=30)
 
@@ -198,7 +198,7 @@ class Trainer:
             for batch in batches:
                 self._update(batch)
                 self._replan()
-                self._look(batches.waited)
+                self._side_tasks(batches.waited)
                 self._stop_if_signalled(stop)
                 yield self.step
 
@@ -279,7 +279,7 @@ class Trainer:
                 statistics.setdefault(name, []).append(values)
         return total, {n: self._world.gather(torch.cat(v)) for n, v in statistics.items()}
 
-    def _look(self, waited: float) -> None:
+    def _side_tasks(self, waited: float) -> None:
         """Side tasks, which do not change what is trained."""
         final = self.step == self.plan.steps
         if self._observer is None:

@@ -47,7 +47,7 @@ def adapt_run(
         data: images to train on; None: the run's own.
         options: the adapter and its length.
         console: where to show progress.
-        callback: told of every update.
+        callback: called after every update.
 
     Raises:
         UsageError: a base that cannot be adapted so.

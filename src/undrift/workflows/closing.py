@@ -237,7 +237,7 @@ def _measured(
     try:
         comparison = _comparison(samples, train, data, config, log, check)
     except UsageError as error:  # of copies of one image: the run has its report without metrics
-        missing = dict.fromkeys(QUICK, str(error))
+        missing = {name: str(error) for name in QUICK}
         return NoMetrics(missing=missing, sensitivity_missing=str(error))
     log.say(f"evaluating {plural(len(samples.images), 'sample')}: {', '.join(QUICK)}")
     with activity(log.console, "evaluating samples") as show:

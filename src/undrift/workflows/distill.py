@@ -38,7 +38,7 @@ def distill_run(
         teacher: the run.
         options: method, steps and length.
         console: where to show progress.
-        callback: told of every update.
+        callback: called after every update.
 
     Raises:
         UsageError: a method that there is not, or a teacher that cannot be distilled so.

@@ -5,7 +5,7 @@ when 1/8, 1/4 and 1/2 of the run are done, the updates that are left are those t
 rest of the budget B. With E seconds spent so far, c seconds per update since the last such point
 and p the progress,
 
-    steps = s + (B - E - reserve (1 - p) B - last look) / c,                                (1)
+    steps = s + (B - E - reserve (1 - p) B - V) / c,                                        (1)
 
 within an eighth and eight times of what was left. The new number is in ``config.yaml`` before it is
 used, so that a resume and a repeat of the run make the same weights; a repeat measures nothing.
@@ -31,7 +31,7 @@ from undrift.training.distributed import World
 from undrift.training.pacing import Pace
 from undrift.training.plan import TrainingPlan
 from undrift.wording import clock, plural
-from undrift.workflows.planning import RESERVE, evaluation_seconds, look_seconds
+from undrift.workflows.planning import RESERVE, evaluation_seconds, validation_seconds
 
 POINTS = (1 / 8, 1 / 4, 1 / 2)
 """Progress at which a run is planned anew."""
@@ -53,7 +53,7 @@ class BudgetPacing:
         run: its directory.
         config: its configuration; ``replan`` is True.
         world: the ranks; the first one measures and writes.
-        log: where changes are told.
+        log: where changes are written.
         events: of the run; None on other ranks than the first.
         spent: seconds of the budget that were spent before now.
     """
@@ -141,7 +141,7 @@ def fitting_steps(
     """
     budget = seconds(config.budget or "")
     left = plan.steps - step
-    reserve = RESERVE * (1 - plan.progress(step)) * budget + look_seconds(config)
+    reserve = RESERVE * (1 - plan.progress(step)) * budget + validation_seconds(config)
     fitting = (budget - elapsed - reserve) / max(1e-9, per_step + evaluation_seconds(config))
     if abs(fitting - left) <= LEAST_CHANGE * left:
         return plan.steps

@@ -40,7 +40,7 @@ from undrift.training.signals import StopSignals
 from undrift.wording import plural
 
 RESERVE = 0.06
-"""Share of a budget kept for validation, grids and checkpoints on the way."""
+"""Share of a budget kept for validation, grids and checkpoints during training."""
 
 SLOW = 2.0
 """Seconds that a validation and a grid may always take and still come early in a run."""
@@ -49,7 +49,7 @@ EARLY_SHARE = 0.1
 """Share of a run that the early ones may take: the first grid is worth more than its images."""
 
 AT_ONCE = 64
-"""Images of a look that are taken at once, at least."""
+"""Images of a validation that are taken at once, at least."""
 
 FEW = 50
 """Steps below which a budget is called short."""
@@ -340,7 +340,7 @@ def check_longer(stored: RunConfig, config: RunConfig) -> None:
     if config.training.steps <= stored.training.steps:
         raise UsageError(
             f"--extend: {plural(config.training.steps, 'step')}: no more than the "
-            f"{stored.training.steps} made; ask for more"
+            f"{stored.training.steps} made; give more"
         )
 
 
@@ -369,7 +369,7 @@ def fit_to_machine(
     pace = measure(make_learner, plan, train, world, min(MOST_SECONDS, SHARE * allowed), stop)
     config = replace(config, training=plan, seconds_per_step=pace)
     # The last validation and the last grid are made whatever they cost.
-    kept = RESERVE * allowed + look_seconds(config)
+    kept = RESERVE * allowed + validation_seconds(config)
     left = allowed - kept - (time.perf_counter() - began)
     steps = torch.tensor(int(left / (pace + evaluation_seconds(config))))
     steps = steps.to(world.device)
@@ -378,8 +378,8 @@ def fit_to_machine(
         wanted = plural(fewest, "step")
         hint = possible("give more, or a smaller --size or --batch-size", "give more")
         raise UsageError(
-            f"--budget {config.budget}: too short for {wanted} of {pace:.3g} s and a look at the "
-            f"result of {look_seconds(config):.1f} s; {hint}"
+            f"--budget {config.budget}: too short for {wanted} of {pace:.3g} s and one "
+            f"validation of {validation_seconds(config):.1f} s; {hint}"
         )
     log.say(
         f"probe: {plan.batch_size / pace:.0f} images/s, so {plural(int(steps), 'step')} of "
@@ -393,14 +393,14 @@ def fit_to_machine(
     return replace(config, training=replace(plan, steps=int(steps)), replan=True)
 
 
-def look_seconds(config: RunConfig) -> float:
+def validation_seconds(config: RunConfig) -> float:
     """What one validation and one grid, with both sets of weights, are expected to take."""
     if config.seconds_per_step is None:
         return 0.0
     spec = config.model.spec
     columns, rows = grid_shape(spec)
-    looked = family_of(config.model).validation_passes(config.model)
-    forwards = 2 * (columns * rows * spec.steps + looked)
+    passes = family_of(config.model).validation_passes(config.model)
+    forwards = 2 * (columns * rows * spec.steps + passes)
     return forward_seconds(config, forwards, config.seconds_per_step)
 
 
@@ -408,20 +408,20 @@ def forward_seconds(config: RunConfig, forwards: int, seconds_per_step: float) -
     """What ``forwards`` passes of single images take where an update takes ``seconds_per_step``.
 
     A forward pass is about a third of an update, and half of one where updates are in bfloat16.
-    Updates of few images pay for their calls; looks take many images at once.
+    Updates of few images pay for their calls; validations take many images at once.
     """
     return forwards * seconds_per_step / max(config.training.batch_size, AT_ONCE) / 2
 
 
-def late_look_seconds(config: RunConfig) -> float:
-    """`look_seconds` where that is too much for a look early in the run, and 0 elsewhere."""
-    cost = look_seconds(config)
+def late_validation_seconds(config: RunConfig) -> float:
+    """`validation_seconds` where that is too much early in the run, and 0 elsewhere."""
+    cost = validation_seconds(config)
     run = config.training.steps * (config.seconds_per_step or 0.0)
     return cost if cost > max(SLOW, EARLY_SHARE * run) else 0.0
 
 
 def evaluation_seconds(config: RunConfig) -> float:
-    """What evaluations of samples on the way are expected to take, per update."""
+    """What periodic evaluations of samples are expected to take, per update."""
     every = config.training.evaluate_every
     if every is None or config.seconds_per_step is None:
         return 0.0

@@ -183,7 +183,7 @@ def _train(
             observer=recorder,
             store=store if first else None,
             snapshots=snapshots if first else None,
-            look_seconds=planning.late_look_seconds(config),
+            first_validation_seconds=planning.late_validation_seconds(config),
             pacing=pacing,
         )
         if checkpoint is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from undrift.comparison.verdicts import MARGINS, combined, judge, standing
+from undrift.comparison.verdicts import MARGINS, combined, standing, verdict_of
 from undrift.errors import UsageError
 from undrift.metrics.catalogue import METRICS
 from undrift.metrics.seeds import paired_over_seeds
@@ -25,7 +25,7 @@ from undrift.metrics.seeds import paired_over_seeds
     ],
 )
 def test_each_side_of_the_margin(low, high, verdict):
-    assert judge(low, high, 1.0) == verdict
+    assert verdict_of(low, high, 1.0) == verdict
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,11 @@ def test_parts_combine(parts, verdict):
 
 
 def test_nonsense_is_refused():
-    for ask in (lambda: judge(2.0, 1.0, 1.0), lambda: judge(0.0, 1.0, -1.0), lambda: combined([])):
+    for ask in (
+        lambda: verdict_of(2.0, 1.0, 1.0),
+        lambda: verdict_of(0.0, 1.0, -1.0),
+        lambda: combined([]),
+    ):
         with pytest.raises(UsageError):
             ask()
 
@@ -86,7 +90,7 @@ def test_a_claim_without_an_effect_is_rarely_supported():
     """Equation (1) at the margin itself: an interval of 95 % errs on this side in 2.5 %."""
     draws = np.random.default_rng(2).normal(1.0, 2.0, (4000, 5))
     found = [paired_over_seeds(dict(enumerate(row)), dict.fromkeys(range(5), 0.0)) for row in draws]
-    share = np.mean([judge(one.low, one.high, 1.0) == "supported" for one in found if one])
+    share = np.mean([verdict_of(one.low, one.high, 1.0) == "supported" for one in found if one])
     assert abs(share - 0.025) < 4 * (0.025 * 0.975 / 4000) ** 0.5
 
 

@@ -106,7 +106,7 @@ def calibrated(source, data, furthest, module=calibration):
         furthest=furthest,
         on_part=told.append,
     )
-    assert sum(told) == (module.FITTED + module.JUDGED) * COUNT
+    assert sum(told) == (module.FITTED + module.TESTED) * COUNT
     return table, found, float(errors(choose, found.table, source.schedule).mean())
 
 

@@ -35,7 +35,7 @@ from undrift.metrics.bounded import bounded_interval
 from undrift.metrics.estimate import Estimate, student_quantile
 from undrift.pipelines import Pipeline, Samples
 from undrift.randomness import generator
-from undrift.results.claims import FillingQuality, Fillings, facts_of
+from undrift.results.claims import InpaintingQuality, Inpaintings, facts_of
 from undrift.results.comparison import RunResult
 from undrift.results.curve import Interval
 from undrift.runs.loading import load_pipeline
@@ -43,15 +43,15 @@ from undrift.runs.loading import load_pipeline
 SHOWN = 10
 """Images that the report shows."""
 
-FILLS = 4
+COMPLETIONS = 4
 """Completions of each image."""
 
 _WHITE = 255.0
 
 
-def fillings(
+def inpaintings(
     run: RunResult, path: Path, gans: Mapping[str, Path], source: str, count: int, seed: int
-) -> Fillings:
+) -> Inpaintings:
     """Inpaint the hidden lower halves of held-out images with every method, for equal time.
 
     Args:
@@ -68,12 +68,16 @@ def fillings(
     hidden[height // 2 :] = True
     pipelines = {run.method: load_pipeline(path)}
     pipelines |= {name: load_pipeline(other) for name, other in gans.items()}
-    filled = filled_in_equal_time(pipelines, originals, hidden, variants=FILLS, seed=seed)
+    inpainted = inpainted_in_equal_time(
+        pipelines, originals, hidden, variants=COMPLETIONS, seed=seed
+    )
     visible = originals.copy()
     visible[:, hidden] = 128
-    return Fillings(
+    return Inpaintings(
         **facts_of(run),
-        methods={name: quality(one, originals, hidden, FILLS) for name, one in filled.items()},
+        methods={
+            name: quality(one, originals, hidden, COMPLETIONS) for name, one in inpainted.items()
+        },
         originals=originals[:SHOWN].tolist(),
         visible=visible[:SHOWN].tolist(),
         count=len(originals),
@@ -88,7 +92,7 @@ def _held_out(source: str, count: int, seed: int) -> NDArray[np.uint8]:
     return part.take(np.sort(order[:count]))
 
 
-def filled_in_equal_time(
+def inpainted_in_equal_time(
     pipelines: Mapping[str, Pipeline],
     images: NDArray[np.uint8],
     mask: NDArray[np.bool_],
@@ -108,33 +112,36 @@ def filled_in_equal_time(
     Raises:
         UsageError: for a pipeline other than the first whose inpainting takes no seconds.
     """
-    filled: dict[str, Samples] = {}
+    inpainted: dict[str, Samples] = {}
     seconds: float | None = None
     for name, pipeline in pipelines.items():
-        filled[name] = pipeline.inpaint(images, mask, variants=variants, seed=seed, seconds=seconds)
-        seconds = filled[name].seconds if seconds is None else seconds
-    return filled
+        inpainted[name] = pipeline.inpaint(
+            images, mask, variants=variants, seed=seed, seconds=seconds
+        )
+        seconds = inpainted[name].seconds if seconds is None else seconds
+    return inpainted
 
 
 def quality(
-    filled: Samples, images: NDArray[np.uint8], mask: NDArray[np.bool_], variants: int
-) -> FillingQuality:
+    inpainted: Samples, images: NDArray[np.uint8], mask: NDArray[np.bool_], variants: int
+) -> InpaintingQuality:
     """Equations (1) and (2) of completions of ``images``.
 
     Raises:
         UsageError: for fewer than two images, one of which nothing is hidden, or arrays that do
             not fit.
     """
-    n, fills = len(images), filled.images
-    if n < 2 or len(fills) != n * variants or fills.shape[1:] != images.shape[1:]:
+    n, completions = len(images), inpainted.images
+    if n < 2 or len(completions) != n * variants or completions.shape[1:] != images.shape[1:]:
         raise UsageError(
-            f"completions {fills.shape} of {images.shape}: wanted {variants} of each of 2 or more"
+            f"completions {completions.shape} of {images.shape}: wanted {variants} of each of 2 or "
+            "more"
         )
     hidden = np.broadcast_to(mask, images.shape[:3])
     counts = hidden.sum(axis=(1, 2)) * images.shape[3]
     if not counts.all():
         raise UsageError("the mask hides nothing of some images: there is nothing to measure")
-    each = fills.reshape(n, variants, *images.shape[1:]).astype(np.float64)
+    each = completions.reshape(n, variants, *images.shape[1:]).astype(np.float64)
 
     def squared(of: NDArray[np.float64]) -> NDArray[np.float64]:
         """Mean over the hidden values of each image, of differences (N, ..., H, W, C)."""
@@ -150,7 +157,7 @@ def quality(
         psnr_of_mean = _decibels(squared(middle - images))
         diversity = _root(spread)
         calibration = _ratio(spread, error) if error.any() else None
-    return FillingQuality(
+    return InpaintingQuality(
         n=n,
         variants=variants,
         rmse=_root(error),
@@ -158,10 +165,10 @@ def quality(
         psnr_of_mean=psnr_of_mean,
         calibration=calibration,
         diversity=diversity,
-        nfe=filled.nfe,
-        seconds_per_fill=filled.seconds / len(fills),
-        settings=filled.settings,
-        images=fills[::variants][:SHOWN].tolist(),
+        nfe=inpainted.nfe,
+        seconds_per_completion=inpainted.seconds / len(completions),
+        settings=inpainted.settings,
+        images=completions[::variants][:SHOWN].tolist(),
     )
 
 

@@ -9,7 +9,6 @@ less uncertain than its points.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from undrift.errors import UsageError
@@ -19,6 +18,7 @@ from undrift.evaluation.target import Target, open_target
 from undrift.metrics import Images, chosen_metrics, measure
 from undrift.options import FeatureOptions
 from undrift.pipelines import Dial, Pipeline
+from undrift.pipelines.request import Keywords
 from undrift.results.claims import TradeOff, TradeOffPoint, facts_of
 from undrift.results.comparison import RunResult
 from undrift.results.curve import Interval
@@ -75,7 +75,8 @@ def points_along(
     compared, metrics = Comparisons(reference, target), chosen_metrics(METRICS)
     points = []
     for value in values:
-        samples = partial(pipeline, n, labels=None, seed=seed)(**{dial.name: float(value)})
+        setting: Keywords = {dial.name: float(value)}
+        samples = pipeline(n, labels=None, seed=seed, **setting)
         found = measure(compared.of(Images(samples.images, samples.labels)), metrics).metrics
         intervals = {name: Interval(one.value, one.low, one.high) for name, one in found.items()}
         points.append(TradeOffPoint(dial=float(value), **intervals))

@@ -17,7 +17,7 @@ from undrift.comparison.verdicts.claims import (
     stability,
 )
 from undrift.comparison.verdicts.margin import MARGINS, Margin
-from undrift.comparison.verdicts.verdict import combined, judge, standing
+from undrift.comparison.verdicts.verdict import combined, standing, verdict_of
 
 __all__ = [
     "COVERAGE",
@@ -32,7 +32,7 @@ __all__ = [
     "control",
     "coverage",
     "inference",
-    "judge",
+    "verdict_of",
     "likelihood",
     "newcombe",
     "scaling",

@@ -62,7 +62,7 @@ from math import exp, log, log2, sqrt
 
 from undrift.comparison.verdicts.contrasts import Claim, Values
 from undrift.comparison.verdicts.margin import MARGINS
-from undrift.comparison.verdicts.verdict import judge
+from undrift.comparison.verdicts.verdict import verdict_of
 from undrift.metrics.bounded import ANY, SHARE
 from undrift.metrics.seeds import over_seeds, paired_over_seeds
 from undrift.metrics.wilson import wilson_interval
@@ -159,7 +159,7 @@ def _failing(name: str, gan: Failures, diffusion: Failures) -> Contrast:
         return STABILITY.absent(name, "there are no runs of both families")
     value, low, high = newcombe(gan, diffusion)
     n, needed, margin = min(gan[1], diffusion[1]), STABILITY.needed, STABILITY.margin
-    verdict: Verdict = "inconclusive" if n < needed else judge(low, high, margin)
+    verdict: Verdict = "inconclusive" if n < needed else verdict_of(low, high, margin)
     words = (
         f"{gan[0]} of {plural(gan[1], 'run')} of {name} failed, {diffusion[0]} of "
         f"{diffusion[1]} of diffusion"
@@ -304,7 +304,7 @@ def _gap(name: str, held_out: Values, training: Values) -> Contrast:
         return _MEMORIZED.absent(words, "both are known for no seed")
     verdict: Verdict = "inconclusive"
     if gap.n >= needed and gap.low is not None and gap.high is not None:
-        verdict = judge(margin - gap.high, margin - gap.low, 0.0)
+        verdict = verdict_of(margin - gap.high, margin - gap.low, 0.0)
     numbers = (gap.value, gap.low, gap.high, margin, gap.n, needed)
     return Contrast(words, _MEMORIZED.unit, verdict, *numbers, less=True, condition=True)
 
@@ -335,5 +335,5 @@ def _ratio(name: str, by_seed: Mapping[int, float | None]) -> Contrast:
         for x in (mean.value, mean.low, mean.high)
     )
     if n >= needed and low is not None and high is not None:
-        verdict = judge(log(limit / high), log(limit / low), 0.0)
+        verdict = verdict_of(log(limit / high), log(limit / low), 0.0)
     return Contrast(name, unit, verdict, value, low, high, limit, n, needed, less=True)

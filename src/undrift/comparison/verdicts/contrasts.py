@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from undrift.comparison.verdicts.verdict import combined, judge
+from undrift.comparison.verdicts.verdict import combined, verdict_of
 from undrift.metrics.bounded import ANY, Range
 from undrift.metrics.seeds import paired_over_seeds
 from undrift.results.verdict import ClaimResult, Contrast, Verdict
@@ -55,7 +55,7 @@ class Claim:
         if found is None:
             return self.absent(name, "no seed has both measurements")
         few = found.n < self.needed
-        verdict: Verdict = "inconclusive" if few else judge(found.low, found.high, self.margin)
+        verdict: Verdict = "inconclusive" if few else verdict_of(found.low, found.high, self.margin)
         ends = (found.value, found.low, found.high)
         return Contrast(name, self.unit, verdict, *ends, self.margin, found.n, self.needed)
 

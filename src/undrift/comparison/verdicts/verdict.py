@@ -24,7 +24,7 @@ from undrift.results.comparison import Standing
 from undrift.results.verdict import Verdict
 
 
-def judge(low: float | None, high: float | None, delta: float) -> Verdict:
+def verdict_of(low: float | None, high: float | None, delta: float) -> Verdict:
     """Equations (1) to (3) for an effect whose larger values support the claim.
 
     Args:
@@ -52,13 +52,13 @@ def standing(
     """How a method stands to another, from the interval of its difference to that one.
 
     Raises:
-        UsageError: as `judge`.
+        UsageError: as `verdict_of`.
     """
     if low is None or high is None:
         return "open"
     gain = (low, high) if better == "higher" else (-high, -low)
     loss = (-gain[1], -gain[0])
-    ahead, behind = judge(*gain, delta), judge(*loss, delta)
+    ahead, behind = verdict_of(*gain, delta), verdict_of(*loss, delta)
     if ahead == "supported":
         return "better"
     if behind == "supported":

@@ -1,13 +1,12 @@
 r"""The last step's weights, fitted so that the images are distributed as the data are.
 
-A sampler ends on sigma = 0, where its image is a sum of what the network has said on the way,
+A sampler ends on sigma = 0, where its image is a sum of the network's outputs at all steps,
 
     x_K = sum_j c_j D_j,                                                                     (1)
 
-so that these weights can be fitted to anything without asking the network again. There is a reason
-to: the sampler that is nearest to the fine solution is nearest on average, what it cannot know it
-leaves in the middle, and its images are smoother than they should be; so are those of the fine
-solution, as far as the network itself averages. Both are put right by
+so that these weights can be fitted without further network evaluations. The sampler that is nearest
+to the fine solution is nearest on average: its images are smoother than they should be, and so are
+those of the fine solution, as far as the network itself averages. Both are corrected by
 
     min over c   d(x_K(c)) / d(x_K(c^0))                                                     (2)
                  + stiffness max(0, e(c) / e_max - allowed)^2,                               (3)
@@ -33,8 +32,8 @@ from undrift.evaluation.tuning.likeness import Likeness
 from undrift.pipelines.spec import SampleSpec
 from undrift.sampling.learned import Cases, Table, denoised_along
 
-FITTED, JUDGED = 8, 4
-"""Images to fit to, and of other seeds to judge by, for each that the sampler was tuned on."""
+FITTED, TESTED = 8, 4
+"""Images to fit to, and of other seeds to test on, for each that the sampler was tuned on."""
 
 _UPDATES = 12
 _SHARES = (1.0, 0.75, 0.5, 0.25)
@@ -77,9 +76,9 @@ def calibrate(
         choose: images with fine solutions.
         count: images that the sampler was tuned on; those here come after them.
         furthest: mean error of ``choose`` that is not to be exceeded.
-        on_part: told after each part of the images drawn; to cancel, raise.
+        on_part: called after each part of the images drawn; to cancel, raise.
     """
-    ends = [count, (1 + FITTED) * count, (1 + FITTED + JUDGED) * count]
+    ends = [count, (1 + FITTED) * count, (1 + FITTED + TESTED) * count]
     said, others = (
         _said(source, table, range(first, last), on_part) for first, last in pairwise(ends)
     )

@@ -2,7 +2,7 @@ r"""How like the data images are, in a form that a sampler can be fitted by.
 
 It is the Frechet distance to the data (``metrics/frechet.py``), of which here only the images' side
 moves, in the features of a network that is never trained (``metrics/features/untrained.py``). They
-need no labels and no time, and are another space than the one that `undrift evaluate` judges in.
+need no labels and no time, and are another space than the one of `undrift evaluate`.
 
     d(X) = |m - m_*|^2 + tr S + tr S_* - 2 sum_a mu_a^{1/2}                                  (1)
 
@@ -25,7 +25,7 @@ from undrift.metrics.images import rows_of
 from undrift.metrics.moments import Moments
 
 MOST = 10_000
-"""Images of the data that are looked at."""
+"""Images of the data that are used."""
 
 _BLOCK = 256
 _SMALLEST = 1e-14  # of the largest mu: below it, a root has no slope worth following

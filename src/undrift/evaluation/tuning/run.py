@@ -17,7 +17,7 @@ from undrift.evaluation.conditions import Conditions, condition_lines, condition
 from undrift.evaluation.opening import check, open_reference
 from undrift.evaluation.saving import json_bytes, saved_elsewhere
 from undrift.evaluation.target import Target
-from undrift.evaluation.tuning.calibration import JUDGED
+from undrift.evaluation.tuning.calibration import TESTED
 from undrift.evaluation.tuning.cases import FINE, Source
 from undrift.evaluation.tuning.likeness import MOST, Likeness
 from undrift.evaluation.tuning.tune import TuningProgress, tune_all
@@ -179,7 +179,7 @@ def tunable(pipeline: Pipeline) -> DiffusionPipeline:
     """The pipeline, made ready: its weights held still.
 
     Raises:
-        UsageError: if it has no denoiser to ask in few or many steps.
+        UsageError: if it has no denoiser to evaluate in few or many steps.
     """
     solved = DiffusionPipeline.of(pipeline, "only diffusion pipelines can be tuned")
     solved.weights.requires_grad_(False)
@@ -221,7 +221,7 @@ def _result(
         f"{FINE} evaluations from the same noise, in the model's space",
         aim=options.aim,
         distance="Frechet distance to training images, in random features, of "
-        f"{plural(JUDGED * options.samples, 'image')} that the last step was not fitted to",
+        f"{plural(TESTED * options.samples, 'image')} that the last step was not fitted to",
         seconds=round(seconds, 1),
         threads=torch.get_num_threads(),
         rows=rows,

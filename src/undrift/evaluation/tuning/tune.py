@@ -1,7 +1,7 @@
 """``undrift tune-sampler``: the best sampler of so many evaluations for one trained model.
 
-The images are divided: one half to fit, one quarter to choose by, one quarter that says what it is
-worth. For each number of steps, the candidates are the best classical rule on the best fixed grid,
+The images are divided: one half to fit, one quarter to choose by, one quarter to measure what is
+kept. For each number of steps, the candidates are the best classical rule on the best fixed grid,
 the best rule on the grid that dynamic programming finds, that one with coefficients by regression,
 and the same refined by gradient; the one that is best on the second part is kept. Where real images
 are at hand, the last step of what is kept is fitted to them, on further images. Its error beside
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from undrift.evaluation.tuning.calibration import FITTED, JUDGED, calibrate
+from undrift.evaluation.tuning.calibration import FITTED, TESTED, calibrate
 from undrift.evaluation.tuning.cases import FINE, PART, Source, draw_cases, few_of
 from undrift.evaluation.tuning.classical import Candidate, best_fixed, best_rule, measured
 from undrift.evaluation.tuning.likeness import Likeness
@@ -88,18 +88,18 @@ class Groups:
         fit: to fit samplers to.
         choose: to choose among them.
         few: the first of ``choose``.
-        judge: to measure the one that is kept.
+        test: to measure the one that is kept.
     """
 
     fit: list[Cases]
     choose: list[Cases]
     few: list[Cases]
-    judge: list[Cases]
+    test: list[Cases]
 
     @property
     def count(self) -> int:
         """Images in all."""
-        return sum(len(one.start) for one in (*self.fit, *self.choose, *self.judge))
+        return sum(len(one.start) for one in (*self.fit, *self.choose, *self.test))
 
 
 def forwards(steps: Sequence[int], samples: int, calibrated: bool) -> float:
@@ -107,7 +107,7 @@ def forwards(steps: Sequence[int], samples: int, calibrated: bool) -> float:
     fit, choose = samples // 2, samples // 4
     search = 60 * _FEW + 6 * choose
     learn = 3 * fit + ROUNDS * (UPDATES * 1.15 * _BACKWARD * fit + choose)
-    last = (FITTED + JUDGED) * samples if calibrated else 0
+    last = (FITTED + TESTED) * samples if calibrated else 0
     return FINE * samples + sum(k * (search + learn + 2 * choose + last) for k in steps)
 
 
@@ -159,7 +159,7 @@ def tune(
         likeness: to the data, which the last step is fitted to; None leaves it.
 
     Returns:
-        The sampler, and its errors on ``groups.judge``.
+        The sampler, and its errors on ``groups.test``.
     """
     schedule, fit, choose = source.schedule, groups.fit, groups.choose
     images = sum(len(one.start) for one in fit)
@@ -204,18 +204,18 @@ def tune(
         if last.table is not kept.table:
             kept = measured(f"{kept.name}, calibrated", last.table, choose, source)
     stages = {"fixed": fixed, "searched": searched, "regressed": regressed, "refined": refined}
-    judged = {
-        name: errors(groups.judge, one.table, schedule).numpy() for name, one in stages.items()
+    tested = {
+        name: errors(groups.test, one.table, schedule).numpy() for name, one in stages.items()
     }
-    after = errors(groups.judge, kept.table, schedule).numpy()
-    row = _row(steps, kept, fixed, searched, judged, after, source.seed, distance)
+    after = errors(groups.test, kept.table, schedule).numpy()
+    row = _row(steps, kept, fixed, searched, tested, after, source.seed, distance)
     facts = LearnedFacts(
         steps=steps,
         guidance=source.guidance,
         method=kept.name,
         error=float(after.mean()),
         fixed=fixed.name,
-        fixed_error=float(judged["fixed"].mean()),
+        fixed_error=float(tested["fixed"].mean()),
         seed=source.seed,
         images=images,
     )
@@ -236,7 +236,7 @@ def tune_all(
     progress.plan(
         [
             f"{plural(samples, 'image')}, solved in {FINE} steps: half to fit, a quarter to "
-            "choose by, a quarter to judge by",
+            "choose by, a quarter to test",
             f"about {total:,.0f} network evaluations of one image, {expected / 60:.1f} min",
         ]
     )
@@ -257,12 +257,12 @@ def _row(
     kept: Candidate,
     fixed: Candidate,
     searched: Candidate,
-    judged: dict[str, np.ndarray],
+    tested: dict[str, np.ndarray],
     after: np.ndarray,
     seed: int,
     distance: DataDistance | None,
 ) -> TunedSampler:
-    before = judged["fixed"]
+    before = tested["fixed"]
     draws = np.random.default_rng([seed, steps])
     chosen = draws.integers(0, len(after), (_RESAMPLES, len(after)))
     low, high = np.quantile(_reduction(after[chosen], before[chosen]), [0.025, 0.975])
@@ -270,14 +270,14 @@ def _row(
         steps=steps,
         kept=kept.name,
         fixed=SamplerError(float(before.mean()), fixed.name),
-        searched=SamplerError(float(judged["searched"].mean()), searched.name),
-        regressed=StageError(float(judged["regressed"].mean())),
-        refined=StageError(float(judged["refined"].mean())),
+        searched=SamplerError(float(tested["searched"].mean()), searched.name),
+        regressed=StageError(float(tested["regressed"].mean())),
+        refined=StageError(float(tested["refined"].mean())),
         error=float(after.mean()),
         reduction=Interval(float(_reduction(after, before)), float(low), float(high)),
-        judged_on=len(after),
+        tested_on=len(after),
         times=tuple(kept.table.times.tolist()),
-        asked=tuple(kept.table.model_times.tolist()),
+        model_times=tuple(kept.table.model_times.tolist()),
         distance=distance,
     )
 

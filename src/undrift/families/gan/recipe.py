@@ -332,11 +332,11 @@ def _as_mlp(model: GANConfig, *, points: bool) -> GANConfig:
 def _at_rate(model: GANConfig, rate: float) -> GANConfig:
     """The same with the generator's rate at ``rate``; the discriminator's keeps its ratio to it."""
     ratio = rate / model.generator_optimizer.learning_rate
-    judging = model.discriminator_optimizer
+    theirs = model.discriminator_optimizer
     return replace(
         model,
         generator_optimizer=replace(model.generator_optimizer, learning_rate=rate),
-        discriminator_optimizer=replace(judging, learning_rate=judging.learning_rate * ratio),
+        discriminator_optimizer=replace(theirs, learning_rate=theirs.learning_rate * ratio),
     )
 
 

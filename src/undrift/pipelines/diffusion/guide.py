@@ -137,13 +137,13 @@ class Guide:
     def settings(self) -> JsonObject:
         """What repeats it, as plain data; what is off is left out."""
         scale = list(self.scale) if isinstance(self.scale, tuple) else self.scale
-        own = {
+        own: JsonObject = {
             "negative": self.negative,
             "guidance_interval": None if self.interval is None else list(self.interval),
             "guidance_rescale": self.rescale or None,
             "guide_with": self.weak_key,
         }
-        return {"guidance": scale} | {name: one for name, one in own.items() if one is not None}
+        return {"guidance": scale, **{name: one for name, one in own.items() if one is not None}}
 
     def _of_rows(self, rows: range) -> Scale:
         if not isinstance(self.scale, tuple):

@@ -17,6 +17,7 @@ from undrift.arguments import checked
 from undrift.conditioning import Condition
 from undrift.distillation import carried, noised
 from undrift.errors import UsageError
+from undrift.json_types import JsonObject
 from undrift.networks import lay_out
 from undrift.pipelines.mode import evaluating
 from undrift.pipelines.pipeline import Dial, Pipeline, fingerprint_of
@@ -121,7 +122,7 @@ class StudentPipeline(Pipeline):
                 parts.append(images)
                 if on_progress is not None:
                     report_batch(on_progress, request.batches, k, images)
-        drawn: dict[str, object] = {"steps": steps, "precision": settings.precision}
+        drawn: JsonObject = {"steps": steps, "precision": settings.precision}
         if model.facts.inputs.guidance is not None:
             drawn["guidance"] = scales[0] if len(scales) == 1 else list(scales)
         return Samples(images=np.concatenate(parts), nfe=float(steps), settings=drawn)
