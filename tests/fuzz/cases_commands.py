@@ -86,7 +86,8 @@ FITTING: dict[str, tuple[str, ...]] = {
     "numbers": ("angle=0.3", "angle=0.1,0.2", "angle=nan", "angle=", "=1", "angle", "label",
                 "other=1", "angle=1e400", "angle=0.1,,2"),
     "prompt": ("one 0", "one 1", "nothing of the kind", "\u0301", "one 0 " * 2000),
-    "method": ("consistency", "flow-map", "adversarial-flow", "distribution-matching", "moments",
+    "method": ("consistency", "flow-map", "mean-flow", "adversarial-flow", "distribution-matching",
+               "moments",
                "pigdm", "dps", "ddnm", "diffpir", "repaint", "dcgan", "diffusion"),
     "guidance": ("1:4", "2", "4:1", "0:0", "1:1e9", "1:", "-1:2", "1"),
 }  # fmt: skip

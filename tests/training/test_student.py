@@ -20,6 +20,7 @@ from undrift.distillation import (
     ConsistencyConfig,
     FlowMapConfig,
     MatchingConfig,
+    MeanFlowConfig,
     few_step_times,
 )
 from undrift.errors import UsageError
@@ -34,11 +35,16 @@ from undrift.training.learners.student import StudentLearner
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
 
+# forward mode imports what torch itself has deprecated
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+
 METHODS = {
     "consistency": {},
     "guided": {"guidance": (1.0, 4.0)},
     "flow map": {"objective": FlowMapConfig()},
     "guided flow map": {"objective": FlowMapConfig(), "guidance": (1.0, 4.0)},
+    "mean flow": {"objective": MeanFlowConfig()},
+    "mean flow by jvp": {"objective": MeanFlowConfig(derivative="jvp")},
     "adversarial": {
         "objective": AdversarialFlowConfig(
             discriminator=R3GANConfig(width=8, group_width=4, full_stages=1)

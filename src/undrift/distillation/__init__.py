@@ -14,6 +14,7 @@ from undrift.distillation.consistency import ConsistencyConfig, consistency_loss
 from undrift.distillation.flow_map import FlowMapConfig, flow_map_losses
 from undrift.distillation.inputs import StudentInputs
 from undrift.distillation.matching import MatchingConfig, matching_losses
+from undrift.distillation.mean_flow import MeanFlowConfig, mean_flow_losses
 from undrift.distillation.steps import few_step_times
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Estimate",
     "FlowMapConfig",
     "MatchingConfig",
+    "MeanFlowConfig",
     "StudentInputs",
     "carried",
     "consistency_losses",
@@ -31,6 +33,7 @@ __all__ = [
     "flow_map_losses",
     "generator_losses",
     "matching_losses",
+    "mean_flow_losses",
     "noised",
     "with_gradient_size",
 ]

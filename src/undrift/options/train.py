@@ -33,7 +33,7 @@ class TrainOptions(Options):
 
     Attributes:
         method: diffusion; a GAN: r3gan, stylegan2, wgan_gp, sngan or dcgan; or a model of few
-            steps: flow-map or adversarial-flow.
+            steps: flow-map, mean-flow or adversarial-flow.
         recipe: what to optimise: the quality of ``images``, or ``likelihood``, bits per dimension.
         budget: wall-clock time from the start of the probe to the last step: ``60s``, ``2h``.
         images: real images to train on in all; excludes ``budget`` and ``steps``.

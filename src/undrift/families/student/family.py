@@ -28,6 +28,7 @@ from undrift.training.learners.student_rivals import student_learner
 _TITLES = {
     "consistency": "consistency student",
     "flow-map": "flow map",
+    "mean-flow": "mean flow",
     "adversarial-flow": "adversarial flow",
     "distribution-matching": "distribution-matching student",
 }

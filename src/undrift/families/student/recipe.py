@@ -10,6 +10,7 @@ from undrift.distillation import (
     ConsistencyConfig,
     FlowMapConfig,
     MatchingConfig,
+    MeanFlowConfig,
 )
 from undrift.errors import UsageError
 from undrift.families.diffusion.recipe import diffusion_recipe
@@ -25,12 +26,13 @@ from undrift.training.optimizers import AdamWConfig, MuonConfig, OptimizerConfig
 OBJECTIVES: dict[str, type[MethodConfig]] = {
     "consistency": ConsistencyConfig,
     "flow-map": FlowMapConfig,
+    "mean-flow": MeanFlowConfig,
     "adversarial-flow": AdversarialFlowConfig,
     "distribution-matching": MatchingConfig,
 }
 """Methods by their names."""
 
-FROM_SCRATCH = ("flow-map", "adversarial-flow")
+FROM_SCRATCH = ("flow-map", "mean-flow", "adversarial-flow")
 """Methods that need no teacher."""
 
 STEPS = 2

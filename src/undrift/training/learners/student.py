@@ -20,9 +20,11 @@ from undrift.diffusion import Denoiser, DenoisingObjective, parameterization
 from undrift.distillation import (
     ConsistencyConfig,
     Estimate,
+    MeanFlowConfig,
     carried,
     consistency_losses,
     flow_map_losses,
+    mean_flow_losses,
     noised,
 )
 from undrift.errors import UsageError
@@ -168,6 +170,10 @@ class StudentLearner:
             return consistency_losses(student, x_t, x_r, t, r, schedule, objective.huber)
         s = objective.ends(drawn.quantiles, drawn.choice, schedule).to(device)
         s = torch.minimum(s, LONGEST_END * t)
+        if isinstance(objective, MeanFlowConfig):
+            level = schedule(t).like(x_t)
+            noise = (x_t - level.alpha * along) / level.sigma
+            return mean_flow_losses(student, along, noise, (t, s), schedule, objective)
         middle = objective.between(t, s, fraction, schedule)
         x_l = carried(along, x_t, t, middle, schedule)
         return flow_map_losses(student, x_t, x_l, along, (t, middle, s), schedule, objective.huber)

@@ -14,6 +14,7 @@ from undrift.distillation import (
     ConsistencyConfig,
     FlowMapConfig,
     MatchingConfig,
+    MeanFlowConfig,
     StudentInputs,
 )
 from undrift.errors import UsageError
@@ -25,7 +26,7 @@ from undrift.pipelines.student.model import student_condition
 from undrift.schema import check_ranges
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
-PathConfig = ConsistencyConfig | FlowMapConfig
+PathConfig = ConsistencyConfig | FlowMapConfig | MeanFlowConfig
 """Objectives that compare points of a path."""
 
 MethodConfig = PathConfig | AdversarialFlowConfig | MatchingConfig
