@@ -367,7 +367,7 @@ def test_nothing_at_all_leaves_every_claim_open_and_says_why():
 def test_an_unknown_part_and_an_unknown_preset_are_refused(tmp_path):
     with pytest.raises(UsageError, match="^preset 'tiny': wanted one of smoke, quick, full"):
         Study("tiny", str(tmp_path))
-    with pytest.raises(UsageError, match="--part ring8/nobody"):
+    with pytest.raises(UsageError, match="part ring8/nobody"):
         make_part(Study("quick", str(tmp_path)), "ring8/nobody")
 
 

@@ -123,7 +123,7 @@ def test_whatever_runs_ends_with_the_process_that_asked_for_it(tmp_path):
 
 
 def test_a_log_that_cannot_be_is_a_plain_error(executor, tmp_path):
-    with pytest.raises(UsageError, match="--out"):
+    with pytest.raises(UsageError, match="name another out"):
         executor.start(Command(("--version",), tmp_path / "no" / "log.txt", 1))
 
 

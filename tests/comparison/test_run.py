@@ -384,7 +384,7 @@ def test_what_the_data_does_not_allow_is_refused_before_any_run():
     executor = FakeExecutor()
     with pytest.raises(UsageError, match="multiple"):
         run_comparison(replace(COMPARISON, size=10), executor=executor)
-    with pytest.raises(UsageError, match="--workers 99 of 1 thread"):
+    with pytest.raises(UsageError, match="workers 99 of 1 thread"):
         run_comparison(replace(COMPARISON, workers=99), executor=executor)
     assert executor.commands == []
 

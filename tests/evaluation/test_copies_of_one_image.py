@@ -31,6 +31,6 @@ def test_its_metrics_are_missing_with_their_reason(tmp_path: Path):
 def test_looks_at_samples_are_refused_before_training(tmp_path: Path):
     images = np.full((60, 8, 8, 1), 128, np.uint8)
     images[:12, 0, 0] = 129
-    with pytest.raises(UsageError, match="--evaluate-every: features of .* images that are all"):
+    with pytest.raises(UsageError, match="evaluate_every: features of .* images that are all"):
         train(tmp_path, images, holdout=0.2, evaluate_every=1)
     assert not (tmp_path / "run" / "checkpoints").exists()

@@ -78,7 +78,7 @@ def test_augmentation_that_is_set_does_not_adapt_and_none_is_none() -> None:
 
 @pytest.mark.parametrize("batch", [1, 11, 17, 121])
 def test_batches_that_minibatch_deviation_finds_no_groups_in_are_refused(batch: int) -> None:
-    with pytest.raises(UsageError, match=f"--batch-size {batch}: method stylegan2 .*2 to 8"):
+    with pytest.raises(UsageError, match=f"batch_size {batch}: method stylegan2 .*2 to 8"):
         recipe("stylegan2", batch_size=batch)
     assert recipe("r3gan", batch_size=batch).batch_size == batch
     assert recipe("stylegan2", batch_size=batch + 1).batch_size == batch + 1

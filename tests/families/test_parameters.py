@@ -138,7 +138,7 @@ def test_the_setting_reaches_the_configuration(images):
 
 
 def test_what_cannot_be_met_names_the_nearest(images):
-    with pytest.raises(UsageError, match=r"--parameters 50: .*8x8x1 .*sngan .*no nearer than"):
+    with pytest.raises(UsageError, match=r"parameters 50: .*8x8x1 .*sngan .*no nearer than"):
         config(images, "sngan", None, parameters="50")
     with pytest.raises(UsageError) as caught:
         config(images, "diffusion", "mlp", parameters="600")

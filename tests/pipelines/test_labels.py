@@ -103,7 +103,7 @@ def test_labels_of_a_command_line(words, names, wanted):
 
 @pytest.mark.parametrize("word", ["0", "13", "007"])
 def test_where_classes_are_numbers_a_number_is_a_name(word):
-    with pytest.raises(UsageError, match=f"--labels '{word}': no class is called that, .*1, 2, 3"):
+    with pytest.raises(UsageError, match=f"labels '{word}': no class is called that, .*1, 2, 3"):
         parse_labels([word], NUMBERED)
     with pytest.raises(UsageError, match="unknown label"):
         resolve_labels([word], 1, 0, SampleSpec((1, 8, 8), NUMBERED))

@@ -138,7 +138,7 @@ def test_lengths() -> None:
 
 
 def test_balance_needs_labels() -> None:
-    with pytest.raises(UsageError, match="--balance"):
+    with pytest.raises(UsageError, match="balance: the data"):
         config(balance=True, conditional=False)
 
 

@@ -180,15 +180,15 @@ def test_a_penalty_is_weighed_in_units_of_the_recipe(method: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"network": "unet"}, "--network"),
+        ({"network": "unet"}, "network unet: method"),
         ({"label_dropout": 0.1}, "^label_dropout"),
         ({"recipe": "likelihood"}, "no likelihood"),
         ({"size": 10}, "multiples of 4"),
         ({"init": "elsewhere"}, "^init"),
         ({"method": "wgan_gp", "steps": 4}, "every 5th step only; give at least 5 steps"),
         ({"method": "sngan", "images": 64}, "1 step: method sngan"),
-        ({"method": "sngan", "penalty": 2.0}, "--penalty: method sngan has none"),
-        ({"method": "diffusion", "penalty": 2.0}, "--penalty: a diffusion model has no"),
+        ({"method": "sngan", "penalty": 2.0}, "penalty: method sngan has none"),
+        ({"method": "diffusion", "penalty": 2.0}, "penalty: a diffusion model has no"),
     ],
 )
 def test_settings_that_a_gan_has_no_use_for_are_refused(

@@ -163,7 +163,7 @@ def test_init_starts_from_another_run(finished: Path, tmp_path: Path) -> None:
 
 
 def test_init_wants_the_same_network(finished: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--init: the networks differ"):
+    with pytest.raises(UsageError, match="init: the networks differ"):
         undrift.train("digits", out=tmp_path / "run", steps=1, init=str(finished))
 
 

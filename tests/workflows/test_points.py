@@ -171,9 +171,9 @@ def test_parameters_are_met_by_the_width_alone(method: str) -> None:
     [
         ({"augment": 0.1}, "^augment: images of 2x1 are points, which it would move"),
         ({"flip": True, "method": "dcgan"}, "^flip: images of 2x1 are points"),
-        ({"network": "unet"}, "--network unet: .* without neighbours"),
-        ({"network": "transformer"}, "--network transformer: .* give mlp or leave it out"),
-        ({"network": "unet", "method": "sngan"}, "--network unet: .* give mlp"),
+        ({"network": "unet"}, "network unet: .* without neighbouring"),
+        ({"network": "transformer"}, "network transformer: .* give mlp or leave it out"),
+        ({"network": "unet", "method": "sngan"}, "network unet: .* give mlp"),
     ],
 )
 def test_what_would_move_points_is_refused(settings: dict[str, Any], message: str) -> None:

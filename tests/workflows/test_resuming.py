@@ -109,16 +109,16 @@ def test_the_command_line_resumes_by_each_way(project: Path, capsys) -> None:
 
 
 def test_a_run_has_its_own_settings(project: Path) -> None:
-    with pytest.raises(UsageError, match="runs/pets is a run .* leave out --seed, --flip"):
+    with pytest.raises(UsageError, match="runs/pets is a run .* leave out seed, flip"):
         train("runs/pets", TrainOptions(seed=1, flip=True))
-    with pytest.raises(UsageError, match="--out other and the run runs/pets exclude each other"):
+    with pytest.raises(UsageError, match="out other and the run runs/pets exclude each other"):
         train("runs/pets", TrainOptions(), out="other")
     with pytest.raises(ModelFileError, match="photos: not a run"):
         train(None, TrainOptions(), resume="photos")
 
 
 def test_a_run_is_lengthened_without_its_settings(project: Path) -> None:
-    with pytest.raises(UsageError, match="--extend: to what length"):
+    with pytest.raises(UsageError, match="extend: to what length"):
         train("runs/pets", TrainOptions(extend=True))
     assert train("runs/pets", TrainOptions(steps=3, extend=True, bare=True)).trained
     assert RunDirectory("runs/pets").status().step == 3

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from undrift.advice import named
 from undrift.claims.study import Study
 from undrift.data import ImageSet
 from undrift.data.stacking import check_digits, write_stacked
@@ -39,7 +40,8 @@ def load_classes(source: str) -> ImageSet:
     data = load_images(source, TrainOptions())
     if data.labels is None or len(data.class_names) < 2:
         raise UsageError(
-            f"--data {source}: wanted images of two classes or more; claims about classes are made"
+            f"{named('data')} {source}: wanted images of two classes or more; claims about "
+            "classes are made"
         )
     return data
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from undrift.advice import named
 from undrift.claims.claims import CLAIMS
 from undrift.claims.comparisons import MAIN, SWEEP, chosen_of, main_comparison, other_comparisons
 from undrift.claims.datasets import load_classes, load_digits, make_datasets
@@ -110,7 +111,7 @@ def make_part(study: Study, name: str) -> None:
     chosen = next((job for job in jobs if job.name == name), None)
     if chosen is None:
         known = ", ".join(job.name for job in jobs[:3]) or "none yet: make the study"
-        raise UsageError(f"--part {name}: {study.out} has no such part; it has {known}")
+        raise UsageError(f"{named('part')} {name}: {study.out} has no such part; it has {known}")
     chosen.do(study.folder)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Protocol, cast, runtime_checkable
 
+from undrift.advice import named
 from undrift.comparison.fork_server import Signal, Start
 from undrift.errors import UsageError
 from undrift.files.filesystem import open_own
@@ -148,7 +149,7 @@ class _ForkServer:
         except OSError as error:
             raise UsageError(
                 f"cannot start a run with its log in {command.log}: {error.strerror or error}; "
-                "name another --out"
+                f"name another {named('out')}"
             ) from error
         job = _Forked(self, len(self._jobs))
         self._jobs[job.number] = job
@@ -186,7 +187,7 @@ class _ForkServer:
         except BrokenPipeError as error:
             raise UsageError(
                 "the process that starts the runs has ended (out of memory?); give the same "
-                "command again, with fewer --workers"
+                f"command again, with fewer {named('workers')}"
             ) from error
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from undrift.advice import named
 from undrift.comparison.methods import Run
 from undrift.errors import UsageError, shown
 from undrift.files.durable import write_output
@@ -158,7 +159,7 @@ class Journal:
             write_json(path, {**there, **methods})
         except OSError as error:
             raise UsageError(
-                f"--out {self.folder}: {error.strerror or error}; name another folder"
+                f"{named('out')} {self.folder}: {error.strerror or error}; name another folder"
             ) from error
 
     def trained(self, run: Run) -> Attempts | None:
@@ -252,5 +253,6 @@ def check_same(
             before, after = (facts.get("train_images") for facts in (there, now))
             what = f"the images are others ({before} to train on there, {after} now)"
         raise UsageError(
-            f"--out {folder}: it holds runs with other settings: {what}; name another folder"
+            f"{named('out')} {folder}: it holds runs with other settings: {what}; name another "
+            "folder"
         )

@@ -13,6 +13,7 @@ from typing import Literal
 
 import torch
 
+from undrift.advice import named
 from undrift.ambient import own_settings
 from undrift.arguments import keywords_of
 from undrift.comparison.cost import parameters_of, speed_of, training_flops
@@ -265,7 +266,8 @@ def _threads(comparison: Compare) -> int:
     threads = comparison.threads or max(1, cores // comparison.workers)
     if threads * comparison.workers > cores:
         raise UsageError(
-            f"--workers {comparison.workers} of {plural(threads, 'thread')}: this machine has "
+            f"{named('workers')} {comparison.workers} of {plural(threads, 'thread')}: this "
+            "machine has "
             f"{plural(cores, 'core')}, and "
             "runs that wait for each other do not compare; give fewer"
         )

@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from undrift.advice import possible
+from undrift.advice import named, possible
 from undrift.comparison.executor import Command, Job, Outcome
 from undrift.errors import TerminatedError, UsageError
 from undrift.files.filesystem import open_own
@@ -71,7 +71,7 @@ class SlurmExecutor:
             import submitit  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise UsageError(
-                "--executor slurm needs submitit, which is not installed: "
+                f"{named('executor')} slurm needs submitit, which is not installed: "
                 "pip install 'undrift[slurm]'"
             ) from error
         self.places = places
@@ -79,7 +79,8 @@ class SlurmExecutor:
             self._executor: Any = submitit.AutoExecutor(folder.resolve(), cluster=cluster)
         except RuntimeError as error:
             raise UsageError(
-                "--executor slurm: there is no srun here; start it on a machine of the cluster"
+                f"{named('executor')} slurm: there is no srun here; start it on a machine of the "
+                "cluster"
             ) from error
         self._comparison = {
             "timeout_min": minutes,
@@ -99,8 +100,9 @@ class SlurmExecutor:
         except (OSError, subprocess.SubprocessError, RuntimeError) as error:
             lines = str(error).strip().splitlines()
             raise UsageError(
-                f"--executor slurm: the job was refused ({lines[-1] if lines else error}); "
-                "see --slurm-partition, --slurm-minutes and --threads"
+                f"{named('executor')} slurm: the job was refused "
+                f"({lines[-1] if lines else error}); "
+                f"see {named('slurm_partition')}, {named('slurm_minutes')} and {named('threads')}"
             ) from error
 
 

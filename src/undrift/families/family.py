@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
+from undrift.advice import named
 from undrift.codec import CodecConfig
 from undrift.conditioning import ConditionSpec
 from undrift.data import ImageSet
@@ -229,4 +230,6 @@ class Family(ABC, Generic[Config]):
         Raises:
             UsageError: where the models differ, or for a family that cannot.
         """
-        raise UsageError("--init: only diffusion models start from one another; leave it out")
+        raise UsageError(
+            f"{named('init')}: only diffusion models start from one another; leave it out"
+        )

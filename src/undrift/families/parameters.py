@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from undrift.advice import named
 from undrift.codec import build_codec
 from undrift.conditioning import ConditionEncoder, ConditionSpec
 from undrift.errors import UsageError
@@ -54,7 +55,7 @@ def drawing_parameters(model: ModelConfig) -> int:
         UsageError: a model whose network is the user's own.
     """
     if model.network is None:
-        raise UsageError("--parameters: a network of your own has its size; leave it out")
+        raise UsageError(f"{named('parameters')}: a network of your own has its size; leave it out")
     latent_shape = build_codec(model.codec).latent_shape(model.spec.image_shape)
     return _counted(family_of(model), model.network, model.condition, model.width, latent_shape)
 
@@ -104,7 +105,7 @@ def with_parameters(model: ModelConfig, wanted: int) -> ModelConfig:
     """
     recipe = model.network
     if recipe is None:
-        raise UsageError("--parameters: a network of your own has its size; leave it out")
+        raise UsageError(f"{named('parameters')}: a network of your own has its size; leave it out")
 
     @cache
     def count(network: Network) -> int:
@@ -140,7 +141,7 @@ def with_parameters(model: ModelConfig, wanted: int) -> ModelConfig:
         channels, *size = model.spec.image_shape
         images = f"images of {dimensions(*size)}x{channels}"
         raise UsageError(
-            f"--parameters {wanted:,}: for {images} this {best.kind} comes no nearer than "
+            f"{named('parameters')} {wanted:,}: for {images} this {best.kind} comes no nearer than "
             f"{count(best):,}; give that"
         )
     return replace(model, network=best)

@@ -32,6 +32,7 @@ def check_points(settings: TrainOptions, size: tuple[int, int]) -> None:
         raise UsageError(f"{named('maps')}: {what}, over which no map lies; leave it out")
     if settings.network not in (None, "mlp"):
         raise UsageError(
-            f"--network {settings.network}: {what}, without neighbouring pixels; give mlp or "
+            f"{named('network')} {settings.network}: {what}, without neighbouring pixels; give "
+            "mlp or "
             "leave it out"
         )

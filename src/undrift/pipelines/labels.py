@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from undrift.advice import named
 from undrift.arguments import checked, shown
 from undrift.conditioning import Condition
 from undrift.errors import UsageError
@@ -87,7 +88,8 @@ def _name_or_index(word: str, names: tuple[str, ...]) -> str | int:
     numbers = [name for name in names if _WHOLE_NUMBER.fullmatch(name.strip())]
     if numbers:
         raise UsageError(
-            f"--labels {shown(word)}: no class is called that, and it is not taken for an index, "
+            f"{named('labels')} {shown(word)}: no class is called that, and it is not taken for "
+            "an index, "
             f"since classes are called by numbers: the classes are {_listed(names)}"
         )
     if len(word) > len(str(len(names))):

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.advice import named
 from undrift.arguments import checked, shown
 from undrift.errors import UsageError
 from undrift.names import did_you_mean
@@ -85,9 +86,12 @@ def parse_numbers(words: Sequence[str]) -> dict[str, list[float]]:
             values = []
         if not (name and equals and values and np.isfinite(values).all()):
             raise UsageError(
-                f"--numbers {shown(word)}: wanted NAME=NUMBER, as angle=0.3 or angle=0,0.5,1"
+                f"{named('numbers')} {shown(word)}: wanted NAME=NUMBER, as angle=0.3 or "
+                "angle=0,0.5,1"
             )
         if name in found:
-            raise UsageError(f"--numbers: {name} comes twice; give its values as {name}=0,0.5,1")
+            raise UsageError(
+                f"{named('numbers')}: {name} comes twice; give its values as {name}=0,0.5,1"
+            )
         found[name] = values
     return found

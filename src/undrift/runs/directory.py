@@ -21,6 +21,7 @@ from dataclasses import dataclass, fields
 from datetime import date
 from pathlib import Path
 
+from undrift.advice import named
 from undrift.errors import ModelFileError, UsageError
 from undrift.files.destination import check_room
 from undrift.files.durable import beside, standing, sweep, write_file, writing
@@ -194,7 +195,9 @@ class RunDirectory:
             ModelFileError: as ``check_entries`` does.
         """
         if self.path.name == LATEST and self.path.parent.resolve() == ROOT.resolve():
-            raise UsageError(f"--out {self.path}: that name is kept for a link; choose another")
+            raise UsageError(
+                f"{named('out')} {self.path}: that name is kept for a link; choose another"
+            )
         check_folder(self.path, self.config.name, _STARTING, "a run")
         if self.is_run:
             self.check_entries()
@@ -263,12 +266,13 @@ def check_folder(path: Path, mark: str, own: Collection[str], what: str) -> None
         return
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise UsageError(
-            f"--out {path}: not a folder ({reason(error)}); name another one"
+            f"{named('out')} {path}: not a folder ({reason(error)}); name another one"
         ) from error
     strangers = sorted(name for name in present - {*own} if not name.startswith("."))
     if strangers and mark not in present:
         raise UsageError(
-            f"--out {path}: it holds {strangers[0]!r} and is not {what}; name a new or empty folder"
+            f"{named('out')} {path}: it holds {strangers[0]!r} and is not {what}; name a new or "
+            "empty folder"
         )
     for name in sorted(present & {mark, *own}):
         if (path / name).is_symlink():
@@ -288,7 +292,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"--out {path}: cannot be made ({reason(error)}); name another folder"
+            f"{named('out')} {path}: cannot be made ({reason(error)}); name another folder"
         ) from error
 
 
@@ -311,7 +315,7 @@ def new_directory(data: str, root: Path = ROOT) -> RunDirectory:
             n += 1
         except OSError as error:
             raise UsageError(
-                f"{path}: cannot be made ({error.strerror}); name a folder with --out"
+                f"{path}: cannot be made ({error.strerror}); name a folder with {named('out')}"
             ) from error
         else:
             return RunDirectory(path)
@@ -410,5 +414,5 @@ def _entries(root: str | os.PathLike[str]) -> list[Path]:
         return sorted(entry for entry in Path(root).iterdir() if not entry.is_symlink())
     except OSError as error:
         raise ModelFileError(
-            f"{root}: cannot be read ({error.strerror}); name another --root"
+            f"{root}: cannot be read ({error.strerror}); name another {named('root')}"
         ) from error

@@ -9,7 +9,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from undrift.advice import possible
+from undrift.advice import named, possible
 from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.errors import ModelFileError, UsageError
@@ -62,7 +62,8 @@ def load_pipeline(
     if is_pipeline(path):
         if ema is not None or weights == "raw":
             raise UsageError(
-                f"--ema and --weights raw need a run: {path} is a pipeline, of one set of weights"
+                f"{named('ema')} and {named('weights')} raw need a run: {path} is a pipeline, of "
+                "one set of weights"
             )
         return Pipeline.from_pretrained(path, network=network)
     run = open_run(path)

@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.advice import named
 from undrift.data import ImageSet
 from undrift.errors import DivergedError, ModelFileError, UsageError
 from undrift.files.reading import read_json
@@ -163,11 +164,12 @@ class PeriodicEvaluation:
     ) -> None:
         if len(validation) < 2:
             raise UsageError(
-                "--evaluate-every: there are no validation images to measure against; hold some "
-                "out with --holdout, or leave it out"
+                f"{named('evaluate_every')}: there are no validation images to measure against; "
+                "hold some "
+                f"out with {named('holdout')}, or leave it out"
             )
         known = Images(training.images).draw(MOST_IMAGES, 0, _PURPOSE)
-        require_different(known.images, "--evaluate-every: features")
+        require_different(known.images, f"{named('evaluate_every')}: features")
         self._run = run
         self._training = training
         self._validation = validation

@@ -73,7 +73,7 @@ def resolve(
         check_points(settings, (height, width))
     labelled = settings.conditional and train.labels is not None
     if settings.balance and not labelled:
-        raise UsageError("--balance: the data has no labels to balance by; leave it out")
+        raise UsageError(f"{named('balance')}: the data has no labels to balance by; leave it out")
     if settings.compile:
         check_compiler(device)
     family = family_of_method(settings.method)
@@ -162,7 +162,7 @@ def _text(source: str, train: ImageSet, device: str, encoder: str) -> TextSpec |
     if not captions:
         advice = "give metadata.jsonl or metadata.csv with a column text"
         raise DataError(
-            f"--text: no image of {source} has a caption; "
+            f"{named('text')}: no image of {source} has a caption; "
             + possible(f"{advice}, or say with --caption-column where they are", advice)
         )
     if encoder == BYTE:
@@ -181,7 +181,9 @@ def choose_device(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError("--device cuda: torch sees no CUDA device here; use --device cpu")
+        raise UsageError(
+            f"{named('device')} cuda: torch sees no CUDA device here; use {named('device')} cpu"
+        )
     return device
 
 

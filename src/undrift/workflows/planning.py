@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from undrift.advice import possible
+from undrift.advice import named, possible
 from undrift.data import ImageSet
 from undrift.errors import UsageError
 from undrift.families import Recipe, family_of, family_of_method
 from undrift.names import printable
 from undrift.options.from_run import FromRunOptions
 from undrift.options.options import PathLike
-from undrift.options.train import LENGTHS, TrainOptions, changed, flag, seconds
+from undrift.options.train import LENGTHS, TrainOptions, changed, seconds
 from undrift.runs import configuration
 from undrift.runs.configuration import (
     FINGERPRINT,
@@ -172,18 +172,19 @@ def _resumed(
     resume: str, source: str | None, settings: TrainOptions, out: str | None, config: str | None
 ) -> Start:
     """The run ``resume``, with a greater length if `extend` says so."""
-    for name, value in (("--out", out), ("--config", config)):
+    for name, value in (("out", out), ("config", config)):
         if value is not None:
             raise UsageError(
-                f"{name} {value} and the run {resume} exclude each other: it is resumed where it "
+                f"{named(name)} {value} and the run {resume} exclude each other: it is resumed "
+                "where it "
                 f"is; repeat it by undrift train --config {resume}/config.yaml --out OTHER"
             )
     free = {"bare", "extend", *(LENGTHS if settings.extend else ())}
-    clashing = [flag(name) for name in changed(settings) if name not in free]
+    clashing = [named(name) for name in changed(settings) if name not in free]
     if clashing:
         raise UsageError(
             f"{resume} is a run and resumes with its own settings: leave out "
-            f"{', '.join(clashing)}, or train DATA with another --out"
+            f"{', '.join(clashing)}, or train DATA with another {named('out')}"
         )
     run = open_run(resume)
     if run.path.name == LATEST and run.path.is_symlink():
@@ -248,7 +249,10 @@ def _with_length(stored: RunConfig, settings: TrainOptions) -> RunConfig:
     if settings.budget is not None:
         return replace(stored, budget=settings.budget)
     if settings.steps is None and settings.images is None:
-        raise UsageError("--extend: to what length? give --steps, --images or --budget")
+        raise UsageError(
+            f"{named('extend')}: to what length? give {named('steps')}, {named('images')} or "
+            f"{named('budget')}"
+        )
     steps = settings.steps or max(1, (settings.images or 0) // plan.batch_size)
     return replace(stored, budget=None, training=replace(plan, steps=steps, replans=()))
 
@@ -276,7 +280,9 @@ def plan_run(
     """
     if stored is None:
         if settings.extend:
-            raise UsageError(f"--extend: {path} holds no run to lengthen; leave --extend out")
+            raise UsageError(
+                f"{named('extend')}: {path} holds no run to lengthen; leave {named('extend')} out"
+            )
         return requested
     if settings.threads is None:
         threads = stored.training.threads
@@ -288,11 +294,13 @@ def plan_run(
         longer = possible("; --extend lengthens a finished run", "")
         hint = longer if _is_length(difference) else ""
         raise UsageError(
-            f"--out {path}: it holds a run with other settings: {difference}; "
+            f"{named('out')} {path}: it holds a run with other settings: {difference}; "
             f"name another folder{hint}"
         )
     if not finished:
-        raise UsageError(f"--extend: {path} is not finished; finish it first with its own settings")
+        raise UsageError(
+            f"{named('extend')}: {path} is not finished; finish it first with its own settings"
+        )
     return _longer(path, stored, requested, settings, data)
 
 
@@ -318,7 +326,8 @@ def _longer(
         plan = replace(before.training, steps=stored.training.steps, threads=threads)
         if difference := _difference(path, stored, replace(before, training=plan), data):
             raise UsageError(
-                f"--extend: only the length may change, but {difference}; repeat the run's settings"
+                f"{named('extend')}: only the length may change, but {difference}; repeat the "
+                "run's settings"
             )
     if requested.budget is None:
         check_longer(stored, requested)
@@ -339,7 +348,7 @@ def check_longer(stored: RunConfig, config: RunConfig) -> None:
     """
     if config.training.steps <= stored.training.steps:
         raise UsageError(
-            f"--extend: {plural(config.training.steps, 'step')}: no more than the "
+            f"{named('extend')}: {plural(config.training.steps, 'step')}: no more than the "
             f"{stored.training.steps} made; give more"
         )
 
@@ -378,7 +387,7 @@ def fit_to_machine(
         wanted = plural(fewest, "step")
         hint = possible("give more, or a smaller --size or --batch-size", "give more")
         raise UsageError(
-            f"--budget {config.budget}: too short for {wanted} of {pace:.3g} s and one "
+            f"{named('budget')} {config.budget}: too short for {wanted} of {pace:.3g} s and one "
             f"validation of {validation_seconds(config):.1f} s; {hint}"
         )
     log.say(
@@ -388,7 +397,7 @@ def fit_to_machine(
     if int(steps) < FEW:
         log.say(
             f"only {plural(int(steps), 'step')}: the model will be undertrained; "
-            "give a longer --budget"
+            f"give a longer {named('budget')}"
         )
     return replace(config, training=replace(plan, steps=int(steps)), replan=True)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from undrift.advice import named
 from undrift.conditioning import ConditionEncoder
 from undrift.conditioning.labels import LabelEmbedding
 from undrift.conditioning.maps import MapEncoder
@@ -37,11 +38,16 @@ def copy_weights(source: Pipeline, learner: Learner) -> list[str]:
         UsageError: if the networks differ, or one is not a diffusion model's.
     """
     if not isinstance(source, DiffusionPipeline) or not isinstance(learner, DiffusionLearner):
-        raise UsageError("--init: only diffusion models start from one another; leave it out")
+        raise UsageError(
+            f"{named('init')}: only diffusion models start from one another; leave it out"
+        )
     _copy_all(source.denoiser.network, learner.networks["network"])
     ours, theirs = learner.networks["encoder"], source.encoder
     if not isinstance(ours, ConditionEncoder) or not isinstance(theirs, ConditionEncoder):
-        raise UsageError("--init: one of the runs has no condition encoder; start without --init")
+        raise UsageError(
+            f"{named('init')}: one of the runs has no condition encoder; start without "
+            f"{named('init')}"
+        )
     embeddings, known_embeddings = dict(ours.named_children()), dict(theirs.named_children())
     if "augment" in embeddings and "augment" in known_embeddings:
         _copy_all(known_embeddings["augment"], embeddings["augment"])
@@ -142,13 +148,15 @@ def _copy_all(source: nn.Module, target: nn.Module) -> None:
 def _copy_tensors(theirs: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> None:
     if difference := sorted(ours.keys() ^ theirs.keys()):
         raise UsageError(
-            f"--init: the networks differ ({difference[0]} is in one of them only); "
-            "train with the same --size, --network, labels and captions"
+            f"{named('init')}: the networks differ ({difference[0]} is in one of them only); "
+            f"train with the same {named('size')}, {named('network')}, labels and captions"
         )
     for name, tensor in ours.items():
         if tensor.shape != theirs[name].shape:
             raise UsageError(
-                f"--init: {name} is {tuple(theirs[name].shape)} there and {tuple(tensor.shape)} "
-                "here; train with the same --size, --channels and --network"
+                f"{named('init')}: {name} is {tuple(theirs[name].shape)} there and "
+                f"{tuple(tensor.shape)} "
+                f"here; train with the same {named('size')}, {named('channels')} and "
+                f"{named('network')}"
             )
         tensor.copy_(theirs[name])

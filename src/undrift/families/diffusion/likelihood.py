@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from undrift.advice import named
 from undrift.codec import Codec, Standardise, build_codec, codec_config
 from undrift.data import ImageSet
 from undrift.diffusion import SNR, LogSNR, Uniform
@@ -42,13 +43,15 @@ def for_likelihood(
     for name in ("flip", "augment"):
         if getattr(settings, name):
             raise UsageError(
-                f"--recipe likelihood: --{name} trains on images that are not in the data, whose "
+                f"{named('recipe')} likelihood: {named(name)} trains on images that are not in "
+                "the data, whose "
                 "likelihood would be less; leave it out"
             )
     if isinstance(model.network, TransformerConfig):
         raise UsageError(
-            f"--recipe likelihood: the {model.network.kind} has no Fourier features of its input "
-            "to separate levels of grey; leave --network out"
+            f"{named('recipe')} likelihood: the {model.network.kind} has no Fourier features of "
+            "its input "
+            f"to separate levels of grey; leave {named('network')} out"
         )
     grid = ValueGrid.of(data.report.histogram)
     codec = _of_one_scale(build_codec(model.codec))

@@ -129,7 +129,9 @@ def diffusion_recipe(request: RecipeRequest) -> tuple[Recipe, DiffusionConfig]:
         recipe = recipe_for(side, request.device, settings.network, request.budget)
     own = request.own_network
     if settings.penalty is not None:
-        raise UsageError("--penalty: a diffusion model has no gradient penalty; leave it out")
+        raise UsageError(
+            f"{named('penalty')}: a diffusion model has no gradient penalty; leave it out"
+        )
     model = DiffusionConfig(
         spec=request.spec,
         codec=codec_config(Standardise.fit(_spread(request.train))),

@@ -278,17 +278,19 @@ def _check(settings: TrainOptions) -> None:
         raise UsageError(f"{named('maps')}: {NO_MAPS}")
     if settings.network not in (None, "mlp"):
         raise UsageError(
-            f"--network {settings.network}: method {settings.method} builds its own; give mlp or "
+            f"{named('network')} {settings.network}: method {settings.method} builds its own; "
+            "give mlp or "
             "leave it out"
         )
     if settings.recipe != "images":
         raise UsageError(
-            f"--recipe {settings.recipe}: method {settings.method} has no likelihood to train "
+            f"{named('recipe')} {settings.recipe}: method {settings.method} has no likelihood to "
+            "train "
             "for; leave it out"
         )
     if settings.augment is not None and settings.augment > LARGEST:
         raise UsageError(
-            f"--augment {settings.augment:g}: method {settings.method} takes at most "
+            f"{named('augment')} {settings.augment:g}: method {settings.method} takes at most "
             f"{LARGEST:g}; beyond that augmentations show in what is generated"
         )
 
@@ -299,7 +301,8 @@ def _check_groups(settings: TrainOptions, group: int) -> None:
     sizes_of_groups = range(2, group + 1)
     if batch is not None and group > 1 and all(batch % size for size in sizes_of_groups):
         raise UsageError(
-            f"--batch-size {batch}: method {settings.method} compares images in groups of 2 to "
+            f"{named('batch_size')} {batch}: method {settings.method} compares images in groups "
+            "of 2 to "
             f"{group}; give a number that one of these divides"
         )
 
@@ -348,5 +351,5 @@ def _scaled(penalty: PenaltyConfig, factor: float, method: str) -> PenaltyConfig
     """
     weights = {name: getattr(penalty, name) for name in ("r1", "r2", "two_sided")}
     if not any(weights.values()):
-        raise UsageError(f"--penalty: method {method} has none; leave it out")
+        raise UsageError(f"{named('penalty')}: method {method} has none; leave it out")
     return replace(penalty, **{name: factor * weight for name, weight in weights.items()})
