@@ -21,6 +21,7 @@ from undrift.distillation import (
     FlowMapConfig,
     MatchingConfig,
     MeanFlowConfig,
+    ReflowConfig,
     few_step_times,
 )
 from undrift.errors import UsageError
@@ -45,6 +46,7 @@ METHODS = {
     "guided flow map": {"objective": FlowMapConfig(), "guidance": (1.0, 4.0)},
     "mean flow": {"objective": MeanFlowConfig()},
     "mean flow by jvp": {"objective": MeanFlowConfig(derivative="jvp")},
+    "reflow": {"objective": ReflowConfig(pairs=2)},
     "adversarial": {
         "objective": AdversarialFlowConfig(
             discriminator=R3GANConfig(width=8, group_width=4, full_stages=1)

@@ -15,6 +15,7 @@ from undrift.distillation.flow_map import FlowMapConfig, flow_map_losses
 from undrift.distillation.inputs import StudentInputs
 from undrift.distillation.matching import MatchingConfig, matching_losses
 from undrift.distillation.mean_flow import MeanFlowConfig, mean_flow_losses
+from undrift.distillation.reflow import ReflowConfig, reflow_losses, teachers_images
 from undrift.distillation.steps import few_step_times
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "FlowMapConfig",
     "MatchingConfig",
     "MeanFlowConfig",
+    "ReflowConfig",
     "StudentInputs",
     "carried",
     "consistency_losses",
@@ -35,5 +37,7 @@ __all__ = [
     "matching_losses",
     "mean_flow_losses",
     "noised",
+    "reflow_losses",
+    "teachers_images",
     "with_gradient_size",
 ]

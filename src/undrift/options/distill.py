@@ -22,10 +22,11 @@ class DistillOptions(FromRunOptions):
     """How a student is made of a trained diffusion model.
 
     Attributes:
-        method: how to distil: consistency, flow-map, mean-flow, adversarial-flow or
-            distribution-matching.
+        method: how to distil: consistency, flow-map, mean-flow, adversarial-flow,
+            distribution-matching or reflow.
         steps: passes of the network that an image takes: 1, 2 or 4, 2 by default; 1 of
-            adversarial-flow, any number up to 64 of flow-map and mean-flow.
+            adversarial-flow, any number up to 64 of flow-map, mean-flow and
+            reflow.
         images: real images to train on in all; excludes budget. Without both, half as many as the
             teacher was trained on.
         guidance: guidance scales to distil, as 1:4, of which samples may then take any; or one.

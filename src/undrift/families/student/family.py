@@ -31,6 +31,7 @@ _TITLES = {
     "mean-flow": "mean flow",
     "adversarial-flow": "adversarial flow",
     "distribution-matching": "distribution-matching student",
+    "reflow": "reflow student",
 }
 
 

@@ -11,6 +11,7 @@ from undrift.distillation import (
     FlowMapConfig,
     MatchingConfig,
     MeanFlowConfig,
+    ReflowConfig,
 )
 from undrift.errors import UsageError
 from undrift.families.diffusion.recipe import diffusion_recipe
@@ -29,6 +30,7 @@ OBJECTIVES: dict[str, type[MethodConfig]] = {
     "mean-flow": MeanFlowConfig,
     "adversarial-flow": AdversarialFlowConfig,
     "distribution-matching": MatchingConfig,
+    "reflow": ReflowConfig,
 }
 """Methods by their names."""
 

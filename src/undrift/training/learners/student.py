@@ -21,11 +21,14 @@ from undrift.distillation import (
     ConsistencyConfig,
     Estimate,
     MeanFlowConfig,
+    ReflowConfig,
     carried,
     consistency_losses,
     flow_map_losses,
     mean_flow_losses,
     noised,
+    reflow_losses,
+    teachers_images,
 )
 from undrift.errors import UsageError
 from undrift.networks import build_network, lay_out, memory_format
@@ -160,6 +163,15 @@ class StudentLearner:
         schedule, objective = self.config.schedule, self._path
         x0, device = drawn.x0, drawn.x0.device
         t = DenoisingObjective(objective.levels).times_at(schedule, drawn.quantiles).to(device)
+        if isinstance(objective, ReflowConfig):
+            x = teachers_images(
+                lambda x_t, t, s: self._taught(x_t, t, condition, scale),
+                drawn.noise,
+                objective.pairs,
+                schedule,
+            )
+            s = drawn.choice.to(device) * t
+            return reflow_losses(student, x, drawn.noise, (t, s), schedule)
         x_t = noised(x0, drawn.noise, t, schedule)
         along = x0
         if scale is not None or objective.direction == "teacher":

@@ -15,6 +15,7 @@ from undrift.distillation import (
     FlowMapConfig,
     MatchingConfig,
     MeanFlowConfig,
+    ReflowConfig,
     StudentInputs,
 )
 from undrift.errors import UsageError
@@ -26,7 +27,7 @@ from undrift.pipelines.student.model import student_condition
 from undrift.schema import check_ranges
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
-PathConfig = ConsistencyConfig | FlowMapConfig | MeanFlowConfig
+PathConfig = ConsistencyConfig | FlowMapConfig | MeanFlowConfig | ReflowConfig
 """Objectives that compare points of a path."""
 
 MethodConfig = PathConfig | AdversarialFlowConfig | MatchingConfig
