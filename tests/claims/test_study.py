@@ -20,9 +20,9 @@ from tests.comparison.fake_executor import TRIALS, option
 from tests.comparison.test_run import SPEED
 from tests.report.test_report import Page
 
-from undrift.claims import Study, make_part, run, run_study
+from undrift.claims import Study, control, make_part, run, run_study
 from undrift.claims.claims import CLAIMS
-from undrift.claims.comparisons import evaluated_as
+from undrift.claims.comparisons import CONDITIONS, evaluated_as, other_comparisons
 from undrift.claims.datasets import load_classes, rare_classes, tail_rows
 from undrift.claims.evidence import Evidence
 from undrift.claims.jobs import Job
@@ -117,6 +117,40 @@ def test_verdicts_follow_from_what_was_planted(made):
     assert accuracy == [f"classes at equal {k}, against {g}" for k in KINDS for g in GANS]
     stability = {part.name: part for part in claim(result, "stability").parts}
     assert "1 of 10 runs of r3gan failed, 0 of 10" in stability["against r3gan"].note
+
+
+def test_models_of_captions_and_numbers_stand_in_the_section_on_control(made, tmp_path):
+    folder, result, _, _ = made
+    study = Study("quick", str(tmp_path), text=True, numbers=("age",))
+    chosen = json.loads((folder / f"chosen-{QUICK.main.images}.json").read_text())
+    compared = other_comparisons(study, load_classes("digits"), chosen)[CONDITIONS]
+    followed = ("prompt_top1", "prompt_top5", "prompt_swap", "number_error")
+    assert compared.metrics[2:] == followed and not compared.conditional
+    assert "--text --numbers age" in " ".join(study.words)
+    main = result.comparisons["main"]
+    given = replace(
+        main,
+        metrics=("fd", *followed),
+        protocol=replace(main.protocol, text=True, numbers=("age",)),
+        budgets=[
+            replace(
+                budget,
+                methods=[
+                    replace(row, metrics={"prompt_top5": row.metrics["label_accuracy"]})
+                    for row in budget.methods
+                ],
+            )
+            for budget in main.budgets
+        ],
+    )
+    evidence = Evidence(QUICK, {**result.comparisons, CONDITIONS: given}, {})
+    seconds, images = control.tables(evidence)
+    assert seconds.heads == ("method", *followed, "seeds") and "captions and age" in seconds.note
+    assert [row[0] for row in images.rows] == ["diffusion", "r3gan", "dcgan", "real images"]
+    planted = next(row for row in main.budgets[1].methods if row.method == "r3gan")
+    mean = planted.metrics["label_accuracy"].value
+    assert images.rows[1][2].startswith(f"{mean:.3g} (") and images.rows[1][1] == "-"
+    assert control.tables(replace(evidence, comparisons=result.comparisons)) == []
 
 
 def test_what_is_finished_is_not_made_again(made):

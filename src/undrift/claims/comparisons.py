@@ -16,7 +16,7 @@ from undrift.results.comparison import ComparisonResult, Setting
 from undrift.runs.recipes import choose_device, resolve
 
 MAIN, SWEEP, TAIL, INPAINTING, SCALING = "main", "sweep", "tail", "filling", "scaling"
-LIKELIHOOD = "likelihood"
+LIKELIHOOD, CONDITIONS = "likelihood", "conditions"
 TOYS = ("ring8", "grid25")
 STACKED = "stacked"
 
@@ -74,6 +74,12 @@ def other_comparisons(study: Study, data: ImageSet, chosen: Chosen) -> dict[str,
         made[name] = _scaling(study, name, [size.sizes[len(size.sizes) // 2]], shorter)
     inpainted = [method for method in size.methods if method in INPAINTED]
     made[INPAINTING] = _unlabelled(study, INPAINTING, study.data, inpainted, size.inpainting)
+    if study.text or study.numbers:
+        given = _comparison(study, CONDITIONS, study.data, recipes_of(size.methods), size.main)
+        column, numbers = study.caption_column, study.numbers
+        made[CONDITIONS] = replace(
+            given, text=study.text, caption_column=column, numbers=numbers, conditional=False
+        )
     likely = [Method("likelihood", DIFFUSION, {"recipe": "likelihood"})]
     made[LIKELIHOOD] = replace(
         _comparison(study, LIKELIHOOD, study.data, likely, size.likelihood), parameters=None

@@ -8,16 +8,21 @@ from statistics import fmean
 import numpy as np
 from matplotlib.figure import Figure
 
-from undrift.claims.comparisons import DIFFUSION
+from undrift.claims.comparisons import CONDITIONS, DIFFUSION
 from undrift.claims.evidence import Evidence, Values
 from undrift.claims.figures import FAINT, Table, mean_of, methods_of, plot_trade_offs, row_of
 from undrift.comparison import verdicts
 from undrift.metrics.bounded import ANY, POSITIVE
+from undrift.metrics.catalogue import METRICS
 from undrift.report.figure import Chart, plain_ticks
 from undrift.report.pictures import Picture, strip
 from undrift.results.claims import Inpaintings, TradeOff
+from undrift.results.comparison import ComparisonProtocol
 from undrift.results.verdict import ClaimResult
 from undrift.wording import plural
+
+FOLLOWED = ("prompt_top1", "prompt_top5", "prompt_swap", "number_error")
+"""Metrics of captions and numbers."""
 
 
 def measure(evidence: Evidence) -> ClaimResult:
@@ -76,6 +81,44 @@ def pictures(evidence: Evidence) -> list[tuple[str, Picture]]:
 
 
 def tables(evidence: Evidence) -> list[Table]:
+    """Completions, and whether captions and numbers are followed; means over seeds."""
+    return [*_completions(evidence), *_followed(evidence)]
+
+
+def _followed(evidence: Evidence) -> list[Table]:
+    """Whether captions and numbers are followed, at each budget."""
+    compared = evidence.comparisons.get(CONDITIONS)
+    if compared is None:
+        return []
+    shown = [name for name in compared.metrics if name in FOLLOWED]
+    found = []
+    for budget in compared.budgets:
+        rows = {row.method: row for row in budget.methods}
+        lines = [
+            [
+                method,
+                *(mean_of(dict(rows[method].values(m)), METRICS[m].within) for m in shown),
+                str(rows[method].done),
+            ]
+            for method in methods_of(list(rows))
+        ]
+        real = [budget.floors.get(name) for name in shown]
+        lines.append(["real images", *("-" if x is None else f"{x:.3g}" for x in real), ""])
+        note = (
+            f"Models of {' and '.join(_given(compared.protocol))}, at {budget.words}; classes are "
+            "not given. A GAN takes the pooled encoding of a caption and the same features of a "
+            "number, in generator and discriminator. By chance prompt_top5 is 5 in 100 captions "
+            "and prompt_swap 0.5."
+        )
+        found.append(Table(("method", *shown, "seeds"), lines, note))
+    return found
+
+
+def _given(protocol: ComparisonProtocol) -> list[str]:
+    return [*(["captions"] if protocol.text else []), *protocol.numbers]
+
+
+def _completions(evidence: Evidence) -> list[Table]:
     """Fidelity, diversity and cost of completions, means over seeds."""
     found = evidence.of(Inpaintings)
     if not found:

@@ -67,6 +67,9 @@ class Study(ClaimsOptions):
         """The arguments of ``undrift`` for the same study."""
         words = ["claims", "--preset", self.preset, "--data", self.data, "--out", self.out]
         words += [] if self.mnist is None else ["--mnist", self.mnist]
+        words += ["--text"] if self.text else []
+        words += [] if self.caption_column is None else ["--caption-column", self.caption_column]
+        words += ["--numbers", *self.numbers] if self.numbers else []
         words += ["--scale", f"{self.scale:g}", "--seed", str(self.seed)]
         words += ["--workers", str(self.places)]
         words += [] if self.threads is None else ["--threads", str(self.threads)]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from undrift.advice import named
 from undrift.errors import UsageError
 from undrift.options.options import Options, at_least
-from undrift.options.train import check_threads
+from undrift.options.train import TrainOptions, check_threads, number_names
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,9 @@ class ClaimsOptions(Options):
         workers: runs at a time; by default one per core, up to four, and one on a GPU.
         threads: CPU threads of each run; by default the cores divided by the workers.
         device: where to compute.
+        text: also compare models of the captions in the data, in the section on control.
+        caption_column: columns that hold captions, as of `undrift train`.
+        numbers: also compare models of these columns of numbers there, as of `undrift train`.
     """
 
     preset: Literal["smoke", "quick", "full"] = "quick"
@@ -38,6 +44,11 @@ class ClaimsOptions(Options):
     workers: int | None = None
     threads: int | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    text: bool = False
+    caption_column: str | None = None
+    numbers: Annotated[
+        Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,5 +56,7 @@ class ClaimsOptions(Options):
         at_least("threads", self.threads, 1)
         at_least("seed", self.seed, 0)
         check_threads(self.threads)
+        object.__setattr__(self, "numbers", number_names(self.numbers))
+        TrainOptions(text=self.text, caption_column=self.caption_column)
         if self.scale <= 0:
             raise UsageError(f"{named('scale')} {self.scale}: wanted a number above 0")
