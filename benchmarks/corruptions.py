@@ -21,6 +21,7 @@ import undrift.data
 from undrift.metrics import Comparison, Images, sensitivity
 from undrift.metrics.features import open_extractor
 from undrift.metrics.sensitivity import EXPECTED
+from undrift.schema import to_plain
 
 SETS: dict[str, dict[str, Any]] = {
     "emoji": {"source": "emoji", "size": 32},
@@ -74,7 +75,7 @@ def main() -> None:
                     "fit_seconds": round(fitted, 1),
                     "test_seconds": round(tested, 1),
                     "unseen": {metric: found.unseen(metric) for metric in EXPECTED},
-                    **found.as_json(),
+                    **to_plain(found),
                 }
             )
             print(f"{name} {spec}: fitted in {fitted:.1f} s, tested in {tested:.1f} s")

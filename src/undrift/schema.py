@@ -13,10 +13,25 @@ import math
 import types
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from undrift.errors import UsageError, shown
+from undrift.json_types import JsonObject, JsonValue
 from undrift.names import did_you_mean
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 
@@ -47,7 +62,15 @@ def stored_key(field: dataclasses.Field[Any]) -> str:
     return field.metadata.get("key", field.name)
 
 
-def to_plain(value: Any) -> Any:  # noqa: ANN401 - plain data has no narrower type
+@overload
+def to_plain(value: DataclassInstance | Mapping[str, object]) -> JsonObject: ...
+
+
+@overload
+def to_plain(value: object) -> JsonValue: ...
+
+
+def to_plain(value: object) -> JsonValue:
     """Return ``value`` as dicts, lists, strings, numbers, booleans and None.
 
     Raises:
@@ -124,7 +147,7 @@ def one_of(kinds: tuple[type[T], ...], data: object, where: str) -> T:
     return cast(T, _union(kinds, data, where))
 
 
-def check_known(cls: type, data: Mapping[str, Any], where: str) -> None:
+def check_known(cls: type, data: Mapping[str, object], where: str) -> None:
     """Check the fields of ``cls`` that ``data`` has; a file of another version may have others.
 
     Args:
@@ -221,6 +244,8 @@ def _tuple(hints: tuple[Any, ...], data: object, where: str) -> tuple[object, ..
         hints = (hints[0],) * len(data)
     if len(hints) != len(data):
         raise _mismatch(where, data, f"a list of {len(hints)}")
+    if set(hints) <= {int, str} and list(map(type, data)) == list(hints):
+        return tuple(data)  # at once, where there may be a million
     return tuple(
         _value(hint, entry, f"{where}[{i}]")
         for i, (hint, entry) in enumerate(zip(hints, data, strict=True))

@@ -12,6 +12,7 @@ from undrift.metrics import Comparison, Images
 from undrift.metrics.features.pixels import PixelFeatures
 from undrift.metrics.features.texture import TextureFeatures
 from undrift.metrics.sensitivity import EXPECTED, Sensitivity, sensitivity
+from undrift.schema import from_plain, to_plain
 
 
 class Brightness:
@@ -121,4 +122,4 @@ def test_too_few_images_say_so():
 
 
 def test_json_and_back(blind):
-    assert Sensitivity.from_json(json.loads(json.dumps(blind.as_json()))) == blind
+    assert from_plain(Sensitivity, json.loads(json.dumps(to_plain(blind))), "") == blind

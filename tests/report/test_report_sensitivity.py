@@ -16,6 +16,7 @@ from undrift.report import write_report
 from undrift.report.sensitivity import seen_tables, with_samples
 from undrift.report.verdict import Verdict
 from undrift.results.evaluation import FirstMetrics
+from undrift.schema import to_plain
 
 LEARNED = Verdict("learned", "It has learned.")
 
@@ -112,7 +113,7 @@ def test_the_page_shows_what_each_metric_sees(tmp_path: Path):
     path = run / "evaluation" / "first.json"
     found = json.loads(path.read_text())
     space = space_of("fd", 0.6, noise=(0.61, 0.3, False), strong_noise=(9.0, 1.0, True))
-    found["sensitivity"] = [space.as_json()]
+    found["sensitivity"] = [to_plain(space)]
     found["metrics"]["fd"]["unseen"] = ["noise of 15%"]
     path.write_text(json.dumps(found))
     page = write_report(run).read_text()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
@@ -18,7 +18,7 @@ from undrift.cli.console import columns, following, make_console
 from undrift.cli.flags import parse, repeated
 from undrift.errors import ModelFileError, UsageError, shown
 from undrift.files.destination import LONGEST_PATH
-from undrift.files.reading import read_json
+from undrift.files.reading import mapping, read_mapping
 from undrift.names import did_you_mean
 from undrift.wording import duration, plural
 
@@ -261,8 +261,14 @@ def _metrics(path: Path) -> list[tuple[str, str]]:
     if not os.path.lexists(path):
         return []
     with _meaning(path):
-        metrics = read_json(path, ModelFileError, "restore or delete it")["metrics"].values()
-        return [(entry["name"], _value(entry["value"], entry.get("floor"))) for entry in metrics]
+        advice = "restore or delete it"
+        plain = read_mapping(path, ModelFileError, advice)
+        rows = []
+        for one in mapping(plain["metrics"], str(path), ModelFileError, advice).values():
+            entry = mapping(one, str(path), ModelFileError, advice)
+            value, floor = cast(float, entry["value"]), cast(float | None, entry.get("floor"))
+            rows.append((str(entry["name"]), _value(value, floor)))
+        return rows
 
 
 def _value(value: float, floor: float | None) -> str:

@@ -8,7 +8,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
@@ -47,6 +46,56 @@ class Settings:
     fit: Fit
     channels: int | None
     background: Colour | None
+
+
+@dataclass(frozen=True)
+class PixelFacts:
+    """What the pixels hold; counts are of images.
+
+    Attributes:
+        colourful: whose colours differ anywhere.
+        transparent: with transparency of their own.
+        constant: of one colour.
+        background: colour under transparency and in bars of padding; None: bars are black.
+        histogram: count of each value, 256 for each channel.
+    """
+
+    colourful: int
+    transparent: int
+    constant: int
+    background: Colour | None
+    histogram: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class ImageFacts(PixelFacts):
+    """What decoding found; counts are of images.
+
+    Attributes:
+        kept: rows of the source's candidates that are used; None: all.
+        rejected: rows of the others, each with the reason.
+        sizes: by width and height before resizing.
+        modes: by pixel format.
+        animated: of which one frame is used.
+        rotated: as their EXIF orientation says.
+        profiled: converted to sRGB.
+        remarks: by what is wrong beside the pixels.
+        enlarged: smaller than the data set's size.
+        padded: with bars.
+        scales: pixel format -> values that became 0 and 255.
+    """
+
+    kept: tuple[int, ...] | None
+    rejected: tuple[tuple[int, str], ...]
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    animated: int
+    rotated: int
+    profiled: int
+    remarks: dict[str, int]
+    enlarged: int
+    padded: int
+    scales: dict[str, tuple[float, float]]
 
 
 @dataclass(frozen=True)
@@ -101,7 +150,7 @@ def content_key(digests: Sequence[bytes], settings: Settings) -> str:
 
 def build_files(
     items: Sequence[Candidate], settings: Settings, progress: Progress | None, folder: Path
-) -> dict[str, Any]:
+) -> ImageFacts:
     """Decode encoded images into ``folder``; returns the facts."""
     with strict_warnings():
         headers = list(in_order(header_of, items))
@@ -141,24 +190,25 @@ def build_files(
     del wide
     (folder / "wide.raw").unlink()
     used = [header for i in kept if isinstance(header := headers[i], Header)]
-    return facts | {
-        "kept": kept,
-        "rejected": rejected,
-        "sizes": counted(dimensions(*header.size) for header in used),
-        "modes": counted(header.mode for header in used),
-        "animated": sum(header.animated for header in used),
-        "rotated": sum(header.rotated for header in used),
-        "profiled": sum(header.profiled for header in used),
-        "remarks": counted(remark for header in used for remark in header.remarks),
-        "enlarged": sum(enlarged(header.size, size, settings.fit) for header in used),
-        "padded": sum(barred(header.size, size, settings.fit) for header in used),
-        "scales": {mode: [scale.low, scale.high] for mode, scale in scales.items()},
-    }
+    return ImageFacts(
+        **vars(facts),
+        kept=tuple(kept),
+        rejected=tuple(rejected),
+        sizes=counted(dimensions(*header.size) for header in used),
+        modes=counted(header.mode for header in used),
+        animated=sum(header.animated for header in used),
+        rotated=sum(header.rotated for header in used),
+        profiled=sum(header.profiled for header in used),
+        remarks=counted(remark for header in used for remark in header.remarks),
+        enlarged=sum(enlarged(header.size, size, settings.fit) for header in used),
+        padded=sum(barred(header.size, size, settings.fit) for header in used),
+        scales={mode: (scale.low, scale.high) for mode, scale in scales.items()},
+    )
 
 
 def build_rows(
     rows: Rows, settings: Settings, progress: Progress | None, folder: Path
-) -> dict[str, Any]:
+) -> ImageFacts:
     """Bring rows of pixels to size and channels in ``folder``; returns the facts."""
     count, height, width, channels = rows.images.shape
     size = settings.size or default_size({(height, width): count})
@@ -172,19 +222,20 @@ def build_rows(
             report_progress(progress, i + 1, count)
     elif channels == 4:
         transparent = sum(int((c[..., 3] < 255).any((1, 2)).sum()) for _, c in chunks(wide))
-    return write_images(folder, wide, settings, transparent) | {
-        "kept": None,
-        "rejected": [],
-        "sizes": {dimensions(height, width): count},
-        "modes": {MODES[channels]: count},
-        "animated": 0,
-        "rotated": 0,
-        "profiled": 0,
-        "remarks": {},
-        "enlarged": count * enlarged((height, width), size, settings.fit),
-        "padded": count * barred((height, width), size, settings.fit),
-        "scales": {},
-    }
+    return ImageFacts(
+        **vars(write_images(folder, wide, settings, transparent)),
+        kept=None,
+        rejected=(),
+        sizes={dimensions(height, width): count},
+        modes={MODES[channels]: count},
+        animated=0,
+        rotated=0,
+        profiled=0,
+        remarks={},
+        enlarged=count * enlarged((height, width), size, settings.fit),
+        padded=count * barred((height, width), size, settings.fit),
+        scales={},
+    )
 
 
 @dataclass(frozen=True)
@@ -225,7 +276,7 @@ def placed(pixels: NDArray[np.uint8], size: tuple[int, int], fit: Fit, channels:
 
 def write_images(
     folder: Path, wide: NDArray[np.uint8], settings: Settings, transparent: int
-) -> dict[str, Any]:
+) -> PixelFacts:
     """Choose the channels, write ``images.npy`` and ``hashes.npy``, and count what the pixels hold.
 
     Args:
@@ -258,14 +309,14 @@ def write_images(
             flat = made.reshape(len(made), -1, channels)
             constant += int((flat == flat[:, :1]).all(axis=(1, 2)).sum())
     np.save(folder / "hashes.npy", hashes)
-    return {
-        "colourful": colourful,
-        "transparent": transparent,
-        "constant": constant,
+    return PixelFacts(
+        colourful=colourful,
+        transparent=transparent,
+        constant=constant,
         # Stored transparent, bars show the background; else they are black.
-        "background": list(background) if wide.shape[-1] == 4 and channels < 4 else None,
-        "histogram": histogram.tolist(),
-    }
+        background=background if wide.shape[-1] == 4 and channels < 4 else None,
+        histogram=tuple(map(tuple, histogram.tolist())),
+    )
 
 
 def chunks(images: NDArray[np.uint8]) -> Iterator[tuple[int, NDArray[np.uint8]]]:

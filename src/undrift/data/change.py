@@ -1,11 +1,11 @@
-"""What changed in a data set between two looks at it, counted in images."""
+"""What changed in a data set since it was read last, counted in images."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from undrift.data.report import DataReport
+from undrift.json_types import JsonValue
 from undrift.names import printable
 from undrift.wording import plural
 
@@ -13,7 +13,7 @@ _SHOWN = 3
 """Names, classes or splits that are listed."""
 
 
-def changed(then: Mapping[str, Any], now: DataReport) -> str:
+def changed(then: Mapping[str, JsonValue], now: DataReport) -> str:
     """Say how the images differ: how many there were, which are gone, which are new.
 
     Args:

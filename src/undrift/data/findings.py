@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from undrift.data.report import DataReport
 from undrift.data.reporting import scarcity
 from undrift.errors import shortened
+from undrift.json_types import JsonObject
 from undrift.wording import plural
 
 EXAMPLES = 3
@@ -33,7 +33,7 @@ def finding_lines(report: DataReport, *, training: bool = False) -> list[str]:
     return lines + [f"warning: {line}" for line in report.warnings if line not in hidden]
 
 
-def findings(report: DataReport | None) -> dict[str, Any] | None:
+def findings(report: DataReport | None) -> JsonObject | None:
     """Return the same in full as plain data, for a result; None where no data set was loaded."""
     if report is None:
         return None

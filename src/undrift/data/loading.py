@@ -18,6 +18,7 @@ from undrift.advice import possible
 from undrift.arguments import checked
 from undrift.data.building import (
     Candidate,
+    ImageFacts,
     Progress,
     Settings,
     build_files,
@@ -147,7 +148,7 @@ def load(
 class Loaded:
     """Decoded images and what the source said about those that are used."""
 
-    decoded: Decoded
+    decoded: Decoded[ImageFacts]
     names: tuple[str, ...]
     labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
@@ -168,7 +169,7 @@ def load_rows(
     """Bring rows of pixels through the cache."""
     shape = np.array(rows.images.shape, np.int64).tobytes()
     key = content_key([shape, digest(np.ascontiguousarray(rows.images).tobytes())], settings)
-    decoded = cached(key, lambda folder: build_rows(rows, settings, progress, folder))
+    decoded = cached(key, lambda folder: build_rows(rows, settings, progress, folder), ImageFacts)
     count = len(rows.images)
     return Loaded(
         decoded=decoded,
@@ -202,12 +203,12 @@ def load_files(
     if not readable:
         raise too_broken(set_aside, 0, bad_limit, where)
     key = content_key([item.digest for item in readable], settings)
-    decoded = cached(key, lambda folder: build_files(readable, settings, progress, folder))
-    set_aside += [
-        SetAside(readable[i].entry.name, reason) for i, reason in decoded.facts["rejected"]
-    ]
+    decoded = cached(
+        key, lambda folder: build_files(readable, settings, progress, folder), ImageFacts
+    )
+    set_aside += [SetAside(readable[i].entry.name, reason) for i, reason in decoded.facts.rejected]
     set_aside.sort(key=lambda item: item.name)
-    kept = [readable[i].entry for i in decoded.facts["kept"]]
+    kept = [readable[i].entry for i in decoded.facts.kept or ()]
     if len(set_aside) > bad_limit * (len(set_aside) + len(kept)):
         raise too_broken(set_aside, len(kept), bad_limit, where)
     labels, class_names = labels_of(files, kept)

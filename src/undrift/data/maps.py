@@ -12,7 +12,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +33,13 @@ said."""
 
 VERSION = 1
 """Raise it whenever the same maps would be read in another way."""
+
+
+@dataclass(frozen=True)
+class _MapFacts:
+    """What the cache says of a map: see `PairedMap.values`."""
+
+    values: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,18 +202,17 @@ class _Reading:
         digests = list(in_order(lambda pair: digest(self._bytes(pair)), self.pairs))
         settings = Settings(self.size, self.fit, None, None)
         words = json.dumps(["map", VERSION, self.request.pixels, images_key]).encode()
-        entry = cached(content_key([digest(words), *digests], settings), self._build)
-        values = tuple(tuple(int(part) for part in value) for value in entry.facts["values"])
-        return PairedMap(self.request, entry.images, values, entry.hashes)
+        entry = cached(content_key([digest(words), *digests], settings), self._build, _MapFacts)
+        return PairedMap(self.request, entry.images, entry.facts.values, entry.hashes)
 
-    def _build(self, folder: Path) -> dict[str, Any]:
+    def _build(self, folder: Path) -> _MapFacts:
         with strict_warnings():
             values = self._values()
             resized = list(in_order(lambda pair: self._fitted(pair, bool(values)), self.pairs))
         maps = np.stack(resized)
         np.save(folder / "images.npy", maps)
         np.save(folder / "hashes.npy", np.array([pixel_hash(one) for one in maps], np.uint64))
-        return {"values": [list(value) for value in values]}
+        return _MapFacts(values)
 
     def _values(self) -> tuple[tuple[int, ...], ...]:
         """Values of classes, in order; () of numbers. Checks every map."""

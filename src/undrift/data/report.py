@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from undrift.data.captions import CaptionCounts
 from undrift.data.sources.source import SetAside
+from undrift.json_types import JsonObject
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class DataReport:
     padded: int
     background: tuple[int, int, int] | None
     scales: dict[str, tuple[float, float]]
-    settings: dict[str, Any]
+    settings: JsonObject
     notes: tuple[str, ...]
     warnings: tuple[str, ...]
     fingerprint: str
@@ -111,6 +111,6 @@ class DataReport:
     numeric: dict[str, tuple[float, float]] = field(default_factory=dict)
     numbers: tuple[str, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Return the report as plain dicts, lists, numbers and text."""
         return asdict(self)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from undrift.data.building import counted
+from undrift.data.building import ImageFacts, counted
 from undrift.data.cache import Decoded
 from undrift.data.captions import count_captions
 from undrift.data.report import DataReport, Duplicates
 from undrift.data.scatter import on_plane
 from undrift.data.sources.source import SetAside
 from undrift.data.splits import Splits, straddling
+from undrift.json_types import JsonObject
 from undrift.wording import dimensions, plural
 
 FEW_IMAGES = 200
@@ -39,7 +39,7 @@ class Found:
 
     source: str
     kind: str
-    decoded: Decoded
+    decoded: Decoded[ImageFacts]
     labels: NDArray[np.int64] | None
     class_names: tuple[str, ...]
     captions: tuple[tuple[str, ...], ...] | None
@@ -49,7 +49,7 @@ class Found:
     ignored: dict[str, int]
     source_notes: tuple[str, ...]
     source_warnings: tuple[str, ...]
-    settings: dict[str, Any]
+    settings: JsonObject
     fingerprint: str
     listed: bool
     numeric: dict[str, tuple[float, float]]
@@ -60,22 +60,22 @@ def make_report(found: Found) -> DataReport:
     """Return the report on ``found``."""
     facts = found.decoded.facts
     count, height, width, channels = found.decoded.images.shape
-    histogram = np.array(facts["histogram"], np.int64)
+    histogram = np.array(facts.histogram, np.int64)
     mean, std = moments(histogram)
     colours = histogram[:3] if channels == 4 else histogram
-    background = facts["background"]
+    background = facts.background
     report = DataReport(
         source=found.source,
         kind=found.kind,
         count=count,
         size=(height, width),
         channels=channels,
-        sizes=facts["sizes"],
-        modes=facts["modes"],
+        sizes=facts.sizes,
+        modes=facts.modes,
         value_levels=int((colours.sum(axis=0) > 0).sum()),
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
-        histogram=tuple(tuple(row) for row in facts["histogram"]),
+        histogram=facts.histogram,
         classes=class_counts(found),
         captioned=sum(bool(texts) for texts in found.captions or ()),
         captions=count_captions(found.captions),
@@ -88,21 +88,21 @@ def make_report(found: Found) -> DataReport:
         set_aside=found.set_aside,
         ignored=sum(found.ignored.values()),
         ignored_kinds=counted(found.ignored),
-        colourful=facts["colourful"],
-        transparent=facts["transparent"],
-        constant=facts["constant"],
-        animated=facts["animated"],
-        rotated=facts["rotated"],
-        profiled=facts["profiled"],
-        remarks=facts["remarks"],
-        enlarged=facts["enlarged"],
-        padded=facts["padded"],
-        background=tuple(background)
-        if background is not None and (facts["transparent"] or facts["padded"])
+        colourful=facts.colourful,
+        transparent=facts.transparent,
+        constant=facts.constant,
+        animated=facts.animated,
+        rotated=facts.rotated,
+        profiled=facts.profiled,
+        remarks=facts.remarks,
+        enlarged=facts.enlarged,
+        padded=facts.padded,
+        background=background
+        if background is not None and (facts.transparent or facts.padded)
         else None,
         scales={
             {"F": "float", "I": "32-bit"}[mode]: (low, high)
-            for mode, (low, high) in facts["scales"].items()
+            for mode, (low, high) in facts.scales.items()
         },
         settings=found.settings,
         notes=(),

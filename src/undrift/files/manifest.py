@@ -15,18 +15,24 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, TypeGuard, cast
 
 from undrift.errors import ModelFileError, shown
 from undrift.files.filesystem import LOCAL, Filesystem
 from undrift.files.reading import open_regular, parse_json, unreadable
+from undrift.json_types import JsonObject, JsonValue
 
 NAME = "MANIFEST.json"
 SCHEMA = 1
 _FILE = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
-Facts = dict[str, Any]
-"""A file's ``bytes`` and ``sha256``."""
+
+class Facts(TypedDict):
+    """A file's size and hash."""
+
+    bytes: int
+    sha256: str
+
 
 Listing = dict[str, Facts]
 """File name -> its facts."""
@@ -158,7 +164,7 @@ def read_manifest(
         if found[key] != wanted:
             text = f"belongs to {key} {shown(found[key])}, not to {key} {wanted}"
             raise fault(path, text, advice)
-    return Manifest(directory, found["files"], advice, filesystem)
+    return Manifest(directory, cast(Listing, found["files"]), advice, filesystem)
 
 
 def listed(directory: Path) -> frozenset[str]:
@@ -194,7 +200,7 @@ def _read(path: Path, advice: str, filesystem: Filesystem) -> bytes:
         raise unreadable(path, error, ModelFileError, advice) from error
 
 
-def _well_formed(found: object, about: Mapping[str, int]) -> bool:
+def _well_formed(found: JsonValue, about: Mapping[str, int]) -> TypeGuard[JsonObject]:
     if not isinstance(found, dict) or found.keys() != {"schema", "files", *about}:
         return False
     files = found["files"]

@@ -16,9 +16,9 @@ import os
 import re
 import stat
 from pathlib import Path
-from typing import Any
 
 from undrift.errors import UndriftError, one_line, shown
+from undrift.json_types import JsonObject, JsonValue
 
 LARGEST_TEXT = 256 * 2**20
 """Bytes; a JSON file above this is refused unread."""
@@ -114,7 +114,7 @@ def unreadable(
 
 def read_json(
     path: str | os.PathLike[str], error: Failure, advice: str, *, limit: int = LARGEST_TEXT
-) -> Any:  # noqa: ANN401 - any JSON
+) -> JsonValue:
     """What a JSON file says; see `parse_json`.
 
     Raises:
@@ -124,7 +124,7 @@ def read_json(
     return parse_json(data, str(path), error, advice)
 
 
-def read_mapping(path: str | os.PathLike[str], error: Failure, advice: str) -> dict[str, Any]:
+def read_mapping(path: str | os.PathLike[str], error: Failure, advice: str) -> JsonObject:
     """What a JSON file of one object says; see `parse_json`.
 
     Raises:
@@ -133,7 +133,7 @@ def read_mapping(path: str | os.PathLike[str], error: Failure, advice: str) -> d
     return mapping(read_json(path, error, advice), str(path), error, advice)
 
 
-def mapping(value: object, where: str, error: Failure, advice: str) -> dict[str, Any]:
+def mapping(value: object, where: str, error: Failure, advice: str) -> JsonObject:
     """``value``, which has to be a mapping.
 
     Raises:
@@ -144,7 +144,7 @@ def mapping(value: object, where: str, error: Failure, advice: str) -> dict[str,
     return value
 
 
-def parse_json(data: bytes | str, where: str, error: Failure, advice: str) -> Any:  # noqa: ANN401
+def parse_json(data: bytes | str, where: str, error: Failure, advice: str) -> JsonValue:
     """What JSON says, strictly: no key twice, no NaN or infinity, no number that no field has.
 
     Args:
@@ -189,7 +189,7 @@ def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is no number that JSON knows")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     found = dict(pairs)
     if len(found) < len(pairs):
         seen: set[str] = set()

@@ -9,7 +9,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from undrift.errors import one_line
-from undrift.files.reading import Failure, parse_json, read_bytes
+from undrift.files.reading import Failure, mapping, parse_json, read_bytes
 
 _LENGTH = 8
 """Bytes in front of the header that say how long it is, little-endian."""
@@ -44,5 +44,7 @@ def read_tensors(
     data = read_bytes(path, error, advice)
     tensors = parse_tensors(data, str(path), error, advice)
     length = int.from_bytes(data[:_LENGTH], "little")
-    header = parse_json(data[_LENGTH : _LENGTH + length], str(path), error, advice)
-    return tensors, header.get("__metadata__") or {}
+    text = data[_LENGTH : _LENGTH + length]
+    header = mapping(parse_json(text, str(path), error, advice), str(path), error, advice)
+    entries = mapping(header.get("__metadata__") or {}, str(path), error, advice)
+    return tensors, {name: str(value) for name, value in entries.items()}

@@ -16,6 +16,7 @@ import yaml
 
 from undrift.errors import one_line, shortened, shown
 from undrift.files.reading import DEEPEST, Failure, integer, read_bytes
+from undrift.json_types import JsonObject, JsonValue
 
 LARGEST = 16 * 2**20
 """Bytes; a YAML file above this is refused unread."""
@@ -29,7 +30,7 @@ _SCALARS = ("str", "timestamp", "value", "merge")
 """Types of plain scalars that are taken as the text that they are."""
 
 
-def read_yaml(path: str | os.PathLike[str], error: Failure, advice: str) -> Any:  # noqa: ANN401
+def read_yaml(path: str | os.PathLike[str], error: Failure, advice: str) -> JsonValue:
     """What a YAML file says.
 
     Raises:
@@ -38,7 +39,7 @@ def read_yaml(path: str | os.PathLike[str], error: Failure, advice: str) -> Any:
     return parse_yaml(read_bytes(path, error, advice, limit=LARGEST), str(path), error, advice)
 
 
-def parse_yaml(data: bytes, where: str, error: Failure, advice: str) -> Any:  # noqa: ANN401
+def parse_yaml(data: bytes, where: str, error: Failure, advice: str) -> JsonValue:
     """What YAML says, None for an empty text.
 
     Args:
@@ -57,7 +58,7 @@ def parse_yaml(data: bytes, where: str, error: Failure, advice: str) -> Any:  # 
         raise error(f"{where}: not YAML ({reason}); {advice}") from fault
 
 
-def _document(events: Iterator[Any]) -> Any:  # noqa: ANN401 - plain data
+def _document(events: Iterator[Any]) -> JsonValue:
     builder = _Builder()
     documents = 0
     for event in events:
@@ -80,8 +81,8 @@ class _Builder:
     """
 
     def __init__(self) -> None:
-        self.value: Any = None
-        self._open: list[list[Any] | _Mapping] = []
+        self.value: JsonValue = None
+        self._open: list[list[JsonValue] | _Mapping] = []
         self._count = 0
         self._constructor = yaml.constructor.SafeConstructor()
         self._resolver = yaml.resolver.Resolver()
@@ -110,7 +111,7 @@ class _Builder:
         closed = self._open.pop()
         self._place(closed.found if isinstance(closed, _Mapping) else closed, None)
 
-    def _place(self, value: object, event: yaml.NodeEvent | None) -> None:
+    def _place(self, value: JsonValue, event: yaml.NodeEvent | None) -> None:
         if not self._open:
             self.value = value
         elif isinstance(self._open[-1], _Mapping):
@@ -118,7 +119,7 @@ class _Builder:
         else:
             self._open[-1].append(value)
 
-    def _scalar(self, event: yaml.ScalarEvent) -> object:
+    def _scalar(self, event: yaml.ScalarEvent) -> JsonValue:
         text = event.value
         if event.tag is not None or not event.implicit[0]:
             return text
@@ -139,11 +140,11 @@ class _Mapping:
     """A mapping that is being read: key and value take turns."""
 
     def __init__(self) -> None:
-        self.found: dict[str, object] = {}
+        self.found: JsonObject = {}
         self.wants_key = True
         self._key = ""
 
-    def add(self, value: object, event: yaml.NodeEvent | None) -> None:
+    def add(self, value: JsonValue, event: yaml.NodeEvent | None) -> None:
         """Take in a key, or the value of the last one."""
         if self.wants_key:
             self._key = str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -221,7 +221,7 @@ def prompt_swap_floor(c: Comparison) -> float:
     """Share of held-out images that are nearer to their own caption than to one with a swap."""
     if not c.held_out:
         raise UsageError("the image-text model was trained on the reference; hold images out")
-    own: Sequence[str] = c.reference.captions or ()
+    own: list[str] = list(c.reference.captions or ())
     other = swapped_captions(own, c.seen.captions or (), c.seed)
     rows = np.array([i for i, caption in enumerate(other) if caption != own[i]], np.int64)
     if not len(rows):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import Field, asdict, dataclass, replace
+from dataclasses import Field, dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol, TypeVar
 
 from undrift.errors import UsageError, shown
+from undrift.json_types import JsonValue
 from undrift.metrics.kernel import SubsetDistance
 from undrift.metrics.memorization import Pair
 from undrift.schema import from_plain, optional
@@ -264,21 +265,6 @@ class Sensitivity:
                 return one
         return None
 
-    def as_json(self) -> dict[str, Any]:
-        """Plain JSON, which `from_json` reads."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> Sensitivity:
-        """The inverse of `as_json`.
-
-        Raises:
-            KeyError: a field is missing.
-            TypeError: a field too many.
-        """
-        responses = tuple(Response(**one) for one in record["responses"])
-        return cls(**{**record, "responses": responses})
-
 
 @dataclass(frozen=True)
 class FeatureSpace:
@@ -398,7 +384,7 @@ def floor_notes(reasons: Mapping[str, str | None]) -> list[str]:
     ]
 
 
-def read_measurements(kind: type[Measured], plain: Mapping[str, Any], where: str) -> Measured:
+def read_measurements(kind: type[Measured], plain: Mapping[str, JsonValue], where: str) -> Measured:
     """The inverse of `undrift.schema.to_plain` for a dataclass with results of metrics.
 
     Args:

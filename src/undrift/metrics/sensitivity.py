@@ -41,6 +41,7 @@ from undrift.metrics.jackknife import GROUPS, groups, half_width
 from undrift.metrics.memorization import assign_cells
 from undrift.metrics.results import Measurements, Response, Sensitivity
 from undrift.randomness import generator
+from undrift.schema import from_plain, to_plain
 
 _log = logging.getLogger("undrift")
 
@@ -152,8 +153,9 @@ def _cached(comparison: Comparison, names: Sequence[str], renamed: str) -> Sensi
     path = features_directory() / f"sensitivity-{digest.hexdigest()[:24]}.json"
     if path.exists():
         try:
-            return Sensitivity.from_json(read_mapping(path, ModelFileError, "delete it"))
-        except (ModelFileError, KeyError, TypeError) as error:
+            plain = read_mapping(path, ModelFileError, "delete it")
+            return from_plain(Sensitivity, plain, str(path))
+        except (ModelFileError, UsageError) as error:
             _log.warning("the cached %s is damaged (%s): measuring it again", path, error)
     found = sensitivity(comparison, names)
     if renamed:
@@ -161,7 +163,7 @@ def _cached(comparison: Comparison, names: Sequence[str], renamed: str) -> Sensi
         found = replace(found, real={renamed: found.real["fd"]}, responses=responses)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, json.dumps(found.as_json(), indent=1).encode(), durable=False)
+        write_file(path, json.dumps(to_plain(found), indent=1).encode(), durable=False)
     except OSError as error:
         _log.warning("what metrics see is not cached: %s cannot be written (%s)", path, error)
     return found

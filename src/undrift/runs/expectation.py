@@ -27,7 +27,7 @@ from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import ModelFileError
 from undrift.families import family_of
-from undrift.files.reading import read_mapping
+from undrift.files.reading import mapping, read_mapping
 from undrift.metrics.variety import effective_dimensions, spread_rows
 from undrift.runs.configuration import RunConfig
 from undrift.wording import dimensions, duration, plural
@@ -232,5 +232,9 @@ def two_digits(value: float) -> int:
 
 
 @cache
-def _rule() -> Mapping[str, float]:
-    return read_mapping(TABLE, ModelFileError, "install undrift anew")["rule"]
+def _rule() -> dict[str, float]:
+    advice = "install undrift anew"
+    rule = mapping(
+        read_mapping(TABLE, ModelFileError, advice)["rule"], str(TABLE), ModelFileError, advice
+    )
+    return {name: value for name, value in rule.items() if isinstance(value, float | int)}

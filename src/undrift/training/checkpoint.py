@@ -19,7 +19,6 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import safetensors.torch
 import torch
@@ -33,6 +32,7 @@ from undrift.files.lock import FileLock
 from undrift.files.manifest import Listing, Manifest
 from undrift.files.reading import mapping, parse_json
 from undrift.files.tensors import parse_tensors
+from undrift.json_types import JsonObject, JsonValue
 
 STATE = "state.json"
 _SUFFIX = ".safetensors"
@@ -72,7 +72,7 @@ class Checkpoint:
 
     step: int
     tensors: dict[str, dict[str, Tensor]]
-    state: dict[str, Any]
+    state: JsonObject
     skipped: tuple[Skip, ...] = ()
 
 
@@ -102,7 +102,7 @@ class CheckpointStore:
         return sorted(int(m[1]) for m in matches if m and step_name(int(m[1])) == m[0])
 
     def save(
-        self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, Any]
+        self, step: int, tensors: Mapping[str, Mapping[str, Tensor]], state: Mapping[str, JsonValue]
     ) -> int:
         """Write a checkpoint durably, or leave everything as it was.
 
@@ -159,7 +159,7 @@ class CheckpointStore:
         }
         return Checkpoint(step, tensors, state)
 
-    def load_state(self, step: int) -> dict[str, Any]:
+    def load_state(self, step: int) -> JsonObject:
         """Read and verify only the plain data of one checkpoint.
 
         Raises:
@@ -252,7 +252,7 @@ class CheckpointStore:
         self,
         staging: Path,
         tensors: Mapping[str, Mapping[str, Tensor]],
-        state: Mapping[str, Any],
+        state: Mapping[str, JsonValue],
     ) -> Listing:
         """Write every file but the manifest; return the manifest's listing of them."""
         contents: dict[str, Callable[[], bytes]] = {STATE: lambda: manifest.canonical(state)}
@@ -314,7 +314,7 @@ def _parse_tensors(files: Manifest, name: str) -> dict[str, Tensor]:
     return parse_tensors(files.read(name), where, ModelFileError, files.advice)
 
 
-def _parse_state(files: Manifest) -> dict[str, Any]:
+def _parse_state(files: Manifest) -> JsonObject:
     where = str(files.directory / STATE)
     state = parse_json(files.read(STATE), where, ModelFileError, files.advice)
     return mapping(state, where, ModelFileError, files.advice)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from undrift.conditioning import Condition
 from undrift.data.loader import Batch
 from undrift.errors import UsageError
+from undrift.json_types import JsonValue
 from undrift.pipelines import Pipeline
 from undrift.pipelines.diffusion.one_step import OneStep
 from undrift.randomness import Draws
@@ -138,7 +139,7 @@ class Learner(Protocol):
 
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, JsonValue]:
         """Entries of a ``validation`` event, measured on held-out images; perhaps none.
 
         Args:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch.optim import Optimizer
 from undrift.data.loader import Batch, BatchSource, HeldOut
 from undrift.data.order import Order
 from undrift.errors import ModelFileError, UsageError
+from undrift.json_types import JsonValue
 from undrift.pipelines import Pipeline
 from undrift.randomness import Draws, key
 from undrift.schema import from_plain, to_plain
@@ -44,7 +45,7 @@ from undrift.training.snapshots import SnapshotStore, snapshot_due
 class Observer(Protocol):
     """Callbacks of the loop; only the first rank has one."""
 
-    def event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+    def event(self, name: str, **entries: JsonValue) -> None:
         """Record an event of the run."""
         ...
 
@@ -392,7 +393,7 @@ class Trainer:
             self.save()
         raise stop.error(f"stopped after step {self.step} of {self.plan.steps}, checkpoint saved")
 
-    def _event(self, name: str, **entries: Any) -> None:  # noqa: ANN401 - any JSON
+    def _event(self, name: str, **entries: JsonValue) -> None:
         if self._observer is not None:
             self._observer.event(name, **entries)
 

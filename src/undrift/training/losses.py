@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
+from undrift.json_types import JsonObject
 from undrift.training.learner import Loss
 
 BINS = 10
@@ -57,7 +57,7 @@ class LossLog:
         """Leave time that went into looking out of the training rate."""
         self._excluded += seconds
 
-    def summary(self, batch_size: int, waited: float, phases: int = 1) -> dict[str, Any]:
+    def summary(self, batch_size: int, waited: float, phases: int = 1) -> JsonObject:
         """Entries of a ``train`` event; starts a new interval.
 
         Args:
@@ -68,7 +68,7 @@ class LossLog:
         now = time.perf_counter()
         seconds = max(1e-9, now - self._since - self._excluded)
         main = self._phases[self._main]
-        entries = {
+        entries: JsonObject = {
             **main.entries(),
             "images_per_second": main.steps * batch_size / seconds,
             "data_wait": max(0.0, waited - self._waited) / seconds,
@@ -92,7 +92,7 @@ class _PhaseLog:
     rate: float = 0.0
     steps: int = 0
 
-    def entries(self) -> dict[str, Any]:
+    def entries(self) -> dict[str, float]:
         losses = torch.cat([loss.per_sample for loss in self.losses]).double().cpu()
         return {
             "loss": float(losses.mean()),
@@ -108,7 +108,7 @@ class _PhaseLog:
         }
 
 
-def _by_level(found: list[Loss]) -> dict[str, Any]:
+def _by_level(found: list[Loss]) -> JsonObject:
     """Mean loss in each bin of log-SNR; None where a bin is empty."""
     if "log_snr" not in found[0].statistics:
         return {}

@@ -20,8 +20,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -64,7 +63,7 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            updates = self._updates(group)
+            updates = self._updates(group["params"], group["momentum"])
             rate = group["lr"]
             for batch in _by_shape(updates):
                 matrices = torch.stack([updates[parameter] for parameter in batch])
@@ -76,11 +75,10 @@ class Muon(torch.optim.Optimizer):
                     parameter.add_(direction.view(parameter.shape), alpha=-rate * scale)  # (4)
         return loss
 
-    def _updates(self, group: dict[str, Any]) -> dict[Parameter, Tensor]:
+    def _updates(self, parameters: Sequence[Parameter], momentum: float) -> dict[Parameter, Tensor]:
         """Matrix U of eq. (2) for every parameter with a gradient."""
-        momentum = group["momentum"]
         updates = {}
-        for parameter in group["params"]:
+        for parameter in parameters:
             if parameter.grad is None:
                 continue
             state = self.state[parameter]

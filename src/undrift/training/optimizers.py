@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -166,7 +166,7 @@ def load_optimizer_tensors(
     """
     owners = {p: o for o in optimizers for group in o.param_groups for p in group["params"]}
     parameters = {name: p for name, p in named_parameters if p in owners}
-    restored: dict[Parameter, dict[str, Any]] = {}
+    restored: dict[Parameter, dict[str, Tensor]] = {}
     for full, value in tensors.items():
         name, _, key = full.rpartition(".")
         if name not in parameters:

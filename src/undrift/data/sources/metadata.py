@@ -17,11 +17,11 @@ import io
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from undrift.data.sources.source import DEFAULT, Columns, Ranges, as_number
 from undrift.errors import DataError, one_line, shortened, shown
 from undrift.files.reading import parse_json
+from undrift.json_types import JsonObject
 from undrift.names import normalised
 from undrift.options.maps import COLUMN
 from undrift.wording import plural
@@ -165,7 +165,7 @@ def label_table(text: str, where: str) -> Table | None:
     return Table(rows)
 
 
-def jsonl_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def jsonl_rows(text: str, where: str) -> Iterator[tuple[int, JsonObject]]:
     """Yield (line, object) for every line that is not blank."""
     # Not splitlines(): it also cuts at U+2028 and kin, which JSON strings may hold.
     for number, line in enumerate(io.StringIO(text, newline="\n"), start=1):
@@ -177,7 +177,7 @@ def jsonl_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
         yield number, values
 
 
-def csv_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def csv_rows(text: str, where: str) -> Iterator[tuple[int, JsonObject]]:
     """Yield (line, columns) for every row below the header; an empty cell counts as absent."""
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
@@ -197,7 +197,7 @@ def csv_rows(text: str, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def metadata_row(
-    line: int, values: dict[str, Any], where: str, column: str, captions: Sequence[str]
+    line: int, values: JsonObject, where: str, column: str, captions: Sequence[str]
 ) -> Row:
     """Check one row, its label in ``column`` and its captions in ``captions``.
 

@@ -12,7 +12,6 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
@@ -21,8 +20,9 @@ from undrift.errors import ModelFileError
 from undrift.files.cache import cache_directory
 from undrift.files.durable import write_file
 from undrift.files.manifest import facts
-from undrift.files.reading import read_bytes, read_json
+from undrift.files.reading import read_bytes, read_mapping
 from undrift.files.tensors import parse_tensors
+from undrift.json_types import JsonValue
 
 _log = logging.getLogger("undrift")
 
@@ -48,7 +48,7 @@ def read(directory: Path, key: str) -> dict[str, Tensor] | None:
     if not record_path.exists():
         return None
     try:
-        record = read_json(record_path, ModelFileError, "delete it")
+        record = read_mapping(record_path, ModelFileError, "delete it")
         blob = read_bytes(weights_path, ModelFileError, "delete it")
         if record["key"] != key or record["sha256"] != facts(blob)["sha256"]:
             raise ValueError("hash does not match")
@@ -58,7 +58,9 @@ def read(directory: Path, key: str) -> dict[str, Tensor] | None:
         return None
 
 
-def write(directory: Path, key: str, tensors: Mapping[str, Tensor], notes: dict[str, Any]) -> None:
+def write(
+    directory: Path, key: str, tensors: Mapping[str, Tensor], notes: Mapping[str, JsonValue]
+) -> None:
     """Store ``tensors`` under ``key`` with ``notes`` in the JSON; a full disk is only reported."""
     record_path, weights_path = _paths(directory, key)
     blob = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})

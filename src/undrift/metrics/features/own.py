@@ -144,7 +144,7 @@ def torchscript_features(
             f"{path} is no TorchScript file: wanted one made by torch.jit.save"
         ) from error
 
-    def call(block: NDArray[np.uint8]) -> Any:
+    def call(block: NDArray[np.uint8]) -> object:
         with torch.no_grad():
             return module(_channels_first(block).to(device))
 
@@ -188,7 +188,7 @@ def onnx_features(path: Path, example: NDArray[np.uint8]) -> OwnFeatures:
         )
     name, kind = inputs[0].name, kinds[inputs[0].type]
 
-    def call(block: NDArray[np.uint8]) -> Any:
+    def call(block: NDArray[np.uint8]) -> object:
         levels = np.ascontiguousarray(block.transpose(0, 3, 1, 2)).astype(kind)
         return session.run(None, {name: levels})[0]
 

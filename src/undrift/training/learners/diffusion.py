@@ -6,7 +6,6 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -30,6 +29,7 @@ from undrift.diffusion import (
     parameterization,
 )
 from undrift.errors import UsageError
+from undrift.json_types import JsonObject, JsonValue
 from undrift.likelihood import BoundMethod, Scorer, ValueGrid
 from undrift.likelihood.learned import LearnedSchedule, VariationalConfig, VariationalObjective
 from undrift.limits import WIDEST
@@ -238,7 +238,7 @@ class DiffusionLearner:
     @torch.no_grad()
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, JsonValue]:
         """Error of x_0 per noise level, with the same noise every time, beside the best Gaussian's.
 
         Args:
@@ -282,7 +282,7 @@ class DiffusionLearner:
             by_image.append(torch.stack([each.flatten(1).mean(1) for each in squared]).double())
         right, *wrong = torch.stack(by_image, dim=1)  # (L, N) each
         deviations = right.std(1, correction=0).tolist()
-        result: dict[str, Any] = {
+        result: JsonObject = {
             "log_snr": log_snr.tolist(),
             "losses": errors,
             "standard_errors": [deviation / math.sqrt(count) for deviation in deviations],

@@ -14,7 +14,6 @@ import copy
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from undrift.conditioning import Condition, ConditionEncoder
 from undrift.data.augmentation import flip_half
 from undrift.data.loader import Batch
 from undrift.gan import AdaptiveProbability, interpolated, transformed, two_sided, zero_centred
+from undrift.json_types import JsonValue
 from undrift.networks import Context, lay_out
 from undrift.networks.gan import build_discriminator, build_generator
 from undrift.pipelines import GANPipeline, Pipeline
@@ -131,7 +131,7 @@ class GANLearner:
     @torch.no_grad()
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, JsonValue]:
         """GAN training diagnostics; see `gan_diagnostics`.
 
         Args:

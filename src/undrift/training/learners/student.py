@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from undrift.distillation import (
     teachers_images,
 )
 from undrift.errors import UsageError
+from undrift.json_types import JsonValue
 from undrift.networks import build_network, lay_out, memory_format
 from undrift.pipelines import DiffusionPipeline, Pipeline, StudentPipeline
 from undrift.pipelines.diffusion.one_step import OneStep
@@ -235,7 +235,7 @@ class StudentLearner:
     @torch.no_grad()
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, JsonValue]:
         """Mean loss on held-out images at the gap of a finished run, with the same noise always.
 
         Returns:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from undrift.distillation import (
     with_gradient_size,
 )
 from undrift.errors import UsageError
+from undrift.json_types import JsonValue
 from undrift.metrics.kernel import kernel_distance
 from undrift.networks import lay_out
 from undrift.networks.gan import build_discriminator
@@ -48,7 +48,7 @@ class RivalLearner(StudentLearner):
     @torch.no_grad()
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
-    ) -> Mapping[str, Any]:
+    ) -> Mapping[str, JsonValue]:
         """Kernel distance of samples to held-out images, with the same noise every time.
 
         Returns:
