@@ -81,6 +81,8 @@ def test_the_same_command_finds_its_run_and_other_maps_are_another(
     assert main(words) == 0
     printed = capsys.readouterr().out
     assert "finished" in printed
+    shown = "--map mask=FILE edges@PICTURE lowres@PICTURE"
+    assert printed.splitlines()[-1].endswith(shown)
     words.remove("lowres:2")
     assert main(words) == 2
     assert "data.maps was ['mask', 'edges', 'lowres:2']" in capsys.readouterr().err

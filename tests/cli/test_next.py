@@ -95,7 +95,7 @@ CASES = {
     "train": (
         train.TrainCommand,
         {"images": None, "steps": None},
-        lambda asked: ["sample", *train._next(asked, Path("run"))],
+        lambda asked: ["sample", *sample.drawing(asked, Path("run"))],
         set(),
         ONLY - {"device", "threads"},
     ),
@@ -154,7 +154,7 @@ CASES = {
         {"images": None},
         lambda asked: ["sample", *compare._next(asked, "diffusion-1m-0")],
         set(),
-        {"n", "seed", "batch_size", "threads", "out"},
+        {"n", "seed", "batch_size", "threads", "out", "numbers", "maps"},
     ),
 }
 COMMANDS = {

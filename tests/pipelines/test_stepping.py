@@ -185,6 +185,7 @@ def test_a_threshold_needs_a_space_of_pixels(of_latents):
     [
         ({"sampler": "dopri5", "steps": 4}, "steps 4 with sampler 'dopri5'"),
         ({"sampler": "dopri5", "grid": "karras"}, "grid 'karras' with sampler 'dopri5'"),
+        ({"grid": "euler"}, "unknown grid 'euler': that is a sampler, give it as sampler; choose"),
         ({"sampler": "dopri5", "trajectory": 2}, "trajectory with sampler 'dopri5'"),
         ({"sampler": "dopri5", "analytic_first_step": True}, "analytic first step with sampler"),
         ({"sampler": "dopri5", "tolerance": 0.0}, "number above 0"),

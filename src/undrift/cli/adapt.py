@@ -7,7 +7,7 @@ from pathlib import Path
 
 from undrift.cli.console import following, make_console
 from undrift.cli.dispatch import first_rank
-from undrift.cli.flags import parse, repeated
+from undrift.cli.flags import parse
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options import AdaptOptions, AdaptSources
@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> None:
     if command.out is not None:
         writable_folder("--out", Path(command.out))
 
-    from undrift.cli.sample import Sample
+    from undrift.cli.sample import trained
     from undrift.workflows.adapt import adapt_run
 
     made = adapt_run(command.target, command.data, command, console=console)
@@ -59,5 +59,4 @@ def run(arguments: list[str]) -> None:
         pipeline = AdapterPipeline.read(made.pipeline, None)
         pipeline.merged().save_pretrained(made.directory / "merged")
         console.print(f"merged  {made.directory / 'merged'}")
-    drawing = repeated(command, Sample, keep=("device", "threads"), target=made.directory)
-    console.print(following("undrift", "sample", *drawing))
+    console.print(following("undrift", "sample", *trained(command, made.directory)))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from undrift.cli.console import following, make_console
-from undrift.cli.flags import parse, repeated
+from undrift.cli.flags import parse
 from undrift.files.destination import writable_folder
 from undrift.options import DistillOptions, DistillSources
 
@@ -36,10 +36,9 @@ def run(arguments: list[str]) -> None:
     if command.out is not None:
         writable_folder("--out", Path(command.out))
 
-    from undrift.cli.sample import Sample
+    from undrift.cli.sample import trained
     from undrift.workflows.distill import distill_run
 
     made = distill_run(command.target, command, console=console)
     console.print(made.summary)
-    drawing = repeated(command, Sample, keep=("device", "threads"), target=made.directory)
-    console.print(following("undrift", "sample", *drawing))
+    console.print(following("undrift", "sample", *trained(command, made.directory)))

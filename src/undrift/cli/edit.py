@@ -12,7 +12,6 @@ import tyro
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
 from undrift.cli.flags import (
-    ProcessFlags,
     at_least,
     family_settings,
     finite,
@@ -21,11 +20,20 @@ from undrift.cli.flags import (
     refuse_empty,
     repeated,
 )
-from undrift.cli.inpaint import BESIDE, SHOWN, Inpaint, counted, inpaint, labels_of
+from undrift.cli.inpaint import (
+    BESIDE,
+    SHOWN,
+    EditingFlags,
+    Inpaint,
+    counted,
+    inpaint,
+    labels_of,
+    opened,
+    warning_lines,
+)
 from undrift.cli.spread import SPREAD, calibrated, covered, random_rows, write_spread
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
-from undrift.options.options import WeightsOptions
 from undrift.wording import images_of, plural
 
 if TYPE_CHECKING:
@@ -45,7 +53,7 @@ SETTINGS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edit(ProcessFlags, WeightsOptions):
+class Edit(EditingFlags):
     """Make images from images: others like them, or what a masked, blurred or small one was.
 
     No model is trained for it. One of --strength, --like, --operator and --mask says what to do.
@@ -193,25 +201,18 @@ def run(arguments: list[str]) -> None:
     writable_folder("--out", out)
 
     import numpy as np
-    import torch
 
     import undrift.data
     from undrift.data.findings import finding_lines
-    from undrift.evaluation.target import load_for, open_target, part_of
+    from undrift.evaluation.target import load_for, part_of
     from undrift.files.document import Document
     from undrift.pipelines import SampleFolder, image_grid
-    from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
+    from undrift.pipelines.numbers import OutOfRangeWarning, parse_numbers
     from undrift.pipelines.png import encode_png
     from undrift.runs.images import refuse_runs
-    from undrift.runs.recipes import choose_device
 
-    if flags.threads is not None:
-        torch.set_num_threads(flags.threads)
     numbers = parse_numbers(flags.numbers) if flags.numbers else None
-    target = open_target(flags.target, ema=flags.ema, weights=flags.weights)
-    if target.pipeline is None:
-        raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
-    pipeline = target.pipeline.to(choose_device(flags.device))
+    target, pipeline = opened(flags, flags.target)
     if pipeline.editing is None:
         raise UsageError(f"{flags.target}: {pipeline.noun} cannot edit images")
     settings = family_settings(pipeline.editing, flags, SETTINGS, pipeline.noun)
@@ -233,10 +234,8 @@ def run(arguments: list[str]) -> None:
     if flags.operator is not None and not as_they_are:
         images = _measured(truth, flags.operator, flags.noise or 0.0, flags.seed)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
-    for line in finding_lines(data.report):
+    for line in (*finding_lines(data.report), *warning_lines(numbers, pipeline)):
         console.print(line)
-    for line in out_of_range(numbers, pipeline.spec):
-        console.print(f"warning: {line}")
     command = command_line("edit", arguments)
     total = len(images) * flags.variants
     given = {
@@ -312,24 +311,15 @@ def _check_method(flags: Edit, out: Path, command: str) -> None:
         raise UsageError(f"--out {out}: it holds {path.name} already; name another folder")
     writable_folder("--out", out)
 
-    import torch
-
     from undrift.evaluation.saving import json_bytes
     from undrift.evaluation.self_calibration import self_calibrate
-    from undrift.evaluation.target import open_target
     from undrift.files.durable import write_output
     from undrift.pipelines.labels import parse_labels
     from undrift.pipelines.masks import read_mask
     from undrift.pipelines.numbers import parse_numbers
-    from undrift.runs.recipes import choose_device
 
     console = make_console(quiet=flags.quiet)
-    if flags.threads is not None:
-        torch.set_num_threads(flags.threads)
-    target = open_target(flags.target, ema=flags.ema, weights=flags.weights)
-    if target.pipeline is None:
-        raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
-    pipeline = target.pipeline.to(choose_device(flags.device))
+    target, pipeline = opened(flags, flags.target)
     classes = pipeline.spec.class_names
     if flags.labels == ("given",) and "given" not in classes:
         raise UsageError(

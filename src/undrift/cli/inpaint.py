@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from undrift.data import ImageSet
+    from undrift.evaluation.target import Target
     from undrift.pipelines import Labels, Pipeline, Progress, Samples
+    from undrift.pipelines.numbers import GivenNumbers
     from undrift.pipelines.request import Keywords
 
 SETTINGS = (
@@ -50,7 +52,12 @@ _HIDDEN = 128  # grey
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inpaint(ProcessFlags, WeightsOptions):
+class EditingFlags(ProcessFlags, WeightsOptions):
+    """Flags of commands that edit images of a model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inpaint(EditingFlags):
     """Inpaint masked regions of images, several times each; the rest stays as it is.
 
     A diffusion model was never trained for it. A GAN searches for latents whose images agree with
@@ -180,23 +187,16 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     writable_folder("--out", out)
 
     import numpy as np
-    import torch
 
     from undrift.data.findings import finding_lines
-    from undrift.evaluation.target import load_for, open_target, part_of
+    from undrift.evaluation.target import load_for, part_of
     from undrift.pipelines import SampleFolder, image_grid
     from undrift.pipelines.masks import read_mask
-    from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
+    from undrift.pipelines.numbers import OutOfRangeWarning, parse_numbers
     from undrift.pipelines.png import encode_png
-    from undrift.runs.recipes import choose_device
 
     numbers = parse_numbers(flags.numbers) if flags.numbers else None
-    if flags.threads is not None:
-        torch.set_num_threads(flags.threads)
-    subject = open_target(flags.target, ema=flags.ema, weights=flags.weights)
-    if subject.pipeline is None:
-        raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
-    pipeline = subject.pipeline.to(choose_device(flags.device))
+    subject, pipeline = opened(flags, flags.target)
     height, width, _ = subject.shape
     mask = read_mask(flags.mask or "", height, width)
     data, source = load_for(subject, flags.data)
@@ -207,10 +207,8 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
         rows, others = order[: flags.n], order[flags.n :]
     images = part.take(rows)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
-    for line in finding_lines(data.report):
+    for line in (*finding_lines(data.report), *warning_lines(numbers, pipeline)):
         console.print(line)
-    for line in out_of_range(numbers, pipeline.spec):
-        console.print(f"warning: {line}")
     given = {
         "variants": flags.variants,
         "prompts": list(flags.prompt) or None,
@@ -259,6 +257,33 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     if bounds is not None and flags.interval is not None:
         console.print(covered(images, bounds, flags.interval, mask))
     console.print(f"wrote {out / BESIDE}")
+
+
+def opened(flags: EditingFlags, target: str) -> tuple[Target, Pipeline]:
+    """The target and its pipeline, with the weights, device and threads of ``flags``.
+
+    Raises:
+        UsageError: samples, which have no pipeline.
+        ModelFileError: no model there, or a damaged one.
+    """
+    import torch
+
+    from undrift.evaluation.target import open_target
+    from undrift.runs.recipes import choose_device
+
+    if flags.threads is not None:
+        torch.set_num_threads(flags.threads)
+    found = open_target(target, ema=flags.ema, weights=flags.weights)
+    if found.pipeline is None:
+        raise UsageError(f"{target}: these are samples; name a run or a pipeline")
+    return found, found.pipeline.to(choose_device(flags.device))
+
+
+def warning_lines(numbers: GivenNumbers, pipeline: Pipeline) -> list[str]:
+    """A line for each number out of the range of the training data."""
+    from undrift.pipelines.numbers import out_of_range
+
+    return [f"warning: {line}" for line in out_of_range(numbers, pipeline.spec)]
 
 
 def _next(flags: Inpaint) -> list[str]:

@@ -37,6 +37,9 @@ from undrift.options.options import WeightsOptions
 from undrift.wording import plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from undrift.conditioning import MapSpec
     from undrift.pipelines import Pipeline, Progress, SampleFolder, Samples
     from undrift.pipelines.request import Keywords
 
@@ -259,6 +262,23 @@ def run(arguments: list[str]) -> None:
     if npz is not None:
         console.print(f"wrote {npz}")
     console.print(following("undrift", "sample", *_next(given)))
+
+
+def drawing(command: object, run: Path, maps: Sequence[MapSpec] = ()) -> list[str]:
+    """The words by which samples are drawn from ``run`` on the processor of ``command``."""
+    paths = tuple(
+        f"{one.name}=FILE" if one.source == "paired" else f"{one.name}@PICTURE" for one in maps
+    )
+    changes = {"target": run, "maps": paths or None}
+    return repeated(command, Sample, keep=("device", "threads"), **changes)
+
+
+def trained(command: object, run: Path) -> list[str]:
+    """`drawing` from a run that has just been trained, with the maps that its model takes."""
+    from undrift.runs.directory import RunDirectory
+    from undrift.runs.loading import configuration_of
+
+    return drawing(command, run, configuration_of(RunDirectory(run)).model.spec.maps)
 
 
 def _next(flags: Sample) -> list[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from undrift.cli.console import columns, following, make_console
 from undrift.cli.dispatch import first_rank
-from undrift.cli.flags import parse, repeated
+from undrift.cli.flags import parse
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options import TrainOptions, TrainSources
@@ -96,20 +96,14 @@ def run(arguments: list[str]) -> None:
         console.print(following("undrift", "train", *words))
         return
 
+    from undrift.cli.sample import trained
     from undrift.workflows.planning import find_start
     from undrift.workflows.train import train_run
 
     start = find_start(command.data, command, command.out, command.config, command.resume)
     made = train_run(start, command, console=console)
     console.print(made.summary)
-    console.print(following("undrift", "sample", *_next(command, made.directory)))
-
-
-def _next(command: TrainCommand, run: Path) -> list[str]:
-    """The words by which samples are drawn from the run on the same processor."""
-    from undrift.cli.sample import Sample
-
-    return repeated(command, Sample, keep=("device", "threads"), target=run)
+    console.print(following("undrift", "sample", *trained(command, made.directory)))
 
 
 def _print_config(command: TrainCommand) -> None:

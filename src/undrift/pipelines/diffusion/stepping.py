@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from undrift.advice import named
 from undrift.arguments import shown
 from undrift.diffusion import Denoiser
 from undrift.errors import UsageError
@@ -16,7 +17,16 @@ from undrift.pipelines.diffusion.learned import Learned, LearnedSampler
 from undrift.pipelines.diffusion.settings import DiffusionSettings, Grid
 from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.whole_number import MOST_STEPS, within
-from undrift.sampling import ADAPTIVE, Solver, adaptive_name, from_times, parse_grid, solver
+from undrift.sampling import (
+    ADAPTIVE,
+    GRIDS,
+    SAMPLERS,
+    Solver,
+    adaptive_name,
+    from_times,
+    parse_grid,
+    solver,
+)
 from undrift.sampling import grid as make_grid
 from undrift.sampling.learned import Tabled
 
@@ -226,6 +236,12 @@ def _spacing(
     """The number of steps and the grid, each from the other or the spec where it is not given."""
     if grid is None or isinstance(grid, str):
         name = spec.grid if grid is None else grid
+        if name in (*SAMPLERS, *ADAPTIVE):
+            raise UsageError(
+                f"unknown grid {name!r}: that is a sampler, give it as {named('sampler')}; "
+                "choose from "
+                f"{', '.join(GRIDS)}"
+            )
         parse_grid(name)
         return spec.steps if steps is None else steps, name
     times = from_times(grid)
