@@ -298,6 +298,11 @@ ODD_WORDS = {
     r"(?<!stored_as\(\")ledgers?": "budget",
     r"exhibits?": "contrast, figure",
     r"zygote": "fork server",
+    r"(?<!\")judged?|judges|judging": "evaluate, measure; discriminator",
+    r"(?<![\"'.])asked|asks": "requested, evaluated",
+    r"told|tells?": "passed, reported, distinguished",
+    r"heard|hears": "conditioning inputs",
+    r"holes|look_seconds": "masked region; validation",
 }
 """Words that the glossary (`docs/reference/glossary.md`) has others for."""
 

@@ -247,7 +247,7 @@ def test_a_lossy_codec_has_no_likelihood():
 
 
 def test_half_precision_is_refused_and_the_callers_is_left_out():
-    with pytest.raises(UsageError, match="the network is asked in bfloat16"):
+    with pytest.raises(UsageError, match="the network is evaluated in bfloat16"):
         replace(scorer(BoundMethod(points=2)), dtype=torch.bfloat16)
     weight = torch.full((1, 1), 0.3)
     asked = []

@@ -89,7 +89,7 @@ class Sample(ProcessFlags, WeightsOptions):
         tolerance: of dopri5 and dpmpp_adaptive, in place of steps: the error of a step, where the
             data varies by 1; less is slower and closer to the exact solution. 0.001 by default.
         analytic_first_step: answer the first evaluation without the network, which in pure noise
-            can tell next to nothing; one evaluation less.
+            is uninformative; one evaluation less.
         guidance: classifier-free guidance scale; 1 is off, more makes labels and prompts plainer
             and images more alike. The model's own by default, 1.
         guide_with: guide away from a weaker model of the same data, in place of this one without

@@ -111,7 +111,7 @@ class Scorer:
     proposal: Proposal | None = None
 
     def __post_init__(self) -> None:
-        refuse_narrow("the network is asked", self.dtype)
+        refuse_narrow("the network is evaluated", self.dtype)
 
     def __call__(
         self,

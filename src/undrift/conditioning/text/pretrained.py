@@ -59,7 +59,7 @@ class PretrainedText(TextKind):
         width: channels of an encoded token; a multiple of ``heads``.
         layers: trained behind it.
         heads: of their attention.
-        kind: tells it from a vocabulary in a file.
+        kind: distinguishes it from a vocabulary in a file.
     """
 
     source: str = field(repr=False)
