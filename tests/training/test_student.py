@@ -21,6 +21,7 @@ from undrift.distillation import (
     FlowMapConfig,
     MatchingConfig,
     MeanFlowConfig,
+    ProgressiveConfig,
     ReflowConfig,
     few_step_times,
 )
@@ -47,6 +48,8 @@ METHODS = {
     "mean flow": {"objective": MeanFlowConfig()},
     "mean flow by jvp": {"objective": MeanFlowConfig(derivative="jvp")},
     "reflow": {"objective": ReflowConfig(pairs=2)},
+    "progressive": {"objective": ProgressiveConfig(first=8)},
+    "guided progressive": {"objective": ProgressiveConfig(first=8), "guidance": (1.0, 4.0)},
     "adversarial": {
         "objective": AdversarialFlowConfig(
             discriminator=R3GANConfig(width=8, group_width=4, full_stages=1)
@@ -187,6 +190,20 @@ def test_draws_of_guidance_fill_their_range():
     Trainer(made, plan(steps=3), images, world=ALONE).run(StopSignals())
     scales = torch.cat(seen)
     assert 1 <= scales.min() < 1.5 and 3.5 < scales.max() <= 4 and len(scales.unique()) == 48
+
+
+def test_a_later_stage_learns_from_the_student_as_it_was():
+    images = digits()
+    made = student(images, objective=ProgressiveConfig(first=8))  # to 2 steps: two stages
+    began = [p.clone() for p in made.networks["before"].parameters()]
+    trainer = Trainer(made, plan(steps=4), images, world=ALONE)
+    trainer.run(StopSignals(), until=2)
+    assert all(map(torch.equal, made.networks["before"].parameters(), began))
+    was = [p.clone() for p in made.networks["network"].parameters()]
+    trainer.run(StopSignals())
+    assert all(map(torch.equal, made.networks["before"].parameters(), was))
+    assert not all(map(torch.equal, made.networks["network"].parameters(), was))
+    assert int(made.buffers.stage) == 1 and made.pipeline().few_steps == (2,)
 
 
 def test_validation_is_the_same_every_time():

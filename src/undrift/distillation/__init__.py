@@ -15,6 +15,11 @@ from undrift.distillation.flow_map import FlowMapConfig, flow_map_losses
 from undrift.distillation.inputs import StudentInputs
 from undrift.distillation.matching import MatchingConfig, matching_losses
 from undrift.distillation.mean_flow import MeanFlowConfig, mean_flow_losses
+from undrift.distillation.progressive import (
+    ProgressiveConfig,
+    progressive_losses,
+    two_steps,
+)
 from undrift.distillation.reflow import ReflowConfig, reflow_losses, teachers_images
 from undrift.distillation.steps import few_step_times
 
@@ -25,6 +30,7 @@ __all__ = [
     "FlowMapConfig",
     "MatchingConfig",
     "MeanFlowConfig",
+    "ProgressiveConfig",
     "ReflowConfig",
     "StudentInputs",
     "carried",
@@ -37,7 +43,9 @@ __all__ = [
     "matching_losses",
     "mean_flow_losses",
     "noised",
+    "progressive_losses",
     "reflow_losses",
     "teachers_images",
+    "two_steps",
     "with_gradient_size",
 ]

@@ -23,7 +23,7 @@ class DistillOptions(FromRunOptions):
 
     Attributes:
         method: how to distil: consistency, flow-map, mean-flow, adversarial-flow,
-            distribution-matching or reflow.
+            distribution-matching, reflow or progressive.
         steps: passes of the network that an image takes: 1, 2 or 4, 2 by default; 1 of
             adversarial-flow, any number up to 64 of flow-map, mean-flow and
             reflow.

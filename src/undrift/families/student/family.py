@@ -32,6 +32,7 @@ _TITLES = {
     "adversarial-flow": "adversarial flow",
     "distribution-matching": "distribution-matching student",
     "reflow": "reflow student",
+    "progressive": "progressive student",
 }
 
 

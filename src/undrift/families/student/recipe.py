@@ -11,6 +11,7 @@ from undrift.distillation import (
     FlowMapConfig,
     MatchingConfig,
     MeanFlowConfig,
+    ProgressiveConfig,
     ReflowConfig,
 )
 from undrift.errors import UsageError
@@ -31,6 +32,7 @@ OBJECTIVES: dict[str, type[MethodConfig]] = {
     "adversarial-flow": AdversarialFlowConfig,
     "distribution-matching": MatchingConfig,
     "reflow": ReflowConfig,
+    "progressive": ProgressiveConfig,
 }
 """Methods by their names."""
 

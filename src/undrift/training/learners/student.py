@@ -52,7 +52,7 @@ LONGEST_END = 0.999
 
 
 @dataclass(frozen=True, eq=False)
-class _Noised:
+class NoisedBatch:
     """Clean images of a batch and what is drawn for them.
 
     Attributes:
@@ -131,12 +131,16 @@ class StudentLearner:
         """Losses of the rows of ``batch``."""
         x0, condition = self._clean(batch, draws)
         noise = draws.normal("noise", tuple(x0.shape[1:])).to(x0.device)
-        quantiles = DenoisingObjective(self._path.levels).quantiles(draws)
+        quantiles = self._quantiles(draws)
         scale = self._scales(draws)
         student = self._estimate(self._denoiser, self._encoder, condition, len(x0), scale)
-        batch_draws = _Noised(x0, noise, quantiles, draws.uniform("end"))
+        batch_draws = NoisedBatch(x0, noise, quantiles, draws.uniform("end"))
         losses = self._losses(student, batch_draws, condition, scale, progress.fraction)
         return Loss(losses)
+
+    def _quantiles(self, draws: Draws) -> Tensor:
+        """Quantiles of the noise levels of these rows, (B,) float64."""
+        return DenoisingObjective(self._path.levels).quantiles(draws)
 
     def _clean(self, batch: Batch, draws: Draws) -> tuple[Tensor, Condition]:
         """Images of ``batch`` in the model's space, and their condition, some of it dropped."""
@@ -154,7 +158,7 @@ class StudentLearner:
     def _losses(
         self,
         student: Estimate,
-        drawn: _Noised,
+        drawn: NoisedBatch,
         condition: Condition,
         scale: Tensor | None,
         fraction: float,
@@ -252,7 +256,7 @@ class StudentLearner:
         quantiles = (torch.arange(count, dtype=torch.float64) + 0.5) / count
         order = torch.randperm(count, generator=made)
         choice = torch.rand(count, generator=made, dtype=torch.float64)
-        drawn = _Noised(x0, noise, quantiles[order], choice)
+        drawn = NoisedBatch(x0, noise, quantiles[order], choice)
         spec = self.config.spec.condition()
         given = condition_at(spec, condition, rows, pixels, self._seed)
         model = pipeline_as(pipeline, StudentPipeline).model

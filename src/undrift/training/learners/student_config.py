@@ -15,6 +15,7 @@ from undrift.distillation import (
     FlowMapConfig,
     MatchingConfig,
     MeanFlowConfig,
+    ProgressiveConfig,
     ReflowConfig,
     StudentInputs,
 )
@@ -30,7 +31,7 @@ from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 PathConfig = ConsistencyConfig | FlowMapConfig | MeanFlowConfig | ReflowConfig
 """Objectives that compare points of a path."""
 
-MethodConfig = PathConfig | AdversarialFlowConfig | MatchingConfig
+MethodConfig = PathConfig | AdversarialFlowConfig | MatchingConfig | ProgressiveConfig
 
 
 @dataclass(frozen=True)
@@ -90,10 +91,12 @@ class StudentConfig:
         fingerprint = "" if self.teacher is None else self.teacher.fingerprint
         inputs = StudentInputs(self.guidance, end=self.objective.end)
         facts = StudentFacts(self.method, self.objective.steps, inputs, teacher=fingerprint)
-        if not isinstance(self.objective, MatchingConfig):
+        if not isinstance(self.objective, MatchingConfig | ProgressiveConfig):
             return facts
         level = self.objective.level * build_codec(self.codec).sigma_data
-        return replace(facts, steps=tuple(sorted({1, self.spec.steps})), level=level)
+        matching = isinstance(self.objective, MatchingConfig)
+        steps = {1, self.spec.steps} if matching else {self.spec.steps}
+        return replace(facts, steps=tuple(sorted(steps)), level=level)
 
     @property
     def condition(self) -> ConditionSpec:

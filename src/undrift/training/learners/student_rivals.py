@@ -15,6 +15,7 @@ from undrift.diffusion import Denoiser, DenoisingObjective, EDMWeight
 from undrift.distillation import (
     AdversarialFlowConfig,
     MatchingConfig,
+    ProgressiveConfig,
     difference_penalty,
     discriminator_losses,
     few_step_times,
@@ -36,6 +37,7 @@ from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipe
 from undrift.training.learners.gan import frozen, named
 from undrift.training.learners.student import VALIDATION_IMAGES, StudentLearner
 from undrift.training.learners.student_config import StudentConfig
+from undrift.training.learners.student_progressive import ProgressiveStudentLearner
 from undrift.training.optimizers import AdamWConfig
 
 FEWEST = 4
@@ -235,4 +237,6 @@ def student_learner(
             return AdversarialStudentLearner(config, objective, seed, device, teacher)
         case MatchingConfig() as objective:
             return MatchingStudentLearner(config, objective, seed, device, teacher)
+        case ProgressiveConfig() as objective:
+            return ProgressiveStudentLearner(config, objective, seed, device, teacher)
     return StudentLearner(config, seed, device, teacher)

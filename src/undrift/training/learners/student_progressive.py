@@ -1,0 +1,101 @@
+"""A student whose number of steps is halved stage by stage, each time from what it was."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from undrift.conditioning import Condition
+from undrift.data.loader import Batch
+from undrift.diffusion import Denoiser
+from undrift.distillation import (
+    Estimate,
+    ProgressiveConfig,
+    few_step_times,
+    noised,
+    progressive_losses,
+    two_steps,
+)
+from undrift.errors import UsageError
+from undrift.pipelines import DiffusionPipeline
+from undrift.randomness import Draws
+from undrift.training.learner import Loss, Progress
+from undrift.training.learners.student import NoisedBatch, StudentLearner
+from undrift.training.learners.student_config import StudentConfig
+
+
+class ProgressiveStudentLearner(StudentLearner):
+    """Trains a student by progressive distillation; arguments of `StudentLearner`.
+
+    The student as it was when the stage began is part of the checkpoint, and so is the stage.
+    """
+
+    def __init__(
+        self,
+        config: StudentConfig,
+        objective: ProgressiveConfig,
+        seed: int,
+        device: torch.device | str = "cpu",
+        teacher: DiffusionPipeline | None = None,
+    ) -> None:
+        super().__init__(config, seed, device, teacher)
+        if self._teacher is None:
+            raise UsageError("progressive distillation needs a teacher; give it one")
+        self._objective = objective
+        self._before = copy.deepcopy(self._denoiser)
+        self._encoder_before = copy.deepcopy(self._encoder)
+        self.networks["before"] = self._before.network
+        self.networks["before_encoder"] = self._encoder_before
+        for name in ("before", "before_encoder"):
+            self.networks[name].requires_grad_(False).eval()
+        self.buffers.register_buffer("stage", torch.zeros((), dtype=torch.int64))
+
+    def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
+        """Losses of the rows of ``batch``."""
+        stage = self._objective.stage(progress.fraction, self.config.spec.steps)
+        if stage > self._stage:
+            self._before.network.load_state_dict(self.networks["network"].state_dict())
+            self._encoder_before.load_state_dict(self._encoder.state_dict())
+            self.buffers.get_buffer("stage").fill_(stage)
+        return super().loss(phase, batch, progress, draws)
+
+    @property
+    def _stage(self) -> int:
+        return int(self.buffers.get_buffer("stage"))
+
+    def _quantiles(self, draws: Draws) -> Tensor:
+        """Nothing is drawn for them: levels are those of the stage's steps."""
+        return draws.uniform("end")
+
+    def _losses(
+        self,
+        student: Estimate,
+        drawn: NoisedBatch,
+        condition: Condition,
+        scale: Tensor | None,
+        fraction: float,
+    ) -> Tensor:
+        """See `StudentLearner._losses`; of the stage that the run is in, whatever ``fraction``."""
+        objective, schedule = self._objective, self.config.schedule
+        last = few_step_times(self.config.spec.steps, self.config.facts.level, schedule)
+        grid = objective.grid(self._stage, last, schedule)
+        step = (drawn.choice.cpu() * (len(grid) // 2)).long()
+        t, m, s = (grid[2 * step + k].to(drawn.x0.device) for k in range(3))
+        x_t = noised(drawn.x0, drawn.noise, t, schedule)
+        with torch.no_grad():
+            target = two_steps(self._stages_teacher(condition, scale), x_t, (t, m, s), schedule)
+        return progressive_losses(student, target, x_t, (t, s), schedule)
+
+    def _stages_teacher(self, condition: Condition, scale: Tensor | None) -> Estimate:
+        """The teacher in the first stage, then the student as it was."""
+        if self._stage == 0:
+            return lambda x_t, t, s: self._taught(x_t, t, condition, scale)
+        before: Denoiser = self._before
+
+        def estimate(x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+            bound = self._estimate(before, self._encoder_before, condition, len(x_t), scale)
+            return bound(x_t, t, s)
+
+        return estimate
