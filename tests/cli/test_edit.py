@@ -59,7 +59,8 @@ def test_images_are_varied(tmp_path, capsys):
     assert main([*words, "--labels", "given", "--steps", "4", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "data.npz: 3 of 10 images" in printed and "6 images in" in printed
-    assert printed.rstrip().splitlines()[-1].startswith("next: undrift edit model data.npz --str")
+    last = printed.rstrip().splitlines()[-1]
+    assert last.startswith("next: undrift edit model data.npz") and "--strength 0.5" in last
     record = json.loads((out / "samples.json").read_text())
     assert record["n"] == 6 and record["nfe"] == 2 and record["settings"]["strength"] == 0.5
     assert [entry["class"] for entry in record["images"]] == [c for c in CLASSES for _ in range(2)]

@@ -59,7 +59,6 @@ class Edit(EditingFlags):
     No model is trained for it. One of --strength, --like, --operator and --mask says what to do.
 
     Attributes:
-        target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
         data: images to edit: any DATA that `undrift train` takes; by default the held-out images of
             the run's own data.
         strength: vary each image: share of the trajectory to noise that it is taken back before it
@@ -84,14 +83,7 @@ class Edit(EditingFlags):
         method: of the operator or mask: moments (the default), pigdm or dps, which pass back
             through the network; ddnm or diffpir, which do not; of a mask also repaint.
         iterations: of moments: passes back through the network for each evaluation, 4 by default.
-        n: how many images, the first ones; with --interval chosen at random.
         variants: how many are made of each.
-        split: part of the data; test, else validation, else all of it.
-        labels: class names, or indices where no class is called by a number, which the model is
-            conditioned on; image i gets entry i modulo their count. `given` is the data's own.
-            Without it the class is left open.
-        prompt: what images are to show, of a model of texts; image i gets text i modulo their
-            count.
         numbers: numbers to condition on, as angle=0.3.
         steps: twice the model's own by default, before --strength takes its share of them.
         sampler: the model's own by default; of an operator ddpm.
@@ -102,7 +94,6 @@ class Edit(EditingFlags):
             settings; edited/SEED-N-KEY for a pipeline that is in no run.
     """
 
-    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
     data: Annotated[
         tyro.conf.Positional[str | None],
         tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
@@ -117,15 +108,7 @@ class Edit(EditingFlags):
     noise: float | None = None
     method: Literal["moments", "pigdm", "dps", "ddnm", "diffpir", "repaint"] | None = None
     iterations: int | None = None
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 8
     variants: int = 4
-    split: Literal["test", "validation", "train"] | None = None
-    labels: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
-    ] = ()
-    prompt: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
-    ] = ()
     numbers: Annotated[
         tuple[str, ...],
         tyro.conf.arg(metavar="NAME=NUMBER [NAME=NUMBER ...]", help_behavior_hint=""),
@@ -212,7 +195,7 @@ def run(arguments: list[str]) -> None:
     from undrift.runs.images import refuse_runs
 
     numbers = parse_numbers(flags.numbers) if flags.numbers else None
-    target, pipeline = opened(flags, flags.target)
+    target, pipeline = opened(flags)
     if pipeline.editing is None:
         raise UsageError(f"{flags.target}: {pipeline.noun} cannot edit images")
     settings = family_settings(pipeline.editing, flags, SETTINGS, pipeline.noun)
@@ -319,7 +302,7 @@ def _check_method(flags: Edit, out: Path, command: str) -> None:
     from undrift.pipelines.numbers import parse_numbers
 
     console = make_console(quiet=flags.quiet)
-    target, pipeline = opened(flags, flags.target)
+    target, pipeline = opened(flags)
     classes = pipeline.spec.class_names
     if flags.labels == ("given",) and "given" not in classes:
         raise UsageError(

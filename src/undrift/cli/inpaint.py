@@ -53,7 +53,28 @@ _HIDDEN = 128  # grey
 
 @dataclass(frozen=True, kw_only=True)
 class EditingFlags(ProcessFlags, WeightsOptions):
-    """Flags of commands that edit images of a model."""
+    """Flags of commands that make images from images.
+
+    Attributes:
+        target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
+        n: how many images, the first ones; with --interval chosen at random.
+        split: part of the data; test, else validation, else all of it.
+        labels: class names, or indices where no class is called by a number, which the model is
+            conditioned on; image i gets entry i modulo their count. `given` is the data's own.
+            Without it the class is left open.
+        prompt: what images are to show, of a model of texts; image i gets text i modulo their
+            count.
+    """
+
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
+    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 8
+    split: Literal["test", "validation", "train"] | None = None
+    labels: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
+    ] = ()
+    prompt: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
+    ] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +85,11 @@ class Inpaint(EditingFlags):
     what is to be seen, for as long as it is given.
 
     Attributes:
-        target: a run (runs/NAME or runs/latest), or a folder that save_pretrained wrote.
         data: images to inpaint: any DATA that `undrift train` takes; by default the held-out
             images of the run's own data.
         mask: top, bottom, left, right or center; or a picture of the images' size in which white
             is what is inpainted.
-        n: how many images, the first ones; with --interval chosen at random.
         variants: completions of each image; of two or more mean and standard deviation are written.
-        split: part of the data; test, else validation, else all of it.
-        labels: class names, or indices where no class is called by a number, which the model is
-            conditioned on; image i gets entry i modulo their count. `given` is the data's own.
-            Without it the class is left open.
-        prompt: what images are to show, of a model of texts; image i gets text i modulo their
-            count.
         numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
             angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
         interval: also write bounds of every inpainted pixel that hold so many of those of a new
@@ -98,21 +111,12 @@ class Inpaint(EditingFlags):
             other settings; inpainted/SEED-N-KEY for a pipeline that is in no run.
     """
 
-    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
     data: Annotated[
         tyro.conf.Positional[str | None],
         tyro.conf.arg(name="DATA", metavar="DATA", help_behavior_hint=""),
     ] = None
     mask: str | None = None
-    n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 8
     variants: int = 4
-    split: Literal["test", "validation", "train"] | None = None
-    labels: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
-    ] = ()
-    prompt: Annotated[
-        tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
-    ] = ()
     numbers: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME=X [NAME=X ...]", help_behavior_hint="")
     ] = ()
@@ -196,7 +200,7 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     from undrift.pipelines.png import encode_png
 
     numbers = parse_numbers(flags.numbers) if flags.numbers else None
-    subject, pipeline = opened(flags, flags.target)
+    subject, pipeline = opened(flags)
     height, width, _ = subject.shape
     mask = read_mask(flags.mask or "", height, width)
     data, source = load_for(subject, flags.data)
@@ -259,7 +263,7 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     console.print(f"wrote {out / BESIDE}")
 
 
-def opened(flags: EditingFlags, target: str) -> tuple[Target, Pipeline]:
+def opened(flags: EditingFlags) -> tuple[Target, Pipeline]:
     """The target and its pipeline, with the weights, device and threads of ``flags``.
 
     Raises:
@@ -273,9 +277,9 @@ def opened(flags: EditingFlags, target: str) -> tuple[Target, Pipeline]:
 
     if flags.threads is not None:
         torch.set_num_threads(flags.threads)
-    found = open_target(target, ema=flags.ema, weights=flags.weights)
+    found = open_target(flags.target, ema=flags.ema, weights=flags.weights)
     if found.pipeline is None:
-        raise UsageError(f"{target}: these are samples; name a run or a pipeline")
+        raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
     return found, found.pipeline.to(choose_device(flags.device))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from undrift.ambient import own_settings
 from undrift.arguments import checked
+from undrift.codec import Codec
 from undrift.conditioning import Condition
 from undrift.conditioning.text import Texts
 from undrift.errors import UsageError
@@ -477,6 +478,65 @@ class Pipeline(ABC):
         """
         place = standing(Path(directory))
         return Pipeline.readers[kind_of(place, Pipeline.readers)](place, network)
+
+
+class Model(Protocol):
+    """What pipelines of every family have of their model."""
+
+    @property
+    def spec(self) -> SampleSpec:
+        """Shape, classes and default settings."""
+        ...
+
+    @property
+    def codec(self) -> Codec:
+        """Between the model's space and images."""
+        ...
+
+    @property
+    def weights(self) -> nn.ModuleDict:
+        """Everything with parameters."""
+        ...
+
+
+OfModel = TypeVar("OfModel", bound=Model)
+
+
+class ModelPipeline(Pipeline, Generic[OfModel]):
+    """A pipeline around a model.
+
+    Attributes:
+        model: weights, codec and spec.
+    """
+
+    model: OfModel
+
+    @property
+    def spec(self) -> SampleSpec:
+        """Shape, classes and default settings."""
+        return self.model.spec
+
+    @property
+    def codec(self) -> Codec:
+        """Between the model's space and images."""
+        return self.model.codec
+
+    @property
+    def weights(self) -> nn.ModuleDict:
+        """See `Pipeline.weights`."""
+        return self.model.weights
+
+    @property
+    def fingerprint(self) -> str:
+        """See `Pipeline.fingerprint`."""
+        return fingerprint_of(self.spec, self.state_dict())
+
+    @checked
+    def to(self, device: torch.device | str) -> Self:
+        """See `Pipeline.to`."""
+        self.model.weights.to(device)
+        self.model.codec.to(device)
+        return self
 
 
 def _recorded(prompts: Prompts, numbers: GivenNumbers) -> JsonObject:

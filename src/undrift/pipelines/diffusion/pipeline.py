@@ -41,7 +41,7 @@ from undrift.pipelines.maps import GivenMaps, resolve_maps
 from undrift.pipelines.masked import MaskedImages, Variants
 from undrift.pipelines.mode import evaluating
 from undrift.pipelines.numbers import GivenNumbers
-from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
+from undrift.pipelines.pipeline import Capability, Dial, ModelPipeline, Pipeline, fingerprint_of
 from undrift.pipelines.progress import OnProgress, step_progress
 from undrift.pipelines.prompts import Prompts
 from undrift.pipelines.request import Request
@@ -51,7 +51,7 @@ from undrift.sampling import BoundDenoise, CountedDenoiser, ImageNoise
 from undrift.wording import plural
 
 
-class DiffusionPipeline(Pipeline):
+class DiffusionPipeline(ModelPipeline[DiffusionModel]):
     """Draws images by integrating a denoiser from noise to data.
 
     Sampling settings are those of `DiffusionSettings`, for inpainting of `DiffusionInpainting`.
@@ -121,24 +121,9 @@ class DiffusionPipeline(Pipeline):
         return self.model.encoder
 
     @property
-    def codec(self) -> Codec:
-        """Between the model's space and images."""
-        return self.model.codec
-
-    @property
-    def spec(self) -> SampleSpec:
-        """Shape, classes and default settings."""
-        return self.model.spec
-
-    @property
     def network_config(self) -> NetworkConfig | None:
         """What the network was built from; None for the user's own."""
         return self.model.network_config
-
-    @property
-    def weights(self) -> nn.ModuleDict:
-        """See `Pipeline.weights`."""
-        return self.model.weights
 
     @property
     def fingerprint(self) -> str:
@@ -159,10 +144,9 @@ class DiffusionPipeline(Pipeline):
     @checked
     def to(self, device: torch.device | str) -> Self:
         """See `Pipeline.to`."""
-        self.model.weights.to(device)
+        super().to(device)
         if self.model.network_config is not None:
             lay_out(self.denoiser.network, self.device)
-        self.codec.to(device)
         return self
 
     @own_settings()

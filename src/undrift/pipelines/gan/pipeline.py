@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -20,7 +19,7 @@ from undrift.pipelines.gan.inpaint import inpaint
 from undrift.pipelines.gan.model import GANModel
 from undrift.pipelines.gan.settings import GANInpainting, GANSettings
 from undrift.pipelines.masked import MaskedImages
-from undrift.pipelines.pipeline import Capability, Dial, Pipeline, fingerprint_of
+from undrift.pipelines.pipeline import Capability, Dial, ModelPipeline
 from undrift.pipelines.progress import OnProgress, report_batch
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
@@ -28,7 +27,7 @@ from undrift.pipelines.spec import SampleSpec
 from undrift.sampling import ImageNoise
 
 
-class GANPipeline(Pipeline):
+class GANPipeline(ModelPipeline[GANModel]):
     """Draws each image by one pass of a generator.
 
     Sampling settings are those of `GANSettings`; inpainting is by inversion
@@ -75,29 +74,9 @@ class GANPipeline(Pipeline):
         return self.model.encoder
 
     @property
-    def codec(self) -> Codec:
-        """Between the generator's space and images."""
-        return self.model.codec
-
-    @property
     def network_config(self) -> AdversaryConfig:
         """What the generator was built from."""
         return self.model.network_config
-
-    @property
-    def spec(self) -> SampleSpec:
-        """Shape, classes and default settings."""
-        return self.model.spec
-
-    @property
-    def weights(self) -> nn.ModuleDict:
-        """See `Pipeline.weights`."""
-        return self.model.weights
-
-    @property
-    def fingerprint(self) -> str:
-        """See `Pipeline.fingerprint`."""
-        return fingerprint_of(self.spec, self.state_dict())
 
     @property
     def dial(self) -> Dial:
@@ -108,13 +87,6 @@ class GANPipeline(Pipeline):
     def sampler_words(self) -> str:
         """See `Pipeline.sampler_words`."""
         return "one pass of the generator"
-
-    @checked
-    def to(self, device: torch.device | str) -> Self:
-        """See `Pipeline.to`."""
-        self.weights.to(device)
-        self.model.codec.to(device)
-        return self
 
     def _draw(
         self,

@@ -20,11 +20,10 @@ from undrift.errors import UsageError
 from undrift.json_types import JsonObject
 from undrift.networks import lay_out
 from undrift.pipelines.mode import evaluating
-from undrift.pipelines.pipeline import Dial, Pipeline, fingerprint_of
+from undrift.pipelines.pipeline import Dial, ModelPipeline, fingerprint_of
 from undrift.pipelines.progress import OnProgress, report_batch
 from undrift.pipelines.request import Request
 from undrift.pipelines.samples import Samples
-from undrift.pipelines.spec import SampleSpec
 from undrift.pipelines.student import file
 from undrift.pipelines.student.model import StudentModel
 from undrift.pipelines.student.settings import StudentSettings
@@ -33,7 +32,7 @@ from undrift.schema import to_plain
 from undrift.wording import plural
 
 
-class StudentPipeline(Pipeline):
+class StudentPipeline(ModelPipeline[StudentModel]):
     """Draws images in few steps, each one pass of a network.
 
     A flow map goes from each level straight to the next. Other students estimate the image, add the
@@ -49,16 +48,6 @@ class StudentPipeline(Pipeline):
 
     def __init__(self, model: StudentModel) -> None:
         self.model = model
-
-    @property
-    def spec(self) -> SampleSpec:
-        """Shape, classes and default number of steps."""
-        return self.model.spec
-
-    @property
-    def weights(self) -> nn.ModuleDict:
-        """See `Pipeline.weights`."""
-        return self.model.weights
 
     @property
     def fingerprint(self) -> str:
@@ -92,9 +81,8 @@ class StudentPipeline(Pipeline):
     @checked
     def to(self, device: torch.device | str) -> Self:
         """See `Pipeline.to`."""
-        self.weights.to(device)
+        super().to(device)
         lay_out(self.model.denoiser.network, self.device)
-        self.model.codec.to(device)
         return self
 
     def _draw(
