@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from undrift.conditioning.text import TextSpec
@@ -15,11 +16,14 @@ from undrift.data import ImageSet, load
 from undrift.networks import UNetConfig
 from undrift.pipelines import SampleSpec
 from undrift.training.learners.diffusion import DiffusionConfig, DiffusionLearner
+from undrift.training.learners.student import StudentLearner
 from undrift.training.loop import Trainer
 from undrift.training.optimizers import AdamWConfig
 from undrift.training.signals import StopSignals
 
+from ..pipelines.models import shaken
 from .small import ALONE, model, plan
+from .students import student_config
 from .test_exact_resume import resumed
 
 TONES = {"dark": 20, "bright": 235}
@@ -101,3 +105,23 @@ def test_shuffled_captions_teach_nothing(images: ImageSet) -> None:
 
 def test_resume_is_bit_equal_with_captions(images: ImageSet, tmp_path: Path) -> None:
     resumed(lambda: DiffusionLearner(conditioned(images), seed=0), images, tmp_path)
+
+
+def test_captions_reach_a_student_as_they_reach_its_teacher(images: ImageSet) -> None:
+    learner = DiffusionLearner(conditioned(images), seed=0)
+    shaken(learner.networks)
+    taught, trained = learner.pipeline(), learner.config
+    config = replace(student_config(images, trained), guidance=(1.0, 4.0))
+    made = StudentLearner(config, seed=0, teacher=taught)
+    x, t = torch.randn(2, 1, 8, 8), torch.full((2,), 0.02, dtype=torch.float64)
+    condition = trained.spec.condition().select(images.condition()[:2])
+    ours = made.pipeline().model.estimate(condition, 2, [1.0, 4.0])(x, t, torch.zeros_like(t))
+    torch.testing.assert_close(ours, taught.bound_denoiser(condition, 2)(x, t).x0)
+    Trainer(made, plan(steps=2), images, world=ALONE).run(StopSignals())
+    pipeline = made.pipeline()
+    drawn = [pipeline(2, prompts=prompt, guidance=3).images for prompt in PROMPTS[:2]]
+    assert not np.array_equal(*drawn)
+    assert (
+        "text"
+        in made.validate(pipeline, images.images[:8], images.condition()[:8])["condition_gaps"]
+    )
