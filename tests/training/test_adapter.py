@@ -14,7 +14,7 @@ from undrift.conditioning import NO_LABEL, Condition
 from undrift.data import ImageSet
 from undrift.data.loader import Batch, as_batch
 from undrift.diffusion import LogNormal
-from undrift.families.adapter.recipe import HIGH_NOISE, adapted
+from undrift.families.adapter.recipe import HIGH_NOISE, KEPT, adapted
 from undrift.networks.control import ControlConfig
 from undrift.networks.lora import LoRAConfig
 from undrift.pipelines import DiffusionPipeline
@@ -110,6 +110,35 @@ def test_classes_go_by_the_bases_numbers_and_unknown_ones_are_not_given() -> Non
     )
     made.loss("denoise", batch, Progress(0, 1, 0, 0.0), Draws(0, 0, 4, 0, 4))
     assert seen["condition"]["labels"].tolist() == [0, NO_LABEL, 3, 3]
+
+
+def test_a_new_class_leaves_what_the_base_draws_of_its_own() -> None:
+    """The loss has the change of the base's predictions of its own classes, and no other term."""
+    base = learner(digits())
+    new, own = (adapter(base, LoRAConfig(), classes=classes) for classes in ((-1,), (3,)))
+    assert (new._kept, own._kept) == (KEPT, 0)
+    images, labels = new._of_base
+    assert len(images) == KEPT and sorted(set(labels.tolist())) == list(range(10))
+    again = adapter(base, LoRAConfig(), classes=(-1,))._of_base[0]
+    assert torch.equal(again, images)
+    batch = Batch(
+        as_batch(digits().take(np.arange(4))), Condition({"labels": torch.zeros(4).long()})
+    )
+
+    def losses(made: AdapterLearner) -> torch.Tensor:
+        made._classes = (-1,)
+        return made.loss("denoise", batch, Progress(0, 1, 0, 0.0), Draws(0, 0, 4, 0, 4)).per_sample
+
+    assert torch.equal(losses(new), losses(own))  # a new adapter changes nothing
+    for made in (new, own):
+        shaken(made.networks, 3)
+    change = losses(new) - losses(own)
+    assert (change > 0).all()
+    change.mean().backward()
+    with torch.no_grad():
+        for weight in new.networks.parameters():
+            weight -= 1e-3 * weight.grad
+    assert new._changed(Draws(0, 0, 4, 0, 4)).mean() < change.mean()
 
 
 @pytest.mark.slow

@@ -9,7 +9,6 @@ from undrift.conditioning import MapSpec
 from undrift.diffusion import LogNormal
 from undrift.errors import UsageError
 from undrift.families.family import ModelConfig, Recipe
-from undrift.networks.control import ControlConfig
 from undrift.pipelines.adapter import BaseReference
 from undrift.pipelines.adapter.model import AdapterShape
 from undrift.training.learners.adapter import AdapterConfig
@@ -20,7 +19,7 @@ from undrift.training.optimizers import AdamWConfig
 SHARE = 0.5
 """Images of an adapter, by default, in units of its base's."""
 
-RATES = {"control": 2e-3, "lora": 1e-3}
+RATES = {"control": 2e-3, "joined": 2e-3, "lora": 1e-3}
 """Peak learning rates."""
 
 BATCH = 64
@@ -28,6 +27,9 @@ BATCH = 64
 
 DROPOUT = 0.5
 """Share of the base's own conditions that is dropped beside a map, which then has to say more."""
+
+KEPT = 128
+"""Images of its own classes that a base draws for an adapter that learns a new one."""
 
 HIGH_NOISE = 0.6
 """By how much the mean of log sigma is raised for a control branch: layout is decided there."""
@@ -97,7 +99,7 @@ def adapted(
     """
     if base.likelihood is not None:
         raise UsageError("the base was trained for likelihood; adapt a model of images")
-    control = isinstance(shape, ControlConfig)
+    control = bool(maps)
     levels = base.levels
     if control and isinstance(levels, LogNormal):
         levels = replace(levels, mean=levels.mean + HIGH_NOISE)
@@ -110,6 +112,7 @@ def adapted(
         compile=False,
         optimizer=AdamWConfig(learning_rate=learning_rate or RATES[shape.kind]),
     )
-    config = AdapterConfig(model, shape, reference, classes=classes)
+    new = classes is not None and -1 in classes
+    config = AdapterConfig(model, shape, reference, kept=KEPT if new else 0, classes=classes)
     batch = max(BATCH, batch_size) if control else batch_size
     return Recipe(config, batch, int(SHARE * images), LearningRate(warm_up=0.02, decay=0.5))

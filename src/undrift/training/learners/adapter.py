@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from undrift.codec import CodecConfig
 from undrift.conditioning import Condition, ConditionSpec
+from undrift.data.loader import Batch
+from undrift.diffusion import DenoisingObjective
 from undrift.errors import UsageError
 from undrift.networks import NetworkConfig, lay_out, memory_format
 from undrift.pipelines import DiffusionPipeline, SampleSpec
@@ -23,7 +26,7 @@ from undrift.pipelines.adapter import (
 )
 from undrift.pipelines.adapter.model import AdapterShape
 from undrift.randomness import Draws, key
-from undrift.training.learner import ParameterGroup, Phase
+from undrift.training.learner import Loss, ParameterGroup, Phase, Progress
 from undrift.training.learners.diffusion import DiffusionConfig, DiffusionLearner
 
 
@@ -37,6 +40,8 @@ class AdapterConfig:
         adapter: shape of the adapter.
         base: what it adapts.
         map_dropout: share of the adapter's maps that is dropped.
+        kept: images that the base draws of its own classes, on which the adapter is held to the
+            base's predictions while it learns a class that the base does not have; 0: none.
         classes: index in the base of each class of the data, -1 of a class that the base does not
             have; None: the classes are the base's own.
         kind: names this configuration in a file.
@@ -46,12 +51,15 @@ class AdapterConfig:
     adapter: AdapterShape
     base: BaseReference
     map_dropout: float = 0.1
+    kept: int = 0
     classes: tuple[int, ...] | None = None
     kind: Literal["adapter"] = "adapter"
 
     def __post_init__(self) -> None:
         if not 0 <= self.map_dropout <= 1:
             raise UsageError(f"map_dropout {self.map_dropout}: wanted a share from 0 to 1")
+        if self.kept < 0 or (self.kept and not self.spec.class_names):
+            raise UsageError(f"kept {self.kept}: wanted 0 or more, of a base with classes")
 
     @property
     def spec(self) -> SampleSpec:
@@ -94,7 +102,18 @@ class AdapterConfig:
 
 
 class AdapterLearner(DiffusionLearner):
-    """Trains an adapter by the base's own objective; the base is frozen.
+    r"""Trains an adapter by the base's own objective; the base is frozen.
+
+    An adapter that learns a new class from a few images changes what the base draws of its own
+    classes, too. Against that the base draws images :math:`x_0` of these once, and the difference
+    of the networks' outputs on them is added to the loss,
+
+    .. math::
+
+        E\,w\,c_{out}^2\,|F_{adapted}(x_t, y) - F_{base}(x_t, y)|^2                           (1)
+
+    at the levels and weights w of the objective. After Ruiz et al. 2023, "DreamBooth", who take
+    the base's images for the target; its predictions are the same in the mean, without the noise.
 
     Args:
         config: the adapter.
@@ -127,6 +146,7 @@ class AdapterLearner(DiffusionLearner):
         lay_out(model.denoiser.network, self._device)
         self._layout = memory_format(self._device)
         self._map_dropout, self._classes = config.map_dropout, config.classes
+        self._kept, self._base = config.kept, base if config.kept else None
         self._own = ConditionSpec(maps=adapted.facts.maps)
         known = encoder.spec.maps[: len(base.spec.maps)]
         self._known_spec = replace(encoder.spec, maps=known, augment=0)
@@ -145,6 +165,43 @@ class AdapterLearner(DiffusionLearner):
     def phases(self) -> tuple[Phase, ...]:
         """One phase, at every step."""
         return (Phase("denoise", "adapter"),)
+
+    def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
+        """See `DiffusionLearner.loss`; and of a new class equation (1)."""
+        found = super().loss(phase, batch, progress, draws)
+        if not self._kept:
+            return found
+        return replace(found, per_sample=found.per_sample + self._changed(draws))
+
+    @cached_property
+    def _of_base(self) -> tuple[Tensor, Tensor]:
+        """Images of the base's own classes, encoded (K, C, H, W), and their classes (K,)."""
+        if self._base is None:
+            raise UsageError("nothing is kept of the base")
+        base = self._base.to(self._device)
+        drawn = base(self._kept, labels="all", seed=key(self._seed, "kept") % 2**31)
+        pixels = torch.from_numpy(drawn.images.transpose(0, 3, 1, 2).copy()).to(self._device)
+        labels = torch.as_tensor(drawn.labels, dtype=torch.int64, device=self._device)
+        return self.codec.encode(pixels), labels
+
+    def _changed(self, draws: Draws) -> Tensor:
+        """Equation (1) for each row (B,)."""
+        images, labels = self._of_base
+        rows = (draws.uniform("kept") * len(images)).long().to(self._device)
+        x0 = images[rows].contiguous(memory_format=self._layout)
+        denoiser, config = self._denoiser, self.config
+        context = self._encoder(Condition({"labels": labels[rows]}), len(x0))
+        objective = DenoisingObjective(config.levels, config.weighting)
+        level = denoiser.schedule(objective.times(denoiser.schedule, draws).to(self._device))
+        fitted = level.like(x0)
+        noise = draws.normal("kept noise", tuple(x0.shape[1:])).to(x0)
+        x_t = fitted.alpha * x0 + fitted.sigma * noise
+        with torch.no_grad(), self.adapted.at(0.0):
+            wanted = denoiser.output(x_t, level, context)
+        change = denoiser.output(x_t, level, context) - wanted
+        rule = denoiser.parameterization
+        factor = config.weighting(level.log_snr, rule.sigma_data) * rule.c_out(level) ** 2
+        return factor.to(change.dtype) * change.square().flatten(1).mean(1)
 
     def _taken(self, condition: Condition) -> Condition:
         """Classes by the base's own numbers."""
