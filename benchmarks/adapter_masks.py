@@ -1,14 +1,14 @@
 """Nuclei drawn from held-out masks by adapters of a frozen model that was trained without any.
 
-Designs of `undrift adapt --condition mask`, each with its batch size, beside a model of the same
-network that was trained on masks from scratch. Samples are segmented as in `nuclei_masks.py`.
+`undrift adapt --condition mask` with several batch sizes, beside a model of the same network that
+was trained on masks from scratch. Samples are segmented as in `nuclei_masks.py`.
 Wanted: at least 0.85 times the overlap of the model from scratch, and at strength 0 the base's own
 images, bit by bit.
 
-    python benchmarks/adapter_masks.py RUNS $UNDRIFT_DATA/nuclei --designs branch:64 norms:16
+    python benchmarks/adapter_masks.py RUNS $UNDRIFT_DATA/nuclei --batches 16 64
 
-RUNS/base, RUNS/scratch and RUNS/<design> are trained where they are not finished; the same command
-resumes. Each adapter is charged by processor time, so that other work on the machine does not
+RUNS/base, RUNS/scratch and RUNS/branch-<batch> are trained where they are not finished; the same
+command resumes. Each adapter is charged by processor time, so that other work does not
 matter.
 """
 
@@ -37,8 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("runs", type=Path)
     parser.add_argument("data")
-    parser.add_argument("--designs", nargs="+", default=["branch:16", "lora:16", "norms:16"])
-    parser.add_argument("--images", type=int, default=9600, help="of each adapter")
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])
+    parser.add_argument("--images", type=int, default=6080, help="of each adapter")
     given = parser.parse_args()
     torch.set_num_threads(1)
     shape = {"size": 64, "flip": True, "parameters": "0.4M", "batch_size": 16, "images": IMAGES}
@@ -56,20 +56,19 @@ def main() -> None:
     result |= conditions() | {"images_trained_on": seen}
     result["real"] = told(overlap(model, real, masks))
     drawn_by = {name: undrift.load(given.runs / name / "pipeline") for name in ("base", "scratch")}
-    result["scratch"] = measured(drawn_by["scratch"], model, masks)
+    result["scratch"] = measured(drawn_by["scratch"], model, masks, given.runs / "scratch")
     wanted = drawn_by["base"](8, seed=0).images
-    for design in given.designs:
+    for batch in given.batches:
+        design = f"branch:{batch}"
         if design in result:
             continue
-        name, _, batch = design.partition(":")
-        out = given.runs / f"{name}-{batch}"
+        out = given.runs / f"branch-{batch}"
         spent = -time.process_time()
         if not (out / "pipeline").exists():
             undrift.adapt(
                 given.runs / "base",
                 condition=("mask",),
-                design=name,
-                batch_size=int(batch),
+                batch_size=batch,
                 images=given.images,
                 threads=1,
                 bare=True,
@@ -78,7 +77,7 @@ def main() -> None:
         spent += time.process_time()
         pipeline = undrift.load(out / "pipeline")
         maps = {"mask": masks[:8].astype(np.uint8)}
-        found = measured(pipeline, model, masks)
+        found = measured(pipeline, model, masks, out)
         found["processor_seconds"] = round(spent, 1)
         found["images"] = trained_on(out)
         found["parameters"] = sum(weight.numel() for weight in pipeline.weights.parameters())

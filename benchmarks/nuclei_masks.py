@@ -2,7 +2,8 @@
 
 The run: ``undrift train nuclei --map mask --size 64 --flip --parameters 0.4M --batch-size 16
 --budget 40m``. A segmenter that is trained on the real training pairs reads the masks of real test
-images and of samples (`undrift.metrics.segmentation`); it is kept in the folder WORK.
+images and of samples (`undrift.metrics.segmentation`); it and the samples are kept in the folder
+WORK.
 
     python benchmarks/nuclei_masks.py RUN DATA WORK
 """
@@ -63,23 +64,29 @@ def both(model: Segmenter, images: np.ndarray, masks: np.ndarray) -> dict[str, A
     return told(overlap(model, images, masks)) | {"other_masks": round(shuffled.value, 4)}
 
 
-def measured(pipeline: undrift.Pipeline, model: Segmenter, masks: np.ndarray) -> dict[str, Any]:
-    """`both` of samples, by guidance."""
+def measured(
+    pipeline: undrift.Pipeline, model: Segmenter, masks: np.ndarray, work: Path
+) -> dict[str, Any]:
+    """`both` of samples, by guidance; these are kept in the folder ``work``."""
     found = {}
     for scale in GUIDANCES:
-        maps = {"mask": masks.astype(np.uint8)}
-        drawn = pipeline(len(masks), maps=maps, seed=0, guidance=scale).images
-        found[f"guidance {scale:g}"] = both(model, drawn, masks)
+        path = work / f"samples_{scale}.npz"
+        if not path.exists():
+            maps = {"mask": masks.astype(np.uint8)}
+            drawn = pipeline(len(masks), maps=maps, seed=0, guidance=scale).images
+            np.savez(path, images=drawn)
+        found[f"guidance {scale:g}"] = both(model, np.load(path)["images"], masks)
     return found
 
 
 def main(run: str, data: str, work: str) -> None:
     torch.set_num_threads(1)
     images = load(data, maps=["mask"], size=64)
-    Path(work).mkdir(parents=True, exist_ok=True)
-    model = segmenter(Path(work) / "segmenter.pt", images)
+    folder = Path(work)
+    folder.mkdir(parents=True, exist_ok=True)
+    model = segmenter(folder / "segmenter.pt", images)
     real, masks = pairs(images.split("test"))
-    result = {"real": both(model, real, masks)} | measured(undrift.load(run), model, masks)
+    result = {"real": both(model, real, masks)} | measured(undrift.load(run), model, masks, folder)
     for name, one in result.items():
         print(name, one)
     write("nuclei-masks", conditions() | result)

@@ -16,7 +16,6 @@ from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
 from undrift.networks import TransformerConfig, UNetConfig
 from undrift.networks.control import ControlConfig
-from undrift.networks.joined import JoinedConfig
 from undrift.networks.lora import LoRAConfig, LowRank
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.pipelines.adapter import (
@@ -32,7 +31,6 @@ EDGES = MapSpec("edges", (1, H, W), "edges")
 MASK = MapSpec("mask", (1, H, W), values=((0,), (1,)))
 LINES = {"edges": np.eye(H, W, dtype=np.uint8) * 255}
 CONTROL, LORA = ControlConfig(), LoRAConfig(rank=3, alpha=6.0)
-JOINED = [JoinedConfig(rank=2), JoinedConfig(rank=0)]
 TRANSFORMER = TransformerConfig(patch=4, width=16, depth=1, heads=2)
 
 
@@ -41,7 +39,7 @@ def base(config=SMALL_UNET, maps: tuple[MapSpec, ...] = (), seed: int = 0) -> Di
 
 
 def adapted(of: DiffusionPipeline, shape, path: Path = Path("/base"), fresh: bool = False):
-    maps = (EDGES,) if not isinstance(shape, LoRAConfig) else ()
+    maps = (EDGES,) if isinstance(shape, ControlConfig) else ()
     facts = AdapterFacts(shape, BaseReference(str(path), of.fingerprint), maps)
     torch.manual_seed(1)
     made = AdapterPipeline(AdaptedModel(of, facts))
@@ -51,11 +49,11 @@ def adapted(of: DiffusionPipeline, shape, path: Path = Path("/base"), fresh: boo
 
 
 def given(shape) -> dict:
-    return {"maps": LINES} if not isinstance(shape, LoRAConfig) else {}
+    return {"maps": LINES} if isinstance(shape, ControlConfig) else {}
 
 
 @pytest.mark.parametrize("maps", [(), (MASK,)])
-@pytest.mark.parametrize("shape", [CONTROL, LORA, *JOINED])
+@pytest.mark.parametrize("shape", [CONTROL, LORA])
 def test_strength_0_and_a_new_adapter_are_the_base_bit_by_bit(shape, maps) -> None:
     model = base(maps=maps)
     own = {"maps": {"mask": np.eye(H, W, dtype=np.uint8)}} if maps else {}
@@ -75,7 +73,7 @@ def test_strength_0_and_a_new_adapter_are_the_base_bit_by_bit(shape, maps) -> No
     with torch.no_grad():  # at strength 0 the adapter is not computed at all
         for weight in made.weights.parameters():
             weight.fill_(float("nan"))
-    if isinstance(shape, LoRAConfig):  # a map is encoded whatever the strength
+    if not isinstance(shape, ControlConfig):  # a map is encoded whatever the strength
         assert np.array_equal(made(3, **call, **both, strength=0).images, wanted)
     else:
         assert np.array_equal(made(3, **call, **own, strength=0).images, wanted)
@@ -125,7 +123,7 @@ def test_a_control_branch_is_narrow_and_follows_its_map() -> None:
     assert (follows(2, maps=other).images != follows(2, maps=LINES).images).any()
 
 
-@pytest.mark.parametrize("shape", [CONTROL, LORA, *JOINED])
+@pytest.mark.parametrize("shape", [CONTROL, LORA])
 def test_files_hold_the_adapter_alone_and_find_their_base(shape, tmp_path: Path) -> None:
     model = base()
     model.save_pretrained(tmp_path / "base")
@@ -239,7 +237,7 @@ def test_an_edited_configuration_of_peft_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_adapted_is_refused() -> None:
-    with pytest.raises(UsageError, match="an adapter for maps needs a U-Net; the base's"):
+    with pytest.raises(UsageError, match="a control branch needs a U-Net; the base's network is"):
         adapted(base(TRANSFORMER), CONTROL)
     with pytest.raises(UsageError, match="no change of the base's weights"):
         adapted(base(), CONTROL).merged()

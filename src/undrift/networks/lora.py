@@ -78,11 +78,6 @@ class LowRank(nn.Module):
         layer.requires_grad_(False)
 
     @property
-    def own(self) -> nn.ModuleDict:
-        """The two matrices, all that is trained."""
-        return nn.ModuleDict({"lora_A": self.lora_A, "lora_B": self.lora_B})
-
-    @property
     def weight(self) -> Tensor:
         """Of the frozen layer: networks read its type."""
         return self.base_layer.weight

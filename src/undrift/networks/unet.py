@@ -144,7 +144,6 @@ class UNet(nn.Module):
         c_noise: Tensor,
         context: Context | None = None,
         side: Callable[[int, Tensor, Tensor], Tensor] | None = None,
-        joined: Tensor | None = None,
     ) -> Tensor:
         """Return the network's raw prediction.
 
@@ -154,7 +153,6 @@ class UNet(nn.Module):
             context: parts as in the ``ContextSpec`` that the network was built for.
             side: ``side(position, before, after)`` returns what goes on in place of ``after``, the
                 output of a stage of the encoder; ``before`` is its input. See `control`.
-            joined: added to the first features. See `joined`.
 
         Returns:
             (B, C, H, W).
@@ -163,8 +161,6 @@ class UNet(nn.Module):
         embedding = self.embedding(c_noise, context)
         inputs = with_maps(with_waves(x, self.fourier), context, self.maps)
         h = self.stem(to_patches(inputs, self.patch))
-        if joined is not None:
-            h = h + joined
         skips: list[Tensor] = []
         for position, stage in enumerate(self.down):
             if position and position % self.blocks == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
@@ -24,9 +24,6 @@ class AdaptOptions(FromRunOptions):
     Attributes:
         condition: maps that a control branch adds, as train --map takes them: edges, lowres:4, or
             mask for one that comes with each image. Excludes lora.
-        design: how maps are added: ``branch``, a narrow encoder beside the base; ``lora``, joined
-            to the input, with low-rank matrices in every layer; or ``norms``, joined to the input,
-            with the norms and the first convolution trained.
         lora: rank of a low-rank adapter, such as 8, for the style of DATA. Excludes condition.
         images: real images to train on in all; excludes budget. Without both, half as many as the
             base was trained on.
@@ -37,7 +34,6 @@ class AdaptOptions(FromRunOptions):
     condition: Annotated[
         Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
-    design: Literal["branch", "lora", "norms"] = "branch"
     lora: int | None = None
 
     def __post_init__(self) -> None:

@@ -13,13 +13,11 @@ from undrift.families import family_of
 from undrift.families.adapter.recipe import adaptable, adapted, refuse_known_maps
 from undrift.names import find
 from undrift.networks.control import ControlConfig
-from undrift.networks.joined import JoinedConfig
 from undrift.networks.lora import LoRAConfig
 from undrift.options.adapt import AdaptOptions
 from undrift.options.maps import MapRequest, map_words
 from undrift.pipelines import Pipeline
 from undrift.pipelines.adapter import BaseReference
-from undrift.pipelines.adapter.model import AdapterShape
 from undrift.runs.configuration import DataConfig, RunConfig, absolute
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.images import find_images, load_images
@@ -30,13 +28,6 @@ from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.wording import plural
 from undrift.workflows.planning import Start, config_from_run, is_finished
 from undrift.workflows.train import Run, train_run
-
-DESIGNS: dict[str, AdapterShape] = {
-    "branch": ControlConfig(),
-    "lora": JoinedConfig(rank=8),
-    "norms": JoinedConfig(rank=0),
-}
-"""Shape of an adapter for maps, by the name of its design."""
 
 
 def adapt_run(
@@ -133,7 +124,7 @@ def _config(
         )
     pipeline = Pipeline.from_pretrained(run.pipeline)
     reference = BaseReference(str(run.pipeline.absolute()), pipeline.fingerprint)
-    shape = DESIGNS[options.design] if options.lora is None else LoRAConfig(rank=options.lora)
+    shape = ControlConfig() if options.lora is None else LoRAConfig(rank=options.lora)
     plan = stored.training
     recipe = adapted(
         trained,

@@ -9,6 +9,7 @@ from undrift.conditioning import MapSpec
 from undrift.diffusion import LogNormal
 from undrift.errors import UsageError
 from undrift.families.family import ModelConfig, Recipe
+from undrift.networks.control import ControlConfig
 from undrift.pipelines.adapter import BaseReference
 from undrift.pipelines.adapter.model import AdapterShape
 from undrift.training.learners.adapter import AdapterConfig
@@ -19,7 +20,7 @@ from undrift.training.optimizers import AdamWConfig
 SHARE = 0.5
 """Images of an adapter, by default, in units of its base's."""
 
-RATES = {"control": 2e-3, "joined": 2e-3, "lora": 1e-3}
+RATES = {"control": 2e-3, "lora": 1e-3}
 """Peak learning rates."""
 
 BATCH = 64
@@ -99,7 +100,7 @@ def adapted(
     """
     if base.likelihood is not None:
         raise UsageError("the base was trained for likelihood; adapt a model of images")
-    control = bool(maps)
+    control = isinstance(shape, ControlConfig)
     levels = base.levels
     if control and isinstance(levels, LogNormal):
         levels = replace(levels, mean=levels.mean + HIGH_NOISE)

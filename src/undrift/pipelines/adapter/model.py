@@ -13,14 +13,13 @@ from torch import nn
 from undrift.conditioning import ConditionEncoder, MapSpec
 from undrift.errors import ModelFileError, UsageError
 from undrift.networks.control import ControlBranch, ControlConfig, ControlledUNet
-from undrift.networks.joined import Changed, JoinedConfig, JoinedUNet
 from undrift.networks.lora import LoRAConfig, LowRank, with_low_rank
 from undrift.networks.unet import UNet, UNetConfig
 from undrift.pipelines.diffusion.model import DiffusionModel
 from undrift.pipelines.diffusion.pipeline import DiffusionPipeline
 from undrift.pipelines.pipeline import Pipeline
 
-AdapterShape = ControlConfig | JoinedConfig | LoRAConfig
+AdapterShape = ControlConfig | LoRAConfig
 """Shape of an adapter's networks."""
 
 
@@ -105,34 +104,31 @@ class AdaptedModel:
                 module.requires_grad_(False).eval()
         self.facts = facts
         self.own = nn.ModuleDict()
-        self._changes: dict[str, LowRank | Changed] = {}
+        self._low_rank: dict[str, LowRank] = {}
         spec = replace(model.spec, maps=(*model.spec.maps, *facts.maps))
-        if isinstance(facts.shape, LoRAConfig):
-            self._changes.update(with_low_rank(denoiser.network, facts.shape))
-        else:
-            network = denoiser.network
-            if not isinstance(network, UNet) or encoder is None:
+        if isinstance(facts.shape, ControlConfig):
+            if not isinstance(model.network_config, UNetConfig) or encoder is None:
                 kind = "own" if model.network_config is None else model.network_config.kind
-                raise UsageError(f"an adapter for maps needs a U-Net; the base's network is {kind}")
-            known = encoder.context_spec.maps
+                raise UsageError(f"a control branch needs a U-Net; the base's network is {kind}")
             encoder = _with_maps(encoder, facts.maps)
-            maps = encoder.context_spec.maps - known
-            if isinstance(facts.shape, JoinedConfig):
-                denoiser.network = joined = JoinedUNet(facts.shape, network, maps)
-                self.own["join"] = joined.join
-                self._changes = joined.changes
-            else:
-                shape = model.network_config
-                if not isinstance(shape, UNetConfig):
-                    raise UsageError("a control branch needs the configuration of its U-Net")
-                branch = ControlBranch(facts.shape, shape, spec.image_shape[0], maps)
-                denoiser.network = ControlledUNet(network, branch)
-                self.own["branch"] = branch
+            maps = encoder.context_spec.maps - (
+                model.encoder.context_spec.maps if model.encoder else 0
+            )
+            branch = ControlBranch(facts.shape, model.network_config, spec.image_shape[0], maps)
+            network = denoiser.network
+            if not isinstance(network, UNet):
+                raise UsageError("a control branch needs a U-Net")
+            denoiser.network = ControlledUNet(network, branch)
+            self.own["branch"] = branch
             for kind in encoder.spec.map_kinds[len(model.spec.maps) :]:
                 self.own[kind.name] = encoder.get_submodule(kind.name)
-        for name, layer in self._changes.items():
-            # A module's name has no dots.
-            self.own[name.replace(".", "/")] = layer.own
+        else:
+            self._low_rank = with_low_rank(denoiser.network, facts.shape)
+            for name, layer in self._low_rank.items():
+                # A module's name has no dots.
+                self.own[name.replace(".", "/")] = nn.ModuleDict(
+                    {"lora_A": layer.lora_A, "lora_B": layer.lora_B}
+                )
         self.model = DiffusionModel(denoiser, encoder, model.codec, spec, model.network_config)
 
     @contextmanager
@@ -146,21 +142,19 @@ class AdaptedModel:
 
     def _set(self, strength: float) -> None:
         network = self.model.denoiser.network
-        if isinstance(network, ControlledUNet | JoinedUNet):
+        if isinstance(network, ControlledUNet):
             network.strength = strength
-        for layer in self._changes.values():
+        for layer in self._low_rank.values():
             layer.strength = strength
 
     def merged(self, strength: float = 1.0) -> DiffusionModel:
         """A model of the base's own shape with the low-rank matrices added to its weights.
 
         Raises:
-            UsageError: for an adapter for maps, which is no change of weights alone.
+            UsageError: for a control branch, which is no change of weights.
         """
-        if not isinstance(self.facts.shape, LoRAConfig):
-            raise UsageError(
-                "an adapter for maps is no change of the base's weights; leave merge out"
-            )
+        if not self._low_rank:
+            raise UsageError("a control branch is no change of the base's weights; leave merge out")
         denoiser, encoder = copy.deepcopy((self.model.denoiser, self.model.encoder))
         for module in list(denoiser.network.modules()):
             for child, layer in list(module.named_children()):
