@@ -14,7 +14,7 @@ from tests.pipelines.test_prompts import TEXT
 
 from undrift.cli.dispatch import main
 from undrift.cli.spread import scale_of
-from undrift.conditioning import Number
+from undrift.conditioning import MapSpec, Number
 from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.png import read_png
 from undrift.version import __version__
@@ -335,3 +335,32 @@ def test_bounds_are_calibrated_on_images_like_those_that_are_edited(tmp_path, mo
     assert not np.array_equal(rows[0]["rows"], rows[1]["rows"])
     assert main([*words[:6], *BOUNDED[:-2], "--out", str(tmp_path / "plain"), "--quiet"]) == 0
     assert (calls[-1][0].mean((1, 2, 3)) > 60).all()  # the first ones without bounds
+
+
+def test_maps_are_read_and_bounds_beside_them_refused(folder, tmp_path, monkeypatch, capsys):
+    mask = MapSpec("mask", (1, 6, 5), values=((0,), (9,)))
+    small(maps=(mask,)).save_pretrained(tmp_path / "maps")
+    picture = np.zeros((6, 5), np.uint8)
+    picture[2:] = 9
+    Image.fromarray(picture).save(tmp_path / "mask.png")
+    calls = spied(monkeypatch)
+    words = ["edit", str(tmp_path / "maps"), "data.npz", "--map", f"mask={tmp_path}/mask.png"]
+    short = ["-n", "2", "--variants", "2", "--steps", "2", "--quiet"]
+    assert main([*words, "--strength", "0.5", *short, "--out", str(tmp_path / "out")]) == 0
+    assert np.array_equal(calls[0][1]["maps"]["mask"].squeeze(), picture)
+    inpainted = [*words, "--mask", "left", *short, "--out", str(tmp_path / "inpainted")]
+    assert main(inpainted) == 0
+    fails(
+        capsys,
+        [*words, "--operator", "blur:1", "--interval", "0.5"],
+        2,
+        "whose maps --map does not give",
+    )
+    fails(
+        capsys,
+        ["edit", *words[1:2], *words[3:], "--mask", "left", "--self-check", "20"],
+        2,
+        "--map: it does not go with",
+    )
+    other = ["edit", "model", "data.npz", "--strength", "0.5", *words[3:]]
+    fails(capsys, other, 2, "this model takes no maps")

@@ -214,6 +214,6 @@ def test_a_sampler_is_tuned_on_images_under_their_conditions() -> None:
     assert not torch.allclose(made, other(noise, t).x0)
     asked = {"prompts": ["a bee", "a dark cat", "a bee"], "numbers": {"age": [9.0, 1.0, 9.0]}}
     with pytest.warns(OutOfRangeWarning):  # which tuning leaves out: the data's own are in range
-        condition = model._given(Condition(), asked["prompts"], asked["numbers"], 3, 0)
+        condition = model._given(Condition(), asked["prompts"], asked["numbers"], None, 3, 0)
     wanted = model.denoiser(noise, t, model.model.context(condition, 3)).x0
     torch.testing.assert_close(made, wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from tests.claims.measures.exact import SPREAD, data, exact
 from tests.pipelines.models import small
 from tests.pipelines.test_gan import pipeline as gan
@@ -22,6 +23,41 @@ def photos(n=5, channels=1):
 
 def close(a, b):
     return np.abs(a.astype(int) - b.astype(int)).max() <= 1
+
+
+def test_an_operator_of_ones_own_is_restored_as_the_built_in_one(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lens.py").write_text(
+        "import torch.nn.functional as F\n"
+        "half = lambda x: F.avg_pool2d(x, 2)\n"
+        "square = lambda x: x * x\n"
+        "mixed = lambda x: x.flip(0)\n"
+        "flat = lambda x: x.flatten(1)\n"
+        "def broken(x):\n    raise ValueError('no film')\n"
+    )
+    own, built = parse_operator("lens:half"), parse_operator("downsample:2")
+    assert own.measurement_shape((1, 6, 4)) == (1, 3, 2)
+    y = torch.from_numpy(DRAWS.normal(size=(2, 1, 3, 2)))
+    torch.testing.assert_close(own.adjoint(y, (1, 6, 4)), built.adjoint(y, (1, 6, 4)))
+    pipeline = small(size=(6, 4))
+    seen = DRAWS.integers(0, 256, (2, 3, 2, 1)).astype(np.uint8)
+    for method in ("moments", "pigdm", "dps", "ddnm"):
+        one, other = (
+            pipeline.edit(seen, operator=name, method=method, variants=1, steps=3).images
+            for name in ("lens:half", "downsample:2")
+        )
+        assert close(one, other), method
+    for name, words in (
+        ("square", "it is not linear"),
+        ("mixed", "it is not linear|depends on other images"),
+        ("flat", "wanted four dimensions"),
+        ("broken", r"failed \(ValueError: no film\)|no film"),
+        ("missing", "lens has no function 'missing'"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            pipeline.edit(seen, operator=f"lens:{name}")
+    with pytest.raises(UsageError, match="cannot import 'nolens'"):
+        pipeline.edit(seen, operator="nolens:half")
 
 
 @pytest.mark.parametrize("settings", [{"strength": 0.5}, {"operator": "blur:1", "noise": 4.0}])

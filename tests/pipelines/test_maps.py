@@ -82,6 +82,26 @@ def test_guidance_leads_towards_it() -> None:
         pipeline(1, guidance=2)
 
 
+@pytest.mark.parametrize("task", [{"strength": 0.5}, {"operator": "blur:1"}, {"mask": True}])
+def test_images_are_edited_and_inpainted_with_their_maps(task: dict) -> None:
+    pipeline = model(MASK)
+    images = np.random.default_rng(1).integers(0, 256, (2, H, W, 3)).astype(np.uint8)
+
+    def made(first: int, count: int, **given: object) -> np.ndarray:
+        some = images[first : first + count]
+        call = {"first": first, "variants": 2, "steps": 3, **given}
+        if "mask" in task:
+            return pipeline.inpaint(some, np.tile(np.arange(W) < 6, (H, 1)), **call).images
+        return pipeline.edit(some, **task, **call).images
+
+    together = made(0, 2, maps={"mask": masks(2)})
+    assert apart(made(1, 1, maps={"mask": masks(2)[1]}), together[2:]) <= 1
+    assert apart(made(0, 2), together) > 1
+    assert apart(made(0, 2, maps={"mask": masks(2)}, guidance=3.0), together) > 1
+    with pytest.raises(UsageError, match="unknown map 'edges'"):
+        made(0, 2, maps={"edges": masks(2)})
+
+
 def test_they_are_recorded_by_a_digest() -> None:
     pipeline = model(MASK)
     records = [

@@ -34,6 +34,7 @@ from undrift.cli.inpaint import (
 from undrift.cli.spread import SPREAD, calibrated, covered, random_rows, write_spread
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
+from undrift.options.train import flag
 from undrift.wording import images_of, plural
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class Edit(EditingFlags):
         mask: inpaint a part of each image, as `undrift inpaint` does: top, bottom, left, right,
             center, or a picture of the images' size in which white is what is inpainted.
         operator: restore each image: what was done to it, as blur:2 (width in pixels), downsample:4
-            (factor), quantise:8 (levels of brightness) or grey. DATA are taken as they are, in the
+            (factor), quantise:8 (levels of brightness) or grey; a linear function of
+            your own, module:function, whose code is run. DATA are taken as they are, in the
             size that the operator makes; the run's own images are put through it first.
         self_check: draw so many images of the model itself, at least 20, put them through the
             operator or mask, restore them, and test whether the results are spread as they should
@@ -128,6 +130,11 @@ class Edit(EditingFlags):
                 "edit: give one of --strength, as 0.6, --like, as 0.3, --operator, as blur:2, and "
                 "--mask, as left"
             )
+        if self.interval is not None and self.maps:
+            raise UsageError(
+                "--interval: bounds are calibrated on other images, whose maps --map does not "
+                "give; leave one of them out"
+            )
         if self.interval is not None and self.variants < 2:
             raise UsageError("--interval: bounds need 2 variants or more of each image")
         for name in ("measure", "noise", "method", "iterations", "interval"):
@@ -142,9 +149,9 @@ class Edit(EditingFlags):
                 "--self-check: it goes with --operator or --mask, without DATA: the images are the "
                 "model's own"
             )
-        for name in ("measure", "interval", "n", "split"):
+        for name in ("measure", "interval", "n", "split", "maps"):
             if self.self_check is not None and getattr(self, name) != getattr(Edit, name):
-                raise UsageError(f"--{name}: it does not go with --self-check; leave it out")
+                raise UsageError(f"{flag(name)}: it does not go with --self-check; leave it out")
         if self.method == "repaint" and self.mask is None:
             raise UsageError("--method repaint: it belongs to --mask; name another")
         for name in ("n", "variants", "steps", "iterations", "batch_size"):
@@ -170,6 +177,7 @@ def run(arguments: list[str]) -> None:
         labels="one name or more, all, or given",
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
+        maps="one NAME=PATH or more",
     )
     out = folder_of(flags, "edited") if flags.out is None else Path(flags.out)
     if flags.self_check is not None:
@@ -190,6 +198,7 @@ def run(arguments: list[str]) -> None:
     from undrift.evaluation.target import load_for, part_of
     from undrift.files.document import Document
     from undrift.pipelines import SampleFolder, image_grid
+    from undrift.pipelines.maps import read_maps
     from undrift.pipelines.numbers import OutOfRangeWarning, parse_numbers
     from undrift.pipelines.png import encode_png
     from undrift.runs.images import refuse_runs
@@ -217,7 +226,10 @@ def run(arguments: list[str]) -> None:
     if flags.operator is not None and not as_they_are:
         images = _measured(truth, flags.operator, flags.noise or 0.0, flags.seed)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
-    for line in (*finding_lines(data.report), *warning_lines(numbers, pipeline)):
+    for line in (
+        *finding_lines(data.report),
+        *warning_lines(flags, numbers, pipeline, len(images)),
+    ):
         console.print(line)
     command = command_line("edit", arguments)
     total = len(images) * flags.variants
@@ -225,6 +237,7 @@ def run(arguments: list[str]) -> None:
         "variants": flags.variants,
         "prompts": list(flags.prompt) or None,
         "numbers": numbers,
+        "maps": read_maps(flags.maps, pipeline.spec) or None,
         "batch_size": flags.batch_size,
         **settings,
     }

@@ -64,6 +64,8 @@ class EditingFlags(ProcessFlags, WeightsOptions):
             Without it the class is left open.
         prompt: what images are to show, of a model of texts; image i gets text i modulo their
             count.
+        maps: maps of a model trained with --map, as mask=FILE or mask=FOLDER; of a folder, image i
+            gets map i modulo their count. edges@PICTURE derives the map from a picture.
     """
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
@@ -74,6 +76,10 @@ class EditingFlags(ProcessFlags, WeightsOptions):
     ] = ()
     prompt: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
+    ] = ()
+    maps: Annotated[
+        tuple[str, ...],
+        tyro.conf.arg(name="map", metavar="NAME=PATH [NAME=PATH ...]", help_behavior_hint=""),
     ] = ()
 
 
@@ -140,6 +146,11 @@ class Inpaint(EditingFlags):
                 "--mask: say what to inpaint, as top, bottom, left, right, center or a picture in "
                 "which it is white"
             )
+        if self.interval is not None and self.maps:
+            raise UsageError(
+                "--interval: bounds are calibrated on other images, whose maps --map does not "
+                "give; leave one of them out"
+            )
         if self.interval is not None and self.variants < 2:
             raise UsageError("--interval: bounds need 2 variants or more of each image")
         for flag in ("n", "variants", "steps", "resample", "jump", "batch_size"):
@@ -166,6 +177,7 @@ def run(arguments: list[str]) -> None:
         labels="one name or more, all, or given",
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
+        maps="one NAME=PATH or more",
     )
     place = folder_of(flags, "inpainted")
     out = place if flags.out is None else Path(flags.out)
@@ -195,6 +207,7 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     from undrift.data.findings import finding_lines
     from undrift.evaluation.target import load_for, part_of
     from undrift.pipelines import SampleFolder, image_grid
+    from undrift.pipelines.maps import read_maps
     from undrift.pipelines.masks import read_mask
     from undrift.pipelines.numbers import OutOfRangeWarning, parse_numbers
     from undrift.pipelines.png import encode_png
@@ -211,12 +224,16 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
         rows, others = order[: flags.n], order[flags.n :]
     images = part.take(rows)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
-    for line in (*finding_lines(data.report), *warning_lines(numbers, pipeline)):
+    for line in (
+        *finding_lines(data.report),
+        *warning_lines(flags, numbers, pipeline, len(images)),
+    ):
         console.print(line)
     given = {
         "variants": flags.variants,
         "prompts": list(flags.prompt) or None,
         "numbers": numbers,
+        "maps": read_maps(flags.maps, pipeline.spec) or None,
         "batch_size": flags.batch_size,
         **_settings(pipeline, flags),
     }
@@ -283,11 +300,16 @@ def opened(flags: EditingFlags) -> tuple[Target, Pipeline]:
     return found, found.pipeline.to(choose_device(flags.device))
 
 
-def warning_lines(numbers: GivenNumbers, pipeline: Pipeline) -> list[str]:
-    """A line for each number out of the range of the training data."""
+def warning_lines(
+    flags: EditingFlags, numbers: GivenNumbers, pipeline: Pipeline, n: int
+) -> list[str]:
+    """Numbers out of the range of the training data, and notes on the maps of ``n`` images."""
+    from undrift.pipelines.maps import map_files, map_notes
     from undrift.pipelines.numbers import out_of_range
 
-    return [f"warning: {line}" for line in out_of_range(numbers, pipeline.spec)]
+    spec = pipeline.spec
+    lines = [f"warning: {line}" for line in out_of_range(numbers, spec)]
+    return lines + map_notes(map_files(flags.maps), n, spec)
 
 
 def _next(flags: Inpaint) -> list[str]:

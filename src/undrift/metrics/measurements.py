@@ -226,7 +226,7 @@ def prompt_swap_floor(c: Comparison) -> float:
     rows = np.array([i for i, caption in enumerate(other) if caption != own[i]], np.int64)
     if not len(rows):
         raise UsageError("no caption of a held-out image has a word that can be swapped")
-    pair = [own[i] for i in rows], [other[i] for i in rows]
+    pair = [str(own[i]) for i in rows], [other[i] for i in rows]
     return float(prefers(c.image_text, c.reference.images[rows], *pair).mean())
 
 

@@ -157,9 +157,7 @@ class Pipeline(ABC):
                 f"trajectory {trajectory}: {self.noun} draws in one pass; leave it out"
             )
         condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
-        condition = self._given(condition, prompts, numbers, n, first)
-        for name, entry in resolve_maps(maps, n, self.spec, first).items():
-            condition = condition.with_entry(name, entry)
+        condition = self._given(condition, prompts, numbers, maps, n, first)
         if device is not None:
             self.to(device)
         drawn = self._draw(request, condition, chosen, trajectory, on_progress)
@@ -169,8 +167,7 @@ class Pipeline(ABC):
             prompts=_prompts_of(condition),
         )
         record: JsonObject = {"n": n, "first": first, "labels": labels}
-        record |= _recorded(prompts, numbers)
-        record |= {"maps": recorded_maps(maps)} if maps else {}
+        record |= _recorded(prompts, numbers, maps)
         return self._completed(drawn, began, record, seed, size)
 
     def _completed(
@@ -183,15 +180,23 @@ class Pipeline(ABC):
         return replace(made, class_names=names, seconds=seconds, settings=settings)
 
     def _given(
-        self, condition: Condition, prompts: Prompts, numbers: GivenNumbers, n: int, first: int
+        self,
+        condition: Condition,
+        prompts: Prompts,
+        numbers: GivenNumbers,
+        maps: GivenMaps,
+        n: int,
+        first: int,
     ) -> Condition:
-        """``condition`` with the prompts and numbers of a request for n images."""
+        """``condition`` with the prompts, numbers and maps of a request for n images."""
         texts = resolve_prompts(prompts, n, self.spec, first)
         if texts is not None:
             condition = condition.with_entry("text", texts)
         values = resolve_numbers(numbers, n, self.spec, first)
         if values is not None:
             condition = condition.with_entry("numbers", torch.from_numpy(values))
+        for name, entry in resolve_maps(maps, n, self.spec, first).items():
+            condition = condition.with_entry(name, entry)
         for line in out_of_range(numbers, self.spec):
             warnings.warn(line, OutOfRangeWarning, stacklevel=3)
         return condition
@@ -306,6 +311,7 @@ class Pipeline(ABC):
         labels: Labels = None,
         prompts: Prompts = None,
         numbers: GivenNumbers = None,
+        maps: GivenMaps = None,
         seed: int = 0,
         batch_size: int | None = None,
         first: int = 0,
@@ -324,6 +330,7 @@ class Pipeline(ABC):
             labels: class of each image, as in sampling; None leaves it open.
             prompts: text of each image, as in sampling.
             numbers: of each image, as in sampling.
+            maps: of each image, as in sampling.
             seed: of the initial noise, at least 0.
             batch_size: completions computed at once.
             first: number of the first image, so that a large set can be inpainted in parts.
@@ -348,10 +355,10 @@ class Pipeline(ABC):
         masked = MaskedImages.checked(images, mask, variants, first, seed, self.spec)
         size = self.batch_size if batch_size is None else batch_size
         n = len(images)
-        condition = self._of_images(n, first, seed, labels, prompts, numbers)
+        condition = self._of_images(n, first, seed, labels, prompts, numbers, maps)
         inpainted = self._inpaint(masked, condition, chosen, seed, size, on_progress)
         record: JsonObject = {"n": n, "first": first, "variants": variants, "labels": labels}
-        record |= _recorded(prompts, numbers)
+        record |= _recorded(prompts, numbers, maps)
         return self._completed(inpainted, began, record, seed, size)
 
     def _inpaint(
@@ -380,6 +387,7 @@ class Pipeline(ABC):
         labels: Labels = None,
         prompts: Prompts = None,
         numbers: GivenNumbers = None,
+        maps: GivenMaps = None,
         seed: int = 0,
         batch_size: int | None = None,
         first: int = 0,
@@ -394,6 +402,7 @@ class Pipeline(ABC):
             labels: class of each image, as in sampling; None leaves it open.
             prompts: text of each image, as in sampling.
             numbers: of each image, as in sampling.
+            maps: of each image, as in sampling.
             seed: of the noise, at least 0.
             batch_size: images computed at once.
             first: number of the first image, so that a large set can be edited in parts.
@@ -415,10 +424,12 @@ class Pipeline(ABC):
         given = Variants.of(images, variants, first, seed)
         size = self.batch_size if batch_size is None else batch_size
         n = len(images)
-        condition = self._of_images(n, first, seed, labels, prompts, numbers)
+        condition = self._of_images(n, first, seed, labels, prompts, numbers, maps)
         edited = self._edit(given, condition, chosen, seed, size, on_progress)
         record = {"n": n, "first": first, "variants": variants, "labels": labels}
-        return self._completed(edited, began, record | _recorded(prompts, numbers), seed, size)
+        return self._completed(
+            edited, began, record | _recorded(prompts, numbers, maps), seed, size
+        )
 
     def _of_images(
         self,
@@ -428,12 +439,13 @@ class Pipeline(ABC):
         labels: Labels,
         prompts: Prompts,
         numbers: GivenNumbers,
+        maps: GivenMaps,
     ) -> Condition:
         """The condition of given images, whose class is open unless it is named."""
         condition = Condition()
         if labels is not None:
             condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
-        return self._given(condition, prompts, numbers, n, first)
+        return self._given(condition, prompts, numbers, maps, n, first)
 
     def _edit(
         self,
@@ -539,10 +551,11 @@ class ModelPipeline(Pipeline, Generic[OfModel]):
         return self
 
 
-def _recorded(prompts: Prompts, numbers: GivenNumbers) -> JsonObject:
-    """Prompts and numbers as settings of samples; what is not given is left out."""
+def _recorded(prompts: Prompts, numbers: GivenNumbers, maps: GivenMaps) -> JsonObject:
+    """Prompts, numbers and maps as settings of samples; what is not given is left out."""
     given: JsonObject = {} if prompts is None else {"prompts": prompts}
-    return given | ({"numbers": numbers} if numbers else {})
+    given |= {"numbers": numbers} if numbers else {}
+    return given | ({"maps": recorded_maps(maps)} if maps else {})
 
 
 def _prompts_of(condition: Condition) -> tuple[str, ...] | None:

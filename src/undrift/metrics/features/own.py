@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import inspect
 import io
-import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from undrift.errors import ModelFileError, UsageError
+from undrift.files.own_code import own_function
 from undrift.files.reading import read_bytes
 
 _BATCH = 64
@@ -206,30 +205,15 @@ def function_features(spec: str, example: NDArray[np.uint8]) -> OwnFeatures:
     Raises:
         UsageError: no such module or function, or outputs that are no features.
     """
-    module_name, _, function_name = spec.partition(":")
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        # importing runs the user's code, and that may raise anything
-        raise UsageError(
-            f"features {spec!r}: cannot import {module_name!r} "
-            f"({type(error).__name__}: {error}); give module:function"
-        ) from error
-    finally:
-        sys.path.remove(here)
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        raise UsageError(f"features {spec!r}: {module_name} has no function {function_name!r}")
+    module, function = own_function("features", spec)
     try:
         source = Path(inspect.getsourcefile(module) or "").read_bytes()
     except (TypeError, OSError) as error:
         raise UsageError(
-            f"features {spec!r}: {module_name} has no source file, so its version cannot be named; "
-            "wrap it in a module of your own"
+            f"features {spec!r}: {module.__name__} has no source file, so its version cannot be "
+            "named; wrap it in a module of your own"
         ) from error
-    content = source + f"\x1f{function_name}".encode()
+    content = source + f"\x1f{spec.partition(':')[2]}".encode()
     return OwnFeatures(spec, "function", content, function, example)
 
 

@@ -180,6 +180,7 @@ def drawing_of(
 def _to_give(spec: SampleSpec) -> str:
     """What to give, for guidance to lead towards, of what the model takes."""
     kinds = {"labels": spec.class_names, "a prompt": spec.text, "numbers": spec.numbers}
+    kinds["maps"] = spec.maps
     taken = [name for name, has in kinds.items() if has]
     if not taken:
         return "leave it out"

@@ -37,7 +37,7 @@ from undrift.pipelines.diffusion.settings import (
 from undrift.pipelines.diffusion.strip import Strip
 from undrift.pipelines.file import load_weights
 from undrift.pipelines.labels import Labels, condition_of, resolve_labels
-from undrift.pipelines.maps import GivenMaps, resolve_maps
+from undrift.pipelines.maps import GivenMaps
 from undrift.pipelines.masked import MaskedImages, Variants
 from undrift.pipelines.mode import evaluating
 from undrift.pipelines.numbers import GivenNumbers
@@ -327,9 +327,7 @@ class DiffusionPipeline(ModelPipeline[DiffusionModel]):
         """
         drawing = Drawing.of(self.model, DiffusionSettings(guidance=guidance), {})
         condition = condition_of(resolve_labels(labels, len(rows), seed, self.spec, rows.start))
-        condition = self._given(condition, prompts, numbers, len(rows), rows.start)
-        for name, entry in resolve_maps(maps, len(rows), self.spec, rows.start).items():
-            condition = condition.with_entry(name, entry)
+        condition = self._given(condition, prompts, numbers, maps, len(rows), rows.start)
         noise = ImageNoise(seed, rows).initial(self.model.latent_shape).to(self.device)
         denoise = drawing.bind(CountedDenoiser(self.denoiser), condition, rows)
         return denoise, noise.contiguous(memory_format=self.model.memory_format)

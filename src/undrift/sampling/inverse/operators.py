@@ -8,6 +8,7 @@ values keep their range, but for those of `Projections`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from undrift.errors import UsageError
+from undrift.errors import UsageError, one_line
+from undrift.files.own_code import own_function
 from undrift.randomness import generator
 
 LUMA = (0.299, 0.587, 0.114)
@@ -257,6 +259,63 @@ class Quantise:
         return y
 
 
+@dataclass(frozen=True)
+class OwnOperator:
+    """A linear function of the user's own, with the adjoint that its derivative gives.
+
+    Attributes:
+        name: for messages, as ``module:function``.
+        function: from images (B, C, H, W), of any floating type and range, to (B, C', H', W'),
+            differentiable by torch, each image by itself.
+    """
+
+    name: str
+    function: Callable[[Tensor], Tensor]
+
+    def measurement_shape(self, image_shape: Shape) -> Shape:
+        """See `Operator.measurement_shape`; here the function is tried.
+
+        Raises:
+            UsageError: it fails, is not linear, or mixes images.
+        """
+        draws = generator(0, "own operator")
+        x = torch.randn(3, *image_shape, generator=draws, dtype=torch.float32, device="cpu")
+        x[2] = x[0] - 2 * x[1]
+        y, alone = self._tried(x), self._tried(x[:1])
+        if y.ndim != 4 or len(y) != 3:
+            raise UsageError(
+                f"operator {self.name}: of images {tuple(x.shape)} it made {tuple(y.shape)}; "
+                "wanted four dimensions, the first as it was"
+            )
+        scale = float(y.abs().max()) + 1e-12
+        if not torch.allclose(y[2], y[0] - 2 * y[1], atol=1e-3 * scale):
+            raise UsageError(f"operator {self.name}: it is not linear, A(x - 2z) is not Ax - 2Az")
+        if not torch.allclose(alone[0], y[0], atol=1e-3 * scale):
+            raise UsageError(f"operator {self.name}: an image's result depends on other images")
+        return (y.shape[1], y.shape[2], y.shape[3])
+
+    def apply(self, x: Tensor) -> Tensor:
+        """See `Operator.apply`."""
+        return self.function(x)
+
+    def adjoint(self, y: Tensor, image_shape: Shape) -> Tensor:
+        """See `Operator.adjoint`; the gradient of <A x, y>."""
+        with torch.enable_grad():
+            x = y.new_zeros(len(y), *image_shape).requires_grad_()
+            return torch.autograd.grad((self.function(x) * y).sum(), x, create_graph=True)[0]
+
+    def _tried(self, x: Tensor) -> Tensor:
+        try:
+            y = self.function(x)
+            if not isinstance(y, Tensor):
+                raise TypeError(f"it returned {type(y).__name__}, wanted a tensor")
+        except Exception as error:  # it is the user's code
+            raise UsageError(
+                f"operator {self.name}: of images {tuple(x.shape)} it failed ({one_line(error)})"
+            ) from error
+        return y
+
+
 def measured(operator: Operator, pixels: Tensor) -> Tensor:
     """What ``operator`` makes of ``pixels`` (B, C, H, W), 0 to 255, without noise."""
     return operator.measure(pixels) if isinstance(operator, Quantise) else operator.apply(pixels)
@@ -296,17 +355,21 @@ class InModelSpace:
         return pixels - self.operator.apply(constant)
 
 
+_OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
 _BY_NAME: dict[str, tuple[Callable[[str], Operator], str]] = {
     "blur": (lambda text: Blur(float(text)), "blur:2"),
     "downsample": (lambda text: Downsample(int(text)), "downsample:4"),
     "quantise": (lambda text: Quantise(int(text)), "quantise:8"),
 }
-OPERATORS = ("blur:WIDTH", "downsample:FACTOR", "quantise:LEVELS", "grey")
+OPERATORS = ("blur:WIDTH", "downsample:FACTOR", "quantise:LEVELS", "grey", "module:function")
 """How operators are spelled."""
 
 
 def parse_operator(text: str) -> Operator:
     """The operator that ``text`` names, such as ``blur:2``, ``downsample:4`` or ``grey``.
+
+    ``module:function`` is one of the user's own, whose code is run.
 
     Raises:
         UsageError: for anything else.
@@ -314,6 +377,8 @@ def parse_operator(text: str) -> Operator:
     name, _, number = text.partition(":")
     if name in ("grey", "gray") and not number:
         return Grey()
+    if name not in _BY_NAME and _OWN.fullmatch(text):
+        return OwnOperator(text, own_function("operator", text)[1])
     if name not in _BY_NAME:
         raise UsageError(f"operator {text[:60]!r}: wanted {', '.join(OPERATORS)}")
     make, example = _BY_NAME[name]
