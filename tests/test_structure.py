@@ -285,6 +285,43 @@ def test_public_names_resolve():
         undrift.nonsense  # noqa: B018 - the access is the test
 
 
+_FLAG = re.compile(r"(?<![\w`-])--[a-z][a-z-]*[a-z]\b")
+_COMMAND = re.compile(r"\bundrift [a-z-]+\b")
+
+
+def literal_flags(source: str) -> list[str]:
+    """Sentences of ``source`` that name a flag outside of a command line, as ``line: sentence``."""
+    nodes = list(ast.walk(ast.parse(source)))
+    apart = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
+    apart |= {id(one) for node in nodes if isinstance(node, ast.JoinedStr) for one in node.values}
+    texts = {}
+    for node in nodes:
+        if isinstance(node, ast.JoinedStr):
+            parts = [one.value for one in node.values if isinstance(one, ast.Constant)]
+            texts[node.lineno] = "".join(map(str, parts))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in apart:
+            texts[node.lineno] = node.value
+    return [
+        f"{line}: {text}"
+        for line, text in texts.items()
+        if " " in text and _FLAG.search(text) and not _COMMAND.search(text)
+    ]
+
+
+def test_errors_of_the_library_name_parameters_and_only_the_command_line_flags():
+    found = {}
+    for path in SOURCES:
+        name = path.relative_to(ROOT / "src" / "undrift").as_posix()
+        if not name.startswith(("cli/", "report/figure.py")):
+            found[name] = literal_flags(path.read_text())
+    assert {name: lines for name, lines in found.items() if lines} == {}, "use advice.named"
+
+
+def test_a_literal_flag_is_found():
+    assert literal_flags("f'{x}; give another --out'") == ["1: ; give another --out"]
+    assert literal_flags("'as undrift train --text'\n'--out'\nnamed('out')") == []
+
+
 ODD_WORDS = {
     r"learnt numbers|names the noise|names everything random": "parameters; random seed",
     r"what (?:a|the) network hears|is heard by": "conditioning inputs",

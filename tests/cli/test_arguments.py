@@ -133,5 +133,5 @@ def test_what_the_check_passes_the_parser_takes(words, value):
 
 
 def test_a_request_for_help_is_never_refused():
-    _, words = check_arguments(Every, "x", ["--share", "\x1b[31m", "--nothing", "-h"])
+    words = check_arguments(Every, "x", ["--share", "\x1b[31m", "--nothing", "-h"])
     assert words == ["--help"]

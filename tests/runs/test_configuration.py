@@ -145,6 +145,6 @@ def test_balance_needs_labels() -> None:
 def test_compile_needs_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
-    with pytest.raises(UsageError, match="--compile: no C\\+\\+ compiler found"):
+    with pytest.raises(UsageError, match="compile: no C\\+\\+ compiler found"):
         config(compile=True)
     assert config().model.compile is False

@@ -71,6 +71,6 @@ def test_inspect_says_width_first(photos: str, capsys) -> None:
     [(37, 50, "48x36"), (13, 9, "8x12"), (50, 50, "48"), (1, 8, "8x4")],
 )
 def test_a_gan_names_the_nearest_size(height, width, near) -> None:
-    with pytest.raises(UsageError, match=f"images of {width}x{height}: .* --size {near}$"):
+    with pytest.raises(UsageError, match=f"images of {width}x{height}: .* size {near}$"):
         sizes((height, width))
     assert sizes(image_size(near))

@@ -58,7 +58,7 @@ def test_a_skipped_step_leaves_everything_as_it_was() -> None:
 def test_ten_in_a_row_end_the_run() -> None:
     run, notes = trainer(set(range(100)), steps=30)
     with pytest.raises(
-        DivergedError, match="10 updates in a row .*no checkpoint from before.*lower --lr"
+        DivergedError, match="10 updates in a row .*no checkpoint from before.*lower learning_rate"
     ):
         run.run(StopSignals())
     assert sum(name == "skip" for name, _ in notes.events) == 10

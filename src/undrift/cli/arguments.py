@@ -44,13 +44,11 @@ class Argument:
     commas: bool = False
 
 
-def check_arguments(
-    command: type, verb: str, words: Sequence[str]
-) -> tuple[frozenset[str], list[str]]:
+def check_arguments(command: type, verb: str, words: Sequence[str]) -> list[str]:
     """Refuse what ``command``, a dataclass of flags, does not take.
 
     Returns:
-        Its flags; and ``words`` with the positional ones first, since tyro finds those of one list
+        ``words`` with the positional ones first, since tyro finds those of one list
         only where they stand together, or of a request for help that alone.
 
     Raises:
@@ -59,7 +57,7 @@ def check_arguments(
     """
     flags, places = arguments_of(command)
     if "-h" in words or "--help" in words:
-        return frozenset(flags), ["--help"]
+        return ["--help"]
     rest = list(words)
     named: list[str] = []
     free: list[str] = []
@@ -100,7 +98,7 @@ def check_arguments(
     for name, argument in flags.items():
         if argument.required and name not in met:
             raise _missing(verb, name)
-    return frozenset(flags), [*named, "--", *free] if "--" in words else [*free, *named]
+    return [*named, "--", *free] if "--" in words else [*free, *named]
 
 
 def arguments_of(command: type) -> tuple[dict[str, Argument], list[Argument]]:

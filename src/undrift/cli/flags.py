@@ -62,8 +62,8 @@ def parse(command: type[Command], verb: str, arguments: list[str]) -> Command:
         SystemExit: from tyro, after it has printed the help.
         UsageError: a word that the command does not take, or one of the dataclass's own checks.
     """
-    flags, words = check_arguments(command, verb, arguments)
-    takes(flags, spellings(command))
+    words = check_arguments(command, verb, arguments)
+    takes(spellings(command))
     return tyro.cli(
         _without_none(command),
         prog=f"undrift {verb}",

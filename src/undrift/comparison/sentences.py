@@ -196,7 +196,7 @@ def remarks(
         for row in table.methods:
             lines += _lost(row, table)
         if any(row.done == 1 for row in table.methods):
-            hint = possible("give more --seeds", "it takes several")
+            hint = possible("give more {seeds}", "it takes several")
             lines.append(f"{table.words}: one seed has no interval; {hint}")
     if protocol.device == "cpu":
         lines += _disturbed(runs)

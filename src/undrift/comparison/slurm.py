@@ -141,7 +141,7 @@ class _ClusterJob:
                 return Outcome(*self._job.result())
         state = str(self._job.state).split()[0]
         resumable = state.startswith(RESUMABLE)
-        more = possible("; give more --slurm-minutes", "; it needs a longer limit")
+        more = possible("; give more {slurm_minutes}", "; it needs a longer limit")
         hint = more if state.startswith("TIMEOUT") else ""
         if failure is not None and not resumable:
             hint += f"; {str(failure).strip().splitlines()[-1]}"

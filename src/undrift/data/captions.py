@@ -56,13 +56,13 @@ class CaptionCounts:
         found = f"{plural(self.images, 'image')} with captions"
         if self.missing:
             found += f", {self.missing:,} without"
-        lines = [possible(f"{found}; trained on with --text", found)]
+        lines = [possible(f"{found}; trained on with {{text}}", found)]
         if self.are_classes:
             share = self.images // self.distinct
             lines.append(
                 f"{plural(self.distinct, 'distinct caption')}, each of about "
                 f"{plural(share, 'image')}: these are classes; "
-                + possible("train on them as labels with --label-column", "use them as labels")
+                + possible("train on them as labels with {label_column}", "use them as labels")
             )
         return lines
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from undrift.advice import possible
+from undrift.advice import named, possible
 from undrift.data.geometry import MODES
 from undrift.data.imageset import ImageSet
 from undrift.data.report import DataReport
@@ -152,7 +152,7 @@ def write_inspection(imageset: ImageSet, out: Path) -> list[Path]:
     paths = [out / name for name in FILES]
     taken = [path for path in paths if os.path.lexists(path)]
     if taken:
-        raise UsageError(f"{taken[0]} is already there: give another --out")
+        raise UsageError(f"{taken[0]} is already there: give another {named('out')}")
     contents = (
         (json.dumps(imageset.report.to_json(), indent=2) + "\n").encode(),
         (inspect_text(imageset) + "\n").encode(),
@@ -246,7 +246,7 @@ def number_lines(report: DataReport) -> list[str]:
     varied = [name for name, (low, high) in report.numeric.items() if low < high]
     hint = ""
     if varied and not report.numbers:
-        hint = possible(f"; --numbers {varied[0]} conditions on it", "")
+        hint = possible(f"; {{numbers}} {varied[0]} conditions on it", "")
     return [row("numbers", f"{found}{more}{hint}")]
 
 

@@ -255,7 +255,7 @@ def too_broken(set_aside: Sequence[SetAside], kept: int, bad_limit: float, where
     if not kept:
         counted = plural(len(set_aside), "image")
         return DataError(f"none of {counted} in {where!r} can be used ({shown}{more})")
-    hint = possible("remove them or raise --bad-limit", "remove them")
+    hint = possible("remove them or raise {bad_limit}", "remove them")
     return DataError(
         f"{len(set_aside):,} of {plural(len(set_aside) + kept, 'image')} in {where!r} cannot be "
         f"used, the limit is {100 * bad_limit:g}% ({shown}{more}): {hint}"

@@ -20,6 +20,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from undrift.advice import named
 from undrift.errors import UsageError
 from undrift.files import manifest
 from undrift.files.filesystem import IRREGULAR, LOCAL, NO_EXCHANGE, Filesystem
@@ -76,14 +77,14 @@ def writing(path: Path) -> Iterator[None]:
 
 
 def write_output(
-    path: Path, data: bytes, *, flag: str = "--out", durable: bool = True, owned: bool = False
+    path: Path, data: bytes, *, flag: str | None = None, durable: bool = True, owned: bool = False
 ) -> None:
     """`write_file` of what a command leaves where its user wants it; its folder is made.
 
     Args:
         path: the file.
         data: its whole content.
-        flag: by which the user named the place.
+        flag: by which the user named the place; None: `out`.
         durable: wait until a power cut could no longer lose it.
         owned: the folder is known to be the command's own; otherwise a file that is there is only
             replaced if undrift wrote it.
@@ -91,6 +92,7 @@ def write_output(
     Raises:
         UsageError: if it cannot be written or may not be replaced.
     """
+    flag = named("out") if flag is None else flag
     if not owned:
         check_replaceable(flag, path)
     try:

@@ -111,7 +111,7 @@ class FileLock:
         except OSError as error:
             raise UsageError(
                 f"{self.directory} cannot be written ({self._path.name}: {error.strerror}); "
-                + possible("choose another --out", "change its mode")
+                + possible("choose another {out}", "change its mode")
             ) from error
         try:
             _flock(descriptor, wait)
@@ -119,13 +119,13 @@ class FileLock:
             holder = os.pread(descriptor, 1000, 0).decode(errors="replace").strip()
             os.close(descriptor)
             if isinstance(error, BlockingIOError):
-                hint = possible("wait for it, stop it or choose another --out", "wait or stop it")
+                hint = possible("wait for it, stop it or choose another {out}", "wait or stop it")
                 raise UsageError(
                     f"{self.directory} is being written by another process "
                     f"({holder or 'unknown'}); {hint}"
                 ) from error
             hint = possible(
-                "choose an --out on a filesystem with flock", "its filesystem lacks flock"
+                "choose an {out} on a filesystem with flock", "its filesystem lacks flock"
             )
             raise UsageError(
                 f"{self.directory} cannot be locked ({error.strerror}); {hint}"

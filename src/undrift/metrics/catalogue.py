@@ -126,7 +126,7 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
         if need == "entropy classifier" and comparison.entropy_classifier is None:
             return "neither the features nor labels of the reference give a classifier"
         if need == "clip" and not comparison.extractor.name.startswith("clip"):
-            return "it is defined in CLIP's space" + possible("; choose --features clip", "")
+            return "it is defined in CLIP's space" + possible("; choose {features} clip", "")
         if need == "reference images" and not comparison.pixels:
             return "the stored reference holds features, no images"
         if need == "more than points" and prod(comparison.samples.images.shape[1:]) <= 2:

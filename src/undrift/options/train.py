@@ -150,7 +150,7 @@ class TrainOptions(Options):
             raise UsageError(f"{both} exclude each other; give one of them")
         for name, default in (("caption_column", None), ("text_encoder", BYTE)):
             if getattr(self, name) != default and not self.text:
-                hint = possible("captions are learned with --text; give both", "it goes with text")
+                hint = possible("captions are learned with {text}; give both", "it goes with text")
                 raise UsageError(f"{named(name)}: {hint}")
         if self.budget is not None:
             seconds(self.budget)

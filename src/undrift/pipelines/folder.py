@@ -26,6 +26,7 @@ from typing import Self
 
 import numpy as np
 
+from undrift.advice import named
 from undrift.errors import DataError, UsageError, one_line, shown
 from undrift.files.arrays import npz_bytes
 from undrift.files.durable import sweep, write_file, write_output
@@ -221,7 +222,7 @@ class SampleFolder:
         samples = Samples.joined(self._parts)
         self.write(GRID, encode_png(samples.grid(), {"command": self._command}))
         if npz is not None:
-            write_output(npz, _npz(samples), flag="--npz")
+            write_output(npz, _npz(samples), flag=named("npz"))
         self._write_record(samples.settings, samples, interrupted=interrupted)
         return samples
 

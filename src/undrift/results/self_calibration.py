@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from undrift.advice import named
 from undrift.results.result import Result
 from undrift.sampling.inverse import Uniformity
 from undrift.schema import optional
@@ -70,5 +71,5 @@ class SelfCalibrationResult(Result):
             return None
         return (
             f"{self.clipped:.0%} of the measured values are clipped to 0 to 255, where methods "
-            "expect Gaussian errors: a right one may be rejected; give less --noise"
+            f"expect Gaussian errors: a right one may be rejected; give less {named('noise')}"
         )

@@ -23,6 +23,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
+from undrift.advice import named
 from undrift.data import ImageSet
 from undrift.data.scatter import on_plane
 from undrift.errors import ModelFileError
@@ -210,12 +211,12 @@ def _help(images: int, needed: ImagesNeeded, seconds: float | None) -> list[str]
             smaller = needed.at(size)
             if images * pixels / math.prod(smaller.image_shape[1:]) >= getattr(smaller, level):
                 square = smaller.image_shape[1] == smaller.image_shape[2]
-                found.append(f"--size {size if square else smaller.size}{better[level]}")
+                found.append(f"{named('size')} {size if square else smaller.size}{better[level]}")
                 break
         if found:
             break
     if seconds is None:
-        return [*found, f"--images {two_digits(needed.good)}"]
+        return [*found, f"{named('images')} {two_digits(needed.good)}"]
     return [*found, f"about {duration(needed.good * seconds)} of training"]
 
 

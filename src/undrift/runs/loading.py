@@ -70,7 +70,7 @@ def load_pipeline(
     if ema is None and weights == "ema" and run.status().state == "done":
         if not standing(run.pipeline).is_dir():
             hint = possible(
-                "restore it, or name other weights with --ema or --weights raw", "restore it"
+                "restore it, or name other weights with {ema} or {weights} raw", "restore it"
             )
             raise ModelFileError(f"{run.pipeline}: missing, though the run is finished; {hint}")
         return Pipeline.from_pretrained(run.pipeline, network=network)

@@ -63,9 +63,9 @@ def resolve(
     """
     train = data.split("train")
     if len(train) < FEWEST:
+        hint = possible("add images or lower {holdout}", "add images")
         raise DataError(
-            f"{source}: {plural(len(train), 'image')} to train on, wanted at least "
-            f"{FEWEST}; {possible('add images or lower --holdout', 'add images')}"
+            f"{source}: {plural(len(train), 'image')} to train on, wanted at least {FEWEST}; {hint}"
         )
     height, width, _ = train.shape
     points = are_points((height, width))
@@ -163,7 +163,7 @@ def _text(source: str, train: ImageSet, device: str, encoder: str) -> TextSpec |
         advice = "give metadata.jsonl or metadata.csv with a column text"
         raise DataError(
             f"{named('text')}: no image of {source} has a caption; "
-            + possible(f"{advice}, or say with --caption-column where they are", advice)
+            + possible(f"{advice}, or say with {{caption_column}} where they are", advice)
         )
     if encoder == BYTE:
         spec = TextSpec.fit(captions)

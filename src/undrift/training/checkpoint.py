@@ -24,6 +24,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from undrift.advice import named
 from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
 from undrift.files.durable import staged, write_synced
@@ -184,7 +185,8 @@ class CheckpointStore:
         if skipped:
             raise ModelFileError(
                 f"{self.directory}: none of {len(skipped)} checkpoints can be used (the newest: "
-                f"{skipped[0].reason}); restore one from a backup or start anew with another --out"
+                f"{skipped[0].reason}); restore one from a backup or start anew with another "
+                f"{named('out')}"
             )
         return None
 

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 
+from undrift.advice import named
 from undrift.errors import UsageError
 
 CPU_COMPILERS = ("g++", "clang++", "cl")
@@ -23,15 +24,15 @@ def check_compiler(device: str) -> None:
     if device == "cuda":
         if importlib.util.find_spec("triton") is None:
             raise UsageError(
-                "--compile: triton is not installed; install it or leave --compile out"
+                f"{named('compile')}: triton is not installed; install it, or leave it out"
             )
         return
-    named = os.environ.get("CXX")
-    candidates = (named,) if named else CPU_COMPILERS
+    own = os.environ.get("CXX")
+    candidates = (own,) if own else CPU_COMPILERS
     if not any(shutil.which(compiler) for compiler in candidates):
         raise UsageError(
-            f"--compile: no C++ compiler found ({', '.join(candidates)}); "
-            "install one or leave --compile out"
+            f"{named('compile')}: no C++ compiler found ({', '.join(candidates)}); "
+            "install one, or leave it out"
         )
 
 

@@ -56,7 +56,8 @@ class NonFiniteGuard:
         if self.consecutive >= LIMIT:
             newest_name = "no checkpoint" if newest is None else f"checkpoint step-{newest:06d}"
             hint = possible(
-                "start anew with a lower --lr and another --out, perhaps from this run with --init",
+                "start anew with a lower {learning_rate} and another {out}, perhaps from this run "
+                "with {init}",
                 "lower the learning rate",
             )
             raise DivergedError(

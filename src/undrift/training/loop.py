@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from undrift.advice import named
 from undrift.data.loader import Batch, BatchSource, HeldOut
 from undrift.data.order import Order
 from undrift.errors import ModelFileError, UsageError
@@ -157,7 +158,7 @@ class Trainer:
         except RuntimeError as error:
             raise ModelFileError(
                 f"checkpoint {checkpoint.step}: it was saved by a run with another network "
-                f"({str(error).splitlines()[0]}); start anew with another --out"
+                f"({str(error).splitlines()[0]}); start anew with another {named('out')}"
             ) from error
         self.ema.load_state(checkpoint.tensors["ema"])
         for group in self.learner.groups:

@@ -27,7 +27,7 @@ def find_micro_batch(try_step: Callable[[int], None], local_batch: int) -> int:
     size = local_batch
     while not _fits(try_step, size):
         if size == 1:
-            hint = possible("choose a smaller --size or network", "use a device with more")
+            hint = possible("choose a smaller {size} or network", "use a device with more")
             raise UsageError(f"not even one image per pass fits into memory; {hint}")
         size = (size + 1) // 2
     return size

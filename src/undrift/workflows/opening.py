@@ -143,7 +143,7 @@ def _explained(error: RuntimeError | MemoryError) -> Exception:
             "TORCH_LOGS=dynamo to see all of it"
         )
     hint = possible(
-        "give a smaller --micro-batch, --batch-size or --size", "use a device with more"
+        "give a smaller {micro_batch}, {batch_size} or {size}", "use a device with more"
     )
     return UsageError(f"the training step does not fit into memory; {hint}")
 

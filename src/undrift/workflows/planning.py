@@ -291,7 +291,7 @@ def plan_run(
     if difference is None and not (finished and settings.extend):
         return stored
     if not settings.extend:
-        longer = possible("; --extend lengthens a finished run", "")
+        longer = possible("; {extend} lengthens a finished run", "")
         hint = longer if _is_length(difference) else ""
         raise UsageError(
             f"{named('out')} {path}: it holds a run with other settings: {difference}; "
@@ -385,7 +385,7 @@ def fit_to_machine(
     world.broadcast([steps])
     if int(steps) < (fewest := family_of(config.model).fewest_steps(config.model)):
         wanted = plural(fewest, "step")
-        hint = possible("give more, or a smaller --size or --batch-size", "give more")
+        hint = possible("give more, or a smaller {size} or {batch_size}", "give more")
         raise UsageError(
             f"{named('budget')} {config.budget}: too short for {wanted} of {pace:.3g} s and one "
             f"validation of {validation_seconds(config):.1f} s; {hint}"

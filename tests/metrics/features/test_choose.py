@@ -68,7 +68,7 @@ def test_what_is_no_space_is_refused(spec: str, message: str, images: np.ndarray
 
 
 def test_a_weight_file_goes_with_inception_only(images: np.ndarray):
-    with pytest.raises(UsageError, match="goes with --features inception"):
+    with pytest.raises(UsageError, match="goes with features inception"):
         open_extractor("pixels", images, None, weights="x.pth")
     with pytest.raises(UsageError, match="no weight file x.pth"):
         open_extractor("inception", images, None, weights="x.pth")

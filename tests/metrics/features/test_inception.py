@@ -135,7 +135,7 @@ def test_without_the_file_it_says_what_it_needs(tmp_path: Path, monkeypatch: pyt
         raise AssertionError("the network was touched")
 
     monkeypatch.setattr(inception.urllib.request, "urlopen", never)
-    with pytest.raises(UsageError, match=r"91 MB.*https://.*pth to .*weights.*--download"):
+    with pytest.raises(UsageError, match=r"91 MB.*https://.*pth to .*weights.*download"):
         InceptionFeatures.open()
     with pytest.raises(UsageError, match="no weight file"):
         InceptionFeatures.open(tmp_path / "nothing.pth", download=True)

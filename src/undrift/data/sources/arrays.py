@@ -47,7 +47,7 @@ def npz(path: Path, numbers: Sequence[str] = (), maps: Sequence[MapRequest] = ()
         rows = replace(rows, labels=labels, class_names=names)
     columns = [checked_numbers(members, name, len(images), str(path)) for name in numbers]
     others = [name for name in there if name not in known]
-    hint = possible("; --numbers NAME conditions on one with a number for each image", "")
+    hint = possible("; {numbers} NAME conditions on one with a number for each image", "")
     return replace(
         rows,
         numbers=np.stack(columns, axis=1) if columns else None,

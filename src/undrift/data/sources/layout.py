@@ -334,7 +334,7 @@ class Arrangement:
                 "give every image one, or set labels to null"
             )
         if table.others and all(row.label is None for row in table.rows):
-            hint = possible("--label-column takes another one", "its columns are")
+            hint = possible("{label_column} takes another one", "its columns are")
             self.notes.append(
                 f"{path} has no column 'label', so there are no classes; {hint}: "
                 f"{', '.join(map(printable, table.others[:SHOWN]))}"

@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from undrift.advice import named
 from undrift.metrics.features import RandomFeatures, require_different
 from undrift.metrics.frechet import factor
 from undrift.metrics.images import rows_of
@@ -51,7 +52,7 @@ class Likeness:
             UsageError: fewer than two images, or images without a difference.
         """
         chosen = np.asarray(images[rows_of(len(images), MOST, seed, "likeness")])
-        advice = "name others by --reference, or --aim solution"
+        advice = f"name others by {named('reference')}, or {named('aim')} solution"
         require_different(chosen, "features to fit the last step by", advice)
         space = RandomFeatures.fit(chosen)
         return cls(space, Moments.of(space.features(chosen)))

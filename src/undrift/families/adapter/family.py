@@ -33,10 +33,13 @@ class AdapterFamily(Family[AdapterConfig]):
 
     def recipe(self, request: RecipeRequest) -> Recipe:
         """See `Family.recipe`; an adapter needs a base, and is made by ``undrift adapt``."""
-        flag = "--condition edges" if request.settings.method == "control" else "--lora 8"
+        example = {
+            "control": "undrift adapt RUN --condition edges",
+            "lora": "undrift adapt RUN --lora 8",
+        }
+        method = request.settings.method
         raise UsageError(
-            f"method {request.settings.method}: it needs a base; train a diffusion model, then "
-            f"undrift adapt RUN {flag}"
+            f"method {method}: it needs a base; train a diffusion model, then {example[method]}"
         )
 
     def learner(

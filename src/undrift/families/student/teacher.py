@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from undrift.advice import named
 from undrift.errors import ModelFileError, UsageError
 from undrift.families.family import ModelConfig
 from undrift.pipelines import DiffusionPipeline, Pipeline
@@ -61,6 +62,6 @@ def open_teacher(reference: TeacherReference) -> DiffusionPipeline:
     if found.fingerprint != reference.fingerprint:
         raise ModelFileError(
             f"{reference.path}: the teacher has changed since this run began; restore it or "
-            "distil anew with another --out"
+            f"distil anew with another {named('out')}"
         )
     return pipeline

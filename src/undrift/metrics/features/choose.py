@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift import synonyms
+from undrift.advice import named
 from undrift.errors import ModelFileError, UsageError
 from undrift.metrics.features.convnet import LONGEST_SIDE, FeatureNetwork
 from undrift.metrics.features.domain import DomainClassifier
@@ -71,8 +72,8 @@ def open_extractor(
     kind, _, argument = spec.partition(":")
     if weights is not None and kind != "inception":
         raise UsageError(
-            f"--feature-weights {weights}: features {spec!r} take no weight file; it goes with "
-            "--features inception"
+            f"{named('feature_weights')} {weights}: features {spec!r} take no weight file; it goes "
+            f"with {named('features')} inception"
         )
     if kind in ("domain", "random", "pixels", "texture", "inception") and argument:
         raise UsageError(f"features {spec!r}: {kind} takes nothing after a colon")

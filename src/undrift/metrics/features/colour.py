@@ -40,7 +40,7 @@ def three_channels(images: NDArray[np.uint8], what: str) -> Tensor:
         blend = "blend transparency with a background first"
         raise UsageError(
             f"images of {images.shape[3]} channels: {what} takes 1 or 3; "
-            + possible(f"{blend}, or use --features domain", blend)
+            + possible(f"{blend}, or use {{features}} domain", blend)
         )
     # a copy, because memory-mapped images are read-only and torch tensors are not
     levels = torch.from_numpy(np.array(images)).permute(0, 3, 1, 2)

@@ -94,7 +94,7 @@ class InceptionFeatures:
                 raise UsageError(f"no weight file {path}: give the path of {FILE}, from {URL}")
             if not download:
                 hint = possible(
-                    ", name another place by --feature-weights FILE, or allow it with --download",
+                    ", name another place by {feature_weights} FILE, or allow it with {download}",
                     "",
                 )
                 raise UsageError(
@@ -107,7 +107,7 @@ class InceptionFeatures:
         if weights is None and sha256 != SHA256:
             raise ModelFileError(
                 f"{path} has SHA-256 {sha256[:8]}, wanted {SHA256[:8]}: delete it, fetch it again"
-                + possible(", or name it by --feature-weights to use it under its own hash", "")
+                + possible(", or name it by {feature_weights} to use it under its own hash", "")
             )
         network = InceptionNetwork()
         try:

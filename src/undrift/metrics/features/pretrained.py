@@ -156,7 +156,7 @@ class PretrainedFeatures:
             raise UsageError(
                 f"{kind} features need {wanted}{size}, which is not here: give {kind}:DIRECTORY"
                 + possible(
-                    f", or fetch it from https://huggingface.co/{wanted} with --download", ""
+                    f", or fetch it from https://huggingface.co/{wanted} with {{download}}", ""
                 )
             ) from error
         except Exception as error:

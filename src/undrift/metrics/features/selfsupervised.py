@@ -90,7 +90,7 @@ class SelfSupervisedFeatures(FittedNetwork):
         if len(images) < 4:
             raise UsageError(
                 f"features learned from {len(images)} images without labels: needs at least 4; "
-                + possible("give more images, or --features random", "give more images")
+                + possible("give more images, or {features} random", "give more images")
             )
         height, width, channels = images.shape[1:]
         order = torch.randperm(len(images), generator=generator(seed, "self-supervised images"))

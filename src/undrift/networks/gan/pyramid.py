@@ -38,7 +38,7 @@ def sizes(size: tuple[int, int], patch: int = 1) -> list[tuple[int, int]]:
         near = str(width) if width == height else dimensions(height, width)
         raise UsageError(
             f"a GAN for images of {dimensions(*size)}: wanted sides that are multiples of {LEAST}; "
-            + possible(f"give --size {near}", f"make them {near}")
+            + possible(f"give {{size}} {near}", f"make them {near}")
         )
     if size[0] % patch or size[1] % patch:
         raise UsageError(
