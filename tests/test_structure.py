@@ -340,6 +340,9 @@ ODD_WORDS = {
     r"told|tells?": "passed, reported, distinguished",
     r"heard|hears": "conditioning inputs",
     r"holes|look_seconds": "masked region; validation",
+    r"looked at": "read, evaluated, compared",
+    r"(?<!\")pieces?": "part, block, segment",
+    r"levels of 255|walked again": "pixel values; repeated",
 }
 """Words that the glossary (`docs/reference/glossary.md`) has others for."""
 

@@ -156,7 +156,7 @@ def test_bad_limit_is_advised_by_training_alone(damaged, capsys):
     np.savez("a.npz", images=np.zeros((12, 8, 8, 1), np.uint8))
     text = said(capsys, "evaluate", "a.npz", "--reference", damaged, "--n", "12")
     assert refused in text and text.endswith(": remove them\n")
-    with pytest.raises(DataError, match="remove them or raise --bad-limit"):  # Python has it
+    with pytest.raises(DataError, match="remove them or raise bad_limit"):  # Python has it
         undrift.data.load(damaged)
 
 

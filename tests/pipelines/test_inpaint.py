@@ -234,7 +234,7 @@ def test_the_hidden_half_goes_with_the_known_one(schedule, way):
         ({"method": "magic"}, "wanted one of moments, repaint"),
         ({"resample": 2}, "only repaint has it"),
         ({"jump": 2}, "only repaint has it"),
-        ({"method": "repaint", "jump": 40}, "nothing would be walked again"),
+        ({"method": "repaint", "jump": 40}, "nothing would be repeated"),
         ({"method": "repaint", "resample": 0}, "resample 0"),
         ({"guidance": 2.0}, "nothing to guide towards; give labels"),
         ({"sampler": "dopri5"}, "name one that takes steps"),

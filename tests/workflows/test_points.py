@@ -84,7 +84,7 @@ def test_it_is_evaluated(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert main([*words, "--features", "pixels", "--out", str(out)]) == 0
     found = json.loads(out.read_text())
     assert found["metrics"]["fd"]["value"] > 0
-    assert "says nothing of copying" in found["missing"]["memorization"]
+    assert "no evidence of copying" in found["missing"]["memorization"]
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ class Kind(Protocol[E]):
         """Refuse what is no entry of ``rows`` samples.
 
         Raises:
-            UsageError: for another shape or type, or values out of range; values are not looked at
+            UsageError: for another shape or type, or values out of range; values are not checked
                 on an accelerator, where that would cost a synchronisation at every step.
         """
         ...

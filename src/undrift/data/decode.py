@@ -6,7 +6,7 @@ What is done, since plain ``Image.convert`` saturates 16-bit grey and turns floa
 1-bit, 2-bit, 4-bit, grey   spread over 0..255
 palette                     its colours; alpha where the palette or a colour key is transparent
 16-bit grey                 ``round(v * 255 / 65535)``; 12-bit TIFF by 4095; white-is-zero turned
-16-bit colour               the high byte of each value (at most one level from rounding)
+16-bit colour               the high byte of each value (at most 1 from rounding)
 float within 0..1           ``round(255 v)``
 other float, 32-bit integer one linear scale for all such images of a data set: see :class:`Scale`
 CMYK                        ``(255 - C)(255 - K) / 255``; inverted as Adobe's marker says

@@ -312,7 +312,7 @@ def fingerprint_of(loaded: Loaded, splits: Splits, numbers: tuple[str, ...]) -> 
 
 
 def short_name(where: str) -> str:
-    """Return a name for run folders: the data's own, after its parents' where it says nothing."""
+    """Return a name for run folders: the data's own, after its parents' where it is general."""
     if not is_path(where):
         parts = [where.removeprefix(HUB)]
     else:

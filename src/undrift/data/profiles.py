@@ -1,8 +1,8 @@
 """Colour profiles: from an image's own colours to sRGB, in which all images are here.
 
 The conversion is lcms's, relative colorimetric with black point compensation, on 8-bit values. A
-profile that moves no colour by more than one level is sRGB itself: such images stay bit for bit as
-they are, like those without a profile.
+profile that moves no colour by more than one pixel value is sRGB itself: such images stay bit for
+bit as they are, like those without a profile.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SPACE = slice(16, 20)
 """Where the header of a profile names its colour space."""
 
 SAME = 1
-"""Levels by which sRGB profiles of different makers differ."""
+"""Pixel values by which sRGB profiles of different makers differ."""
 
 _MODES: dict[Space, str] = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}
 _FLAGS = ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOCACHE

@@ -1,4 +1,4 @@
-r"""A variance-preserving path given by its log-SNR, which falls along straight pieces.
+r"""A variance-preserving path given by its log-SNR, piecewise linear in t.
 
 Definition: knots ``lambda_0 > ... > lambda_N`` at even times from ``t_0`` to 1, and
 
@@ -60,15 +60,15 @@ class LogSNR:
         """Return the level at times ``t`` in [0, 1]."""
         t = torch.as_tensor(t, dtype=torch.float64)
         knots = torch.tensor(self.knots, dtype=torch.float64, device=t.device)
-        pieces = len(self.knots) - 1
-        place = (t - self.start) / (1 - self.start) * pieces
-        index = place.floor().long().clamp(0, pieces - 1)
+        segments = len(self.knots) - 1
+        place = (t - self.start) / (1 - self.start) * segments
+        index = place.floor().long().clamp(0, segments - 1)
         rise = knots[index + 1] - knots[index]
         log_snr = knots[index] + rise * (place - index)
         near = t < self.start
         stretch = self.knots[0] - 2 * torch.log(t / self.start)  # (2); +inf at t = 0
         log_snr = torch.where(near, stretch, log_snr)
-        slope = torch.where(near, -2 / t, rise * pieces / (1 - self.start))
+        slope = torch.where(near, -2 / t, rise * segments / (1 - self.start))
         alpha, sigma = log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()  # (1)
         # At t = 0 the products of (3) are 0 times infinity; on (2) sigma is linear there.
         linear = math.exp(-self.knots[0] / 2) / self.start
@@ -80,9 +80,9 @@ class LogSNR:
         """Return the time in [0, 1] at which the path has ``log_snr``."""
         log_snr = torch.as_tensor(log_snr, dtype=torch.float64)
         knots = torch.tensor(self.knots, dtype=torch.float64, device=log_snr.device)
-        pieces = len(self.knots) - 1
+        segments = len(self.knots) - 1
         index = torch.searchsorted(-knots[1:-1], -log_snr.contiguous(), right=True)
         inside = (log_snr - knots[index]) / (knots[index + 1] - knots[index])
-        t = self.start + (1 - self.start) * (index + inside) / pieces
+        t = self.start + (1 - self.start) * (index + inside) / segments
         stretch = self.start * torch.exp((self.knots[0] - log_snr) / 2)  # (2)
         return torch.where(log_snr > self.knots[0], stretch, t.clamp(self.start, 1.0))

@@ -120,7 +120,7 @@ class MarkovChain:
         return 1 - (alpha[1:] / alpha[:-1]) ** 2
 
     def forward(self, x0: Tensor, noise: Tensor) -> Tensor:
-        """Walk the chain from data to noise, one transition (2) at a time.
+        """Follow the chain from data to noise, one transition (2) at a time.
 
         Args:
             x0: data (B, ...).

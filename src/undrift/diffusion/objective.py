@@ -111,7 +111,7 @@ class DenoisingObjective:
         if not self.levels.stratified:
             return draws.uniform("level")
         # Strata are dealt out in random order: a row's place in the batch (its class, its rank)
-        # must say nothing about its noise.
+        # must be independent of its noise.
         whole = replace(draws, start=0, stop=draws.total)
         order = whole.uniform("level order").argsort()
         return whole.stratified("level")[order][draws.start : draws.stop]

@@ -8,7 +8,7 @@ Definition: a denoiser's estimate ``x_0`` of ``E[x_0 | x_t]`` fixes, through
     v        = alpha epsilon - sigma x_0                                  (Salimans & Ho 2022)   (3)
     velocity = alpha_dot x_0 + sigma_dot epsilon   dx/dt of the probability-flow ODE             (4)
 
-At alpha = 0 all of them are defined. At sigma = 0 the sample is the data: it says nothing of the
+At alpha = 0 all of them are defined. At sigma = 0 the sample is the data and independent of the
 noise, whose mean is 0, so ``epsilon`` is 0 there, and ``velocity`` follows wherever sigma_dot is
 finite (ve, flow, sub_vp). The score, and the velocity of a variance-preserving path, are not
 functions of x_0 at sigma = 0: they are NaN.

@@ -7,7 +7,7 @@ Definition: for data ``x_0`` and noise ``eps ~ N(0, I)``, a path is
 Symbols: ``alpha_t`` signal, ``sigma_t`` noise, ``lambda_t = log(alpha_t^2 / sigma_t^2)`` the log of
 the signal-to-noise ratio (log-SNR; strictly falling in t), ``r_t = sigma_t / alpha_t`` the noise in
 units of the data. A dot is a derivative by t. Every path is the same one in the coordinates
-``x / alpha, r``; schedules differ only in how they walk along it.
+``x / alpha, r``; schedules differ only in how time runs along it.
 
 References: Ho et al. 2020 (DDPM), Song et al. 2021 (score SDE), Nichol & Dhariwal 2021 (cosine),
 Karras et al. 2022 (EDM), Liu et al. 2022 (rectified flow), Kingma et al. 2021 (log-SNR).
@@ -180,7 +180,7 @@ class VPCosine:
         variance = torch.sigmoid(-log_snr)
         cosine = torch.sqrt(torch.sigmoid(log_snr)) * math.cos(start)
         sine = torch.sqrt(math.sin(start) ** 2 + variance * math.cos(start) ** 2)
-        # The angle walked, delta = theta - theta_0, from (4): its sine has no cancellation.
+        # The angle covered, delta = theta - theta_0, from (4): its sine has no cancellation.
         along = sine * math.cos(start) + cosine * math.sin(start)  # sin(theta + theta_0)
         delta = torch.atan2(
             variance * math.cos(start) ** 2 / along,

@@ -16,9 +16,9 @@ The loss is the distance between both sides, in units of the gap, as in `consist
 
 .. math:: L = \frac{1 - w/u}{u - v}\,\lVert G(x_t, t, s) - \mathrm{sg}(\ldots) \rVert.   \quad (2)
 
-Of the way from t to s, l has gone the share :math:`\rho^p`, which falls from 1 to :math:`\rho` with
-the share :math:`p` of the run that is done. At 1 the target is :math:`x_0`: the map begins as a
-denoiser, whose steps are DDIM's. At s = 0, (1) and (2) are consistency tuning.
+Of the interval from t to s, l is at the share :math:`\rho^p`, which falls from 1 to :math:`\rho`
+with the share :math:`p` of the run that is done. At 1 the target is :math:`x_0`: the map begins as
+a denoiser, whose steps are DDIM's. At s = 0, (1) and (2) are consistency tuning.
 
 References: Luo et al. 2025, "SoFlow: Solution Flow Models for One-Step Generative Modeling", eqs.
 10-13, in the coordinates of Kim et al. 2024, "Consistency Trajectory Models".
@@ -105,7 +105,7 @@ def flow_map_losses(
     Args:
         student: G.
         x_t: images at t (B, ...).
-        x_l: images at l, on the way from x_t along x0.
+        x_l: images at l, on the trajectory from x_t with x0 constant.
         x0: training images, or the teacher's estimates at x_t.
         times: t, l and s, (B,) float64 each, t > l >= s.
         schedule: the path.

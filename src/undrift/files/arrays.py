@@ -61,7 +61,7 @@ def read_npz(
 
     Args:
         path: the file.
-        names: of the arrays to read; others are not looked at. None: all.
+        names: of the arrays to read; others are not read. None: all.
         error: the class of error to raise.
         advice: what to do; the message ends with it.
 

@@ -17,7 +17,7 @@ more closely by images that fit worse and worse elsewhere. The landscape has man
              \sigma(p) &= 0.05 \sqrt D\,\max\bigl(0, 1 - \tfrac{p}{0.75}\bigr)^2     \quad (3)
 
    where D is the length of u;
-3. the least (1) that was seen anywhere is the answer.
+3. the u of the least (1) of all steps is the result.
 
 References: Yeh et al. 2017, "Semantic Image Inpainting with Deep Generative Models", sections 3.1
 and 3.2, for a loss on known pixels and a prior; Karras et al. 2020, "Analyzing and Improving the

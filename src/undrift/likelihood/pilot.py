@@ -42,7 +42,7 @@ VALUES = 2**12
 
 
 def repeats(latent_shape: Sequence[int]) -> int:
-    """How often each of `IMAGES` images of ``shape`` is looked at in a bin."""
+    """How often each of `IMAGES` images of ``latent_shape`` is evaluated in a bin."""
     return math.ceil(VALUES / (IMAGES * math.prod(latent_shape)))
 
 

@@ -1,7 +1,7 @@
 """Likelihoods are counted in float32 or wider, whatever runs around them.
 
-At the cleanest level the signal is some hundred times the noise, and the answer lies in the noise:
-the 8 bits of bfloat16, or the 11 of a convolution in TF32, round a part of it away.
+At the cleanest level the signal is some hundred times the noise, and the result depends on the
+noise: the 8 bits of bfloat16, or the 11 of a convolution in TF32, round a part of it away.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Balls about rows of features: how wide they are, and what lies inside, exactly.
 
 The ball about a row reaches to its k-th nearest other row, which is outside: membership is strict.
-Both questions are answered within the parts of several ways to divide the rows, by one pass over
+Both are computed within the parts of several ways to divide the rows, by one pass over
 the distances. Near the border, where products may round either way, sums of squared differences
 decide (see `undrift.metrics.distances`).
 """

@@ -1,4 +1,4 @@
-"""Rows dealt into blocks, and the moments of any run of neighbouring blocks, at no second look.
+"""Rows dealt into blocks, and the moments of any run of neighbouring blocks, in one pass.
 
 Sums over the first b blocks, for every b, give those of a run as a difference of two.
 """

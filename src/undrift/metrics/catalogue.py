@@ -130,7 +130,7 @@ def lacking(metric: Metric, comparison: Comparison) -> str:
         if need == "reference images" and not comparison.pixels:
             return "the stored reference holds features, no images"
         if need == "more than points" and prod(comparison.samples.images.shape[1:]) <= 2:
-            return "toy 2-D points coincide by chance, which says nothing of copying"
+            return "toy 2-D points coincide by chance, which is no evidence of copying"
         fewest = min(len(comparison.samples), len(comparison.reference))
         if need == "neighbours" and fewest <= NEIGHBOUR:
             return f"{fewest} samples or reference images, wanted more than {NEIGHBOUR}"
@@ -351,7 +351,7 @@ METRICS: dict[str, Metric] = {
         "map error",
         "lower",
         measurements.map_error,
-        "mean absolute difference, in levels of 255, of the map that was given and the one that is "
+        "mean absolute difference, in pixel values, of the map that was given and the one that is "
         "derived from the sample",
         needs=("derived maps",),
         space="pixels",

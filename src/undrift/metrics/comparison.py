@@ -33,7 +33,7 @@ from undrift.metrics.segmentation import Segmenter, fit_segmenter
 from undrift.wording import plural
 
 OFFERED = 100
-"""Captions among which an image's own is looked for."""
+"""Captions among which an image's own is searched."""
 
 SEGMENTER_STEPS = (100, 600)
 """The fewest and most updates of a segmenter; in between two for each pair."""
@@ -42,7 +42,7 @@ IMAGE_TEXT_STEPS = (100, 1500)
 """The fewest and most updates of an image-text model; in between one for each pair."""
 
 MOST_LOOKED_UP = 10_000
-"""Samples, and held-out images, whose nearest training image is looked for."""
+"""Samples, and held-out images, whose nearest training image is searched."""
 
 NEIGHBOUR = 5
 """The neighbour that sets the radius of a ball; Naeem et al. (2020)."""
@@ -170,8 +170,8 @@ class Comparison:
         if constant(found):
             raise UsageError(
                 f"the {self.extractor.name} features of {plural(len(found), 'reference image')} "
-                "are all the same: distances to them say nothing; give a reference whose images "
-                "differ, or other features"
+                "are all the same, so distances to them mean nothing; give a reference whose "
+                "images differ, or other features"
             )
         return found
 
@@ -268,7 +268,7 @@ class Comparison:
 
     @cached_property
     def looked_up(self) -> NDArray[np.int64]:
-        """Rows of the samples whose nearest training image is looked for: 10,000 at the most."""
+        """Rows of the samples whose nearest training image is searched: 10,000 at the most."""
         return rows_of(len(self.samples), MOST_LOOKED_UP, self.seed, "neighbours of the samples")
 
     @cached_property

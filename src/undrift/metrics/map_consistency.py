@@ -6,7 +6,7 @@ For maps that are computed from an image (edges, grey values, a low resolution, 
 
     d = \frac1N \sum_i \bigl\lvert m(x_i) - c_i \bigr\rvert                                  (1)
 
-is the mean absolute difference, in levels of 255, of the map :math:`m(x_i)` of sample :math:`i` and
+is the mean absolute difference, in pixel values, of the map :math:`m(x_i)` of sample :math:`i` and
 the map :math:`c_i` that it was drawn from, over the pixels that were given. It is 0 for real images
 and their own maps; with the maps of other samples it is what images reach that ignore their maps.
 """
@@ -32,7 +32,7 @@ class MapConsistency:
 
     Attributes:
         images: how many.
-        own: with the maps that the images were drawn from, in levels of 255.
+        own: with the maps that the images were drawn from, in pixel values.
         shuffled: with the maps of other images, by a fixed random permutation.
     """
 

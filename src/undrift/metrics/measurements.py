@@ -175,7 +175,7 @@ def prompts(k: int, c: Comparison) -> Measured:
     captions: tuple[str, ...] = c.samples.captions or ()
     offered = c.offered
     if len(offered) <= k:
-        raise UsageError(f"{plural(len(offered), 'different caption')}: top-{k} says nothing")
+        raise UsageError(f"{plural(len(offered), 'different caption')}: top-{k} is meaningless")
     known = {*offered}
     rows = np.array([i for i, caption in enumerate(captions) if caption in known], np.int64)
     images, own = c.samples.images[rows], [str(captions[i]) for i in rows]

@@ -88,7 +88,7 @@ class Pair:
     Attributes:
         sample: row of the sample.
         training: row of the training image.
-        distance: between them, in levels for images.
+        distance: between them, in pixel values for images.
         relative: the same in units of the spacing there, in [0, 1].
     """
 

@@ -18,8 +18,8 @@ A perfect sampler does not score 0 but, for n q_c well above 1, about ``(K - 1) 
     (log(p_c / q_c) - KL) / n                                                                    (3)
 
 whose sample variance counts the noise of p twice where p is near q: there the interval is wider
-than it needs to be. It is zero where all p_c / q_c are equal, of images of one class or by luck; so
-the variance is taken as not below that of a perfect sampler, (K - 1) / 2n^2.
+than it needs to be. It is zero where all p_c / q_c are equal, of images of one class or by chance;
+so the variance is taken as not below that of a perfect sampler, (K - 1) / 2n^2.
 
 References: Salimans et al., "Improved techniques for training GANs" (2016), for (1); Metz et al.,
 "Unrolled generative adversarial networks" (2017), for (2) and stacked MNIST; Wilks, "The

@@ -45,9 +45,9 @@ class Neighbours:
 
     Attributes:
         indices: (n,) int64 rows of the training images.
-        distances: (n,) float64 root mean square differences, in levels of 0-255 for images.
+        distances: (n,) float64 root mean square differences, in pixel values for images.
         spacing: (n,) mean distance to the next nine training images (fewer where there are not so
-            many), or None where there is one training image only or nobody looked.
+            many), or None where there is one training image only or it was not computed.
     """
 
     indices: NDArray[np.int64]
@@ -78,7 +78,7 @@ def nearest_training(
 
     Args:
         images: what to look up.
-        training: where to look; read in blocks, so a memory-mapped array is fine.
+        training: where to search; read in blocks, so a memory-mapped array is fine.
         chunk: training images compared at once.
         own_rows: (n,) the row of ``training`` that each of ``images`` is; it is left out.
 
@@ -109,7 +109,7 @@ def nearest_features(
 
     Args:
         features: what to look up.
-        training: where to look, features from the same extractor.
+        training: where to search, features from the same extractor.
         own_rows: (n,) the row of ``training`` that each of ``features`` is; it is left out.
         chunk: training rows compared at once.
 
@@ -191,7 +191,7 @@ def _measured(
 def _own(
     own_rows: NDArray[np.int64] | None, queries: NDArray[np.generic], training: NDArray[np.generic]
 ) -> Tensor | None:
-    """The rows to leave out, once there is something to look for and to find."""
+    """The rows to leave out, once both sides have images."""
     if len(training) == 0 or len(queries) == 0:
         raise UsageError("nearest neighbours need at least one image on either side")
     if own_rows is None:

@@ -166,7 +166,7 @@ class MapResult(MetricResult):
     """Distance of the maps derived from samples and those that they were drawn with.
 
     Attributes:
-        maps: name of a map -> mean absolute difference, in levels of 255.
+        maps: name of a map -> mean absolute difference, in pixel values.
         shuffled: the same with the maps of other samples.
     """
 

@@ -44,7 +44,7 @@ class Retrieval:
     """Share of images whose own caption is among the k nearest.
 
     Attributes:
-        k: captions that are looked at.
+        k: captions that count as a hit.
         offered: captions in all.
         images: images in all.
         value: the share of hits.

@@ -32,7 +32,7 @@ class OverSeeds:
     Attributes:
         n: seeds.
         value: mean.
-        low: lower end of its 95 % interval; None for one seed, which says nothing of others.
+        low: lower end of its 95 % interval; None for one seed, which has no spread.
         high: upper end.
         deviation: standard deviation between seeds; None for one seed.
     """

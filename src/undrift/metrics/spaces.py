@@ -16,7 +16,7 @@ from undrift.networks import are_points
 def quick_space(known: Images) -> str:
     """The space for quick evaluations: without labels, one that is not trained.
 
-    Points are looked at where they are.
+    Of points it is their own.
     """
     if are_points((known.images.shape[1], known.images.shape[2])):
         return "pixels"

@@ -7,7 +7,7 @@ of K / n, which are non-negative and sum to one,
 
 in [1, n]: 1 if all features point one way, n if all are orthogonal. With the cosine similarity and
 X the rows scaled to length 1, ``K / n = X X^T / n`` has the non-zero eigenvalues of the (D, D)
-matrix ``X^T X / n``, which is taken where D < n. V looks at no reference: noise has a high score.
+matrix ``X^T X / n``, which is taken where D < n. V has no reference: noise has a high score.
 
 The interval is a delete-a-group jackknife's. (The derivative of (1), which would be cheaper, gives
 intervals that are too narrow where n is not far above D.) V of a finite set is

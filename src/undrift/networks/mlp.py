@@ -24,7 +24,7 @@ from undrift.networks.patches import with_maps
 from undrift.schema import check_ranges
 
 LEAST_SIDE = 4
-"""Pixels on the short side from which an image has neighbourhoods to speak of."""
+"""Pixels on the short side from which an image has neighbourhoods worth convolving."""
 
 
 def are_points(size: tuple[int, int]) -> bool:

@@ -9,10 +9,10 @@ distribution function Phi:
 
     z = +-Q(p),    p = (a + 1/2) / 2^32 in (0, 1/2],    Q(p) = -Phi^{-1}(p) >= 0          (2)
 
-Q is laid out as straight pieces, 512 to each octave of p. Reading a piece takes shifts, one product
-and one sum, which IEEE arithmetic rounds in one way only: unlike logarithms and cosines, they give
-the same bits on a CPU and a GPU, in a vector's body and at its end. A piece strays from Q by less
-than 1e-6; the largest number is 6.3.
+Q is laid out as straight segments, 512 to each octave of p. Reading a segment takes shifts, one
+product and one sum, which IEEE arithmetic rounds in one way only: unlike logarithms and cosines,
+they give the same bits on a CPU and a GPU, in a vector's body and at its end. A segment strays from
+Q by less than 1e-6; the largest number is 6.3.
 
 Reference: Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", for (1).
 """
@@ -30,8 +30,8 @@ _SECOND = 0x94D049BB133111EB - 2**64
 
 _SIGN = -(2**31)
 
-_PIECES = 9  # log2 of the pieces in an octave
-_REST = 23 - _PIECES  # bits of a float32's fraction that say where in a piece it lies
+_SEGMENTS = 9  # log2 of the segments in an octave
+_REST = 23 - _SEGMENTS  # bits of a float32's fraction that say where in a segment it lies
 _LOWEST = -1  # octave of the smallest a + 1/2
 _OCTAVES = 33  # up to a + 1/2 = 2^31, p = 1/2
 
@@ -70,11 +70,11 @@ def normals(keys: Tensor, count: int) -> Tensor:
     """
     halves = words(keys, (count + 1) // 2).view(torch.int32)[..., :count]
     bits = (halves & 0x7FFFFFFF).to(torch.float32).add_(0.5).view(torch.int32)  # of a + 1/2
-    piece = (bits >> _REST).sub_((127 + _LOWEST) << _PIECES).flatten()
+    segment = (bits >> _REST).sub_((127 + _LOWEST) << _SEGMENTS).flatten()
     along = bits.bitwise_and_((1 << _REST) - 1).to(torch.float32)
     start, slope = _quantiles(str(keys.device))
-    size = slope.index_select(0, piece).reshape(along.shape).mul_(along)
-    size.add_(start.index_select(0, piece).reshape(along.shape))
+    size = slope.index_select(0, segment).reshape(along.shape).mul_(along)
+    size.add_(start.index_select(0, segment).reshape(along.shape))
     size.view(torch.int32).bitwise_or_(halves & _SIGN)  # (2)
     return size
 
@@ -91,9 +91,9 @@ def _mixed(z: Tensor) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _quantiles(device: str) -> tuple[Tensor, Tensor]:
-    """Q at the start of each piece and its slope per unit of ``along``, float32."""
+    """Q at the start of each segment and its slope per unit of ``along``, float32."""
     octave = torch.arange(_LOWEST, _LOWEST + _OCTAVES, dtype=torch.float64, device="cpu")
-    fraction = torch.arange(1 << _PIECES, dtype=torch.float64, device="cpu") / (1 << _PIECES)
+    fraction = torch.arange(1 << _SEGMENTS, dtype=torch.float64, device="cpu") / (1 << _SEGMENTS)
     knots = (torch.exp2(octave)[:, None] * (1 + fraction)).flatten() / 2**32
     values = -torch.special.ndtri(knots.clamp(max=0.5))
     slope = torch.cat([values.diff(), values.new_zeros(1)]) / (1 << _REST)

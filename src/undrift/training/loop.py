@@ -178,7 +178,7 @@ class Trainer:
         """Train to the end of the plan, or to update ``until``.
 
         Args:
-            stop: looked at between updates; a received signal saves a checkpoint and raises.
+            stop: read between updates; a received signal saves a checkpoint and raises.
             until: number of updates to have made in all.
 
         Raises:

@@ -200,7 +200,7 @@ def _placed(name: str, value: Tensor, parameter: Parameter) -> Tensor:
             f"optimiser state: {name!r} has shape {tuple(value.shape)}, wanted "
             f"{tuple(parameter.shape)}; it was saved by a run with another network"
         )
-    # The fused kernels walk parameter and state by one index: state must have the parameter's
+    # The fused kernels read parameter and state by one index: state must have the parameter's
     # memory format, which files do not keep, or it would be applied to the wrong weights.
     return torch.empty_like(parameter, requires_grad=False).copy_(value)
 

@@ -26,11 +26,11 @@ EDGE_SHARE = 0.2
 """Of the image's largest gradient, that an edge has at least."""
 
 LEAST_GRADIENT = 16.0
-"""In levels of 255 per pixel: flat images have no edges."""
+"""In pixel values (0 to 255) per pixel: flat images have no edges."""
 
 LARGEST_NOISE = 64.0
-"""Standard deviation of the noise added to a low resolution, in levels of 255, where its level
-is 255."""
+"""Standard deviation of the noise added to a low resolution, in pixel values, where `noised` is
+given the level 255."""
 
 BOXES, STROKES, CORNERS = 2, 2, 3
 """Boxes of a mask; strokes, and straight segments of a stroke."""

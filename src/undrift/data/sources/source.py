@@ -166,7 +166,7 @@ class Ranges:
     """The smallest and largest value of each column that holds a number in every row.
 
     Args:
-        names: columns to look at; the first 64 of them are.
+        names: columns to check; the first 64 of them are.
     """
 
     def __init__(self, names: Iterable[str]) -> None:

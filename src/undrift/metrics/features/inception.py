@@ -130,7 +130,7 @@ class InceptionFeatures:
 
     @property
     def classes(self) -> int:
-        """1008: the network's own, eight of which no ImageNet class answers to."""
+        """1008: the network's own, eight of which belong to no ImageNet class."""
         return CLASSES
 
     @property
@@ -201,8 +201,8 @@ def _fetch(path: Path) -> None:
     """Download the standard file to ``path``, whole and checked or not at all."""
     _log.warning("downloading %s (%s) to %s", URL, _SIZE, path)
     try:
-        with urllib.request.urlopen(URL, timeout=_PATIENCE) as answer:
-            blob = answer.read()
+        with urllib.request.urlopen(URL, timeout=_PATIENCE) as response:
+            blob = response.read()
     except OSError as error:
         raise UsageError(
             f"cannot download {URL}: {error}; fetch it by other means and put it at {path}"

@@ -62,7 +62,7 @@ class InceptionNetwork(nn.Module):
 def resize_as_tensorflow_1(images: Tensor, side: int) -> Tensor:
     """``images`` (B, C, H, W) float32 to (B, C, side, side), as ``tf.image.resize_bilinear`` did.
 
-    Destination pixel i looks at source position i * (size / side), without the half pixel and
+    Destination pixel i samples source position i * (size / side), without the half pixel and
     without averaging when it shrinks; the last row and column repeat. Products and sums are
     float32 and in TensorFlow's order, rows after columns, so that the results are the same bits.
     """

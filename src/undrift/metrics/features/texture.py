@@ -167,9 +167,11 @@ def _energies(planes: Tensor) -> Tensor:
             break
         averaged = F.avg_pool2d(planes, scale) if scale > 1 else planes
         flat = averaged.reshape(count * channels, 1, *averaged.shape[2:])
-        answers = F.conv2d(flat, filters).flatten(2)
-        energy = (answers**2).mean(dim=2)
-        sparsity = (answers.abs().mean(dim=2) / (energy + _LEVEL).sqrt()).mean(dim=1, keepdim=True)
+        responses = F.conv2d(flat, filters).flatten(2)
+        energy = (responses**2).mean(dim=2)
+        sparsity = (responses.abs().mean(dim=2) / (energy + _LEVEL).sqrt()).mean(
+            dim=1, keepdim=True
+        )
         found += [(energy + _LEVEL).log(), sparsity]
     if not found:
         return planes.new_zeros((count, channels, 0))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 
 def rectified(x: Tensor, slope: float) -> Tensor:
-    """Leaky ReLU of ``slope`` in (0, 1), in place of ``x``, which must not be looked at again."""
+    """Leaky ReLU of ``slope`` in (0, 1), in place of ``x``, which must not be used again."""
     if not torch.is_grad_enabled():
         return F.leaky_relu_(x, slope)
     return _Forward.apply(x, slope)  # pyright: ignore[reportReturnType]

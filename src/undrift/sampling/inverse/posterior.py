@@ -98,7 +98,7 @@ class PosteriorDenoiser:
         x0 = prediction.x0.detach()
         image = (x0.shape[1], x0.shape[2], x0.shape[3])
         level = prediction.level.like(x0)
-        # Where alpha is 0, x_t says nothing of the image and (1) is 0/0: D stays.
+        # Where alpha is 0, x_t is independent of the image and (1) is 0/0: D stays.
         gain = torch.where(level.alpha > 0, level.sigma**2 / level.alpha, 0.0)
 
         def moved(v: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ the polynomials of degree j that are orthonormal on these L + 1 values,
 
 is chi-squared with k degrees of freedom for large M. z_1 sees samples that lie too low (positive)
 or too high, z_2 samples that are spread too little (positive) or too much. It needs no ground
-truth, and says nothing of how close the model is to the data.
+truth, and does not measure how close the model is to the data.
 
 References: Talts et al. 2018, "Validating Bayesian Inference Algorithms with Simulation-Based
 Calibration", for (1); Neyman 1937, "Smooth test for goodness of fit", for (2).

@@ -1,4 +1,4 @@
-"""Which K steps to take along a path that is known finely: the shortest way through a graph.
+"""Which K steps to take along a path that is known finely: the shortest path through a graph.
 
 Nodes are the N + 1 points of a fine solution, edges the steps i -> j that a coarse solver could
 take from one to the other; the length of an edge is the error that it would make there. The grid of
@@ -41,9 +41,9 @@ def shortest_path(cost: Tensor, steps: int) -> list[int]:
     value[0] = torch.where(node > 0, cost[0, 0], torch.inf)
     before: list[Tensor] = []
     for _ in range(steps - 1):
-        ways = value[:, :, None] + cost  # (1): h, i, j
-        ways = torch.where(ahead[:, :, None] & ahead[None, :, :], ways, torch.inf)
-        value, best = ways.min(0)
+        paths = value[:, :, None] + cost  # (1): h, i, j
+        paths = torch.where(ahead[:, :, None] & ahead[None, :, :], paths, torch.inf)
+        value, best = paths.min(0)
         before.append(best)
     i, j = int(value[:, last].argmin()), last
     path = [last, i]

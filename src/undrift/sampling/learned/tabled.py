@@ -59,7 +59,7 @@ class Tabled(Solver[tuple[Tensor, ...]]):
         """
         k, times = len(memory), self.table.times
         if k >= self.table.steps or level_t.t != times[k] or level_s.t != times[k + 1]:
-            raise UsageError("a learned sampler walks its own grid: integrate over table.times")
+            raise UsageError("a learned sampler has a grid of its own: integrate over table.times")
         prediction = denoise(x, self.table.model_times[k])  # (1)
         memory = (*memory, prediction.x0)
         x_s = (level_s.sigma / level_t.sigma) * x

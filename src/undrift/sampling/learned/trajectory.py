@@ -31,7 +31,7 @@ from undrift.sampling.solvers import DPMpp2M
 
 @dataclass(frozen=True, eq=False)
 class Trajectory:
-    """States of some images on their way to data.
+    """States of some images from noise to data.
 
     Attributes:
         times: of the nodes, falling to 0, shape (N + 1,).

@@ -1,6 +1,6 @@
 """EDM's stochastic sampler: Heun's method, with a little noise added before each step.
 
-In the noise-to-signal ratio ``r = sigma / alpha``, a step from r_t to r_s first walks up the path,
+In the noise-to-signal ratio ``r = sigma / alpha``, a step from r_t to r_s first goes up the path,
 
     r^ = (1 + gamma) r_t   where s_min <= r_t <= s_max, else r_t                          (1)
     x^ ~ q(x^ | x_t), its noise s_noise times as large                                    (2)
@@ -10,8 +10,8 @@ and then down by the explicit trapezoid in ``y = x / alpha``, with ``eps = (x - 
     y_s = y^ + (r_s - r^) (eps^ + eps_s) / 2                                              (3)
 
 with eps_s evaluated where Euler's step lands: `HeunEDM`. gamma is the paper's min(S_churn / N,
-sqrt(2) - 1). From alpha = 0, where there is no way up, nothing is added, and a path that ends
-before r^ is walked up to its end.
+sqrt(2) - 1). From alpha = 0, where more noise is impossible, nothing is added, and a path that ends
+before r^ is followed to its end.
 
 Reference: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models",
 algorithm 2; the defaults are table 5's for ImageNet-64, S_churn = 40 and N = 256.

@@ -61,7 +61,7 @@ class DEISLogRho(NoiseMultistep):
         return _in_log_ratio(tuple(points), point_s)
 
 
-# Every batch of a request walks the same grid: its weights are computed once.
+# Every batch of a request has the same grid: its weights are computed once.
 @lru_cache(maxsize=1024)
 def _in_time(points: tuple[Point, ...], point_s: Point, schedule: NoiseSchedule) -> list[float]:
     """Weights (1) with (2)."""

@@ -8,6 +8,7 @@ from typing import Any
 from undrift.errors import UsageError
 from undrift.names import plain
 from undrift.sampling.adaptive import adaptive_name
+from undrift.sampling.sampler_hint import sampler_hint
 from undrift.sampling.solver import Solver
 from undrift.sampling.solvers.churn import HeunChurn
 from undrift.sampling.solvers.ddim import DDIM
@@ -26,7 +27,6 @@ from undrift.sampling.solvers.lms import LMS
 from undrift.sampling.solvers.predictor_corrector import PredictorCorrector
 from undrift.sampling.solvers.singlestep_ancestral import DPM2Ancestral, DPMpp2SAncestral
 from undrift.sampling.solvers.unipc import UniPC2, UniPC3
-from undrift.sampling.spoken import sampler_hint
 
 _SOLVERS: dict[str, Solver[Any]] = {
     "dpmpp_2m": DPMpp2M(),

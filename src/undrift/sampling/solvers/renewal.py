@@ -8,8 +8,9 @@ of the noise at t that was there at s already, and ``h = -log(k) / 2``, two laws
     diffused    fresh^2 = sigma_s^2 (1 - k^eta),      kept = sigma_s exp(-eta h)      (2)
 
 (1) is DDIM's: eta = 1 is the chain's own posterior. (2) is exact for the SDE whose noise has
-``2 eta d lambda`` of variance per half log-SNR lambda, on the way of a constant D. They agree at
-eta = 0, no new noise, and at eta = 1; between them, for short steps, (2)'s eta is (1)'s squared.
+``2 eta d lambda`` of variance per half log-SNR lambda, on the trajectory of a constant D. They
+agree at eta = 0, no new noise, and at eta = 1; between them, for short steps, (2)'s eta is (1)'s
+squared.
 
 References: Song, Meng and Ermon 2021, "Denoising Diffusion Implicit Models", eq. 16, for (1); Lu et
 al. 2022, "DPM-Solver++", eq. 18 (eta = 1), and k-diffusion's samplers (any eta) for (2).

@@ -112,7 +112,7 @@ class UniPC3(UniPC2):
     terms: ClassVar[int] = 3
 
 
-@lru_cache(maxsize=1024)  # every batch of a request walks the same grid
+@lru_cache(maxsize=1024)  # every batch of a request has the same grid
 def _exponential(points: tuple[Point, ...], point_t: Point, point_s: Point) -> list[float]:
     """Weights of (2) through these points, for a step from ``point_t`` to ``point_s``."""
     places, masses = legendre(point_t.half_log_snr, point_s.half_log_snr)

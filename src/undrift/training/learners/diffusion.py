@@ -55,7 +55,7 @@ VALIDATION_LOG_SNR = (7.0, -5.0)
 
 VALIDATION_LEVELS = 10
 VALIDATION_VALUES = 2**18
-"""Image values looked at per level, so that looking costs little: 256 images of 32 x 32 x 1."""
+"""Image values evaluated per level, so that a validation is cheap: 256 images of 32 x 32 x 1."""
 
 ONE_STEP_IMAGES = 6
 
