@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrift.cli.console import columns, following, make_console
-from undrift.cli.dispatch import Terminated
+from undrift.cli.dispatch import Terminated, stopped
 from undrift.cli.flags import parse
-from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_folder
 from undrift.options import ClaimsOptions
 from undrift.wording import duration, plural
@@ -123,7 +122,4 @@ def _shown(console: Console) -> Iterator[ClaimsProgress]:
     try:
         yield Shown()
     except (KeyboardInterrupt, Terminated) as stop:
-        ctrl_c = isinstance(stop, KeyboardInterrupt)
-        kind = InterruptedRunError if ctrl_c else TerminatedError
-        words = "interrupted" if ctrl_c else "terminated"
-        raise kind(f"{words}; what is finished is kept, and the same command goes on") from stop
+        raise stopped(stop, "; what is finished is kept") from stop

@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrift.cli.console import columns, following, make_console
-from undrift.cli.dispatch import Terminated
+from undrift.cli.dispatch import Terminated, stopped
 from undrift.cli.flags import parse, repeated
-from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_folder
 from undrift.options import CompareOptions, CompareSources
 from undrift.options.train import check_threads
@@ -142,9 +141,5 @@ def _shown(console: Console) -> Iterator[ComparisonProgress]:
     try:
         yield progress
     except (KeyboardInterrupt, Terminated) as stop:
-        ctrl_c = isinstance(stop, KeyboardInterrupt)
-        kind = InterruptedRunError if ctrl_c else TerminatedError
-        raise kind(
-            f"{'interrupted' if ctrl_c else 'terminated'} after {progress.made} of "
-            f"{plural(progress.runs, 'run')}; the same command goes on"
-        ) from stop
+        words = f" after {progress.made} of {plural(progress.runs, 'run')}"
+        raise stopped(stop, words) from stop

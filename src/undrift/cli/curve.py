@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrift.cli.console import columns, following, make_console
-from undrift.cli.dispatch import Terminated
+from undrift.cli.dispatch import Terminated, stopped
 from undrift.cli.flags import ProcessFlags, parse, repeated
-from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_folder
 from undrift.options import CurveOptions, CurveSources
 from undrift.wording import duration, plural
@@ -63,7 +62,7 @@ def run(arguments: list[str]) -> None:
         found = measure_curve(
             command.target, command, reference=command.reference, progress=progress
         )
-    if not found.cells:  # of several processes, the first one prints
+    if not found.points:  # of several processes, the first one prints
         return
     along = isinstance(found, GuidanceResult)
     for line in _scales(found) if along else [*_table(found), *_best(found)]:
@@ -75,7 +74,7 @@ def run(arguments: list[str]) -> None:
     name = "guidance" if along else "curve"
     console.print(f"wrote {folder / f'{name}.png'} and {folder / f'{name}.json'}")
     if along:
-        scale = next((one.guidance for one in found.best.values()), found.cells[0].guidance)
+        scale = next((one.guidance for one in found.best.values()), found.points[0].guidance)
         console.print(following("undrift", "sample", *_next(command, None, None, scale)))
         return
     first = next(iter(found.best.values()))
@@ -108,11 +107,11 @@ def _scales(found: GuidanceResult) -> list[str]:
     rows: list[tuple[str, ...]] = [
         ("guidance", "NFE", "s/image", *(found.titles[name] for name in metrics))
     ]
-    for cell in found.cells:
-        words = [f"{cell.guidance:g}", str(cell.nfe), f"{cell.seconds:.3g}"]
+    for point in found.points:
+        words = [f"{point.guidance:g}", str(point.nfe), f"{point.seconds:.3g}"]
         for name in metrics:
-            star = " *" if cell.guidance == found.best[name].guidance else ""
-            words.append(_value(cell.metrics[name]) + star if name in cell.metrics else "-")
+            star = " *" if point.guidance == found.best[name].guidance else ""
+            words.append(_value(point.metrics[name]) + star if name in point.metrics else "-")
         rows.append(tuple(words))
     rows.append(("real images", "", "", *(_amount(found.floors.get(name)) for name in metrics)))
     lines = [*columns(rows), *found.floors_missing]
@@ -134,11 +133,11 @@ def _table(found: CurveResult) -> list[str]:
         ("sampler", "NFE", "steps", "s/image", *(found.titles[name] for name in metrics))
     ]
     order = {name: k for k, name in enumerate(found.samplers)}
-    for cell in sorted(found.cells, key=lambda cell: (order[cell.sampler], cell.nfe)):
-        words = [cell.sampler, str(cell.nfe), str(cell.steps), f"{cell.seconds:.3g}"]
+    for point in sorted(found.points, key=lambda point: (order[point.sampler], point.nfe)):
+        words = [point.sampler, str(point.nfe), str(point.steps), f"{point.seconds:.3g}"]
         for name in metrics:
-            star = " *" if cell.name in stars[name] else ""
-            words.append(_value(cell.metrics[name]) + star if name in cell.metrics else "-")
+            star = " *" if point.name in stars[name] else ""
+            words.append(_value(point.metrics[name]) + star if name in point.metrics else "-")
         rows.append(tuple(words))
     floors = (_amount(found.floors.get(name)) for name in metrics)
     rows.append(("real images", "", "", "", *floors))
@@ -210,9 +209,5 @@ def _shown(console: Console) -> Iterator[CurveProgress]:
         with bar if live else nullcontext():
             yield progress
     except (KeyboardInterrupt, Terminated) as stop:
-        ctrl_c = isinstance(stop, KeyboardInterrupt)
-        kind = InterruptedRunError if ctrl_c else TerminatedError
-        raise kind(
-            f"{'interrupted' if ctrl_c else 'terminated'} after {progress.done} of "
-            f"{plural(progress.total, 'point')}; the same command goes on"
-        ) from stop
+        words = f" after {progress.done} of {plural(progress.total, 'point')}"
+        raise stopped(stop, words) from stop

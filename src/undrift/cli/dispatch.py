@@ -20,6 +20,7 @@ from undrift import advice, synonyms
 from undrift.cli.streams import guarded
 from undrift.errors import (
     LONGEST_MESSAGE,
+    InterruptedRunError,
     TerminatedError,
     UndriftError,
     UsageError,
@@ -70,6 +71,18 @@ class Terminated(BaseException):
     def __init__(self, number: signal.Signals) -> None:
         super().__init__(number.name)
         self.signal = number
+
+
+def stopped(stop: BaseException, words: str) -> InterruptedRunError | TerminatedError:
+    """The error of a command that Ctrl-C or a signal of `STOPS` ended.
+
+    Args:
+        stop: KeyboardInterrupt or `Terminated`.
+        words: what is kept, after "interrupted" or "terminated"; that the command goes on is added.
+    """
+    ctrl_c = isinstance(stop, KeyboardInterrupt)
+    kind, word = (InterruptedRunError, "interrupted") if ctrl_c else (TerminatedError, "terminated")
+    return kind(f"{word}{words}; the same command goes on")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

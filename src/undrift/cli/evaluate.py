@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from undrift.cli.console import columns, following, make_console, shown_if_unsaved
-from undrift.cli.dispatch import Terminated
+from undrift.cli.dispatch import Terminated, stopped
 from undrift.cli.flags import ProcessFlags, numbered, parse, repeated
-from undrift.errors import InterruptedRunError, TerminatedError
 from undrift.files.destination import writable_file
 from undrift.files.ownership import check_replaceable
 from undrift.options import EvaluateOptions, EvaluateSources
@@ -205,10 +204,5 @@ def _shown(console: Console) -> Iterator[EvaluationProgress]:
         with bar if live else nullcontext():
             yield progress
     except (KeyboardInterrupt, Terminated) as stop:
-        ctrl_c = isinstance(stop, KeyboardInterrupt)
-        kind = InterruptedRunError if ctrl_c else TerminatedError
         kept = f" with {progress.done:,} of {plural(progress.total, 'sample')} kept"
-        raise kind(
-            f"{'interrupted' if ctrl_c else 'terminated'}{kept if progress.total else ''}; the "
-            "same command goes on"
-        ) from stop
+        raise stopped(stop, kept if progress.total else "") from stop

@@ -14,7 +14,7 @@ import tyro
 
 from undrift.cli.console import command_line, following, make_console, progress
 from undrift.cli.destination import check_unfinished, folder_of
-from undrift.cli.dispatch import Terminated
+from undrift.cli.dispatch import Terminated, stopped
 from undrift.cli.flags import (
     ProcessFlags,
     at_least,
@@ -26,8 +26,6 @@ from undrift.cli.flags import (
     repeated,
 )
 from undrift.errors import (
-    InterruptedRunError,
-    TerminatedError,
     UndriftError,
     UsageError,
 )
@@ -332,13 +330,8 @@ def _saving(folder: SampleFolder, n: int, out: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, Terminated) as stop:
         folder.interrupt()
-        ctrl_c = isinstance(stop, KeyboardInterrupt)
-        kind = InterruptedRunError if ctrl_c else TerminatedError
-        raise kind(
-            f"{'interrupted' if ctrl_c else 'terminated'}: {folder.finished} of "
-            f"{plural(n, 'image')} are "
-            f"finished, in {out}; the same command goes on"
-        ) from stop
+        words = f": {folder.finished} of {plural(n, 'image')} are finished, in {out}"
+        raise stopped(stop, words) from stop
     except UndriftError:
         with suppress(UndriftError):  # the first error is the one to report
             folder.interrupt()

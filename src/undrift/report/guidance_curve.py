@@ -30,20 +30,20 @@ def scale_lines(found: GuidanceResult) -> list[str]:
         alike = ", ".join(f"{scale:g}" for scale in best.alike)
         line = f"best {found.titles[name]}: guidance {best.guidance:g}"
         line += f"; the intervals of {alike} overlap with it" if alike else ""
-        if best.guidance == max(cell.guidance for cell in found.cells):
+        if best.guidance == max(point.guidance for point in found.points):
             line += "; it is the largest that was tried, a larger one may be better"
         lines.append(line)
     return lines
 
 
 def _panel(axis: Axes, found: GuidanceResult, metric: str, colour: str, tones: Tones) -> None:
-    cells = [cell for cell in found.cells if metric in cell.metrics]
-    scales = [cell.guidance for cell in cells]
-    points = [cell.metrics[metric] for cell in cells]
-    lows = [point.value if point.low is None else point.low for point in points]
-    highs = [point.value if point.high is None else point.high for point in points]
+    points = [point for point in found.points if metric in point.metrics]
+    scales = [point.guidance for point in points]
+    values = [point.metrics[metric] for point in points]
+    lows = [one.value if one.low is None else one.low for one in values]
+    highs = [one.value if one.high is None else one.high for one in values]
     axis.vlines(scales, lows, highs, color=colour, alpha=0.4, linewidth=3)
-    axis.plot(scales, [point.value for point in points], color=colour, marker="o", markersize=4.2)
+    axis.plot(scales, [one.value for one in values], color=colour, marker="o", markersize=4.2)
     best = found.best[metric]
     ring = {"marker": "o", "markersize": 10, "markerfacecolor": "none", "linestyle": "none"}
     axis.plot([best.guidance], [best.value], markeredgecolor=tones["muted"], **ring)

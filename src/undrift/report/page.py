@@ -105,7 +105,7 @@ def curve_section(record: RunRecord) -> Markup:
     """The sections about samplers and guidance, between their marks; alone without a curve."""
     curve, along = record.curve, record.guidance
     measured: dict[str, object] = {"figure": None, "tables": [], "note": ""}
-    if curve is not None and curve.cells:
+    if curve is not None and curve.points:
         first = curve.metrics[:1]
         measured = {
             "figure": curve_chart(curve).svg,
@@ -113,7 +113,7 @@ def curve_section(record: RunRecord) -> Markup:
             "note": curve.protocol,
         }
     guided: dict[str, object] = {"figure": None}
-    if along is not None and along.cells:
+    if along is not None and along.points:
         guided = {
             "figure": guidance_chart(along).svg,
             "lines": scale_lines(along),

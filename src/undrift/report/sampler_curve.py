@@ -61,20 +61,19 @@ def _panel(axis: Axes, curve: CurveResult, metric: str, cost: str, tones: Tones)
     """One metric against one cost, with intervals; return the labels of the lines."""
     labels: list[_Name] = []
     for place, sampler in enumerate(curve.samplers):
-        cells = [cell for cell in curve.cells if cell.sampler == sampler and metric in cell.metrics]
-        if not cells:
+        points = [
+            point for point in curve.points if point.sampler == sampler and metric in point.metrics
+        ]
+        if not points:
             continue
-        cells.sort(key=lambda cell: cell.nfe)
+        points.sort(key=lambda point: point.nfe)
         colour = COLOURS[place % len(COLOURS)]
-        costs = [_cost(curve, cell, cost) for cell in cells]
-        points = [cell.metrics[metric] for cell in cells]
-        values = [point.value for point in points]
+        costs = [_cost(curve, point, cost) for point in points]
+        measured = [point.metrics[metric] for point in points]
+        values = [one.value for one in measured]
         ends = [
-            (
-                point.value if point.low is None else point.low,
-                point.value if point.high is None else point.high,
-            )
-            for point in points
+            (one.value if one.low is None else one.low, one.value if one.high is None else one.high)
+            for one in measured
         ]
         axis.vlines(
             costs, [e[0] for e in ends], [e[1] for e in ends], color=colour, alpha=0.4, linewidth=3
@@ -89,10 +88,10 @@ def _panel(axis: Axes, curve: CurveResult, metric: str, cost: str, tones: Tones)
             linewidth=1.4,
         )
         labels.append((costs[0], values[0], sampler, colour))
-    for cell in _best(curve, metric, cost):
+    for point in _best(curve, metric, cost):
         axis.plot(
-            [_cost(curve, cell, cost)],
-            [cell.metrics[metric].value],
+            [_cost(curve, point, cost)],
+            [point.metrics[metric].value],
             marker="o",
             markersize=10,
             markerfacecolor="none",
@@ -117,8 +116,8 @@ def _panel(axis: Axes, curve: CurveResult, metric: str, cost: str, tones: Tones)
 
 
 def _scale(axis: Axes, curve: CurveResult, metric: str, cost: str) -> None:
-    points = [c.metrics[metric] for c in curve.cells if metric in c.metrics]
-    costs = [_amount(cell, cost) for cell in curve.cells]
+    points = [c.metrics[metric] for c in curve.points if metric in c.metrics]
+    costs = [_amount(point, cost) for point in curve.points]
     ends = [point.value if point.low is None else point.low for point in points]
     floor = curve.floors.get(metric)
     lowest = min(ends if floor is None else [*ends, floor])  # which may be below 0, without bias
@@ -167,23 +166,23 @@ def _label(axis: Axes, labels: Sequence[_Name]) -> None:
 
 def _best(curve: CurveResult, metric: str, cost: str) -> list[CurvePoint]:
     """The points to mark: the best within each budget, or of each length of time."""
-    cells = [cell for cell in curve.cells if metric in cell.metrics]
+    points = [point for point in curve.points if metric in point.metrics]
     sign = 1 if curve.better[metric] == "lower" else -1
     kept: list[CurvePoint] = []
-    for cell in sorted(cells, key=lambda c: (_amount(c, cost), sign * c.metrics[metric].value)):
-        value = sign * cell.metrics[metric].value
+    for point in sorted(points, key=lambda c: (_amount(c, cost), sign * c.metrics[metric].value)):
+        value = sign * point.metrics[metric].value
         if not kept or value < sign * kept[-1].metrics[metric].value:
-            kept.append(cell)
+            kept.append(point)
     return kept
 
 
-def _cost(curve: CurveResult, cell: CurvePoint, cost: str) -> float:
+def _cost(curve: CurveResult, point: CurvePoint, cost: str) -> float:
     """Position of a point; points of equal evaluations are set a little apart."""
     if cost != "nfe":
-        return cell.seconds
+        return point.seconds
     names = curve.samplers
-    return cell.nfe * _ASIDE ** (names.index(cell.sampler) - (len(names) - 1) / 2)
+    return point.nfe * _ASIDE ** (names.index(point.sampler) - (len(names) - 1) / 2)
 
 
-def _amount(cell: CurvePoint, cost: str) -> float:
-    return cell.nfe if cost == "nfe" else cell.seconds
+def _amount(point: CurvePoint, cost: str) -> float:
+    return point.nfe if cost == "nfe" else point.seconds

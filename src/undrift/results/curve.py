@@ -8,6 +8,7 @@ from typing import Literal
 
 from undrift.metrics.results import FeatureSpace, Measurements, ReferenceFacts
 from undrift.results.result import Result
+from undrift.schema import stored_as
 
 Better = Literal["lower", "higher"]
 
@@ -171,20 +172,20 @@ class CurveResult(CurveFacts):
 
     Attributes:
         guidance: guidance scale.
-        cells: the points, cheapest first.
+        points: cheapest first.
         skipped: points that are impossible.
         best: metric -> the best point within each budget.
     """
 
     guidance: float | None
-    cells: tuple[CurvePoint, ...]
+    points: tuple[CurvePoint, ...] = stored_as("cells")
     skipped: tuple[SkippedPoint, ...] = ()
     best: Mapping[str, tuple[BestPoint, ...]]
 
     @property
     def samplers(self) -> list[str]:
         """Their names, in the order of the points."""
-        return list(dict.fromkeys(cell.sampler for cell in self.cells))
+        return list(dict.fromkeys(one.sampler for one in self.points))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,11 +225,11 @@ class GuidanceResult(CurveFacts):
     Attributes:
         sampler: its name, the same for all points.
         steps: of the sampler.
-        cells: the points, in the order of their scales.
+        points: in the order of their scales.
         best: metric -> the best scale.
     """
 
     sampler: str
     steps: int
-    cells: tuple[GuidancePoint, ...]
+    points: tuple[GuidancePoint, ...] = stored_as("cells")
     best: Mapping[str, BestScale]

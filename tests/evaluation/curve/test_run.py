@@ -173,7 +173,7 @@ def test_metrics_and_guidance_of_ones_own(folder):
         out="out",
         grid="log_snr",
     )
-    assert [(cell.nfe, cell.steps) for cell in found.cells] == [(4, 2), (6, 3)]
+    assert [(cell.nfe, cell.steps) for cell in found.points] == [(4, 2), (6, 3)]
     assert found.best["precision"][0].difference is None
     assert found.skipped[0].nfe == 5 and found.best["precision"][0].runner_up is None
     assert (found.guidance, found.grid) == (2.0, "log_snr")

@@ -26,7 +26,7 @@ from undrift.results.curve import (
 
 
 def best_within(
-    cells: Sequence[CurvePoint], metric: str, better: Better, budgets: Sequence[int]
+    points: Sequence[CurvePoint], metric: str, better: Better, budgets: Sequence[int]
 ) -> tuple[BestPoint, ...]:
     """The best point of at most each number of evaluations; budgets without any are left out.
 
@@ -34,11 +34,13 @@ def best_within(
     """
     found = []
     for budget in sorted(budgets):
-        points = [_ranked(c, metric) for c in cells if c.nfe <= budget and metric in c.metrics]
-        if not points:
+        ranked = [
+            _ranked(one, metric) for one in points if one.nfe <= budget and metric in one.metrics
+        ]
+        if not ranked:
             continue
-        best = _first(points, better)
-        others = [point for point in points if point.sampler != best.sampler]
+        best = _first(ranked, better)
+        others = [one for one in ranked if one.sampler != best.sampler]
         second = _first(others, better) if others else None
         overlaps = _overlap(best, second)
         found.append(BestPoint(**vars(best), budget=budget, runner_up=second, overlaps=overlaps))
@@ -51,16 +53,16 @@ def _first(points: Sequence[RankedPoint], better: Better) -> RankedPoint:
     return min(points, key=lambda point: (sign * point.value, point.nfe))
 
 
-def _ranked(cell: CurvePoint, metric: str) -> RankedPoint:
-    found = cell.metrics[metric]
+def _ranked(point: CurvePoint, metric: str) -> RankedPoint:
+    found = point.metrics[metric]
     ends = {"value": found.value, "low": found.low, "high": found.high}
-    return RankedPoint(cell.sampler, cell.nfe, cell.steps, **ends)
+    return RankedPoint(point.sampler, point.nfe, point.steps, **ends)
 
 
-def best_scale(cells: Sequence[GuidancePoint], metric: str, better: Better) -> BestScale | None:
+def best_scale(points: Sequence[GuidancePoint], metric: str, better: Better) -> BestScale | None:
     """The best scale of guidance in a metric; of equals the smallest. None where none has it."""
     sign = 1 if better == "lower" else -1
-    found = {cell.guidance: cell.metrics[metric] for cell in cells if metric in cell.metrics}
+    found = {point.guidance: point.metrics[metric] for point in points if metric in point.metrics}
     if not found:
         return None
     best = min(found, key=lambda scale: (sign * found[scale].value, scale))

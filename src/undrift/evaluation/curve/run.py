@@ -105,7 +105,7 @@ def curve(call: CurveCall) -> CurveResult | GuidanceResult:
     The arguments are the fields of `CurveCall` and `undrift.options.CurveOptions`.
 
     Returns:
-        ``result.cells``, one point per sampler and number of evaluations, with its seconds per
+        ``result.points``, one point per sampler and number of evaluations, with its seconds per
         image and its metrics; ``result.best["fd"]``, the best of them within each budget. With
         several scales of ``guidance`` a `GuidanceResult`: one point per scale, and the best scale.
         Of several processes only the first measures; in the others there are no points.
@@ -380,17 +380,18 @@ def _result(
     skipped: Sequence[SkippedPoint],
 ) -> CurveResult:
     """The result of all points; without differences between the best ones."""
-    cells = tuple(
+    points = tuple(
         CurvePoint(one.sampler, one.nfe, one.steps, seconds=one.seconds, metrics=_metrics(one))
         for one in measured
     )
     return CurveResult(
         **vars(facts),
         guidance=options.guidance[0] if options.guidance else pipeline.spec.guidance,
-        cells=cells,
+        points=points,
         skipped=tuple(skipped),
         best={
-            name: best_within(cells, name, facts.better[name], options.nfe) for name in facts.better
+            name: best_within(points, name, facts.better[name], options.nfe)
+            for name in facts.better
         },
     )
 
@@ -399,17 +400,17 @@ def _along(
     facts: CurveFacts, point: Point, measured: Sequence[tuple[float | None, MeasuredPoint]]
 ) -> GuidanceResult:
     """The result of the points along guidance."""
-    cells = tuple(
+    points = tuple(
         GuidancePoint(guidance=scale, nfe=one.nfe, seconds=one.seconds, metrics=_metrics(one))
         for scale, one in measured
         if scale is not None
     )
-    best = {name: best_scale(cells, name, facts.better[name]) for name in facts.metrics}
+    best = {name: best_scale(points, name, facts.better[name]) for name in facts.metrics}
     return GuidanceResult(
         **vars(facts),
         sampler=point.sampler,
         steps=point.steps,
-        cells=cells,
+        points=points,
         best={name: one for name, one in best.items() if one is not None},
     )
 
