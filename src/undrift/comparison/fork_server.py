@@ -144,7 +144,7 @@ def _become(words: list[str], log: Path, threads: int) -> None:
 
 
 def _own_group(pid: int) -> None:
-    """Let signals reach the child and all that it starts, and nobody else."""
+    """Let signals reach the child and all that it starts, and no other process."""
     with contextlib.suppress(PermissionError, ProcessLookupError):  # it has, or has ended
         os.setpgid(pid, pid)
 

@@ -67,7 +67,7 @@ class SlurmExecutor:
         cluster: str = "slurm",
     ) -> None:
         try:
-            # An extra: nobody pays for it who does not use it.
+            # An optional extra: imported only where it is used.
             import submitit  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise UsageError(

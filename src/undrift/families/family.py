@@ -91,7 +91,7 @@ class Recipe:
     Attributes:
         model: the family's part of the configuration.
         batch_size: images of the global batch.
-        images: images to train on in all where nobody says.
+        images: images to train on in all by default.
         learning_rate: schedule.
         clip: largest gradient norm.
         bfloat16: whether the network may compute in it: whether that has been measured.

@@ -7,7 +7,7 @@ hidden units, a GAN's latent numbers. Depth, kernels and learning rates stay, an
 discriminator has the generator's width, as in its recipe.
 
 Networks are counted on torch's meta device, without memory for their weights and without drawing
-them: nearly all of the time would go into random numbers that nobody sees.
+them: nearly all of the time would go into random numbers that are not used.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ BATCH = 256
 """Points of the global batch, of every method."""
 
 IMAGES = 2_000_000
-"""Points to train on in all on a CPU where nobody says: half a minute of one core."""
+"""Points to train on in all on a CPU by default: half a minute of one core."""
 
 
 def check_points(settings: TrainOptions, size: tuple[int, int]) -> None:

@@ -46,7 +46,7 @@ def time_by_part(history: History, given: Mapping[str, float]) -> list[Part]:
     seconds |= {_ALIASES.get(name, name): float(value) for name, value in given.items()}
     words = dict(_WORDS)
     if not seconds["validation"] and not seconds["grid"]:
-        words["training"] = "training, validation and grids"  # nobody timed them apart
+        words["training"] = "training, validation and grids"  # which were not timed separately
     if "training" not in given:
         periodic = sum(seconds[name] for name in _PERIODIC)
         seconds["training"] = max(0.0, history.elapsed - periodic)

@@ -61,7 +61,7 @@ class NetworkRecipe:
         network: its shape.
         optimizer: how it is updated.
         batch_size: images of the global batch.
-        images: images to train on in all where nobody says.
+        images: images to train on in all by default.
         levels: training noise levels.
         sigma_max: noise that sampling starts from, in standard deviations of the data.
         label_dropout: share of labels hidden.

@@ -108,7 +108,7 @@ def gan_recipe(request: RecipeRequest) -> Recipe:
 
 @dataclass(frozen=True)
 class _Method:
-    """A method's model, its images where nobody says, and its learning rate."""
+    """A method's model, its default number of images, and its learning rate."""
 
     model: GANConfig
     images: int
