@@ -81,8 +81,8 @@ class CompareCall(CompareOptions):
     Attributes:
         data: what ``undrift train`` takes.
         methods: names, or a `Method` with settings of its own; all are contrasted with the first.
-            ``consistency`` and ``distribution-matching`` are distilled from ``diffusion``, which
-            has to be among them.
+            Methods that need a teacher, such as ``consistency``, are distilled from
+            ``diffusion``, which has to be among them.
         executor: ``local``, in processes on this machine, ``slurm``, on a cluster, or any
             `Executor` of your own.
     """

@@ -192,8 +192,8 @@ class CompareSources(Options):
     Attributes:
         data: what `undrift train` takes.
         methods: names as in `undrift train --method`; all are contrasted with the first. Also
-            consistency and distribution-matching, students of diffusion, which has to be named,
-            too: trained half as long, on top of their teacher.
+            consistency, distribution-matching, reflow and progressive, students of diffusion, which
+            has to be named, too: trained half as long, on top of their teacher.
         executor: where runs are made: `local`, processes here, or `slurm`, jobs of the cluster
             that this machine belongs to, --workers at a time.
     """
