@@ -27,8 +27,7 @@ class AdaptOptions(FromRunOptions):
         lora: rank of a low-rank adapter, such as 8, for the style of DATA. Excludes condition.
         images: real images to train on in all; excludes budget. Without both, half as many as the
             base was trained on.
-        batch_size: images in the global batch; the base's by default, of a control branch at least
-            64.
+        batch_size: images in the global batch; the base's by default.
     """
 
     condition: Annotated[

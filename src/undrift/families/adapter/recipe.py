@@ -23,9 +23,6 @@ SHARE = 0.5
 RATES = {"control": 2e-3, "lora": 1e-3}
 """Peak learning rates."""
 
-BATCH = 64
-"""Images of a control branch's batch, at least: with few, conditions are followed late."""
-
 DROPOUT = 0.5
 """Share of the base's own conditions that is dropped beside a map, which then has to say more."""
 
@@ -115,5 +112,4 @@ def adapted(
     )
     new = classes is not None and -1 in classes
     config = AdapterConfig(model, shape, reference, kept=KEPT if new else 0, classes=classes)
-    batch = max(BATCH, batch_size) if control else batch_size
-    return Recipe(config, batch, int(SHARE * images), LearningRate(warm_up=0.02, decay=0.5))
+    return Recipe(config, batch_size, int(SHARE * images), LearningRate(warm_up=0.02, decay=0.5))
