@@ -27,9 +27,18 @@ def scale_lines(found: GuidanceResult) -> list[str]:
     lines = []
     for name in found.metrics:
         best = found.best[name]
-        alike = ", ".join(f"{scale:g}" for scale in best.alike)
         line = f"best {found.titles[name]}: guidance {best.guidance:g}"
-        line += f"; the intervals of {alike} overlap with it" if alike else ""
+        open_ones = [one for one in best.differences if not one.settled]
+        alike = ", ".join(f"{scale:g}" for scale in best.alike)
+        if open_ones:
+            apart = ", ".join(
+                f"{one.guidance:g} ({one.low:.3g} to {one.high:.3g})" for one in open_ones
+            )
+            line += f"; image by image its difference may be 0 to {apart}"
+        elif best.differences:
+            line += "; image by image it differs from all others"
+        elif alike:
+            line += f"; the intervals of {alike} overlap with it"
         if best.guidance == max(point.guidance for point in found.points):
             line += "; it is the largest that was tried, a larger one may be better"
         lines.append(line)

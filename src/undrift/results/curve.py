@@ -206,16 +206,34 @@ class GuidancePoint:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScaleDifference(Interval):
+    """The best scale less another one, image by image: both are drawn from the same noise.
+
+    Attributes:
+        guidance: the other scale.
+    """
+
+    guidance: float
+
+    @property
+    def settled(self) -> bool:
+        """Whether its interval leaves out 0."""
+        return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
+
+
+@dataclass(frozen=True, kw_only=True)
 class BestScale(Interval):
     """The scale that is best in a metric.
 
     Attributes:
         guidance: guidance scale.
         alike: other scales whose intervals overlap with its own, so that their order may be chance.
+        differences: to every other scale; empty for a metric or a number of samples that has none.
     """
 
     guidance: float
     alike: tuple[float, ...]
+    differences: tuple[ScaleDifference, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,9 +15,10 @@ import undrift
 from undrift.cli.dispatch import Terminated, main
 from undrift.errors import UsageError
 from undrift.evaluation.curve import run
-from undrift.evaluation.curve.best import best_scale
+from undrift.evaluation.curve.best import best_scale, scale_differences
 from undrift.files.lock import FileLock
-from undrift.results.curve import GuidancePoint, PointMetric
+from undrift.metrics import Comparison, Images, open_spaces
+from undrift.results.curve import BestScale, GuidancePoint, PointMetric
 from undrift.schema import to_plain
 
 WORDS = ("curve", "model", "--reference", "real.npz", "--features", "pixels", "--n", "30")
@@ -305,6 +306,12 @@ def test_a_curve_along_guidance_names_the_best_scale(folder, capsys, drawn):
         best = found["best"][name]
         assert best["value"] == pick(values.values()) == values[best["guidance"]]
         assert best["guidance"] not in best["alike"]
+        others = {one["guidance"]: one for one in best["differences"]}
+        assert others.keys() == values.keys() - {best["guidance"]}
+        for scale, one in others.items():
+            assert one["value"] == pytest.approx(best["value"] - values[scale], abs=1e-9)
+            assert one["low"] <= one["value"] <= one["high"]
+    assert any("image by image it" in line for line in lines if line.startswith("best KID"))
     best = found["best"]["kid"]["guidance"]
     assert any(line.startswith("best KID") and f": guidance {best:g}" in line for line in lines)
     assert f"--guidance {best:g}" in lines[-1] or best == 1
@@ -333,3 +340,24 @@ def test_scales_that_are_not_told_apart_are_named():
     assert (best.guidance, best.value, best.alike) == (2, 2.0, (3, 4))
     assert best_scale(cells, "fd", "higher").guidance == 1
     assert best_scale(cells, "kid", "lower") is None
+
+
+def test_the_best_scale_is_compared_with_the_others_image_by_image(folder):
+    """Paired intervals are shorter than those of images of other noise; few images have none."""
+    pipeline = undrift.load("model")
+    labels = [i % 3 for i in range(40)]
+    made = {scale: pipeline(40, guidance=scale, labels=labels).images for scale in (1.0, 1.25)}
+    made[4.0] = pipeline(40, guidance=1.25, labels=labels, first=40).images  # unrelated noise
+    with np.load("real.npz") as real:
+        reference = Images(real["images"])
+    extractor, _ = open_spaces(reference, "pixels")
+    known = {"reference": reference, "training": None, "extractor": extractor, "classifier": None}
+    first = Comparison(Images(made[1.0]), classes=(), seed=0, split="test", **known)
+    compared = {scale: first.beside(Images(images)) for scale, images in made.items()}
+    best = BestScale(value=0.0, low=None, high=None, guidance=1.25, alike=())
+    found = scale_differences({"kid": best, "vendi": best}, compared)
+    paired, apart = found["kid"].differences
+    assert (paired.guidance, apart.guidance) == (1.0, 4.0) and not found["vendi"].differences
+    assert paired.high - paired.low < 0.5 * (apart.high - apart.low)
+    few = {scale: first.beside(Images(images[:5])) for scale, images in made.items()}
+    assert scale_differences({"kid": best}, few) == {"kid": best}

@@ -7,7 +7,7 @@ an interval of its own, often a much shorter one (`undrift.metrics.difference`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from undrift.errors import UsageError
@@ -22,6 +22,7 @@ from undrift.results.curve import (
     Interval,
     Point,
     RankedPoint,
+    ScaleDifference,
 )
 
 
@@ -69,6 +70,29 @@ def best_scale(points: Sequence[GuidancePoint], metric: str, better: Better) -> 
     one = found[best]
     alike = tuple(k for k, other in found.items() if k != best and _overlap(one, other))
     return BestScale(value=one.value, low=one.low, high=one.high, guidance=best, alike=alike)
+
+
+def scale_differences(
+    best: Mapping[str, BestScale], compared: Mapping[float, Comparison]
+) -> dict[str, BestScale]:
+    """``best`` by metric with the differences to the other scales.
+
+    Args:
+        best: of `best_scale`, by metric.
+        compared: scale -> its samples, compared with the real images.
+    """
+    found = dict(best)
+    for one in {entry.guidance for entry in best.values()}:
+        names = [name for name in PAIRED if name in best and best[name].guidance == one]
+        for other in sorted(compared.keys() - {one}):
+            try:
+                apart = paired_differences(compared[one], compared[other], names)
+            except UsageError:  # too few samples to be divided into groups
+                return dict(best)
+            for name, d in apart.items():
+                made = ScaleDifference(value=d.value, low=d.low, high=d.high, guidance=other)
+                found[name] = replace(found[name], differences=(*found[name].differences, made))
+    return found
 
 
 def _overlap(one: Interval | RankedPoint, other: Interval | RankedPoint | None) -> bool | None:

@@ -23,7 +23,12 @@ from undrift.evaluation.conditions import (
     obedience,
     samples_of,
 )
-from undrift.evaluation.curve.best import best_scale, best_within, with_differences
+from undrift.evaluation.curve.best import (
+    best_scale,
+    best_within,
+    scale_differences,
+    with_differences,
+)
 from undrift.evaluation.curve.points import LEARNED, Journal, guided_points, points_of
 from undrift.evaluation.drawing import OnDrawn, Sampling, draw
 from undrift.evaluation.opening import check, open_reference
@@ -192,13 +197,15 @@ def measure_curve(
             result = _result(options, facts, pipeline, [one for _, one in done], skipped)
         if not world.first:
             return result
-        if isinstance(result, CurveResult) and any(
-            best.runner_up for best in result.best[names[0]]
-        ):
+        plain = isinstance(result, CurveResult)
+        if not plain or any(best.runner_up for best in result.best[names[0]]):
             if compared is None:
                 compared = Comparisons(_in_space(images, options, device), model)
             shared = (options, pipeline, compared, conditions, world)
-            result = _with_differences(result, names[0], *shared)
+            if plain:
+                result = _with_differences(result, names[0], *shared)
+            else:
+                result = _with_scale_differences(result, jobs, *shared)
         _write(folder, result, owned=options.out is None)
         if model.run is not None and folder == model.run.path / "evaluation":
             refresh(model.run.path)
@@ -415,6 +422,39 @@ def _along(
     )
 
 
+def _with_scale_differences(
+    result: GuidanceResult,
+    jobs: Sequence[Job],
+    options: CurveOptions,
+    pipeline: DiffusionPipeline,
+    compared: Comparisons,
+    conditions: Conditions | None,
+    world: World,
+) -> GuidanceResult:
+    """Compare the best scale with the others, image by image; the samples are cached."""
+    found = {
+        scale: _again(scale, point, options, pipeline, compared, conditions, world)
+        for scale, point in jobs
+        if scale is not None
+    }
+    return replace(result, best=scale_differences(result.best, found))
+
+
+def _again(
+    scale: float | None,
+    point: Point,
+    options: CurveOptions,
+    pipeline: DiffusionPipeline,
+    compared: Comparisons,
+    conditions: Conditions | None,
+    world: World,
+) -> Comparison:
+    """A point's samples once more, from the cache, compared with the real images."""
+    alone, sampling = World(0, 1, world.local_rank, world.device), _sampling(options, scale, point)
+    drawn = draw(compared.target, pipeline, options.n, sampling, alone, None, conditions)
+    return compared.of(drawn.images)
+
+
 def _with_differences(
     result: CurveResult,
     metric: str,
@@ -425,12 +465,10 @@ def _with_differences(
     world: World,
 ) -> CurveResult:
     """Compare each best point with its runner-up, image by image; the samples are cached."""
-    alone = World(0, 1, world.local_rank, world.device)
+    scale = options.guidance[0] if options.guidance else None
 
     def comparison(point: Point) -> Comparison:
-        sampling = _sampling(options, options.guidance[0] if options.guidance else None, point)
-        drawn = draw(compared.target, pipeline, options.n, sampling, alone, None, conditions)
-        return compared.of(drawn.images)
+        return _again(scale, point, options, pipeline, compared, conditions, world)
 
     best = with_differences(result.best[metric], metric, comparison)
     return replace(result, best={**result.best, metric: best})
