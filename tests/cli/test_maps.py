@@ -91,7 +91,7 @@ def test_the_same_command_finds_its_run_and_other_maps_are_another(
 @pytest.mark.parametrize(
     ("settings", "error", "words"),
     [
-        ({"maps": ["mask"], "label_dropout": 0}, UsageError, "need some to be hidden"),
+        ({"maps": ["mask"], "label_dropout": 0}, UsageError, "need some to be dropped"),
         ({"maps": ["grey"]}, UsageError, "maps grey: the images are grey themselves"),
         ({"maps": ["lowres:3"]}, UsageError, "3 does not divide images of 8x8"),
         ({"maps": ["mask"], "method": "dcgan"}, UsageError, "maps: a GAN's generator starts from"),

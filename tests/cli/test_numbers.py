@@ -82,7 +82,7 @@ def test_the_same_command_finds_its_run_and_other_numbers_are_another(
     ("settings", "error", "words"),
     [
         ({"numbers": ["same"]}, DataError, "same is 7 for all training images"),
-        ({"numbers": ["age"], "label_dropout": 0}, UsageError, "need some to be hidden"),
+        ({"numbers": ["age"], "label_dropout": 0}, UsageError, "need some to be dropped"),
         ({"numbers": ["angle,angle"]}, UsageError, "wanted different names"),
         ({"numbers": ["angle", ""]}, UsageError, "numbers 'angle,': wanted different names"),
         ({"numbers": ["kin"]}, DataError, "has no column 'kin': it has file_name, label, angle"),

@@ -26,7 +26,7 @@ FOLLOWED = ("prompt_top1", "prompt_top5", "prompt_swap", "number_error")
 
 
 def measure(evidence: Evidence) -> ClaimResult:
-    """The verdict from label accuracy at each budget, and decibels on hidden halves."""
+    """The verdict from label accuracy at each budget, and decibels on masked halves."""
     decibels: dict[str, Values] = {}
     for one in evidence.of(Inpaintings):
         for method, found in one.methods.items():
@@ -75,7 +75,7 @@ def pictures(evidence: Evidence) -> list[tuple[str, Picture]]:
     rows = [("held-out images", first.originals), ("visible part", first.visible)]
     rows += [(method, one.images) for method, one in first.methods.items()]
     return [
-        (name, strip(np.asarray(images, np.uint8), f"{name}, hidden halves", tile=44))
+        (name, strip(np.asarray(images, np.uint8), f"{name}, masked halves", tile=44))
         for name, images in rows
     ]
 
@@ -153,7 +153,7 @@ def _completions(evidence: Evidence) -> list[Table]:
         "seeds",
     )
     note = (
-        f"{plural(found[0].count, 'held-out image')} of each seed, lower half hidden; the GANs are "
+        f"{plural(found[0].count, 'held-out image')} of each seed, lower half masked; the GANs are "
         "inverted for the time that diffusion takes to sample. Calibration: squared difference of "
         "two completions over squared error, 1 for samples of the posterior. Known pixels are "
         "restored in all."

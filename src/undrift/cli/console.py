@@ -49,7 +49,7 @@ def make_console(*, quiet: bool = False) -> Console:
     """A console on stdout: colour and live progress on a terminal, plain whole lines elsewhere.
 
     Nothing in a message is ever taken for markup, since messages hold the user's file names. Of
-    several processes that train together only the first one speaks.
+    several processes that train together only the first one prints.
     """
     return _Console(
         quiet=quiet or not first_rank(),

@@ -148,7 +148,7 @@ def _coded(words: list[str], debug: bool) -> int:
 
 
 def first_rank() -> bool:
-    """Whether this process speaks: of those that ``torchrun`` starts, only the first one does."""
+    """Whether this process prints: of those that ``torchrun`` starts, only the first one does."""
     return "WORLD_SIZE" not in os.environ or os.environ.get("RANK", "0") == "0"
 
 

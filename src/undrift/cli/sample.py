@@ -88,8 +88,8 @@ class Sample(ProcessFlags, WeightsOptions):
             data varies by 1; less is slower and closer to the exact solution. 0.001 by default.
         analytic_first_step: answer the first evaluation without the network, which in pure noise
             is uninformative; one evaluation less.
-        guidance: classifier-free guidance scale; 1 is off, more makes labels and prompts plainer
-            and images more alike. The model's own by default, 1.
+        guidance: classifier-free guidance scale; 1 is off, more follows labels and prompts
+            more closely and reduces diversity. The model's own by default, 1.
         guide_with: guide away from a weaker model of the same data, in place of this one without
             conditions: a smaller or shorter run, or RUN@0.25, a run's weights after a quarter of
             its training.

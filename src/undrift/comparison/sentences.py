@@ -30,7 +30,7 @@ STANDINGS: Mapping[Standing, tuple[str, str]] = {
     "alike": ("", "alike: any difference is within the margin"),
     "open": (
         "warn",
-        "open: the interval does not settle whether a difference beyond the margin is there",
+        "open: the interval does not show whether a difference beyond the margin is there",
     ),
 }
 """Tone and meaning of each standing."""

@@ -109,7 +109,7 @@ def state_of(run: RunResult) -> str:
 _SETTINGS = {
     "learning rate": {"learning_rate": ""},
     "batch size": {"batch_size": ""},
-    "regularisation": {"penalty": "penalty", "label_dropout": "labels hidden"},
+    "regularisation": {"penalty": "penalty", "label_dropout": "labels dropped"},
 }
 """Axis of the search space -> setting -> what it is called beside its value."""
 

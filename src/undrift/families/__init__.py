@@ -70,7 +70,7 @@ def family_of_kind(kind: object) -> Family[Any] | None:
     return next((family for family in FAMILIES if family.kind == kind), None)
 
 
-def model_from_plain(data: Any, where: str) -> ModelConfig:  # noqa: ANN401 - plain data
+def model_from_plain(data: object, where: str) -> ModelConfig:
     """A model's configuration out of plain data, which names its family under ``kind``.
 
     Args:

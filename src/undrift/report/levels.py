@@ -1,4 +1,4 @@
-"""At which noise levels two validations differ: which the mean over levels hides.
+"""At which noise levels two validations differ, which the mean over levels hides.
 
 With ``l_i`` the validation error at noise level i and ``s_i`` its standard error over images, a
 second validation differs from a first at level i where the interval

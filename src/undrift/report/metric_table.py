@@ -11,7 +11,7 @@ from undrift.results.evaluation import ShownMetrics
 _READINGS = {
     "fd": (
         "Distance between the feature clouds of samples and held-out images. What counts is the "
-        "excess over the real images' value; being below it means a replayed training set, or luck."
+        "excess over the real images' value; being below it means memorized data or chance."
     ),
     "kid": (
         "Another distance between the clouds, without bias: 0 is right, and small values on either "
@@ -22,11 +22,11 @@ _READINGS = {
         "It sees blur, noise and broken texture, which the other features may overlook."
     ),
     "precision": (
-        "Share of samples that fall among the held-out images: how believable one of them is. "
+        "Share of samples that fall among the held-out images: sample fidelity. "
         "Never read it without coverage."
     ),
     "recall": "Share of held-out images that fall among the samples: a first measure of diversity.",
-    "density": "How crowded the samples' places are; above 1 they keep to the most typical images.",
+    "density": "Local density of real images around samples; above 1 these are the typical ones.",
     "label_accuracy": (
         "How often a classifier recovers the requested class. Above its accuracy on real images, "
         "samples are more typical than real ones: cleaner, and less varied."

@@ -302,7 +302,7 @@ class InpaintingQuality:
     Attributes:
         n: images.
         variants: completions of each.
-        rmse: root mean square error of a hidden value, in pixel values.
+        rmse: root mean square error of a masked value, in pixel values.
         psnr: the same in decibels; None of no error at all.
         psnr_of_mean: of the mean of an image's completions; None of one or of no error.
         calibration: squared difference of two completions over squared error; None as before.
@@ -328,13 +328,13 @@ class InpaintingQuality:
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaintings(Measurement):
-    """Hidden halves of held-out images, completed by all methods in equal time.
+    """Masked halves of held-out images, completed by all methods in equal time.
 
     Attributes:
         kind: of the measurement.
         methods: name -> quality.
         originals: some of the images.
-        visible: the same, their hidden half grey.
+        visible: the same, their masked half grey.
         count: images.
     """
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from typing import Protocol
 
+from undrift.errors import UsageError
+from undrift.json_types import JsonObject
 from undrift.metrics.results import (
     Difference,
     Measurements,
@@ -173,7 +175,7 @@ class FirstMetrics:
     best: FirstMetrics | None = None
 
     @classmethod
-    def read(cls, plain: Mapping[str, Any], where: str) -> FirstMetrics:
+    def read(cls, plain: JsonObject, where: str) -> FirstMetrics:
         """What a run has written as ``evaluation/first.json``.
 
         Args:
@@ -187,4 +189,8 @@ class FirstMetrics:
         names = {one.name for one in fields(cls)} - {"best"}
         shown = {name: value for name, value in plain.items() if name in names}
         found = read_measurements(cls, {"metrics": {}, **shown}, where)
-        return found if best is None else replace(found, best=cls.read(best, f"{where}: best"))
+        if best is None:
+            return found
+        if not isinstance(best, Mapping):
+            raise UsageError(f"{where}: best: got {shown(best)}, wanted a mapping")
+        return replace(found, best=cls.read(dict(best), f"{where}: best"))

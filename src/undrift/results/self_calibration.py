@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from undrift.advice import named
+from undrift.json_types import JsonValue
 from undrift.results.result import Result
 from undrift.sampling.inverse import Uniformity
 from undrift.schema import optional
@@ -43,7 +43,7 @@ class SelfCalibrationResult(Result):
     p_value: float
     parts: Mapping[str, Uniformity]
     clipped: float
-    settings: Mapping[str, Any]
+    settings: Mapping[str, JsonValue]
     nfe: float
     seconds: float
     weights: str | None = optional()

@@ -157,7 +157,7 @@ def test_a_gan_gets_the_time_of_the_diffusion_model():
 def test_what_cannot_be_measured():
     images, _ = data(4, 3)
     hidden = np.stack([HALF, HALF, HALF, ~HALF & HALF])
-    with pytest.raises(UsageError, match="hides nothing of some images"):
+    with pytest.raises(UsageError, match="mask is empty for some images"):
         quality(inpainted(images), images, hidden, 1)
     with pytest.raises(UsageError, match="2 or more"):
         quality(inpainted(images[:1]), images[:1], HALF, 1)

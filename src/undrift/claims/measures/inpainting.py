@@ -1,6 +1,6 @@
-r"""Hidden halves of held-out images, inpainted by all methods in equal time.
+r"""Masked halves of held-out images, inpainted by all methods in equal time.
 
-With completions :math:`f_{iv}` of the hidden pixels of N images, V each, and the original
+With completions :math:`f_{iv}` of the masked pixels of N images, V each, and the original
 :math:`x_i`, both in pixel values, per pixel,
 
 .. math:: e_i = \frac1V \sum_v |f_{iv} - x_i|^2, \qquad
@@ -52,7 +52,7 @@ _WHITE = 255.0
 def inpaintings(
     run: RunResult, path: Path, gans: Mapping[str, Path], source: str, count: int, seed: int
 ) -> Inpaintings:
-    """Inpaint the hidden lower halves of held-out images with every method, for equal time.
+    """Inpaint the masked lower halves of held-out images with every method, for equal time.
 
     Args:
         run: of the diffusion model.
@@ -64,19 +64,19 @@ def inpaintings(
     """
     originals = _held_out(source, count, seed)
     height, width = originals.shape[1:3]
-    hidden = np.zeros((height, width), dtype=bool)
-    hidden[height // 2 :] = True
+    masked = np.zeros((height, width), dtype=bool)
+    masked[height // 2 :] = True
     pipelines = {run.method: load_pipeline(path)}
     pipelines |= {name: load_pipeline(other) for name, other in gans.items()}
     inpainted = inpainted_in_equal_time(
-        pipelines, originals, hidden, variants=COMPLETIONS, seed=seed
+        pipelines, originals, masked, variants=COMPLETIONS, seed=seed
     )
     visible = originals.copy()
-    visible[:, hidden] = 128
+    visible[:, masked] = 128
     return Inpaintings(
         **facts_of(run),
         methods={
-            name: quality(one, originals, hidden, COMPLETIONS) for name, one in inpainted.items()
+            name: quality(one, originals, masked, COMPLETIONS) for name, one in inpainted.items()
         },
         originals=originals[:SHOWN].tolist(),
         visible=visible[:SHOWN].tolist(),
@@ -105,7 +105,7 @@ def inpainted_in_equal_time(
     Args:
         pipelines: by name.
         images: uint8 (N, H, W, C).
-        mask: bool (H, W) or (N, H, W), True where pixels are hidden.
+        mask: bool (H, W) or (N, H, W), True where pixels are masked.
         variants: completions of each image.
         seed: of the initial noise.
 
@@ -128,7 +128,7 @@ def quality(
     """Equations (1) and (2) of completions of ``images``.
 
     Raises:
-        UsageError: for fewer than two images, one of which nothing is hidden, or arrays that do
+        UsageError: for fewer than two images, one of which nothing is masked, or arrays that do
             not fit.
     """
     n, completions = len(images), inpainted.images
@@ -137,15 +137,15 @@ def quality(
             f"completions {completions.shape} of {images.shape}: wanted {variants} of each of 2 or "
             "more"
         )
-    hidden = np.broadcast_to(mask, images.shape[:3])
-    counts = hidden.sum(axis=(1, 2)) * images.shape[3]
+    masked = np.broadcast_to(mask, images.shape[:3])
+    counts = masked.sum(axis=(1, 2)) * images.shape[3]
     if not counts.all():
-        raise UsageError("the mask hides nothing of some images: there is nothing to measure")
+        raise UsageError("the mask is empty for some images: there is nothing to measure")
     each = completions.reshape(n, variants, *images.shape[1:]).astype(np.float64)
 
     def squared(of: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Mean over the hidden values of each image, of differences (N, ..., H, W, C)."""
-        where = hidden.reshape(n, *[1] * (of.ndim - 4), *hidden.shape[1:], 1)
+        """Mean over the masked values of each image, of differences (N, ..., H, W, C)."""
+        where = masked.reshape(n, *[1] * (of.ndim - 4), *masked.shape[1:], 1)
         return (of**2 * where).sum(axis=(-3, -2, -1)) / counts.reshape(n, *[1] * (of.ndim - 4))
 
     error = squared(each - images[:, None]).mean(axis=1)  # (1)

@@ -103,7 +103,7 @@ CONTROL = Claim(
     "label accuracy, diffusion less GAN",
     margin=0.02,
     needed=3,
-    lacking="neither label accuracy nor hidden halves were measured",
+    lacking="neither label accuracy nor masked halves were measured",
     within=SHARE,
 )
 """A diffusion model follows labels and known pixels better."""
@@ -267,7 +267,7 @@ def control(accuracy: Mapping[str, Sides], filling: Sides) -> ClaimResult:
         ]
         + [
             _FILLING.paired(
-                f"hidden halves, against {gan} inverted for the same time", ours, values
+                f"masked halves, against {gan} inverted for the same time", ours, values
             )
             for gan, values in others.items()
         ]

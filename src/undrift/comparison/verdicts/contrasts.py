@@ -1,6 +1,6 @@
 """Contrasts of a claim, and from all of them its verdict.
 
-The number of a claim is that of its weakest contrast: one that speaks against it if there is any,
+The number of a claim is that of its weakest contrast: one that contradicts it if there is any,
 else one that is inconclusive, else the least of those that support it, in units of the margins. So
 a claim never rests on its best contrast.
 """

@@ -91,7 +91,7 @@ def _on_grid(
 
 
 def _fixed_grids(source: Source, steps: int) -> dict[str, Tensor]:
-    """Grids by name, without those that begin where the network says nothing."""
+    """Grids by name, without those that begin where the network is uninformative."""
     spec, rule = source.pipeline.spec, source.pipeline.denoiser.parameterization
     found = {}
     for name in _GRIDS:

@@ -64,7 +64,7 @@ class NetworkRecipe:
         images: images to train on in all by default.
         levels: training noise levels.
         sigma_max: noise that sampling starts from, in standard deviations of the data.
-        label_dropout: share of labels hidden.
+        label_dropout: share of labels dropped.
     """
 
     network: NetworkConfig
@@ -188,7 +188,7 @@ def _dropout(request: RecipeRequest, labels: float) -> float:
         what = "numbers" if spec.numbers else "maps"
         raise UsageError(
             f"{named('label_dropout')} 0 with {what}: samples without {what}, and guidance, need "
-            "some to be hidden; give more than 0"
+            "some to be dropped; give more than 0"
         )
     return share
 
