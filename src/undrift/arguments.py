@@ -146,7 +146,7 @@ def shown(value: Any) -> str:  # noqa: ANN401 - any value
 
 
 @functools.cache
-def _hints(function: Callable[..., Any] | type) -> dict[str, Any]:
+def _hints(function: Callable[..., object] | type) -> dict[str, object]:
     return get_type_hints(function)
 
 

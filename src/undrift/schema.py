@@ -284,7 +284,7 @@ def _choices(cls: Any, tag: str) -> tuple[str, ...]:  # noqa: ANN401 - any datac
 
 
 @cache
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: type) -> dict[str, object]:
     return get_type_hints(cls)
 
 

@@ -1,7 +1,7 @@
 r"""Principal components of the pixels: the plainest space there is.
 
-With x the levels of an image as one vector, m their mean over the training images, and u_j the
-eigenvectors of their covariance in order of the eigenvalues lambda_1 >= lambda_2 >= ...:
+With x the pixel values of an image as one vector, m their mean over the training images, and u_j
+the eigenvectors of their covariance in order of the eigenvalues lambda_1 >= lambda_2 >= ...:
 
     f_j(x) = u_j . (x - m) / s,     s^2 = mean of lambda_1 ... lambda_D,                    (1)
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from undrift.errors import UsageError
-from undrift.metrics.features.principal import principal_directions
+from undrift.metrics.features.principal import PrincipalFeatures, principal_directions
 from undrift.metrics.features.resizing import shrink
 from undrift.metrics.features.spread import require_different
 from undrift.randomness import generator
@@ -31,26 +31,11 @@ _MOST_IMAGES = 8192
 _BATCH = 4096
 
 
-class PixelFeatures:
-    """At most 64 principal components of images averaged down to at most 32 pixels a side.
+class PixelFeatures(PrincipalFeatures):
+    """At most 64 principal components of images averaged down to at most 32 pixels a side."""
 
-    Args:
-        mean: (P,) float64, m.
-        directions: (P, D) float64, the columns u_j / s.
-        shape: (H, W, C) of the images.
-        content: hex hash of what the space was fitted on. It is not that of mean and directions,
-            whose last bits depend on the machine: the same space has the same name everywhere.
-    """
-
+    kind = "pixels"
     description = "principal components of the pixels, fitted on the training images, not whitened"
-
-    def __init__(
-        self, mean: Tensor, directions: Tensor, shape: tuple[int, int, int], content: str
-    ) -> None:
-        self.mean = mean
-        self.directions = directions
-        self.shape = shape
-        self._content = content
 
     @classmethod
     def fit(cls, images: NDArray[np.uint8], *, seed: int = 0) -> PixelFeatures:
@@ -73,35 +58,10 @@ class PixelFeatures:
         digest.update(shrunk.numpy().tobytes())
         return cls(mean, directions, shape, digest.hexdigest())
 
-    @property
-    def name(self) -> str:
-        """``pixels@`` and eight hex digits that name the images it was fitted on."""
-        return f"pixels@{self._content[:8]}"
-
-    @property
-    def dimension(self) -> int:
-        """D <= 64."""
-        return self.directions.shape[1]
-
-    @property
-    def standard_fid(self) -> bool:
-        """False: a distance here is no FID."""
-        return False
-
-    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Features (n, D), float64, of ``images`` (n, H, W, C) uint8, largest variance first.
-
-        Raises:
-            UsageError: images of another size or channel count than those fitted on.
-        """
-        if images.ndim != 4 or images.shape[1:] != self.shape or images.dtype != np.uint8:
-            raise UsageError(
-                f"images {images.dtype} {images.shape}: pixels features were fitted on uint8 "
-                f"(n, {', '.join(map(str, self.shape))})"
-            )
+    def _components(self, images: NDArray[np.uint8]) -> Tensor:
         parts = [
             (shrink(images[start : start + _BATCH], _LONGEST_SIDE).flatten(1).double() - self.mean)
             @ self.directions
             for start in range(0, len(images), _BATCH)
         ]
-        return torch.cat(parts).numpy()
+        return torch.cat(parts)

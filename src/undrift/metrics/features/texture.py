@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from undrift.errors import UsageError
 from undrift.metrics.features.colour import premultiplied
-from undrift.metrics.features.principal import principal_directions
+from undrift.metrics.features.principal import PrincipalFeatures, principal_directions
 from undrift.metrics.features.resizing import shrink
 from undrift.metrics.features.spread import require_different
 from undrift.randomness import generator
@@ -47,17 +47,18 @@ _ROUNDING = 1e-4  # spread of a statistic that is the same for all images, in fl
 _LEAST_SPREAD = 0.05  # of the median: a statistic that hardly varies is not blown up
 
 
-class TextureFeatures:
+class TextureFeatures(PrincipalFeatures):
     """At most 64 principal components of local statistics, fitted on images of one shape.
 
     Args:
         scale: (P,) float64, what each statistic is divided by.
         mean: (P,) float64, of the scaled statistics.
-        directions: (P, D) float64.
-        shape: (H, W, C) of the images.
-        content: hex hash of what the space was fitted on.
+        directions: see `PrincipalFeatures`, as the next ones.
+        image_shape: as there.
+        content: as there.
     """
 
+    kind = "texture"
     description = (
         "principal components of filter energies, power spectrum and thumbnail of each colour "
         "plane, no trained network"
@@ -68,14 +69,11 @@ class TextureFeatures:
         scale: Tensor,
         mean: Tensor,
         directions: Tensor,
-        shape: tuple[int, int, int],
+        image_shape: tuple[int, int, int],
         content: str,
     ) -> None:
+        super().__init__(mean, directions, image_shape, content)
         self.scale = scale
-        self.mean = mean
-        self.directions = directions
-        self.shape = shape
-        self._content = content
 
     @classmethod
     def fit(cls, images: NDArray[np.uint8], *, seed: int = 0) -> TextureFeatures:
@@ -105,34 +103,9 @@ class TextureFeatures:
         digest.update(np.ascontiguousarray(chosen).tobytes())
         return cls(scale, mean, directions, shape, digest.hexdigest())
 
-    @property
-    def name(self) -> str:
-        """``texture@`` and eight hex digits that name the images it was fitted on."""
-        return f"texture@{self._content[:8]}"
-
-    @property
-    def dimension(self) -> int:
-        """D <= 64."""
-        return self.directions.shape[1]
-
-    @property
-    def standard_fid(self) -> bool:
-        """False: a distance here is no FID."""
-        return False
-
-    def features(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Features (n, D), float64, of ``images`` (n, H, W, C) uint8, largest variance first.
-
-        Raises:
-            UsageError: images of another size or channel count than those fitted on.
-        """
-        if images.ndim != 4 or images.shape[1:] != self.shape or images.dtype != np.uint8:
-            raise UsageError(
-                f"images {images.dtype} {images.shape}: texture features were fitted on uint8 "
-                f"(n, {', '.join(map(str, self.shape))})"
-            )
+    def _components(self, images: NDArray[np.uint8]) -> Tensor:
         rows, _ = _statistics(images)
-        return ((rows / self.scale - self.mean) @ self.directions).numpy()
+        return (rows / self.scale - self.mean) @ self.directions
 
 
 def _statistics(images: NDArray[np.uint8]) -> tuple[Tensor, list[int]]:
