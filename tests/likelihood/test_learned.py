@@ -258,9 +258,9 @@ def test_a_perceptron_hears_the_waves_too(data, network):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"flip": True}, "--flip trains on images that are not in the data"),
-        ({"augment": 0.1}, "--augment trains on images that are not in the data"),
-        ({"network": "transformer"}, "the transformer has no waves"),
+        ({"flip": True}, "flip trains on images that are not in the data"),
+        ({"augment": 0.1}, "augment trains on images that are not in the data"),
+        ({"network": "transformer"}, "the transformer has no Fourier features"),
     ],
 )
 def test_the_recipe_refuses_what_changes_the_images(settings, message):

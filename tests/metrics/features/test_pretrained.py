@@ -107,7 +107,7 @@ def test_nothing_is_fetched_unasked(
         raise OSError("not there")
 
     monkeypatch.setattr(transformers.Dinov2Model, "from_pretrained", loaded)
-    message = r"facebook/dinov2-large \(1.2 GB\).*dinov2:DIRECTORY.*--download"
+    message = r"facebook/dinov2-large \(1.2 GB\).*dinov2:DIRECTORY.*download"
     with pytest.raises(UsageError, match=message):
         open_extractor("dinov2", images, None)
     with pytest.raises(UsageError, match="someone/else"):

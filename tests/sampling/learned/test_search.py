@@ -44,7 +44,7 @@ def test_no_other_path_is_shorter(seed, steps):
 
 
 def test_a_search_that_mixes_up_the_nodes_misses_it():
-    mutant = mutated(dynamic_programming, "ways.min(0)", "ways.min(1)")
+    mutant = mutated(dynamic_programming, "paths.min(0)", "paths.min(1)")
     misses = 0
     for seed in range(5):
         cost = costs(seed)
