@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from tests.pipelines.models import SMALL_MLP, SMALL_UNET, shaken, small
 
+from undrift.cli.dispatch import main
 from undrift.conditioning import MapSpec
 from undrift.errors import ModelFileError, UsageError
 from undrift.files import manifest
@@ -24,6 +25,7 @@ from undrift.pipelines.adapter import (
     AdapterPipeline,
     BaseReference,
     peft,
+    with_adapters,
 )
 
 H, W = 8, 12
@@ -167,6 +169,49 @@ def test_merged_weights_give_the_images_of_the_adapter(config, strength: float) 
     wanted = made(4, labels="ant", strength=strength).images.astype(int)
     assert np.abs(merged(4, labels="ant").images - wanted).max() <= 1
     assert (base(config)(4, labels="ant").images != wanted).any()
+
+
+def test_several_low_rank_adapters_are_added_each_with_its_weight() -> None:
+    of = base()
+    one, other = (adapted(of, LORA) for _ in range(2))
+    shaken(other.weights, 4)
+    both = with_adapters(of, [(one, 0.7), (other, -0.5)])
+    state, changed = (
+        of.state_dict(),
+        [m.merged(w).state_dict() for m, w in ((one, 0.7), (other, -0.5))],
+    )
+    for name, tensor in both.state_dict().items():
+        wanted = state[name] + sum(part[name] - state[name] for part in changed)
+        torch.testing.assert_close(tensor, wanted)
+    assert both.fingerprint not in (of.fingerprint, one.merged(0.7).fingerprint)
+    same = with_adapters(of, [(one, 1.0), (other, 0.0)])(2, labels="ant").images.astype(int)
+    assert np.abs(one(2, labels="ant").images - same).max() <= 1
+    for adapters, words in (
+        ([(adapted(base(seed=1), LORA), 1.0)], "this adapter was made for"),
+        ([(adapted(of, CONTROL), 1.0)], "a control branch is no change"),
+        ([(of, 1.0)], "name what `undrift adapt` made"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            with_adapters(of, adapters)
+    with pytest.raises(UsageError, match="name the base of the adapters"):
+        with_adapters(one, [(other, 1.0)])
+
+
+def test_adapters_are_named_on_the_command_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    of = base()
+    of.save_pretrained("base")
+    adapted(of, LORA, tmp_path / "base").save_pretrained("style")
+    short = "base --labels ant -n 1 --steps 2 --quiet --out".split()
+    for out, words in (("a", []), ("b", ["--adapter", "style:0.5"]), ("c", ["--adapter", "style"])):
+        assert main(["sample", *short, out, *words]) == 0
+    images = [Path(out, "000000.png").read_bytes() for out in "abc"]
+    assert len({*images}) == 3
+    for word, line in (("style:much", "wanted a run with a number"), ("base", "name what")):
+        assert main(["sample", *short, "d", "--adapter", word]) == 2
+        assert line in capsys.readouterr().err
 
 
 def test_low_rank_matrices_are_added_exactly() -> None:

@@ -178,6 +178,7 @@ def run(arguments: list[str]) -> None:
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
         maps="one NAME=PATH or more",
+        adapter="one run or more",
     )
     out = folder_of(flags, "edited") if flags.out is None else Path(flags.out)
     if flags.self_check is not None:

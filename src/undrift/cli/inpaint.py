@@ -66,9 +66,14 @@ class EditingFlags(ProcessFlags, WeightsOptions):
             count.
         maps: maps of a model trained with --map, as mask=FILE or mask=FOLDER; of a folder, image i
             gets map i modulo their count. edges@PICTURE derives the map from a picture.
+        adapter: low-rank adapters of RUN that are added to its weights, as runs/style:0.7; the
+            weight is 1 by default.
     """
 
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(name="RUN", metavar="RUN")]
+    adapter: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="DIR[:WEIGHT] [...]", help_behavior_hint="")
+    ] = ()
     n: Annotated[int, tyro.conf.arg(aliases=["-n"])] = 8
     split: Literal["test", "validation", "train"] | None = None
     labels: Annotated[
@@ -178,6 +183,7 @@ def run(arguments: list[str]) -> None:
         prompt="one text or more",
         numbers="one NAME=NUMBER or more",
         maps="one NAME=PATH or more",
+        adapter="one run or more",
     )
     place = folder_of(flags, "inpainted")
     out = place if flags.out is None else Path(flags.out)
@@ -290,6 +296,7 @@ def opened(flags: EditingFlags) -> tuple[Target, Pipeline]:
     import torch
 
     from undrift.evaluation.target import open_target
+    from undrift.runs.loading import load_adapters
     from undrift.runs.recipes import choose_device
 
     if flags.threads is not None:
@@ -297,7 +304,8 @@ def opened(flags: EditingFlags) -> tuple[Target, Pipeline]:
     found = open_target(flags.target, ema=flags.ema, weights=flags.weights)
     if found.pipeline is None:
         raise UsageError(f"{flags.target}: these are samples; name a run or a pipeline")
-    return found, found.pipeline.to(choose_device(flags.device))
+    pipeline = load_adapters(found.pipeline, flags.adapter)
+    return found, pipeline.to(choose_device(flags.device))
 
 
 def warning_lines(

@@ -72,6 +72,8 @@ class Sample(ProcessFlags, WeightsOptions):
         prompt: what to draw, of a model trained with --text; of several, image i gets entry i
             modulo their count. "a tree:1 AND a red apple:0.5" weighs several in one image.
         prompts: a file of prompts, one a line, in the place of --prompt.
+        adapter: low-rank adapters of RUN that are added to its weights, as runs/style:0.7; the
+            weight is 1 by default.
         negative: a prompt to guide away from.
         numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
             angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
@@ -120,6 +122,9 @@ class Sample(ProcessFlags, WeightsOptions):
         tuple[str, ...], tyro.conf.arg(metavar="TEXT [TEXT ...]", help_behavior_hint="")
     ] = ()
     prompts: str | None = None
+    adapter: Annotated[
+        tuple[str, ...], tyro.conf.arg(metavar="DIR[:WEIGHT] [...]", help_behavior_hint="")
+    ] = ()
     negative: str | None = None
     numbers: Annotated[
         tuple[str, ...], tyro.conf.arg(metavar="NAME=X [NAME=X ...]", help_behavior_hint="")
@@ -194,6 +199,7 @@ def run(arguments: list[str]) -> None:
         numbers="one NAME=NUMBER or more",
         guidance_interval="two noise levels, as 0.3 5",
         maps="one NAME=PATH or more",
+        adapter="one run or more",
     )
     place = folder_of(flags, "samples")  # a target that is no model is the first thing to say
     out = place if flags.out is None else Path(flags.out)
@@ -209,13 +215,14 @@ def run(arguments: list[str]) -> None:
     from undrift.pipelines.labels import parse_labels
     from undrift.pipelines.maps import map_notes, read_maps
     from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
-    from undrift.runs.loading import load_pipeline
+    from undrift.runs.loading import load_adapters, load_pipeline
     from undrift.runs.recipes import choose_device
 
     numbers = parse_numbers(flags.numbers) if flags.numbers else None
     if flags.threads is not None:
         torch.set_num_threads(flags.threads)
     pipeline = load_pipeline(flags.target, ema=flags.ema, weights=flags.weights)
+    pipeline = load_adapters(pipeline, flags.adapter)
     pipeline = pipeline.to(choose_device(flags.device))
     draw = partial(
         pipeline,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -12,17 +13,50 @@ from torch import Tensor, nn
 from undrift.advice import named, possible
 from undrift.ambient import own_settings
 from undrift.arguments import checked
-from undrift.errors import ModelFileError, UsageError
+from undrift.errors import ModelFileError, UsageError, shown
 from undrift.families import family_of
 from undrift.files.durable import standing
 from undrift.files.reading import expanded
 from undrift.pipelines import Pipeline
+from undrift.pipelines.adapter import with_adapters
 from undrift.runs.configuration import RunConfig, load
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.recipes import build_learner
 from undrift.training.checkpoint import CheckpointStore
 from undrift.training.ema import track_name
 from undrift.training.snapshots import SnapshotStore
+
+
+def load_adapters(pipeline: Pipeline, words: Sequence[str]) -> Pipeline:
+    """``pipeline`` with low-rank adapters added to its weights; itself without any.
+
+    Args:
+        pipeline: their base.
+        words: a run or pipeline of each, perhaps with its weight behind it, as ``style:0.7``; 1 by
+            default.
+
+    Raises:
+        UsageError: for one that is not low-rank, was made for another base, or has no number for
+            a weight.
+        ModelFileError: one is missing or damaged.
+    """
+    found = []
+    for word in words:
+        place, colon, number = word.rpartition(":")
+        weight = 1.0
+        if colon and not os.path.exists(word):
+            try:
+                weight = float(number)
+            except ValueError:
+                weight = math.nan
+            if not math.isfinite(weight):
+                raise UsageError(
+                    f"{named('adapter')} {shown(word)}: wanted a run with a number behind it, as "
+                    "runs/style:0.7"
+                )
+            word = place
+        found.append((load_pipeline(word), weight))
+    return with_adapters(pipeline, found) if found else pipeline
 
 
 @own_settings()

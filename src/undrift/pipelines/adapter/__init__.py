@@ -1,5 +1,6 @@
 """Adapters of frozen diffusion models: control branches for maps, and low-rank ones."""
 
+from undrift.pipelines.adapter.joined import with_adapters
 from undrift.pipelines.adapter.model import (
     AdaptedModel,
     AdapterFacts,
@@ -14,4 +15,5 @@ __all__ = [
     "AdapterPipeline",
     "BaseReference",
     "open_base",
+    "with_adapters",
 ]
