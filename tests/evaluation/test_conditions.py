@@ -62,6 +62,12 @@ def test_what_belongs_together_is_given_together() -> None:
     assert obedience(found) == ["prompt_top1", "prompt_top5", "number_error"]
 
 
+def test_words_are_swapped_for_those_of_training_captions() -> None:
+    given = Conditions(None, ("a red cat", "a green cat"), None, (), "photos")
+    assert given.swapped(["a red cat", "two dogs"], 0).captions == ("a red cat", "a red cat")
+    assert given.swapped(["a cat sits"], 0) is None  # not for a word of the other's caption
+
+
 def test_models_and_references_without_captions_or_numbers() -> None:
     assert conditions_of(small(), reference(), 0) is None
     bare = Images(np.zeros((6, 6, 5, 1), np.uint8))
@@ -156,7 +162,9 @@ def test_a_run_of_captions_and_numbers_is_evaluated_with_its_own(
     found = json.loads(Path("found.json").read_text())
     swap = found["metrics"]["prompt_swap"]
     assert (swap["n"], swap["chance"]) == (20, 0.5) and 0 <= swap["before"] <= 1
-    assert any(line.startswith("prompt_swap by chance: 0.5, before the swap") for line in lines)
+    assert any(
+        line.startswith("prompt_swap by chance: 0.5; nearer to the new prompt: ") for line in lines
+    )
     assert {"prompt_top1", "number_error"} <= set(found["metrics"])
     curve = ["curve", "run", "--n", "20", "--features", "pixels", "--metrics", "fd"]
     assert main([*curve, "--guidance", "1,3", "--threads", "1", "--quiet"]) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from undrift.errors import UsageError
 from undrift.metrics.classification import label_accuracy, per_class_accuracy
-from undrift.metrics.wilson import wilson_interval
+from undrift.metrics.wilson import difference_of_shares, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,28 @@ def test_interval_holds_the_truth_about_as_often_as_it_says():
     ends = [wilson_interval(int(hits), count) for hits in draws.binomial(count, truth, 2000)]
     held = np.mean([low <= truth <= high for low, high in ends])
     assert 0.92 < held < 0.98
+
+
+@pytest.mark.parametrize(
+    ("cells", "low", "high"),
+    # Newcombe 1998, method 10: both, first alone, second alone, neither
+    [((36, 12, 2, 0), 0.0569, 0.3404), ((36, 14, 0, 0), 0.1528, 0.4167)],
+)
+def test_published_intervals_of_pairs(cells: tuple[int, ...], low: float, high: float):
+    first, second = np.repeat([[1, 1], [1, 0], [0, 1], [0, 0]], cells, axis=0).T == 1
+    value = (cells[1] - cells[2]) / 50
+    assert difference_of_shares(first, second) == pytest.approx((value, low, high), abs=1e-4)
+    assert difference_of_shares(second, first) == pytest.approx((-value, -high, -low), abs=1e-4)
+
+
+def test_what_two_shares_have_in_common_makes_their_difference_surer():
+    draws = np.random.default_rng(0).random((400, 100))
+    first, second = draws < 0.8, (draws < 0.7) ^ (np.random.default_rng(1).random((400, 100)) < 0.1)
+    truth = 0.8 - (0.7 * 0.9 + 0.3 * 0.1)
+    ends = [difference_of_shares(a, b)[1:] for a, b in zip(first, second, strict=True)]
+    apart = [difference_of_shares(a, b)[1:] for a, b in zip(first, second[:, ::-1], strict=True)]
+    assert 0.92 < np.mean([low <= truth <= high for low, high in ends]) < 0.98
+    assert np.mean(np.diff(ends)) < 0.85 * np.mean(np.diff(apart))
 
 
 def test_label_accuracy_counts_agreement():

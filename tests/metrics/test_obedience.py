@@ -93,7 +93,17 @@ def test_a_swapped_word_is_followed_or_is_not(compare: Any) -> None:
     found, other = (measure(one, ["prompt_swap"]).metrics for one in (followed, ignored))
     swap, same = found["prompt_swap"], other["prompt_swap"]
     assert swap.value > 0.85 and swap.low > swap.chance and swap.floor > 0.85 and swap.n == 60
-    assert same.value == same.before == swap.before < 0.15 and same.changed == 0
+    assert same.value == same.chance == 0.5 and same.low < 0.5 < same.high
+    assert same.after == same.before == swap.before < 0.15 and same.changed == 0
+    everywhere = [new[0]] * 60  # drawn as if every prompt were the same: no word is obeyed
+    stuck = measure(
+        replace(
+            followed.beside(Images(drawn(everywhere, 4), None, real.captions)),
+            swapped=Images(drawn(everywhere, 5), None, tuple(new)),
+        ),
+        ["prompt_swap"],
+    ).metrics["prompt_swap"]
+    assert stuck.low < 0.5 < stuck.high
     assert 0 < swap.changed < swap.unrelated
     few = replace(followed.beside(real), swapped=Images(real.images[:5], None, tuple(new[:5])))
     assert (

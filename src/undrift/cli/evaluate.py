@@ -124,7 +124,8 @@ def _obedience(found: EvaluationResult) -> list[str]:
             lines.append(f"{name} by chance: {metric.chance:.4g}, of {metric.offered} captions")
         elif isinstance(metric, SwapResult):
             lines.append(
-                f"{name} by chance: {metric.chance:.4g}, before the swap {metric.before:.4g}; it "
+                f"{name} by chance: {metric.chance:.4g}; nearer to the new prompt: "
+                f"{metric.before:.0%} before the swap, {metric.after:.0%} after it; it "
                 f"changes {metric.changed:.0%} of the pixels, other prompts and noise "
                 f"{metric.unrelated:.0%}"
             )

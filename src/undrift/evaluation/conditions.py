@@ -92,7 +92,7 @@ class Conditions:
         """The same with a word of each caption in another's place; see `swapped_captions`.
 
         Args:
-            known: captions to learn from what goes where.
+            known: training captions, to learn from what goes where.
             seed: of the choice.
 
         Returns:
@@ -100,7 +100,7 @@ class Conditions:
         """
         if self.captions is None:
             return None
-        changed = tuple(swapped_captions(self.captions, (*known, *self.captions), seed))
+        changed = tuple(swapped_captions(self.captions, known, seed))
         return None if changed == self.captions else replace(self, captions=changed)
 
     def _rows(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:

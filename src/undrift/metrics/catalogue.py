@@ -313,8 +313,9 @@ METRICS: dict[str, Metric] = {
         "attribute swap",
         "higher",
         measurements.prompt_swap,
-        "share of samples, drawn from the noise of another with one word of its prompt changed, "
-        "that an image-text model of the training pairs finds nearer to the new prompt",
+        "of pairs of samples from the same noise and prompts that differ in one word, the share "
+        "that an image-text model of the training pairs finds nearer to their own prompt than to "
+        "the other",
         needs=("captions", "swapped captions", "reference images"),
         space="pixels",
         floor=measurements.prompt_swap_floor,

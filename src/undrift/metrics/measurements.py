@@ -34,7 +34,7 @@ from undrift.metrics.sliced import sliced_distance
 from undrift.metrics.swap import changed_share, prefers, swapped_captions
 from undrift.metrics.usefulness import train_on_generated
 from undrift.metrics.vendi import vendi, vendi_score
-from undrift.metrics.wilson import wilson_interval
+from undrift.metrics.wilson import difference_of_shares
 from undrift.randomness import derangement
 from undrift.wording import plural
 
@@ -191,7 +191,7 @@ def prompts_floor(k: int, c: Comparison) -> float:
 
 
 def prompt_swap(c: Comparison) -> Measured:
-    """Equation (1) of `undrift.metrics.swap`."""
+    """Equation (2) of `undrift.metrics.swap`."""
     swapped, old = c.swapped, c.samples.captions
     if swapped is None or swapped.captions is None or old is None:
         raise UsageError("no sample was drawn with a word swapped")
@@ -204,21 +204,24 @@ def prompt_swap(c: Comparison) -> Measured:
         )
     images, before = swapped.images[rows], c.samples.images[rows]
     pair = [new[i] for i in rows], [old[i] for i in rows]
-    hits = prefers(c.image_text, images, *pair)
+    nearer = [prefers(c.image_text, one, *pair) for one in (images, before)]
     others = before[derangement(len(rows), 0, "unrelated samples").numpy()]
-    low, high = wilson_interval(int(hits.sum()), len(hits))
     extras = {
         "chance": 0.5,
-        "before": float(prefers(c.image_text, before, *pair).mean()),
+        "before": float(nearer[1].mean()),
         "changed": changed_share(before, images),
         "unrelated": changed_share(before, others),
     }
-    estimate = Estimate(float(hits.mean()), low, high, "Wilson's; image-text model fixed")
+    ends = (0.5 + change / 2 for change in difference_of_shares(*nearer))
+    estimate = Estimate(*ends, "Newcombe's, of pairs; image-text model fixed")
     return Measured(estimate, len(rows), len(c.reference), extras)
 
 
 def prompt_swap_floor(c: Comparison) -> float:
-    """Share of held-out images that are nearer to their own caption than to one with a swap."""
+    """Share of held-out images that are nearer to their own caption than to one with a swap.
+
+    Of real images only one of the two directions can be measured.
+    """
     if not c.held_out:
         raise UsageError("the image-text model was trained on the reference; hold images out")
     own: list[str] = list(c.reference.captions or ())

@@ -120,11 +120,11 @@ class PromptResult(MetricResult):
 
 @dataclass(frozen=True, kw_only=True)
 class SwapResult(MetricResult):
-    """Share of samples that follow a word swapped in their prompt.
+    """Share of samples nearer to their own prompt than to the one with a word swapped.
 
     Attributes:
-        chance: the share of images that have nothing to do with their prompts.
-        before: share of the samples before the swap that were nearer to the new prompt.
+        chance: the share of a model that ignores its prompts.
+        before: share of the samples before the swap that are nearer to the new prompt.
         changed: share of their pixels that the swap changed.
         unrelated: share that differs between samples of other prompts and other noise.
     """
@@ -133,6 +133,11 @@ class SwapResult(MetricResult):
     before: float
     changed: float
     unrelated: float
+
+    @property
+    def after(self) -> float:
+        """Share of the samples after the swap that are nearer to the new prompt."""
+        return 2 * self.value - 1 + self.before
 
 
 @dataclass(frozen=True, kw_only=True)

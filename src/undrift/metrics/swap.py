@@ -1,17 +1,25 @@
 r"""Attribute swap: does one other word in the prompt change the image as it should?
 
 Image :math:`x_i` is drawn from caption :math:`c_i`, and :math:`x_i'` from the same noise and a
-caption :math:`c_i'` in which one word is another. By an image-text model (`undrift.metrics.
-retrieval`) with encoders :math:`f` of images and :math:`g` of captions, the share of images that
-are nearer to the new caption than to the old one is
+caption :math:`c_i'` in which one word is another. An image-text model (`undrift.metrics.
+retrieval`) with encoders :math:`f` of images and :math:`g` of captions finds the new caption nearer
+to an image x where
 
 .. math::
 
-    S = \frac1n \sum_i \bigl[f(x_i') \cdot g(c_i') > f(x_i') \cdot g(c_i)\bigr],             (1)
+    h_i(x) = \bigl[f(x) \cdot g(c_i') > f(x) \cdot g(c_i)\bigr]                               (1)
 
-1/2 by chance. Of a model that ignores its prompts :math:`x_i' = x_i`, and :math:`S` is the share of
-the images :math:`x_i` that already were nearer to the new caption. How much the images change is
-measured beside it, and how much two images of other captions and other noise differ.
+is 1, and 0 elsewhere. Captions differ in how often they are nearest to anything, so the share of
+:math:`h_i(x_i')` alone says little. Each pair of captions is therefore measured in both directions,
+on the image of either: the share of images that are nearer to their own caption is
+
+.. math::
+
+    S = \frac1{2n} \sum_i \bigl[h_i(x_i') + 1 - h_i(x_i)\bigr].                               (2)
+
+A model that ignores its prompts has :math:`x_i' = x_i`, and :math:`S` is exactly 1/2. How much the
+images change is measured beside it, and how much two images of other captions and other noise
+differ.
 """
 
 from __future__ import annotations
@@ -71,7 +79,7 @@ def swapped_captions(captions: Sequence[str], known: Sequence[str], seed: int) -
 def prefers(
     model: ImageTextModel, images: NDArray[np.uint8], these: Sequence[str], those: Sequence[str]
 ) -> NDArray[np.bool_]:
-    """Whether each image is nearer to its caption among ``these`` than among ``those``, (n,)."""
+    """Equation (1): ``these`` are the new captions, ``those`` the old ones, (n,)."""
     seen = model.of_images(shrink(images, LONGEST_SIDE))
     nearness = [(seen * model.of_captions(captions)).sum(1) for captions in (these, those)]
     return (nearness[0] > nearness[1]).numpy()

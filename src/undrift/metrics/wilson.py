@@ -1,4 +1,4 @@
-"""Wilson's interval of a share.
+"""Wilson's interval of a share, and an interval of the difference of two shares of pairs.
 
 With ``p`` the observed share of ``n`` and ``z`` the normal quantile,
 
@@ -6,12 +6,23 @@ With ``p`` the observed share of ``n`` and ``z`` the normal quantile,
 
 which stays inside [0, 1] and is honest near 0 and 1, where ours usually are.
 
-Reference: Wilson, "Probable inference, the law of succession, and statistical inference" (1927).
+For shares p and q of the same n cases, with these intervals (l, u) and (m, v) and the correlation
+phi of the two outcomes, corrected for continuity, the difference p - q has the interval
+
+    p - q - sqrt((p-l)^2 - 2 phi (p-l)(v-q) + (v-q)^2)  to                                       (2)
+    p - q + sqrt((u-p)^2 - 2 phi (u-p)(q-m) + (q-m)^2).
+
+References: Wilson, "Probable inference, the law of succession, and statistical inference" (1927);
+Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
+paired data" (1998), method 10.
 """
 
 from __future__ import annotations
 
 from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
 
 from undrift.errors import UsageError
 
@@ -32,3 +43,30 @@ def wilson_interval(hits: float, count: float, z: float = _Z95) -> tuple[float, 
     scale = 1 + z * z / count
     # at 0 and 1 rounding would leave the value itself just outside
     return max(0.0, min(p, (centre - spread) / scale)), min(1.0, max(p, (centre + spread) / scale))
+
+
+def difference_of_shares(
+    first: NDArray[np.bool_], second: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """The share of ``first`` less that of ``second``, with equation (2), as (value, low, high).
+
+    Args:
+        first: (n,) outcomes.
+        second: (n,) outcomes of the same cases.
+
+    Raises:
+        UsageError: no case.
+    """
+    n = len(first)
+    (p, low, up), (q, least, most) = (
+        (float(one.mean()), *wilson_interval(int(one.sum()), n)) for one in (first, second)
+    )
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    one, other = int((first & ~second).sum()), int((~first & second).sum())
+    apart = both * neither - one * other
+    apart = min(apart, max(0.0, apart - n / 2))
+    size = sqrt(n**4 * p * (1 - p) * q * (1 - q))
+    phi = apart / size if size else 0.0
+    below = (p - low) ** 2 - 2 * phi * (p - low) * (most - q) + (most - q) ** 2
+    above = (up - p) ** 2 - 2 * phi * (up - p) * (q - least) + (q - least) ** 2
+    return p - q, max(-1.0, p - q - sqrt(below)), min(1.0, p - q + sqrt(above))
