@@ -10,7 +10,7 @@ from torch import Tensor
 
 from undrift.conditioning import Condition, ConditionEncoder, ConditionSpec, MapSpec
 from undrift.conditioning.maps import NOT_GIVEN, MapEncoder
-from undrift.conditioning.maps.derive import LARGEST_NOISE, edges, grey, holes
+from undrift.conditioning.maps.derive import LARGEST_NOISE, edges, grey, hidden_regions
 from undrift.errors import UsageError
 from undrift.randomness import Draws
 from undrift.schema import from_plain, to_plain
@@ -166,12 +166,12 @@ def test_no_name_is_drawn_twice_as_equal_names_are_dependent_numbers(one: MapSpe
 
 
 def test_holes_leave_something_and_take_something() -> None:
-    share = holes((32, 32), draws(2000), torch.device("cpu")).float().mean(dim=(1, 2, 3))
+    share = hidden_regions((32, 32), draws(2000), torch.device("cpu")).float().mean(dim=(1, 2, 3))
     assert share.min() > 0 and share.max() < 1
     assert 0.1 < share.mean() < 0.6 and share.std() > 0.05
     entry = MASKED.derived(photos(), draws())
     assert entry is not None
-    hidden = holes((H, W), draws(), torch.device("cpu")).expand_as(entry)
+    hidden = hidden_regions((H, W), draws(), torch.device("cpu")).expand_as(entry)
     assert (entry[hidden] == NOT_GIVEN).all()
     assert torch.equal(entry[~hidden], photos()[~hidden].to(torch.int16))
 
