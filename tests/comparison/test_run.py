@@ -25,6 +25,7 @@ from undrift.errors import UsageError
 from undrift.files.lock import FileLock
 from undrift.results.comparison import SamplingSpeed, read_comparison
 from undrift.schema import to_plain
+from undrift.version import __version__
 
 COMPARISON = Compare(
     data="digits",
@@ -224,6 +225,40 @@ def test_a_folder_with_another_comparison_is_refused():
     run_comparison(COMPARISON, executor=FakeExecutor())
     with pytest.raises(UsageError, match=r"flip is False there and True now; name another folder"):
         run_comparison(replace(COMPARISON, flip=True), executor=FakeExecutor())
+
+
+EARLIER = {
+    "version": __version__,
+    "data": "digits",
+    "fingerprint": "0f321e1552e83ea595c757732c827f85",
+    "train_images": 1537,
+    "shape": [8, 8, 1],
+    "classes": 10,
+    "size": None,
+    "channels": None,
+    "label_column": None,
+    "batch_size": None,
+    "flip": False,
+    "conditional": True,
+    "holdout": 0.05,
+    "evaluate_every": None,
+    "evaluate_samples": 1000,
+    "bare": False,
+    "device": "cpu",
+    "threads": 1,
+}
+"""What `COMPARISON` stored before there were captions, numbers and maps."""
+
+
+def test_a_comparison_begun_before_there_were_captions_numbers_and_maps_goes_on():
+    comparison = replace(COMPARISON, methods=COMPARISON.methods[:1], seeds=1)
+    run_comparison(comparison, executor=FakeExecutor())
+    Path("out/protocol.json").write_text(json.dumps(EARLIER))
+    again = FakeExecutor()
+    run_comparison(comparison, executor=again)
+    assert not again.commands
+    with pytest.raises(UsageError, match=r"maps is \[\] there and \['edges'\] now"):
+        run_comparison(replace(comparison, maps=("edges",)), executor=again)
 
 
 def test_a_run_that_diverges_is_a_result_and_one_that_is_killed_is_tried_again():

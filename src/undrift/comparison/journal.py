@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,11 +27,18 @@ from undrift.files.durable import write_output
 from undrift.files.reading import read_mapping
 from undrift.json_types import JsonObject
 from undrift.results.comparison import FailedRun, MeasuredRun, MethodSpeed, Setting, SharedSettings
-from undrift.schema import one_of, to_plain
+from undrift.schema import one_of, stored_key, to_plain
 
 PROTOCOL, METHODS = "protocol.json", "arms.json"
 OWN = frozenset({"LOCK", "runs", "logs", "cells", "slurm"})
 """What a comparison may hold that was stopped before it wrote ``protocol.json``."""
+
+_ADDED = {
+    stored_key(field): to_plain(field.default)
+    for field in fields(SharedSettings)
+    if field.default is not MISSING
+}
+"""Settings that a comparison begun by an earlier version does not name."""
 
 Stored = TypeVar("Stored")
 
@@ -146,7 +153,7 @@ class Journal:
             for name in ("runs", "logs", "cells"):
                 (self.folder / name).mkdir(parents=True, exist_ok=True)
             if path.exists():
-                check_same(self.folder, whole_json(path), plain)
+                check_same(self.folder, {**_ADDED, **whole_json(path)}, plain)
             else:
                 write_json(path, plain)
             path = self.folder / METHODS

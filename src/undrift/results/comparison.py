@@ -439,6 +439,8 @@ class MethodSpeed(SamplingSpeed):
 class SharedSettings:
     """What all runs of a comparison have in common.
 
+    Fields that earlier versions did not store have defaults: what their runs were trained with.
+
     Attributes:
         version: of undrift.
         data: what the user named.
