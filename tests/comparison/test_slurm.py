@@ -140,7 +140,7 @@ class Job:
 @pytest.mark.parametrize(
     ("state", "code", "words"),
     [
-        ("TIMEOUT", 75, "job 17 ended as TIMEOUT; give more --slurm-minutes"),
+        ("TIMEOUT", 75, "job 17 ended as TIMEOUT; give more slurm_minutes"),
         ("PREEMPTED", 75, "job 17 ended as PREEMPTED"),
         ("CANCELLED by 1000", 75, "job 17 ended as CANCELLED"),
         ("OUT_OF_MEMORY", 1, "job 17 ended as OUT_OF_MEMORY; slurmstepd: error"),

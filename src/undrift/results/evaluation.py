@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from undrift.errors import UsageError
+from undrift.errors import UsageError, shown
 from undrift.json_types import JsonObject
 from undrift.metrics.results import (
     Difference,
@@ -187,8 +187,8 @@ class FirstMetrics:
         """
         best = plain.get("best")
         names = {one.name for one in fields(cls)} - {"best"}
-        shown = {name: value for name, value in plain.items() if name in names}
-        found = read_measurements(cls, {"metrics": {}, **shown}, where)
+        known = {name: value for name, value in plain.items() if name in names}
+        found = read_measurements(cls, {"metrics": {}, **known}, where)
         if best is None:
             return found
         if not isinstance(best, Mapping):
