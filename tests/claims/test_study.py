@@ -32,6 +32,7 @@ from undrift.comparison import run as compare_run
 from undrift.comparison.verdicts import claims as rules
 from undrift.errors import UsageError
 from undrift.report import figure as report_figure
+from undrift.results.comparison import MeasuredRun
 from undrift.schema import to_plain
 
 
@@ -132,24 +133,27 @@ def test_models_of_captions_and_numbers_stand_in_the_section_on_control(made, tm
         main,
         metrics=("fd", *followed),
         protocol=replace(main.protocol, text=True, numbers=("age",)),
-        budgets=[
-            replace(
-                budget,
-                methods=[
-                    replace(row, metrics={"prompt_top5": row.metrics["label_accuracy"]})
-                    for row in budget.methods
-                ],
-            )
-            for budget in main.budgets
+        runs=[
+            replace(one, metrics={"prompt_top5": replace(accuracy, chance=5 / 40)})
+            for one in main.runs
+            if isinstance(one, MeasuredRun) and (accuracy := one.metrics["label_accuracy"])
         ],
     )
     evidence = Evidence(QUICK, {**result.comparisons, CONDITIONS: given}, {})
     seconds, images = control.tables(evidence)
     assert seconds.heads == ("method", *followed, "seeds") and "captions and age" in seconds.note
-    assert [row[0] for row in images.rows] == ["diffusion", "r3gan", "dcgan", "real images"]
+    assert [row[0] for row in images.rows] == [
+        *("diffusion", "r3gan", "dcgan", "by chance", "real images")
+    ]
+    assert images.rows[3][1:3] == ["-", "0.125"]  # of 40 captions
     planted = next(row for row in main.budgets[1].methods if row.method == "r3gan")
     mean = planted.metrics["label_accuracy"].value
     assert images.rows[1][2].startswith(f"{mean:.3g} (") and images.rows[1][1] == "-"
+    alone = replace(given, runs=[one for one in given.runs if one.seed == 0])
+    one = next(one for one in alone.runs if one.method == "dcgan" and one.budget == "images")
+    low, high = one.metrics["prompt_top5"].low, one.metrics["prompt_top5"].high
+    _, images = control.tables(replace(evidence, comparisons={CONDITIONS: alone}))
+    assert images.rows[2][2].endswith(f" ({low:.3g} to {high:.3g})")  # its own interval
     assert control.tables(replace(evidence, comparisons=result.comparisons)) == []
 
 

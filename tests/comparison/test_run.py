@@ -20,9 +20,10 @@ from undrift.comparison import (
 )
 from undrift.comparison.journal import Journal
 from undrift.comparison.methods import Run
-from undrift.comparison.work import RunWork
+from undrift.comparison.work import RunWork, _metric
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
+from undrift.metrics.results import MetricResult, PromptResult
 from undrift.results.comparison import SamplingSpeed, read_comparison
 from undrift.schema import to_plain
 from undrift.version import __version__
@@ -422,6 +423,14 @@ def test_what_the_data_does_not_allow_is_refused_before_any_run():
     with pytest.raises(UsageError, match="workers 99 of 1 thread"):
         run_comparison(replace(COMPARISON, workers=99), executor=executor)
     assert executor.commands == []
+
+
+def test_the_chance_of_a_metric_is_stored_where_it_has_one():
+    facts = {"name": "x", "value": 0.4, "low": 0.3, "high": 0.5, "floor": None, "n": 9}
+    facts |= {"n_reference": 9, "better": "higher", "interval": "", "protocol": ""}
+    stored = _metric(PromptResult(**facts, chance=0.125, offered=40))
+    assert (stored.chance, stored.high) == (0.125, 0.5)
+    assert "chance" not in to_plain(_metric(MetricResult(**facts)))
 
 
 def test_conditions_are_those_of_every_method_and_whether_they_are_followed_is_measured():

@@ -10,14 +10,27 @@ from matplotlib.figure import Figure
 
 from undrift.claims.comparisons import CONDITIONS, DIFFUSION
 from undrift.claims.evidence import Evidence, Values
-from undrift.claims.figures import FAINT, Table, mean_of, methods_of, plot_trade_offs, row_of
+from undrift.claims.figures import (
+    FAINT,
+    Table,
+    ends_of,
+    mean_of,
+    methods_of,
+    plot_trade_offs,
+    row_of,
+)
 from undrift.comparison import verdicts
 from undrift.metrics.bounded import ANY, POSITIVE
 from undrift.metrics.catalogue import METRICS
 from undrift.report.figure import Chart, plain_ticks
 from undrift.report.pictures import Picture, strip
 from undrift.results.claims import Inpaintings, TradeOff
-from undrift.results.comparison import ComparisonProtocol
+from undrift.results.comparison import (
+    BudgetResult,
+    ComparisonProtocol,
+    ComparisonResult,
+    MeasuredRun,
+)
 from undrift.results.verdict import ClaimResult
 from undrift.wording import plural
 
@@ -86,7 +99,7 @@ def tables(evidence: Evidence) -> list[Table]:
 
 
 def _followed(evidence: Evidence) -> list[Table]:
-    """Whether captions and numbers are followed, at each budget."""
+    """Whether captions and numbers are followed, at each budget, beside chance and real images."""
     compared = evidence.comparisons.get(CONDITIONS)
     if compared is None:
         return []
@@ -97,21 +110,54 @@ def _followed(evidence: Evidence) -> list[Table]:
         lines = [
             [
                 method,
-                *(mean_of(dict(rows[method].values(m)), METRICS[m].within) for m in shown),
+                *(_cell(_runs(compared, budget, method), m) for m in shown),
                 str(rows[method].done),
             ]
             for method in methods_of(list(rows))
         ]
-        real = [budget.floors.get(name) for name in shown]
-        lines.append(["real images", *("-" if x is None else f"{x:.3g}" for x in real), ""])
+        chance = [_chance(_runs(compared, budget), name) for name in shown]
+        for name, values in (
+            ("by chance", chance),
+            ("real images", [budget.floors.get(name) for name in shown]),
+        ):
+            lines.append([name, *("-" if x is None else f"{x:.3g}" for x in values), ""])
         note = (
             f"Models of {' and '.join(_given(compared.protocol))}, at {budget.words}; classes are "
             "not given. A GAN takes the pooled encoding of a caption and the same features of a "
-            "number, in generator and discriminator. By chance prompt_top5 is 5 in 100 captions "
-            "and prompt_swap 0.5."
+            "number, in generator and discriminator. Intervals are over seeds; of one seed, over "
+            "its samples."
         )
         found.append(Table(("method", *shown, "seeds"), lines, note))
     return found
+
+
+def _runs(
+    compared: ComparisonResult, budget: BudgetResult, method: str | None = None
+) -> list[MeasuredRun]:
+    """The measured runs of a budget, of one method or of all."""
+    return [
+        run
+        for run in compared.runs
+        if isinstance(run, MeasuredRun)
+        and (run.budget, run.amount) == (budget.kind, budget.amount)
+        and method in (None, run.method)
+    ]
+
+
+def _cell(runs: Sequence[MeasuredRun], metric: str) -> str:
+    """The mean over seeds with its interval; of one run its own."""
+    found = {run.seed: run.metrics[metric] for run in runs if metric in run.metrics}
+    if len(found) == 1:
+        (one,) = found.values()
+        return ends_of(one.value, one.low, one.high)
+    return mean_of({seed: one.value for seed, one in found.items()}, METRICS[metric].within)
+
+
+def _chance(runs: Sequence[MeasuredRun], metric: str) -> float | None:
+    """Mean over runs, whose samples' captions may differ in number; None where none has it."""
+    found = [run.metrics[metric].chance for run in runs if metric in run.metrics]
+    known = [one for one in found if one is not None]
+    return fmean(known) if known else None
 
 
 def _given(protocol: ComparisonProtocol) -> list[str]:

@@ -11,7 +11,7 @@ from undrift.comparison.methods import Run
 from undrift.comparison.settings import Compare
 from undrift.errors import DivergedError, UndriftError, UsageError
 from undrift.files.reading import read_mapping
-from undrift.metrics.results import MetricResult, read_measurements
+from undrift.metrics.results import MetricResult, PromptResult, SwapResult, read_measurements
 from undrift.options.train import flag
 from undrift.results.comparison import EndState, FailedRun, MeasuredRun, RunMetric, RunResult
 from undrift.results.evaluation import EvaluationResult
@@ -206,4 +206,7 @@ class RunWork:
 
 
 def _metric(found: MetricResult) -> RunMetric:
-    return RunMetric(**{field.name: getattr(found, field.name) for field in fields(RunMetric)})
+    shared = {field.name for field in fields(MetricResult)} & {f.name for f in fields(RunMetric)}
+    values = {name: getattr(found, name) for name in shared}
+    chance = found.chance if isinstance(found, PromptResult | SwapResult) else None
+    return RunMetric(**values, chance=chance)

@@ -44,6 +44,8 @@ class RunMetric:
         n: samples.
         n_reference: reference images.
         protocol: everything that the number depends on, as a sentence.
+        chance: what samples score that have nothing to do with their conditions; None where the
+            metric has no such number.
     """
 
     name: str
@@ -55,6 +57,7 @@ class RunMetric:
     n: int
     n_reference: int
     protocol: str
+    chance: float | None = optional()
 
 
 @dataclass(frozen=True, kw_only=True)
