@@ -120,7 +120,7 @@ class Bench:
         seconds = -time.process_time()
         first, evaluations = restore(slice(0, n), k)
         seconds += time.process_time()
-        each = self._each(first)
+        each = self._each(first, slice(0, n))
         k = each.shape[1]
         truth = self.truth[:n, None].astype(float)
         means = each.mean(1)
@@ -134,7 +134,8 @@ class Bench:
         fd = measure(compared, ("fd",)).metrics["fd"]
         found["fd"] = {"value": fd.value, "low": fd.low, "high": fd.high, "floor": fd.floor}
         if k > 1:
-            other = self._each(restore(slice(n, None), k)[0])
+            rest = slice(n, None)
+            other = self._each(restore(rest, k)[0], rest)
             missed = np.abs(self.truth[n:] - other.mean(1))
             scale = conformal_scale(missed, other.std(1, ddof=1) + LEAST, COVERAGE)
             half = scale * (each.std(1, ddof=1) + LEAST)
@@ -147,13 +148,8 @@ class Bench:
             "seconds_an_image": round(seconds / n / k, 3),
         }
 
-    def _each(self, results: NDArray[np.uint8]) -> NDArray[np.float64]:
-        return results.reshape(-1, self._count(results), *results.shape[1:]).astype(float)
-
-    def _count(self, results: NDArray[np.uint8]) -> int:
-        """Results of each image: as many as asked for, or one of what knows only one."""
-        single = (self.given.n, self.given.calibration)
-        return 1 if len(results) in single else self.given.k
+    def _each(self, results: NDArray[np.uint8], rows: slice) -> NDArray[np.float64]:
+        return results.reshape(len(self.truth[rows]), -1, *results.shape[1:]).astype(float)
 
     def _hidden(self, rows: slice) -> NDArray[np.bool_]:
         """Pixels that are to be found: all, or the hidden ones."""
