@@ -106,6 +106,11 @@ _KINDS = {"gan", "diffusion", "student"}
 def family_branches(source: str) -> list[str]:
     """Where ``source`` asks of which family something is, as ``line: what``."""
     found = []
+    if not (
+        _OF_A_FAMILY.search(source)
+        or any(f"{kind}{quote}" in source for kind in _KINDS for quote in "'\"")
+    ):
+        return []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and dotted(node.func) == "isinstance":
             names = {dotted(part) for part in ast.walk(node.args[1])}
@@ -291,6 +296,8 @@ _COMMAND = re.compile(r"\bundrift [a-z-]+\b")
 
 def literal_flags(source: str) -> list[str]:
     """Sentences of ``source`` that name a flag outside of a command line, as ``line: sentence``."""
+    if not _FLAG.search(source):
+        return []  # unparsed, which takes most of the time
     nodes = list(ast.walk(ast.parse(source)))
     apart = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}  # docstrings
     apart |= {id(one) for node in nodes if isinstance(node, ast.JoinedStr) for one in node.values}

@@ -46,10 +46,10 @@ def test_a_budget_that_cannot_work_is_named_with_what_would_help(rule) -> None:
     assert found.outcome == "noise"
     assert found.sentence == (
         "expect noise: 52 steps of 64 are 3,328 images seen at 96x96; rough shapes need about "
-        "72,000, good samples about 580,000; try --size 24 or about 3 h of training"
+        "72,000, good samples about 580,000; try size 24 or about 3 h of training"
     )
     untimed = expect(52, 64, needed)
-    assert untimed.sentence.endswith("; try --size 24 or --images 580000")
+    assert untimed.sentence.endswith("; try size 24 or images 580000")
     assert (found.rough, found.good, found.images) == (72_000, 576_000, 3_328)
 
 
@@ -72,15 +72,15 @@ def test_where_no_size_is_good_the_largest_with_rough_shapes_is_proposed(rule) -
     too few of 8,000.
     """
     needed = ImagesNeeded((3, 96, 96), 16.0)
-    assert "; try --size 16 or" in expect(8, 100, needed).sentence
-    assert "; try --size 24 for rough shapes or" in expect(4, 100, needed).sentence
-    assert "; try --images 580000" in expect(1, 10, needed).sentence
+    assert "; try size 16 or" in expect(8, 100, needed).sentence
+    assert "; try size 24 for rough shapes or" in expect(4, 100, needed).sentence
+    assert "; try images 580000" in expect(1, 10, needed).sentence
 
 
 def test_rectangles_keep_their_aspect(rule) -> None:
     needed = ImagesNeeded((3, 48, 96), 16.0)
     assert (needed.size, needed.at(32).size) == ("96x48", "32x16")
-    assert "try --size 64x32 or" in expect(3600, 64, needed).sentence
+    assert "try size 64x32 or" in expect(3600, 64, needed).sentence
 
 
 def test_what_a_data_set_needs_is_said_without_a_device(rule) -> None:

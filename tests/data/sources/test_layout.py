@@ -303,7 +303,7 @@ def test_another_column_can_hold_the_labels(read: Read) -> None:
 def test_columns_that_are_not_read_are_mentioned(read: Read) -> None:
     found = read("1.png", "2.png", also={"metadata.csv": KINDS})
     assert labels(found) == {"1.png": None, "2.png": None}
-    assert "--label-column takes another one: kind, old" in found.notes[0]
+    assert "label_column takes another one: kind, old" in found.notes[0]
 
 
 def test_a_column_of_booleans_has_two_classes(read: Read) -> None:
