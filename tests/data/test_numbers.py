@@ -100,7 +100,7 @@ def test_jsonl_and_arrays_hold_them_too(photos: Photos, tmp_path: Path) -> None:
 def test_inspect_lists_columns_of_numbers_with_their_ranges(photos: Photos) -> None:
     images = load(photos(*rows()))
     assert images.report.numeric == {"angle": (-10.5, 0.0), "age": (20.0, 27.0)}
-    assert "numbers      angle from -10.5 to 0, age from 20 to 27; --numbers angle" in (
+    assert "numbers      angle from -10.5 to 0, age from 20 to 27; numbers angle" in (
         inspect_text(images)
     )
     assert load(photos_of_two(images.report.source)).report.numeric == {"age": (20.0, 27.0)}

@@ -166,9 +166,9 @@ def test_under_autocast_a_penalty_pulls_the_same_way(name):
     assert 1e-4 < (rough - exact).norm() / exact.norm() < 0.1
 
 
-def test_tokens_and_maps_are_refused():
-    with pytest.raises(UsageError, match="a class only"):
-        build_generator(CONFIGS["dcgan"], channels=1, size=(8, 8), context=ContextSpec(tokens=3))
+def test_maps_are_refused():
+    with pytest.raises(UsageError, match="not on maps"):
+        build_generator(CONFIGS["dcgan"], channels=1, size=(8, 8), context=ContextSpec(maps=3))
 
 
 def test_a_dcgan_has_batch_norm_and_the_others_judge_each_image_alone():
