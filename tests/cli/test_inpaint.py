@@ -138,7 +138,7 @@ def test_without_out_it_finds_a_place(folder):
             "a diffusion model has no such setting",
         ),
         ("model data.npz --mask top --jump 2", 2, "only repaint has it"),
-        ("model data.npz --mask top --method repaint --jump 99", 2, "nothing would be walked"),
+        ("model data.npz --mask top --method repaint --jump 99", 2, "nothing would be repeated"),
         ("model data.npz --mask top --sampler dopri5", 2, "chooses its own steps"),
         ("model data.npz --mask top --split test", 2, "it has"),
         (

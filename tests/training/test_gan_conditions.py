@@ -92,7 +92,7 @@ def test_a_pipeline_with_captions_is_stored(tmp_path: object) -> None:
 
 @pytest.mark.slow
 def test_prompts_are_obeyed() -> None:
-    """The test of diffusion models, in a few hundred updates of a small R3GAN; chance is 1 in 8."""
+    """The test of diffusion models, in 240 updates of a small R3GAN; chance is 1 in 8."""
     images = with_captions(PROMPTS * 50)
     text = replace(TextSpec.fit(PROMPTS), width=32, layers=1, heads=2)
     adam = AdamWConfig(learning_rate=2e-3, betas=(0.0, 0.99))
@@ -106,9 +106,8 @@ def test_prompts_are_obeyed() -> None:
         discriminator_optimizer=adam,
     )
     made = GANLearner(config, seed=0)
-    done = Trainer(made, plan(steps=300, batch_size=64), images, world=ALONE)
-    done.run(StopSignals())
-    pipeline = made.pipeline(done.ema.weights(done.plan.ema[0]))
+    Trainer(made, plan(steps=240, batch_size=32), images, world=ALONE).run(StopSignals())
+    pipeline = made.pipeline()
     for prompt in PROMPTS:
         assert read(pipeline(16, prompts=prompt).images).count(prompt) >= 12
 
