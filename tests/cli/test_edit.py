@@ -171,6 +171,43 @@ def test_few_levels_are_restored(tmp_path, capsys, monkeypatch):
     assert line in capsys.readouterr().out
 
 
+SCAN = """
+def every_second_row(x):
+    return x[..., ::2, :]
+def slopes(x):
+    return x[..., 1:] - x[..., :-1]
+def two_views(x):
+    return torch.cat([x, x[..., 1:, :].sum(-2, keepdim=True).expand_as(x)], 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("operator", "measure"),
+    [
+        ("every_second_row", lambda x: x[:, ::2]),
+        ("slopes", lambda x: x[:, :, 1:] - x[:, :, :-1]),
+        ("two_views", lambda x: np.concatenate([x, 0 * x + x[:, 1:].sum(1, keepdims=True)], 3)),
+    ],
+)
+def test_a_measurement_is_exact_and_shown_whatever_its_shape(
+    operator, measure, folder, tmp_path, monkeypatch
+):
+    (folder / "scan.py").write_text(f"import torch\n{SCAN}")
+    calls = spied(monkeypatch)
+    words = f"edit model data.npz --measure --operator scan:{operator} -n 2 --variants 1".split()
+    more = ["--steps", "2", "--method", "ddnm", "--out", str(tmp_path / "out"), "--quiet"]
+    assert main([*words, *more]) == 0
+    ((given, _, _),) = calls
+    seen = measure(np.load("data.npz")["images"][:2].astype(float))
+    assert given.min() < 0 or given.max() > 255 or operator == "every_second_row"
+    np.testing.assert_allclose(given, seen, atol=1e-3)
+    rows, columns = np.arange(6) * seen.shape[1] // 6, np.arange(5) * seen.shape[2] // 5
+    shown = seen.clip(0, 255).mean(3)[:, rows][:, :, columns].round()
+    sheet = read_png(tmp_path / "out" / "beside.png")[..., 0]
+    for image, top in zip(shown, (2, 64), strict=True):
+        np.testing.assert_array_equal(sheet[top : top + 60 : 10, 2:52:10], image)
+
+
 def test_a_method_is_tested_on_the_model_s_own_images(tmp_path, capsys):
     words = "edit model --operator blur:1 --noise 5 --self-check 20 --variants 3 --steps 3".split()
     assert main([*words, "--method", "ddnm", "--out", str(tmp_path / "out")]) == 0

@@ -223,7 +223,8 @@ def run(arguments: list[str]) -> None:
             known = part_of(load_for(target, None)[0], "", flags.split)[1]
         order = random_rows(len(known), flags.seed)
         rows, others = (rows, order) if as_they_are else (order[: flags.n], order[flags.n :])
-    images = truth = part.take(rows)
+    truth = part.take(rows)
+    images: NDArray[np.uint8] | NDArray[np.float32] = truth
     if flags.operator is not None and not as_they_are:
         images = _measured(truth, flags.operator, flags.noise or 0.0, flags.seed)
     console.print(f"{source}: {len(images):,} of {images_of(split, len(part))}")
@@ -373,8 +374,8 @@ def _next(flags: Edit) -> list[str]:
 
 def _measured(
     images: NDArray[np.uint8], operator: str, noise: float, seed: int
-) -> NDArray[np.uint8]:
-    """What the operator makes of images (N, H, W, C), with noise in pixel values, as bytes."""
+) -> NDArray[np.float32]:
+    """What the operator makes of images (N, H, W, C), with noise; neither rounded nor clipped."""
     import torch
 
     from undrift.randomness import generator
@@ -386,7 +387,7 @@ def _measured(
     pixels = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).float()
     y = measured(made, pixels)
     y = y + noise * torch.randn(y.shape, generator=generator(seed, "measurement"))
-    return y.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    return y.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _nearness(truth: NDArray[np.uint8], edited: Samples) -> str:
@@ -405,14 +406,21 @@ def _nearness(truth: NDArray[np.uint8], edited: Samples) -> str:
     return f"PSNR to the images before the operator: {', '.join(words)}"
 
 
-def _beside(images: NDArray[np.uint8], edited: Samples) -> NDArray[np.uint8]:
-    """Rows of what was given, enlarged to the results' size, and its results."""
+def _beside(images: NDArray[np.uint8] | NDArray[np.float32], edited: Samples) -> NDArray[np.uint8]:
+    """Rows of what was given, in the results' size and range, and its results.
+
+    Sides are stretched each by itself, to the nearest pixel; of other channels than the results'
+    the mean is shown.
+    """
     import numpy as np
 
     made = edited.images.reshape(len(images), -1, *edited.images.shape[1:])[:SHOWN]
-    some = images[:SHOWN]
-    factor = made.shape[2] // some.shape[1]
-    some = some.repeat(factor, axis=1).repeat(factor, axis=2)
+    some = images[:SHOWN].clip(0, 255)
+    if some.shape[3] != made.shape[4]:
+        some = some.mean(3, keepdims=True)
+    height, width = made.shape[2:4]
+    rows = np.arange(height) * some.shape[1] // height
+    columns = np.arange(width) * some.shape[2] // width
+    some = some.round().astype(np.uint8)[:, rows][:, :, columns]
     some = np.broadcast_to(some, (len(some), *made.shape[2:]))
-    rows = np.concatenate([some[:, None], made], axis=1)
-    return rows.reshape(-1, *made.shape[2:])
+    return np.concatenate([some[:, None], made], axis=1).reshape(-1, *made.shape[2:])

@@ -31,27 +31,37 @@ class Variants:
     """Images, and how many are made of each.
 
     Attributes:
-        images: uint8 (N, H, W, C).
+        images: uint8 (N, H, W, C); measurements may be floating, in pixel values of any range.
         variants: results of each image.
         first: number of the first image, a key of its noise.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | NDArray[np.floating]
     variants: int
     first: int
 
     @classmethod
-    def of(cls, images: NDArray[np.uint8], variants: int, first: int, seed: int) -> Variants:
+    def of(
+        cls,
+        images: NDArray[np.uint8] | NDArray[np.floating],
+        variants: int,
+        first: int,
+        seed: int,
+    ) -> Variants:
         """Check what was given.
 
         Raises:
-            UsageError: for no images, another type, or numbers that are too small or too large.
+            UsageError: for no images, another type, values that are not finite, or numbers that are
+                too small or too large.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or not len(images):
+        exact = np.issubdtype(images.dtype, np.floating)
+        if not (exact or images.dtype == np.uint8) or images.ndim != 4 or not len(images):
             raise UsageError(
-                f"edit: images {images.dtype} {images.shape}, wanted uint8 (n, H, W, C), at least "
-                "one"
+                f"edit: images {images.dtype} {images.shape}, wanted uint8 or, of an operator, "
+                "floating (n, H, W, C), at least one"
             )
+        if exact and not np.isfinite(images).all():
+            raise UsageError("edit: images have values that are not finite; wanted pixel values")
         check_images(len(images), first, seed)
         within("variants", variants, 1, MOST_IMAGES // len(images))
         return Variants(images, variants, first)
@@ -67,7 +77,7 @@ class Variants:
         ]
 
     def pixels(self, rows: Rows) -> Tensor:
-        """The images of some results, uint8 (len(rows), C, H, W)."""
+        """The images of some results, (len(rows), C, H, W), of their own type."""
         return torch.from_numpy(self.images[self._places(rows)]).permute(0, 3, 1, 2)
 
     def by_result(self, condition: Condition) -> Condition:

@@ -397,7 +397,8 @@ class Pipeline(ABC):
         """Make images from images; a capability that not every family has.
 
         Args:
-            images: uint8 (N, H, W, C): to vary, or measurements to restore.
+            images: uint8 (N, H, W, C): to vary, or measurements to restore. These may be floating,
+                in pixel values, within 0 to 255 or not.
             variants: images made of each, at least 1.
             labels: class of each image, as in sampling; None leaves it open.
             prompts: text of each image, as in sampling.

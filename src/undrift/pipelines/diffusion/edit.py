@@ -122,7 +122,7 @@ def _inverted(
     """The noise of each image (N, ...), and how far the worst is missed, in pixel values.
 
     Raises:
-        UsageError: for images of another size.
+        UsageError: for images of another size or type.
     """
     model = drawing.model
     _check_size(model, given)
@@ -144,9 +144,10 @@ def _inverted(
 
 def _check_size(model: DiffusionModel, given: Variants) -> None:
     (channels, height, width), got = model.spec.image_shape, given.images.shape
-    if got[1:] != (height, width, channels):
+    if got[1:] != (height, width, channels) or given.images.dtype != np.uint8:
         raise UsageError(
-            f"edit: images {got}, wanted (n, {height}, {width}, {channels}) as the model draws"
+            f"edit: images {given.images.dtype} {got}, wanted uint8 "
+            f"(n, {height}, {width}, {channels}) as the model draws"
         )
 
 

@@ -273,25 +273,42 @@ class OwnOperator:
     function: Callable[[Tensor], Tensor]
 
     def measurement_shape(self, image_shape: Shape) -> Shape:
-        """See `Operator.measurement_shape`; here the function is tried.
+        """See `Operator.measurement_shape`; here the function is tried, on values of +-255.
 
         Raises:
-            UsageError: it fails, is not linear, or mixes images.
+            UsageError: it fails, mixes images, is not linear, or torch cannot differentiate it.
         """
         draws = generator(0, "own operator")
-        x = torch.randn(3, *image_shape, generator=draws, dtype=torch.float32, device="cpu")
+        x = torch.rand(3, *image_shape, generator=draws, dtype=torch.float32, device="cpu")
+        x = 255 * (2 * x - 1)
         x[2] = x[0] - 2 * x[1]
-        y, alone = self._tried(x), self._tried(x[:1])
-        if y.ndim != 4 or len(y) != 3:
+        y, alone = self._tried(x), [self._tried(one) for one in x.split(1)]
+        if y.ndim != 4 or len(y) != 3 or not y.numel():
             raise UsageError(
                 f"operator {self.name}: of images {tuple(x.shape)} it made {tuple(y.shape)}; "
-                "wanted four dimensions, the first as it was"
+                "wanted four dimensions, the first as it was, and at least one value"
             )
-        scale = float(y.abs().max()) + 1e-12
-        if not torch.allclose(y[2], y[0] - 2 * y[1], atol=1e-3 * scale):
-            raise UsageError(f"operator {self.name}: it is not linear, A(x - 2z) is not Ax - 2Az")
-        if not torch.allclose(alone[0], y[0], atol=1e-3 * scale):
+        near = 1e-4 * float(y.abs().max()) + 1e-12
+        shape = (1, *y.shape[1:])
+        if any(one.shape != shape for one in alone) or not torch.allclose(
+            torch.cat(alone), y, atol=near
+        ):
             raise UsageError(f"operator {self.name}: an image's result depends on other images")
+        if not torch.allclose(y[2], y[0] - 2 * y[1], atol=near):
+            raise UsageError(f"operator {self.name}: it is not linear, A(x - 2z) is not Ax - 2Az")
+        other = torch.randn(y.shape, generator=draws, dtype=torch.float32, device="cpu")
+        try:
+            back = self.adjoint(other, image_shape).detach()
+        except Exception as error:  # it is the user's code
+            raise UsageError(
+                f"operator {self.name}: torch cannot differentiate it ({one_line(error)})"
+            ) from error
+        ahead = float((y.double() * other).sum())
+        if abs(ahead - float((x.double() * back).sum())) > 1e-4 * float(y.norm() * other.norm()):
+            raise UsageError(
+                f"operator {self.name}: <Ax, y> is not <x, A'y> with the A' that torch "
+                "differentiates; no part of it may be detached"
+            )
         return (y.shape[1], y.shape[2], y.shape[3])
 
     def apply(self, x: Tensor) -> Tensor:
@@ -306,9 +323,11 @@ class OwnOperator:
 
     def _tried(self, x: Tensor) -> Tensor:
         try:
-            y = self.function(x)
-            if not isinstance(y, Tensor):
-                raise TypeError(f"it returned {type(y).__name__}, wanted a tensor")
+            with torch.no_grad():
+                y = self.function(x.clone())
+            if not isinstance(y, Tensor) or not y.is_floating_point():
+                found = y.dtype if isinstance(y, Tensor) else type(y).__name__
+                raise TypeError(f"it returned {found}, wanted a tensor of floating type")
         except Exception as error:  # it is the user's code
             raise UsageError(
                 f"operator {self.name}: of images {tuple(x.shape)} it failed ({one_line(error)})"
