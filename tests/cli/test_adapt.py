@@ -79,9 +79,19 @@ def test_classes_that_the_base_lacks_are_named(capsys: pytest.CaptureFixture) ->
     np.savez("shoes.npz", images=images, labels=labels, class_names=names)
     words = ADAPT.replace("--quiet", "")
     assert main(f"adapt base shoes.npz --lora 2 {words} --out shoes".split()) == 0
-    assert configuration_of(open_run("shoes")).model.classes == (-1, 3, -1)
+    begun = configuration_of(open_run("shoes"))
+    assert (begun.model.classes, begun.model.base_images) == ((-1, 3, -1), 128)
     said = "the base has no class boot, sandal: learned as images without a class, which "
     assert said + "`undrift sample --guidance 0` draws" in " ".join(capsys.readouterr().out.split())
+
+    # A run that an earlier version began, which held no adapter to its base, goes on as it was.
+    config = Path("shoes/config.yaml")
+    plain = config.read_text()
+    config.write_text(plain.replace("  base_images: 128\n", ""))
+    assert config.read_text() != plain
+    Path("shoes/status.json").unlink()
+    assert main(f"adapt base shoes.npz --lora 2 {words} --out shoes".split()) == 0
+    assert configuration_of(open_run("shoes")).model.base_images == 0
 
 
 def test_runs_that_are_moved_together_find_each_other(

@@ -14,7 +14,7 @@ from undrift.conditioning import NO_LABEL, Condition
 from undrift.data import ImageSet
 from undrift.data.loader import Batch, as_batch
 from undrift.diffusion import LogNormal
-from undrift.families.adapter.recipe import HIGH_NOISE, KEPT, adapted
+from undrift.families.adapter.recipe import BASE_IMAGES, HIGH_NOISE, adapted
 from undrift.networks.control import ControlConfig
 from undrift.networks.lora import LoRAConfig
 from undrift.pipelines import DiffusionPipeline
@@ -116,9 +116,9 @@ def test_a_new_class_leaves_what_the_base_draws_of_its_own() -> None:
     """The loss has the change of the base's predictions of its own classes, and no other term."""
     base = learner(digits())
     new, own = (adapter(base, LoRAConfig(), classes=classes) for classes in ((-1,), (3,)))
-    assert (new._kept, own._kept) == (KEPT, 0)
+    assert (new._base_images, own._base_images) == (BASE_IMAGES, 0)
     images, labels = new._of_base
-    assert len(images) == KEPT and sorted(set(labels.tolist())) == list(range(10))
+    assert len(images) == BASE_IMAGES and sorted(set(labels.tolist())) == list(range(10))
     again = adapter(base, LoRAConfig(), classes=(-1,))._of_base[0]
     assert torch.equal(again, images)
     batch = Batch(
@@ -139,6 +139,15 @@ def test_a_new_class_leaves_what_the_base_draws_of_its_own() -> None:
         for weight in new.networks.parameters():
             weight -= 1e-3 * weight.grad
     assert new._changed(Draws(0, 0, 4, 0, 4)).mean() < change.mean()
+
+
+def test_every_class_of_the_base_is_among_its_images() -> None:
+    base = learner(digits()).config
+    names = tuple(map(str, range(200)))
+    spec = replace(base.spec, class_names=names, class_frequencies=(1 / 200,) * 200)
+    many = replace(base, spec=spec)
+    recipe = adapted(many, BaseReference("/b", "f"), LoRAConfig(), (), 16, 800, None, (-1,))
+    assert recipe.model.base_images == 200
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from undrift.runs.images import find_images, load_images
 from undrift.runs.loading import configuration_of
 from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import FEWEST, map_specs
+from undrift.training.learners.adapter import AdapterConfig
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.wording import plural
 from undrift.workflows.planning import Start, config_from_run, is_finished
@@ -73,12 +74,25 @@ def adapt_run(
             "class, which `undrift sample --guidance 0` draws"
         )
     out = None if options.out is None else RunDirectory(options.out)
+    if out is not None and out.is_run:
+        config = _as_begun(config, configuration_of(out))
     return train_run(
         Start(out, source, config, origin=str(run.path)),
         options.training(),
         console=console,
         callback=callback,
     )
+
+
+def _as_begun(config: RunConfig, begun: RunConfig) -> RunConfig:
+    """``config`` with as many images of the base as the run was begun with, which no option sets.
+
+    Runs of versions that drew none go on without.
+    """
+    model, stored = config.model, begun.model
+    if not isinstance(model, AdapterConfig) or not isinstance(stored, AdapterConfig):
+        return config
+    return replace(config, model=replace(model, base_images=stored.base_images))
 
 
 def _data(

@@ -26,8 +26,8 @@ RATES = {"control": 2e-3, "lora": 1e-3}
 DROPOUT = 0.5
 """Share of the base's own conditions that is dropped beside a map, which then has to say more."""
 
-KEPT = 128
-"""Images of its own classes that a base draws for an adapter that learns a new one."""
+BASE_IMAGES = 128
+"""Images that a base draws of its own classes for an adapter that learns a new one, at least."""
 
 HIGH_NOISE = 0.6
 """By how much the mean of log sigma is raised for a control branch: layout is decided there."""
@@ -111,5 +111,7 @@ def adapted(
         optimizer=AdamWConfig(learning_rate=learning_rate or RATES[shape.kind]),
     )
     new = classes is not None and -1 in classes
-    config = AdapterConfig(model, shape, reference, kept=KEPT if new else 0, classes=classes)
+    # Image i is of class i modulo their number: every class has one.
+    images_of_base = max(BASE_IMAGES, len(base.spec.class_names)) if new else 0
+    config = AdapterConfig(model, shape, reference, base_images=images_of_base, classes=classes)
     return Recipe(config, batch_size, int(SHARE * images), LearningRate(warm_up=0.02, decay=0.5))

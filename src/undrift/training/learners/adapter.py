@@ -40,7 +40,7 @@ class AdapterConfig:
         adapter: shape of the adapter.
         base: what it adapts.
         map_dropout: share of the adapter's maps that is dropped.
-        kept: images that the base draws of its own classes, on which the adapter is held to the
+        base_images: that the base draws of its own classes, on which the adapter is held to the
             base's predictions while it learns a class that the base does not have; 0: none.
         classes: index in the base of each class of the data, -1 of a class that the base does not
             have; None: the classes are the base's own.
@@ -51,15 +51,17 @@ class AdapterConfig:
     adapter: AdapterShape
     base: BaseReference
     map_dropout: float = 0.1
-    kept: int = 0
+    base_images: int = 0
     classes: tuple[int, ...] | None = None
     kind: Literal["adapter"] = "adapter"
 
     def __post_init__(self) -> None:
         if not 0 <= self.map_dropout <= 1:
             raise UsageError(f"map_dropout {self.map_dropout}: wanted a share from 0 to 1")
-        if self.kept < 0 or (self.kept and not self.spec.class_names):
-            raise UsageError(f"kept {self.kept}: wanted 0 or more, of a base with classes")
+        if self.base_images < 0 or (self.base_images and not self.spec.class_names):
+            raise UsageError(
+                f"base_images {self.base_images}: wanted 0 or more, of a base with classes"
+            )
 
     @property
     def spec(self) -> SampleSpec:
@@ -146,7 +148,8 @@ class AdapterLearner(DiffusionLearner):
         lay_out(model.denoiser.network, self._device)
         self._layout = memory_format(self._device)
         self._map_dropout, self._classes = config.map_dropout, config.classes
-        self._kept, self._base = config.kept, base if config.kept else None
+        self._base_images = config.base_images
+        self._base = base if config.base_images else None
         self._own = ConditionSpec(maps=adapted.facts.maps)
         known = encoder.spec.maps[: len(base.spec.maps)]
         self._known_spec = replace(encoder.spec, maps=known, augment=0)
@@ -169,7 +172,7 @@ class AdapterLearner(DiffusionLearner):
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """See `DiffusionLearner.loss`; and of a new class equation (1)."""
         found = super().loss(phase, batch, progress, draws)
-        if not self._kept:
+        if not self._base_images:
             return found
         return replace(found, per_sample=found.per_sample + self._changed(draws))
 
@@ -177,9 +180,9 @@ class AdapterLearner(DiffusionLearner):
     def _of_base(self) -> tuple[Tensor, Tensor]:
         """Images of the base's own classes, encoded (K, C, H, W), and their classes (K,)."""
         if self._base is None:
-            raise UsageError("nothing is kept of the base")
+            raise UsageError("base_images 0: the base draws no images for this adapter")
         base = self._base.to(self._device)
-        drawn = base(self._kept, labels="all", seed=key(self._seed, "kept") % 2**31)
+        drawn = base(self._base_images, labels="all", seed=key(self._seed, "kept") % 2**31)
         pixels = torch.from_numpy(drawn.images.transpose(0, 3, 1, 2).copy()).to(self._device)
         labels = torch.as_tensor(drawn.labels, dtype=torch.int64, device=self._device)
         return self.codec.encode(pixels), labels
