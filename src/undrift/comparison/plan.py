@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from undrift.advice import named
 from undrift.comparison.methods import Budget, Method, Run
@@ -183,8 +182,8 @@ def _distilled(
     trained = distillable(name, stored.model, family_of(stored.model).noun)
     teacher = pipeline_as(build_learner(stored).pipeline(), DiffusionPipeline)
     length = Run(method, budget, comparison.seed).own_budget.length
-    values: dict[str, Any] = {**comparison.distilling, **length}
-    options = DistillOptions(method=method.base, seed=comparison.seed, **values)
+    own = {"method": method.base, "seed": comparison.seed}
+    options = DistillOptions.from_settings({**own, **comparison.distilling, **length})
     return student_config(stored, trained, teacher, TeacherReference("", ""), options)
 
 

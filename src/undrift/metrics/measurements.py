@@ -212,8 +212,8 @@ def prompt_swap(c: Comparison) -> Measured:
         "changed": changed_share(before, images),
         "unrelated": changed_share(before, others),
     }
-    ends = (0.5 + change / 2 for change in difference_of_shares(*nearer))
-    estimate = Estimate(*ends, "Newcombe's, of pairs; image-text model fixed")
+    value, low, high = (0.5 + change / 2 for change in difference_of_shares(*nearer))
+    estimate = Estimate(value, low, high, "Newcombe's, of pairs; image-text model fixed")
     return Measured(estimate, len(rows), len(c.reference), extras)
 
 
