@@ -28,6 +28,7 @@ FD = {
     "wet": 1.0,
     "diffusion": 2.0,
     "consistency": 2.5,
+    "reflow": 2.25,
     "r3gan": 5.0,
     "r3gan-fast": 4.0,
     "dcgan": 5.05,
@@ -46,7 +47,7 @@ MORE = {
 }
 """Metric -> its value with all methods, where it is requested, and the spread over seeds."""
 
-IMAGES = 640
+IMAGES, STUDENT_IMAGES = 640, 160
 
 RUN = re.compile(r"(?P<method>.+?)-[\d.]+(s|m|h|images)(-trial(?P<point>\d+))?(-(?P<seed>\d+))?")
 
@@ -129,9 +130,10 @@ def train(words: tuple[str, ...], health: str) -> None:
     run, method, seed = Path(option(words, "--out")), option(words, "--method"), 1
     run.mkdir(parents=True, exist_ok=True)
     events: list[dict[str, Any]] = [{"event": "start", "time": 100.0, "step": 0}]
+    images = STUDENT_IMAGES if words[0] == "distill" else IMAGES
     for step in range(1, 11):
         event: dict[str, Any] = {"event": "train", "time": 100.0 + step, "step": step}
-        event |= {"images": step * IMAGES // 10, "loss": 1.0 / step}
+        event |= {"images": step * images // 10, "loss": 1.0 / step}
         if method != "diffusion":
             event["phases"] = {
                 "discriminator": {"loss": 0.5 + 0.1 * seed / step},
@@ -149,7 +151,7 @@ def train(words: tuple[str, ...], health: str) -> None:
         )
     look = {"kid": 1.0, "low": 0.5, "high": 1.5, "floor": 0.0, "state": health}
     events.append({"event": "evaluation", "time": 110.0, "step": 10, "images": IMAGES, **look})
-    events.append({"event": "done", "time": 150.0, "step": 10, "images": IMAGES})
+    events.append({"event": "done", "time": 150.0, "step": 10, "images": images})
     (run / "metrics.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     (run / "status.json").write_text(json.dumps({"state": "done", "step": 10, "steps": 10}))
     picture = io.BytesIO()

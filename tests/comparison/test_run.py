@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.comparison.fake_executor import IMAGES, FakeExecutor, option
+from tests.comparison.fake_executor import IMAGES, STUDENT_IMAGES, FakeExecutor, option
 
 from undrift.comparison import (
     Compare,
@@ -26,6 +26,8 @@ from undrift.files.lock import FileLock
 from undrift.metrics.results import MetricResult, PromptResult
 from undrift.results.comparison import SamplingSpeed, read_comparison
 from undrift.schema import to_plain
+from undrift.training.learners.diffusion import DiffusionConfig
+from undrift.training.learners.student_config import StudentConfig
 from undrift.version import __version__
 
 COMPARISON = Compare(
@@ -186,12 +188,34 @@ def test_a_student_learns_from_the_run_of_its_seed_and_costs_what_both_do():
         assert option(words, "--method") == "consistency" and "--bare" in words
     costs = {one.name: (one.images, one.seconds, one.cpu_seconds) for one in found.runs}
     assert costs["diffusion-640images-0"] == (IMAGES, 10.0, 1.0)
-    assert costs["consistency-640images-0"] == (2 * IMAGES, 20.0, 2.0)  # as planted, twice
+    assert costs["consistency-640images-0"] == (IMAGES + STUDENT_IMAGES, 20.0, 2.0)
     assert any("consistency: distilled from diffusion" in line for line in found.remarks)
+    (table,) = found.budgets
+    assert table.words == (
+        "equal images (640 seen in training each, consistency 960 with its teacher's)"
+    )
+    assert all("consistency" not in claim.reason for claim in table.claims)  # it is no GAN
     sizes = found.parameters["images"]
     assert sizes["consistency"].generator == sizes["diffusion"].generator
     again = FakeExecutor()
     assert run_comparison(comparison, executor=again).runs == found.runs and not again.commands
+
+
+def test_a_students_arithmetic_is_the_mean_over_images_that_it_and_its_teacher_saw(monkeypatch):
+    monkeypatch.setattr(run, "training_flops", lambda config, *_: costs[type(config.model)])
+    costs = {DiffusionConfig: 1e6, StudentConfig: 4e6}
+    methods = recipes_of(("diffusion", "consistency", "reflow"))
+    timed = replace(COMPARISON, methods=methods, seeds=1, images=None, budget="1m")
+    executor = FakeExecutor()
+    found = run_comparison(timed, executor=executor)
+    assert [option(words, "--budget") for words in executor.commands[::2]] == ["1m", "30s", "30s"]
+    speeds = found.speeds["seconds"]
+    assert speeds["diffusion"].training_flops == 1e6
+    mean = (IMAGES * 1e6 + STUDENT_IMAGES * 4e6) / (IMAGES + STUDENT_IMAGES)
+    assert speeds["consistency"].training_flops == pytest.approx(mean)
+    heading = "equal seconds (1m of training each, consistency and reflow 90s with their teacher's)"
+    assert found.budgets[0].words == heading and not found.budgets[0].claims
+    assert heading in sentences.lead_of(found) and heading in sentences.headlines(found)[0]
 
 
 def test_a_student_whose_teacher_failed_says_so():

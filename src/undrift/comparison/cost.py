@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from undrift.data import ImageSet
 from undrift.families.student.family import student_beside
-from undrift.families.student.recipe import SHARE
 from undrift.networks import count_parameters
 from undrift.pipelines import Pipeline
 from undrift.results.comparison import ParameterCounts, SamplingSpeed
@@ -111,8 +110,7 @@ def training_flops(
         config: of the run.
         images: the training split.
         device: where to compute them.
-        teacher: that of the run that a student is distilled from, whose training counts, too: the
-            result is the mean over the images of both.
+        teacher: that of a run that a student is distilled from, whose own training is left out.
     """
     plan = replace(config.training, steps=LONG)
     with torch.random.fork_rng():
@@ -123,10 +121,7 @@ def training_flops(
         counter.mod_tracker = _NoModules()  # type: ignore[assignment]
         with counter:
             trainer.run(StopSignals(), until=turns)
-    own = counter.get_total_flops() / (turns * plan.batch_size)
-    if teacher is None:
-        return own
-    return (training_flops(teacher, images, device) + SHARE * own) / (1 + SHARE)
+    return counter.get_total_flops() / (turns * plan.batch_size)
 
 
 def _convolution_gradients(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 
 from undrift.errors import UsageError
@@ -93,12 +93,21 @@ class Budget:
         """As a setting of a run."""
         return {"budget": self.amount} if self.kind == "seconds" else {"images": int(self.amount)}
 
-    @property
-    def words(self) -> str:
-        """As a heading."""
+    def heading(self, methods: Sequence[Method]) -> str:
+        """What heads a table of ``methods``: students got their teacher's on top."""
+        students = [method.name for method in methods if method.distilled]
+        more = ""
+        if students:
+            whose = "its" if len(students) == 1 else "their"
+            with_teacher = self.times(1 + SHARE)._length
+            more = f", {' and '.join(students)} {with_teacher} with {whose} teacher's"
         if self.kind == "seconds":
-            return f"equal seconds ({self.amount} of training each)"
-        return f"equal images ({int(self.amount):,} seen in training each)"
+            return f"equal seconds ({self._length} of training each{more})"
+        return f"equal images ({self._length} seen in training each{more})"
+
+    @property
+    def _length(self) -> str:
+        return self.amount if self.kind == "seconds" else f"{int(self.amount):,}"
 
     @property
     def name(self) -> str:
@@ -106,7 +115,7 @@ class Budget:
         return self.amount if self.kind == "seconds" else f"{self.amount}images"
 
     def times(self, share: float) -> Budget:
-        """A ``share`` of it, in (0, 1]."""
+        """``share`` times as much, above 0."""
         if share == 1:
             return self
         if self.kind == "images":

@@ -20,7 +20,7 @@ from undrift.comparison.cost import parameters_of, speed_of, training_flops
 from undrift.comparison.executor import Executor, LocalExecutor
 from undrift.comparison.figures import all_metrics
 from undrift.comparison.journal import OWN, PROTOCOL, Journal, MeasuredBy
-from undrift.comparison.methods import Method
+from undrift.comparison.methods import Method, Run
 from undrift.comparison.page import write_page
 from undrift.comparison.plan import Plan, open_plan
 from undrift.comparison.scheduling import Work, work_off
@@ -306,13 +306,24 @@ def _speeds(
         speed = journal.speed(run)
         if speed is None:
             sampling = speed_of(journal.run(run), device, threads)
-            teacher = plan.teacher(kind, run.method)
-            images = plan.data.split("train")
-            flops = training_flops(plan.configs[kind][name], images, device, teacher)
+            flops = _training_flops(plan, run, results, device)
             speed = MethodSpeed(**vars(sampling), training_flops=flops, device=device)
             journal.write_speed(run, speed)
         speeds[kind][name] = replace(speed, run=run.name)
     return speeds
+
+
+def _training_flops(plan: Plan, run: Run, results: Results, device: str) -> float:
+    """Operations of training per image seen, of a student and its teacher per image of both."""
+    images, configs = plan.data.split("train"), plan.configs[run.budget.kind]
+    teacher = plan.comparison.teacher if run.method.distilled else None
+    before = None if teacher is None else configs[teacher.name]
+    own = training_flops(configs[run.method.name], images, device, before)
+    if teacher is None or before is None:
+        return own
+    seen = {result.name: result.images for result in results}
+    share = seen[replace(run, method=teacher).name] / seen[run.name]
+    return share * training_flops(before, images, device) + (1 - share) * own
 
 
 def _result(
@@ -415,7 +426,7 @@ def _plan_lines(plan: Plan, parameters: Parameters, before: int, threads: int) -
         lines.append(
             f"{plural(trials, 'trial')} before them: {comparison.trials} of each, its recipe first"
         )
-    lines += [budget.words for budget in budgets]
+    lines += [budget.heading(methods) for budget in budgets]
     lines += [
         f"{name}: {count.generator:,} parameters of the generator, {count.all:,} in all"
         for name, count in parameters[budgets[0].kind].items()

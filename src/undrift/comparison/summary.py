@@ -19,6 +19,8 @@ from undrift.comparison.verdicts import (
     stability,
     standing,
 )
+from undrift.families import family_of_method
+from undrift.families.gan import GANFamily
 from undrift.metrics import floor_notes
 from undrift.metrics.bounded import POSITIVE, Range
 from undrift.metrics.catalogue import METRICS
@@ -65,7 +67,7 @@ def budget_result(
     return BudgetResult(
         kind=budget.kind,
         amount=budget.amount,
-        words=budget.words,
+        words=budget.heading(methods),
         methods=tuple(rows),
         floors=_floors(done, metrics),
         floors_missing=tuple(
@@ -164,7 +166,7 @@ def claims_of(rows: Sequence[MethodResult], equal: BudgetKind) -> tuple[ClaimRes
         equal: what is equal among all runs.
     """
     diffusion = [row for row in rows if row.base == "diffusion"]
-    gans = [row for row in rows if row.base != "diffusion"]
+    gans = [row for row in rows if family_of_method(row.base).name == GANFamily.name]
     if len(diffusion) != 1 or not gans:
         return ()
     ours = diffusion[0]
