@@ -34,7 +34,7 @@ IMAGES = 29_696
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("runs", type=Path)
     parser.add_argument("data")
     parser.add_argument("--batches", type=int, nargs="+", default=[16, 64])

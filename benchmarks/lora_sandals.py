@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from halves import Half
 from numpy.typing import NDArray
 from record import conditions, write
 
@@ -39,7 +40,7 @@ SAMPLES = 300
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("runs", type=Path)
     parser.add_argument("data")
     parser.add_argument("--images", type=int, default=60_000, help="that the base is trained on")
@@ -110,8 +111,8 @@ def main() -> None:
     write("lora-sandals", result)
 
 
-def pair(part: undrift.data.ImageSet) -> Images:
-    return Images(np.asarray(part.images[:]), np.asarray(part.labels))
+def pair(part: undrift.data.ImageSet) -> Half:
+    return Half(np.asarray(part.images[:]), np.asarray(part.labels))
 
 
 def save(path: Path, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> None:

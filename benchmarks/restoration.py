@@ -42,7 +42,7 @@ Restore = Callable[[slice, int], tuple[NDArray[np.uint8], float]]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("runs", type=Path)
     parser.add_argument("data")
     parser.add_argument("--images", type=int, default=35_648, help="that each model is trained on")
