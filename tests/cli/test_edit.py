@@ -322,7 +322,6 @@ def test_mean_deviation_and_bounds_are_written(tmp_path, capsys, monkeypatch):
     ("model", "words", "wanted"),
     [
         ("model", "--labels bee --guidance 2", {"labels": "bee", "guidance": 2.0}),
-        ("model", "--labels ant bee", {"labels": "ant bee"}),
         ("model", "--labels given", {"labels": "given"}),
         ("texts", "--prompt red", {"prompts": ["red"]}),
         ("numbers", "--numbers angle=0.3", {"numbers": {"angle": [0.3]}}),
@@ -352,6 +351,24 @@ def test_bounds_are_calibrated_under_the_condition_of_the_edit(
     assert {k: v for k, v in calibration.items() if k not in apart} == {
         k: v for k, v in editing.items() if k not in apart
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "words", "message"),
+    [
+        ("model", "--labels ant bee", "--labels: 2 values take turns"),
+        ("model", "--labels ant,bee", "--labels: 2 values take turns"),
+        ("model", "--labels all", "--labels: 3 values take turns"),
+        ("texts", "--prompt red blue", "--prompt: 2 values take turns"),
+        ("numbers", "--numbers angle=0.3,0.5", "--numbers: 2 values take turns"),
+    ],
+)
+@pytest.mark.parametrize("task", ["--measure --operator blur:1", "--mask left"])
+def test_conditions_that_take_turns_have_no_bounds(capsys, tmp_path, model, words, message, task):
+    short = "--variants 2 --steps 1 --method ddnm --interval 0.5 -n 2"
+    words = f"edit {model} data.npz {task} {short} {words}".split()
+    fails(capsys, [*words, "--out", str(tmp_path / "out")], 2, message)
+    assert not (tmp_path / "out").exists()
 
 
 def test_bounds_are_calibrated_on_images_like_those_that_are_edited(tmp_path, monkeypatch, capsys):

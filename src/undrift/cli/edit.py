@@ -31,7 +31,15 @@ from undrift.cli.inpaint import (
     opened,
     warning_lines,
 )
-from undrift.cli.spread import SPREAD, calibrated, covered, random_rows, write_spread
+from undrift.cli.spread import (
+    SPREAD,
+    calibrated,
+    check_interval,
+    covered,
+    random_rows,
+    refuse_several,
+    write_spread,
+)
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options.train import flag
@@ -77,9 +85,10 @@ class Edit(EditingFlags):
             be: a p-value for this method and number of steps. DATA are not needed.
         measure: put DATA through the operator first, too; prints how near the results come.
         interval: of the operator or mask: also write bounds of every pixel that hold so many of
-            the pixels of a new image on average, as 0.9, calibrated on 20 other held-out images,
-            which are restored under the same conditions. Both are drawn from the split at random,
-            by --seed.
+            the pixels of a new image on average, as 0.9, calibrated on at least 20 other
+            held-out images, which are restored under the same condition: one label, prompt and
+            value of each number, or --labels given. Both are drawn from the split at random, by
+            --seed.
         noise: of the operator: standard deviation of the error of pixels, in pixel values from 0 to
             255.
         method: of the operator or mask: moments (the default), pigdm or dps, which pass back
@@ -130,13 +139,8 @@ class Edit(EditingFlags):
                 "edit: give one of --strength, as 0.6, --like, as 0.3, --operator, as blur:2, and "
                 "--mask, as left"
             )
-        if self.interval is not None and self.maps:
-            raise UsageError(
-                "--interval: bounds are calibrated on other images, whose maps --map does not "
-                "give; leave one of them out"
-            )
-        if self.interval is not None and self.variants < 2:
-            raise UsageError("--interval: bounds need 2 variants or more of each image")
+        if self.interval is not None:
+            check_interval(self.variants, self.maps)
         for name in ("measure", "noise", "method", "iterations", "interval"):
             masked = name in ("method", "interval") and self.mask is not None
             if self.operator is None and not masked and getattr(self, name) not in (None, False):
@@ -219,6 +223,7 @@ def run(arguments: list[str]) -> None:
     split, part = part_of(data, source, flags.split)
     rows, known, others = np.arange(min(flags.n, len(part))), part, None
     if flags.interval is not None:
+        refuse_several(flags.labels, flags.prompt, numbers, pipeline.spec.class_names)
         if as_they_are:
             known = part_of(load_for(target, None)[0], "", flags.split)[1]
         order = random_rows(len(known), flags.seed)

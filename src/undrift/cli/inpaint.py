@@ -22,7 +22,15 @@ from undrift.cli.flags import (
     refuse_empty,
     repeated,
 )
-from undrift.cli.spread import SPREAD, calibrated, covered, random_rows, write_spread
+from undrift.cli.spread import (
+    SPREAD,
+    calibrated,
+    check_interval,
+    covered,
+    random_rows,
+    refuse_several,
+    write_spread,
+)
 from undrift.errors import UsageError
 from undrift.files.destination import writable_folder
 from undrift.options.options import WeightsOptions
@@ -104,14 +112,16 @@ class Inpaint(EditingFlags):
         numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
             angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
         interval: also write bounds of every inpainted pixel that hold so many of those of a new
-            image on average, as 0.9, calibrated on 20 other held-out images under the same mask and
-            conditions. Both are drawn from the split at random, by --seed.
+            image on average, as 0.9, calibrated on at least 20 other held-out images under the
+            same mask and condition: one label, prompt and value of each number, or --labels given.
+            Both are drawn from the split at random, by --seed.
         method: of a diffusion model: moments expects the known pixels at every step, and passes
             back through the network, as pigdm and dps do; ddnm and diffpir need no pass back;
             repaint puts the pixels back after every step and repeats steps.
         steps: of a diffusion model; twice the model's own by default.
         sampler: of a diffusion model, ddpm by default.
-        guidance: of a diffusion model: classifier-free guidance towards the labels.
+        guidance: of a diffusion model: classifier-free guidance towards labels, the prompt
+            and numbers.
         resample: of repaint: how often a run of steps is made, 5 by default.
         jump: of repaint: the steps of a run, 1 by default.
         iterations: of a GAN: steps of the search, 100 by default.
@@ -151,13 +161,8 @@ class Inpaint(EditingFlags):
                 "--mask: say what to inpaint, as top, bottom, left, right, center or a picture in "
                 "which it is white"
             )
-        if self.interval is not None and self.maps:
-            raise UsageError(
-                "--interval: bounds are calibrated on other images, whose maps --map does not "
-                "give; leave one of them out"
-            )
-        if self.interval is not None and self.variants < 2:
-            raise UsageError("--interval: bounds need 2 variants or more of each image")
+        if self.interval is not None:
+            check_interval(self.variants, self.maps)
         for flag in ("n", "variants", "steps", "resample", "jump", "batch_size"):
             at_least(f"--{flag.replace('_', '-')}", getattr(self, flag), 1)
         at_least("--iterations", self.iterations, 0)
@@ -226,6 +231,7 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     split, part = part_of(data, source, flags.split)
     rows, others = np.arange(min(flags.n, len(part))), None
     if flags.interval is not None:
+        refuse_several(flags.labels, flags.prompt, numbers, pipeline.spec.class_names)
         order = random_rows(len(part), flags.seed)
         rows, others = order[: flags.n], order[flags.n :]
     images = part.take(rows)

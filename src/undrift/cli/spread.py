@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from undrift.errors import UsageError
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
     from undrift.data import ImageSet
     from undrift.pipelines import SampleFolder, Samples
+    from undrift.pipelines.numbers import GivenNumbers
 
 SPREAD = ("spread.npz", "spread.png")
 
 CALIBRATION = 20
-"""Held-out images that bounds are calibrated on, at most where fewer will do."""
+"""Held-out images that bounds are calibrated on, or more where these are too few."""
 
 LEAST = 1.0
 """Pixel values that are added to a standard deviation: of few results it may be 0 by chance."""
@@ -58,6 +59,46 @@ def scale_of(
     if where is not None:
         errors, widths = errors[:, where], widths[:, where]
     return conformal_scale(errors, widths, coverage)
+
+
+def check_interval(variants: int, maps: Sequence[str]) -> None:
+    """Refuse what bounds cannot be made of.
+
+    Raises:
+        UsageError: for one variant of each image, or maps.
+    """
+    if maps:
+        raise UsageError(
+            "--interval: bounds are calibrated on other images, whose maps --map does not "
+            "give; leave one of them out"
+        )
+    if variants < 2:
+        raise UsageError("--interval: bounds need 2 variants or more of each image")
+
+
+def refuse_several(
+    labels: Sequence[str], prompts: Sequence[str], numbers: GivenNumbers, classes: tuple[str, ...]
+) -> None:
+    """Refuse conditions that take turns over the images, since bounds are calibrated on others.
+
+    Raises:
+        UsageError: for more than one label, prompt or value of a number.
+    """
+    from undrift.pipelines.labels import parse_labels
+
+    named = parse_labels(labels, classes)  # None, "all" or a list
+    values = [len(one) for one in (numbers or {}).values() if isinstance(one, Sequence)]
+    counts = {
+        "labels": len(classes) if named == "all" else len(named or ()),
+        "prompt": len(prompts),
+        "numbers": max(values, default=0),
+    }
+    for name, count in counts.items():
+        if count > 1:
+            raise UsageError(
+                f"--{name}: {count} values take turns over the images; bounds of --interval are "
+                "calibrated on other images, so give one"
+            )
 
 
 def random_rows(count: int, seed: int) -> NDArray[np.int64]:
