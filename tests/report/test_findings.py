@@ -149,6 +149,6 @@ def test_captions_are_counted(tmp_path: Path) -> None:
         rows.append(json.dumps({"file_name": f"{i}.png", "text": f"picture {i}"}))
     (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
     report = undrift.data.load(tmp_path).report
-    line = "note: 12 images with captions; trained on with --text"
+    line = "note: 12 images with captions; trained on with text"
     assert line in finding_lines(report)
     assert findings(None) is None and line.removeprefix("note: ") in str(findings(report))

@@ -55,7 +55,7 @@ def test_the_report_shows_clouds_and_counts_modes(run: Path) -> None:
     assert "64 samples, over training data in grey." in page
     assert re.search(r"\d of 8 modes were found, each by 25% of its share", page)
     assert "98.9% if drawn from the truth" in page
-    assert "Toy 2-D points coincide by chance: nearness says nothing of copying." in page
+    assert "Toy 2-D points coincide by chance: distances do not show copying." in page
     assert "2,500 training points, drawn at random" in page
     assert page.count('alt="Denoising, frame') > 5
     first = json.loads((run / "evaluation" / "first.json").read_text())
