@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +105,54 @@ def test_captions_are_encoded_once_and_read_from_the_cache(
     spec.model.prepare(CAPTIONS, spec.length, "cpu")
     again = spec.model.features(CAPTIONS, spec.length)
     assert all(torch.equal(a, b) for a, b in zip(again, wanted, strict=True))
+
+
+def test_threads_encode_at_a_time(spec: PretrainedText, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted, model = spec.model.features(CAPTIONS, 8), pretrained.FrozenTextModel
+    pretrained._opened.cache_clear()
+    monkeypatch.setattr(pretrained, "MOST_RECENT", 0)
+    computed = model._computed
+
+    def beside(self: pretrained.FrozenTextModel, text: str, *rest: object) -> torch.Tensor:
+        if text == CAPTIONS[1]:  # meanwhile another thread encodes, and empties what is shared
+            other = threading.Thread(target=self.features, args=(["an ant"], 8))
+            other.start()
+            other.join()
+        return computed(self, text, *rest)
+
+    monkeypatch.setattr(model, "_computed", beside)
+    found = spec.model.features(CAPTIONS, 8)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted, strict=True))
+
+
+def test_cached_features_are_of_one_device_and_version(
+    spec: PretrainedText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = spec.model.features(CAPTIONS, 8)
+    monkeypatch.setattr(pretrained.FrozenTextModel, "features", lambda *_: wanted)
+    for device in ("cpu", "cpu", "cuda:0"):
+        spec.model.prepare(CAPTIONS, 8, device)
+    assert len([*(tmp_path / "cache/text").iterdir()]) == 2
+    monkeypatch.setattr(pretrained, "version", lambda _: "0.0")
+    spec.model.prepare(CAPTIONS, 8, "cpu")
+    assert len([*(tmp_path / "cache/text").iterdir()]) == 3
+
+
+def test_a_moved_model_is_named_by_the_environment(
+    spec: PretrainedText, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted, here = spec.encode(["an ant"]), tmp_path / "here"
+    shutil.copytree(spec.source, here)
+    moved = replace(spec, source="/another/machine")
+    monkeypatch.setenv("UNDRIFT_TEXT_ENCODER", str(here))
+    assert moved.encode(["an ant"]) == wanted and moved.model.folder == here
+    pretrained._opened.cache_clear()
+    monkeypatch.setenv("UNDRIFT_TEXT_ENCODER", str(frozen.bert(tmp_path / "other", seed=1)))
+    with pytest.raises(ModelFileError, match="^UNDRIFT_TEXT_ENCODER .*other: not the text encoder"):
+        moved.encode(["an ant"])
+    monkeypatch.delenv("UNDRIFT_TEXT_ENCODER")
+    with pytest.raises(ModelFileError, match="restore it, or set UNDRIFT_TEXT_ENCODER to the fol"):
+        moved.encode(["an ant"])
 
 
 def test_a_missing_or_changed_model_is_one_line(spec: PretrainedText, folder: Path) -> None:

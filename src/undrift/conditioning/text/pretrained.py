@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -42,6 +43,9 @@ FILES = (
 
 MOST_RECENT = 4096
 """Texts beside the training captions whose features are kept in memory."""
+
+MOVED = "UNDRIFT_TEXT_ENCODER"
+"""Environment variable: folder of a text model that is no longer where a run or pipeline says."""
 
 _HUB_ID = re.compile(r"\w[\w.-]*(/\w[\w.-]*)?")
 _INSTALL = "install undrift[text]"
@@ -199,19 +203,23 @@ class FrozenTextModel:
         keys = [(length, " ".join(words_of(text))) for text in texts]
         if len(self._recent) > MOST_RECENT:
             self._recent.clear()
+        found: dict[tuple[int, str], Tensor] = {}  # another thread may clear what is shared
         for key in dict.fromkeys(keys):
-            if key not in self._known and key not in self._recent:
-                self._recent[key] = self._computed(key[1], length, device)
-        return [self._known[key] if key in self._known else self._recent[key] for key in keys]
+            cached = self._known.get(key, self._recent.get(key))
+            found[key] = self._computed(key[1], length, device) if cached is None else cached
+            if key not in self._known:
+                self._recent[key] = found[key]
+        return [found[key] for key in keys]
 
     def prepare(self, captions: Sequence[str], length: int, device: torch.device | str) -> None:
         """Encode ``captions``, unless a file of the cache has them; `features` then finds them.
 
         Raises:
-            UsageError: the cache cannot be written.
+            UsageError: the cache cannot be written, or `transformers` is not installed.
         """
         texts = sorted({" ".join(words) for text in captions if (words := words_of(text))})
-        named = hashlib.sha256("\0".join([self.fingerprint, str(length), *texts]).encode())
+        made_by = [self.fingerprint, str(length), torch.device(device).type, *_versions()]
+        named = hashlib.sha256("\0".join([*made_by, *texts]).encode())
         place = cache_directory() / "text" / f"{named.hexdigest()[:32]}.safetensors"
         found = _stored(place)
         if found is None:
@@ -260,13 +268,43 @@ class FrozenTextModel:
 
 @functools.lru_cache(maxsize=4)
 def _opened(source: str, fingerprint: str) -> FrozenTextModel:
-    folder = _folder(source, download=False)
+    folder = _moved(source, fingerprint) or _folder(source, download=False)
     if _fingerprint(folder) != fingerprint:
         raise ModelFileError(
             f"{source}: the text encoder has changed since this model was trained with it; restore "
             f"it ({fingerprint[:8]}), or train anew"
         )
     return FrozenTextModel(folder, fingerprint)
+
+
+def _moved(source: str, fingerprint: str) -> Path | None:
+    """The folder `MOVED`, where it is set and ``source`` is no folder here.
+
+    Raises:
+        ModelFileError: it holds another text model.
+    """
+    name = os.environ.get(MOVED)
+    if not name or os.path.isdir(source):
+        return None
+    folder = Path(name).absolute()
+    if not folder.is_dir() or _fingerprint(folder) != fingerprint:
+        raise ModelFileError(
+            f"{MOVED} {name}: not the text encoder that this model was trained with "
+            f"({source}, {fingerprint[:8]}); set it to the folder where that is now"
+        )
+    return folder
+
+
+def _versions() -> tuple[str, str]:
+    """Of what the features depend on beside the files: torch and `transformers`.
+
+    Raises:
+        UsageError: `transformers` is not installed.
+    """
+    try:
+        return torch.__version__, version("transformers")
+    except PackageNotFoundError as error:
+        raise UsageError(f"text encoder: transformers is missing; {_INSTALL}") from error
 
 
 def _folder(source: str, *, download: bool) -> Path:
@@ -281,7 +319,11 @@ def _folder(source: str, *, download: bool) -> Path:
     if os.path.isabs(source) or not _HUB_ID.fullmatch(source):
         raise ModelFileError(
             f"{source}: the text encoder is not there; "
-            + ("name a folder or a model of the Hugging Face hub" if download else "restore it")
+            + (
+                "name a folder or a model of the Hugging Face hub"
+                if download
+                else f"restore it, or set {MOVED} to the folder where it is now"
+            )
         )
     try:
         from huggingface_hub import snapshot_download
@@ -301,7 +343,9 @@ def _folder(source: str, *, download: bool) -> Path:
     except (OSError, ValueError) as error:
         raise ModelFileError(
             f"text encoder {source}: no such folder, and the Hugging Face hub gives no such model "
-            f"({one_line(error)}); name a folder, or run `hf download {source}` once"
+            f"({one_line(error)}); name a folder"
+            + ("" if download else f" in {MOVED}")
+            + f", or run `hf download {source}` once"
         ) from error
 
 
