@@ -49,7 +49,7 @@ class ProgressiveStudentLearner(StudentLearner):
         self.networks["before"] = self._before.network
         self.networks["before_encoder"] = self._encoder_before
         for name in ("before", "before_encoder"):
-            self.networks[name].requires_grad_(False).eval()
+            self.networks[name].requires_grad_(False)
         self.buffers.register_buffer("stage", torch.zeros((), dtype=torch.int64))
 
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
@@ -93,6 +93,8 @@ class ProgressiveStudentLearner(StudentLearner):
         if self._stage == 0:
             return lambda x_t, t, s: self._taught(x_t, t, condition, scale)
         before: Denoiser = self._before
+        for frozen in (before.network, self._encoder_before):
+            frozen.eval()  # the training loop has all networks in training mode
 
         def estimate(x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
             bound = self._estimate(before, self._encoder_before, condition, len(x_t), scale)
