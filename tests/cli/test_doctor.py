@@ -13,7 +13,7 @@ from undrift.cli.doctor import EXTRAS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OPTIONAL = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-for of_the_project in ("dev", "docs"):
+for of_the_project in ("dev", "docs", "peft"):
     OPTIONAL.pop(of_the_project)
 
 
