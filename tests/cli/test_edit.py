@@ -13,8 +13,8 @@ from tests.pipelines.test_gan import pipeline as gan
 from tests.pipelines.test_prompts import TEXT
 
 from undrift.cli.dispatch import main
-from undrift.cli.spread import scale_of
 from undrift.conditioning import MapSpec, Number
+from undrift.metrics.conformal import scale_of
 from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.png import read_png
 from undrift.version import __version__
@@ -281,7 +281,8 @@ def test_bounds_of_a_mask_hold_for_what_is_filled_in(tmp_path, capsys):
     # the scale is that of the other images, restored with the next seed
     mask, others = np.tile(left, (6, 1)), images[found["calibration_rows"]]
     restored = small().inpaint(others, mask, variants=3, steps=3, seed=1, method="ddnm")
-    half = scale_of(others, restored, 3, 0.8, mask) * (found["std"] + 1)
+    each = restored.images.reshape(7, 3, 6, 5, 1)
+    half = scale_of(others, each, 0.8, mask[..., None]) * (found["std"] + 1)
     high = np.clip(found["mean"] + half, 0, 255)
     np.testing.assert_allclose(found["high"][:, mask], high[:, mask], atol=1e-3)
     assert main(["inpaint", *bounded, "--out", str(tmp_path / "same"), "--quiet"]) == 0
@@ -307,7 +308,7 @@ def test_mean_deviation_and_bounds_are_written(tmp_path, capsys, monkeypatch):
     np.testing.assert_allclose(found["mean"], each.mean(1), atol=1e-3)
     np.testing.assert_allclose(found["std"], each.std(1, ddof=1), atol=1e-3)
     truth = np.load("data.npz")["images"][found["calibration_rows"]]
-    scale = scale_of(truth, calls[0][2], 3, 0.8)
+    scale = scale_of(truth, calls[0][2].images.reshape(7, 3, 6, 5, 1), 0.8)
     half = scale * (found["std"] + 1)
     np.testing.assert_allclose(found["low"], np.clip(found["mean"] - half, 0, 255), atol=1e-3)
     np.testing.assert_allclose(found["high"], np.clip(found["mean"] + half, 0, 255), atol=1e-3)

@@ -21,44 +21,10 @@ SPREAD = ("spread.npz", "spread.png")
 CALIBRATION = 20
 """Held-out images that bounds are calibrated on, or more where these are too few."""
 
-LEAST = 1.0
-"""Pixel values that are added to a standard deviation: of few results it may be 0 by chance."""
 
-
-def moments(edited: Samples, variants: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation, in pixel values, (N, H, W, C), of each image's results."""
-    each = edited.images.astype("float64").reshape(-1, variants, *edited.images.shape[1:])
-    return each.mean(1), each.std(1, ddof=1)
-
-
-def scale_of(
-    truth: NDArray[np.uint8],
-    edited: Samples,
-    variants: int,
-    coverage: float,
-    where: NDArray[np.bool_] | None = None,
-) -> float:
-    """How many widths the bounds are from the mean, from images that are known.
-
-    Args:
-        truth: uint8 (N, H, W, C).
-        edited: results, those of an image side by side.
-        variants: of each image.
-        coverage: share of pixels that the bounds are to hold.
-        where: (H, W), the pixels that count; None: all.
-
-    Raises:
-        UsageError: for too few images.
-    """
-    import numpy as np
-
-    from undrift.metrics.conformal import conformal_scale
-
-    mean, std = moments(edited, variants)
-    errors, widths = np.abs(truth - mean), std + LEAST
-    if where is not None:
-        errors, widths = errors[:, where], widths[:, where]
-    return conformal_scale(errors, widths, coverage)
+def _each(edited: Samples, variants: int) -> NDArray[np.uint8]:
+    """The results of each image, (N, variants, H, W, C)."""
+    return edited.images.reshape(-1, variants, *edited.images.shape[1:])
 
 
 def check_interval(variants: int, maps: Sequence[str]) -> None:
@@ -134,7 +100,7 @@ def calibrated(
     Raises:
         UsageError: for too few images.
     """
-    from undrift.metrics.conformal import fewest_images
+    from undrift.metrics.conformal import fewest_images, scale_of
 
     fewest = fewest_images(coverage)
     rows = others[: max(CALIBRATION, fewest)]
@@ -143,7 +109,8 @@ def calibrated(
             f"--interval {coverage:g}: {plural(len(rows), 'other held-out image')}, wanted at "
             f"least {fewest}; give less by -n, or another DATA"
         )
-    return scale_of(part.take(rows), restore(rows), variants, coverage, where), rows
+    counts = None if where is None else where[..., None]
+    return scale_of(part.take(rows), _each(restore(rows), variants), coverage, counts), rows
 
 
 def write_spread(
@@ -160,7 +127,7 @@ def write_spread(
         folder: where to.
         edited: results, those of an image side by side.
         variants: of each image, at least 2.
-        scale: from `scale_of`; None writes no bounds.
+        scale: from `calibrated`; None writes no bounds.
         record: more arrays to write.
         where: (H, W), the pixels that have bounds; None: all. Others are known.
 
@@ -170,15 +137,16 @@ def write_spread(
     import numpy as np
 
     from undrift.files.arrays import npz_bytes
+    from undrift.metrics.conformal import moments, widths_of
     from undrift.pipelines import image_grid
     from undrift.pipelines.png import encode_png
 
-    mean, std = moments(edited, variants)
+    mean, std = moments(_each(edited, variants))
     arrays = {"mean": mean, "std": std}
     shown = [mean, np.clip(std / max(float(std.max()), 1e-9) * 255, 0, 255)]
     bounds = None
     if scale is not None:
-        half = scale * (std + LEAST)
+        half = scale * widths_of(std)
         if where is not None:
             half = np.where(where[..., None], half, 0.0)
         bounds = np.clip(mean - half, 0, 255), np.clip(mean + half, 0, 255)

@@ -4,7 +4,8 @@ Bounds ``m +- lambda w`` about a guess m, with any widths w, miss a share of an 
 
     R_i(lambda) = mean over pixels of [ |x - m| > lambda w ],                             (1)
 
-which falls in lambda. With n calibration images and a new one, all exchangeable, the smallest
+which falls in lambda; pixels of an image that are known count for nothing. With n calibration
+images and a new one, all exchangeable, the smallest
 lambda for which
 
     (sum_i R_i(lambda) + 1) / (n + 1) <= 1 - c                                            (2)
@@ -18,11 +19,15 @@ Reference: Angelopoulos, Bates, Fisch, Lei and Schuster 2024, "Conformal Risk Co
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from undrift.errors import UsageError
+
+LEAST = 1.0
+"""Pixel values that are added to a standard deviation: of few results it may be 0 by chance."""
 
 
 def fewest_images(coverage: float) -> int:
@@ -36,8 +41,55 @@ def fewest_images(coverage: float) -> int:
     return math.ceil(coverage / (1 - coverage) - 1e-9)
 
 
+def moments(results: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation (N, ...) of each image's results (N, V, ...), V at least 2."""
+    each = results.astype(np.float64)
+    return each.mean(1), each.std(1, ddof=1)
+
+
+def widths_of(std: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The widths w of results with these standard deviations, in pixel values."""
+    return std + LEAST
+
+
+def scale_of(
+    truth: NDArray[Any],
+    results: NDArray[Any],
+    coverage: float,
+    where: NDArray[np.bool_] | None = None,
+) -> float:
+    """Lambda of bounds ``mean +- lambda w`` of results, from images that are known.
+
+    Args:
+        truth: pixel values of the images, (N, ...).
+        results: of each, (N, V, ...).
+        coverage: c.
+        where: pixels that count, as in `conformal_scale`.
+
+    Raises:
+        UsageError: for too few images.
+    """
+    mean, std = moments(results)
+    return conformal_scale(np.abs(truth - mean), widths_of(std), coverage, where)
+
+
+def mean_of_each(
+    values: NDArray[Any], where: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """The mean over each image's pixels that count, (N,), of values (N, ...).
+
+    Raises:
+        UsageError: for an image in which none does.
+    """
+    weights = _weights(values.shape, where)
+    return (values * weights).reshape(len(values), -1).sum(1)
+
+
 def conformal_scale(
-    errors: NDArray[np.float64], widths: NDArray[np.float64], coverage: float
+    errors: NDArray[np.float64],
+    widths: NDArray[np.float64],
+    coverage: float,
+    where: NDArray[np.bool_] | None = None,
 ) -> float:
     """The smallest lambda of (2).
 
@@ -45,9 +97,10 @@ def conformal_scale(
         errors: |x - m| of n calibration images, (n, ...).
         widths: w, above 0, of the same shape.
         coverage: c.
+        where: the pixels that count, broadcastable to the errors; None: all.
 
     Raises:
-        UsageError: for too few images.
+        UsageError: for too few images, or one in which no pixel counts.
     """
     n = len(errors)
     if n < fewest_images(coverage):
@@ -55,7 +108,20 @@ def conformal_scale(
             f"interval {coverage:g}: {n} calibration images, wanted at least "
             f"{fewest_images(coverage)}"
         )
-    scores = np.sort((errors / widths).ravel())
-    missed = ((n + 1) * (1 - coverage) - 1) / n  # the share of all pixels that may be missed
-    place = math.ceil((1 - missed) * len(scores) - 1e-9) - 1
-    return float(scores[max(0, place)])
+    scores = (errors / widths).ravel()
+    order = np.argsort(scores)
+    held = _weights(errors.shape, where).ravel()[order].cumsum()  # sum of 1 - R_i
+    missed = (n + 1) * (1 - coverage) - 1  # the sum of R_i that may be
+    place = int(np.searchsorted(held, n - missed - 1e-9 * n))
+    return float(scores[order[min(place, len(order) - 1)]])
+
+
+def _weights(shape: tuple[int, ...], where: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """Of each pixel in the mean over its image: 1 over how many count there, or 0."""
+    counts = np.broadcast_to(True if where is None else where, shape)
+    of_each = counts.reshape(len(counts), -1).sum(1)
+    if not of_each.all():
+        raise UsageError(
+            f"interval: {(of_each == 0).sum()} of {len(counts)} images have no pixel that counts"
+        )
+    return counts / of_each.reshape(-1, *(1,) * (len(shape) - 1))
