@@ -13,6 +13,7 @@ from torch import nn
 from undrift.diffusion import VPCosine
 from undrift.distillation import MeanFlowConfig, mean_flow, noised
 from undrift.errors import UsageError
+from undrift.schema import from_plain, to_plain
 
 # forward mode imports what torch itself has deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
@@ -99,16 +100,35 @@ def test_dropout_is_the_same_at_both_levels():
     assert torch.equal(seen[0], seen[1]) and torch.equal(seen[0], seen[2])
 
 
+def test_a_constant_of_flow_maps_plays_no_part_and_is_refused():
+    plain = to_plain(MeanFlowConfig())
+    assert isinstance(plain, dict) and "closest" not in plain
+    with pytest.raises(UsageError, match="closest"):
+        from_plain(MeanFlowConfig, plain | {"closest": 0.1}, "objective")
+
+
 def test_constants_out_of_range_are_refused():
     with pytest.raises(UsageError, match="share is 0.9"):
         replace(JVP, share=0.9)
 
 
+class Attention(Network):
+    """The same with self-attention over its hidden values."""
+
+    def forward(self, x, t, s):
+        rows = self.layers[:2](torch.cat([x, t[:, None], s[:, None]], 1)).reshape(-1, 1, 4, 4)
+        attended = nn.functional.scaled_dot_product_attention(4 * rows, rows, rows)
+        return self.layers[2](attended.flatten(1))
+
+
+def test_both_derivatives_of_attention_agree():
+    jvp, near = (losses(Attention(), config).detach() for config in (JVP, NEAR))
+    torch.testing.assert_close(jvp, near, rtol=1e-3, atol=1e-4)
+
+
 def test_a_network_without_forward_mode_is_refused():
     def student(x, t, s):
-        rows = (x * t[:, None].to(x)).float().reshape(1, 1, -1, 2)
-        attended = nn.functional.scaled_dot_product_attention(rows, rows, rows)
-        return attended.reshape(x.shape).to(x)
+        return x * torch.cdist(x * t[:, None].to(x), torch.ones_like(x)).mean()
 
     with pytest.raises(UsageError, match="derivative jvp, .* set derivative: difference"):
         losses(student, JVP)

@@ -39,31 +39,28 @@ from undrift.schema import check_ranges
 
 
 @dataclass(frozen=True)
-class FlowMapConfig:
-    """Levels and gap of a flow map.
+class EndsConfig:
+    """Levels between which a map goes.
 
     Attributes:
         levels: distribution of the noisier of the levels.
         whole: share of the steps that end at the image; the others end at a level below t, drawn
             from the same distribution.
-        closest: rho, share of a step that the gap is at the end of the run.
         huber: c of the distance, in units of the gap; see `undrift.distillation.consistency`.
         direction: along training images (``data``), or along the teacher's estimates.
     """
 
-    kind: Literal["flow_map"] = "flow_map"
     steps: ClassVar[tuple[int, ...]] = ()
     guided: ClassVar[bool] = True
     chosen_level: ClassVar[bool] = True
     end: ClassVar[bool] = True
     levels: LogNormal = field(default_factory=lambda: LogNormal(mean=-0.4, std=2.0))
     whole: float = 0.5
-    closest: float = 0.004
     huber: float = 0.0
     direction: Literal["data", "teacher"] = "data"
 
     def __post_init__(self) -> None:
-        check_ranges(self, "flow map", whole=(0, 1), closest=(1e-6, 1), huber=(0, 1e6))
+        check_ranges(self, "flow map", whole=(0, 1), huber=(0, 1e6))
 
     def ends(self, quantile: Tensor, choice: Tensor, schedule: NoiseSchedule) -> Tensor:
         """Times s at which steps end, (B,) float64.
@@ -76,6 +73,22 @@ class FlowMapConfig:
         within = ((choice - self.whole) / max(1 - self.whole, 1e-9)).clamp(0, 1)
         s = self.levels.time(schedule, quantile * within)
         return torch.where(choice < self.whole, torch.zeros_like(s), s)
+
+
+@dataclass(frozen=True)
+class FlowMapConfig(EndsConfig):
+    """Levels and gap of a flow map.
+
+    Attributes:
+        closest: rho, share of a step that the gap is at the end of the run.
+    """
+
+    kind: Literal["flow_map"] = "flow_map"
+    closest: float = 0.004
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_ranges(self, "flow map", closest=(1e-6, 1))
 
     def between(self, t: Tensor, s: Tensor, fraction: float, schedule: NoiseSchedule) -> Tensor:
         """Times l between s and t, (B,) float64; ``fraction`` is the share of the run done."""

@@ -12,8 +12,9 @@ where :math:`dG/du` is the total derivative along :math:`x_t = \alpha_t x_0 + \s
 at fixed :math:`s`: the limit of the flow map's equation as its middle level goes to :math:`t`. The
 loss is the distance between both sides, of which the right one has no gradient, over :math:`u`.
 
-The derivative is one product with the Jacobian (``jvp``), in forward mode, or the difference
-quotient over a share :math:`h` of :math:`u` (``difference``), which every network has:
+The derivative is one product with the Jacobian (``jvp``), in forward mode with attention as plain
+products, of which torch has it; or the difference quotient over a share :math:`h` of :math:`u`
+(``difference``), which every network has:
 
 .. math::
 
@@ -29,11 +30,12 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from undrift.diffusion import NoiseSchedule
 from undrift.distillation.carry import Estimate, noised
 from undrift.distillation.consistency import distance, same_random_numbers
-from undrift.distillation.flow_map import FlowMapConfig
+from undrift.distillation.flow_map import EndsConfig
 from undrift.errors import UsageError
 from undrift.schema import check_ranges
 
@@ -41,15 +43,15 @@ Derivative = Literal["difference", "jvp"]
 
 
 @dataclass(frozen=True)
-class MeanFlowConfig(FlowMapConfig):
-    """Levels of a mean flow; ``closest`` plays no part.
+class MeanFlowConfig(EndsConfig):
+    """Levels of a mean flow.
 
     Attributes:
         derivative: how dG/du is taken.
         share: h of equation (2).
     """
 
-    kind: Literal["mean_flow"] = "mean_flow"  # type: ignore[assignment]
+    kind: Literal["mean_flow"] = "mean_flow"
     derivative: Derivative = "difference"
     share: float = 0.02
 
@@ -90,11 +92,12 @@ def mean_flow_losses(
         if config.derivative == "jvp":
             one = torch.ones_like(t)
             try:
-                estimate, by_time, *_ = torch.func.jvp(along, (t,), (one,))
+                with sdpa_kernel(SDPBackend.MATH):
+                    estimate, by_time, *_ = torch.func.jvp(along, (t,), (one,))
             except NotImplementedError as error:
                 raise UsageError(
-                    "mean flow: derivative jvp, and torch has no forward mode of this network's "
-                    "attention; set derivative: difference"
+                    "mean flow: derivative jvp, and torch has no forward mode of a part of this "
+                    "network; set derivative: difference"
                 ) from error
             _, speed, *_ = torch.func.jvp(lambda time: schedule(time).ratio, (t,), (one,))
             slope = by_time / _like(speed, x0)
