@@ -183,8 +183,8 @@ def test_what_would_move_points_is_refused(settings: dict[str, Any], message: st
 
 def test_modes_are_counted_only_where_they_are_known() -> None:
     points = load("ring8").split("test").images
-    sentence = coverage_sentence({"source": "ring8"}, points)
+    sentence = coverage_sentence("ring8", points)
     assert sentence.startswith(" 8 of 8 modes were found")
     one = RING8.images_of(np.repeat(RING8.modes[:1], 9, axis=0))
-    assert coverage_sentence({"source": "ring8"}, one).startswith(" 1 of 8 modes were found")
-    assert coverage_sentence({"source": "elsewhere"}, points) == coverage_sentence({}, points) == ""
+    assert coverage_sentence("ring8", one).startswith(" 1 of 8 modes were found")
+    assert coverage_sentence("elsewhere", points) == coverage_sentence("", points) == ""
