@@ -83,22 +83,30 @@ def test_ctrl_c_says_how_far_it_came_and_the_same_command_goes_on(capsys, monkey
 
 
 @pytest.mark.slow
-def test_real_runs_of_two_methods_by_processes(capsys, folder):
+def test_real_runs_of_a_model_its_student_and_a_gan_by_processes(capsys, folder):
     noise = np.random.default_rng(0)
     (folder / "photos").mkdir()
     for i in range(40):
         pixels = np.clip(noise.normal(60 + 3 * i, 30, (8, 8, 3)), 0, 255).astype(np.uint8)
         Image.fromarray(pixels).save(folder / "photos" / f"{i:02d}.png")
-    words = ["compare", "photos", "--methods", "r3gan,dcgan", "--seeds", "1", "--images", "64"]
+    words = ["compare", "photos", "--methods", "diffusion,consistency,dcgan", "--seeds", "1"]
+    words += ["--images", "64", "--parameters", "20k", "--holdout", "0.25"]
+    words += ["--evaluate-every", "2", "--evaluate-samples", "8", "--bare"]
     words += ["--batch-size", "16", "--n", "24", "--metrics", "fd", "--features", "pixels"]
     assert main([*words, "--threads", "1", "--out", "out"]) == 0, capsys.readouterr().err
     found = json.loads((folder / "out" / "report.json").read_text())
     for one in found["runs"]:
-        assert one["state"] == "done" and one["images"] == 64 and one["nfe"] == 1.0
+        assert one["state"] == "done" and one["health"] is not None, one
         assert one["metrics"]["fd"]["value"] > 0 and one["seconds"] > 0
         assert 0 < one["cpu_seconds"]
+    images = {one["method"]: one["images"] for one in found["runs"]}
+    assert images == {"diffusion": 64, "consistency": 96, "dcgan": 64}
+    assert {one["method"]: one["nfe"] for one in found["runs"][1:]} == {
+        "consistency": 2.0,
+        "dcgan": 1.0,
+    }
     for speed in found["speeds"]["images"].values():
         assert speed["flops"] > 0 and speed["single_ms"] > 0 and speed["batch_ms"] > 0
     assert "<svg" in (folder / "out" / "report.html").read_text()
     assert main([*words, "--threads", "1", "--out", "out"]) == 0  # nothing is repeated
-    assert "2 of them were finished before" in capsys.readouterr().out
+    assert "3 of them were finished before" in capsys.readouterr().out

@@ -177,7 +177,7 @@ def test_an_invalid_method_is_refused(words, pattern):
 
 def test_a_student_learns_from_the_run_of_its_seed_and_costs_what_both_do():
     methods = recipes_of(("diffusion", "consistency", "r3gan"))
-    comparison = replace(COMPARISON, methods=methods, seeds=2, bare=True)
+    comparison = replace(COMPARISON, methods=methods, seeds=2, bare=True, evaluate_every=4)
     executor = FakeExecutor()
     found = run_comparison(comparison, executor=executor)
     assert executor.verbs == ["train", "evaluate"] * 4 + ["distill", "evaluate"] * 2
@@ -186,6 +186,7 @@ def test_a_student_learns_from_the_run_of_its_seed_and_costs_what_both_do():
         assert Path(words[1]).name == f"diffusion-640images-{seed}"
         assert option(words, "--images") == str(IMAGES // 2)  # half of its teacher's
         assert option(words, "--method") == "consistency" and "--bare" in words
+        assert option(words, "--evaluate-every") == "4"
     costs = {one.name: (one.images, one.seconds, one.cpu_seconds) for one in found.runs}
     assert costs["diffusion-640images-0"] == (IMAGES, 10.0, 1.0)
     assert costs["consistency-640images-0"] == (IMAGES + STUDENT_IMAGES, 20.0, 2.0)

@@ -13,7 +13,7 @@ from rich.console import Console
 from tests.report.fake_run import history_of
 
 from undrift.data import ImageSet
-from undrift.errors import DivergedError
+from undrift.errors import DivergedError, UsageError
 from undrift.metrics import Measurements
 from undrift.options.train import TrainOptions
 from undrift.pipelines import Samples
@@ -123,6 +123,14 @@ def test_a_distance_that_cannot_be_had_is_no_failure(
     (event,) = read_events(run.events)
     assert event.text("reason") == "too few images" and "state" not in event and shown == ""
     assert health_note(History.of([event])) == ""
+
+
+def test_too_few_samples_for_a_distance_are_refused_at_once(
+    tmp_path: Path, digits: ImageSet
+) -> None:
+    train, held_out = digits.split("train"), digits.split("validation")
+    with pytest.raises(UsageError, match="^evaluate_samples 3: .* at least 4"):
+        PeriodicEvaluation(RunDirectory(tmp_path), train, held_out, "cpu", 3)
 
 
 def test_healthy_evaluations_are_silent(tmp_path: Path, digits: ImageSet) -> None:

@@ -127,7 +127,8 @@ class Compare(CompareOptions):
     @property
     def distilling(self) -> dict[str, Setting | tuple[str, ...] | None]:
         """The settings that students share with all runs, as fields of `DistillOptions`."""
-        return {name: getattr(self, name) for name in ("batch_size", "bare", "device")}
+        names = ("batch_size", "evaluate_every", "evaluate_samples", "bare", "device")
+        return {name: getattr(self, name) for name in names}
 
     def own(self, run: Run) -> dict[str, Setting | tuple[str, ...] | None]:
         """The settings that all runs share, overridden by those of the method of ``run``."""

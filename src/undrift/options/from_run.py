@@ -9,7 +9,7 @@ import tyro
 
 from undrift.advice import named
 from undrift.errors import UsageError
-from undrift.limits import MOST_BATCH, MOST_TRAINING_STEPS
+from undrift.limits import MOST_BATCH, MOST_SAMPLES, MOST_TRAINING_STEPS
 from undrift.options.options import Options, PathLike, at_least
 from undrift.options.train import TrainOptions, check_threads, seconds
 
@@ -26,6 +26,9 @@ class FromRunOptions(Options):
         learning_rate: peak of the learning-rate schedule.
         seed: random seed.
         checkpoint_every: steps between checkpoints; about every 30 seconds by default.
+        evaluate_every: steps between evaluations: samples against the validation images; the best
+            weights are saved beside the last ones. None makes none.
+        evaluate_samples: samples of each of these evaluations.
         bare: end with the pipeline and a grid: no samples, first metrics and report.
         device: where to train.
         threads: CPU threads; affects bitwise reproducibility, so it is stored.
@@ -40,6 +43,8 @@ class FromRunOptions(Options):
     ] = None
     seed: int = 0
     checkpoint_every: int | None = None
+    evaluate_every: int | None = None
+    evaluate_samples: int = 1000
     bare: bool = False
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
@@ -50,6 +55,8 @@ class FromRunOptions(Options):
         at_least("images", self.images, 1, MOST_TRAINING_STEPS * MOST_BATCH)
         at_least("batch_size", self.batch_size, 1, MOST_BATCH)
         at_least("checkpoint_every", self.checkpoint_every, 1, MOST_TRAINING_STEPS)
+        at_least("evaluate_every", self.evaluate_every, 1, MOST_TRAINING_STEPS)
+        at_least("evaluate_samples", self.evaluate_samples, 1, MOST_SAMPLES)
         at_least("seed", self.seed, 0)
         at_least("threads", self.threads, 1)
         check_threads(self.threads)

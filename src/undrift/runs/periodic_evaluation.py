@@ -23,6 +23,7 @@ from undrift.files.reading import read_json
 from undrift.metrics import Comparison, Images, Measurements, measure, open_spaces, quick_space
 from undrift.metrics.features import FeatureExtractor, require_different
 from undrift.metrics.results import MetricResult
+from undrift.options.options import at_least
 from undrift.pipelines import Pipeline
 from undrift.runs.collapse import Evaluation, State, sentence, states
 from undrift.runs.directory import RunDirectory
@@ -31,6 +32,9 @@ from undrift.schema import from_plain, optional, to_plain
 
 MOST_IMAGES = 10_000
 """Training images that the feature space is fitted on, and validation images, at most."""
+
+FEWEST = 4
+"""Images that an unbiased kernel distance and its interval take on either side."""
 
 SEED = 1
 """Of the samples; the same every time, and not those of the report."""
@@ -151,7 +155,8 @@ class PeriodicEvaluation:
         samples: of one evaluation.
 
     Raises:
-        UsageError: no validation images, or training images that are all the same.
+        UsageError: fewer than `FEWEST` validation images or samples, or training images that are
+            all the same.
     """
 
     def __init__(
@@ -162,12 +167,13 @@ class PeriodicEvaluation:
         device: str,
         samples: int = 1000,
     ) -> None:
-        if len(validation) < 2:
+        if len(validation) < FEWEST:
             raise UsageError(
-                f"{named('evaluate_every')}: there are no validation images to measure against; "
-                "hold some "
-                f"out with {named('holdout')}, or leave it out"
+                f"{named('evaluate_every')}: there are {len(validation)} validation images to "
+                f"measure against, wanted {FEWEST} or more; hold them out with {named('holdout')}, "
+                "or leave it out"
             )
+        at_least("evaluate_samples", samples, FEWEST)
         known = Images(training.images).draw(MOST_IMAGES, 0, _PURPOSE)
         require_different(known.images, f"{named('evaluate_every')}: features")
         self._run = run

@@ -81,6 +81,8 @@ def config_from_run(
             device="cuda" if choose_device(options.device) == "cuda" else "cpu",
             threads=options.threads or torch.get_num_threads(),
             checkpoint_every=options.checkpoint_every,
+            evaluate_every=options.evaluate_every,
+            evaluate_samples=options.evaluate_samples,
         ),
         budget=options.budget,
     )
