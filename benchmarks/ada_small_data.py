@@ -4,8 +4,8 @@
         --discriminator-rate 0.009 --decay 0.5 --images 800000
 
 The same StyleGAN2 recipe is trained twice per seed on the same few images, with its adaptive
-augmentation and without any, and asked on the way what its discriminator makes of images that it
-was not trained on. Wanted: without augmentation the discriminator overfits; with it the mean sign
+augmentation and without any, and measured on the way what its discriminator makes of images that it
+was not trained on. Criteria: without augmentation the discriminator overfits; with it the mean sign
 of the logits of reals stays at its target of 0.6 +- 0.1 over the last half of the run, both of
 those that it is trained on, augmented, which the controller reads, and of held-out ones; and the
 Frechet distance to many more held-out images is smaller.
@@ -40,7 +40,7 @@ from undrift.workflows.preview import resolve_config
 
 TARGET, TOLERANCE = 0.6, 0.1
 SHARE = 0.4
-"""Of the images at hand: held out from training; the discriminator is asked about half of them."""
+"""Of the images at hand: held out from training; the discriminator is measured on half of them."""
 
 LOOK = 250
 """Steps between two looks at what the discriminator makes of held-out images."""
@@ -52,7 +52,7 @@ MARGIN = 6
 """White pixels around a run's samples in the picture."""
 
 SETTINGS = ("arm", "seed", "images", "r1", "generator_rate", "discriminator_rate", "decay")
-"""What of a row was asked for."""
+"""Settings of a row."""
 
 DISTANCES = ("fd", "random_fd")
 """Frechet distances by features learned on the data, and by random ones."""
@@ -143,23 +143,25 @@ def _measured(which: tuple[str, int], work: Path, options: argparse.Namespace) -
         conditional=False,
     )
     config = resolve_config(str(work / "few.npz"), settings)
-    asked = {
+    changes = {
         "model.adapt": 0 if arm == "none" else options.adapt or None,
         "model.penalty.r1": options.r1,
         "model.generator_optimizer.learning_rate": options.generator_rate,
         "model.discriminator_optimizer.learning_rate": options.discriminator_rate,
         "training.learning_rate.decay": options.decay,
     }
-    config = changed(config, {name: value for name, value in asked.items() if value is not None})
+    config = changed(config, {name: value for name, value in changes.items() if value is not None})
     model = config.model
     if not isinstance(model, GANConfig):
         raise SystemExit("the recipe is no GAN")
     path = work / f"{arm}-{seed}.yaml"
     path.write_text(configuration.dump(config))
     undrift.train(config=path, out=run)
-    judge = partial(undrift.evaluate, run, reference=work / "many.npz", split="train", n=options.n)
-    found = judge(metrics=("fd", "coverage")).metrics
-    random = judge(metrics=("fd",), features="random").metrics["fd"]
+    evaluate = partial(
+        undrift.evaluate, run, reference=work / "many.npz", split="train", n=options.n
+    )
+    found = evaluate(metrics=("fd", "coverage")).metrics
+    random = evaluate(metrics=("fd",), features="random").metrics["fd"]
     row = {
         "arm": arm,
         "seed": seed,

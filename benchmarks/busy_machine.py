@@ -31,7 +31,7 @@ DEFAULT = {"GOMP_SPINCOUNT": "300000"}
 
 ALONE, BESIDE = 0.97, 10.0
 LOOP = "import os; parent = os.getppid()\nwhile os.getppid() == parent: pass"
-"""Python that keeps a core busy until the process that asked for it has ended."""
+"""Python that keeps a core busy until the process that started it has ended."""
 
 BATCH, STEPS = 2, 3
 """Images and solver steps of a call that is sampled."""
@@ -106,7 +106,7 @@ def _print(row: dict[str, Any]) -> None:
 
 
 class _Worker:
-    """A process with everything loaded, which measures when it is asked."""
+    """A process with everything loaded, which measures on request."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._input, self._output = cast(IO[str], process.stdin), cast(IO[str], process.stdout)

@@ -1,4 +1,4 @@
-"""Text to image on 1,906 emoji, trained from scratch: are prompts obeyed?
+"""Text to image on 1,906 emoji, trained from scratch: do images follow prompts?
 
     python benchmarks/emoji_text.py data emoji32            # the data, whole compositions held out
     undrift train emoji32 --text --size 32 --holdout 0.1 --budget 45m --out runs/emoji
@@ -9,8 +9,10 @@ The first command copies the emoji without skin tones of ``$UNDRIFT_DATA/emoji``
 ``test/``. The test split holds whole combinations of a colour with a thing and of a person with an
 activity, whose parts are in other captions. ``measure`` draws from captions with guidance 4
 and looks each image's caption up among 100 (`undrift.metrics.retrieval`), with an image-text model
-of the training pairs; real pairs and chance stand beside it. ``picture`` draws one image of each of
-`SHOWN`, the first half training captions, the second held-out ones.
+of the training pairs; real pairs and chance stand beside it. The images of one caption are not
+independent: where there are several of each, the interval is of a bootstrap over captions. All goes
+into ``results/emoji-text.json``, or that of another ``--name``. ``picture`` draws one image of each
+of `SHOWN`, the first half training captions, the second held-out ones.
 """
 
 from __future__ import annotations
@@ -21,14 +23,17 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from record import conditions, write
 
 from undrift.data import ImageSet, load
 from undrift.data.channels import WHITE, narrowed
 from undrift.metrics.retrieval import ImageTextModel, fit_image_text, retrieval
+from undrift.metrics.wilson import wilson_interval
 from undrift.pipelines import Pipeline
 from undrift.runs.directory import RunDirectory
 
@@ -62,6 +67,9 @@ COLUMNS, ZOOM, LINE = 6, 3, 18
 OFFERED, GUIDANCE, EACH = 100, 4.0, 8
 """Captions offered, guidance scale, and images per held-out caption."""
 
+RESAMPLED = 10_000
+"""Bootstrap samples of the captions."""
+
 
 def make_data(out: Path) -> None:
     """Write ``out/train`` and ``out/test``."""
@@ -91,18 +99,20 @@ def pairs(data: ImageSet) -> tuple[NDArray[np.uint8], list[str]]:
     return narrowed(data.take(rows), 3, WHITE), [captions[row] for row in rows]
 
 
-def measure(source: Path, run: Path) -> None:
-    """Print retrieval of drawn and of real images, on training and on held-out captions."""
+def measure(source: Path, run: Path, name: str) -> None:
+    """Retrieval of drawn and of real images, on training and on held-out captions."""
     data = load(source, size=32, holdout=0.1)
     images, captions = pairs(data.split("train"))
-    judge = fit_image_text(images, captions, steps=1000)
+    model = fit_image_text(images, captions, steps=1000)
     pipeline = Pipeline.from_pretrained(RunDirectory(run).pipeline)
     chosen = np.random.default_rng(0).permutation(len(captions))[:OFFERED]
     known = [captions[i] for i in chosen]
-    show("training captions", judge, pipeline, images[chosen], known, known, 1)
+    result = conditions()
+    result["training captions"] = rows(model, pipeline, images[chosen], known, known, 1)
     real, held_out = pairs(data.split("test"))
     offered = [*held_out, *known[: OFFERED - len(held_out)]]
-    show("held-out compositions", judge, pipeline, real, held_out, offered, EACH)
+    result["held-out compositions"] = rows(model, pipeline, real, held_out, offered, EACH)
+    write(name, result)
 
 
 def draw_picture(run: Path, out: Path) -> None:
@@ -124,27 +134,61 @@ def draw_picture(run: Path, out: Path) -> None:
     sheet.save(out)
 
 
-def show(
-    what: str,
-    judge: ImageTextModel,
+def rows(
+    model: ImageTextModel,
     pipeline: Pipeline,
     real: NDArray[np.uint8],
     captions: Sequence[str],
     offered: Sequence[str],
     each: int,
-) -> None:
-    """Print a row for drawn and one for real images."""
+) -> dict[str, Any]:
+    """Top 1 and top 5 of drawn images, ``each`` of every caption, and of real ones."""
     prompts = list(captions) * each
     samples = pipeline(len(prompts), prompts=prompts, guidance=GUIDANCE, seed=0)
     drawn = narrowed(samples.images, 3, WHITE)
-    for name, shown, own in (("drawn", drawn, prompts), ("real", real, list(captions))):
+    found: dict[str, Any] = {"captions": list(captions), "offered": len(offered)}
+    for kind, images in (("drawn", drawn), ("real", real)):
         for k in (1, 5):
-            found = retrieval(judge, shown, own, offered, k)
-            print(
-                f"{what:<22} {name:<6} top-{k} of {found.offered}: {found.value:.0%} "
-                f"({found.low:.0%} to {found.high:.0%}), chance {found.chance:.0%}, "
-                f"{found.images} images"
-            )
+            row = {"images": len(images), "chance": k / len(offered)}
+            row |= share(model, images, captions, offered, k)
+            found[f"{kind} top-{k}"] = row
+            print(kind, k, row["value"], row["low"], row["high"], flush=True)
+    return found
+
+
+def share(
+    model: ImageTextModel,
+    images: NDArray[np.uint8],
+    captions: Sequence[str],
+    offered: Sequence[str],
+    k: int,
+) -> dict[str, Any]:
+    """Share of hits with a 95 % interval, and that of each caption; image i is of caption i mod K.
+
+    Wilson's interval of one image for each caption, else of a bootstrap over captions.
+    """
+    count = len(captions)
+    shares = np.array(
+        [
+            retrieval(
+                *(model, images[i::count], [caption] * (len(images) // count), offered, k)
+            ).value
+            for i, caption in enumerate(captions)
+        ]
+    )
+    if len(images) == count:
+        low, high = wilson_interval(float(shares.sum()), count)
+    else:
+        low, high = bootstrap(shares)
+    value = float(shares.mean())
+    return {"value": value, "low": low, "high": high, "of_each_caption": shares.tolist()}
+
+
+def bootstrap(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95 % interval of the mean, by resampling ``values``."""
+    chosen = np.random.default_rng(0).integers(0, len(values), (RESAMPLED, len(values)))
+    low, high = np.percentile(values[chosen].mean(1), (2.5, 97.5))
+    return float(low), float(high)
 
 
 def main() -> None:
@@ -156,16 +200,17 @@ def main() -> None:
     measured = commands.add_parser("measure")
     measured.add_argument("source", type=Path)
     measured.add_argument("run", type=Path)
+    measured.add_argument("--name", default="emoji-text", help="of the result")
     drawn = commands.add_parser("picture")
     drawn.add_argument("run", type=Path)
     drawn.add_argument("out", type=Path)
-    asked = parser.parse_args()
-    if asked.command == "data":
-        make_data(asked.out)
-    elif asked.command == "picture":
-        draw_picture(asked.run, asked.out)
+    given = parser.parse_args()
+    if given.command == "data":
+        make_data(given.out)
+    elif given.command == "picture":
+        draw_picture(given.run, given.out)
     else:
-        measure(asked.source, asked.run)
+        measure(given.source, given.run, given.name)
 
 
 if __name__ == "__main__":

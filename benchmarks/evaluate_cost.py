@@ -38,15 +38,15 @@ def main() -> None:
     parser.add_argument("--out", help="JSON to write; default benchmarks/results/")
     options = parser.parse_args()
     warn_if_busy()
-    asked = [options.run, "--n", str(options.n), "--steps", str(options.steps)]
-    asked += ["--threads", str(options.threads)]
+    flags = [options.run, "--n", str(options.n), "--steps", str(options.steps)]
+    flags += ["--threads", str(options.threads)]
     with tempfile.TemporaryDirectory() as folder:
         cache, out = Path(folder) / "cache", Path(folder) / "out.json"
-        evaluate(cache, *asked, "--features", "pixels", "--metrics", "fd")
+        evaluate(cache, *flags, "--features", "pixels", "--metrics", "fd")
         for kept in (cache / "features").glob("*"):
             kept.unlink()
         began = time.perf_counter()
-        evaluate(cache, *asked, "--features", options.features, "--out", str(out))
+        evaluate(cache, *flags, "--features", options.features, "--out", str(out))
         seconds = time.perf_counter() - began
         found = json.loads(out.read_text())
     # of all children the largest, in KiB: the second process, which does more

@@ -102,7 +102,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--set", nargs="*", action="extend", default=[], metavar="NAME=VALUE", help="YAML values"
     )
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--budget", default="20m", help="that the recipe is told of")
+    parser.add_argument("--budget", default="20m", help="that the recipe is made for")
     parser.add_argument("--looks", type=int, default=2)
     parser.add_argument("-n", type=int, default=2000, help="samples")
     parser.add_argument("--data", help="folder with fashion_mnist; default $UNDRIFT_DATA")
@@ -128,10 +128,10 @@ def training_images(options: argparse.Namespace, folder: Path) -> str:
 
 def setting(options: argparse.Namespace, source: str) -> RunConfig:
     """The recipe for so many images, changed as ``--set`` says."""
-    asked = TrainOptions(
+    requested = TrainOptions(
         method=options.method, batch_size=options.batch, seed=options.seed, budget=options.budget
     )
-    config = resolve(source, asked, _images(source), device="cpu")
+    config = resolve(source, requested, _images(source), device="cpu")
     steps = options.images // config.training.batch_size
     config = replace(config, budget=None, training=replace(config.training, steps=steps))
     named = (change.partition("=") for change in options.set)

@@ -222,18 +222,18 @@ def main() -> int:
     action.add_argument("--check", metavar="FILE", type=Path, help="compare with those of FILE")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--most", type=int, default=20, help="differences to print of each part")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     stored: dict[str, Any] = {}
-    file = asked.check or asked.write
-    if asked.check or file.exists():
+    file = options.check or options.write
+    if options.check or file.exists():
         stored = json.loads(file.read_text())
     bad = 0
-    for name in asked.only:
+    for name in options.only:
         with tempfile.TemporaryDirectory(prefix="undrift-golden-") as folder:
             os.environ["UNDRIFT_CACHE"] = str(Path(folder) / "cache")
             found = json.loads(json.dumps(PARTS[name](Path(folder))))
-        if asked.write:
+        if options.write:
             stored[name] = found
             stored["about"] = {**conditions(), "machine": expectation.machine()}
             file.write_text(json.dumps(stored, indent=1) + "\n")
@@ -242,7 +242,7 @@ def main() -> int:
         lines = differences(found, stored.get(name, {}))
         bad += bool(lines)
         print(f"{name}: {len(found)} results, {len(lines)} differences", flush=True)
-        for line in lines[: asked.most]:
+        for line in lines[: options.most]:
             print(f"  {line}", flush=True)
     return 1 if bad else 0
 

@@ -4,8 +4,8 @@
     python benchmarks/images_needed.py fit
 
 ``measure`` trains the default recipe on several data sets and sizes, for 2,500, 10,000, ... images
-seen, each a run of its own with its whole learning-rate schedule. Its samples are judged as
-`undrift train` judges them (`undrift.report.sensitivity`): "early" while they are no
+seen, each a run of its own with its whole learning-rate schedule. Its samples are measured as
+`undrift train` does (`undrift.report.sensitivity`): "early" while they are no
 better than grossly corrupted real images, "learning" while they are no better than real images with
 visible noise or do not show their classes, "learned" afterwards. A set ends when its samples are
 good, that is learned and with a Frechet distance of at most twice that of real images, or at its
@@ -158,7 +158,7 @@ def _options() -> argparse.Namespace:
 
 
 def measure(options: argparse.Namespace) -> None:
-    """Train and judge what has not been, until the time is up."""
+    """Train and measure what has not been, until the time is up."""
     if options.work is None:
         raise SystemExit("measure needs --work FOLDER for data and runs")
     options.work.mkdir(parents=True, exist_ok=True)
@@ -181,7 +181,7 @@ def measure(options: argparse.Namespace) -> None:
             print(
                 f"{name}: {length:,} images seen, {row['state']}, "
                 f"FD {row['fd_ratio']:.2f} times that of real images; "
-                f"{row['seconds']:.0f} s to train, {row['judging_seconds']:.0f} s to judge",
+                f"{row['seconds']:.0f} s to train, {row['judging_seconds']:.0f} s to measure",
                 flush=True,
             )
 
@@ -203,7 +203,7 @@ def is_good(row: dict[str, Any]) -> bool:
 
 
 def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, Any]:
-    """Train a new model on ``length`` images and judge its samples."""
+    """Train a new model on ``length`` images and measure its samples."""
     source = _prepared(name, options)
     began = time.monotonic()
     data = undrift.data.load(source, holdout=HELD_OUT)
@@ -230,7 +230,7 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
         "validation",
     )
     evaluation = to_plain(with_sensitivity(measure_metrics(comparison, METRICS), comparison))
-    judged = with_samples(Verdict("learned", ""), evaluation)
+    reported = with_samples(Verdict("learned", ""), evaluation)
     measured = {
         metric: {part: record[part] for part in ("value", "low", "high", "floor")}
         for metric, record in evaluation["metrics"].items()
@@ -245,8 +245,8 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
         "images": len(training),
         "dimensions": round(effective_dimensions(training.images), 2),
         "seen": plan.steps * plan.batch_size,
-        "state": judged.state,
-        "sentence": judged.sentence,
+        "state": reported.state,
+        "sentence": reported.sentence,
         "fd_ratio": fd["value"] / fd["floor"],
         "metrics": measured,
         "samples": options.samples,

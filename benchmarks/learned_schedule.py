@@ -103,9 +103,9 @@ def _tune(model: Path, work: Path, options: argparse.Namespace) -> dict[str, Any
     return json.loads(found.read_text())
 
 
-def _drawn(pipeline: DiffusionPipeline, options: argparse.Namespace, **asked: Any) -> np.ndarray:
+def _drawn(pipeline: DiffusionPipeline, options: argparse.Namespace, **settings: Any) -> np.ndarray:
     """Images as rows of levels, float64."""
-    made = pipeline(options.images, seed=options.seed, **asked)
+    made = pipeline(options.images, seed=options.seed, **settings)
     return made.images.reshape(options.images, -1).astype(float)
 
 
@@ -119,8 +119,8 @@ def _difference(
 ) -> dict[str, Any]:
     """Mean over images of the root mean square difference from the fine solution, in levels."""
 
-    def levels(**asked: Any) -> np.ndarray:
-        return np.sqrt(((_drawn(pipeline, options, **asked) - fine) ** 2).mean(1))
+    def levels(**settings: Any) -> np.ndarray:
+        return np.sqrt(((_drawn(pipeline, options, **settings) - fine) ** 2).mean(1))
 
     learned, fixed = levels(steps=steps), levels(steps=steps, sampler=sampler, grid=grid)
     rows = np.random.default_rng(steps).integers(0, len(fine), (_RESAMPLES, len(fine)))

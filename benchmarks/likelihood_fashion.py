@@ -47,19 +47,19 @@ def main() -> None:
     parser.add_argument("--fit-steps", type=int, default=200)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--out")
-    asked = parser.parse_args()
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
+    options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     warn_if_busy()
-    run = asked.run
+    run = options.run
     if run is None:
-        run = str(train(asked))
-    images = open_images(open_target(run), asked.data, "test", asked.n, None, 0)
-    rows = baselines(asked, images)
-    common: dict[str, Any] = {"split": "test", "seed": 0, "points": asked.points}
-    whole = scored(run, asked, method="elbo", n=asked.n, **common)
+        run = str(train(options))
+    images = open_images(open_target(run), options.data, "test", options.n, None, 0)
+    rows = baselines(options, images)
+    common: dict[str, Any] = {"split": "test", "seed": 0, "points": options.points}
+    whole = scored(run, options, method="elbo", n=options.n, **common)
     rows["bound"] = whole["methods"]["elbo"]
-    fewer = scored(run, asked, method="both", n=min(asked.ode_n, asked.n), **common)
+    fewer = scored(run, options, method="both", n=min(options.ode_n, options.n), **common)
     rows["ode"] = fewer["methods"]["ode"]
     best = min(row["low"] for name, row in rows.items() if name not in ("bound", "ode"))
     path = write(
@@ -72,7 +72,7 @@ def main() -> None:
             "gap": fewer["gap"],
             "beats_baselines": rows["bound"]["high"] < best,
         },
-        asked.out,
+        options.out,
     )
     for name, row in rows.items():
         print(f"{name:26} {row['bits_per_dim']:.4f}  +- {row['standard_error']:.4f} bits/dim")
@@ -81,30 +81,30 @@ def main() -> None:
     print(f"wrote {path}")
 
 
-def train(asked: argparse.Namespace) -> Path:
+def train(options: argparse.Namespace) -> Path:
     made = undrift.train(
-        asked.data,
+        options.data,
         recipe="likelihood",
-        budget=asked.budget,
-        out=asked.out_run,
-        threads=asked.threads,
+        budget=options.budget,
+        out=options.out_run,
+        threads=options.threads,
     )
     return made.directory
 
 
-def scored(run: str, asked: argparse.Namespace, **settings: Any) -> dict[str, Any]:
+def scored(run: str, options: argparse.Namespace, **settings: Any) -> dict[str, Any]:
     """What `undrift.bits_per_dim` finds, with images per second beside."""
-    found = to_plain(undrift.bits_per_dim(run, asked.data, **settings))
+    found = to_plain(undrift.bits_per_dim(run, options.data, **settings))
     for record in found["methods"].values():
         record["images_per_second"] = round(record["n"] / record["seconds"], 2)
-        told = f"{record['images_per_second']} images/s"
-        print(f"{record['protocol']}: {record['bits_per_dim']:.4f}, {told}", flush=True)
+        words = f"{record['images_per_second']} images/s"
+        print(f"{record['protocol']}: {record['bits_per_dim']:.4f}, {words}", flush=True)
     return found
 
 
-def baselines(asked: argparse.Namespace, images: ScoredImages) -> dict[str, dict[str, Any]]:
+def baselines(options: argparse.Namespace, images: ScoredImages) -> dict[str, dict[str, Any]]:
     """Bits per dimension of the scored images under each model without a network."""
-    data = undrift.data.load(asked.data)
+    data = undrift.data.load(options.data)
     grid = ValueGrid(images.value_levels)
     training, validation, test = (data.split(name) for name in ("train", "validation", "test"))
     seen, smoothing = (level_rows(grid, part.images) for part in (training, validation))
@@ -122,13 +122,13 @@ def baselines(asked: argparse.Namespace, images: ScoredImages) -> dict[str, dict
         rows["histogram given the label"] = entry(found, held_out, f"pseudo-count {pseudo}")
     ends = grid.edges[0][1:]
     for name, components in (("discretised logistic", 1), ("mixture", 5)):
-        fitted = fit_logistics(counts, grid.values, ends, components, asked.fit_steps)
+        fitted = fit_logistics(counts, grid.values, ends, components, options.fit_steps)
         table, share = widened(fitted, smoothing)
-        told = (
-            f"{components} discretised logistics per pixel, {asked.fit_steps} steps of Adam beside "
-            f"a uniform share of {FIT_SHARE}, of {share} when scored"
+        words = (
+            f"{components} discretised logistics per pixel, {options.fit_steps} steps of Adam "
+            f"beside a uniform share of {FIT_SHARE}, of {share} when scored"
         )
-        rows[name] = entry(log_likelihood(table, held_out), held_out, told)
+        rows[name] = entry(log_likelihood(table, held_out), held_out, words)
     for name, row in rows.items():
         print(f"{name}: {row['bits_per_dim']:.4f}", flush=True)
     print(f"baselines fitted in {time.perf_counter() - began:.0f} s", flush=True)

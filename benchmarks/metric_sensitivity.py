@@ -1,4 +1,4 @@
-"""What each metric says of known faults: Fashion-MNIST's test images, damaged in known ways.
+"""What each metric says of known faults: Fashion-MNIST's test images, with known corruptions.
 
     python benchmarks/metric_sensitivity.py --good RUN --weak RUN
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from record import conditions, write
+from record import conditions, rounded, write
 
 import undrift
 from undrift.data import ImageSet, load
@@ -46,22 +46,16 @@ def segmenter(path: Path, images: ImageSet) -> Segmenter:
     return model
 
 
-def told(found: Overlap) -> dict[str, Any]:
+def iou(found: Overlap) -> dict[str, Any]:
     """Mean IoU with its interval, and that of each class."""
-    mean = found.mean
-    return {
-        "iou": round(mean.value, 4),
-        "low": round(mean.low, 4),
-        "high": round(mean.high, 4),
-        "classes": [round(one, 4) for one in found.classes],
-    }
+    return rounded(found.mean, "iou") | {"classes": [round(one, 4) for one in found.classes]}
 
 
 def both(model: Segmenter, images: np.ndarray, masks: np.ndarray) -> dict[str, Any]:
     """Overlap with the images' own masks, and with the mask of another image drawn at random."""
     others = masks[derangement(len(masks), 0, "shuffled maps").numpy()]
     shuffled = overlap(model, images, others).mean
-    return told(overlap(model, images, masks)) | {"other_masks": round(shuffled.value, 4)}
+    return iou(overlap(model, images, masks)) | {"other_masks": round(shuffled.value, 4)}
 
 
 def measured(

@@ -14,7 +14,7 @@ Four arms, each trained and sampled in a process of its own, taking turns seed b
 - ``azula-tuned``: the same given our decay and EMA, with a learning rate to match.
 - ``diffusers``: its course recipe, DPMSolverMultistepScheduler in 50 steps; same clock as azula.
 
-All samples are judged by ``undrift.metrics.measure``: 64 features of a small classifier
+All samples are measured by ``undrift.metrics.measure``: 64 features of a small classifier
 trained on the training half; Frechet distance, label accuracy and coverage against the held-out
 half; copies by nearest training image. ``floor`` is the same with real training images in place of
 samples. Needs ``benchmarks/setup_peers.sh`` once.
@@ -51,14 +51,14 @@ SAMPLING = {
 }
 """Flags of ``undrift sample`` by the name that their row gets."""
 
-JUDGED = ("fd", "label_accuracy", "coverage", "memorization")
+MEASURED = ("fd", "label_accuracy", "coverage", "memorization")
 
 COUNT = {"digits": 1000, "fashion": 2000}
 TARGET = {"digits": 0.15, "fashion": 0.18}
 
 
 def main() -> None:
-    """Run the arms, judge their samples, print a table, write a JSON."""
+    """Run the arms, measure their samples, print a table, write a JSON."""
     options = _options()
     warn_if_busy()
     torch.set_num_threads(options.threads)
@@ -173,20 +173,20 @@ def _judge(samples: Path, training: Half, held_out: Half) -> dict[str, Any]:
     extractor, classifier = open_spaces(seen)
     names = tuple(str(k) for k in range(int(seen.labels.max()) + 1))
     comparison = Comparison(images, real, seen, extractor, classifier, names, 0, "test")
-    found = measure(comparison, JUDGED)
+    found = measure(comparison, MEASURED)
     measured = found.metrics
     count = min(len(seen), len(images))
     trained = Images(seen.images[:count], None if seen.labels is None else seen.labels[:count])
     floors = {
         name: one.value
-        for name, one in measure(replace(comparison, samples=trained), JUDGED).metrics.items()
+        for name, one in measure(replace(comparison, samples=trained), MEASURED).metrics.items()
     } | {"memorization": measured["memorization"].floor}  # training images are copies
     return {
         "protocol": found.protocol,
         "metrics": {
             name: {key: getattr(measured[name], key) for key in ("value", "low", "high")}
             | {"floor": floors[name]}
-            for name in JUDGED
+            for name in MEASURED
         },
     }
 
@@ -197,7 +197,7 @@ def summarise(runs: list[dict[str, Any]]) -> dict[str, Any]:
     for arm in dict.fromkeys(run["arm"] for run in runs):
         mine = [run for run in runs if run["arm"] == arm]
         row: dict[str, Any] = {"seeds": [run["seed"] for run in mine]}
-        for name in JUDGED:
+        for name in MEASURED:
             row[name] = _median(run["metrics"][name]["value"] for run in mine)
             row[f"{name}_floor"] = _median(run["metrics"][name]["floor"] for run in mine)
             row[f"{name}_all"] = [round(run["metrics"][name]["value"], 4) for run in mine]

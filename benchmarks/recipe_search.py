@@ -94,13 +94,16 @@ def main() -> None:
     data = undrift.data.load(
         path, holdout=held / len(found), **({} if size is None else {"size": size})
     )
-    judge = Judge(data)
+    evaluator = Evaluator(data)
     for seed in given.seeds:
         for peer in given.peer:
-            keep({**facts(given, peer, seed), **of_peer(peer, data, seed, judge, given)}, given.out)
+            keep(
+                {**facts(given, peer, seed), **of_peer(peer, data, seed, evaluator, given)},
+                given.out,
+            )
         for words in given.trial or ([] if given.peer else [""]):
             config = changed(resolve(path, settings, data, device="cpu"), words, seed)
-            keep({**facts(given, words, seed), **tried(config, data, judge, given)}, given.out)
+            keep({**facts(given, words, seed), **tried(config, data, evaluator, given)}, given.out)
 
 
 def facts(given: argparse.Namespace, trial: str, seed: int) -> dict[str, Any]:
@@ -121,7 +124,7 @@ def budget(given: argparse.Namespace) -> float:
 
 
 def of_peer(
-    peer: str, data: ImageSet, seed: int, judge: Judge, given: argparse.Namespace
+    peer: str, data: ImageSet, seed: int, evaluator: Evaluator, given: argparse.Namespace
 ) -> dict[str, Any]:
     """Train and measure the recipe of another library, in a process of its own."""
     train = data.split("train")
@@ -144,7 +147,7 @@ def of_peer(
         "peer": cost["peer"],
         **{name: cost[name] for name in ("parameters", "steps", "images", "seconds", "nfe")},
         "picture": picture(images.images, given),
-        "metrics": {"": judge(images)},
+        "metrics": {"": evaluator(images)},
     }
 
 
@@ -171,7 +174,7 @@ def line(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-class Judge:
+class Evaluator:
     """Held-out images and the spaces that samples are measured in."""
 
     def __init__(self, data: ImageSet) -> None:
@@ -253,7 +256,7 @@ def changed(config: RunConfig, words: str, seed: int) -> RunConfig:
 
 
 def tried(
-    config: RunConfig, data: ImageSet, judge: Judge, given: argparse.Namespace
+    config: RunConfig, data: ImageSet, evaluator: Evaluator, given: argparse.Namespace
 ) -> dict[str, Any]:
     """Train, sample and measure one configuration."""
     train = data.split("train")
@@ -278,14 +281,14 @@ def tried(
     drawing = -time.thread_time()
     drawn = pipeline(given.n, seed=1)
     drawing += time.thread_time()
-    metrics = {"": judge(images_of(drawn))}
+    metrics = {"": evaluator(images_of(drawn))}
     for words in given.sampling:
         settings = {k: int(v) if k == "steps" else float(v) for k, v in pairs(words)}
         spec = dataclasses.replace(config.model.spec, **settings)
         model = dataclasses.replace(config.model, spec=spec)
         other = build_learner(dataclasses.replace(config, model=model, training=plan))
         again = other.pipeline(trainer.ema.weights(plan.ema[0]))(given.n, seed=1)
-        metrics[words] = judge(images_of(again))
+        metrics[words] = evaluator(images_of(again))
     return {
         "parameters": sum(p.numel() for p in learner.networks.parameters()),
         "batch": plan.batch_size,

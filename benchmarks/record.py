@@ -8,9 +8,13 @@ import platform
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from undrift.metrics.estimate import Estimate
+from undrift.runs.training_facts import training_facts
 
 RESULTS = Path(__file__).parent / "results"
 PACKAGES = ("undrift", "torch", "numpy", "azula", "diffusers")
@@ -37,6 +41,31 @@ def write(name: str, content: dict[str, Any], out: str | None = None) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n")
     return path
+
+
+def trained(run: Path, train: Callable[[], object]) -> dict[str, float | None]:
+    """Train ``run`` unless it is finished, and return what it cost.
+
+    ``seconds`` are of wall clock, by the run's own events, over all processes that worked on it;
+    ``processor_seconds`` of this process, None where another one worked on it.
+    """
+    begun, before = run.exists(), time.process_time()
+    if not (run / "pipeline").exists():
+        train()
+    spent = time.process_time() - before
+    return {
+        "processor_seconds": None if begun else round(spent, 1),
+        "seconds": round(training_facts(run).seconds, 1),
+    }
+
+
+def rounded(found: Estimate, value: str = "value") -> dict[str, float]:
+    """An estimate and its interval, to four digits; ``value`` names the estimate."""
+    return {
+        value: round(found.value, 4),
+        "low": round(found.low, 4),
+        "high": round(found.high, 4),
+    }
 
 
 def warn_if_busy() -> None:

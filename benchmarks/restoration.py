@@ -69,7 +69,7 @@ def main() -> None:
                     threads=1,
                 )
         bench = Bench(given, task)
-        for name, restore in bench.ways().items():
+        for name, restore in bench.methods().items():
             if f"{task} {name}" not in rows:
                 rows[f"{task} {name}"] = bench.row(restore)
                 path.write_text(json.dumps(rows, indent=1))
@@ -81,7 +81,7 @@ MAPS = {"lowres": f"lowres:{FACTOR}", "masked": "masked"}
 
 
 class Bench:
-    """Test images of one task, and the ways to restore them."""
+    """Test images of one task, and the methods to restore them."""
 
     def __init__(self, given: argparse.Namespace, task: str) -> None:
         whole = undrift.data.load(given.data)
@@ -102,18 +102,18 @@ class Bench:
         means = [self.seen.images[self.seen.labels == label].mean(0) for label in range(10)]
         self.means = np.stack(means).round().astype(np.uint8)
 
-    def ways(self) -> dict[str, Restore]:
+    def methods(self) -> dict[str, Restore]:
         """Each way by its name."""
-        ways: dict[str, Restore] = {
+        methods: dict[str, Restore] = {
             "bicubic": self._bicubic,
             "mean of the class": self._mean,
             "trained": self._by_map,
         }
         for rule in self.given.rules:
-            ways[rule] = self._without(rule)
+            methods[rule] = self._without(rule)
         if self.task == "masked":
-            del ways["bicubic"]
-        return ways
+            del methods["bicubic"]
+        return methods
 
     def row(self, restore: Restore) -> dict[str, Any]:
         """What is measured of one way."""

@@ -1,10 +1,10 @@
-"""Rotated digits: does the angle that is asked for appear, also between those of the training data.
+"""Rotated digits: does the requested angle appear, also between those of the training data.
 
     python benchmarks/rotated_digits.py $UNDRIFT_DATA/mnist --budget 20m --out rotated
 
 Handwritten 2, 3, 4, 5 and 7 are turned by known angles and shrunk to 16x16; no training image has
 an angle in `GAP`. A regressor trained on other turned digits reads the angle from images, and its
-mean error on samples is compared with that on real ones. Wanted: at most 1.5 times as large,
+mean error on samples is compared with that on real ones. Criterion: at most 1.5 times as large,
 held-out angles included.
 """
 
@@ -96,11 +96,11 @@ def main() -> None:
     parser.add_argument("--budget", default="20m", help="of the training")
     parser.add_argument("--out", type=Path, required=True, help="a new folder")
     parser.add_argument("-n", type=int, default=600, help="samples for each guidance")
-    asked = parser.parse_args()
-    asked.out.mkdir(parents=True)
-    data = undrift.data.load(asked.data).split("train")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True)
+    data = undrift.data.load(options.data).split("train")
     if data.labels is None:
-        raise SystemExit(f"{asked.data}: wanted digits with their labels")
+        raise SystemExit(f"{options.data}: wanted digits with their labels")
     rows = np.flatnonzero(np.isin(data.labels, DIGITS))
     digits, labels = data.take(rows)[..., 0], data.labels[rows]
     random = np.random.default_rng(0)
@@ -112,22 +112,22 @@ def main() -> None:
     again = random.uniform(-LARGEST, LARGEST, len(rows))[seen]
     again = again[(again < GAP[0]) | (again > GAP[1])]
     kept = slice(0, len(again))
-    path = asked.out / "rotated.npz"
+    path = options.out / "rotated.npz"
     np.savez(path, images=turned(digits[kept], again), labels=labels[kept], angle=again)
     run = undrift.train(
         path,
         numbers=("angle",),
-        budget=asked.budget,
+        budget=options.budget,
         bare=True,
-        out=asked.out / "run",
+        out=options.out / "run",
         progress=True,
     )
     pipeline = undrift.Pipeline.from_pretrained(run.pipeline)
-    wanted = random.uniform(1 - LARGEST, LARGEST - 1, asked.n)
+    wanted = random.uniform(1 - LARGEST, LARGEST - 1, options.n)
     result: dict[str, Any] = {"real": errors(network, real[unseen], angles[unseen])}
     for guidance in (1.0, 1.5, 2.0):
         drawn = pipeline(
-            asked.n, labels="all", numbers={"angle": wanted.tolist()}, guidance=guidance
+            options.n, labels="all", numbers={"angle": wanted.tolist()}, guidance=guidance
         )
         result[f"guidance {guidance:g}"] = errors(network, drawn.images, wanted)
     trained = load_config(run.directory / "config.yaml").training

@@ -78,7 +78,7 @@ SOURCES = {"digits": ("digits", 200_000, 5000), "fashion": ("fashion_mnist", 500
 
 
 @dataclass(frozen=True)
-class Judge:
+class Evaluator:
     """What samples are measured beside."""
 
     real: Images
@@ -87,8 +87,8 @@ class Judge:
     spaces: tuple[Any, Any]
 
     @staticmethod
-    def of(data: ImageSet) -> Judge:
-        """The judge of a data set."""
+    def of(data: ImageSet) -> Evaluator:
+        """The evaluator of a data set."""
         train, test = data.split("train"), data.split("test")
         rows = np.linspace(0, len(train) - 1, min(len(train), 10_000)).astype(int)
         seen = Images(train.take(rows), np.asarray(train.labels)[rows])
@@ -96,7 +96,7 @@ class Judge:
         torch.manual_seed(0)
         spaces = open_spaces(seen, quick_space(seen), device="cpu")
         real, training = (seen, None) if held is None else (held, seen)
-        return Judge(real, training, data.class_names, spaces)
+        return Evaluator(real, training, data.class_names, spaces)
 
     def __call__(self, pipeline: Pipeline, n: int, steps: int, scale: float) -> dict[str, Any]:
         given = {} if scale == 1 else {"guidance": scale}
@@ -129,7 +129,7 @@ def main() -> None:
     images, n = given.images or images, given.n or n
     out = given.out or RESULTS / f"students-{given.data}.json"
     rows = json.loads(out.read_text())["rows"] if out.exists() else []
-    judge = None
+    evaluator = None
     for seed in given.seeds:
         for arm in given.arms:
             run = given.work / given.data / f"{arm}-{seed}"
@@ -137,10 +137,10 @@ def main() -> None:
             for key in wanted(arm, seed, "guided" in given.arms):
                 if any(key.items() <= row.items() for row in rows):
                     continue
-                judge = judge or Judge.of(undrift.data.load(source))
+                evaluator = evaluator or Evaluator.of(undrift.data.load(source))
                 count = n if key["guidance"] == 1 and arm != "guided" else given.guided_n
                 pipeline = undrift.load(run)
-                row = judge(pipeline, count, key["steps"], key["guidance"])
+                row = evaluator(pipeline, count, key["steps"], key["guidance"])
                 rows.append(key | run_cost(run) | row)
                 print(json.dumps(rows[-1]), flush=True)
                 if arm == "teacher" and key["guidance"] == 1:
