@@ -53,6 +53,8 @@ def test_a_student_is_a_run_like_any_other(folder, capsys):
     assert "1 network evaluations each" in capsys.readouterr().out
     assert np.load("drawn.npz")["images"].shape == (4, 8, 8, 1)
     assert main(["runs", "show", "s"]) == 0
+    shown = capsys.readouterr().out
+    assert "validation (ema)" in shown and "condition gap of labels (ema)" in shown
     assert main(["train", "s"]) == 0
     said = capsys.readouterr().out
     assert "finished; nothing to do" in said and "pipeline  s/pipeline" in said

@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from tests.report import fake_run
 
-from undrift.report.curves import gap_figure
+from undrift.report.curves import gap_figure, loss_figure
 from undrift.report.history import History
 from undrift.report.page import write_report
+from undrift.report.verdict import student_verdict
 from undrift.runs.events import read_events
 
 
@@ -51,6 +52,35 @@ def test_each_kind_is_judged_by_its_last_validation_of_the_averaged_weights() ->
 def test_a_run_without_conditions_has_no_panel() -> None:
     history = fake_run.history_of([validation(1), validation(2)])
     assert gap_figure(history) is None and history.gap_sentences == []
+
+
+def test_a_student_is_judged_by_its_loss_or_its_samples() -> None:
+    """Its validations have no noise levels, and its condition gaps one."""
+    events = [validation(step, text=0.5 / step) for step in (1, 2)]
+    for event in events:
+        del event["losses"], event["log_snr"]
+    history = fake_run.history_of(events)
+    assert [one.loss for one in history.students] == [1.0, 1.0] and history.main == ()
+    assert "the held-out loss changes by +25.0%" in history.gap_sentences[0]
+    gaps, losses = gap_figure(history), loss_figure(history)
+    assert gaps is not None and "text" in gaps and "by noise level" not in gaps
+    assert losses is not None and "Validation loss" in losses and "no validation" not in losses
+    assert "was 1;" in student_verdict(history.students[-1]).sentence
+    rival = {"event": "validation", "step": 3, "images": 9, "weights": "ema"}
+    history = fake_run.history_of([rival | {"sample_distance": 0.25}])
+    assert history.gan_validations == () and gap_figure(history) is None
+    losses = loss_figure(history)
+    assert losses is not None and "Kernel distance of samples to held-out images" in losses
+    assert "at 0.25 from held-out" in student_verdict(history.students[-1]).sentence
+
+
+def test_the_page_of_a_student_shows_them(tmp_path: Path) -> None:
+    run = fake_run.make_run(tmp_path / "run")
+    path = run / "metrics.jsonl"
+    path.write_text(path.read_text().replace('"losses"', '"other"'))
+    page = write_report(run).read_text(encoding="utf-8")
+    assert "In the end its loss on held-out images was" in page
+    assert "Are the conditions followed?" in page and "No validation" not in page
 
 
 @pytest.mark.parametrize("gaps", [True, False])

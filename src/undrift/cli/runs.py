@@ -249,11 +249,22 @@ def _age(events: list[Event]) -> str:
 
 
 def _losses(events: list[Event]) -> list[tuple[str, str]]:
+    """Newest training and validation losses, distances of samples and condition gaps."""
     last: dict[str, str] = {}
     for event in events:
-        if event.loss is not None and event.kind in ("train", "validation"):
-            name = "loss" if event.kind == "train" else f"validation ({event.weights})"
-            last[name] = f"{event.loss:.4f} at step {event.step}"
+        figures: dict[str, float | None] = {}
+        if event.kind == "train":
+            figures["loss"] = event.loss
+        elif event.kind == "validation":
+            figures[f"validation ({event.weights})"] = event.loss
+            distance = event.number("sample_distance")
+            figures[f"distance of samples ({event.weights})"] = distance
+            for kind in event.part("condition_gaps").entries:
+                gap = event.number("condition_gaps", kind, "gap")
+                figures[f"condition gap of {kind} ({event.weights})"] = gap
+        for name, value in figures.items():
+            if value is not None:
+                last[name] = f"{value:.4f} at step {event.step}"
     return list(last.items())
 
 

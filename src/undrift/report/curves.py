@@ -34,7 +34,7 @@ _COLOURS = {"ema": FIRST, "raw": SECOND}
 def loss_figure(history: History) -> Markup | None:
     """Training loss, and validation loss beside the best Gaussian denoiser's; or None."""
     seen, losses = history.series("loss")
-    if len(seen) == 0 and not history.validations:
+    if len(seen) == 0 and not history.validations and not history.student_validations:
         return None
     with drawing():
         figure, (left, right) = panels(2, height=3.1)
@@ -47,6 +47,9 @@ def loss_figure(history: History) -> Markup | None:
         else:
             _absent(left, "no training losses were logged")
         images_axis(left, history.images)
+        if history.student_validations:
+            _student_losses(right, history)
+            return to_svg(figure, "losses", "Training loss and validation over images seen")
 
         in_bits = any(one.in_bits for one in history.validations)
         right.set_title(
@@ -81,6 +84,29 @@ def loss_figure(history: History) -> Markup | None:
             right.legend(loc="upper right")
         images_axis(right, history.images)
         return to_svg(figure, "losses", "Training loss and validation error over images seen")
+
+
+def _student_losses(axis: Axes, history: History) -> None:
+    """Validation of a student: its loss, or the distance of its samples."""
+    distances = history.students[-1].sample_distance is not None
+    axis.set_title(
+        "Kernel distance of samples to held-out images" if distances else "Validation loss"
+    )
+    shown = []
+    for weights in ("raw", "ema"):
+        found = [
+            (one.images, one.sample_distance if distances else one.loss)
+            for one in history.student_validations
+            if one.weights == weights
+        ]
+        if found:
+            images, values = np.array(found, dtype=np.float64).T
+            shown.append(values)
+            style = {"color": _COLOURS[weights], "label": _NAMES[weights]}
+            axis.plot(images, values, marker="o", markersize=3.2, **style)
+    _logarithmic(axis, np.concatenate(shown))
+    axis.legend(loc="upper right")
+    images_axis(axis, history.images)
 
 
 def level_figure(history: History) -> Markup | None:
@@ -174,36 +200,49 @@ def level_figure(history: History) -> Markup | None:
 
 
 def gap_figure(history: History) -> Markup | None:
-    """Condition gaps over training and by noise level, with 95 % intervals; None without any."""
-    validations = [one for one in history.main if one.gaps]
+    """Condition gaps over training and by noise level, with 95 % intervals; None without any.
+
+    A student has none by noise level.
+    """
+    validations = [one for one in history.main or history.students if one.gaps]
     if not validations:
         return None
     last = validations[-1]
     with drawing():
-        figure, (left, right) = panels(2, height=2.6)
+        figure, axes = panels(2 if len(last.noise) else 1, height=2.6)
+        left, *by_level = axes
         left.set_title("Condition gap: held-out error added by shuffling")
-        right.set_title(f"The same by noise level, at {plural(last.images, 'image')}")
-        for axis in (left, right):
+        for axis in axes:
             axis.axhline(0.0, color=REFERENCE, linestyle=(0, (4, 3)), linewidth=1.5)
         for name, colour in zip(last.gaps, (FIRST, SECOND, GOOD), strict=False):
             there = [one for one in validations if name in one.gaps]
             found = last.gaps[name]
-            for axis, places, gaps, errors in (
-                (
-                    left,
-                    [one.images for one in there],
-                    [one.gaps[name].gap for one in there],
-                    [one.gaps[name].standard_error for one in there],
-                ),
-                (right, last.noise.tolist(), found.gaps, found.standard_errors),
-            ):
-                middle, half = np.array(gaps), Z * np.array(errors)
-                axis.plot(places, middle, color=colour, marker="o", markersize=3.2, label=name)
-                band(axis, places, list(middle - half), list(middle + half), colour)
+            middle = [one.gaps[name].gap for one in there]
+            errors = [one.gaps[name].standard_error for one in there]
+            _gap_line(left, [one.images for one in there], (middle, errors), colour, name)
+            for axis in by_level:
+                levels = (found.gaps, found.standard_errors)
+                _gap_line(axis, last.noise.tolist(), levels, colour, name)
         left.legend(loc="upper left")
         images_axis(left, history.images)
-        _noise_axis(right, last.noise)
-        return to_svg(figure, "gaps", "Condition gap over training and by noise level")
+        for axis in by_level:
+            axis.set_title(f"The same by noise level, at {plural(last.images, 'image')}")
+            _noise_axis(axis, last.noise)
+        label = "Condition gap over training" + (" and by noise level" if by_level else "")
+        return to_svg(figure, "gaps", label)
+
+
+def _gap_line(
+    axis: Axes,
+    places: Sequence[float],
+    found: tuple[Sequence[float], Sequence[float]],
+    colour: str,
+    name: str,
+) -> None:
+    """Gaps and their 95 % interval, of ``found``: gaps and standard errors."""
+    middle, half = np.array(found[0]), Z * np.array(found[1])
+    axis.plot(places, middle, color=colour, marker="o", markersize=3.2, label=name)
+    band(axis, places, list(middle - half), list(middle + half), colour)
 
 
 def rate_figure(history: History) -> Markup | None:

@@ -25,13 +25,15 @@ class Validation:
         step: optimiser updates before it.
         images: real images seen before it.
         weights: "ema" or "raw".
-        loss: mean of ``losses``; of a likelihood run, bits per dimension.
+        loss: mean of ``losses``; of a likelihood run, bits per dimension; of a student, its
+            objective's, nan where that says nothing.
         log_snr: (L,) log signal-to-noise ratio of each level.
         losses: (L,) mean squared error of the predicted clean image at each.
         gaussian: (L,) the same of the best Gaussian denoiser, or None if it was not computed.
         in_bits: whether ``loss`` is bits per dimension.
         standard_errors: (L,) of ``losses``, over images; None where they were not recorded.
         gaps: of each kind of condition, by its name.
+        sample_distance: of a student's samples to held-out images, where its loss says nothing.
     """
 
     step: int
@@ -44,6 +46,7 @@ class Validation:
     in_bits: bool = False
     standard_errors: Series | None = None
     gaps: Mapping[str, ConditionGap] = field(default_factory=dict)
+    sample_distance: float | None = None
 
     @property
     def noise(self) -> Series:
@@ -65,6 +68,7 @@ class History:
     Attributes:
         train: ``train`` events by step.
         validations: ``validation`` events by step.
+        student_validations: those of a few-step student, which have no noise levels.
         gan_validations: those of a GAN: its discriminator on held-out images.
         grids: ``grid`` events.
         one_steps: ``one_step`` events by step.
@@ -82,6 +86,7 @@ class History:
 
     train: tuple[Event, ...]
     validations: tuple[Validation, ...]
+    student_validations: tuple[Validation, ...]
     gan_validations: tuple[Event, ...]
     grids: tuple[Event, ...]
     one_steps: tuple[Event, ...]
@@ -118,14 +123,15 @@ class History:
 
         done, probe, verdict = of_kind("done"), of_kind("probe"), of_kind("verdict")
         expected = of_kind("expectation")
+        found: dict[str, list[Event]] = {"levels": [], "student": [], "gan": []}
+        for event in of_kind("validation"):
+            student = "loss" in event or "sample_distance" in event
+            found["levels" if "losses" in event else "student" if student else "gan"].append(event)
         return cls(
             train=of_kind("train"),
-            validations=tuple(
-                _validation(event) for event in of_kind("validation") if "losses" in event
-            ),
-            gan_validations=tuple(
-                event for event in of_kind("validation") if "losses" not in event
-            ),
+            validations=tuple(map(_validation, found["levels"])),
+            student_validations=tuple(map(_validation, found["student"])),
+            gan_validations=tuple(found["gan"]),
             grids=of_kind("grid"),
             one_steps=of_kind("one_step"),
             checkpoints=of_kind("checkpoint"),
@@ -165,6 +171,12 @@ class History:
         return self.validated("ema") or self.validated("raw")
 
     @property
+    def students(self) -> tuple[Validation, ...]:
+        """`student_validations` of the average's weights, or of the raw ones."""
+        mine = self.student_validations
+        return tuple(one for one in mine if one.weights == "ema") or mine
+
+    @property
     def halfway(self) -> Validation | None:
         """The first of `main` after half of its images, where it is not the last."""
         main = self.main
@@ -174,7 +186,8 @@ class History:
     @property
     def gap_sentences(self) -> list[str]:
         """Of each kind of condition, whether the model follows it, at the last validation."""
-        last = self.main[-1].gaps if self.main else {}
+        validations = self.main or self.students
+        last = validations[-1].gaps if validations else {}
         return [found.sentence(name) for name, found in last.items()]
 
     @property
@@ -216,4 +229,5 @@ def _validation(event: Event) -> Validation:
         in_bits="bits_per_dim" in event,
         standard_errors=series("standard_errors"),
         gaps=_gaps(event),
+        sample_distance=event.number("sample_distance"),
     )

@@ -50,7 +50,7 @@ from undrift.report.sampler_curve import curve_chart
 from undrift.report.sampler_table import budget_lines
 from undrift.report.sensitivity import seen_tables, with_samples
 from undrift.report.steps import steps_table
-from undrift.report.verdict import verdict_of
+from undrift.report.verdict import student_verdict, verdict_of
 from undrift.report.words import (
     Row,
     flat_rows,
@@ -163,6 +163,8 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> dict[str,
     gan = loss_curves(history)
     if gan is not None:
         verdict = gan_verdict(history, gan_loss(record.config))
+    elif history.student_validations:
+        verdict = student_verdict(history.students[-1])
     if not on_plane([int(n) for n in record.config.numbers("model", "spec", "shape") or ()]):
         verdict = with_samples(verdict, record.evaluation)
     state = _state(record)
@@ -188,6 +190,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> dict[str,
         "one_step": one_step_sheet(record),
         "losses": None if gan is not None else loss_figure(history),
         "gan": gan,
+        "student": bool(history.student_validations),
         "watch": diagnostic_curves(history),
         "rates": rate_figure(history),
         "evaluations": evaluation_figure(history),

@@ -51,6 +51,15 @@ def summary_ratio(validation: Validation) -> float | None:
     return float(np.exp(np.mean(np.log(np.maximum(ratios, 1e-30)))))
 
 
+def student_verdict(last: Validation) -> Verdict:
+    """What the ``last`` validation of a student says, which is not how good its samples are."""
+    if last.sample_distance is None:
+        said = f"In the end its loss on held-out images was {last.loss:.3g}"
+    else:
+        said = f"In the end its samples were at {last.sample_distance:.3g} from held-out images"
+    return Verdict("unknown", f"{said}; whether its samples are good, samples and metrics say.")
+
+
 def verdict_of(validations: Sequence[Validation]) -> Verdict:
     """The verdict on a run by its ``validations``, all of the same weights, oldest first."""
     if not validations:

@@ -5,7 +5,8 @@ step), ``start`` (step), ``probe`` (seconds_per_step, steps, seconds), ``replan`
 before, elapsed, seconds_per_step), ``train`` (step, images, loss, grad_norm, learning_rate,
 images_per_second, data_wait, skipped, level_bins, level_losses; of a GAN, phases), ``validation``
 (step, images, weights, seconds; loss, log_snr, losses, standard_errors, gaussian, condition_gaps,
-which `undrift.training.condition_gap` describes; of a GAN, what
+which `undrift.training.condition_gap` describes; of a student, loss and condition_gaps, or
+sample_distance; of a GAN, what
 `undrift.training.learners.gan_diagnostics` measures), ``evaluation`` (step, images, seconds, and
 what `undrift.runs.periodic_evaluation` measures), ``grid`` and ``one_step`` (step, file, weights,
 seconds; `undrift.pipelines.diffusion.one_step` describes the picture of the latter), ``checkpoint``
