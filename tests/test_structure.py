@@ -290,7 +290,7 @@ def test_public_names_resolve():
         undrift.nonsense  # noqa: B018 - the access is the test
 
 
-_FLAG = re.compile(r"(?<![\w`-])--[a-z][a-z-]*[a-z]\b")
+_FLAG = re.compile(r"(?<![\w`-])--[a-z][a-z-]*\b")
 _COMMAND = re.compile(r"\bundrift [a-z-]+\b")
 
 
@@ -326,6 +326,7 @@ def test_errors_of_the_library_name_parameters_and_only_the_command_line_flags()
 
 def test_a_literal_flag_is_found():
     assert literal_flags("f'{x}; give another --out'") == ["1: ; give another --out"]
+    assert literal_flags("x = 'set it by --n'") == ["1: set it by --n"]
     assert literal_flags("'as undrift train --text'\n'--out'\nnamed('out')") == []
 
 

@@ -16,6 +16,8 @@ from tests.fuzz.case import Case, command
 from tests.fuzz.sandbox import Console
 from tests.fuzz.seeds import FROM_RUN, TRAINING, Seeds
 
+from undrift.families.student.recipe import OBJECTIVES
+
 THREAD = ("--threads", "1")
 FIGURES = ("--n", "10", "--metrics", "fd", "--features", "pixels", *THREAD)
 EDITED = ("-n", "1", "--variants", "1", "--steps", "2", *THREAD)
@@ -34,6 +36,8 @@ BASES: dict[str, tuple[tuple[str, ...], ...]] = {
         (*FROM_RUN, "--method", "flow-map", "--guidance", "1:2", "--out", "new"),
         (*FROM_RUN, "--method", "adversarial-flow", "--out", "new"),
         (*FROM_RUN, "--method", "distribution-matching", "--steps", "2", "--out", "new"),
+        (*FROM_RUN, "--method", "reflow", "--out", "new"),
+        (*FROM_RUN, "--method", "progressive", "--steps", "4", "--out", "new"),
         (*FROM_RUN, "--out", "student"),
     ),
     "adapt": (
@@ -86,9 +90,8 @@ FITTING: dict[str, tuple[str, ...]] = {
     "numbers": ("angle=0.3", "angle=0.1,0.2", "angle=nan", "angle=", "=1", "angle", "label",
                 "other=1", "angle=1e400", "angle=0.1,,2"),
     "prompt": ("one 0", "one 1", "nothing of the kind", "\u0301", "one 0 " * 2000),
-    "method": ("consistency", "flow-map", "mean-flow", "adversarial-flow", "distribution-matching",
-               "moments",
-               "pigdm", "dps", "ddnm", "diffpir", "repaint", "dcgan", "diffusion"),
+    "method": (*OBJECTIVES, "moments", "pigdm", "dps", "ddnm", "diffpir", "repaint", "dcgan",
+               "diffusion"),
     "guidance": ("1:4", "2", "4:1", "0:0", "1:1e9", "1:", "-1:2", "1"),
 }  # fmt: skip
 """Sound values of some flags, and some that are nearly so."""

@@ -327,7 +327,7 @@ def test_a_budget_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
     log = RunLog(Console(quiet=True), None)
     with pytest.raises(
         UsageError,
-        match=r"too short for 1 step of 30 s and a one at the result of \d+\.\d s; give",
+        match=r"too short for 1 step of 30 s, a grid and a validation of \d+\.\d s together; give",
     ):
         planning.fit_to_machine(asked, images, lambda: None, ALONE, StopSignals(), log)
 

@@ -29,7 +29,7 @@ from undrift.distillation.carry import Estimate, carried, noised
 from undrift.schema import check_ranges
 
 LEAST = 0.02
-"""Noise over signal from which the last step of a pair goes to the image, in data's deviations."""
+"""sigma / alpha from which the last step of a pair goes to the image."""
 
 
 @dataclass(frozen=True)

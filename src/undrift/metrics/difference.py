@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from undrift.advice import possible
 from undrift.errors import UsageError
 from undrift.metrics import neighbourhoods
 from undrift.metrics.bounded import bounded_interval, difference_of
@@ -46,9 +47,10 @@ def paired_differences(
     """
     count = len(first.samples)
     if len(second.samples) != count or count < GROUPS:
+        hint = possible("give one by {n}", "take as many of each")
         raise UsageError(
             f"{count} and {len(second.samples)} samples: differences need equal numbers, at least "
-            f"{GROUPS}; name it by --n"
+            f"{GROUPS}; {hint}"
         )
     if first.reference is not second.reference:
         raise UsageError("two sets of samples with different references cannot be compared")

@@ -389,8 +389,8 @@ def fit_to_machine(
         wanted = plural(fewest, "step")
         hint = possible("give more, or a smaller {size} or {batch_size}", "give more")
         raise UsageError(
-            f"{named('budget')} {config.budget}: too short for {wanted} of {pace:.3g} s and one "
-            f"validation of {validation_seconds(config):.1f} s; {hint}"
+            f"{named('budget')} {config.budget}: too short for {wanted} of {pace:.3g} s, a grid "
+            f"and a validation of {validation_seconds(config):.1f} s together; {hint}"
         )
     log.say(
         f"probe: {plan.batch_size / pace:.0f} images/s, so {plural(int(steps), 'step')} of "

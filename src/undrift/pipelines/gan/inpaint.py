@@ -172,7 +172,7 @@ class _Descending:
         self, model: GANModel, masked: MaskedImages, starts: _Starts, rows: range, seed: int
     ) -> None:
         self._model = model
-        self._holes = masked
+        self._masked = masked
         self._starts = starts
         self._rows = rows
         self._noise = ImageNoise(seed, masked.numbers(rows))
@@ -186,7 +186,7 @@ class _Descending:
         labels = None if kinds is None else kinds[rows.start : rows.stop]
         space = self._space(None if labels is None else labels.reshape(-1), count * restarts)
         u = space.of(z.flatten(0, 1))
-        values, known = _measured(model, self._holes, np.arange(rows.start, rows.stop))
+        values, known = _measured(model, self._masked, np.arange(rows.start, rows.stop))
         u, loss = descend(
             space,
             u,
