@@ -139,7 +139,7 @@ def train_without_base_images(adapter: Path, out: Path) -> None:
         raise SystemExit(f"{adapter}: not an adapter")
     path = out.with_suffix(".yaml")
     path.write_text(configuration.dump(replace(config, model=replace(config.model, base_images=0))))
-    undrift.train(config=path, out=out, bare=True)
+    undrift.train(config=path, out=out)
 
 
 def pair(part: undrift.data.ImageSet) -> Half:
