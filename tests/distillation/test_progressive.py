@@ -32,7 +32,7 @@ def ended_apart(module=progressive, schedule=SCHEDULES[1]) -> float:
     x_t, denoise = noised(STD * NOISE, NOISE.flip(0), t, schedule), teacher(schedule)
     x_m = carried(denoise(x_t, t, m), x_t, t, m, schedule)
     x_s = carried(denoise(x_m, m, s), x_m, m, s, schedule)
-    target = module.two_steps(denoise, x_t, (t, m, s), schedule)
+    target = module.joined_steps(denoise, x_t, (t, m, s), schedule)
     return float((carried(target, x_t, t, s, schedule) - x_s).abs().max())
 
 
@@ -44,9 +44,9 @@ def test_one_step_along_the_target_is_two_of_the_teacher(schedule):
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        ("(x_s - r * x_t) / (end", "(x_s + r * x_t) / (end"),
-        ("teacher(x_m, m, s), x_m, m, s", "teacher(x_m, m, s), x_t, t, s"),
-        ("r = end.sigma / level.sigma", "r = level.sigma / end.sigma"),
+        ("(x_s - r * x_t) / (last", "(x_s + r * x_t) / (last"),
+        ("x_s, begin, end), x_s, begin", "x_s, begin, end), x_t, begin"),
+        ("r = last.sigma / level.sigma", "r = level.sigma / last.sigma"),
     ],
 )
 def test_mutants_end_elsewhere(old, new):

@@ -226,6 +226,16 @@ def test_the_student_as_it_was_teaches_without_dropout():
     assert made.networks["network"].training
 
 
+def test_a_progressive_student_is_validated_by_its_last_steps_whatever_its_stage():
+    images = digits()
+    made = student(images, objective=ProgressiveConfig(first=8))
+    found = []
+    for stage in (0, 1):
+        made.buffers.stage.fill_(stage)
+        found.append(made.validate(made.pipeline(), images.images[:64], images.condition()[:64]))
+    assert found[0] == found[1] and found[0]["loss"] > 0
+
+
 def test_validation_is_the_same_every_time():
     images = digits()
     made = student(images, guidance=(1.0, 4.0))

@@ -17,8 +17,8 @@ from undrift.distillation.matching import MatchingConfig, matching_losses
 from undrift.distillation.mean_flow import MeanFlowConfig, mean_flow_losses
 from undrift.distillation.progressive import (
     ProgressiveConfig,
+    joined_steps,
     progressive_losses,
-    two_steps,
 )
 from undrift.distillation.reflow import ReflowConfig, reflow_losses, teachers_images
 from undrift.distillation.steps import few_step_times
@@ -46,6 +46,6 @@ __all__ = [
     "progressive_losses",
     "reflow_losses",
     "teachers_images",
-    "two_steps",
+    "joined_steps",
     "with_gradient_size",
 ]

@@ -22,7 +22,9 @@ algorithm 2.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 import torch
@@ -88,23 +90,23 @@ def refined(times: Tensor, schedule: NoiseSchedule) -> Tensor:
     return torch.stack([times, between], dim=1).flatten()
 
 
-def two_steps(
-    teacher: Estimate, x_t: Tensor, times: tuple[Tensor, Tensor, Tensor], schedule: NoiseSchedule
+def joined_steps(
+    teacher: Estimate, x_t: Tensor, times: Sequence[Tensor], schedule: NoiseSchedule
 ) -> Tensor:
-    """Equation (1), of x_t's shape.
+    """Equation (1), of x_t's shape, of as many steps of the teacher as there are.
 
     Args:
         teacher: estimates of clean images.
         x_t: noisy images (B, ...).
-        times: t, m and s, falling, (B,) float64 each.
+        times: at which steps begin, and the end of the last one, falling, (B,) float64 each.
         schedule: the path.
     """
-    t, m, s = times
-    x_m = carried(teacher(x_t, t, m), x_t, t, m, schedule)
-    x_s = carried(teacher(x_m, m, s), x_m, m, s, schedule)
-    level, end = schedule(t).like(x_t), schedule(s).like(x_t)
-    r = end.sigma / level.sigma
-    return (x_s - r * x_t) / (end.alpha - r * level.alpha)  # (1)
+    x_s = x_t
+    for begin, end in pairwise(times):
+        x_s = carried(teacher(x_s, begin, end), x_s, begin, end, schedule)
+    level, last = schedule(times[0]).like(x_t), schedule(times[-1]).like(x_t)
+    r = last.sigma / level.sigma
+    return (x_s - r * x_t) / (last.alpha - r * level.alpha)  # (1)
 
 
 def progressive_losses(
@@ -118,7 +120,7 @@ def progressive_losses(
 
     Args:
         student: G.
-        target: of `two_steps`.
+        target: of `joined_steps`.
         x_t: noisy images (B, ...).
         times: t and s, (B,) float64 each.
         schedule: the path.

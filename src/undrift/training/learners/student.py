@@ -194,6 +194,12 @@ class StudentLearner:
         x_l = carried(along, x_t, t, middle, schedule)
         return flow_map_losses(student, x_t, x_l, along, (t, middle, s), schedule, objective.huber)
 
+    def _held_out_losses(
+        self, student: Estimate, drawn: NoisedBatch, condition: Condition, scale: Tensor | None
+    ) -> Tensor:
+        """Losses of a validation, (B,), which do not depend on how far the run is."""
+        return self._losses(student, drawn, condition, scale, 1.0)
+
     @property
     def _path(self) -> PathConfig:
         """The objective, which compares points of a path."""
@@ -240,7 +246,7 @@ class StudentLearner:
     def validate(
         self, pipeline: Pipeline, images: np.ndarray, condition: Condition
     ) -> Mapping[str, JsonValue]:
-        """Mean loss on held-out images at the gap of a finished run, with the same noise always.
+        """Mean loss on held-out images as at the end of the run, with the same noise always.
 
         Returns:
             ``loss``, and ``condition_gaps``: for each kind of condition what `condition_gap`
@@ -267,7 +273,7 @@ class StudentLearner:
 
         def losses(one: Condition) -> Tensor:
             student = self._estimate(model.denoiser, model.encoder, one, count, scale)
-            return self._losses(student, drawn, given, scale, 1.0)
+            return self._held_out_losses(student, drawn, given, scale)
 
         right = losses(given)
         wrong = {

@@ -14,9 +14,9 @@ from undrift.distillation import (
     Estimate,
     ProgressiveConfig,
     few_step_times,
+    joined_steps,
     noised,
     progressive_losses,
-    two_steps,
 )
 from undrift.errors import UsageError
 from undrift.pipelines import DiffusionPipeline
@@ -78,15 +78,33 @@ class ProgressiveStudentLearner(StudentLearner):
         fraction: float,
     ) -> Tensor:
         """See `StudentLearner._losses`; of the stage that the run is in, whatever ``fraction``."""
+        teacher = self._stages_teacher(condition, scale)
+        return self._compared(student, drawn, teacher, self._stage, 2)
+
+    def _held_out_losses(
+        self, student: Estimate, drawn: NoisedBatch, condition: Condition, scale: Tensor | None
+    ) -> Tensor:
+        """Losses of the finished student's steps against the teacher's ``first``, at any stage."""
+
+        def teacher(x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+            return self._taught(x_t, t, condition, scale)
+
+        each = self._objective.first // self.config.spec.steps
+        return self._compared(student, drawn, teacher, 0, each)
+
+    def _compared(
+        self, student: Estimate, drawn: NoisedBatch, teacher: Estimate, stage: int, each: int
+    ) -> Tensor:
+        """Losses of steps that are ``each`` of the steps of the teacher of ``stage``, (B,)."""
         objective, schedule = self._objective, self.config.schedule
         last = few_step_times(self.config.spec.steps, self.config.facts.level, schedule)
-        grid = objective.grid(self._stage, last, schedule)
-        step = (drawn.choice.cpu() * (len(grid) // 2)).long()
-        t, m, s = (grid[2 * step + k].to(drawn.x0.device) for k in range(3))
-        x_t = noised(drawn.x0, drawn.noise, t, schedule)
+        grid = objective.grid(stage, last, schedule)
+        step = (drawn.choice.cpu() * (len(grid) // each)).long()
+        times = [grid[each * step + k].to(drawn.x0.device) for k in range(each + 1)]
+        x_t = noised(drawn.x0, drawn.noise, times[0], schedule)
         with torch.no_grad():
-            target = two_steps(self._stages_teacher(condition, scale), x_t, (t, m, s), schedule)
-        return progressive_losses(student, target, x_t, (t, s), schedule)
+            target = joined_steps(teacher, x_t, times, schedule)
+        return progressive_losses(student, target, x_t, (times[0], times[-1]), schedule)
 
     def _stages_teacher(self, condition: Condition, scale: Tensor | None) -> Estimate:
         """The teacher in the first stage, then the student as it was."""
