@@ -40,12 +40,12 @@ __all__ = [
     "few_step_times",
     "flow_map_losses",
     "generator_losses",
+    "joined_steps",
     "matching_losses",
     "mean_flow_losses",
     "noised",
     "progressive_losses",
     "reflow_losses",
     "teachers_images",
-    "joined_steps",
     "with_gradient_size",
 ]
