@@ -111,3 +111,15 @@ def test_only_points_without_a_neighbour_get_a_marker():
         axis.plot([0, 5], [2, 2], color=FIRST)
         marked = to_svg(figure, "gaps", "gaps")
     assert markers(marked) == 2
+
+
+def test_a_lone_point_outside_of_its_axis_leaves_the_chart_its_room() -> None:
+    """Where it was drawn across the frame, the layout gave up: no panel had any size."""
+    with drawing():
+        figure, (axis, beside) = panels(2)
+        axis.plot([1.0], [-90.0], color=FIRST)
+        axis.set_ylim(-0.1, 1.1)
+        beside.plot([1.0], [0.5], color=FIRST)
+        to_svg(figure, "far", "A point far below")
+        assert all(panel.get_position().width > 0.3 for panel in (axis, beside))
+        assert not beside.get_lines()[0].get_clip_on() and axis.get_lines()[0].get_clip_on()

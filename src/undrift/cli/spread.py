@@ -52,10 +52,11 @@ def refuse_several(
     """
     from undrift.pipelines.labels import parse_labels
 
-    named = parse_labels(labels, classes)  # None, "all" or a list
+    named = parse_labels(labels, classes)
+    listed = len(named) if isinstance(named, list) else 0
     values = [len(one) for one in (numbers or {}).values() if isinstance(one, Sequence)]
     counts = {
-        "labels": len(classes) if named == "all" else len(named or ()),
+        "labels": len(classes) if named == "all" else listed,
         "prompt": len(prompts),
         "numbers": max(values, default=0),
     }

@@ -5,8 +5,7 @@ Bounds ``m +- lambda w`` about a guess m, with any widths w, miss a share of an 
     R_i(lambda) = mean over pixels of [ |x - m| > lambda w ],                             (1)
 
 which falls in lambda; pixels of an image that are known count for nothing. With n calibration
-images and a new one, all exchangeable, the smallest
-lambda for which
+images and a new one, all exchangeable, the smallest lambda for which
 
     (sum_i R_i(lambda) + 1) / (n + 1) <= 1 - c                                            (2)
 

@@ -207,7 +207,9 @@ def mark_lone_points(figure: Figure) -> None:
             lone = np.flatnonzero(there & ~before & ~after)
             if len(lone) and line.get_marker() in ("None", "none", None, "", " "):
                 line.set(marker="o", markersize=4.5, markevery=lone.tolist())
-            if len(lone) == there.sum():  # at the end of the axis it would be cut in half
+            low, high = sorted(axis.get_ylim())
+            seen = ((y[lone] >= low) & (y[lone] <= high)).all()
+            if len(lone) == there.sum() and seen:  # at the end of the axis it would be cut in half
                 line.set_clip_on(False)
 
 
