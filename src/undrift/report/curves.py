@@ -102,8 +102,8 @@ def _student_losses(axis: Axes, history: History) -> None:
         if found:
             images, values = np.array(found, dtype=np.float64).T
             shown.append(values)
-            style = {"color": _COLOURS[weights], "label": _NAMES[weights]}
-            axis.plot(images, values, marker="o", markersize=3.2, **style)
+            colour, name = _COLOURS[weights], _NAMES[weights]
+            axis.plot(images, values, color=colour, marker="o", markersize=3.2, label=name)
     _logarithmic(axis, np.concatenate(shown))
     axis.legend(loc="upper right")
     images_axis(axis, history.images)
