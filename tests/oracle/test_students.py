@@ -24,6 +24,7 @@ from undrift.distillation import (
     ConsistencyConfig,
     FlowMapConfig,
     MeanFlowConfig,
+    ProgressiveConfig,
     adversarial,
     carried,
     consistency,
@@ -32,6 +33,7 @@ from undrift.distillation import (
     matching,
     mean_flow,
     noised,
+    progressive,
     reflow,
     teachers_images,
     with_gradient_size,
@@ -279,6 +281,29 @@ def reflowed(module=reflow, updates: int = 900) -> Student:
     return student
 
 
+def halved(module=progressive, updates: int = 800) -> Student:
+    """From 16 steps of the teacher to two, in three stages."""
+    student, config = Student(fitted(), end=True), ProgressiveConfig(first=16)
+    last, before = few_step_times(2, 0.8, SCHEDULE), [student]
+
+    def losses(batch: Drawn, share: float, step: int) -> tuple[nn.Module, Tensor]:
+        stage = config.stage(share, 2)
+        if len(before) == stage:
+            before.append(Student(student, end=True))
+        grid = config.grid(stage, last, SCHEDULE)
+        first = 2 * (batch.quantiles * (len(grid) // 2)).long()
+        times = [grid[first + k] for k in range(3)]
+        x_t = noised(batch.x0, batch.noise, times[0], SCHEDULE)
+        earlier = before[stage] if stage else lambda x, t, s: taught(x, t)
+        with torch.no_grad():
+            target = module.joined_steps(earlier, x_t, times, SCHEDULE)
+        ends = (times[0], times[2])
+        return student.network, module.progressive_losses(student, target, x_t, ends, SCHEDULE)
+
+    train({student.network: 5e-3}, updates, losses)
+    return student
+
+
 def matched(module=matching, updates: int = 1000) -> Student:
     """Fake score and student take turns."""
     student, fake = Student(fitted()), Student(fitted())
@@ -338,8 +363,9 @@ def test_a_flow_map_draws_what_its_teacher_does_in_any_steps():
     assert all(value < largest() for value in found.values()), found
 
 
-def test_a_mean_flow_draws_what_its_teacher_does_in_two_steps():
-    assert distance(mean_flowed().draw(2)) < largest()
+@pytest.mark.parametrize("made", [mean_flowed, halved])
+def test_a_student_of_two_steps_draws_what_its_teacher_does(made: Callable):
+    assert distance(made().draw(2)) < largest()
 
 
 def test_a_student_of_pairs_draws_what_its_teacher_does():
@@ -377,6 +403,7 @@ def test_a_gap_that_opens_over_the_run_is_seen():
     [
         (mean_flowed, mean_flow, "- _like(u - w, x0) * slope", "+ _like(u - w, x0) * slope"),
         (reflowed, reflow, "t, s) - x\n", "t, s) + x\n"),
+        (halved, progressive, "(x_s - r * x_t) / (last", "(x_s + r * x_t) / (last"),
         (matched, matching, "(fake - real)", "(real - fake)"),
         (matched, matching, "(x - gradient).detach()", "(x - gradient)"),
         (opposed, adversarial, "generator(real, fake)", "generator(fake, real)"),
@@ -384,4 +411,5 @@ def test_a_gap_that_opens_over_the_run_is_seen():
     ],
 )
 def test_mutants_do_not(made: Callable, module, old: str, new: str):
-    assert not distance(made(mutated(module, old, new), 150).draw(1)) < 30 * largest()
+    steps = 2 if made is halved else 1
+    assert not distance(made(mutated(module, old, new), 150).draw(steps)) < 30 * largest()
