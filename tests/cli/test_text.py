@@ -140,9 +140,17 @@ def test_prompts_that_cannot_be_had_are_refused(
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
-        ({"text": True}, DataError, "--text: no image of photos has a caption"),
-        ({"caption_column": "a"}, UsageError, "caption_column: captions are learned with --text"),
-        ({"text_encoder": "x"}, UsageError, "text_encoder: captions are learned with --text"),
+        ({"text": True}, DataError, "^text: no image of photos has a caption"),
+        (
+            {"caption_column": "a"},
+            UsageError,
+            "caption_column: captions are learned with text; give both",
+        ),
+        (
+            {"text_encoder": "x"},
+            UsageError,
+            "text_encoder: captions are learned with text; give both",
+        ),
         (
             {"text": True, "caption_column": "a", "text_encoder": "./none"},
             ModelFileError,
