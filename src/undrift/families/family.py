@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import Field, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +16,14 @@ from undrift.codec import CodecConfig
 from undrift.conditioning import ConditionSpec
 from undrift.data import ImageSet
 from undrift.errors import UsageError
-from undrift.metrics import Images
 from undrift.networks import ContextSpec
 from undrift.options.train import TrainOptions
 from undrift.pipelines import Pipeline, Samples, SampleSpec
 from undrift.training.learner import Learner
 from undrift.training.learning_rate import LearningRate
+
+if TYPE_CHECKING:  # metrics take a tenth of a second to import, and to sample needs none
+    from undrift.metrics import Images
 
 Draw = Callable[..., Samples]
 """From a pipeline, a number of images and settings to samples."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from undrift.data.scatter import on_plane
 from undrift.errors import UsageError
 from undrift.families.family import Draw, Family, ModelConfig, Recipe, RecipeRequest
-from undrift.families.student.level import best_level
 from undrift.families.student.recipe import FROM_SCRATCH, OBJECTIVES, from_scratch
 from undrift.families.student.teacher import open_teacher
-from undrift.metrics import Images
 from undrift.networks import ContextSpec, NetworkConfig, build_network
 from undrift.pipelines import DiffusionPipeline, Pipeline, StudentPipeline
 from undrift.pipelines.place import moved_with
@@ -24,6 +22,9 @@ from undrift.training.learner import Learner, pipeline_as
 from undrift.training.learners.student import VALIDATION_IMAGES
 from undrift.training.learners.student_config import StudentConfig
 from undrift.training.learners.student_rivals import student_learner
+
+if TYPE_CHECKING:
+    from undrift.metrics import Images
 
 _TITLES = {
     "consistency": "consistency student",
@@ -102,6 +103,8 @@ class StudentFamily(Family[StudentConfig]):
             return pipeline
         if not OBJECTIVES[pipeline.model.facts.method].chosen_level:
             return pipeline
+        from undrift.families.student.level import best_level
+
         steps = max(2, pipeline.spec.steps)
         try:
             return pipeline.with_level(best_level(pipeline, train(), steps, draw))

@@ -26,7 +26,6 @@ from undrift.distillation import (
 )
 from undrift.errors import UsageError
 from undrift.json_types import JsonValue
-from undrift.metrics.kernel import kernel_distance
 from undrift.networks import lay_out
 from undrift.networks.gan import build_discriminator
 from undrift.pipelines import DiffusionPipeline, Pipeline, StudentPipeline
@@ -69,6 +68,8 @@ class RivalLearner(StudentLearner):
         samples = drawing.drawn(given, noise, [scale] * count)
         known = self.codec.encode(pixels)
         made, real = (x.flatten(1).double().cpu().numpy() for x in (samples, known))
+        from undrift.metrics.kernel import kernel_distance
+
         return {"sample_distance": kernel_distance(made, real).value}
 
 
