@@ -25,6 +25,7 @@ from undrift.cli.inpaint import (
     SHOWN,
     EditingFlags,
     Inpaint,
+    conditions_of,
     counted,
     inpaint,
     labels_of,
@@ -203,7 +204,6 @@ def run(arguments: list[str]) -> None:
     from undrift.evaluation.target import load_for, part_of
     from undrift.files.document import Document
     from undrift.pipelines import SampleFolder, image_grid
-    from undrift.pipelines.maps import read_maps
     from undrift.pipelines.numbers import OutOfRangeWarning, parse_numbers
     from undrift.pipelines.png import encode_png
     from undrift.runs.images import refuse_runs
@@ -242,9 +242,7 @@ def run(arguments: list[str]) -> None:
     total = len(images) * flags.variants
     given = {
         "variants": flags.variants,
-        "prompts": list(flags.prompt) or None,
-        "numbers": numbers,
-        "maps": read_maps(flags.maps, pipeline.spec) or None,
+        **conditions_of(flags, numbers, pipeline),
         "batch_size": flags.batch_size,
         **settings,
     }

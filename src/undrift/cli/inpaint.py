@@ -218,7 +218,6 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     from undrift.data.findings import finding_lines
     from undrift.evaluation.target import load_for, part_of
     from undrift.pipelines import SampleFolder, image_grid
-    from undrift.pipelines.maps import read_maps
     from undrift.pipelines.masks import read_mask
     from undrift.pipelines.numbers import OutOfRangeWarning, parse_numbers
     from undrift.pipelines.png import encode_png
@@ -243,9 +242,7 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
         console.print(line)
     given = {
         "variants": flags.variants,
-        "prompts": list(flags.prompt) or None,
-        "numbers": numbers,
-        "maps": read_maps(flags.maps, pipeline.spec) or None,
+        **conditions_of(flags, numbers, pipeline),
         "batch_size": flags.batch_size,
         **_settings(pipeline, flags),
     }
@@ -290,6 +287,24 @@ def inpaint(flags: Inpaint, out: Path, command: str) -> None:
     if bounds is not None and flags.interval is not None:
         console.print(covered(images, bounds, flags.interval, mask))
     console.print(f"wrote {out / BESIDE}")
+
+
+def conditions_of(
+    flags: EditingFlags, numbers: GivenNumbers | None, pipeline: Pipeline
+) -> Keywords:
+    """Prompts, numbers and maps, by the arguments of a pipeline that take them.
+
+    Raises:
+        UsageError: maps that the model does not take.
+        DataError: a map that cannot be read.
+    """
+    from undrift.pipelines.maps import read_maps
+
+    return {
+        "prompts": list(flags.prompt) or None,
+        "numbers": numbers,
+        "maps": read_maps(flags.maps, pipeline.spec) or None,
+    }
 
 
 def opened(flags: EditingFlags) -> tuple[Target, Pipeline]:
