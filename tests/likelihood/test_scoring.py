@@ -65,7 +65,7 @@ def probabilities(made: Scorer, copies: int) -> torch.Tensor:
 def test_the_ode_gives_every_image_its_probability(schedule, kind):
     """Weights p / q are unbiased for P, whatever q: their mean is P and the four sum to 1."""
     method = FlowMethod(points=97, dequantization=kind)
-    copies = 24 if kind == "truncated_normal" else 400
+    copies = 24 if kind == "truncated_normal" else 150
     nats = scorer(method, schedule=schedule)(world(copies)).nats.reshape(4, copies)
     weights = np.exp(-nats)
     error = weights.std(1, ddof=1) / math.sqrt(copies) + 2e-3
@@ -156,7 +156,7 @@ def test_longer_chains_are_tighter_and_the_continuous_bound_is_tight():
 def test_more_samples_tighten_the_uniform_bound():
     means = [
         scorer(FlowMethod(points=33, dequantization="uniform", samples=k))(world(30)).nats.mean()
-        for k in (1, 4, 16)
+        for k in (1, 3, 9)
     ]
     assert means[0] > means[1] > means[2] > -float((WEIGHTS.log()).mean()) - 0.1
 
@@ -165,20 +165,18 @@ def test_uniform_bytes_take_eight_bits():
     grid, codec = ValueGrid(256), standardised(74.0, 127.5)
     box = BoxDenoiser(128 / 74.0, PATH)
     bytes_ = np.array([20, 128, 200, 77], np.uint8).reshape(4, 1, 1, 1)
-    for kind in ("uniform", "truncated_normal"):
-        made = Scorer(
-            bind=lambda condition, count: box,
-            schedule=PATH,
-            codec=codec,
-            std=1.0,
-            grid=grid,
-            span=Span(-10.0, 12.0),
-            method=FlowMethod(points=257, dequantization=kind, samples=1),
-            dtype=torch.float64,
-        )
-        # each weight p / q is exact in the mean; for uniform q it has no noise at all
-        if kind == "uniform":
-            np.testing.assert_allclose(made(bytes_).bits, 8, atol=1e-3)
+    made = Scorer(
+        bind=lambda condition, count: box,
+        schedule=PATH,
+        codec=codec,
+        std=1.0,
+        grid=grid,
+        span=Span(-10.0, 12.0),
+        method=FlowMethod(points=129, dequantization="uniform", samples=1),
+        dtype=torch.float64,
+    )
+    # each weight p / q is exact in the mean; for uniform q it has no noise at all
+    np.testing.assert_allclose(made(bytes_).bits, 8, atol=1e-3)
     discrete = DiscreteDenoiser(grid.encoded(codec, 1)[0], torch.ones(256), PATH)
     high = 2 * math.log(9 / grid.spacing(codec, 1))
     made = Scorer(
@@ -188,7 +186,7 @@ def test_uniform_bytes_take_eight_bits():
         1.0,
         grid,
         Span(-10.0, high),
-        FlowMethod(points=257),
+        FlowMethod(points=129),
         dtype=torch.float64,
     )
     np.testing.assert_allclose(made(bytes_).bits, 8, atol=3e-3)
@@ -227,14 +225,14 @@ def test_classes_are_summed_over():
         std=1.0,
         grid=FOUR,
         span=SPAN,
-        method=FlowMethod(points=97, samples=4),
+        method=FlowMethod(points=49, samples=4),
         class_weights=(3.0, 7.0),
         dtype=torch.float64,
     )
     found = made(world(1))
     np.testing.assert_allclose(np.exp(-found.nats), WEIGHTS.numpy(), atol=5e-3)
     assert "marginal over 2 classes" in found.protocol
-    assert found.evaluations == 2 * 4 * 4 * 96
+    assert found.evaluations == 2 * 4 * 4 * 48
     with pytest.raises(UsageError, match="choose one"):
         made(world(1), Condition({"labels": torch.zeros(4, dtype=torch.int64)}))
 

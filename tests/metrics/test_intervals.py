@@ -96,8 +96,8 @@ REGIMES = {
     "KID, off": kernel(1.3, (150, 120), 32),
     "KID, perfect": kernel(1.0, (150, 120), 32),
     "KID, perfect, few directions": kernel(1.0, (80, 80), 4, skewed=True),
-    "coverage, off": coverage(0.5, 0.6, 100, None),
-    "coverage, perfect": coverage(0.0, 1.0, 120, expected_coverage(120, 120, 5)),
+    "coverage, off": coverage(0.5, 0.6, 60, None),
+    "coverage, perfect": coverage(0.0, 1.0, 60, expected_coverage(60, 60, 5)),
     "accuracy, 90 %": accuracy(0.9),
     "accuracy, 70 %": accuracy(0.7),
 }

@@ -9,6 +9,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from undrift.errors import UsageError
+from undrift.metrics.features import fitting
 from undrift.metrics.usefulness import train_on_generated
 
 
@@ -21,8 +22,9 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_real_images_teach_and_worse_ones_teach_less(
-    digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
+    digits: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(fitting, "_IMAGES_SEEN", 4_800)
     (images, labels), (test, truth) = (
         (part[:400] for part in digits),
         (part[900:] for part in digits),

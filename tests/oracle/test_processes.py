@@ -17,8 +17,8 @@ from tests.diffusion.cases import SCHEDULES, float64, kolmogorov, name
 from undrift.diffusion import SDE, GaussianMixture, VPLinear
 from undrift.diffusion.markov import MarkovChain, marginal, posterior, transition
 
-COUNT = 8_000
-SAME, OTHER = 2.23, 4.0  # one in 1e4, and far beyond
+COUNT = 4_000
+SAME, OTHER = 2.23, 3.0  # one in 1e4, and one in 3e7
 MIXTURE = GaussianMixture(float64([[-1.0], [0.8]]), [0.5, 0.35], [0.35, 0.65])
 HIGH, LOW = 5.0, -5.0  # log-SNR of the level near data and of the one near noise
 every_schedule = pytest.mark.parametrize("schedule", SCHEDULES, ids=name)
@@ -127,9 +127,10 @@ def test_the_ode_backward_is_the_flow_map(schedule):
 
     source, target = (schedule(schedule.time_at(float64(v))) for v in (LOW, HIGH))
     exact = MIXTURE.flow(start, source, target)
-    assert float((backward() - exact).abs().max()) < 5e-3
+    right = backward()
+    assert float((right - exact).abs().max()) < 5e-3
     assert distance(exact, schedule, HIGH) < SAME
-    assert distance(backward(), schedule, HIGH) < SAME
+    assert distance(right, schedule, HIGH) < SAME
     wrong = backward(slip=-0.1)  # six tenths of g^2 in place of a half
     assert float((wrong - exact).abs().max()) > 0.05
     assert distance(wrong, schedule, HIGH) > OTHER

@@ -161,6 +161,8 @@ class GaussianMixture:
         high = (centre + reach[..., None] * deviation).amax(-1)
         for _ in range(_BISECTIONS):
             middle = (low + high) / 2
+            if bool(((middle == low) | (middle == high)).all()):
+                break  # nothing lies in between
             left, right = self._log_tails(middle, level)
             # Compare in the thinner tail: the other one is 1 to the last bit.
             below = torch.where(lower < upper, left < lower, right > upper)

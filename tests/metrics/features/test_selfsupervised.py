@@ -77,7 +77,7 @@ def test_views_differ_between_images_and_draws_and_stay_levels():
 def test_neighbours_show_the_same_digit_though_no_label_was_seen(
     digits: tuple[np.ndarray, np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(selfsupervised, "_IMAGES_SEEN", 20_000)
+    monkeypatch.setattr(selfsupervised, "_IMAGES_SEEN", 10_000)
     images, labels = digits
     spaces = [
         SelfSupervisedFeatures.fit(images[:1000], cache_directory=tmp_path),
