@@ -38,7 +38,7 @@ def compare(digits: Images) -> Any:
             fresh,
             digits.take(rows),
             None if whole else seen,
-            open_spaces(seen, "pixels")[0],
+            open_spaces(Images(seen.images), "pixels")[0],
             classifier,
             NAMES,
             0,

@@ -59,10 +59,15 @@ def compare() -> Any:
     return made
 
 
+@pytest.fixture(scope="module")
+def obeyed(compare: Any) -> Comparison:
+    """Of real images; its networks are trained in the first test that needs them."""
+    return compare(shown(60, 2))
+
+
 @pytest.mark.slow
-def test_fresh_pairs_score_as_held_out_ones_and_shuffled_ones_by_chance(compare: Any) -> None:
-    real = shown(60, 2)
-    obeyed = compare(real)
+def test_fresh_pairs_score_as_held_out_ones_and_shuffled_ones_by_chance(obeyed: Comparison) -> None:
+    real = obeyed.samples
     found = measure(obeyed, NAMES)
     assert set(found.metrics) == {*NAMES} and not found.missing
     top1, top5, error = (found.metrics[name] for name in NAMES)
@@ -85,11 +90,11 @@ def test_fresh_pairs_score_as_held_out_ones_and_shuffled_ones_by_chance(compare:
     assert found.metrics["number_error"].value > 0.7
 
 
-def test_a_swapped_word_is_followed_or_is_not(compare: Any) -> None:
-    real = shown(60, 2)
+def test_a_swapped_word_is_followed_or_is_not(obeyed: Comparison) -> None:
+    real = obeyed.samples
     new = swapped_captions(real.captions, OFFERED, seed=0)
-    followed = replace(compare(real), swapped=Images(drawn(new, 3), None, tuple(new)))
-    ignored = replace(followed.beside(real), swapped=Images(real.images, None, tuple(new)))
+    followed = replace(obeyed, swapped=Images(drawn(new, 3), None, tuple(new)))
+    ignored = replace(obeyed, swapped=Images(real.images, None, tuple(new)))
     found, other = (measure(one, ["prompt_swap"]).metrics for one in (followed, ignored))
     swap, same = found["prompt_swap"], other["prompt_swap"]
     assert swap.value > 0.85 and swap.low > swap.chance and swap.floor > 0.85 and swap.n == 60
@@ -105,7 +110,7 @@ def test_a_swapped_word_is_followed_or_is_not(compare: Any) -> None:
     ).metrics["prompt_swap"]
     assert stuck.low < 0.5 < stuck.high
     assert 0 < swap.changed < swap.unrelated
-    few = replace(followed.beside(real), swapped=Images(real.images[:5], None, tuple(new[:5])))
+    few = replace(obeyed, swapped=Images(real.images[:5], None, tuple(new[:5])))
     assert (
         "5 captions in which another word" in measure(few, ["prompt_swap"]).missing["prompt_swap"]
     )

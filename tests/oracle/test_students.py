@@ -304,7 +304,7 @@ def halved(module=progressive, updates: int = 800) -> Student:
     return student
 
 
-def matched(module=matching, updates: int = 1000) -> Student:
+def matched(module=matching, updates: int = 600) -> Student:
     """Fake score and student take turns."""
     student, fake = Student(fitted()), Student(fitted())
 
@@ -323,7 +323,7 @@ def matched(module=matching, updates: int = 1000) -> Student:
     return student
 
 
-def opposed(module=adversarial, updates: int = 900) -> Student:
+def opposed(module=adversarial, updates: int = 540) -> Student:
     """Discriminator and generator take turns."""
     student = Student(fitted())
     with torch.random.fork_rng(devices=[]):

@@ -182,8 +182,9 @@ def evaluate_target(
         ]
         if opened is None:
             return _result(first, drawn[0], images, options)
+        whole = opened.comparison(drawn[0].images, first)
         compared = [
-            replace(opened.comparison(samples.images, one), swapped=again)
+            replace(whole, samples=opened.renamed(samples.images, one), swapped=again)
             for one, samples, again in zip(targets, drawn, redrawn, strict=True)
         ]
         results = [

@@ -7,9 +7,10 @@ samples (`Comparison.floor`) gives each metric's floor, at the same sizes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,8 @@ MOST_LOOKED_UP = 10_000
 NEIGHBOUR = 5
 """The neighbour that sets the radius of a ball; Naeem et al. (2020)."""
 
+Network = TypeVar("Network")
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
@@ -71,6 +74,7 @@ class Comparison:
         number_names: names of the columns of the images' numbers.
         swapped: samples 0 to m - 1 drawn once more, from captions with a word in another's place;
             None where none were.
+        networks: trained on `seen` by name, shared by all that `replace` makes of this comparison.
     """
 
     samples: Images
@@ -88,19 +92,29 @@ class Comparison:
     floor_labels: NDArray[np.int64] | None = None
     number_names: tuple[str, ...] = ()
     swapped: Images | None = None
+    networks: dict[str, Any] = field(default_factory=dict, repr=False)
 
-    @cached_property
+    def _once(self, name: str, train: Callable[[], Network]) -> Network:
+        if name not in self.networks:
+            self.networks[name] = train()
+        return self.networks[name]
+
+    @property
     def image_text(self) -> ImageTextModel:
         """An image-text model of the training images and their captions.
 
         Raises:
             UsageError: fewer than two of them have one.
         """
-        captions = self.seen.captions or ()
-        rows = np.array([i for i, caption in enumerate(captions) if caption], dtype=np.int64)
-        pairs = self.seen.take(rows)
-        steps = max(IMAGE_TEXT_STEPS[0], min(IMAGE_TEXT_STEPS[1], len(rows)))
-        return fit_image_text(pairs.images, pairs.captions or (), steps=steps, seed=self.seed)
+
+        def train() -> ImageTextModel:
+            captions = self.seen.captions or ()
+            rows = np.array([i for i, caption in enumerate(captions) if caption], dtype=np.int64)
+            pairs = self.seen.take(rows)
+            steps = max(IMAGE_TEXT_STEPS[0], min(IMAGE_TEXT_STEPS[1], len(rows)))
+            return fit_image_text(pairs.images, pairs.captions or (), steps=steps, seed=self.seed)
+
+        return self._once("image-text", train)
 
     @cached_property
     def offered(self) -> tuple[str, ...]:
@@ -112,16 +126,17 @@ class Comparison:
             found += [known[i] for i in rows]
         return tuple(found)
 
-    @cached_property
+    @property
     def number_reader(self) -> NumberReader:
         """A network that reads the numbers of training images.
 
         Raises:
             UsageError: there are none, or too few.
         """
-        if self.seen.numbers is None:
+        images, numbers = self.seen.images, self.seen.numbers
+        if numbers is None:
             raise UsageError("the training images have no numbers")
-        return fit_reader(self.seen.images, self.seen.numbers, seed=self.seed)
+        return self._once("numbers", lambda: fit_reader(images, numbers, seed=self.seed))
 
     def segmenter(self, name: str) -> Segmenter:
         """A network that reads the masks ``name`` of training images.
@@ -129,15 +144,15 @@ class Comparison:
         Raises:
             UsageError: there are no pairs.
         """
-        known: dict[str, Segmenter] = self.__dict__.setdefault("segmenters", {})
-        if name not in known:
-            mask, images = self.seen.masks[name], self.seen.images
-            steps = max(SEGMENTER_STEPS[0], min(SEGMENTER_STEPS[1], 2 * len(images)))
-            classes = len(mask.spec.values)
-            known[name] = fit_segmenter(
+        mask, images = self.seen.masks[name], self.seen.images
+        steps = max(SEGMENTER_STEPS[0], min(SEGMENTER_STEPS[1], 2 * len(images)))
+        classes = len(mask.spec.values)
+        return self._once(
+            f"masks {name}",
+            lambda: fit_segmenter(
                 images, mask.classes, classes=classes, steps=steps, seed=self.seed
-            )
-        return known[name]
+            ),
+        )
 
     @property
     def of_reference(self) -> Comparison:
@@ -458,9 +473,6 @@ class Comparison:
         made.__dict__["reference_moments"] = self.reference_moments
         made.__dict__["classifier_accuracy"] = self.classifier_accuracy
         made.__dict__["_in_place"] = self._in_place
-        for name in ("image_text", "number_reader", "segmenters"):
-            if name in self.__dict__:
-                made.__dict__[name] = self.__dict__[name]
         return made
 
     def without(self, rows: NDArray[np.int64]) -> Comparison:

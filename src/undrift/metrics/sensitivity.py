@@ -188,7 +188,12 @@ def _real_images(comparison: Comparison) -> tuple[Comparison, Images]:
         first, second = np.sort(order[::2]), np.sort(order[1::2])
         pool, reference, features = reference.take(first), reference.take(second), features[second]
     base = replace(
-        comparison, reference=reference, known_features=features, known_floor=None, own_rows=None
+        comparison,
+        reference=reference,
+        known_features=features,
+        known_floor=None,
+        own_rows=None,
+        networks={},
     )
     return base, pool.draw(2 * MOST, comparison.seed, "sensitivity pool")
 
