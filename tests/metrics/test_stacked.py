@@ -26,10 +26,11 @@ def digits() -> ImageSet:
 
 
 @pytest.fixture(scope="module")
-def reader(digits: ImageSet) -> DigitReader:
-    train = as_images(digits.split("train"))
-    known = train.draw(400, 0, "reader")  # a second or two of training
-    return DigitReader.fit(known, as_images(digits.split("test")))
+def reader(digits: ImageSet, tmp_path_factory: pytest.TempPathFactory) -> DigitReader:
+    known, held_out = as_images(digits.split("train")), as_images(digits.split("test"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fitting, "_IMAGES_SEEN", 8_000)  # a second of training
+        return DigitReader.fit(known, held_out, cache_directory=tmp_path_factory.mktemp("cache"))
 
 
 def test_triples_are_read_channel_by_channel(digits: ImageSet, reader: DigitReader) -> None:

@@ -92,7 +92,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory):
-    """A study's, a comparison's and a run's page."""
+    """The page of a study, of a comparison, of a short run and of a long one."""
     folder = tmp_path_factory.mktemp("pages")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fake_executor, "FD", Distances())
@@ -110,6 +110,7 @@ def pages(tmp_path_factory):
         patch.setattr(closing, "FEWEST", 32)
         patch.setattr(closing, "PIXELS", 0)
         undrift.train("digits", out=folder / "run", steps=4, network="mlp")
+    write_report(make_run(folder / "long"), material())
     return folder
 
 
@@ -130,13 +131,12 @@ def test_the_page_loads_and_can_be_read(browser, pages, name, width):
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-def test_charts_fit_rows_have_one_scale_and_pictures_enlarge(browser, tmp_path, width):
-    write_report(make_run(tmp_path / "run"), material())
+def test_charts_fit_rows_have_one_scale_and_pictures_enlarge(browser, pages, width):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
     )
-    browser.get((tmp_path / "run" / "report.html").as_uri())
+    browser.get((pages / "long" / "report.html").as_uri())
     assert browser.execute_script(CUT) == []
     scales = browser.execute_script(SCALES)
     assert len(scales) == 10 and len(set(scales)) == 1 and scales[0] >= 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 
 import matplotlib
@@ -77,9 +78,21 @@ def result(plain):
     return from_plain(CurveResult, plain, "curve")
 
 
-def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
-    run = fake_run.make_run(tmp_path / "run")
-    before = write_report(run, fake_run.material()).read_text()
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    made = fake_run.make_run(tmp_path_factory.mktemp("written") / "run")
+    write_report(made, fake_run.material())
+    return made
+
+
+@pytest.fixture
+def run(written, tmp_path):
+    """A run with its report."""
+    return shutil.copytree(written, tmp_path / "run")
+
+
+def test_a_curve_joins_the_report_and_all_else_stays(run, tmp_path):
+    before = (run / "report.html").read_text()
     assert 'id="samplers"' not in before
     assert refresh(run) and (run / "report.html").read_text() == before
 
@@ -102,9 +115,7 @@ def test_a_curve_joins_the_report_and_all_else_stays(tmp_path):
     assert "unipc" in again.said and "dpmpp_2m, 5 steps" not in again.said
 
 
-def test_a_curve_along_guidance_joins_the_report(tmp_path):
-    run = fake_run.make_run(tmp_path / "run")
-    write_report(run, fake_run.material())
+def test_a_curve_along_guidance_joins_the_report(run):
     shared = {k: v for k, v in curve(metrics=("fd",)).items() if k not in ("guidance", "cells")}
     cells = [
         {"guidance": float(k), "nfe": 40, "seconds": 0.1, "metrics": {"fd": ends}}
@@ -145,8 +156,7 @@ def evaluation(value, count=2000):
     )
 
 
-def test_a_damaged_evaluation_is_named(tmp_path):
-    run = fake_run.make_run(tmp_path / "run")
+def test_a_damaged_evaluation_is_named(run):
     plain = evaluation(1.0)
     plain["metrics"]["fd"]["value"] = "low"
     for name in ("later", "first"):
@@ -158,9 +168,8 @@ def test_a_damaged_evaluation_is_named(tmp_path):
         path.unlink() if before is None else path.write_text(before)
 
 
-def test_later_evaluations_join_the_report_latest_first(tmp_path):
-    run = fake_run.make_run(tmp_path / "run")
-    before = write_report(run, fake_run.material()).read_text()
+def test_later_evaluations_join_the_report_latest_first(run):
+    before = (run / "report.html").read_text()
     assert 'id="evaluations"' not in before
     for age, (name, value) in enumerate([("b", 3.25), ("a", 1.75)]):
         path = run / "evaluation" / f"{name}.json"
@@ -179,8 +188,7 @@ def test_later_evaluations_join_the_report_latest_first(tmp_path):
     assert write_report(run, fake_run.material()).read_text() == text
 
 
-def test_a_page_without_the_marks_is_left_alone(tmp_path):
-    run = fake_run.make_run(tmp_path / "run")
+def test_a_page_without_the_marks_is_left_alone(run):
     (run / "report.html").write_text("<html>mine</html>")
     assert not refresh(run)
     assert (run / "report.html").read_text() == "<html>mine</html>"
