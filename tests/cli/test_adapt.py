@@ -18,7 +18,9 @@ from undrift.pipelines.adapter import AdapterPipeline
 from undrift.runs.directory import open_run
 from undrift.runs.loading import configuration_of
 
-TRAIN = "train digits --steps 3 --batch-size 8 --network unet --threads 1 --balance --bare --quiet"
+TRAIN = (
+    "train digits --steps 3 --batch-size 8 --parameters 20k --threads 1 --balance --bare --quiet"
+)
 ADAPT = "--images 16 --batch-size 8 --threads 1 --bare --quiet"
 
 

@@ -197,9 +197,11 @@ def test_students_beside_a_second_network(folder, method):
 
 @pytest.mark.slow
 def test_a_student_is_evaluated_and_reported(folder, monkeypatch, capsys):
+    monkeypatch.setattr("undrift.families.student.level.SAMPLES", 20)
+    monkeypatch.setattr("undrift.families.student.level.LEVELS", (0.8, 1.6))
     monkeypatch.setattr(closing, "FEWEST", 64)
     monkeypatch.setattr(closing, "PIXELS", 0)
-    words = ["--threads", "1", "--batch-size", "8", "--budget", "6s", "--guidance", "1:4"]
+    words = ["--threads", "1", "--batch-size", "8", "--images", "24", "--guidance", "1:4"]
     assert main(["distill", "teacher", *words, "--steps", "1", "--out", "fast"]) == 0
     page = Path("fast/report.html").read_text()
     assert "consistency student" in page and "Fewer steps" in page

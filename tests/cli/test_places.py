@@ -193,7 +193,19 @@ def test_two_tunings_of_one_pipeline(folder: Path, capsys: Any) -> None:
 
 @pytest.mark.slow
 def test_runs_that_start_together_have_names_of_their_own(folder: Path) -> None:
-    words = ["train", "digits", "--steps", "1", "--bare", "--threads", "1", "--quiet", "--seed"]
+    words = [
+        "train",
+        "digits",
+        "--steps",
+        "1",
+        "--bare",
+        "--threads",
+        "1",
+        "--quiet",
+        "--network",
+        "mlp",
+        "--seed",
+    ]
     assert together(*([*words, str(seed)] for seed in range(3))) == [0, 0, 0]
     runs = sorted(path for path in Path("runs").iterdir() if not path.is_symlink())
     assert len(runs) == 3 and all((run / "pipeline").is_dir() for run in runs)

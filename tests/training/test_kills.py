@@ -81,6 +81,7 @@ def start(directory: Path, method: str) -> Child:
             "digits",
             out=directory,
             method=method,  # type: ignore[arg-type]
+            parameters="20k",
             steps=STEPS,
             checkpoint_every=EVERY,
             grid_every=10_000,

@@ -68,14 +68,10 @@ def conditioned(images: ImageSet, **changes: object) -> DiffusionConfig:
     return model(images, spec=spec, network=MLPConfig(width=16, blocks=1), **changes)
 
 
-def wide(images: ImageSet) -> DiffusionConfig:
-    config = conditioned(images, width=64, optimizer=AdamWConfig(learning_rate=3e-3))
-    return replace(config, network=MLPConfig(width=192, blocks=2))
-
-
 @pytest.fixture(scope="module")
 def trained(images: ImageSet) -> DiffusionPipeline:
-    learner = DiffusionLearner(wide(images), seed=0)
+    config = conditioned(images, width=64, optimizer=AdamWConfig(learning_rate=3e-3))
+    learner = DiffusionLearner(replace(config, network=MLPConfig(width=192, blocks=2)), seed=0)
     done = Trainer(learner, plan(steps=700, batch_size=128), images, world=ALONE)
     done.run(StopSignals())
     return learner.pipeline(done.ema.weights(done.plan.ema[0]))
@@ -105,20 +101,6 @@ def test_without_a_number_places_are_those_of_the_data_and_guidance_keeps_those_
     for guidance in (1, 2):
         drawn = trained(50, labels="0", numbers={"place": 2.0}, guidance=guidance).images
         assert abs(places(drawn)[:, 0].mean() - 2.0) < 0.3
-
-
-@pytest.mark.slow
-def test_the_number_of_another_image_does_not_steer(images: ImageSet) -> None:
-    """The negative control: a model that was shown shuffled numbers."""
-    assert images.numbers is not None
-    learner = DiffusionLearner(wide(images), seed=0)
-    shuffled = np.random.default_rng(1).permutation(images.numbers)
-    other = replace(images, numbers=shuffled)
-    done = Trainer(learner, plan(steps=250, batch_size=128), other, world=ALONE)
-    done.run(StopSignals())
-    asked = np.linspace(LOW + 0.1, HIGH - 0.1, 100)
-    drawn = learner.pipeline()(100, numbers={"place": asked.tolist()})
-    assert abs(np.corrcoef(asked, places(drawn.images)[:, 0])[0, 1]) < 0.4
 
 
 def test_the_learner_drops_numbers_as_often_as_it_is_told(images: ImageSet) -> None:

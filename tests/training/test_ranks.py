@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed import run as torchrun
 
 from undrift.data.order import EpochStream
 from undrift.training.checkpoint import CheckpointStore
@@ -26,7 +27,7 @@ from undrift.workflows import train as workflow
 workflow.close_run = lambda *_, **__: None
 undrift.train(
     "digits", out=sys.argv[1], steps={steps}, batch_size=32, threads=1, dropout=0.0,
-    precision="float32",
+    parameters="20k", precision="float32",
     checkpoint_every={steps}, grid_every=10_000, validate_every=10_000,
 )
 """
@@ -35,10 +36,15 @@ undrift.train(
 def run(directory: Path, script: Path, ranks: int) -> dict[str, torch.Tensor]:
     """The weights that ``ranks`` train; one does in this process."""
     if ranks > 1:
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={ranks}"]
-        command = [sys.executable, *launcher, str(script), str(directory)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=900)
-        assert done.returncode == 0, done.stderr[-3000:]
+        words = ["--standalone", f"--nproc-per-node={ranks}", str(script), str(directory)]
+        pid = os.fork()  # torchrun changes how signals are handled
+        if not pid:
+            try:
+                torchrun.main(words)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     else:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "argv", [str(script), str(directory)])

@@ -76,31 +76,16 @@ def conditioned(images: ImageSet, **changes: object) -> DiffusionConfig:
     return model(images, spec=spec, network=network, label_dropout=0.1, **changes)
 
 
-def obeyed(images: ImageSet) -> dict[str, float]:
-    """Train on the captions; for each prompt the share of 16 images that show it."""
+@pytest.mark.slow
+def test_prompts_are_obeyed(images: ImageSet) -> None:
+    """Chance is 1 in 8."""
     config = conditioned(images, width=32, optimizer=AdamWConfig(learning_rate=3e-3))
     learner = DiffusionLearner(config, seed=0)
     done = Trainer(learner, plan(steps=250, batch_size=64), images, world=ALONE)
     done.run(StopSignals())
     pipeline = learner.pipeline(done.ema.weights(done.plan.ema[0]))
-    found = {}
     for prompt in PROMPTS:
-        seen = read(pipeline(16, prompts=prompt, guidance=2).images)
-        found[prompt] = seen.count(prompt) / 16
-    return found
-
-
-@pytest.mark.slow
-def test_prompts_are_obeyed(images: ImageSet) -> None:
-    assert min(obeyed(images).values()) >= 0.75  # chance is 1 in 8
-
-
-@pytest.mark.slow
-def test_shuffled_captions_teach_nothing(images: ImageSet) -> None:
-    order = np.random.default_rng(0).permutation(len(images))
-    assert images.captions is not None
-    shuffled = replace(images, captions=tuple(images.captions[i] for i in order))
-    assert np.mean(list(obeyed(shuffled).values())) < 0.35
+        assert read(pipeline(16, prompts=prompt, guidance=2).images).count(prompt) >= 12
 
 
 def test_resume_is_bit_equal_with_captions(images: ImageSet, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_finished_run_holds_what_it_promises(finished: Path) -> None:
     assert not list(finished.rglob("*.pkl")) and not list(finished.rglob("*.pt"))
     log = (finished / "log.txt").read_text()
     said = [line.split("  ", 1)[1] for line in log.splitlines()]
-    stages = ("expect noise", "saved the pipeline", "drawing a sample grid", "drawing 8 samples")
+    stages = ("expect noise", "saved the pipeline", "saving a sample grid", "drawing 8 samples")
     stages += ("fitting features", "evaluating 8 samples", "testing what these", "writing the")
     places = [next(k for k, line in enumerate(said) if line.startswith(word)) for word in stages]
     assert places == sorted(places)

@@ -62,7 +62,7 @@ def whole(few: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("owner", "name"),
     [
         (closing, "load_weights"),
-        (closing, "draw_grid"),
+        (closing, "grid_file"),
         (closing, "_measured"),
         (closing, "write_report"),
     ],

@@ -158,7 +158,7 @@ class Recorder:
             except DivergedError as error:  # training may find back; the run ends when it cannot
                 self._log.say(f"step {progress.step}: no grid of the {name} weights: {error}")
                 continue
-            file = f"samples/step_{progress.step:06d}_{name}.png"
+            file = grid_file(progress.step, name)
             self._run.write_bytes(file, _png(picture))
             seconds = time.perf_counter() - before
             self.event("grid", step=progress.step, file=file, weights=name, seconds=seconds)
@@ -220,6 +220,11 @@ class Recorder:
     def _number(self, name: str) -> float | None:
         value = self._latest.get(name)
         return value if isinstance(value, int | float) else None
+
+
+def grid_file(step: int, weights: str) -> str:
+    """Path in a run of the sample grid of ``weights``, ``ema`` or ``raw``, after ``step``."""
+    return f"samples/step_{step:06d}_{weights}.png"
 
 
 def grid_shape(spec: SampleSpec) -> tuple[int, int]:

@@ -115,6 +115,7 @@ class Trainer:
         self.step = 0
         self.guard = NonFiniteGuard()
         self._buffers = BufferSnapshot(learner.networks)
+        self._made: dict[str, Pipeline] = {}
         self._validation = validation
         self._world = world
         self._observer = observer
@@ -303,6 +304,7 @@ class Trainer:
         every = self.plan.evaluate_every
         if every is not None and (self.step % every == 0 or final):
             self._timed(self._evaluate)
+        self._made.clear()
         # The weights of a failing run must not push out good ones.
         healthy = self.guard.consecutive == 0
         if self._store is not None and (final or (healthy and self._checkpointing.due(self.step))):
@@ -350,9 +352,13 @@ class Trainer:
             self._observer.evaluate(self.progress, averaged)
 
     def _pipelines(self) -> Iterator[tuple[str, Pipeline]]:
-        """Pipelines of the averaged weights and of the raw ones, each made when it is needed."""
-        yield "ema", self.learner.pipeline(self.ema.weights(self.plan.ema[0]))
-        yield "raw", self.learner.pipeline(averaged_tensors(self.learner))
+        """Pipelines of the averaged weights and of the raw ones, each made once in a step."""
+        for name in ("ema", "raw"):
+            if name not in self._made:
+                raw = averaged_tensors(self.learner)
+                weights = self.ema.weights(self.plan.ema[0]) if name == "ema" else raw
+                self._made[name] = self.learner.pipeline(weights)
+            yield name, self._made[name]
 
     def save(self) -> None:
         """Write a checkpoint of this step, then drop the oldest."""

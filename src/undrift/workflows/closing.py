@@ -18,6 +18,7 @@ from undrift.errors import UsageError
 from undrift.evaluation.conditions import condition_lines
 from undrift.families import family_of
 from undrift.families.family import Draw
+from undrift.files.reading import regular_bytes
 from undrift.metrics import (
     Comparison,
     Images,
@@ -43,7 +44,7 @@ from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
 from undrift.runs.periodic_evaluation import best_so_far
 from undrift.runs.recipes import build_learner
-from undrift.runs.recorder import draw_grid
+from undrift.runs.recorder import draw_grid, grid_file
 from undrift.schema import to_plain
 from undrift.training.signals import StopSignals
 from undrift.wording import duration, plural
@@ -92,16 +93,20 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
     run, log, network = opened.directory, opened.log, opened.network
     learner = build_learner(config, config.training.device, network=network)
     family = family_of(config.model)
-    pipeline = learner.pipeline(load_weights(run, config))
-    given = given_by(data.split("train"), pipeline.spec, (config.data.source, "train"))
-    pipeline = family.finished(pipeline, lambda: view(data.split("train")), drawing_with(given))
+    trained = learner.pipeline(load_weights(run, config))
+    given = given_by(data.split("train"), trained.spec, (config.data.source, "train"))
+    pipeline = family.finished(trained, lambda: view(data.split("train")), drawing_with(given))
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
     for sentence in History.of(read_events(run.events)).gap_sentences:
         log.say(sentence)
-    log.say("drawing a sample grid: grid.png")
-    teacher = family.teacher(config.model)
-    run.write_bytes("grid.png", draw_grid(pipeline, data.split("validation"), teacher))
+    log.say("saving a sample grid: grid.png")
+    last = run.path / grid_file(config.training.steps, "ema")
+    if pipeline is trained and last.is_file():  # the last step drew it with the same weights
+        run.write_bytes("grid.png", regular_bytes(last))
+    else:
+        teacher = family.teacher(config.model)
+        run.write_bytes("grid.png", draw_grid(pipeline, data.split("validation"), teacher))
     if opened.bare:
         return
 
@@ -135,6 +140,7 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
         )
         log.say(f"  {one.name}: {one.value:.4g} ({low} to {high}; real images {floor})")
     if pipeline.few_steps:
+        teacher = family.teacher(config.model)
         _steps(pipeline, teacher, count, draw, train, data, opened, config, check)
     log.say("writing the report")
     seconds = {"sampling": sampling, "metrics": measuring}
