@@ -27,7 +27,7 @@ from undrift.claims.datasets import load_classes, rare_classes, tail_rows
 from undrift.claims.evidence import Evidence
 from undrift.claims.jobs import Job
 from undrift.claims.page import Section, render
-from undrift.claims.preset import PRESETS, QUICK
+from undrift.claims.preset import PRESETS, QUICK, Size
 from undrift.comparison import run as compare_run
 from undrift.comparison.verdicts import claims as rules
 from undrift.errors import UsageError
@@ -41,21 +41,38 @@ def planted():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fake_executor, "FD", Distances())
         patch.setattr(compare_run, "speed_of", lambda *_: SPEED)
+        patch.setattr(compare_run, "training_flops", lambda *_: 3e6)
         yield
 
 
-def undraw(patch: pytest.MonkeyPatch) -> None:
-    """Figures are made but not rendered, which takes most of a study's time here."""
+@pytest.fixture
+def unrendered(monkeypatch):
+    """Figures are made but not rendered."""
     blank = '<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
 
-    patch.setattr(Figure, "savefig", lambda figure, out, **_: out.write(b"\x89PNG"))
-    patch.setattr(FigureCanvasSVG, "print_svg", lambda canvas, out, **_: out.write(blank))
-    patch.setattr(report_figure, "_ends", lambda figure: None)
+    monkeypatch.setattr(Figure, "savefig", lambda figure, out, **_: out.write(b"\x89PNG"))
+    monkeypatch.setattr(FigureCanvasSVG, "print_svg", lambda canvas, out, **_: out.write(blank))
+    monkeypatch.setattr(report_figure, "_ends", lambda figure: None)
+
+
+def undraw(patch: pytest.MonkeyPatch) -> None:
+    """Pages have all but their figures, which take most of a study's time here."""
+    patch.setattr(report_figure.Chart, "svg", "")
+    patch.setattr(report_figure.Chart, "png", lambda chart, dpi=0: b"\x89PNG")
 
 
 @pytest.fixture
 def undrawn(monkeypatch):
     undraw(monkeypatch)
+
+
+@pytest.fixture
+def tuned(monkeypatch):
+    """Three trials of each method, then a seed of each run."""
+    sizes = {
+        name: replace(size, seeds=1) for name, size in vars(QUICK).items() if isinstance(size, Size)
+    }
+    monkeypatch.setitem(PRESETS, "quick", replace(QUICK, trials=3, **sizes))
 
 
 @pytest.fixture(scope="module")
@@ -199,9 +216,8 @@ def test_a_claim_without_a_number_says_why_on_the_first_screen(made):
     assert "no number" in first_screen and why in first_screen
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "tuned")
 def test_the_sweep_goes_around_what_the_trials_chose(planted, tmp_path, monkeypatch):
-    monkeypatch.setitem(PRESETS, "quick", replace(QUICK, trials=3))
     executor = PlantedExecutor()
     monkeypatch.setattr(run, "LocalExecutor", lambda places: executor)
     result = run_study(Study("quick", str(tmp_path / "study")), executor=executor)
@@ -257,7 +273,7 @@ def test_a_measurement_that_fails_is_reported_and_tried_again(made, planted, tmp
     assert [words[-1] for words in executor.commands] == [name]
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unrendered")
 @pytest.mark.parametrize("lost", [("sweep", "ring8", "filling"), ("scaling", "tail", "likelihood")])
 def test_a_table_all_of_whose_runs_fail_is_a_result(planted, tmp_path, monkeypatch, lost):
     executor = PlantedExecutor(lost=lost)
@@ -275,7 +291,7 @@ def test_a_table_all_of_whose_runs_fail_is_a_result(planted, tmp_path, monkeypat
             assert claim(result, name).value is None and claim(result, name).reason
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("unrendered")
 def test_without_the_times_of_diffusion_there_is_a_page(made, planted, tmp_path, monkeypatch):
     folder, result, _, _ = made
     name = next(name for name in result.measurements if name.startswith("times/diffusion"))
@@ -321,10 +337,9 @@ def test_another_study_does_not_go_on_where_one_lies(made, planted, tmp_path, ot
         run_study(Study("quick", str(tmp_path / "study")), executor=executor)
 
 
-@pytest.mark.usefixtures("undrawn")
+@pytest.mark.usefixtures("undrawn", "tuned")
 def test_a_trial_that_succeeds_later_does_not_move_the_sweep(planted, tmp_path, monkeypatch):
     """It may win then, but the runs around the one that won before are there."""
-    monkeypatch.setitem(PRESETS, "quick", replace(QUICK, trials=3))
     study = Study("quick", str(tmp_path / "study"))
     won = f"r3gan-{QUICK.main.images}images-trial2"
     first, second = PlantedExecutor({won: 2}), PlantedExecutor()
@@ -385,6 +400,7 @@ def test_longer_runs_have_measurements_of_their_own(made):
         assert re.search(r"-(\d+images|10s)-\d+$", name), name
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_numbers_are_stored_where_the_page_cannot_be_drawn(made, tmp_path, monkeypatch):
     folder, result, _, _ = made
     shutil.copytree(folder, tmp_path / "study")

@@ -23,7 +23,7 @@ import sys, time
 from pathlib import Path
 from undrift.comparison.executor import Command, LocalExecutor
 folder = Path(sys.argv[1])
-words = ("train", "digits", "--steps", "1000000", "--out", str(folder / "run"))
+words = ("train", "digits", "--network", "mlp", "--steps", "1000000", "--out", str(folder / "run"))
 job = LocalExecutor().start(Command(words, folder / "log.txt", 1))
 events = folder / "run" / "metrics.jsonl"
 while not events.exists() or '"train"' not in events.read_text():
@@ -57,7 +57,7 @@ def executor(tmp_path_factory):
 
 def endless(folder):
     """A command that trains for hours."""
-    words = ("train", "digits", "--steps", "1000000", "--checkpoint-every", "1000000")
+    words = ("train", "digits", "--network", "mlp", "--steps", "1000000", "--checkpoint-every", "1000000")
     return Command((*words, "--threads", "1", "--out", str(folder / "run")), folder / "log.txt", 1)
 
 

@@ -41,7 +41,7 @@ def test_shuffled_sprites_are_told_from_real_ones() -> None:
 
 def test_a_model_of_52_steps_is_called_early(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    undrift.train(real("emoji"), size=32, steps=52, parameters="100k", out=out, seed=0)
+    undrift.train(real("emoji"), size=16, steps=52, parameters="100k", out=out, seed=0)
     record = RunRecord.read(out)
     found = with_samples(Verdict("learned", "By its loss it has learned."), record.evaluation)
     assert found.state == "early"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from undrift.runs import recorder
 from undrift.training.learners import diffusion
 from undrift.workflows import closing
 
+sensitivity = importlib.import_module("undrift.metrics.sensitivity")  # beside a function so named
+
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Eight samples for the first metrics, eight validation images, and two samples a grid."""
+    """Few images of every kind: for features, validation, grids, metrics and what these see."""
     monkeypatch.setenv("UNDRIFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(fitting, "_IMAGES_SEEN", 1000)
     monkeypatch.setattr(fitting, "_FEWEST_PASSES", 0.0)
+    monkeypatch.setattr(sensitivity, "MOST", 40)
     monkeypatch.setattr(diffusion, "validation_count", lambda shape: 8)
     monkeypatch.setattr(closing, "FEWEST", 8)
     monkeypatch.setattr(closing, "PIXELS", 0)
