@@ -206,6 +206,7 @@ def test_the_page_is_whole_and_loads_nothing(made):
     assert all(f.read_bytes()[:4] == b"\x89PNG" for f in (folder / "figures").iterdir())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_claim_without_a_number_says_why_on_the_first_screen(made):
     folder, result, _, _ = made
     why = "against dcgan, n = 5, margin 10; never reached with 5 of 5 seeds"

@@ -57,7 +57,16 @@ def executor(tmp_path_factory):
 
 def endless(folder):
     """A command that trains for hours."""
-    words = ("train", "digits", "--network", "mlp", "--steps", "1000000", "--checkpoint-every", "1000000")
+    words = (
+        "train",
+        "digits",
+        "--network",
+        "mlp",
+        "--steps",
+        "1000000",
+        "--checkpoint-every",
+        "1000000",
+    )
     return Command((*words, "--threads", "1", "--out", str(folder / "run")), folder / "log.txt", 1)
 
 

@@ -177,7 +177,18 @@ def test_jobs_of_a_local_cluster(tmp_path, monkeypatch):
     assert outcome is not None and outcome.code == 3 and outcome.cpu_seconds > 0
     assert Path("absent.txt").read_text().startswith("undrift: no data at ")
 
-    long = ("train", "digits", "--network", "mlp", "--steps", "1000000", "--threads", "1", "--out", "run")
+    long = (
+        "train",
+        "digits",
+        "--network",
+        "mlp",
+        "--steps",
+        "1000000",
+        "--threads",
+        "1",
+        "--out",
+        "run",
+    )
     job = executor.start(Command(long, Path("long.txt"), 1))
     deadline = time.monotonic() + 600
     while not Path("run/metrics.jsonl").exists() and time.monotonic() < deadline:

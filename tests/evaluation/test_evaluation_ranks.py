@@ -16,6 +16,7 @@ from undrift.cli.dispatch import main
 from undrift.evaluation import drawing
 
 SCRIPT = """
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def noted(pipeline, where, start, *rest):
 
 drawing._draw_block = noted
 drawing.BLOCK = 40
+importlib.import_module("undrift.metrics.sensitivity").MOST = 40
 sys.exit(main(["evaluate", *sys.argv[2:]]))
 """
 
@@ -55,8 +57,13 @@ def evaluated(
             printed = done.stdout
         else:
             patch.setattr(sys, "argv", [str(script), *words])
-            for name in ("_draw_block", "BLOCK"):  # the script changes them
-                patch.setattr(drawing, name, getattr(drawing, name))
+            sensitivity = sys.modules["undrift.metrics.sensitivity"]
+            for owner, name in (
+                (drawing, "_draw_block"),
+                (drawing, "BLOCK"),
+                (sensitivity, "MOST"),
+            ):
+                patch.setattr(owner, name, getattr(owner, name))  # the script changes them
             with pytest.raises(SystemExit, match="^0$"):
                 runpy.run_path(str(script))
             printed = capsys.readouterr().out

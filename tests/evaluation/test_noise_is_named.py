@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.data.real import real
+from tests.data.real import real, some
 
 import undrift
 import undrift.data
@@ -19,8 +19,13 @@ from undrift.report.verdict import Verdict
 pytestmark = pytest.mark.slow
 
 
-def test_shuffled_sprites_are_told_from_real_ones() -> None:
-    sprites = np.asarray(undrift.data.load(real("emoji"), size=32, holdout=0).images[:1200])
+@pytest.fixture(scope="module")
+def sprites(tmp_path_factory: pytest.TempPathFactory) -> np.ndarray:
+    folder = some(real("emoji"), tmp_path_factory.mktemp("emoji"), 1200)
+    return np.asarray(undrift.data.load(folder, size=32, holdout=0).images)
+
+
+def test_shuffled_sprites_are_told_from_real_ones(sprites: np.ndarray) -> None:
     order = np.random.default_rng(0).permutation(len(sprites))
     reference, samples = sprites[order[:400]], sprites[order[400:800]]
     shuffle = next(one for one in corruptions_of(samples) if one.name == "shuffled pixels")
@@ -39,9 +44,10 @@ def test_shuffled_sprites_are_told_from_real_ones() -> None:
     assert not any(what.startswith("noise") for what in unseen)
 
 
-def test_a_model_of_52_steps_is_called_early(tmp_path: Path) -> None:
+def test_a_model_of_52_steps_is_called_early(sprites: np.ndarray, tmp_path: Path) -> None:
+    np.save(tmp_path / "sprites.npy", sprites)
     out = tmp_path / "run"
-    undrift.train(real("emoji"), size=16, steps=52, parameters="100k", out=out, seed=0)
+    undrift.train(tmp_path / "sprites.npy", size=16, steps=52, parameters="100k", out=out, seed=0)
     record = RunRecord.read(out)
     found = with_samples(Verdict("learned", "By its loss it has learned."), record.evaluation)
     assert found.state == "early"

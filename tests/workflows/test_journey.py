@@ -266,8 +266,7 @@ def test_the_global_random_stream_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
-def test_signals_save_and_resume(tmp_path: Path, number: signal.Signals, code: int) -> None:
+def test_an_interrupt_saves(tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "undrift", "train", "digits", "--out", str(out)]
     command += ["--steps", "100000", "--network", "mlp", "--checkpoint-every", "100000"]
@@ -276,9 +275,9 @@ def test_signals_save_and_resume(tmp_path: Path, number: signal.Signals, code: i
     while not any(e.kind == "train" for e in read_events(out / "metrics.jsonl")):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=600)
-    assert process.returncode == code, error
+    assert process.returncode == 130, error
     assert error.startswith("undrift: stopped after step") and error.count("\n") == 1
     (step,) = CheckpointStore(out / "checkpoints").steps()
     assert f"step {step} " in error

@@ -101,8 +101,8 @@ def test_a_run_killed_while_it_is_lengthened_is_lengthened_by_the_same_command(
     for directory in (plain, cut):
         train(directory, bare=True)
     train(plain, steps=6, extend=True, bare=True)
-    killed(lambda: train(cut, steps=6, extend=True), journey, "close_run")
-    train(cut, steps=6, extend=True)
+    killed(lambda: train(cut, steps=6, extend=True, bare=True), journey, "close_run")
+    train(cut, steps=6, extend=True, bare=True)
     for key, tensor in weights(plain, 6).items():
         assert torch.equal(weights(cut, 6)[key], tensor)
     assert json.loads((cut / "status.json").read_text())["state"] == "done"

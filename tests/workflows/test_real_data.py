@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.data.real import real
+from tests.data.real import real, some
 from tests.data.zoo import build_zoo
 
 import undrift
 from undrift.metrics.features import fitting
 from undrift.runs import recorder
 from undrift.training.learners import diffusion
-from undrift.workflows import closing
+from undrift.workflows import closing, opening
 
 sensitivity = importlib.import_module("undrift.metrics.sensitivity")  # beside a function so named
 
@@ -27,10 +27,12 @@ def short(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(fitting, "_IMAGES_SEEN", 1000)
     monkeypatch.setattr(fitting, "_FEWEST_PASSES", 0.0)
     monkeypatch.setattr(sensitivity, "MOST", 40)
-    monkeypatch.setattr(diffusion, "validation_count", lambda shape: 8)
+    monkeypatch.setattr(diffusion, "validation_count", lambda shape: 4)
     monkeypatch.setattr(closing, "FEWEST", 8)
     monkeypatch.setattr(closing, "PIXELS", 0)
     monkeypatch.setattr(closing, "VIEW_BYTES", 2**22)
+    monkeypatch.setattr(closing, "MOST_HELD_OUT", 100)
+    monkeypatch.setattr(opening, "SPECTRUM_IMAGES", 64)
     monkeypatch.setattr(recorder, "grid_shape", lambda spec: (2, 1))
 
 
@@ -58,7 +60,7 @@ def journey(source: Path, out: Path, shape: tuple[int, int, int], **settings: ob
     ],
 )
 def test_real_data(tmp_path: Path, name: str, shape: tuple[int, int, int]) -> None:
-    journey(real(name), tmp_path / "run", shape)
+    journey(some(real(name), tmp_path / "images", 300), tmp_path / "run", shape)
 
 
 @pytest.mark.slow
