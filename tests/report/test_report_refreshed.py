@@ -80,15 +80,19 @@ def result(plain):
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    made = fake_run.make_run(tmp_path_factory.mktemp("written") / "run")
+    place = tmp_path_factory.mktemp("written")
+    made = fake_run.make_run(place / "again")
     write_report(made, fake_run.material())
-    return made
+    return made.rename(place / "written")
 
 
 @pytest.fixture
-def run(written, tmp_path):
-    """A run with its report."""
-    return shutil.copytree(written, tmp_path / "run")
+def run(written):
+    """A run with its report, always at one place, which the page names."""
+    place = written.with_name("again")
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(written, place)
+    return place
 
 
 def test_a_curve_joins_the_report_and_all_else_stays(run, tmp_path):
