@@ -143,13 +143,15 @@ class _Listed:
         """(C, r, K) whether they are of one part."""
         return self.parts.of[:, self.indices] == self.parts.of[:, self.rows, None]
 
-    def kth(self, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The k-th smallest (C, r) of ``values`` (r, K) in the row's part, and its place.
+    def kth(self) -> tuple[Tensor, Tensor]:
+        """The k-th smallest (C, r) of the distances in the row's part, and its place.
 
         Infinite where fewer than k of the part are listed.
         """
-        found = torch.where(self.same, values, torch.inf).kthvalue(self.k, dim=2)
-        return found.values, found.indices
+        reached = self.same.cumsum(dim=2, dtype=torch.int32) >= self.k  # distances rise
+        place = reached.to(torch.uint8).argmax(dim=2)
+        values = self.distances.expand_as(self.same).gather(2, place[..., None])[..., 0]
+        return torch.where(reached[..., -1], values, torch.inf), place
 
     def exact(self, rows: Tensor) -> Tensor:
         """(r, K) squared distances by differences of ``rows``."""
@@ -170,7 +172,7 @@ class _Listed:
 def _exact_radii(near: _Listed, rows: Tensor, distance: Tensor, tolerance: float) -> Tensor:
     """Exact squared distances (C, r) of the k-th neighbours that are ``near``, or further away."""
     width = 2 * tolerance
-    limit, place = near.kth(near.distances)
+    limit, place = near.kth()
     close = near.same & ((near.distances - limit[..., None]).abs() <= width)
     # no other one of the list is about as near as the k-th, and none further down can be
     sure = (close.sum(dim=2) == 1) & (limit + width < near.beyond)
@@ -180,7 +182,7 @@ def _exact_radii(near: _Listed, rows: Tensor, distance: Tensor, tolerance: float
     if not len(unsure):
         return found
     near, distance = near.of(unsure), distance[unsure]
-    limit, _ = near.kth(near.exact(rows))
+    limit = torch.where(near.same, near.exact(rows), torch.inf).kthvalue(near.k, dim=2).values
     # nothing is nearer than 0: among copies, what is further down does not matter
     settled = (limit == 0) | (limit + tolerance < near.beyond)
     settled |= near.parts.of[:, near.rows] < 0  # in no part, so not needed
