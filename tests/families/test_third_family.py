@@ -58,7 +58,7 @@ def test_it_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", f"{GAUSSIAN}:{root}:{root / 'src'}")
     images = undrift.data.load("digits").images[:200]
     np.savez("few.npz", images=images)
-    words = ["compare", "few.npz", "--methods", "gaussian,dcgan", "--seeds", "1", "--images"]
-    more = ["640", "--parameters", "recipe", "--metrics", "fd", "--features", "pixels", "-n", "20"]
-    assert main([*words, *more, "--out", "versus", "--workers", "1"]) == 0
+    words = "compare few.npz --methods gaussian,dcgan --seeds 1 --images 640 --bare --workers 1"
+    more = "--parameters recipe --metrics fd --features pixels -n 20 --out versus"
+    assert main([*words.split(), *more.split()]) == 0
     assert "gaussian" in Path("versus/report.html").read_text()

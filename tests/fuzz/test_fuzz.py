@@ -17,7 +17,7 @@ from tests.fuzz.sandbox import Act, Limits, Outcome, Sandbox
 from tests.fuzz.seeds import Seeds, make_seeds
 from tests.fuzz.suite import case_of, faults, run_cases
 
-CASES = 40
+CASES = 30
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="watches processes as Linux lets it"),
