@@ -39,23 +39,25 @@ def scatter(images: NDArray[np.uint8], behind: NDArray[np.uint8] | None = None) 
         An RGBA picture, see-through where there are no points.
     """
     side = 255 * ZOOM + 1 + 2 * MARGIN
-    colour, opacity = np.zeros((side, side, 3)), np.zeros((side, side, 1))
+    colour, opacity = np.zeros((side * side, 3)), np.zeros((side * side, 1))
     layers = [(behind, BEHIND)] if behind is not None else []
     for points, ink in [*layers, (images, BEFORE)]:
-        cover = _cover(points.reshape(len(points), 2), side)[..., None]
+        places, cover = _cover(points.reshape(len(points), 2), side)
         # one layer over another, colours weighted by what each leaves to be seen
-        total = cover + (1 - cover) * opacity
-        mixed = cover * np.array(ink) + (1 - cover) * opacity * colour
-        colour = np.divide(mixed, total, out=np.zeros_like(mixed), where=total > 0)
-        opacity = total
-    picture = np.concatenate([colour, 255 * opacity], axis=-1)
+        left = (1 - cover) * opacity[places]
+        opacity[places] = cover + left
+        colour[places] = (cover * np.array(ink) + left * colour[places]) / opacity[places]
+    picture = np.zeros((side, side, 4), np.uint8)
+    seen = np.flatnonzero(opacity)
+    levels = np.concatenate([colour[seen], 255 * opacity[seen]], axis=-1)
+    picture.reshape(-1, 4)[seen] = np.round(levels)
     for edge in (picture[0], picture[-1], picture[:, 0], picture[:, -1]):
         edge[:] = (*FRAME, 255)
-    return Image.fromarray(np.round(picture).astype(np.uint8), "RGBA")
+    return Image.fromarray(picture, "RGBA")
 
 
-def _cover(points: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
-    """How opaque points (n, 2) make a square picture: (side, side) in [0, 1)."""
+def _cover(points: NDArray[np.uint8], side: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Pixels (k,) of a square picture that points (n, 2) cover, and their opacity (k, 1)."""
     right, up = points.astype(np.int64).T
     centre = (side - 1 - MARGIN - ZOOM * up) * side + MARGIN + ZOOM * right
     reach = np.arange(-MARGIN, MARGIN + 1)
@@ -65,4 +67,5 @@ def _cover(points: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
     places = centre[:, None] + (reach[down] * side + reach[across])
     shares = np.broadcast_to(share[down, across], places.shape)
     weight = np.bincount(places.ravel(), shares.ravel(), minlength=side * side)
-    return np.asarray(1 - (1 - OPACITY) ** weight.reshape(side, side), np.float64)
+    covered = np.flatnonzero(weight)
+    return covered, np.asarray(1 - (1 - OPACITY) ** weight[covered, None], np.float64)
