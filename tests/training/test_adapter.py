@@ -154,10 +154,10 @@ def test_every_class_of_the_base_is_among_its_images() -> None:
 def test_a_frozen_base_learns_to_follow_masks(images: ImageSet) -> None:
     train, held_out = images.split("train"), images.split("validation")
     base = bar_learner(images)
-    Trainer(base, plan(steps=150, batch_size=32), train, world=ALONE).run(StopSignals())
-    base.config = replace(base.config, optimizer=AdamWConfig(learning_rate=3e-3))
+    Trainer(base, plan(steps=80, batch_size=32), train, world=ALONE).run(StopSignals())
+    base.config = replace(base.config, optimizer=AdamWConfig(learning_rate=5e-3))
     made = adapter(base, ControlConfig(share=0.5), (MASK,))
-    Trainer(made, plan(steps=150, batch_size=64), train, world=ALONE).run(StopSignals())
+    Trainer(made, plan(steps=100, batch_size=32), train, world=ALONE).run(StopSignals())
     found = made.validate(made.pipeline(), held_out.images, held_out.condition())
     gap = found["condition_gaps"]["map_mask"]
     assert gap["gap"] > 8 * gap["standard_error"]
