@@ -95,6 +95,7 @@ def test_a_swapped_word_is_followed_or_is_not(obeyed: Comparison) -> None:
     new = swapped_captions(real.captions, OFFERED, seed=0)
     followed = replace(obeyed, swapped=Images(drawn(new, 3), None, tuple(new)))
     ignored = replace(obeyed, swapped=Images(real.images, None, tuple(new)))
+    assert followed.image_text is ignored.image_text  # trained once
     found, other = (measure(one, ["prompt_swap"]).metrics for one in (followed, ignored))
     swap, same = found["prompt_swap"], other["prompt_swap"]
     assert swap.value > 0.85 and swap.low > swap.chance and swap.floor > 0.85 and swap.n == 60
