@@ -5,12 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 
 import pytest
-import torch
 
-torch.set_num_threads(1)
+# Before torch is loaded, here and in every process that tests start, workers of xdist among them.
+for _pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_pool] = "1"
+
+# Each module is compiled once, not by each of these processes.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _made: list[str] = []
 
@@ -19,9 +25,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # `pytest &` starts with interrupts ignored, and `nohup pytest` with hang-ups.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    # Processes that tests start, the workers of xdist among them, inherit all of this.
-    for pool in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ[pool] = "1"
     if not hasattr(config, "workerinput"):
         _made.append(tempfile.mkdtemp(prefix="undrift-tests-"))
         os.environ["UNDRIFT_CACHE"] = _made[0]

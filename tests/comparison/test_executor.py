@@ -123,12 +123,16 @@ def test_a_signal_right_after_the_start_is_not_lost(executor, tmp_path):
 def test_whatever_runs_ends_with_the_process_that_asked_for_it(tmp_path):
     script = tmp_path / "asks.py"
     script.write_text(ASKS)
-    subprocess.run([sys.executable, str(script), str(tmp_path)], check=True, timeout=600)
+    printed = tmp_path / "printed.txt"
+    with printed.open("w") as out:
+        command = [sys.executable, str(script), str(tmp_path)]
+        subprocess.run(command, check=True, timeout=600, stdout=out, stderr=out)
     status = tmp_path / "run" / "status.json"
     deadline = time.monotonic() + 600
     while '"running"' in status.read_text() and time.monotonic() < deadline:
         time.sleep(0.05)
     assert json.loads(status.read_text())["state"] == "interrupted"
+    assert not printed.read_text()  # what a run prints stands in its log
 
 
 def test_a_log_that_cannot_be_is_a_plain_error(executor, tmp_path):

@@ -165,7 +165,7 @@ SMOKE = Preset(
     toys=("diffusion", "dcgan"),
     families=("unet", "r3gan"),
     sizes=("30k", "60k"),
-    parameters=None,
+    parameters="45k",
     main=Size(seeds=1, images=128, n=32, budget="1s"),
     trials=2,
     sweep=_ONCE,

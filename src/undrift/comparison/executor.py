@@ -118,6 +118,9 @@ class LocalExecutor:
             self._server = None
 
 
+_SERVE = "from undrift.comparison.fork_server import main; main()"
+
+
 class _ForkServer:
     """The process that forks, as seen from here; it ends when this process does."""
 
@@ -128,8 +131,9 @@ class _ForkServer:
         try:
             # in a session of its own: the terminal's Ctrl-C is this process's to pass on
             self._process = subprocess.Popen(
-                # -P: Python files of the folder that undrift works in are not imported
-                [sys.executable, "-P", "-m", "undrift.comparison.fork_server"],
+                # -P: Python files of the folder that undrift works in are not imported; not -m: its
+                # package loads the module first, of which Python would warn
+                [sys.executable, "-P", "-c", _SERVE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 start_new_session=True,

@@ -180,7 +180,3 @@ def _send(child: _Child, number: int) -> None:
     """To the child's whole group, which is there until it is reaped."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, number)
-
-
-if __name__ == "__main__":
-    main()
