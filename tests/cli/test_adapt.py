@@ -16,7 +16,7 @@ from undrift.errors import ModelFileError, UsageError
 from undrift.pipelines import DiffusionPipeline
 from undrift.pipelines.adapter import AdapterPipeline
 from undrift.runs.directory import open_run
-from undrift.runs.loading import configuration_of
+from undrift.runs.unfinished import configuration_of
 
 TRAIN = (
     "train digits --steps 3 --batch-size 8 --parameters 20k --threads 1 --balance --bare --quiet"

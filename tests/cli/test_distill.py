@@ -88,7 +88,7 @@ def test_the_same_command_resumes_and_the_teacher_is_named_by_its_path(
 def test_a_student_that_is_moved_with_its_teacher_finds_it(trained, tmp_path):
     from undrift.families import family_of
     from undrift.runs.directory import open_run
-    from undrift.runs.loading import configuration_of
+    from undrift.runs.unfinished import configuration_of
 
     for name in ("teacher", "s"):
         shutil.copytree(trained / name, tmp_path / name)

@@ -15,7 +15,8 @@ from undrift.networks.gan.pyramid import sizes
 from undrift.options.train import TrainOptions, image_size, stored_size
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import load_images
-from undrift.runs.loading import configuration_of, load_pipeline
+from undrift.runs.loading import load_pipeline
+from undrift.runs.unfinished import configuration_of
 from undrift.workflows.planning import find_start
 from undrift.workflows.train import train_run
 

@@ -19,7 +19,7 @@ from undrift.options.train import TrainOptions
 from undrift.runs import configuration
 from undrift.runs.directory import RunDirectory
 from undrift.runs.images import find_images, load_own
-from undrift.runs.loading import configuration_of
+from undrift.runs.unfinished import configuration_of
 from undrift.workflows.planning import find_start
 from undrift.workflows.train import train_run
 

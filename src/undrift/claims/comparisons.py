@@ -13,7 +13,8 @@ from undrift.data import ImageSet
 from undrift.families import family_of
 from undrift.options.train import TrainOptions
 from undrift.results.comparison import ComparisonResult, Setting
-from undrift.runs.recipes import choose_device, resolve
+from undrift.runs.device import choose_device
+from undrift.runs.recipes import resolve
 
 MAIN, SWEEP, TAIL, INPAINTING, SCALING = "main", "sweep", "tail", "filling", "scaling"
 LIKELIHOOD, CONDITIONS = "likelihood", "conditions"

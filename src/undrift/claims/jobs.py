@@ -33,7 +33,7 @@ from undrift.comparison.executor import Command, Outcome, reason_of
 from undrift.comparison.journal import read_stored, write_json
 from undrift.results.claims import AnyMeasurement
 from undrift.results.comparison import BudgetKind, MeasuredRun
-from undrift.runs.recipes import choose_device
+from undrift.runs.device import choose_device
 from undrift.schema import to_plain
 
 

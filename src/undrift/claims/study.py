@@ -24,7 +24,7 @@ from undrift.claims.preset import PRESETS, Preset
 from undrift.comparison.journal import check_same, whole_json, write_json
 from undrift.options import ClaimsOptions
 from undrift.results.comparison import Setting
-from undrift.runs.recipes import choose_device
+from undrift.runs.device import choose_device
 from undrift.schema import to_plain
 
 STUDY = "study.json"

@@ -317,8 +317,8 @@ def opened(flags: EditingFlags) -> tuple[Target, Pipeline]:
     import torch
 
     from undrift.evaluation.target import open_target
+    from undrift.runs.device import choose_device
     from undrift.runs.loading import load_adapters
-    from undrift.runs.recipes import choose_device
 
     if flags.threads is not None:
         torch.set_num_threads(flags.threads)

@@ -215,8 +215,8 @@ def run(arguments: list[str]) -> None:
     from undrift.pipelines.labels import parse_labels
     from undrift.pipelines.maps import map_notes, read_maps
     from undrift.pipelines.numbers import OutOfRangeWarning, out_of_range, parse_numbers
+    from undrift.runs.device import choose_device
     from undrift.runs.loading import load_adapters, load_pipeline
-    from undrift.runs.recipes import choose_device
 
     numbers = parse_numbers(flags.numbers) if flags.numbers else None
     if flags.threads is not None:
@@ -281,7 +281,7 @@ def drawing(command: object, run: Path, maps: Sequence[MapSpec] = ()) -> list[st
 def trained(command: object, run: Path) -> list[str]:
     """`drawing` from a run that has just been trained, with the maps that its model takes."""
     from undrift.runs.directory import RunDirectory
-    from undrift.runs.loading import configuration_of
+    from undrift.runs.unfinished import configuration_of
 
     return drawing(command, run, configuration_of(RunDirectory(run)).model.spec.maps)
 

@@ -109,7 +109,7 @@ def run(arguments: list[str]) -> None:
 def _print_config(command: TrainCommand) -> None:
     """Print the configuration as YAML and nothing else: it may be meant for a file."""
     from undrift.runs import configuration
-    from undrift.runs.loading import configuration_of
+    from undrift.runs.unfinished import configuration_of
     from undrift.workflows.preview import resolve_config
 
     if command.config is not None:

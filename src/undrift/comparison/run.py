@@ -54,8 +54,8 @@ from undrift.results.comparison import (
     RunResult,
 )
 from undrift.runs.configuration import RunConfig
+from undrift.runs.device import choose_device
 from undrift.runs.directory import check_folder, make_folder
-from undrift.runs.recipes import choose_device
 from undrift.schema import to_plain
 from undrift.version import __version__
 from undrift.wording import plural

@@ -43,7 +43,7 @@ from undrift.results.evaluation import (
     EvaluationCost,
     EvaluationResult,
 )
-from undrift.runs.recipes import choose_device
+from undrift.runs.device import choose_device
 from undrift.training.distributed import World
 from undrift.version import __version__
 from undrift.wording import images_of, plural

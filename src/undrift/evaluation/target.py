@@ -26,7 +26,8 @@ from undrift.pipelines.png import read_png
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, is_pipeline
 from undrift.runs.images import load_own, refuse_runs
-from undrift.runs.loading import configuration_of, load_pipeline
+from undrift.runs.loading import load_pipeline
+from undrift.runs.unfinished import configuration_of
 from undrift.wording import dimensions
 
 Evaluable: TypeAlias = str | os.PathLike[str] | Pipeline | Samples | NDArray[np.uint8]

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from undrift.advice import named, possible
 from undrift.ambient import own_settings
 from undrift.arguments import checked
 from undrift.errors import ModelFileError, UsageError, shown
-from undrift.families import family_of
 from undrift.files.durable import standing
 from undrift.files.reading import expanded
 from undrift.pipelines import Pipeline
 from undrift.pipelines.adapter import with_adapters
-from undrift.runs.configuration import RunConfig, load
-from undrift.runs.directory import RunDirectory, is_pipeline, open_run
-from undrift.runs.recipes import build_learner
-from undrift.training.checkpoint import CheckpointStore
-from undrift.training.ema import track_name
-from undrift.training.snapshots import SnapshotStore
+from undrift.runs.directory import is_pipeline, open_run
 
 
 def load_adapters(pipeline: Pipeline, words: Sequence[str]) -> Pipeline:
@@ -92,7 +85,9 @@ def load_pipeline(
             )
         if is_pipeline(path):
             raise UsageError(f"at {at:g} needs a run: {path} is a pipeline, of one set of weights")
-        return _earlier(open_run(path), ema, at, network)
+        from undrift.runs.unfinished import earlier_pipeline
+
+        return earlier_pipeline(open_run(path), ema, at, network)
     if is_pipeline(path):
         if ema is not None or weights == "raw":
             raise UsageError(
@@ -108,9 +103,10 @@ def load_pipeline(
             )
             raise ModelFileError(f"{run.pipeline}: missing, though the run is finished; {hint}")
         return Pipeline.from_pretrained(run.pipeline, network=network)
-    config = configuration_of(run)
-    learner = build_learner(config, network=network)
-    return learner.pipeline(load_weights(run, config, ema=ema, weights=weights))
+    # Only weights that no pipeline has need the code that trains, which takes time to import.
+    from undrift.runs.unfinished import latest_pipeline
+
+    return latest_pipeline(run, ema, weights, network)
 
 
 def load_spelled(text: str) -> Pipeline:
@@ -128,60 +124,3 @@ def load_spelled(text: str) -> Pipeline:
     except ValueError:
         return load_pipeline(text)
     return load_pipeline(target, at=at)
-
-
-def _earlier(
-    run: RunDirectory, ema: float | None, at: float, network: nn.Module | None
-) -> Pipeline:
-    """The pipeline of a run with the average that ends at a share of its training."""
-    config = configuration_of(run)
-    store = SnapshotStore(run.snapshots)
-    steps = store.steps()
-    if not steps:
-        raise UsageError(f"{run.path}: it has no snapshots of its weights; leave the share out")
-    step = min(steps, key=lambda one: abs(one - at * steps[-1]))
-    state = store.weights(config.training.ema[0] if ema is None else ema, step)
-    return build_learner(config, network=network).pipeline(state)
-
-
-def configuration_of(run: RunDirectory) -> RunConfig:
-    """The configuration of a run that exists; see `Family.placed`.
-
-    Raises:
-        ModelFileError: if its ``config.yaml`` is damaged.
-    """
-    try:
-        config = load(run.config)
-    except UsageError as error:
-        raise ModelFileError(str(error)) from error
-    return replace(config, model=family_of(config.model).placed(config.model, run.path))
-
-
-def load_weights(
-    run: RunDirectory,
-    config: RunConfig,
-    *,
-    ema: float | None = None,
-    weights: Literal["ema", "raw"] = "ema",
-) -> Mapping[str, Tensor]:
-    """Weights of a run's newest checkpoint, or an average made from its snapshots.
-
-    Raises:
-        UsageError: if that average cannot be made.
-        ModelFileError: if there is no checkpoint, or a file of it is damaged.
-    """
-    if ema is not None:
-        return SnapshotStore(run.snapshots).weights(ema)
-    newest = CheckpointStore(run.checkpoints).newest()
-    if newest is None:
-        raise ModelFileError(
-            f"{run.path}: it has neither a pipeline nor a checkpoint yet; train it further first"
-        )
-    if weights == "raw":
-        return newest.tensors["network"]
-    prefix = f"{track_name(config.training.ema[0])}/"
-    return {
-        name.removeprefix(prefix): tensor
-        for name, tensor in newest.tensors["ema"].items()
-        if name.startswith(prefix)
-    }

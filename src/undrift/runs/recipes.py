@@ -172,21 +172,6 @@ def _text(source: str, train: ImageSet, device: str, encoder: str) -> TextSpec |
     return replace(spec, width=256, layers=4, heads=8) if device == "cuda" else spec
 
 
-def choose_device(device: str) -> str:
-    """``cpu`` or ``cuda``.
-
-    Raises:
-        UsageError: if CUDA is wanted and absent.
-    """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UsageError(
-            f"{named('device')} cuda: torch sees no CUDA device here; use {named('device')} cpu"
-        )
-    return device
-
-
 def _data(source: str, settings: TrainOptions, data: ImageSet) -> DataConfig:
     return DataConfig(
         source=source,

@@ -21,9 +21,9 @@ from undrift.pipelines.adapter import BaseReference
 from undrift.runs.configuration import DataConfig, RunConfig, absolute
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.images import find_images, load_images
-from undrift.runs.loading import configuration_of
 from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import FEWEST, map_specs
+from undrift.runs.unfinished import configuration_of
 from undrift.training.learners.adapter import AdapterConfig
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.wording import plural

@@ -40,11 +40,11 @@ from undrift.runs.activity import activity
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory
 from undrift.runs.events import read_events
-from undrift.runs.loading import load_weights
 from undrift.runs.log import RunLog
 from undrift.runs.periodic_evaluation import best_so_far
 from undrift.runs.recipes import build_learner
 from undrift.runs.recorder import draw_grid, grid_file
+from undrift.runs.unfinished import load_weights
 from undrift.schema import to_plain
 from undrift.training.signals import StopSignals
 from undrift.wording import duration, plural

@@ -15,8 +15,8 @@ from undrift.pipelines import DiffusionPipeline
 from undrift.runs.configuration import RunConfig
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
 from undrift.runs.images import find_images
-from undrift.runs.loading import configuration_of
 from undrift.runs.progress import OnTraining
+from undrift.runs.unfinished import configuration_of
 from undrift.training.learners.diffusion import DiffusionConfig
 from undrift.training.learners.student_config import TeacherReference
 from undrift.workflows.planning import Start, config_from_run, is_finished

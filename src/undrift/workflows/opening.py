@@ -36,9 +36,10 @@ from undrift.runs.directory import RunDirectory, new_directory, point_latest
 from undrift.runs.environment import describe_environment
 from undrift.runs.events import EventLog
 from undrift.runs.expectation import expectation_of
-from undrift.runs.loading import configuration_of, load_pipeline
+from undrift.runs.loading import load_pipeline
 from undrift.runs.log import RunLog
 from undrift.runs.recipes import build_learner
+from undrift.runs.unfinished import configuration_of
 from undrift.schema import to_plain
 from undrift.training.checkpoint import Checkpoint, CheckpointStore
 from undrift.training.compiling import is_from_compiler

@@ -26,12 +26,13 @@ from undrift.runs.configuration import (
     absolute,
     first_difference,
 )
+from undrift.runs.device import choose_device
 from undrift.runs.directory import LATEST, RunDirectory, open_run
 from undrift.runs.images import changed_since, find_images
-from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
-from undrift.runs.recipes import choose_device, resolve
+from undrift.runs.recipes import resolve
 from undrift.runs.recorder import grid_shape
+from undrift.runs.unfinished import configuration_of
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
 from undrift.training.plan import TrainingPlan

@@ -18,10 +18,11 @@ from undrift.data.findings import finding_lines
 from undrift.networks import count_parameters
 from undrift.options.train import TrainOptions
 from undrift.runs.configuration import RunConfig
+from undrift.runs.device import choose_device
 from undrift.runs.expectation import Expectation, expectation_of
 from undrift.runs.images import load_images
 from undrift.runs.log import RunLog
-from undrift.runs.recipes import build_learner, choose_device, resolve
+from undrift.runs.recipes import build_learner, resolve
 from undrift.training.distributed import World
 from undrift.training.learner import Learner
 from undrift.training.probe import measure

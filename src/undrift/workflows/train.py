@@ -24,13 +24,13 @@ from undrift.options.train import TrainOptions
 from undrift.runs import EventLog, RunDirectory
 from undrift.runs.configuration import RunConfig
 from undrift.runs.images import load_images
-from undrift.runs.loading import configuration_of
 from undrift.runs.log import RunLog
 from undrift.runs.periodic_evaluation import PeriodicEvaluation
 from undrift.runs.progress import OnTraining
 from undrift.runs.recipes import build_learner, resolve
 from undrift.runs.recorder import Recorder
 from undrift.runs.training_facts import training_facts
+from undrift.runs.unfinished import configuration_of
 from undrift.training import StopSignals, Trainer, World
 from undrift.workflows import opening, planning
 from undrift.workflows.closing import close_run, say_closing

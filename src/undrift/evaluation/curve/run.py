@@ -60,8 +60,8 @@ from undrift.results.curve import (
     PointMetric,
     SkippedPoint,
 )
+from undrift.runs.device import choose_device
 from undrift.runs.directory import make_folder
-from undrift.runs.recipes import choose_device
 from undrift.sampling import solver
 from undrift.training.distributed import World
 from undrift.version import __version__

@@ -32,8 +32,8 @@ from undrift.metrics.estimate import student_quantile
 from undrift.options import LikelihoodOptions
 from undrift.pipelines import Pipeline
 from undrift.results.likelihood import LikelihoodResult, MethodGap, MethodResult, ScoredData
+from undrift.runs.device import choose_device
 from undrift.runs.directory import RunDirectory
-from undrift.runs.recipes import choose_device
 from undrift.version import __version__
 from undrift.wording import images_of, plural
 

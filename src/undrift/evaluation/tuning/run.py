@@ -29,9 +29,9 @@ from undrift.options import TuningOptions
 from undrift.options.options import Options
 from undrift.pipelines import DiffusionPipeline, Pipeline
 from undrift.results.tuning import TunedSampler, TuningResult
+from undrift.runs.device import choose_device
 from undrift.runs.directory import RunDirectory, is_pipeline, open_run
-from undrift.runs.loading import configuration_of
-from undrift.runs.recipes import choose_device
+from undrift.runs.unfinished import configuration_of
 from undrift.version import __version__
 from undrift.wording import plural
 
