@@ -72,7 +72,7 @@ BASES: dict[str, tuple[tuple[str, ...], ...]] = {
         ("run", "-n", "10", "--nfe", "2", "--samplers", "euler", "--metrics", "fd", "--features",
          "pixels", *THREAD),
     ),
-    "tune-sampler": (("run", "--steps", "2", "--samples", "32", *THREAD),),
+    "tune-sampler": (("run", "--samples", "32", "--steps", "2", *THREAD),),
     "runs": (("list", "--root", "."), ("show", "run"), ("rm", "run", "--yes")),
     "doctor": ((),),
 }  # fmt: skip

@@ -50,7 +50,7 @@ USES: tuple[Words, ...] = (
     ("likelihood", "run", "--n", "2", "--points", "2", *THREAD),
     ("inpaint", "run", "--steps", "2", *SMALL, *THREAD),
     CURVE,
-    ("tune-sampler", "run", "--steps", "2", "--samples", "32", *THREAD),
+    ("tune-sampler", "run", "--samples", "32", "--steps", "2", *THREAD),
 )  # fmt: skip
 """Commands that read a run."""
 
