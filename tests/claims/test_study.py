@@ -137,19 +137,20 @@ def test_verdicts_follow_from_what_was_planted(made):
     assert "1 of 10 runs of r3gan failed, 0 of 10" in stability["against r3gan"].note
 
 
-def test_models_of_captions_and_numbers_stand_in_the_section_on_control(made, tmp_path):
+def test_models_of_captions_numbers_and_maps_stand_in_the_section_on_control(made, tmp_path):
     folder, result, _, _ = made
-    study = Study("quick", str(tmp_path), text=True, numbers=("age",))
+    study = Study("quick", str(tmp_path), text=True, numbers=("age",), maps=("edges", "lowres:2"))
     chosen = json.loads((folder / f"chosen-{QUICK.main.images}.json").read_text())
     compared = other_comparisons(study, load_classes("digits"), chosen)[CONDITIONS]
-    followed = ("prompt_top1", "prompt_top5", "prompt_swap", "number_error")
+    followed = ("prompt_top1", "prompt_top5", "prompt_swap", "number_error", "map_error")
     assert compared.metrics[2:] == followed and not compared.conditional
-    assert "--text --numbers age" in " ".join(study.words)
+    assert "--text --numbers age --map edges lowres:2" in " ".join(study.words)
+    assert (compared.text, compared.numbers, compared.maps) == (True, study.numbers, study.maps)
     main = result.comparisons["main"]
     given = replace(
         main,
         metrics=("fd", *followed),
-        protocol=replace(main.protocol, text=True, numbers=("age",)),
+        protocol=replace(main.protocol, text=True, numbers=("age",), maps=study.maps),
         runs=[
             replace(one, metrics={"prompt_top5": replace(accuracy, chance=5 / 40)})
             for one in main.runs
@@ -158,7 +159,8 @@ def test_models_of_captions_and_numbers_stand_in_the_section_on_control(made, tm
     )
     evidence = Evidence(QUICK, {**result.comparisons, CONDITIONS: given}, {})
     seconds, images = control.tables(evidence)
-    assert seconds.heads == ("method", *followed, "seeds") and "captions and age" in seconds.note
+    assert seconds.heads == ("method", *followed, "seeds")
+    assert "captions and age and edges maps and lowres maps" in seconds.note
     assert [row[0] for row in images.rows] == [
         *("diffusion", "r3gan", "dcgan", "by chance", "real images")
     ]

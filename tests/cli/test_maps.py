@@ -94,7 +94,6 @@ def test_the_same_command_finds_its_run_and_other_maps_are_another(
         ({"maps": ["mask"], "label_dropout": 0}, UsageError, "need some to be dropped"),
         ({"maps": ["grey"]}, UsageError, "maps grey: the images are grey themselves"),
         ({"maps": ["lowres:3"]}, UsageError, "3 does not divide images of 8x8"),
-        ({"maps": ["mask"], "method": "dcgan"}, UsageError, "maps: a GAN's generator starts from"),
         ({"maps": ["depth"]}, DataError, "no column 'depth_file_name': it has file_name, mask_fi"),
         ({"maps": "mask:x"}, UsageError, "wanted a column such as mask or mask:classes"),
     ],
@@ -197,3 +196,15 @@ def test_maps_that_cannot_be_drawn_are_refused(
     assert main(["sample", "run", "--out", "refused", "--map", *given.split()]) in (2, 3)
     assert words in capsys.readouterr().err
     assert not Path("refused").exists()
+
+
+def test_a_gan_takes_them_by_the_same_flags(capsys: pytest.CaptureFixture) -> None:
+    words = "train photos --method r3gan --map mask,edges --steps 2 --batch-size 4 --holdout 0.2"
+    assert main([*words.split(), *"--parameters 20k --bare --threads 1 --out gan".split()]) == 0
+    assert "--map mask=FILE edges@PICTURE" in capsys.readouterr().out.splitlines()[-1]
+    spec = undrift.load("gan").spec
+    assert [one.name for one in spec.maps] == ["mask", "edges"]
+    words = "sample gan --map mask=photos/masks edges@photos/1.png --out drawn-gan"
+    assert main(words.split()) == 0
+    record = json.loads(Path("drawn-gan/samples.json").read_text())
+    assert set(record["settings"]["maps"]) == {"mask", "edges"} and len(record["images"]) == 20

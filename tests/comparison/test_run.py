@@ -20,10 +20,11 @@ from undrift.comparison import (
 )
 from undrift.comparison.journal import Journal
 from undrift.comparison.methods import Run
+from undrift.comparison.plan import open_plan
 from undrift.comparison.work import RunWork, _metric
 from undrift.errors import UsageError
 from undrift.files.lock import FileLock
-from undrift.metrics.results import MetricResult, PromptResult
+from undrift.metrics.results import MapResult, MaskResult, MetricResult, PromptResult
 from undrift.results.comparison import SamplingSpeed, read_comparison
 from undrift.schema import to_plain
 from undrift.training.learners.diffusion import DiffusionConfig
@@ -455,6 +456,9 @@ def test_the_chance_of_a_metric_is_stored_where_it_has_one():
     facts |= {"n_reference": 9, "better": "higher", "interval": "", "protocol": ""}
     stored = _metric(PromptResult(**facts, chance=0.125, offered=40))
     assert (stored.chance, stored.high) == (0.125, 0.5)
+    assert _metric(MaskResult(**facts, classes={}, shuffled=0.25)).chance == 0.25
+    others = {"edges": 60.0, "grey": 40.0}
+    assert _metric(MapResult(**facts, maps={}, shuffled=others)).chance == 50.0
     assert "chance" not in to_plain(_metric(MetricResult(**facts)))
 
 
@@ -473,8 +477,9 @@ def test_conditions_are_those_of_every_method_and_whether_they_are_followed_is_m
     journal = Journal(Path("out"), run._measured_by(mapped, "cpu", 1))
     work = RunWork(mapped, Run(mapped.methods[0], mapped.budgets[0], 0), journal, 1)
     assert " ".join(work._train()).count("--map mask edges") == 1
-    with pytest.raises(UsageError, match="^maps: a GAN's generator starts from a latent vector"):
-        run_comparison(replace(COMPARISON, maps=("edges",)), executor=FakeExecutor())
+    plan = open_plan(replace(COMPARISON, maps=("edges",)), "cpu").configs["images"]
+    maps = {name: [one.name for one in config.model.spec.maps] for name, config in plan.items()}
+    assert maps == dict.fromkeys(("diffusion", "r3gan", "dcgan"), ["edges"])
     with pytest.raises(UsageError, match="method a: text is shared by all methods"):
         Method("a", "r3gan", {"text": True})
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.oracle.mutation import mutated
 
-from undrift.gan import transformation, transformed
+from undrift.gan import transformation, transformed, transformed_with_maps
 from undrift.gan.transformation import mirrored
 from undrift.randomness import Draws
 
@@ -53,3 +53,15 @@ def test_a_probability_of_0_changes_nothing_and_gradients_pass() -> None:
     assert transformed(images, 0.0, draws()) is images
     transformed(images, 0.8, draws()).sum().backward()
     assert images.grad is not None and images.grad.abs().sum() > 0
+
+
+def test_maps_move_with_their_images_and_keep_their_values() -> None:
+    """The map of an image that is the image itself stays it; colours change of the image alone."""
+    few = Draws(0, 0, 64, 0, 64)
+    grey = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(2))
+    images, maps = transformed_with_maps(grey, grey.repeat(1, 2, 1, 1), 0.8, few)
+    assert images.equal(transformed(grey, 0.8, few)) and not images.equal(grey)
+    assert maps.equal(images.repeat(1, 2, 1, 1))
+    colours, maps = transformed_with_maps(grey.repeat(1, 3, 1, 1), grey, 0.8, few)
+    assert maps.equal(images) and not torch.allclose(colours[:, :1], images)
+    assert transformed_with_maps(grey, grey, 0.0, few) == (grey, grey)

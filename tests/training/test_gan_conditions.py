@@ -11,13 +11,11 @@ import torch
 from undrift.conditioning import Condition, Number
 from undrift.conditioning.text import Texts, TextSpec
 from undrift.data.loader import Batch
-from undrift.errors import UsageError
 from undrift.networks.gan import R3GANConfig
 from undrift.pipelines import Pipeline
 from undrift.randomness import Draws
 from undrift.training.learner import Progress
 from undrift.training.learners.gan import GANLearner
-from undrift.training.learners.gan_config import GANConfig
 from undrift.training.loop import Trainer
 from undrift.training.optimizers import AdamWConfig
 from undrift.training.signals import StopSignals
@@ -110,10 +108,3 @@ def test_prompts_are_obeyed() -> None:
     pipeline = made.pipeline()
     for prompt in PROMPTS:
         assert read(pipeline(16, prompts=prompt).images).count(prompt) >= 12
-
-
-def test_maps_are_refused() -> None:
-    from undrift.conditioning import MapSpec
-
-    with pytest.raises(UsageError, match="starts from a latent vector"):
-        GANConfig(replace(SPEC, maps=(MapSpec("edges", (1, 8, 8), "edges"),)))

@@ -39,15 +39,24 @@ def bars(random: np.random.Generator, count: int) -> NDArray[np.bool_]:
     return np.broadcast_to((columns >= left) & (columns < left + 3), (count, SIDE, SIDE))
 
 
-@pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
-    """Bars of one grey on another, both random: the mask says where, and not how bright."""
+def bars_with_masks(folder: Path, *, shuffled: bool = False) -> ImageSet:
+    """Bars of one grey on another, both random: the mask says where, and not how bright.
+
+    Args:
+        folder: for their file.
+        shuffled: give each image the mask of another.
+    """
     random = np.random.default_rng(0)
     where = bars(random, 600)
     dark, light = random.integers(0, 90, (600, 1, 1)), random.integers(160, 256, (600, 1, 1))
-    path = tmp_path_factory.mktemp("bars") / "bars.npz"
-    np.savez(path, images=np.where(where, light, dark).astype(np.uint8), mask=where)
-    return load(path, maps=["mask"], holdout=0.2)
+    mask = where[random.permutation(600)] if shuffled else where
+    np.savez(folder / "bars.npz", images=np.where(where, light, dark).astype(np.uint8), mask=mask)
+    return load(folder / "bars.npz", maps=["mask"], holdout=0.2)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> ImageSet:
+    return bars_with_masks(tmp_path_factory.mktemp("bars"))
 
 
 def learner(images: ImageSet, *maps: MapSpec, seed: int = 0, **changes: object) -> DiffusionLearner:

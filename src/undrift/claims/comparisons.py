@@ -75,11 +75,15 @@ def other_comparisons(study: Study, data: ImageSet, chosen: Chosen) -> dict[str,
         made[name] = _scaling(study, name, [size.sizes[len(size.sizes) // 2]], shorter)
     inpainted = [method for method in size.methods if method in INPAINTED]
     made[INPAINTING] = _unlabelled(study, INPAINTING, study.data, inpainted, size.inpainting)
-    if study.text or study.numbers:
+    if study.text or study.numbers or study.maps:
         given = _comparison(study, CONDITIONS, study.data, recipes_of(size.methods), size.main)
-        column, numbers = study.caption_column, study.numbers
         made[CONDITIONS] = replace(
-            given, text=study.text, caption_column=column, numbers=numbers, conditional=False
+            given,
+            text=study.text,
+            caption_column=study.caption_column,
+            numbers=study.numbers,
+            maps=study.maps,
+            conditional=False,
         )
     likely = [Method("likelihood", DIFFUSION, {"recipe": "likelihood"})]
     made[LIKELIHOOD] = replace(

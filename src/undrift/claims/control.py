@@ -22,6 +22,7 @@ from undrift.claims.figures import (
 from undrift.comparison import verdicts
 from undrift.metrics.bounded import ANY, POSITIVE
 from undrift.metrics.catalogue import METRICS
+from undrift.options.maps import MapRequest
 from undrift.report.figure import Chart, plain_ticks
 from undrift.report.pictures import Picture, strip
 from undrift.results.claims import Inpaintings, TradeOff
@@ -34,8 +35,11 @@ from undrift.results.comparison import (
 from undrift.results.verdict import ClaimResult
 from undrift.wording import plural
 
-FOLLOWED = ("prompt_top1", "prompt_top5", "prompt_swap", "number_error")
-"""Metrics of captions and numbers."""
+FOLLOWED = (
+    *("prompt_top1", "prompt_top5", "prompt_swap", "number_error"),
+    *("mask_iou", "map_error"),
+)
+"""Metrics of captions, numbers and maps."""
 
 
 def measure(evidence: Evidence) -> ClaimResult:
@@ -94,12 +98,12 @@ def pictures(evidence: Evidence) -> list[tuple[str, Picture]]:
 
 
 def tables(evidence: Evidence) -> list[Table]:
-    """Completions, and whether captions and numbers are followed; means over seeds."""
+    """Completions, and whether captions, numbers and maps are followed; means over seeds."""
     return [*_completions(evidence), *_followed(evidence)]
 
 
 def _followed(evidence: Evidence) -> list[Table]:
-    """Whether captions and numbers are followed, at each budget, beside chance and real images."""
+    """Whether conditions are followed, at each budget, beside chance and real images."""
     compared = evidence.comparisons.get(CONDITIONS)
     if compared is None:
         return []
@@ -123,9 +127,9 @@ def _followed(evidence: Evidence) -> list[Table]:
             lines.append([name, *("-" if x is None else f"{x:.3g}" for x in values), ""])
         note = (
             f"Models of {' and '.join(_given(compared.protocol))}, at {budget.words}; classes are "
-            "not given. A GAN takes the pooled encoding of a caption and the same features of a "
-            "number, in generator and discriminator. Intervals are over seeds; of one seed, over "
-            "its samples."
+            "not given. A GAN takes the pooled encoding of a caption, the same features of a "
+            "number and the same encoding of a map, in generator and discriminator. Intervals are "
+            "over seeds; of one seed, over its samples."
         )
         found.append(Table(("method", *shown, "seeds"), lines, note))
     return found
@@ -161,7 +165,8 @@ def _chance(runs: Sequence[MeasuredRun], metric: str) -> float | None:
 
 
 def _given(protocol: ComparisonProtocol) -> list[str]:
-    return [*(["captions"] if protocol.text else []), *protocol.numbers]
+    maps = [f"{MapRequest.parse(word).name} maps" for word in protocol.maps]
+    return [*(["captions"] if protocol.text else []), *protocol.numbers, *maps]
 
 
 def _completions(evidence: Evidence) -> list[Table]:

@@ -70,6 +70,7 @@ class Study(ClaimsOptions):
         words += ["--text"] if self.text else []
         words += [] if self.caption_column is None else ["--caption-column", self.caption_column]
         words += ["--numbers", *self.numbers] if self.numbers else []
+        words += ["--map", *self.maps] if self.maps else []
         words += ["--scale", f"{self.scale:g}", "--seed", str(self.seed)]
         words += ["--workers", str(self.places)]
         words += [] if self.threads is None else ["--threads", str(self.threads)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
+from statistics import fmean
 
 from undrift.comparison.executor import Command, Outcome, reason_of
 from undrift.comparison.journal import Attempt, Attempts, Journal
@@ -11,7 +12,14 @@ from undrift.comparison.methods import Run
 from undrift.comparison.settings import Compare
 from undrift.errors import DivergedError, UndriftError, UsageError
 from undrift.files.reading import read_mapping
-from undrift.metrics.results import MetricResult, PromptResult, SwapResult, read_measurements
+from undrift.metrics.results import (
+    MapResult,
+    MaskResult,
+    MetricResult,
+    PromptResult,
+    SwapResult,
+    read_measurements,
+)
 from undrift.options.train import flag
 from undrift.results.comparison import EndState, FailedRun, MeasuredRun, RunMetric, RunResult
 from undrift.results.evaluation import EvaluationResult
@@ -208,5 +216,11 @@ class RunWork:
 def _metric(found: MetricResult) -> RunMetric:
     shared = {field.name for field in fields(MetricResult)} & {f.name for f in fields(RunMetric)}
     values = {name: getattr(found, name) for name in shared}
-    chance = found.chance if isinstance(found, PromptResult | SwapResult) else None
+    match found:
+        case PromptResult(chance=chance) | SwapResult(chance=chance) | MaskResult(shuffled=chance):
+            pass
+        case MapResult(shuffled=by_map):
+            chance = fmean(by_map.values())
+        case _:
+            chance = None
     return RunMetric(**values, chance=chance)

@@ -11,7 +11,7 @@ from undrift.gan.losses import (
     Wasserstein,
 )
 from undrift.gan.penalties import interpolated, two_sided, zero_centred
-from undrift.gan.transformation import transformed
+from undrift.gan.transformation import transformed, transformed_with_maps
 
 __all__ = [
     "AdaptiveProbability",
@@ -27,6 +27,7 @@ __all__ = [
     "interpolated",
     "latent_space",
     "transformed",
+    "transformed_with_maps",
     "two_sided",
     "zero_centred",
 ]

@@ -86,7 +86,7 @@ class StyleSpace:
 
     def images(self, u: Tensor) -> Tensor:
         """See `LatentSpace.images`."""
-        return self._generator.synthesis(self._mean + self._spread * u)  # (1)
+        return self._generator.synthesis(self._mean + self._spread * u, self._context)  # (1)
 
 
 def latent_space(generator: Generator, context: Context | None, count: int) -> LatentSpace:

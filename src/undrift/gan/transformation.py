@@ -16,6 +16,10 @@ Mirroring with probability p itself would be :math:`1 - 2p` on what is odd about
 p = 1/2 an image and its mirror image could not be distinguished. A shift by up to a share s of the
 side has a sinc for E[T], not below -0.22, so that (1) stays positive up to p of 0.8.
 
+Maps that are shown with an image are moved with it by the same transformation, so that they lie
+over it as before: T then acts on pairs of image and map, with the same eigenvalues. Colours are
+changed of the image alone, which is a T on such pairs, too.
+
 Reference: Karras et al. 2020, "Training Generative Adversarial Networks with Limited Data",
 section 2.2 and appendix C. Filtering, noise and cutout are left out, as the paper does.
 """
@@ -43,9 +47,32 @@ def transformed(images: Tensor, probability: float, draws: Draws) -> Tensor:
     """
     if not probability:
         return images
-    images = mirrored(images, probability, draws)
-    images = Augmentation(probability, flip_x=False)(images, draws)[0]
+    images = _moved(images, probability, draws)
     return coloured(images, probability, draws) if images.shape[1] == RGB else images
+
+
+def transformed_with_maps(
+    images: Tensor, maps: Tensor, probability: float, draws: Draws
+) -> tuple[Tensor, Tensor]:
+    """`transformed` images, and the maps over them moved in the same way.
+
+    Args:
+        images: float (B, C, H, W), in [-1, 1].
+        maps: encoded, (B, M, H, W).
+        probability: as there.
+        draws: as there.
+    """
+    if not probability:
+        return images, maps
+    channels = images.shape[1]
+    both = _moved(torch.cat([images, maps], dim=1), probability, draws)
+    images, maps = both[:, :channels], both[:, channels:]
+    return (coloured(images, probability, draws) if channels == RGB else images), maps
+
+
+def _moved(images: Tensor, probability: float, draws: Draws) -> Tensor:
+    images = mirrored(images, probability, draws)
+    return Augmentation(probability, flip_x=False)(images, draws)[0]
 
 
 def mirrored(images: Tensor, probability: float, draws: Draws) -> Tensor:

@@ -10,6 +10,7 @@ import tyro
 
 from undrift.advice import named
 from undrift.errors import UsageError
+from undrift.options.maps import map_words
 from undrift.options.options import Options, at_least
 from undrift.options.train import TrainOptions, check_threads, number_names
 
@@ -33,6 +34,7 @@ class ClaimsOptions(Options):
         text: also compare models of the captions in the data, in the section on control.
         caption_column: columns that hold captions, as of `undrift train`.
         numbers: also compare models of these columns of numbers there, as of `undrift train`.
+        maps: also compare models of these maps there, as of `undrift train`.
     """
 
     preset: Literal["smoke", "quick", "full"] = "quick"
@@ -49,6 +51,10 @@ class ClaimsOptions(Options):
     numbers: Annotated[
         Sequence[str], tyro.conf.arg(metavar="NAME [NAME ...]", help_behavior_hint="")
     ] = ()
+    maps: Annotated[
+        Sequence[str],
+        tyro.conf.arg(name="map", metavar="NAME [NAME ...]", help_behavior_hint=""),
+    ] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -57,6 +63,7 @@ class ClaimsOptions(Options):
         at_least("seed", self.seed, 0)
         check_threads(self.threads)
         object.__setattr__(self, "numbers", number_names(self.numbers))
+        object.__setattr__(self, "maps", map_words(self.maps))
         TrainOptions(text=self.text, caption_column=self.caption_column)
         if self.scale <= 0:
             raise UsageError(f"{named('scale')} {self.scale}: wanted a number above 0")

@@ -64,7 +64,7 @@ class CompareOptions(FeatureOptions):
         text_encoder: as of `undrift train`, for every method.
         caption_column: columns that hold captions, as of `undrift train`.
         numbers: columns that hold numbers to condition on, as of `undrift train`.
-        maps: maps to condition on, as of `undrift train`; no GAN takes any.
+        maps: maps to condition on, as of `undrift train`.
         holdout: share of the training images held out, in [0, 1).
         evaluate_every: steps between evaluations while training: a curve of quality in the report.
         evaluate_samples: samples of each of these evaluations.

@@ -34,9 +34,9 @@ CONFIGS = {
 SHAPES = [(1, (8, 8)), (3, (12, 20)), (2, (28, 28)), (4, (4, 4))]
 
 
-def build(name, channels=1, size=(8, 8), vector=0):
+def build(name, channels=1, size=(8, 8), vector=0, maps=0):
     torch.manual_seed(0)
-    spec = ContextSpec(vector=vector)
+    spec = ContextSpec(vector=vector, maps=maps)
     made = {"channels": channels, "size": size, "context": spec}
     return build_generator(CONFIGS[name], **made), build_discriminator(CONFIGS[name], **made)
 
@@ -45,8 +45,10 @@ def latents(generator, batch=4, seed=0):
     return torch.randn(batch, generator.latent, generator=torch.Generator().manual_seed(seed))
 
 
-def context(batch=4, seed=1):
-    return Context(vector=torch.randn(batch, 5, generator=torch.Generator().manual_seed(seed)))
+def context(batch=4, seed=1, size=(8, 8)):
+    noise = torch.Generator().manual_seed(seed)
+    vector = torch.randn(batch, 5, generator=noise)
+    return Context(vector=vector, maps=torch.randn(batch, 3, *size, generator=noise))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -81,7 +83,7 @@ def silent(network):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_parameter_learns_through_both(name):
-    generator, discriminator = (awaken(network) for network in build(name, vector=5))
+    generator, discriminator = (awaken(network) for network in build(name, vector=5, maps=3))
     images = generator(latents(generator), context())
     discriminator(images, context()).square().sum().backward()
     constants = {f"blocks.0.{layer}.bias" for layer in ("conv_in", "conv_out", "skip")}
@@ -93,7 +95,7 @@ def test_every_parameter_learns_through_both(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_penalty_reaches_every_weight(name):
     """Between the kinks of its layers a discriminator is linear: constants add to no slope."""
-    generator, discriminator = (awaken(network) for network in build(name, vector=5))
+    generator, discriminator = (awaken(network) for network in build(name, vector=5, maps=3))
     seen = generator(latents(generator), context()).detach().requires_grad_()
     zero_centred(discriminator(seen, context()), seen).sum().backward()
     gradients = {n: p.grad for n, p in discriminator.named_parameters() if p.grad is not None}
@@ -166,9 +168,40 @@ def test_under_autocast_a_penalty_pulls_the_same_way(name):
     assert 1e-4 < (rough - exact).norm() / exact.norm() < 0.1
 
 
-def test_maps_are_refused():
-    with pytest.raises(UsageError, match="not on maps"):
-        build_generator(CONFIGS["dcgan"], channels=1, size=(8, 8), context=ContextSpec(maps=3))
+@pytest.mark.parametrize("name", CONFIGS)
+def test_both_see_every_place_of_their_maps(name):
+    size = (12, 20)
+    given = context(size=size)
+    generator, discriminator = build(name, size=size, vector=5, maps=3)
+    z = latents(generator)
+    if name != "mlp":
+        plain = build(name, size=size, vector=5)[0]
+        assert generator(z, given).equal(plain(z, given))  # at the start they add nothing
+    awaken(generator)
+    maps = given.maps.clone().requires_grad_()
+    images = generator(z, replace(given, maps=maps))
+    logits = discriminator(images.detach(), replace(given, maps=maps))
+    for seen in (images, logits):
+        (slope,) = torch.autograd.grad(seen.square().sum(), maps)
+        assert slope.abs().amin((0, 1)).min() > 0 and slope.shape == maps.shape
+    for network, x in ((generator, z), (discriminator, images)):
+        with pytest.raises(UsageError, match=r"context\.maps"):
+            network(x, replace(given, maps=None))
+
+
+@pytest.mark.parametrize("name", ["stylegan2", "r3gan_patch"])
+def test_a_map_moves_what_lies_under_it(name):
+    """Far from a change of the finest stage's map the image stays as it was."""
+    generator = awaken(build(name, size=(32, 32), vector=5, maps=3)[0]).eval()
+    for layer in generator.maps.layers[:-1]:
+        torch.nn.init.zeros_(layer.weight)
+    given, z = context(size=(32, 32)), latents(generator)
+    maps = given.maps.clone()
+    maps[:, :, 20, 6] += 1.0
+    with torch.no_grad():
+        moved = generator(z, replace(given, maps=maps)) - generator(z, given)
+    places = moved.abs().amax((0, 1)).nonzero()
+    assert len(places) and (places - torch.tensor([20, 6])).abs().max() < 12
 
 
 def test_a_dcgan_has_batch_norm_and_the_others_judge_each_image_alone():

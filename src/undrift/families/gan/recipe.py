@@ -28,7 +28,7 @@ from undrift.networks.gan import (
 from undrift.networks.gan.pyramid import sizes
 from undrift.options.train import TrainOptions
 from undrift.pipelines import SampleSpec
-from undrift.training.learners.gan_config import NO_MAPS, GANConfig, PenaltyConfig
+from undrift.training.learners.gan_config import GANConfig, PenaltyConfig
 from undrift.training.learning_rate import LearningRate
 from undrift.training.optimizers import AdamWConfig
 
@@ -84,13 +84,13 @@ def gan_recipe(request: RecipeRequest) -> Recipe:
     share *= 1 if max(spec.image_shape[1:]) <= 64 else 2
     made = _METHODS[settings.method](_Request(spec, batch, share, cuda, points, tuned))
     model = replace(made.model, method=settings.method, flip=settings.flip)
-    if spec.numbers or spec.text is not None:
+    if spec.numbers or spec.text is not None or spec.maps:
         share = DROPOUT if settings.label_dropout is None else settings.label_dropout
         model = replace(model, label_dropout=share)
     elif settings.label_dropout is not None:
         raise UsageError(
-            f"{named('label_dropout')}: method {settings.method} drops captions and numbers only, "
-            "and has none; leave it out"
+            f"{named('label_dropout')}: method {settings.method} drops captions, numbers and "
+            "maps only, and has none; leave it out"
         )
     if mlp:
         model = _as_mlp(model, points=points)
@@ -264,7 +264,7 @@ _METHODS: dict[str, Callable[[_Request], _Method]] = {
 _DIFFUSION_ONLY = ("dropout", "init", "compile")
 
 DROPOUT = 0.1
-"""Share of captions and numbers that both networks do without."""
+"""Share of captions, numbers and maps that both networks do without."""
 
 
 def _check(settings: TrainOptions) -> None:
@@ -274,8 +274,6 @@ def _check(settings: TrainOptions) -> None:
             raise UsageError(
                 f"{named(name)}: method {settings.method} has no use for it; leave it out"
             )
-    if settings.maps:
-        raise UsageError(f"{named('maps')}: {NO_MAPS}")
     if settings.network not in (None, "mlp"):
         raise UsageError(
             f"{named('network')} {settings.network}: method {settings.method} builds its own; "

@@ -29,13 +29,13 @@ def build_generator(
         config: the family and its shape.
         channels: of the images.
         size: (H, W) of the images, multiples of 4 for all but MLPs.
-        context: sizes of the context's parts; a GAN takes the vector only, of a text its
-            pooled encoding.
+        context: sizes of the context's parts; a GAN takes the vector, which of a text is its
+            pooled encoding, and the maps, of the images' size.
 
     Raises:
         UsageError: if the sizes make no sense.
     """
-    _check(channels, context)
+    _check(channels)
     match config:
         case DCGANConfig():
             return DCGANGenerator(config, channels=channels, size=size, context=context)
@@ -57,7 +57,7 @@ def build_discriminator(
     Raises:
         UsageError: if the sizes make no sense.
     """
-    _check(channels, context)
+    _check(channels)
     match config:
         case DCGANConfig():
             return DCGANDiscriminator(config, channels=channels, size=size, context=context)
@@ -71,8 +71,6 @@ def build_discriminator(
             return MLPDiscriminator(config, channels=channels, size=size, context=context)
 
 
-def _check(channels: int, context: ContextSpec) -> None:
+def _check(channels: int) -> None:
     if channels < 1:
         raise UsageError(f"GAN: {channels} channels, wanted 1 or more")
-    if context.maps:
-        raise UsageError("GAN: it is conditioned on a vector, not on maps; leave them out")

@@ -19,10 +19,15 @@ from undrift.limits import WIDEST
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import with_context
+from undrift.networks.gan.maps import StageMaps
 from undrift.networks.gan.pyramid import sizes, widths
+from undrift.networks.patches import with_maps
 from undrift.schema import check_ranges
 
 START = 0.02
+
+LAYERS = 3
+"""Of a stage: batch norm, ReLU, and a convolution that grows."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,17 @@ class DCGANGenerator(nn.Module):
         self.stages = nn.Sequential(*layers)
         self.out = nn.Conv2d(width[-1], channels, 3, padding=1)
         self.apply(_start)
+        self.maps = StageMaps(context.maps, width)
 
     def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
         """See `undrift.networks.gan.Generator`."""
         inputs = with_context(truncation * z, context, self.context)
-        return torch.tanh(self.out(self.stages(self.stem(inputs).unflatten(1, self.base))))
+        h = self.stem(inputs).unflatten(1, self.base)
+        for number, layer in enumerate(self.stages):
+            if number % LAYERS == 0:
+                h = self.maps(h, number // LAYERS, context)
+            h = layer(h)
+        return torch.tanh(self.out(h))
 
 
 class DCGANDiscriminator(nn.Module):
@@ -78,9 +89,11 @@ class DCGANDiscriminator(nn.Module):
         self, config: DCGANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
         super().__init__()
+        self.maps = context.maps
         stages = sizes(size)
         width = widths(config.width, len(stages))[::-1]
-        layers: list[nn.Module] = [nn.Conv2d(channels, width[0], 3, padding=1), nn.LeakyReLU(0.2)]
+        stem = nn.Conv2d(channels + context.maps, width[0], 3, padding=1)
+        layers: list[nn.Module] = [stem, nn.LeakyReLU(0.2)]
         for inward, outward in zip(width, width[1:], strict=False):
             shrink = nn.Conv2d(inward, outward, 4, stride=2, padding=1, bias=False)
             layers += [shrink, nn.BatchNorm2d(outward), nn.LeakyReLU(0.2)]
@@ -90,7 +103,7 @@ class DCGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
-        return self.head(self.stages(x), context)
+        return self.head(self.stages(with_maps(x, context, self.maps)), context)
 
 
 def _start(layer: nn.Module) -> None:

@@ -19,17 +19,19 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from undrift.errors import UsageError
 from undrift.limits import WIDEST
 from undrift.networks.context import Context, ContextSpec
-from undrift.networks.embedding import with_waves
+from undrift.networks.embedding import required, with_waves
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import with_context
 from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.spectral import normalised
+from undrift.networks.patches import with_maps
 from undrift.schema import check_ranges
 
 SLOPE = 0.2
@@ -82,7 +84,8 @@ class MLPGenerator(nn.Module):
         super().__init__()
         self.latent, self.context = config.latent, context
         self.shape = (channels, *size)
-        numbers = [config.latent + context.vector] + [config.width] * config.layers
+        inputs = config.latent + context.vector + context.maps * prod(size)
+        numbers = [inputs] + [config.width] * config.layers
         self.layers = nn.ModuleList(
             _started(nn.Linear(inward, outward))
             for inward, outward in zip(numbers, numbers[1:], strict=False)
@@ -92,6 +95,8 @@ class MLPGenerator(nn.Module):
     def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
         """See `undrift.networks.gan.Generator`."""
         h = with_context(truncation * z, context, self.context)
+        if self.context.maps:
+            h = torch.cat([h, required(context, "maps").flatten(1).to(h.dtype)], dim=1)
         for layer in self.layers:
             h = F.leaky_relu(layer(h), SLOPE)
         return self.out(h).unflatten(1, self.shape)
@@ -105,7 +110,8 @@ class MLPDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         self.group, self.fourier = config.group, config.fourier
-        inputs = channels * prod(size) * (1 + 2 * len(config.fourier))
+        self.maps = context.maps
+        inputs = (channels * (1 + 2 * len(config.fourier)) + context.maps) * prod(size)
         numbers = [inputs] + [config.width] * config.layers
         numbers[-2] += int(config.group > 1)
         self.layers = nn.ModuleList()
@@ -117,7 +123,7 @@ class MLPDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
-        h = with_waves(x, self.fourier).flatten(1)
+        h = with_maps(with_waves(x, self.fourier), context, self.maps).flatten(1)
         for number, layer in enumerate(self.layers, start=1):
             if self.group > 1 and number == len(self.layers):
                 h = with_spread(h[:, :, None, None], self.group).flatten(1)

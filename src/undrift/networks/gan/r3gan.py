@@ -16,7 +16,9 @@ References: Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -28,9 +30,10 @@ from undrift.networks.context import Context, ContextSpec
 from undrift.networks.gan.convolution import Convolution
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import with_context
+from undrift.networks.gan.maps import StageMaps
 from undrift.networks.gan.pyramid import grown, shrunk, sizes
 from undrift.networks.gan.rectified import rectified
-from undrift.networks.patches import from_patches, to_patches
+from undrift.networks.patches import from_patches, to_patches, with_maps
 from undrift.schema import check_ranges
 
 SLOPE = 0.2
@@ -93,13 +96,15 @@ class R3GANGenerator(nn.Module):
             for inward, outward in zip([width[0], *width], width, strict=False)
         )
         self.out = _started(_at_border(width[-1], channels * config.patch**2, config.patch), 1.0)
+        self.maps = StageMaps(context.maps, width, config.patch)
 
     def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
         """See `undrift.networks.gan.Generator`; the image has no tanh."""
         weights = self.stem(with_context(truncation * z, context, self.context))
         h = weights[:, :, None, None] * self.basis.to(weights.dtype)
         for number, stage in enumerate(self.stages):
-            h = stage(h, grows=number > 0)
+            join = partial(self.maps, stage=number, context=context)
+            h = stage(h, grows=number > 0, join=join)
         return from_patches(self.out(h), self.patch, self.size)
 
 
@@ -110,10 +115,11 @@ class R3GANDiscriminator(nn.Module):
         self, config: R3GANConfig, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
         super().__init__()
-        self.patch = config.patch
+        self.patch, self.maps = config.patch, context.maps
         stages = sizes(size, config.patch)
         width = _widths(config, len(stages))[::-1]
-        self.stem = _started(_at_border(channels * config.patch**2, width[0], config.patch), 1.0)
+        seen = (channels + context.maps) * config.patch**2
+        self.stem = _started(_at_border(seen, width[0], config.patch), 1.0)
         self.stages = nn.ModuleList(
             _Stage(inward, outward, config, len(stages))
             for inward, outward in zip([width[0], *width], width, strict=False)
@@ -125,7 +131,7 @@ class R3GANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
-        h = self.stem(to_patches(x, self.patch))
+        h = self.stem(to_patches(with_maps(x, context, self.maps), self.patch))
         for number, stage in enumerate(self.stages):
             h = stage(shrunk(h) if number else h)
         return self.head((self.basis * h).sum((2, 3)), context)
@@ -146,10 +152,17 @@ class _Stage(nn.Module):
             *(_Block(outward, config.group_width, depth) for _ in range(config.blocks))
         )
 
-    def forward(self, x: Tensor, *, grows: bool = False) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        *,
+        grows: bool = False,
+        join: Callable[[Tensor], Tensor] | None = None,
+    ) -> Tensor:
         h = self.transition(x)
         # Behind the change of width, which it commutes with, growing costs less.
-        return self.blocks(grown(h) if grows else h)
+        h = grown(h) if grows else h
+        return self.blocks(h if join is None else join(h))
 
 
 class _Block(nn.Module):

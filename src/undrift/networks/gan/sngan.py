@@ -24,8 +24,10 @@ from undrift.networks.context import Context, ContextSpec
 from undrift.networks.embedding import required
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import unit
+from undrift.networks.gan.maps import StageMaps
 from undrift.networks.gan.pyramid import sizes, widths
 from undrift.networks.gan.spectral import normalised
+from undrift.networks.patches import with_maps
 from undrift.schema import check_ranges
 
 
@@ -69,12 +71,14 @@ class SNGANGenerator(nn.Module):
         self.norm = nn.BatchNorm2d(width[-1])
         self.out = nn.Conv2d(width[-1], channels, 3, padding=1)
         _start(self)
+        self.maps = StageMaps(context.maps, width)
 
     def forward(self, z: Tensor, context: Context | None = None, truncation: float = 1.0) -> Tensor:
         """See `undrift.networks.gan.Generator`."""
         h = self.stem(truncation * z).unflatten(1, self.base)
-        for block in self.blocks:
-            h = block(h, context)
+        for number, block in enumerate(self.blocks):
+            h = block(self.maps(h, number, context), context)
+        h = self.maps(h, len(self.blocks), context)
         return torch.tanh(self.out(F.relu(self.norm(h))))
 
 
@@ -86,7 +90,8 @@ class SNGANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         width = widths(config.width, len(sizes(size)), most=4)[::-1]
-        self.stem = nn.Conv2d(channels, width[0], 3, padding=1)
+        self.maps = context.maps
+        self.stem = nn.Conv2d(channels + context.maps, width[0], 3, padding=1)
         shrinking = [
             _Shrink(inward, outward, shrinks=True)
             for inward, outward in zip(width, width[1:], strict=False)
@@ -100,7 +105,7 @@ class SNGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
-        h = F.relu(self.blocks(self.stem(x)))
+        h = F.relu(self.blocks(self.stem(with_maps(x, context, self.maps))))
         return self.head(h.sum((2, 3)), context)
 
 

@@ -33,10 +33,11 @@ from undrift.networks.embedding import required
 from undrift.networks.gan.equalized import EqualConv, EqualLinear, leaky
 from undrift.networks.gan.head import ProjectionHead
 from undrift.networks.gan.latent import unit, with_context
+from undrift.networks.gan.maps import StageMaps
 from undrift.networks.gan.minibatch import with_spread
 from undrift.networks.gan.modulation import ModulatedConv
 from undrift.networks.gan.pyramid import grown, shrunk, sizes, widths
-from undrift.networks.patches import from_patches, to_patches
+from undrift.networks.patches import from_patches, to_patches, with_maps
 from undrift.schema import check_ranges
 
 CENTRE_LATENTS = 2048
@@ -90,10 +91,12 @@ class StyleGAN2Generator(nn.Module):
         # The mapping learns a hundred times slower: its errors reach every layer.
         self.mapping = nn.ModuleList(EqualLinear(n, config.latent, rate=0.01) for n in inputs)
         self.base = nn.Parameter(torch.randn(width[0], *stages[0]))
+        inwards = [width[0], *width[:-1]]
         self.stages = nn.ModuleList(
             _Synthesis(inward, outward, channels, config)
-            for inward, outward in zip([width[0], *width], width, strict=False)
+            for inward, outward in zip(inwards, width, strict=True)
         )
+        self.maps = StageMaps(context.maps, inwards, config.patch)
 
     def style(self, z: Tensor, context: Context | None) -> Tensor:
         """The styles w (B, latent) of latents z."""
@@ -122,15 +125,15 @@ class StyleGAN2Generator(nn.Module):
         means, strays = zip(*map(_moments, styles), strict=True)
         return torch.stack(means)[place], torch.stack(strays)[place, None]
 
-    def synthesis(self, w: Tensor) -> Tensor:
-        """Images (B, C, H, W) of styles w (B, latent)."""
+    def synthesis(self, w: Tensor, context: Context | None) -> Tensor:
+        """Images (B, C, H, W) of styles w (B, latent), over the maps of ``context``."""
         # copies: a view of a parameter requires gradients even where none are recorded
         h = self.base.repeat(len(w), *[1] * self.base.ndim)
         image: Tensor | None = None
         for number, stage in enumerate(self.stages):
             if number:
                 h = grown(h)
-            h, seen = stage(h, w)
+            h, seen = stage(self.maps(h, number, context), w)
             image = seen if image is None else grown(image) + seen
         if image is None:
             raise UsageError("stylegan2: it has no stages; give it a size")
@@ -141,7 +144,7 @@ class StyleGAN2Generator(nn.Module):
         w = self.style(z, context)
         if truncation != 1:
             w = self.centre(context, len(w)).to(w.dtype).lerp(w, truncation)
-        return self.synthesis(w)
+        return self.synthesis(w, context)
 
 
 class StyleGAN2Discriminator(nn.Module):
@@ -151,10 +154,11 @@ class StyleGAN2Discriminator(nn.Module):
         self, config: StyleGAN2Config, *, channels: int, size: tuple[int, int], context: ContextSpec
     ) -> None:
         super().__init__()
-        self.group, self.patch = config.group, config.patch
+        self.group, self.patch, self.maps = config.group, config.patch, context.maps
         stages = sizes(size, config.patch)
         width = widths(config.width, len(stages), most=4)[::-1]
-        self.stem = EqualConv(channels * config.patch**2, width[0], 1 if config.patch == 1 else 3)
+        seen = (channels + context.maps) * config.patch**2
+        self.stem = EqualConv(seen, width[0], 1 if config.patch == 1 else 3)
         self.blocks = nn.ModuleList(
             _Analysis(inward, outward) for inward, outward in zip(width, width[1:], strict=False)
         )
@@ -164,7 +168,7 @@ class StyleGAN2Discriminator(nn.Module):
 
     def forward(self, x: Tensor, context: Context | None = None) -> Tensor:
         """(B, C, H, W) -> (B,)."""
-        h = leaky(self.stem(to_patches(x, self.patch)))
+        h = leaky(self.stem(to_patches(with_maps(x, context, self.maps), self.patch)))
         for block in self.blocks:
             h = block(h)
         if self.group > 1:

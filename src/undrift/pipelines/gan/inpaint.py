@@ -56,12 +56,13 @@ def inpaint(
         name = type(model.codec).__name__
         raise UsageError(f"inpaint: pixels cannot be known in the space of {name}")
     given = None if condition.labels is None else condition.labels.numpy()
+    beside = masked.by_result(Condition({k: v for k, v in condition.items() if k != "labels"}))
     found = _Starts.find(model, masked, given, settings, seed, batch_size)
     each = max(1, batch_size // settings.restarts)
     batches = [
         range(start, min(start + each, len(masked))) for start in range(0, len(masked), each)
     ]
-    descents = [_Descending(model, masked, found, rows, seed) for rows in batches]
+    descents = [_Descending(model, masked, found, beside, rows, seed) for rows in batches]
     iterations = settings.iterations
     if iterations is None:
         iterations = ITERATIONS
@@ -127,7 +128,7 @@ class _Starts:
         """Compare every image with candidates of its class, of all classes where none is given.
 
         Completions of one number share their candidates, whatever the image; other numbers have
-        others.
+        others. Candidates are given a class alone, the descent from them all of the condition.
         """
         count, variants = settings.candidates, masked.variants
         z = torch.empty(
@@ -169,11 +170,18 @@ class _Descending:
     """The descent of a batch of completions, to be run for any number of iterations."""
 
     def __init__(
-        self, model: GANModel, masked: MaskedImages, starts: _Starts, rows: range, seed: int
+        self,
+        model: GANModel,
+        masked: MaskedImages,
+        starts: _Starts,
+        beside: Condition,
+        rows: range,
+        seed: int,
     ) -> None:
         self._model = model
         self._masked = masked
         self._starts = starts
+        self._beside = beside
         self._rows = rows
         self._noise = ImageNoise(seed, masked.numbers(rows))
 
@@ -184,7 +192,9 @@ class _Descending:
         count, restarts, _ = z.shape
         kinds = self._starts.classes
         labels = None if kinds is None else kinds[rows.start : rows.stop]
-        space = self._space(None if labels is None else labels.reshape(-1), count * restarts)
+        space = self._space(
+            None if labels is None else labels.reshape(-1), _numbers(rows, restarts)
+        )
         u = space.of(z.flatten(0, 1))
         values, known = _measured(model, self._masked, np.arange(rows.start, rows.stop))
         u, loss = descend(
@@ -201,11 +211,12 @@ class _Descending:
         ]
         if labels is not None:
             labels = labels[np.arange(count), best.cpu().numpy()]
-        return model.decoded(self._space(labels, count).images(chosen)), labels
+        return model.decoded(self._space(labels, _numbers(rows)).images(chosen)), labels
 
-    def _space(self, classes: NDArray[np.int64] | None, count: int) -> LatentSpace:
-        context = self._model.context(condition_of(classes), count)
-        return latent_space(self._model.generator, context, count)
+    def _space(self, classes: NDArray[np.int64] | None, results: Tensor) -> LatentSpace:
+        condition = Condition({**self._beside[results], **condition_of(classes)})
+        context = self._model.context(condition, len(results))
+        return latent_space(self._model.generator, context, len(results))
 
     def _drawn(self, iteration: int, shape: torch.Size) -> Tensor:
         each = shape.numel() // len(self._rows)
@@ -240,5 +251,6 @@ def _cut(count: int, size: int) -> Iterator[range]:
     return (range(start, min(start + size, count)) for start in range(0, count, size))
 
 
-def _numbers(rows: range) -> Tensor:
-    return torch.arange(rows.start, rows.stop, dtype=torch.int64, device="cpu")
+def _numbers(rows: range, times: int = 1) -> Tensor:
+    numbers = torch.arange(rows.start, rows.stop, dtype=torch.int64, device="cpu")
+    return numbers.repeat_interleave(times)

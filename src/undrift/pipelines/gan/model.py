@@ -48,8 +48,9 @@ class GANModel:
                 f"encoder of {known.classes} classes, spec of {len(self.spec.class_names)}: give "
                 "the same"
             )
-        if (known.numbers, known.text) != (self.spec.numbers, self.spec.text):
-            raise UsageError("encoder and spec take other numbers or texts: give the same")
+        ours, theirs = ((one.numbers, one.text, one.maps) for one in (known, self.spec))
+        if ours != theirs:
+            raise UsageError("encoder and spec take other numbers, texts or maps: give the same")
         if not isinstance(self.generator, nn.Module):
             raise UsageError(f"generator {type(self.generator).__name__}: wanted a torch module")
         modules = nn.ModuleDict({"network": self.generator, "encoder": self.encoder})

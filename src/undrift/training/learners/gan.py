@@ -4,7 +4,8 @@ The discriminator is the main phase: each of its updates takes a fresh batch of 
 generator that is updated on every k-th step only has a discriminator of k steps. Penalties that are
 taken on every k-th step only ("lazily") weigh k times as much then.
 
-The gradient of a penalty is that with respect to what the discriminator sees, behind augmentation.
+The gradient of a penalty is that with respect to the images that the discriminator sees, behind
+augmentation; not with respect to their maps.
 """
 
 from __future__ import annotations
@@ -23,12 +24,20 @@ from undrift.codec import build_codec
 from undrift.conditioning import Condition, ConditionEncoder
 from undrift.data.augmentation import flip_half
 from undrift.data.loader import Batch
-from undrift.gan import AdaptiveProbability, interpolated, transformed, two_sided, zero_centred
+from undrift.gan import (
+    AdaptiveProbability,
+    interpolated,
+    transformed,
+    transformed_with_maps,
+    two_sided,
+    zero_centred,
+)
 from undrift.json_types import JsonValue
 from undrift.networks import Context, lay_out
 from undrift.networks.gan import build_discriminator, build_generator
 from undrift.pipelines import GANPipeline, Pipeline
 from undrift.randomness import Draws, generator, key
+from undrift.training.held_out import condition_at
 from undrift.training.learner import Loss, ParameterGroup, Phase, Progress, pipeline_as
 from undrift.training.learners.gan_config import GANConfig
 from undrift.training.learners.gan_diagnostics import RecentBatches, diagnostics, diversity, usable
@@ -71,7 +80,7 @@ class GANLearner:
                 "discriminator_encoder": self._discriminator_encoder,
             }
         ).to(device)
-        for network in (self._generator, self._discriminator):
+        for network in (self._generator, self._discriminator, *encoders):
             lay_out(network, self._device, LAYOUT)
         self._recent = RecentBatches()
         self.buffers = nn.Module()
@@ -110,11 +119,14 @@ class GANLearner:
     def loss(self, phase: str, batch: Batch, progress: Progress, draws: Draws) -> Loss:
         """Losses of the rows of ``batch`` in one of the phases."""
         spec = self._encoder.spec
-        condition = spec.vary(spec.select(batch.condition), draws)
-        condition = spec.drop(condition, self.config.label_dropout, draws)
+        condition, pixels = spec.select(batch.condition), batch.images
         if phase == "discriminator":
             self._recent.add(batch)
-        pixels = flip_half(batch.images, draws) if self.config.flip else batch.images
+        if self.config.flip:
+            pixels = flip_half(pixels, draws)
+            condition = spec.moved(condition, lambda maps: flip_half(maps, draws))
+        condition = spec.vary(spec.derived(condition, pixels, draws), draws)
+        condition = spec.drop(condition, self.config.label_dropout, draws)
         real = self.codec.encode(pixels)
         real = real.contiguous(memory_format=LAYOUT)
         if phase == "discriminator":
@@ -149,7 +161,8 @@ class GANLearner:
         rows = order[:count].numpy()
         pixels = torch.from_numpy(np.ascontiguousarray(images[rows].transpose(0, 3, 1, 2)))
         pixels = pixels.to(self._device)
-        condition = self._encoder.spec.select(condition)[order[:count]].to(self._device)
+        spec = self._encoder.spec
+        condition = condition_at(spec, condition, rows, pixels, self._seed)
         drawing = pipeline_as(pipeline, GANPipeline)
         noise = generator(self._seed, "validation")
         z = torch.randn(count, drawing.generator.latent, generator=noise).to(self._device)
@@ -163,7 +176,16 @@ class GANLearner:
             condition=condition,
             seen=None
             if recent is None
-            else (self._encoded(recent.images), self._encoder.spec.select(recent.condition)),
+            else (
+                self._encoded(recent.images),
+                condition_at(
+                    spec,
+                    recent.condition,
+                    np.arange(len(recent.images)),
+                    recent.images,
+                    self._seed,
+                ),
+            ),
         )
         if count < 2 or not fake.isfinite().all():
             return found
@@ -195,13 +217,13 @@ class GANLearner:
         penalised = bool(weight and (penalty.r1 or penalty.r2 or penalty.two_sided))
         with torch.no_grad():
             fake = self._generated(condition, named(draws, "discriminator"), len(real))
-        real = self._augmented(real, progress, named(draws, "reals"))
-        fake = self._augmented(fake, progress, named(draws, "fakes"))
         context = self._discriminator_encoder(condition, len(real))
+        real, with_real = self._augmented(real, context, progress, named(draws, "reals"))
+        fake, with_fake = self._augmented(fake, context, progress, named(draws, "fakes"))
         if penalised:
             real, fake = (x.detach().float().requires_grad_() for x in (real, fake))
-        real_logit = self._discriminator(real, context)
-        fake_logit = self._discriminator(fake, context)
+        real_logit = self._discriminator(real, with_real)
+        fake_logit = self._discriminator(fake, with_fake)
         loss = self.config.loss.discriminator(real_logit.float(), fake_logit.float())
         statistics = {
             "real_logit": real_logit.detach().float(),
@@ -218,6 +240,7 @@ class GANLearner:
         if weight and penalty.two_sided:
             share = draws.uniform("interpolation")
             between = interpolated(real.detach(), fake.detach(), share)
+            context = _between(with_real, with_fake, share)
             found = two_sided(self._discriminator(between, context), between)
             loss = loss + weight * penalty.two_sided * found
             statistics["gradient_penalty"] = found.detach()
@@ -233,24 +256,26 @@ class GANLearner:
     ) -> Loss:
         penalty = self.config.penalty
         weight = penalty.every * penalty.r1 * _annealed(1.0, penalty.end, progress.fraction)
-        real = self._augmented(real, progress, named(draws, "reals")).detach().requires_grad_()
-        found = zero_centred(
-            self._discriminator(real, self._discriminator_encoder(condition, len(real))), real
-        )
+        context = self._discriminator_encoder(condition, len(real))
+        real, context = self._augmented(real, context, progress, named(draws, "reals"))
+        real = real.detach().requires_grad_()
+        found = zero_centred(self._discriminator(real, context), real)
         return Loss(weight * found, {"r1": found.detach()})
 
     def _generate(
         self, real: Tensor, condition: Condition, progress: Progress, draws: Draws
     ) -> Loss:
         fake = self._generated(condition, named(draws, "generator"), len(real))
-        fake = self._augmented(fake, progress, named(draws, "generator"))
         with frozen(self._discriminator, self._discriminator_encoder):
             context = self._discriminator_encoder(condition, len(real))
-            fake_logit = self._discriminator(fake, context)
+            own = named(draws, "generator")
+            fake, with_fake = self._augmented(fake, context, progress, own)
+            fake_logit = self._discriminator(fake, with_fake)
             real_logit = fake_logit.detach()  # plays no part, unless the loss is one of pairs
             if self.config.loss.pairs:
-                real = self._augmented(real, progress, named(draws, "reals"))
-                real_logit = self._discriminator(real, context)
+                own = named(draws, "reals")
+                real, with_real = self._augmented(real, context, progress, own)
+                real_logit = self._discriminator(real, with_real)
         loss = self.config.loss.generator(real_logit.float(), fake_logit.float())
         return Loss(loss, {"fake_logit": fake_logit.detach().float()})
 
@@ -268,8 +293,23 @@ class GANLearner:
             return float(self._adaptive.probability)
         return self.config.augment * min(1.0, 5 * progress.fraction)
 
-    def _augmented(self, images: Tensor, progress: Progress, draws: Draws) -> Tensor:
-        return transformed(images, self._probability(progress), draws)
+    def _augmented(
+        self, images: Tensor, context: Context, progress: Progress, draws: Draws
+    ) -> tuple[Tensor, Context]:
+        """Images as the discriminator sees them, with their context, whose maps move with them."""
+        probability = self._probability(progress)
+        if context.maps is None:
+            return transformed(images, probability, draws), context
+        images, maps = transformed_with_maps(images, context.maps, probability, draws)
+        return images, replace(context, maps=maps)
+
+
+def _between(real: Context, fake: Context, share: Tensor) -> Context:
+    """The context of `interpolated` images: maps, which augmentation moved, are mixed, too."""
+    if real.maps is None or fake.maps is None:
+        return real
+    u = share.to(real.maps).view(-1, 1, 1, 1)
+    return replace(real, maps=u * real.maps + (1 - u) * fake.maps)
 
 
 def _annealed(start: float, end: float, fraction: float) -> float:

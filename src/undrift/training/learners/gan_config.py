@@ -16,11 +16,6 @@ from undrift.pipelines import SampleSpec
 from undrift.schema import check_ranges
 from undrift.training.optimizers import AdamWConfig, OptimizerConfig
 
-NO_MAPS = (
-    "a GAN's generator starts from a latent vector, which has no place for a map; leave maps out, "
-    "or train a diffusion model"
-)
-
 
 @dataclass(frozen=True)
 class PenaltyConfig:
@@ -51,7 +46,7 @@ class PenaltyConfig:
 
 @dataclass(frozen=True)
 class GANConfig:
-    """A GAN, conditioned on classes, texts and numbers or not, its losses and its optimisers.
+    """A GAN, conditioned on classes, texts, numbers and maps or not, its losses and its optimisers.
 
     Attributes:
         kind: names this configuration in a file.
@@ -63,8 +58,8 @@ class GANConfig:
         loss: what the two minimise.
         penalty: on the discriminator's gradient.
         critic_steps: updates of the discriminator per update of the generator.
-        label_dropout: share of labels, captions and each number dropped from both networks'
-            conditions, so that images can be drawn without.
+        label_dropout: share of labels, captions, each number and each map dropped from both
+            networks' conditions, so that images can be drawn without.
         flip: mirror reals at random, so that mirrored images are generated too.
         augment: probability of each augmentation of what the discriminator sees, reached over the
             run's first fifth.
@@ -96,8 +91,6 @@ class GANConfig:
         return self.spec.condition()
 
     def __post_init__(self) -> None:
-        if self.spec.maps:
-            raise UsageError(f"model: {NO_MAPS}")
         check_ranges(self, "model", width=(1, WIDEST), critic_steps=(1, 1000))
         if not 0 <= self.label_dropout <= 1:
             raise UsageError(f"label_dropout {self.label_dropout}: wanted a share from 0 to 1")
