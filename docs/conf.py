@@ -17,6 +17,10 @@ from docutils.utils.math.latex2mathml import tex2mathml
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 
+from undrift.threads import bound_spin  # noqa: E402
+
+bound_spin()  # before autodoc loads torch
+
 import api  # noqa: E402 - beside this file
 
 import undrift  # noqa: E402
