@@ -94,12 +94,14 @@ def test_the_library_calls_nothing_unsafe():
 
 FAMILIES = (
     *("families/", "pipelines/diffusion/", "pipelines/gan/", "pipelines/student/"),
-    "pipelines/adapter/",
+    *("pipelines/adapter/", "pipelines/classifier/"),
     "training/learners/",
 )
 """Folders that know one family; `pipelines/load.py` and `families/__init__.py` list them all."""
 
-_OF_A_FAMILY = re.compile(r"(Diffusion|GAN|Student)(Pipeline|Learner|Config|Model|Family)")
+_OF_A_FAMILY = re.compile(
+    r"(Diffusion|GAN|Student|Classifier)(Pipeline|Learner|Config|Model|Family)"
+)
 _KINDS = {"gan", "diffusion", "student"}
 
 

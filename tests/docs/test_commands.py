@@ -59,7 +59,7 @@ SHORTER = {
     '["diffusion", "r3gan"]': '["diffusion", "dcgan"]',
     "--steps 5,6 --samples 64": "--steps 6 --samples 32",
     "[4, 6], samples=32": "[6], samples=32",
-    "--unconditional": "--unconditional --images 1500",
+    "grid25 --unconditional": "grid25 --unconditional --images 1500",
     "conditional=False": "conditional=False, images=1500",
     "-n 1000 --trajectory": "-n 12 --trajectory",
     "range(400)": "range(2)",

@@ -117,7 +117,7 @@ ENVIRONMENTS: tuple[dict[str, str | None], ...] = (
 
 INPUTS = (
     "target", "data", "reference", "against", "config", "init", "resume", "mask", "root",
-    "feature_weights", "mnist", "guide_with", "prompts",
+    "feature_weights", "mnist", "guide_with", "prompts", "classifier",
 )  # fmt: skip
 OUTPUTS = ("out", "npz", "per_image", "save_reference")
 

@@ -258,6 +258,7 @@ def _losses(events: list[Event]) -> list[tuple[str, str]]:
         elif event.kind == "validation":
             figures[f"validation ({event.weights})"] = event.loss
             distance = event.number("sample_distance")
+            figures[f"accuracy ({event.weights})"] = event.number("accuracy")
             figures[f"distance of samples ({event.weights})"] = distance
             for kind in event.part("condition_gaps").entries:
                 gap = event.number("condition_gaps", kind, "gap")
@@ -293,5 +294,7 @@ def _files(found: RunDirectory) -> list[Path]:
 
 def _next(found: RunDirectory) -> str:
     if found.pipeline.exists():
-        return following("undrift", "sample", found.path)
+        from undrift.cli.sample import trained
+
+        return following("undrift", "sample", *trained(None, found.path))
     return following("undrift", "train", found.path)

@@ -50,7 +50,7 @@ SAMPLES = 16
 SETTINGS = (
     *("steps", "sampler", "grid", "tolerance", "analytic_first_step", "guidance", "threshold"),
     *("negative", "guide_with", "guidance_interval", "guidance_rescale", "truncation"),
-    "strength",
+    *("strength", "classifier", "classifier_scale"),
 )
 """Flags that are settings of some families."""
 
@@ -99,6 +99,10 @@ class Sample(ProcessFlags, WeightsOptions):
             there is none, which costs less and keeps diversity.
         guidance_rescale: share, from 0 to 1, of each guided image that is scaled back to the
             contrast without guidance.
+        classifier: guide towards --labels by a classifier of the same data, a run of
+            `undrift train --method classifier`; RUN itself needs no classes.
+        classifier_scale: weight of the classifier's gradient: 1 by default, which is Bayes' rule; 0
+            is off, more follows labels more closely and reduces diversity.
         threshold: keep every denoised image in the range of pixels: static clips, dynamic, perhaps
             with a quantile as dynamic:0.995, scales down; of use where guidance is strong.
         strength: of an adapter that undrift adapt made: 1 as it was trained, 0 the base itself.
@@ -144,6 +148,8 @@ class Sample(ProcessFlags, WeightsOptions):
         tuple[float, ...], tyro.conf.arg(metavar="LOW HIGH", help_behavior_hint="")
     ] = ()
     guidance_rescale: float | None = None
+    classifier: Annotated[str | None, tyro.conf.arg(metavar="RUN[@SHARE]")] = None
+    classifier_scale: float | None = None
     threshold: str | None = None
     strength: float | None = None
     truncation: float | None = None
@@ -165,6 +171,7 @@ class Sample(ProcessFlags, WeightsOptions):
         finite("--tolerance", self.tolerance)
         finite("--strength", self.strength)
         finite("--guidance-rescale", self.guidance_rescale)
+        finite("--classifier-scale", self.classifier_scale)
         if len(self.guidance_interval) not in (0, 2):
             raise UsageError("--guidance-interval: wanted two noise levels, as 0.3 5")
         if self.prompt and self.prompts is not None:
@@ -222,17 +229,20 @@ def run(arguments: list[str]) -> None:
     if flags.threads is not None:
         torch.set_num_threads(flags.threads)
     pipeline = load_pipeline(flags.target, ema=flags.ema, weights=flags.weights)
+    pipeline.check_draws()
     pipeline = load_adapters(pipeline, flags.adapter)
     pipeline = pipeline.to(choose_device(flags.device))
+    settings = _settings(flags, pipeline)
+    labelled = settings.get("classifier", pipeline)  # whose classes the labels name
     draw = partial(
         pipeline,
-        labels=parse_labels(flags.labels, pipeline.spec.class_names),
+        labels=parse_labels(flags.labels, labelled.spec.class_names),
         prompts=_prompts(flags),
         numbers=numbers,
         maps=read_maps(flags.maps, pipeline.spec) or None,
         seed=flags.seed,
         batch_size=flags.batch_size,
-        **_settings(flags, pipeline),
+        **settings,
     )
     for line in out_of_range(numbers, pipeline.spec):
         console.print(f"warning: {line}")
@@ -279,11 +289,20 @@ def drawing(command: object, run: Path, maps: Sequence[MapSpec] = ()) -> list[st
 
 
 def trained(command: object, run: Path) -> list[str]:
-    """`drawing` from a run that has just been trained, with the maps that its model takes."""
+    """`drawing` from a run that has just been trained, with the maps that its model takes.
+
+    With a run that draws no images, another one is guided.
+    """
+    from undrift.families import family_of
     from undrift.runs.directory import RunDirectory
     from undrift.runs.unfinished import configuration_of
 
-    return drawing(command, run, configuration_of(RunDirectory(run)).model.spec.maps)
+    model = configuration_of(RunDirectory(run)).model
+    if not family_of(model).draws:
+        return repeated(
+            command, Sample, keep=("device", "threads"), target="RUN", classifier=str(run)
+        )
+    return drawing(command, run, model.spec.maps)
 
 
 def _next(flags: Sample) -> list[str]:
@@ -294,13 +313,15 @@ def _next(flags: Sample) -> list[str]:
 
 
 def _settings(flags: Sample, pipeline: Pipeline) -> Keywords:
-    """The flags that are settings of the pipeline's family, with the weak model loaded."""
+    """The flags that are settings of the pipeline's family, with further models loaded."""
     from undrift.runs.loading import load_spelled
 
     settings = family_settings(pipeline.settings, flags, SETTINGS, pipeline.noun)
-    if flags.guide_with is None:
-        return settings
-    return {**settings, "guide_with": load_spelled(flags.guide_with)}
+    models = {"guide_with": flags.guide_with, "classifier": flags.classifier}
+    return {
+        **settings,
+        **{name: load_spelled(place) for name, place in models.items() if place is not None},
+    }
 
 
 def _prompts(flags: Sample) -> list[str] | None:

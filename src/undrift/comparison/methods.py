@@ -37,7 +37,11 @@ class Method:
     settings: Mapping[str, Setting] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        family_of_method(self.base, "methods")
+        family = family_of_method(self.base, "methods")
+        if not family.draws:
+            raise UsageError(
+                f"method {self.name}: a {family.noun} draws no images to compare; leave it out"
+            )
         if self.distilled and self.settings:
             raise UsageError(
                 f"method {self.name}: {self.base} is distilled, and has its teacher's settings; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from undrift.diffusion.class_mixture import ClassMixture
+from undrift.diffusion.classifier import NoisyClassifier
 from undrift.diffusion.denoiser import Denoise, Denoiser
 from undrift.diffusion.log_snr_schedule import LogSNR
 from undrift.diffusion.markov import MarkovChain
@@ -50,6 +51,7 @@ __all__ = [
     "MixtureDenoiser",
     "NoiseLevels",
     "NoiseSchedule",
+    "NoisyClassifier",
     "Objective",
     "Parameterization",
     "Prediction",

@@ -161,6 +161,7 @@ def open_target(
     run = RunDirectory(path)
     if run.is_run or is_pipeline(path):
         pipeline = load_pipeline(path, ema=ema, weights=weights)
+        pipeline.check_draws()
         if not run.is_run and RunDirectory(path.resolve().parent).is_run:
             run = RunDirectory(path.resolve().parent)
         if not run.is_run:
@@ -190,6 +191,7 @@ def _in_memory(parameter: str, given: Pipeline | Samples | NDArray[np.uint8]) ->
     """A model or images, named after their type."""
     name = type(given).__name__
     if isinstance(given, Pipeline):
+        given.check_draws()
         return Target(name, given, classes=given.spec.class_names)
     if isinstance(given, Samples):
         return Target(name, None, Images(given.images, given.labels), given.class_names)

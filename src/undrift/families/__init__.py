@@ -8,6 +8,7 @@ from undrift import synonyms
 from undrift.advice import named
 from undrift.errors import UsageError, shortened, shown
 from undrift.families.adapter import AdapterFamily
+from undrift.families.classifier import ClassifierFamily
 from undrift.families.diffusion import DiffusionFamily
 from undrift.families.family import Family, ModelConfig, Recipe, RecipeRequest
 from undrift.families.gan import GANFamily
@@ -32,6 +33,7 @@ FAMILIES: tuple[Family[Any], ...] = (
     GANFamily(),
     StudentFamily(),
     AdapterFamily(),
+    ClassifierFamily(),
 )
 """Every family; to add one, add its value here."""
 

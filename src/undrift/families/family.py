@@ -125,6 +125,7 @@ class Family(ABC, Generic[Config]):
         own_network: whether the user may bring a network.
         reference_curve: whether validation compares its errors with the best Gaussian's.
         images_needed: whether the rule of images needed was measured with models of this family.
+        draws: whether its models draw images.
     """
 
     name: ClassVar[str]
@@ -137,6 +138,7 @@ class Family(ABC, Generic[Config]):
     own_network: ClassVar[bool] = False
     reference_curve: ClassVar[bool] = False
     images_needed: ClassVar[bool] = False
+    draws: ClassVar[bool] = True
 
     @abstractmethod
     def recipe(self, request: RecipeRequest) -> Recipe:
@@ -173,7 +175,7 @@ class Family(ABC, Generic[Config]):
         latent_shape: tuple[int, int, int],
         context: ContextSpec,  # noqa: ANN401
     ) -> nn.Module:
-        """The network that draws images, at any weights, for counting its parameters.
+        """The network that is used after training, at any weights, for counting its parameters.
 
         Args:
             config: the ``network`` of an instance of ``self.config``.

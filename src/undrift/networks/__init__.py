@@ -11,6 +11,7 @@ from undrift.networks.build import (
     count_flops,
     count_parameters,
 )
+from undrift.networks.classifier import UNetClassifier, UNetClassifierConfig
 from undrift.networks.context import Context, ContextSpec
 from undrift.networks.layout import lay_out, memory_format
 from undrift.networks.mlp import MLP, MLPConfig, are_points
@@ -26,6 +27,8 @@ __all__ = [
     "Transformer",
     "TransformerConfig",
     "UNet",
+    "UNetClassifier",
+    "UNetClassifierConfig",
     "UNetConfig",
     "are_points",
     "at_most_parameters",

@@ -83,7 +83,73 @@ class UNetConfig:
             raise UsageError(f"unet: dropout is {self.dropout}, wanted 0 to below 1")
 
 
-class UNet(nn.Module):
+class UNetEncoder(nn.Module):
+    """The half of a U-Net that leads from the image to its coarsest features.
+
+    Args:
+        config: its shape.
+        channels: of the images.
+        context: sizes of the conditioning inputs. Tokens are attended to at the levels of
+            ``config.attention``, at the coarsest level if there are none.
+
+    Attributes:
+        up: stages of the decoder; none of an encoder alone.
+    """
+
+    def __init__(self, config: UNetConfig, *, channels: int, context: ContextSpec) -> None:
+        super().__init__()
+        self.patch, self.maps, self.fourier = config.patch, context.maps, config.fourier
+        self.widths = [config.width * multiplier for multiplier in config.multipliers]
+        self.embedding = Embedding(_embedding(config), context)
+        inputs = channels * (1 + 2 * len(config.fourier)) + context.maps
+        self.stem = nn.Conv2d(inputs * config.patch**2, self.widths[0], 3, padding=1)
+        self.blocks = config.blocks
+        # Norms of gradients are summed in the order of registration: the decoder's stages stand
+        # before `shrink`.
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        width = self.widths[0]
+        for level in self.levels:
+            self.down.append(_Stage(config, context, level, width))
+            width = self.widths[level]
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(width, width, 3, stride=2, padding=1) for width in self.widths[:-1]
+        )
+
+    @property
+    def levels(self) -> list[int]:
+        """The resolution level of each stage of the encoder."""
+        return [level for level in range(len(self.widths)) for _ in range(self.blocks)]
+
+    def features(
+        self,
+        x: Tensor,
+        embedding: Tensor,
+        context: Context | None,
+        side: Callable[[int, Tensor, Tensor], Tensor] | None = None,
+    ) -> list[Tensor]:
+        """The features after each stage (B, width, h, w), finest first.
+
+        Args:
+            x: (B, C, H, W), of about unit variance.
+            embedding: of noise level and context.
+            context: parts as in the ``ContextSpec`` that the network was built for.
+            side: see `UNet.forward`.
+        """
+        inputs = with_maps(with_waves(x, self.fourier), context, self.maps)
+        h = self.stem(to_patches(inputs, self.patch))
+        found: list[Tensor] = []
+        for position, stage in enumerate(self.down):
+            if position and position % self.blocks == 0:
+                h = self.shrink[position // self.blocks - 1](h)
+            before = h
+            h = stage(h, embedding, context)
+            if side is not None:
+                h = side(position, before, h)
+            found.append(h)
+        return found
+
+
+class UNet(UNetEncoder):
     """The network that a ``UNetConfig`` describes.
 
     On a CPU it is fastest in the default memory format, where group norm is, and on one that
@@ -92,51 +158,17 @@ class UNet(nn.Module):
     Args:
         config: its shape.
         channels: of the images, in and out.
-        context: sizes of the conditioning inputs. Tokens are attended to at the levels of
-            ``config.attention``, at the coarsest level if there are none.
+        context: see `UNetEncoder`.
     """
 
     def __init__(self, config: UNetConfig, *, channels: int, context: ContextSpec) -> None:
-        super().__init__()
-        self.patch, self.maps, self.fourier = config.patch, context.maps, config.fourier
-        widths = [config.width * multiplier for multiplier in config.multipliers]
-        coarsest = len(widths) - 1
-        attending = {level % len(widths) for level in config.attention}
-        crossing = (attending or {coarsest}) if context.tokens else set()
-        embedding = config.embedding or 4 * config.width
-        self.embedding = Embedding(embedding, context)
-
-        def stage(level: int, inward: int) -> _Stage:
-            width = widths[level]
-            return _Stage(
-                ResidualBlock(inward, width, embedding, config.dropout),
-                AttentionBlock(
-                    width,
-                    config.head_width,
-                    attends=level in attending,
-                    tokens=context.tokens if level in crossing else 0,
-                ),
-            )
-
-        patched = config.patch**2
-        inputs = channels * (1 + 2 * len(config.fourier)) + context.maps
-        self.stem = nn.Conv2d(inputs * patched, widths[0], 3, padding=1)
-        self.blocks = config.blocks
-        self.down, self.up = nn.ModuleList(), nn.ModuleList()
-        levels = [level for level in range(len(widths)) for _ in range(config.blocks)]
-        skips, width = [], widths[0]
-        for level in levels:
-            self.down.append(stage(level, width))
-            width = widths[level]
-            skips.append(width)
-        self.shrink = nn.ModuleList(
-            nn.Conv2d(width, width, 3, stride=2, padding=1) for width in widths[:-1]
-        )
-        for level in reversed(levels):
-            self.up.append(stage(level, width + skips.pop()))
-            width = widths[level]
+        super().__init__(config, channels=channels, context=context)
+        width = self.widths[-1]
+        for level in reversed(self.levels):
+            self.up.append(_Stage(config, context, level, width + self.widths[level]))
+            width = self.widths[level]
         self.norm = group_norm(width)
-        self.out = zeroed(nn.Conv2d(width, channels * patched, 3, padding=1))
+        self.out = zeroed(nn.Conv2d(width, channels * config.patch**2, 3, padding=1))
 
     def forward(
         self,
@@ -159,17 +191,8 @@ class UNet(nn.Module):
         """
         size = (x.shape[2], x.shape[3])
         embedding = self.embedding(c_noise, context)
-        inputs = with_maps(with_waves(x, self.fourier), context, self.maps)
-        h = self.stem(to_patches(inputs, self.patch))
-        skips: list[Tensor] = []
-        for position, stage in enumerate(self.down):
-            if position and position % self.blocks == 0:
-                h = self.shrink[position // self.blocks - 1](h)
-            before = h
-            h = stage(h, embedding, context)
-            if side is not None:
-                h = side(position, before, h)
-            skips.append(h)
+        skips = self.features(x, embedding, context, side)
+        h = skips[-1]
         for position, stage in enumerate(self.up):
             if position and position % self.blocks == 0:
                 h = grow(h, skips[-1])
@@ -178,10 +201,24 @@ class UNet(nn.Module):
         return from_patches(h, self.patch, size)
 
 
+def _embedding(config: UNetConfig) -> int:
+    return config.embedding or 4 * config.width
+
+
 class _Stage(nn.Module):
-    def __init__(self, residual: ResidualBlock, attention: AttentionBlock) -> None:
+    def __init__(self, config: UNetConfig, context: ContextSpec, level: int, inward: int) -> None:
         super().__init__()
-        self.residual, self.attention = residual, attention
+        count = len(config.multipliers)
+        width = config.width * config.multipliers[level]
+        attending = {place % count for place in config.attention}
+        crossing = (attending or {count - 1}) if context.tokens else set()
+        self.residual = ResidualBlock(inward, width, _embedding(config), config.dropout)
+        self.attention = AttentionBlock(
+            width,
+            config.head_width,
+            attends=level in attending,
+            tokens=context.tokens if level in crossing else 0,
+        )
 
     def forward(self, x: Tensor, embedding: Tensor, context: Context | None) -> Tensor:
         return self.attention(self.residual(x, embedding), context)

@@ -32,8 +32,9 @@ class TrainOptions(Options):
     """How a model is trained.
 
     Attributes:
-        method: diffusion; a GAN: r3gan, stylegan2, wgan_gp, sngan or dcgan; or a model of few
-            steps: flow-map, mean-flow or adversarial-flow.
+        method: diffusion; a GAN: r3gan, stylegan2, wgan_gp, sngan or dcgan; a model of few
+            steps: flow-map, mean-flow or adversarial-flow; or a classifier of noisy images, for
+            ``undrift sample --classifier``.
         recipe: what to optimise: the quality of ``images``, or ``likelihood``, bits per dimension.
         budget: wall-clock time from the start of the probe to the last step: ``60s``, ``2h``.
         images: real images to train on in all; excludes ``budget`` and ``steps``.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from undrift.pipelines.classifier import ClassifierPipeline
 from undrift.pipelines.diffusion import DiffusionPipeline
 from undrift.pipelines.folder import SampleFolder
 from undrift.pipelines.gan import GANPipeline
@@ -17,6 +18,7 @@ from undrift.pipelines.writing import write_samples
 
 __all__ = [
     "PIPELINES",
+    "ClassifierPipeline",
     "Dial",
     "DiffusionPipeline",
     "GANPipeline",

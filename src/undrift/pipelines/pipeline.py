@@ -73,6 +73,7 @@ class Pipeline(ABC):
         inpainting: dataclass of its inpainting settings; None for a family that cannot inpaint.
         editing: dataclass of its settings for `edit`; None for a family that cannot.
         capabilities: what it can beside drawing.
+        purpose: of a family that draws no images: what its models do, to end a message.
     """
 
     kind: ClassVar[str]
@@ -81,6 +82,7 @@ class Pipeline(ABC):
     inpainting: ClassVar[type | None] = None
     editing: ClassVar[type | None] = None
     capabilities: ClassVar[frozenset[Capability]] = frozenset()
+    purpose: ClassVar[str] = ""
     readers: ClassVar[dict[str, Callable[[Path, nn.Module | None], Pipeline]]] = {}
     """From a file's kind to what reads it; `undrift.pipelines.load` fills it."""
 
@@ -147,6 +149,7 @@ class Pipeline(ABC):
                 two that exclude each other.
             DivergedError: if the model gives numbers that are not finite.
         """
+        self.check_draws()
         began = perf_counter()
         chosen = read_settings(self.settings, settings, self.noun)
         place = self.device if device is None else torch.device(device)
@@ -156,7 +159,8 @@ class Pipeline(ABC):
             raise UsageError(
                 f"trajectory {trajectory}: {self.noun} draws in one pass; leave it out"
             )
-        condition = condition_of(resolve_labels(labels, n, seed, self.spec, first))
+        classes = self._classes(chosen)
+        condition = condition_of(resolve_labels(labels, n, seed, classes, first))
         condition = self._given(condition, prompts, numbers, maps, n, first)
         if device is not None:
             self.to(device)
@@ -164,11 +168,29 @@ class Pipeline(ABC):
         drawn = replace(
             drawn,
             labels=None if condition.labels is None else condition.labels.numpy(),
+            class_names=classes.class_names,
             prompts=_prompts_of(condition),
         )
         record: JsonObject = {"n": n, "first": first, "labels": labels}
         record |= _recorded(prompts, numbers, maps)
         return self._completed(drawn, began, record, seed, size)
+
+    def check_draws(self) -> None:
+        """Refuse to draw with a model that is not for that.
+
+        Raises:
+            UsageError: for such a model.
+        """
+        if self.purpose:
+            raise self.no_images()
+
+    def no_images(self) -> UsageError:
+        """The error of a family that draws no images."""
+        return UsageError(f"{self.noun} draws no images: {self.purpose}")
+
+    def _classes(self, settings: Any) -> SampleSpec:  # noqa: ANN401 - as of `_draw`
+        """The spec whose classes the labels of a request name."""
+        return self.spec
 
     def _completed(
         self, made: Samples, began: float, request: JsonObject, seed: int, batch_size: int
@@ -176,7 +198,7 @@ class Pipeline(ABC):
         """``made`` with its class names, its seconds since ``began`` and the whole request."""
         settings = {**request, "seed": seed, **made.settings, "batch_size": batch_size}
         seconds = perf_counter() - began
-        names = self.spec.class_names
+        names = made.class_names or self.spec.class_names
         return replace(made, class_names=names, seconds=seconds, settings=settings)
 
     def _given(

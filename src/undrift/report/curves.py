@@ -199,6 +199,46 @@ def level_figure(history: History) -> Markup | None:
         return to_svg(figure, "levels", "Validation error by noise level against the Gaussian")
 
 
+def accuracy_figure(history: History) -> Markup | None:
+    """Accuracy of a classifier over training and by noise level; None of another model."""
+    validations = [one for one in history.students if one.accuracies is not None]
+    if not validations:
+        return None
+    last = validations[-1]
+    with drawing():
+        figure, axes = panels(2, height=2.6)
+        left, right = axes
+        means = [float(one.accuracies.mean()) for one in validations if one.accuracies is not None]
+        left.set_title("Accuracy on held-out images, averaged over noise levels")
+        left.plot(
+            [one.images for one in validations], means, color=FIRST, marker="o", markersize=3.2
+        )
+        right.set_title(f"By noise level, at {plural(last.images, 'image')}")
+        if last.accuracies is not None and last.standard_errors is not None:
+            _gap_line(
+                right,
+                last.noise.tolist(),
+                (last.accuracies.tolist(), last.standard_errors.tolist()),
+                FIRST,
+                "classifier",
+            )
+        if last.chance is not None:
+            for axis in axes:
+                axis.axhline(
+                    last.chance,
+                    color=REFERENCE,
+                    linestyle=(0, (4, 3)),
+                    linewidth=1.5,
+                    label="the commonest class",
+                )
+        for axis in axes:
+            axis.set_ylim(0, 1.05)
+        right.legend(loc="lower left")
+        images_axis(left, history.images)
+        _noise_axis(right, last.noise)
+        return to_svg(figure, "accuracy", "Accuracy over training and by noise level")
+
+
 def gap_figure(history: History) -> Markup | None:
     """Condition gaps over training and by noise level, with 95 % intervals; None without any.
 

@@ -34,6 +34,8 @@ class Validation:
         standard_errors: (L,) of ``losses``, over images; None where they were not recorded.
         gaps: of each kind of condition, by its name.
         sample_distance: of a student's samples to held-out images, where its loss says nothing.
+        accuracies: (L,) of a classifier: share of the images whose class it names at each level.
+        chance: of a classifier: share of the most frequent class.
     """
 
     step: int
@@ -47,6 +49,8 @@ class Validation:
     standard_errors: Series | None = None
     gaps: Mapping[str, ConditionGap] = field(default_factory=dict)
     sample_distance: float | None = None
+    accuracies: Series | None = None
+    chance: float | None = None
 
     @property
     def noise(self) -> Series:
@@ -68,7 +72,8 @@ class History:
     Attributes:
         train: ``train`` events by step.
         validations: ``validation`` events by step.
-        student_validations: those of a few-step student, which have no noise levels.
+        student_validations: those of a few-step student or a classifier, without errors of images
+            by noise level.
         gan_validations: those of a GAN: its discriminator on held-out images.
         grids: ``grid`` events.
         one_steps: ``one_step`` events by step.
@@ -191,6 +196,19 @@ class History:
         return [found.sentence(name) for name, found in last.items()]
 
     @property
+    def sentences(self) -> list[str]:
+        """What the last validation says in words: `gap_sentences`, and a classifier's accuracy."""
+        last = self.students[-1] if self.students else None
+        if last is None or last.accuracies is None:
+            return self.gap_sentences
+        shares = ", ".join(
+            f"{share:.0%} at {noise:.2g}"
+            for share, noise in zip(last.accuracies, last.noise, strict=True)
+        )
+        chance = "" if last.chance is None else f"; {last.chance:.0%} are of the commonest class"
+        return [f"accuracy on held-out images by noise over signal: {shares}{chance}"]
+
+    @property
     def images(self) -> int | None:
         """Real images seen so far."""
         if self.done is not None and self.done.images is not None:
@@ -230,4 +248,6 @@ def _validation(event: Event) -> Validation:
         standard_errors=series("standard_errors"),
         gaps=_gaps(event),
         sample_distance=event.number("sample_distance"),
+        accuracies=series("accuracies"),
+        chance=event.number("chance"),
     )

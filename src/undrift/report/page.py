@@ -21,6 +21,7 @@ from undrift.names import shell_line
 from undrift.pipelines.diffusion.one_step import NOISE
 from undrift.report.cost import duration, time_by_part
 from undrift.report.curves import (
+    accuracy_figure,
     evaluation_figure,
     gap_figure,
     level_figure,
@@ -53,6 +54,7 @@ from undrift.report.steps import steps_table
 from undrift.report.verdict import student_verdict, verdict_of
 from undrift.report.words import (
     Row,
+    draws,
     flat_rows,
     gan_loss,
     model_rows,
@@ -183,7 +185,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> dict[str,
         "samples": sample_gallery(record, material),
         "verdict": verdict,
         "verdict_tone": _VERDICTS[verdict.state],
-        "levels": level_figure(history),
+        "levels": level_figure(history) or accuracy_figure(history),
         "levels_note": _levels_note(history),
         "gaps": gap_figure(history),
         "gaps_note": ". ".join(history.gap_sentences),
@@ -191,6 +193,7 @@ def _page(record: RunRecord, material: ReportMaterial, config: str) -> dict[str,
         "losses": None if gan is not None else loss_figure(history),
         "gan": gan,
         "student": bool(history.student_validations),
+        "classifier": bool(history.students) and history.students[-1].accuracies is not None,
         "watch": diagnostic_curves(history),
         "rates": rate_figure(history),
         "evaluations": evaluation_figure(history),
@@ -243,13 +246,15 @@ def _lead(record: RunRecord) -> str:
     data, config = record.data, record.config
     classes = len(data.part("classes").entries)
     kind = "class-conditional" if classes > 1 and _conditional(config) else "unconditional"
+    if not draws(config):
+        kind = "noise-aware"
     if config.value("model", "spec", "text"):
         kind = "text-conditional"
     made = model_title(config)
     words = f"A{'n' if kind[0] == 'u' else ''} {kind} {made}"
     if shape := image_kind(data):
         words += f" of {shape} images"
-    if kind == "class-conditional":
+    if kind in ("class-conditional", "noise-aware"):
         words += f" in {plural(classes, 'class')}"
     if train := data.whole("splits", "train"):
         words += f", trained on {train:,} of them"

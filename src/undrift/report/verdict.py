@@ -53,6 +53,12 @@ def summary_ratio(validation: Validation) -> float | None:
 
 def student_verdict(last: Validation) -> Verdict:
     """What the ``last`` validation of a student says, which is not how good its samples are."""
+    if last.accuracies is not None:
+        found = (
+            f"In the end it named {float(last.accuracies.max()):.0%} of held-out images at the "
+            f"noise where it reads best, {float(last.accuracies.mean()):.0%} averaged over levels"
+        )
+        return Verdict("unknown", f"{found}; whether it guides well, guided samples say.")
     if last.sample_distance is None:
         said = f"In the end its loss on held-out images was {last.loss:.3g}"
     else:

@@ -98,7 +98,8 @@ def model_rows(config: Document, parameters: int | None) -> list[Row]:
     if names := model.items("spec", "class_names"):
         dropped = model.number("label_dropout")
         hidden = "" if not dropped else f"; dropped {dropped:.0%} of the time, for guidance"
-        rows.append(("condition", f"the class, one of {len(names)}{hidden}"))
+        name = "condition" if draws(config) else "answer"
+        rows.append((name, f"the class, one of {len(names)}{hidden}"))
     elif model.entries:
         rows.append(("condition", "none"))
     return rows
@@ -108,6 +109,12 @@ def model_title(config: Document) -> str:
     """What the model is called; of an unknown family a model."""
     family = family_of_kind(config.text("model", "kind") or None)
     return "model" if family is None else family.title(config.text("model", "method"))
+
+
+def draws(config: Document) -> bool:
+    """Whether the model is of a family that draws images; an unknown one does."""
+    family = family_of_kind(config.text("model", "kind") or None)
+    return family is None or family.draws
 
 
 def gan_loss(config: Document) -> str:

@@ -149,7 +149,8 @@ class Recorder:
             )
 
     def grid(self, progress: Progress, pipelines: Mapping[str, Pipeline]) -> None:
-        """Draw the same seeds and classes with each pipeline into ``samples/``."""
+        """Draw the same seeds and classes with each pipeline that draws into ``samples/``."""
+        pipelines = {name: one for name, one in pipelines.items() if not one.purpose}
         newest = ""
         for name, pipeline in pipelines.items():
             before = time.perf_counter()

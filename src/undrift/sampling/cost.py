@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from undrift.diffusion import Denoise, Prediction
+from undrift.diffusion import Denoise, Level, Prediction
 
 if TYPE_CHECKING:
     from undrift.networks import Context
+    from undrift.sampling.guidance import LogProbability
 
 
 class CountedDenoiser:
@@ -40,5 +41,14 @@ class CountedDenoiser:
         def counted(x_t: Tensor, t: Tensor, context: Context | None = None) -> Prediction:
             self.images += x_t.shape[0]
             return other(x_t, t, context)
+
+        return counted
+
+    def reads(self, other: LogProbability) -> LogProbability:
+        """Return ``other``, whose forwards are counted here too; its passes back are not."""
+
+        def counted(x_t: Tensor, level: Level) -> Tensor:
+            self.images += x_t.shape[0]
+            return other(x_t, level)
 
         return counted

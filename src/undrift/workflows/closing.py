@@ -32,7 +32,7 @@ from undrift.metrics.results import Measurements
 from undrift.metrics.suite import QUICK
 from undrift.networks import count_parameters
 from undrift.pipelines import Pipeline, Progress, Samples
-from undrift.report import gather_material, write_report
+from undrift.report import ReportMaterial, gather_material, write_report
 from undrift.report.history import History
 from undrift.report.steps import steps_table
 from undrift.results.evaluation import BestResult, FirstResult, NoMetrics
@@ -98,8 +98,13 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
     pipeline = family.finished(trained, lambda: view(data.split("train")), drawing_with(given))
     pipeline.save_pretrained(run.pipeline)
     log.say(f"saved the pipeline: {run.pipeline}")
-    for sentence in History.of(read_events(run.events)).gap_sentences:
+    for sentence in History.of(read_events(run.events)).sentences:
         log.say(sentence)
+    if not family.draws:
+        if not opened.bare:
+            log.say("writing the report")
+            write_report(run.path, ReportMaterial(parameters=count_parameters(pipeline.weights)))
+        return
     log.say("saving a sample grid: grid.png")
     last = run.path / grid_file(config.training.steps, "ema")
     if pipeline is trained and last.is_file():  # the last step drew it with the same weights
@@ -149,8 +154,9 @@ def close_run(opened: OpenRun, config: RunConfig, data: ImageSet, stop: StopSign
 
 def say_closing(opened: OpenRun, config: RunConfig, data: ImageSet) -> None:
     """Say how long `close_run` will take, where the speed of the run was measured."""
-    if opened.world.first and not opened.bare and config.seconds_per_step is not None:
-        after = closing_seconds(config, data, config.seconds_per_step)
+    pace, draws = config.seconds_per_step, family_of(config.model).draws
+    if opened.world.first and not opened.bare and draws and pace is not None:
+        after = closing_seconds(config, data, pace)
         opened.log.say(f"evaluation and report take about {duration(after)} more")
 
 
@@ -162,6 +168,8 @@ def closing_seconds(config: RunConfig, data: ImageSet, seconds_per_step: float) 
         data: its images.
         seconds_per_step: of an update of the run.
     """
+    if not family_of(config.model).draws:
+        return 0.0
     train = view(data.split("train"))
     forwards = _count(config, len(train)) * config.model.spec.steps
     expected = TESTING + forward_seconds(config, forwards, seconds_per_step)

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from undrift.advice import named
 from undrift.codec import Standardise, codec_config
@@ -134,7 +133,7 @@ def diffusion_recipe(request: RecipeRequest) -> tuple[Recipe, DiffusionConfig]:
         )
     model = DiffusionConfig(
         spec=request.spec,
-        codec=codec_config(Standardise.fit(_spread(request.train))),
+        codec=codec_config(standardised(request.train)),
         network=None if own else _with_dropout(recipe.network, settings.dropout),
         schedule=VE(sigma_max=recipe.sigma_max),
         levels=recipe.levels,
@@ -142,7 +141,8 @@ def diffusion_recipe(request: RecipeRequest) -> tuple[Recipe, DiffusionConfig]:
         label_dropout=_dropout(request, recipe.label_dropout),
         flip=settings.flip,
         augment=settings.augment or 0.0,
-        optimizer=_optimizer(recipe.optimizer, settings.learning_rate, own),
+        # Muon goes by the names of our layers; a network of the user's has others.
+        optimizer=optimizer_at(AdamWConfig() if own else recipe.optimizer, settings.learning_rate),
         compile=settings.compile,
     )
     rate = LearningRate(warm_up=0.02, decay=0.98)
@@ -193,22 +193,19 @@ def _dropout(request: RecipeRequest, labels: float) -> float:
     return share
 
 
-def _spread(train: ImageSet) -> NDArray[np.uint8]:
-    """Evenly spaced training images, few enough to be held in memory."""
+def standardised(train: ImageSet) -> Standardise:
+    """The codec of ``train``: by evenly spaced images, few enough to be held in memory."""
     count = min(len(train), MOMENT_IMAGES)
-    return train.take(np.linspace(0, len(train) - 1, count).astype(np.int64))
+    rows = np.linspace(0, len(train) - 1, count).astype(np.int64)
+    return Standardise.fit(train.take(rows))
 
 
 def _with_dropout(network: NetworkConfig, dropout: float | None) -> NetworkConfig:
     return network if dropout is None else replace(network, dropout=dropout)
 
 
-def _optimizer(
-    optimizer: OptimizerConfig, rate: float | None, own_network: bool
-) -> OptimizerConfig:
+def optimizer_at(optimizer: OptimizerConfig, rate: float | None) -> OptimizerConfig:
     """The recipe's optimiser with its peak rate at ``rate``; all its rates keep their ratio."""
-    # Muon goes by the names of our layers; a network of the user's has others.
-    optimizer = AdamWConfig() if own_network else optimizer
     if rate is None:
         return optimizer
     if isinstance(optimizer, MuonConfig):

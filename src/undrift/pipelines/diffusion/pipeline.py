@@ -23,7 +23,7 @@ from undrift.networks import NetworkConfig, lay_out
 from undrift.pipelines.diffusion import file
 from undrift.pipelines.diffusion.draw import Drawing
 from undrift.pipelines.diffusion.edit import edit
-from undrift.pipelines.diffusion.guide import words
+from undrift.pipelines.diffusion.guide import classifier_of, words
 from undrift.pipelines.diffusion.inpaint import inpaint
 from undrift.pipelines.diffusion.learned import Learned
 from undrift.pipelines.diffusion.learned import encode as encode_learned
@@ -166,6 +166,11 @@ class DiffusionPipeline(ModelPipeline[DiffusionModel]):
         made = DiffusionPipeline(denoiser, encoder, self.codec, self.spec, network_config=config)
         load_weights(made.weights, state, "weights")
         return made
+
+    def _classes(self, settings: DiffusionSettings) -> SampleSpec:
+        if settings.classifier is None:
+            return self.spec
+        return classifier_of(self.model, settings.classifier).spec
 
     def _draw(
         self,

@@ -51,6 +51,11 @@ class DiffusionSettings:
             them there is none.
         guidance_rescale: share, from 0 to 1, of each guided image that is scaled back to the
             standard deviation without guidance.
+        classifier: a classifier of the same data, of ``undrift.train(data, method="classifier")``,
+            whose gradient leads towards the labels; the model itself needs no classes. It is moved
+            to this one's device, and its evaluations count.
+        classifier_scale: weight of that gradient, or several of which image i gets entry i modulo
+            their number; 0 is off, 1, the default, is Bayes' rule.
     """
 
     steps: int | None = None
@@ -65,6 +70,8 @@ class DiffusionSettings:
     guide_with: Pipeline | None = None
     guidance_interval: Sequence[float] | None = None
     guidance_rescale: float | None = None
+    classifier: Pipeline | None = None
+    classifier_scale: float | Sequence[float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
