@@ -10,7 +10,7 @@ import pytest
 
 from undrift.cli.dispatch import main
 
-TRAIN = "train few.npz --threads 1 --batch-size 16 --parameters 20k --steps 2 --quiet"
+TRAIN = "train few.npz --threads 1 --batch-size 16 --parameters 20k --steps 1 --quiet"
 
 
 @pytest.fixture(scope="module")

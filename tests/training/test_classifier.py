@@ -50,7 +50,7 @@ def config(images: ImageSet, **changes: object) -> ClassifierConfig:
 
 def trained(images: ImageSet, steps: int, model: ClassifierConfig) -> ClassifierPipeline:
     learner = ClassifierLearner(model, seed=0)
-    done = Trainer(learner, plan(steps=steps, batch_size=128), images, world=ALONE)
+    done = Trainer(learner, plan(steps=steps, batch_size=64), images, world=ALONE)
     done.run(StopSignals())
     return learner.pipeline(done.ema.weights(done.plan.ema[0]))
 
@@ -84,7 +84,7 @@ def misses(made: NoisyClassifier) -> list[float]:
 
 def test_it_approaches_the_exact_posterior_at_every_noise_level(two: ClassifierPipeline) -> None:
     found = misses(two.model.classifier)
-    assert max(found) < 0.06, found
+    assert max(found) < 0.08, found
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_without_the_noise_level_it_misses_the_posterior(
     two: ClassifierPipeline, old: str, new: str
 ) -> None:
     mutant = mutated(classifier, old, new).NoisyClassifier(two.model.classifier.network, 1.0)
-    assert max(misses(mutant)) > 0.1
+    assert max(misses(mutant)) > 0.12
 
 
 class Kernel(nn.Module):
