@@ -198,13 +198,17 @@ def test_maps_that_cannot_be_drawn_are_refused(
     assert not Path("refused").exists()
 
 
-def test_a_gan_takes_them_by_the_same_flags(capsys: pytest.CaptureFixture) -> None:
-    words = "train photos --method r3gan --map mask,edges --steps 2 --batch-size 4 --holdout 0.2"
-    assert main([*words.split(), *"--parameters 20k --bare --threads 1 --out gan".split()]) == 0
-    assert "--map mask=FILE edges@PICTURE" in capsys.readouterr().out.splitlines()[-1]
-    spec = undrift.load("gan").spec
-    assert [one.name for one in spec.maps] == ["mask", "edges"]
-    words = "sample gan --map mask=photos/masks edges@photos/1.png --out drawn-gan"
+@pytest.mark.parametrize("method", ["r3gan", "adversarial-flow"])
+def test_methods_with_a_discriminator_take_them_by_the_same_flags(
+    method: str, capsys: pytest.CaptureFixture
+) -> None:
+    words = f"train photos --method {method} --map mask,edges --steps 2 --batch-size 4 --bare"
+    words += f" --holdout 0.2 --parameters 45k --threads 1 --out {method}"
     assert main(words.split()) == 0
-    record = json.loads(Path("drawn-gan/samples.json").read_text())
+    assert "--map mask=FILE edges@PICTURE" in capsys.readouterr().out.splitlines()[-1]
+    spec = undrift.load(method).spec
+    assert [one.name for one in spec.maps] == ["mask", "edges"]
+    words = f"sample {method} --map mask=photos/masks edges@photos/1.png --out drawn-{method}"
+    assert main(words.split()) == 0
+    record = json.loads(Path(f"drawn-{method}/samples.json").read_text())
     assert set(record["settings"]["maps"]) == {"mask", "edges"} and len(record["images"]) == 20

@@ -480,6 +480,7 @@ def test_conditions_are_those_of_every_method_and_whether_they_are_followed_is_m
     plan = open_plan(replace(COMPARISON, maps=("edges",)), "cpu").configs["images"]
     maps = {name: [one.name for one in config.model.spec.maps] for name, config in plan.items()}
     assert maps == dict.fromkeys(("diffusion", "r3gan", "dcgan"), ["edges"])
+    assert {config.model.label_dropout for config in plan.values()} == {0.1}
     with pytest.raises(UsageError, match="method a: text is shared by all methods"):
         Method("a", "r3gan", {"text": True})
 
