@@ -84,6 +84,12 @@ def test_the_first_looks_say_nothing_of_the_time_left(now, run, log, shown):
     assert last.endswith(f"left {clock((1000 - 81) * pace)}")
 
 
+class Named(str):
+    """A pipeline that draws, by its name."""
+
+    purpose = ""
+
+
 def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown, monkeypatch):
 
     def drawn(pipeline: str, held_out: object) -> Image.Image:
@@ -94,7 +100,8 @@ def test_a_grid_that_cannot_be_drawn_is_told_and_the_run_goes_on(run, log, shown
     monkeypatch.setattr(recorder, "grid_picture", drawn)
     with contextlib.closing(EventLog(run.events)) as events:
         recording = recorder.Recorder(run, events, None, log)  # type: ignore[arg-type]
-        recording.grid(Progress(7, 10, 70, 0.7), {"raw": "raw", "ema": "ema"})  # type: ignore[dict-item]
+        named = {name: Named(name) for name in ("raw", "ema")}
+        recording.grid(Progress(7, 10, 70, 0.7), named)  # type: ignore[arg-type]
     assert "step 7: no grid of the raw weights: decode: 64 of 64" in shown.getvalue()
     assert [path.name for path in (run.path / "samples").iterdir()] == ["step_000007_ema.png"]
     assert f"step 7: new grid {run.path / 'samples' / 'step_000007_ema.png'}" in shown.getvalue()
