@@ -41,7 +41,7 @@ def apart(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> int:
 def test_it_guides_a_model_without_classes() -> None:
     model = small(classes=())
     plain = model(3)
-    off = model(3, classifier=reader(), classifier_scale=0, labels="bee")
+    off = model(3, classifier=reader(), classifier_scale=0)
     assert np.array_equal(off.images, plain.images) and off.nfe == plain.nfe
     ants, bees = (model(3, classifier=reader(), labels=name) for name in ("ant", "bee"))
     assert apart(ants.images, plain.images) > 1 < apart(ants.images, bees.images)
@@ -51,6 +51,8 @@ def test_it_guides_a_model_without_classes() -> None:
     assert bees.settings["classifier"] == reader().fingerprint[:16]
     assert bees.settings["classifier_scale"] == 1.0
     assert not {"classifier", "classifier_scale"} & set(plain.settings)
+    with pytest.raises(UsageError, match="labels"):  # that nothing would follow
+        model(3, classifier=reader(), classifier_scale=0, labels="bee")
     drawn = model(2, classifier=reader())  # by the frequencies of its training images
     assert drawn.labels is not None and drawn.labels.tolist() == [2, 2]
 
@@ -61,8 +63,18 @@ def test_every_image_is_drawn_at_its_own_scale() -> None:
     made = model(4, classifier_scale=[0, 3], **given)
     assert made.settings["classifier_scale"] == [0.0, 3.0]
     for i, scale in enumerate((0, 3, 0, 3)):
-        alone = model(1, classifier_scale=scale, first=i, **given).images
-        assert apart(alone[0], made.images[i]) <= 1
+        guided = given | {"classifier_scale": scale} if scale else {}
+        assert apart(model(1, first=i, **guided).images[0], made.images[i]) <= 1
+
+
+def test_a_model_with_classes_draws_them_by_its_own_frequencies() -> None:
+    model = small()
+    plain, off = model(6), model(6, classifier=reader(), classifier_scale=0)
+    assert np.array_equal(off.images, plain.images) and off.settings == plain.settings
+    assert plain.labels is not None and off.labels is not None
+    assert off.labels.tolist() == plain.labels.tolist()
+    led = model(6, classifier=reader())
+    assert led.labels is not None and led.labels.tolist() == plain.labels.tolist()
 
 
 def test_it_goes_with_classifier_free_guidance_and_an_interval() -> None:

@@ -41,6 +41,11 @@ def classifier_recipe(request: RecipeRequest) -> Recipe:
         raise UsageError(
             f"{named('method')} classifier: it is for images; toy 2-D data has no use for it"
         )
+    if not settings.conditional:
+        raise UsageError(
+            f"{named('method')} classifier: it learns the classes of the images; train it with "
+            "them, not without conditions"
+        )
     if len(spec.class_names) < 2:
         raise DataError(
             f"{named('method')} classifier: the images have {len(spec.class_names) or 'no'} "

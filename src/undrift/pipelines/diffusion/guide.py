@@ -260,8 +260,11 @@ def _classified(model: DiffusionModel, settings: DiffusionSettings) -> dict[str,
                 f"with {named('classifier')}, or leave it out"
             )
         return {}
+    found = classifier_of(model, given)
+    if not settings.classified:
+        return {}
     return {
-        "classifier": classifier_of(model, given),
+        "classifier": found,
         "classifier_scale": _scale("classifier_scale", 1.0 if scale is None else scale, off=0),
         "classifier_key": given.fingerprint[:16],
     }

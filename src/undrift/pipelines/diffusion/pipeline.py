@@ -168,7 +168,8 @@ class DiffusionPipeline(ModelPipeline[DiffusionModel]):
         return made
 
     def _classes(self, settings: DiffusionSettings) -> SampleSpec:
-        if settings.classifier is None:
+        # A model's own classes go first: their names are the same, but not their frequencies.
+        if self.spec.class_names or not settings.classified:
             return self.spec
         return classifier_of(self.model, settings.classifier).spec
 

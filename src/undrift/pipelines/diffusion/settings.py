@@ -73,6 +73,11 @@ class DiffusionSettings:
     classifier: Pipeline | None = None
     classifier_scale: float | Sequence[float] | None = None
 
+    @property
+    def classified(self) -> bool:
+        """Whether a classifier leads the images: there is one, and its scale is not 0."""
+        return self.classifier is not None and self.classifier_scale != 0
+
 
 @dataclass(frozen=True, eq=False)
 class DiffusionEditing:

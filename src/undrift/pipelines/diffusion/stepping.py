@@ -212,8 +212,9 @@ def _learned(
     """The learned sampler that is named, or that fits the defaults of everything else."""
     if settings.sampler is None and settings.grid is None:
         others = (settings.threshold, settings.guide_with, settings.guidance_interval)
-        others += (settings.guidance_rescale, settings.classifier)
-        if settings.analytic_first_step or any(one is not None for one in others):
+        others += (settings.guidance_rescale,)
+        unlike = settings.analytic_first_step or settings.classified
+        if unlike or any(one is not None for one in others):
             return None
         found = None if steps is None else learned.get(steps)
         return found if found is not None and found.facts.guidance == guidance else None
