@@ -36,7 +36,7 @@ def refused(words, capsys):
         ("train digits --lr fast", "--lr fast: wanted a number$"),
         (
             "train digits --method gan",
-            "--method gan: wanted diffusion, r3gan.* or adversarial-flow; did",
+            "--method gan: wanted diffusion, r3gan.* or classifier; did",
         ),
         ("train digits --method stylegan", "did you mean stylegan2"),
         ("train digits --channels 2", "--channels 2: wanted 1, 3 or 4$"),

@@ -62,7 +62,7 @@ def folder_of(request: Any, kind: str) -> Path:  # noqa: ANN401 - a dataclass of
         name += f"-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
     folder = home_of(request.target) / kind / name
     if folder.is_symlink():
-        raise ModelFileError(f"{folder}: a symbolic link; delete it, or name a folder with --out")
+        raise ModelFileError(f"{folder}: a symbolic link; delete it, or name another folder")
     return folder
 
 
