@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -58,6 +59,17 @@ def test_a_crashed_run_is_told_from_one_that_runs_and_one_that_was_stopped(root,
     assert main(["runs", "show", "runs/dead"]) == 0
     printed = capsys.readouterr().out
     assert "crashed" in printed and printed.splitlines()[-1] == "next: undrift train runs/dead"
+
+
+def test_a_finished_run_is_shown_without_torch(root) -> None:
+    make(root / "ended", "done")
+    (root / "ended" / "pipeline").mkdir()
+    (root / "ended" / "grid.png").touch()
+    code = "import sys; from undrift.cli.dispatch import main; main(['runs', 'show', 'runs/ended'])"
+    command = [sys.executable, "-c", f"{code}; print('torch' in sys.modules)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    *_, following, loaded = done.stdout.splitlines()
+    assert following == "next: undrift sample runs/ended" and loaded == "False"
 
 
 def test_looking_at_a_lock_takes_and_makes_none(root) -> None:

@@ -294,7 +294,9 @@ def _files(found: RunDirectory) -> list[Path]:
 
 def _next(found: RunDirectory) -> str:
     if found.pipeline.exists():
-        from undrift.cli.sample import trained
+        if (found.path / "grid.png").exists():
+            return following("undrift", "sample", found.path)
+        from undrift.cli.sample import trained  # of one that draws no images; loads torch
 
         return following("undrift", "sample", *trained(None, found.path))
     return following("undrift", "train", found.path)
