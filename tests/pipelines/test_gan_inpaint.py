@@ -10,7 +10,7 @@ from tests.pipelines.test_gan import pipeline as gan
 from tests.pipelines.test_inpaint import close, photos, region
 
 from undrift.codec import Identity
-from undrift.conditioning import ConditionEncoder, ConditionSpec
+from undrift.conditioning import ConditionEncoder, ConditionSpec, Number
 from undrift.errors import UsageError
 from undrift.networks.gan import R3GANConfig
 from undrift.pipelines import GANPipeline, SampleSpec
@@ -113,6 +113,33 @@ def test_without_labels_it_finds_the_class():
     assert every.labels.tolist() == [2, 1, 0, 0]
     told = pipeline.inpaint(images, mask, labels="ant", iterations=2, candidates=30)
     assert told.labels.tolist() == [0] * 4 and told.images[0, 3, 3, 0] < 60
+
+
+class Shaded(Grey):
+    """Images of one level of grey: the sum of what their conditions and their latent say."""
+
+    def forward(self, z, context=None, truncation=1.0):
+        level = context.vector[:, :1] / 2 + 0.2 * z[:, :1]
+        return level[:, :, None, None].expand(-1, 1, 4, 4)
+
+
+def test_candidates_are_made_under_the_condition_of_their_image():
+    """Without a descent the nearest candidates show the known level, whatever the number."""
+    age = Number("age", 40.0, 12.0, 20.0, 60.0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        encoder = ConditionEncoder(ConditionSpec(numbers=(age,)), 2)
+        torch.nn.init.normal_(encoder.numbers.weight, std=0.2)
+    spec = SampleSpec((1, 4, 4), numbers=(age,), steps=1)
+    pipeline = GANPipeline(
+        Shaded(), encoder, Identity(), spec, network_config=R3GANConfig(latent=2)
+    )
+    ages = {"age": [20, 28, 36, 44, 52, 60]}
+    truth = pipeline(6, numbers=ages, seed=3).images
+    mask = np.zeros((4, 4), bool)
+    mask[1:] = True
+    made = pipeline.inpaint(truth, mask, numbers=ages, iterations=0, restarts=1)
+    assert np.abs(made.images.astype(int) - truth).max() <= 8
 
 
 @pytest.mark.parametrize(

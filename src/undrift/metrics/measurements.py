@@ -180,7 +180,12 @@ def prompts(k: int, c: Comparison) -> Measured:
     rows = np.array([i for i, caption in enumerate(captions) if caption in known], np.int64)
     images, own = c.samples.images[rows], [str(captions[i]) for i in rows]
     found = retrieval(c.image_text, images, own, offered, k)
-    estimate = Estimate(found.value, found.low, found.high, "Wilson's; image-text model fixed")
+    estimate = Estimate(
+        found.value,
+        found.low,
+        found.high,
+        "Wilson's, samples of one prompt grouped; image-text model fixed",
+    )
     extras = {"chance": found.chance, "offered": found.offered}
     return Measured(estimate, len(rows), len(c.reference), extras)
 

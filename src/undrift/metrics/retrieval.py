@@ -32,7 +32,7 @@ from undrift.conditioning.text import TextSpec
 from undrift.errors import UsageError
 from undrift.metrics.features.convnet import FEATURES, LONGEST_SIDE, FeatureNetwork
 from undrift.metrics.features.resizing import shrink
-from undrift.metrics.wilson import wilson_interval
+from undrift.metrics.wilson import grouped_interval
 from undrift.randomness import generator, key
 
 BATCH, RATE, SHIFT = 128, 2e-3, 2
@@ -48,7 +48,7 @@ class Retrieval:
         offered: captions in all.
         images: images in all.
         value: the share of hits.
-        low: lower end of Wilson's 95 % interval.
+        low: lower end of Wilson's 95 % interval, images of one caption taken as a group.
         high: upper end.
     """
 
@@ -170,10 +170,9 @@ def retrieval(
     likeness = model.of_images(pixels) @ model.of_captions(offered).T
     own = torch.tensor([place[one] for one in captions], dtype=torch.int64, device="cpu")
     nearest = likeness.topk(k, dim=1).indices
-    hits = int((nearest == own[:, None]).any(1).sum())
-    return Retrieval(
-        k, len(offered), len(images), hits / len(images), *wilson_interval(hits, len(images))
-    )
+    hits = (nearest == own[:, None]).any(1).numpy()
+    interval = grouped_interval(hits, own.numpy())
+    return Retrieval(k, len(offered), len(images), float(hits.mean()), *interval)
 
 
 def _contrast(model: ImageTextModel, images: Tensor, captions: Sequence[str]) -> Tensor:

@@ -12,9 +12,18 @@ phi of the two outcomes, corrected for continuity, the difference p - q has the 
     p - q - sqrt((p-l)^2 - 2 phi (p-l)(v-q) + (v-q)^2)  to                                       (2)
     p - q + sqrt((u-p)^2 - 2 phi (u-p)(q-m) + (q-m)^2).
 
+Outcomes h of cases that come in groups g, as several samples of one caption do, are not
+independent. As many independent ones would say as much:
+
+    n_eff = n^2 p(1-p) / sum_g (sum_{i in g} h_i - p)^2,    at most n,                          (3)
+
+the number of groups where all of a group agree. It takes the place of n in (1); where all n
+outcomes are the same, the number of groups does.
+
 References: Wilson, "Probable inference, the law of succession, and statistical inference" (1927);
 Newcombe, "Improved confidence intervals for the difference between binomial proportions based on
-paired data" (1998), method 10.
+paired data" (1998), method 10; Korn and Graubard, "Confidence intervals for proportions with small
+expected number of positive counts estimated from survey data" (1998), for (3).
 """
 
 from __future__ import annotations
@@ -43,6 +52,27 @@ def wilson_interval(hits: float, count: float, z: float = _Z95) -> tuple[float, 
     scale = 1 + z * z / count
     # at 0 and 1 rounding would leave the value itself just outside
     return max(0.0, min(p, (centre - spread) / scale)), min(1.0, max(p, (centre + spread) / scale))
+
+
+def grouped_interval(hits: NDArray[np.bool_], groups: NDArray[np.int64]) -> tuple[float, float]:
+    """Equation (1) with the effective count of (3), as (low, high).
+
+    Args:
+        hits: (n,) outcomes.
+        groups: (n,) number of the group of each, from 0.
+
+    Raises:
+        UsageError: no case.
+    """
+    if not len(hits):
+        raise UsageError("a share of no cases; give one or more")
+    p = float(hits.mean())
+    if p in (0.0, 1.0):
+        count: float = len(np.unique(groups))
+    else:
+        alone = len(hits) * p * (1 - p)  # the sum in (3), were each case a group of its own
+        count = len(hits) * alone / max(alone, float((np.bincount(groups, hits - p) ** 2).sum()))
+    return wilson_interval(p * count, count)
 
 
 def difference_of_shares(

@@ -57,7 +57,7 @@ def inpaint(
         raise UsageError(f"inpaint: pixels cannot be known in the space of {name}")
     given = None if condition.labels is None else condition.labels.numpy()
     beside = masked.by_result(Condition({k: v for k, v in condition.items() if k != "labels"}))
-    found = _Starts.find(model, masked, given, settings, seed, batch_size)
+    found = _Starts.find(model, masked, given, beside, settings, seed, batch_size)
     each = max(1, batch_size // settings.restarts)
     batches = [
         range(start, min(start + each, len(masked))) for start in range(0, len(masked), each)
@@ -121,14 +121,16 @@ class _Starts:
         model: GANModel,
         masked: MaskedImages,
         given: NDArray[np.int64] | None,
+        beside: Condition,
         settings: GANInpainting,
         seed: int,
         size: int,
     ) -> _Starts:
         """Compare every image with candidates of its class, of all classes where none is given.
 
-        Completions of one number share their candidates, whatever the image; other numbers have
-        others. Candidates are given a class alone, the descent from them all of the condition.
+        Completions of one number share their latents, whatever the image; other numbers have
+        others. Images of one class share what is made of them, too, unless they have further
+        conditions, ``beside`` of every completion: then each has candidates made under its own.
         """
         count, variants = settings.candidates, masked.variants
         z = torch.empty(
@@ -144,16 +146,16 @@ class _Starts:
             name = key(seed, "candidates", variant)
             drawn = ImageNoise(name, range(count)).initial((model.generator.latent,))
             kinds = resolve_labels(None, count, name, model.spec)
-            for label in [None] if given is None else np.unique(given).tolist():
-                among = np.arange(len(masked.images))
+            for label, among in _alike(len(masked.images), given, beside):
                 if label is not None:
-                    among = np.flatnonzero(given == label)
                     kinds = np.full(count, label, dtype=np.int64)
                 results = among * variants + variant
                 shortlist = Shortlist(len(results), settings.restarts)
                 for part in _cut(count, size):
                     labels = None if kinds is None else kinds[part.start : part.stop]
-                    context = model.context(condition_of(labels), len(part))
+                    shared = beside[torch.from_numpy(results[:1]).expand(len(part))]
+                    condition = Condition({**shared, **condition_of(labels)})
+                    context = model.context(condition, len(part))
                     latents = drawn[part.start : part.stop].to(model.device)
                     made = model.generator(latents, context)
                     forwards += len(part)
@@ -164,6 +166,18 @@ class _Starts:
                 if kinds is not None:
                     classes[results] = kinds[shortlist.places.numpy()]
         return cls(z, classes if model.spec.class_names else None, forwards)
+
+
+def _alike(
+    count: int, given: NDArray[np.int64] | None, beside: Condition
+) -> list[tuple[int | None, NDArray[np.int64]]]:
+    """Numbers of the images that candidates are shared by, with their class where it is given."""
+    images = np.arange(count)
+    if beside:
+        return [(None if given is None else int(given[i]), images[i : i + 1]) for i in images]
+    if given is None:
+        return [(None, images)]
+    return [(label, images[given == label]) for label in np.unique(given).tolist()]
 
 
 class _Descending:
