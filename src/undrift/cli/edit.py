@@ -86,7 +86,7 @@ class Edit(EditingFlags):
             be: a p-value for this method and number of steps. DATA are not needed.
         measure: put DATA through the operator first, too; prints how near the results come.
         interval: of the operator or mask: also write bounds of every pixel that hold so many of
-            the pixels of a new image on average, as 0.9, calibrated on at least 20 other
+            the pixels of a new image on average, as 0.9, calibrated on up to 100 other
             held-out images, which are restored under the same condition: one label, prompt and
             value of each number, or --labels given. Both are drawn from the split at random, by
             --seed.

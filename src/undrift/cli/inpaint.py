@@ -112,7 +112,7 @@ class Inpaint(EditingFlags):
         numbers: numbers of a model trained with --numbers, as angle=0.3; of several values, as
             angle=0,0.5,1, image i gets value i modulo their count. What is left out is left open.
         interval: also write bounds of every inpainted pixel that hold so many of those of a new
-            image on average, as 0.9, calibrated on at least 20 other held-out images under the
+            image on average, as 0.9, calibrated on up to 100 other held-out images under the
             same mask and condition: one label, prompt and value of each number, or --labels given.
             Both are drawn from the split at random, by --seed.
         method: of a diffusion model: moments expects the known pixels at every step, and passes
