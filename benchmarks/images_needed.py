@@ -42,7 +42,6 @@ from undrift.report.sensitivity import with_samples
 from undrift.report.verdict import Verdict
 from undrift.runs.expectation import TABLE, images_needed
 from undrift.runs.recipes import build_learner, resolve
-from undrift.schema import to_plain
 from undrift.training.distributed import World
 from undrift.training.loop import Trainer
 from undrift.training.signals import StopSignals
@@ -229,11 +228,11 @@ def _measured(name: str, length: int, options: argparse.Namespace) -> dict[str, 
         0,
         "validation",
     )
-    evaluation = to_plain(with_sensitivity(measure_metrics(comparison, METRICS), comparison))
+    evaluation = with_sensitivity(measure_metrics(comparison, METRICS), comparison)
     reported = with_samples(Verdict("learned", ""), evaluation)
     measured = {
-        metric: {part: record[part] for part in ("value", "low", "high", "floor")}
-        for metric, record in evaluation["metrics"].items()
+        metric: {part: getattr(found, part) for part in ("value", "low", "high", "floor")}
+        for metric, found in evaluation.metrics.items()
     }
     fd = measured["fd"]
     if fd["floor"] is None:
@@ -332,12 +331,13 @@ def fitted(facts: list[dict[str, Any]]) -> dict[str, float]:
     """The rule that makes the measured intervals likeliest.
 
     log2 of the images needed is normal around the rule's with a standard deviation of `SPREAD`, and
-    is known to lie in an interval. The exponents have a weak normal prior, 0.5 +- 0.5.
+    is known to lie in an interval. Exponents are positive, since larger, more colourful or more
+    varied images never need fewer; the prior of each is log-normal, about 0.5 within a factor of 2.
     """
 
     def loss(values: np.ndarray) -> float:
         rule = _rule(values)
-        total = float((((values[2:] - 0.5) / 0.5) ** 2).sum() / 2)
+        total = float(((values[2:] + 1) ** 2).sum() / 2)
         for one in facts:
             for level in LEVELS:
                 centre = np.log2(_predicted(rule, level, one))
@@ -349,16 +349,17 @@ def fitted(facts: list[dict[str, Any]]) -> dict[str, float]:
                 total -= np.log(max(norm.cdf(ends[1]) - norm.cdf(ends[0]), 1e-300))
         return total
 
-    start = np.array([13.0, 17.0, 0.5, 0.5, 0.5])
+    start = np.array([13.0, 17.0, -1.0, -1.0, -1.0])
     found = minimize(loss, start, method="Nelder-Mead", options={"maxiter": 20_000})
     return {name: round(value, 3) for name, value in _rule(found.x).items()}
 
 
 def _rule(values: np.ndarray) -> dict[str, float]:
-    rough, good, pixels, channels, variety = map(float, values)
+    """Of log2 of all of its numbers."""
+    rough, good, pixels, channels, variety = (2.0 ** float(value) for value in values)
     return {
-        "rough": 2.0**rough,
-        "good": 2.0**good,
+        "rough": rough,
+        "good": good,
         "pixels": pixels,
         "channels": channels,
         "variety": variety,

@@ -36,7 +36,7 @@ from undrift.training.learners.adapter import AdapterConfig
 
 SANDAL = 5
 SHOTS = 200
-EACH = 60
+EACH = 200
 """Samples of each of the nine classes."""
 
 SAMPLES = 300
