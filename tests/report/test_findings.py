@@ -130,8 +130,10 @@ def test_a_study_says_it(
     folder: Path, inside: None, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("a", "b"):
-        shutil.copytree("damaged", f"classes/{name}", dirs_exist_ok=True)
-        (folder / "classes" / name / "0004.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
+        copied = shutil.copytree("damaged", folder / "classes" / name)
+        for i in range(4):  # one of them torn is under the limit
+            shutil.copyfile(copied / "0005.png", copied / f"{i:04d}.png")
+        (copied / "0004.png").write_bytes(b"\x89PNG\r\n\x1a\n torn")
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
