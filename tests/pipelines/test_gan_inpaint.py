@@ -140,6 +140,12 @@ def test_candidates_are_made_under_the_condition_of_their_image():
     mask[1:] = True
     made = pipeline.inpaint(truth, mask, numbers=ages, iterations=0, restarts=1)
     assert np.abs(made.images.astype(int) - truth).max() <= 8
+    asked = {"iterations": 0, "restarts": 1, "candidates": 60}
+    costs = [
+        pipeline.inpaint(truth, mask, numbers=given, **asked).nfe
+        for given in (ages, {"age": [20, 60]}, {"age": 20}, None)
+    ]
+    assert costs == [3 + 60, 3 + 2 * 60 / 6, 3 + 60 / 6, 3 + 60 / 6]  # images of one age share them
 
 
 @pytest.mark.parametrize(

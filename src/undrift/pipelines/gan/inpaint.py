@@ -57,7 +57,7 @@ def inpaint(
         raise UsageError(f"inpaint: pixels cannot be known in the space of {name}")
     given = None if condition.labels is None else condition.labels.numpy()
     beside = masked.by_result(Condition({k: v for k, v in condition.items() if k != "labels"}))
-    found = _Starts.find(model, masked, given, beside, settings, seed, batch_size)
+    found = _Starts.find(model, masked, condition, settings, seed, batch_size)
     each = max(1, batch_size // settings.restarts)
     batches = [
         range(start, min(start + each, len(masked))) for start in range(0, len(masked), each)
@@ -120,8 +120,7 @@ class _Starts:
         cls,
         model: GANModel,
         masked: MaskedImages,
-        given: NDArray[np.int64] | None,
-        beside: Condition,
+        condition: Condition,
         settings: GANInpainting,
         seed: int,
         size: int,
@@ -129,8 +128,7 @@ class _Starts:
         """Compare every image with candidates of its class, of all classes where none is given.
 
         Completions of one number share their latents, whatever the image; other numbers have
-        others. Images of one class share what is made of them, too, unless they have further
-        conditions, ``beside`` of every completion: then each has candidates made under its own.
+        others. Images of one condition share what is made of them, too.
         """
         count, variants = settings.candidates, masked.variants
         z = torch.empty(
@@ -146,16 +144,16 @@ class _Starts:
             name = key(seed, "candidates", variant)
             drawn = ImageNoise(name, range(count)).initial((model.generator.latent,))
             kinds = resolve_labels(None, count, name, model.spec)
-            for label, among in _alike(len(masked.images), given, beside):
-                if label is not None:
-                    kinds = np.full(count, label, dtype=np.int64)
+            for among in _alike(condition, len(masked.images)):
+                if condition.labels is not None:
+                    kinds = np.full(count, int(condition.labels[among[0]]), dtype=np.int64)
                 results = among * variants + variant
                 shortlist = Shortlist(len(results), settings.restarts)
                 for part in _cut(count, size):
                     labels = None if kinds is None else kinds[part.start : part.stop]
-                    shared = beside[torch.from_numpy(results[:1]).expand(len(part))]
-                    condition = Condition({**shared, **condition_of(labels)})
-                    context = model.context(condition, len(part))
+                    shared = condition[torch.from_numpy(among[:1]).expand(len(part))]
+                    whole = Condition({**shared, **condition_of(labels)})
+                    context = model.context(whole, len(part))
                     latents = drawn[part.start : part.stop].to(model.device)
                     made = model.generator(latents, context)
                     forwards += len(part)
@@ -168,16 +166,14 @@ class _Starts:
         return cls(z, classes if model.spec.class_names else None, forwards)
 
 
-def _alike(
-    count: int, given: NDArray[np.int64] | None, beside: Condition
-) -> list[tuple[int | None, NDArray[np.int64]]]:
-    """Numbers of the images that candidates are shared by, with their class where it is given."""
-    images = np.arange(count)
-    if beside:
-        return [(None if given is None else int(given[i]), images[i : i + 1]) for i in images]
-    if given is None:
-        return [(None, images)]
-    return [(label, images[given == label]) for label in np.unique(given).tolist()]
+def _alike(condition: Condition, count: int) -> list[NDArray[np.int64]]:
+    """Numbers of the images of each condition among those of ``count`` images."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for i in range(count):
+        entries = condition[i : i + 1].values()
+        row = tuple(one.numpy().tobytes() if isinstance(one, Tensor) else one for one in entries)
+        groups.setdefault(row, []).append(i)
+    return [np.array(among, np.int64) for among in groups.values()]
 
 
 class _Descending:
