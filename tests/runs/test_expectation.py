@@ -107,7 +107,7 @@ def test_only_what_was_measured_is_predicted() -> None:
 
 
 def test_the_table_is_sane_and_predicts_sets_that_did_not_make_it() -> None:
-    """Each held-out set lies within an order of magnitude of what was measured of it."""
+    """Each held-out set lies within a factor of four of its measured interval, but for one miss."""
     table = expectation.read_mapping(expectation.TABLE, ValueError, "")
     rule = table["rule"]
     assert 0 < rule["rough"] < rule["good"]
@@ -120,5 +120,11 @@ def test_the_table_is_sane_and_predicts_sets_that_did_not_make_it() -> None:
             shape = (one["channels"], height, width)
             predicted = images_needed(rule, level, shape, one["dimensions"])
             assert predicted == pytest.approx(one[level]["predicted"], rel=1e-2)
-            assert predicted >= one[level]["above"] / 10
-            assert predicted <= 10 * (one[level]["at_most"] or np.inf)
+            if (one["name"], level) == (
+                "mnist-28",
+                "good",
+            ):  # later than predicted, as the docs say
+                assert one[level]["above"] / 10 < predicted < one[level]["above"] / 4
+                continue
+            assert predicted >= one[level]["above"] / 4
+            assert predicted <= 4 * (one[level]["at_most"] or np.inf)

@@ -21,7 +21,8 @@ SPREAD = ("spread.npz", "spread.png")
 CALIBRATION = 100
 """Held-out images that bounds are calibrated on, if there are, and more where these are too few.
 
-Bounds of 90 % from n images hold 90 % to 90 % + 100 % / (n + 1) of the pixels on average.
+Bounds of 90 % from n images hold 90 % to 90 % + 200 % / (n + 1) of the pixels on average, if no two
+images miss the same share (Angelopoulos et al. 2024, theorem 2).
 """
 
 
