@@ -20,7 +20,6 @@ from __future__ import annotations
 import math
 
 import torch
-from scipy import special
 from torch import Tensor
 
 from undrift.diffusion import NoiseSchedule
@@ -65,6 +64,8 @@ def beta(schedule: NoiseSchedule, steps: int, *, a: float = 0.6, b: float = 0.6)
     Raises:
         UsageError: for steps < 1, or parameters so small or large that times fall together.
     """
+    from scipy import special  # a moment, spared where another grid is taken
+
     if not (0 < a < math.inf and 0 < b < math.inf):
         raise UsageError(f"beta grid of {a:g} and {b:g}: give two finite numbers above 0")
     share = uniform(schedule, steps)
