@@ -70,5 +70,25 @@ class UNetClassifier(UNetEncoder):
             (B, K), in the dtype of ``c_out``.
         """
         h = self.features(x, self.embedding(c_noise, None), None)[-1]
-        pooled = F.adaptive_avg_pool2d(F.silu(self.norm(h)), GRID)
-        return self.bias + c_out * self.head(pooled.flatten(1))
+        return self.bias + c_out * self.head(pooled(F.silu(self.norm(h))).flatten(1))
+
+
+def pooled(x: Tensor) -> Tensor:
+    """Return means (B, C, 4, 4) of ``x`` (B, C, H, W), as adaptive average pooling has them.
+
+    Its windows overlap where 4 does not divide a side; torch's own backward then adds up in no
+    fixed order on a GPU, and a resumed training would not repeat. That of a product does.
+    """
+    rows, columns = (_averaging(size) for size in x.shape[2:])
+    means = torch.kron(rows, columns).T.to(x)  # (H W, 16)
+    with torch.autocast(x.device.type, enabled=False):
+        return (x.flatten(2) @ means).unflatten(2, (GRID, GRID))
+
+
+def _averaging(size: int) -> Tensor:
+    """The matrix (4, size) of means over windows of a side."""
+    matrix = torch.zeros(GRID, size, dtype=torch.float64, device="cpu")
+    for i, row in enumerate(matrix):
+        window = slice(i * size // GRID, -(-(i + 1) * size // GRID))
+        row[window] = 1 / len(row[window])
+    return matrix
